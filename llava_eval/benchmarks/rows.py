@@ -1,0 +1,113 @@
+"""One row of a benchmark, with the error messages that a bad row deserves."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import ConfigError, RowsError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as the source holds it.
+
+    Attributes:
+        number: zero-based place in the source.
+        columns: the data set's own columns.
+        source: where it came from, for messages.
+        media_root: folder that media paths start from; None where media paths are complete.
+    """
+
+    number: int
+    columns: Mapping[str, Any]
+    source: str
+    media_root: Path | None = None
+
+    def column(self, name: str) -> Any:
+        """Return one column's value.
+
+        Raises:
+            RowsError: if the row has no such column, or it is empty (null).
+        """
+        if name not in self.columns:
+            raise RowsError(
+                f"{self.source}, row {self.number}: there is no column {name!r}; "
+                f"columns: {', '.join(map(str, self.columns))}"
+            )
+        value = self.columns[name]
+        if value is None:
+            raise RowsError(f"{self.source}, row {self.number}: column {name!r} is empty")
+        return value
+
+    def text(self, template: str, **fields: str) -> str:
+        """Fill ``{column}`` fields of a template from ``fields`` and this row's columns.
+
+        Raises:
+            RowsError: a field is neither.
+            ConfigError: the template's braces do not pair up.
+        """
+        try:
+            return template.format_map(_Fields(self, fields))
+        except (ValueError, IndexError, AttributeError) as error:
+            raise ConfigError(
+                f"the template {template!r} cannot be filled: {error}; "
+                "fields are written {column}, a literal brace {{ or }}"
+            ) from error
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a column that holds a list of texts.
+
+        A text that is itself the written form of a list (CSV files; MMMU's options) is read as
+        JSON or as a Python literal.
+
+        Raises:
+            RowsError: if it is no list.
+        """
+        value = self.column(name)
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            value = _written_list(value)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise RowsError(
+                f"{self.source}, row {self.number}: column {name!r} should hold a list, "
+                f"got {type(value).__name__} {value!r}"
+            )
+        return tuple(str(item) for item in value)
+
+    def media_path(self, templates: Sequence[str]) -> str:
+        """Return the first existing file among the filled templates, or else the first candidate.
+
+        A file that does not exist is no error here: scoring needs no media, and a missing video
+        must fail its own samples only.
+        """
+        candidates = [self._under_root(self.text(template)) for template in templates]
+        if not candidates:
+            raise ConfigError("benchmark.adapter.media names no path")
+        return str(next((path for path in candidates if path.exists()), candidates[0]))
+
+    def _under_root(self, name: str) -> Path:
+        return Path(name) if self.media_root is None else self.media_root / name
+
+
+class _Fields(dict[str, Any]):
+    """Looks fields up among extra fields first and a row's columns then."""
+
+    def __init__(self, row: Row, fields: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self._row = row
+
+    def __missing__(self, name: str) -> Any:
+        return self._row.column(name)
+
+
+def _written_list(text: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text

@@ -1,0 +1,199 @@
+"""The typed schema of the configuration: what every key means, its type and its default.
+
+Parts that are functions or classes of their own (adapter, scorer, metrics, sampling policy) are
+nodes with a ``_target_``; their remaining keys are checked against that function's signature by
+:func:`llava_eval.config.targets.build_target`. Everything else is checked here, by OmegaConf.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+ATTENTIONS = (
+    "auto",
+    "sdpa",
+    "eager",
+    "flash_attention_2",
+    "flash_attention_3",
+    "flash_attention_4",
+)
+QUANTIZATIONS = ("bnb_nf4", "bnb_int8")
+
+
+def _one_of(choices: tuple[str, ...], default: str | None) -> Any:
+    return field(default=default, metadata={"choices": choices})
+
+
+def _at_least(minimum: float, default: float | None) -> Any:
+    return field(default=default, metadata={"minimum": minimum})
+
+
+@dataclass
+class GenerationConfig:
+    """Generation settings of a protocol; see :class:`llava_eval.types.GenerationSettings`."""
+
+    max_new_tokens: int = _at_least(1, 16)
+    temperature: float = _at_least(0, 0.0)
+    top_p: float = 1.0
+    stop_strings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class BenchmarkConfig:
+    """A benchmark under one named protocol.
+
+    Attributes:
+        name: benchmark and protocol, for instance "videomme/official".
+        version: raised whenever a change of the protocol's file can move a score.
+        description: one line for ``llava-eval list benchmarks``.
+        source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files,
+            ``hub://organisation/dataset``, or ``package://module/file``.
+        subset, split, revision: of a hub data set.
+        media_root: folder that the adapter's media paths start from.
+        num_rows: rows of the complete set; a different number of rows is reported.
+        licence: terms that users must know before they download or publish.
+        adapter: node that turns a row into a sample.
+        system: system text of the protocol; null leaves the conversation's own.
+        assistant_prefill: text that the assistant's turn begins with.
+        generation: generation settings.
+        metrics: nodes by metric name, in the order of the tables; the first is the headline.
+        chance: by metric name, the score that guessing reaches.
+        facets: columns to break results down by, in the order of the tables.
+        limit: evaluate only the first rows; null for all.
+    """
+
+    name: str = MISSING
+    version: int = 1
+    description: str = ""
+    source: str = MISSING
+    subset: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    media_root: str | None = None
+    num_rows: int | None = None
+    licence: str = ""
+    adapter: dict[str, Any] = MISSING
+    system: str | None = None
+    assistant_prefill: str = ""
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    metrics: dict[str, Any] = MISSING
+    chance: dict[str, float] = field(default_factory=dict)
+    facets: list[str] = field(default_factory=list)
+    limit: int | None = _at_least(1, None)
+
+
+@dataclass
+class ModelConfig:
+    """A checkpoint and how it is loaded.
+
+    Attributes:
+        name: short name for tables; null takes the last part of ``checkpoint``.
+        checkpoint: local folder, hub id, or ``package://module/folder``.
+        revision: branch, tag or commit of a hub checkpoint.
+        dtype: auto (float32 on a CPU, otherwise the checkpoint's own), float32, float16, bfloat16.
+        attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
+        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
+        trust_remote_code: run code that the checkpoint's repository brings.
+    """
+
+    name: str | None = None
+    checkpoint: str = MISSING
+    revision: str | None = None
+    dtype: str = _one_of(DTYPES, "auto")
+    attention: str = _one_of(ATTENTIONS, "auto")
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+
+@dataclass
+class ConversationConfig:
+    """How the user's turn becomes the text that the model reads.
+
+    Attributes:
+        name: for tables and the manifest.
+        template: null uses the checkpoint's chat template; otherwise the literal text around the
+            turn, with the fields ``{system}``, ``{user}`` and ``{prefill}``.
+        system: system text of a literal template; a protocol's own system text replaces it.
+        media_separator: what follows each media placeholder in a literal template.
+    """
+
+    name: str = MISSING
+    template: str | None = None
+    system: str = ""
+    media_separator: str = "\n"
+
+
+@dataclass
+class QuantizationConfig:
+    """How weights are quantized when the checkpoint is loaded.
+
+    Attributes:
+        name: none, bnb_nf4, bnb_int8; for tables.
+        method: null, or the scheme that the loader builds.
+        double_quant: nf4 only: quantize the quantization constants too.
+        compute_dtype: nf4 only: null takes the model's dtype.
+        skip_modules: parts that keep their precision.
+    """
+
+    name: str = MISSING
+    method: str | None = _one_of(QUANTIZATIONS, None)
+    double_quant: bool = True
+    compute_dtype: str | None = _one_of(DTYPES[1:], None)
+    skip_modules: list[str] = field(default_factory=list)
+
+
+@dataclass
+class RunnerConfig:
+    """How the work is done; never what comes out.
+
+    Attributes:
+        batch_size: questions generated together; null lets the runner choose.
+        decode_workers: threads that decode ahead of the model.
+        decode_timeout_seconds: after this long a video counts as failed.
+        num_threads: torch's threads on a CPU; null leaves torch's choice.
+    """
+
+    batch_size: int | None = _at_least(1, None)
+    decode_workers: int = _at_least(1, 2)
+    decode_timeout_seconds: float = _at_least(0.001, 600.0)
+    num_threads: int | None = _at_least(1, None)
+
+
+@dataclass
+class ErrorsConfig:
+    """What failed samples mean for the exit code.
+
+    Attributes:
+        max: failed samples up to which a run still ends with exit code 0.
+    """
+
+    max: int = _at_least(0, 0)
+
+
+@dataclass
+class RunConfig:
+    """The root of the configuration.
+
+    Attributes:
+        output_dir: run directory; null chooses results/runs/<benchmark>/<model>/<time>.
+        resume: null continues an unfinished run in a named ``output_dir``; true also looks for the
+            newest unfinished run of this configuration under results/runs; false never continues.
+        seed: for sampled decoding.
+        experiment: name of the experiment, where one was chosen.
+    """
+
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    sampler: dict[str, Any] = MISSING
+    scorer: dict[str, Any] = MISSING
+    conversation: ConversationConfig = field(default_factory=ConversationConfig)
+    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
+    runner: RunnerConfig = field(default_factory=RunnerConfig)
+    errors: ErrorsConfig = field(default_factory=ErrorsConfig)
+    output_dir: str | None = None
+    resume: bool | None = None
+    seed: int = 0

@@ -1,0 +1,60 @@
+"""The errors that people see.
+
+Every error that a user can cause or act upon derives from :class:`LlavaEvalError` and holds one
+line: what came, what was expected, and which sample, file or key. The command line prints that
+line and exits with ``exit_code``; anything else that escapes is a defect and keeps its traceback.
+
+    LlavaEvalError
+    ├── ConfigError        a key, value or choice of the configuration          exit 2
+    ├── RunDirectoryError  the output folder cannot be used                     exit 2
+    ├── RowsError          rows, columns, ids or generations files              exit 2
+    ├── CheckpointError    a model that cannot be loaded or used                exit 2
+    ├── MediaError         one video or image; recorded for its samples
+    ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
+    └── StorageError       the run directory cannot be written                  exit 1
+"""
+
+
+class LlavaEvalError(Exception):
+    """Base of all errors with a one-line message for the user."""
+
+    exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class ConfigError(LlavaEvalError):
+    """A mistyped key, a wrong type, an unknown choice."""
+
+    exit_code = 2
+
+
+class RunDirectoryError(LlavaEvalError):
+    """An output folder that belongs to another configuration or is in use."""
+
+    exit_code = 2
+
+
+class RowsError(LlavaEvalError):
+    """Rows that are missing, lack a column, or have duplicate ids."""
+
+    exit_code = 2
+
+
+class CheckpointError(LlavaEvalError):
+    """A checkpoint that does not exist, is of another kind, or does not fit its processor."""
+
+    exit_code = 2
+
+
+class MediaError(LlavaEvalError):
+    """A video or image that cannot be read: missing, truncated, empty, not a video."""
+
+
+class PromptError(LlavaEvalError):
+    """A prompt that the model's template cannot render as the protocol asks."""
+
+
+class StorageError(LlavaEvalError):
+    """The run directory cannot be written, for instance because no space is left."""

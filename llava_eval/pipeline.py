@@ -1,0 +1,420 @@
+"""The one place that sees all rooms and joins them.
+
+    rows -> samples -> (decode ahead) -> requests -> model runner -> ledger -> scores -> tables
+
+:func:`run` does all of it; :func:`score` begins at texts that were generated already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from llava_eval.benchmarks import resolve_package_path
+from llava_eval.config import ComposedConfig, build_target
+from llava_eval.errors import LlavaEvalError, MediaError
+from llava_eval.evaluation import Evaluation
+from llava_eval.progress import ProgressBar
+from llava_eval.results import files, manifest, run_directory
+from llava_eval.results.fingerprint import Identity, digest, samples_digest
+from llava_eval.results.generations import read_generations
+from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
+from llava_eval.results.summary import Summary, named_with_overrides
+from llava_eval.results.tables import write_tables
+from llava_eval.timing import StageClock
+from llava_eval.types import (
+    Clip,
+    Generation,
+    GenerationSettings,
+    Media,
+    Request,
+    Sample,
+    SampleResult,
+)
+
+if TYPE_CHECKING:
+    from llava_eval.models.loading import ModelPlan
+    from llava_eval.models.runner import ModelRunner
+    from llava_eval.video.media import Policy
+
+log = logging.getLogger(__name__)
+
+#: Packages whose version can change a generation; a run is not continued across them.
+_IDENTITY_PACKAGES = ("llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command leaves: its run directory and its numbers."""
+
+    directory: Path
+    summary: Summary
+    max_errors: int
+
+    @property
+    def exit_code(self) -> int:
+        """1 when more samples failed than the configuration allows, otherwise 0."""
+        return int(self.summary.num_errors > self.max_errors)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that one run needs, checked before any work is done."""
+
+    composed: ComposedConfig
+    evaluation: Evaluation
+    policy: Policy
+    plan: ModelPlan
+    settings: GenerationSettings
+    model_label: str
+    clock: StageClock
+
+    @classmethod
+    def prepare(cls, composed: ComposedConfig) -> _Job:
+        clock = StageClock()
+        config = composed.config
+        with clock.stage("load_rows"):
+            evaluation = Evaluation.from_config(composed)
+        policy = build_target(config.sampler, key="sampler")
+        with clock.stage("load_model"):
+            plan = _plan_model(composed)
+        generation = config.benchmark.generation
+        settings = GenerationSettings(
+            max_new_tokens=generation.max_new_tokens,
+            temperature=generation.temperature,
+            top_p=generation.top_p,
+            stop_strings=tuple(generation.stop_strings),
+            seed=config.seed,
+        )
+        label = named_with_overrides(_model_name(composed), composed.model_overrides)
+        return cls(composed, evaluation, policy, plan, settings, label, clock)
+
+    def identity(self) -> Identity:
+        """Return everything that can change a generation."""
+        resolved = self.composed.resolved
+        versions = manifest.versions()
+        return {
+            "benchmark": self.composed.config.benchmark.name,
+            "benchmark_version": self.composed.config.benchmark.version,
+            "samples": samples_digest(self.evaluation.samples),
+            "num_samples": len(self.evaluation.samples),
+            "system": self.composed.config.benchmark.system,
+            "assistant_prefill": self.composed.config.benchmark.assistant_prefill,
+            "generation": resolved["benchmark"]["generation"],
+            "seed": self.settings.seed if self.settings.temperature > 0 else None,
+            "sampler": resolved["sampler"],
+            "conversation": resolved["conversation"],
+            "checkpoint_files": digest([list(pair) for pair in self.plan.checkpoint.file_sha256]),
+            "model": {
+                "device": self.plan.device.type,
+                "dtype": str(self.plan.dtype),
+                "attention": self.plan.attention.implementation,
+                "quantization": resolved["quantization"],
+            },
+            "versions": {name: versions.get(name) for name in _IDENTITY_PACKAGES},
+        }
+
+
+def run(composed: ComposedConfig) -> Outcome:
+    """Generate, score and tabulate one benchmark with one model.
+
+    Finished samples of an earlier process are kept; everything else is generated.
+
+    Raises:
+        LlavaEvalError: a mistake in the configuration or its files, or a full disk.
+        KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
+    """
+    job = _Job.prepare(composed)
+    identity = job.identity()
+    directory = _choose_directory(job, identity)
+    samples = {sample.id: sample for sample in job.evaluation.samples}
+    with run_directory.claim(directory):
+        finished: dict[str, SampleResult] = {}
+        earlier = None
+        if run_directory.check_owner(directory, identity, resume=composed.config.resume):
+            earlier = run_directory.read_manifest(directory)
+            finished = run_directory.finished_results(directory, samples)
+            log.info("continuing %s: %d samples are finished", directory, len(finished))
+        record = manifest.RunRecord(directory, _description(job, identity), earlier, job.clock)
+        try:
+            results = {**finished, **_generate_missing(job, directory, finished, record)}
+            summary = _conclude(job.evaluation, directory, results.values(), job.model_label)
+        except KeyboardInterrupt:
+            record.write("interrupted")
+            raise
+        except LlavaEvalError:
+            with contextlib.suppress(LlavaEvalError):
+                record.write("failed")
+            raise
+        record.write("finished")
+    return Outcome(directory, summary, composed.config.errors.max)
+
+
+def score(composed: ComposedConfig, generations: Path) -> Outcome:
+    """Score texts that were generated elsewhere or earlier, and tabulate them.
+
+    Args:
+        composed: the configuration; its model and sampler are not used.
+        generations: file of texts, see :mod:`llava_eval.results.generations`.
+
+    Raises:
+        LlavaEvalError: a mistake in the configuration or its files, or a full disk.
+    """
+    clock = StageClock()
+    with clock.stage("load_rows"):
+        evaluation = Evaluation.from_config(composed)
+    texts = read_generations(generations, evaluation.samples)
+    results = [evaluation.result(sample, texts[sample.id]) for sample in evaluation.samples]
+    origin = run_directory.read_manifest(generations.parent) or {}
+    identity: Identity = {
+        "benchmark": composed.config.benchmark.name,
+        "samples": samples_digest(evaluation.samples),
+        "generations": digest([[result.id, result.generation.text] for result in results]),
+    }
+    directory = _named_directory(composed) or run_directory.new_run_directory(
+        run_directory.runs_of(composed.config.benchmark.name, "scored")
+    )
+    with run_directory.claim(directory):
+        run_directory.check_owner(directory, identity, resume=None)
+        judging = {name: composed.resolved[name] for name in ("benchmark", "scorer")}
+        description = {
+            "fingerprint": digest(identity),
+            "identity": identity,
+            "benchmark": evaluation.label,
+            "model": origin.get("model"),
+            "generations": {"path": str(generations), "model_label": origin.get("model_label")},
+            "config": judging,
+            "versions": manifest.versions(),
+            "git_commit": manifest.git_commit(),
+        }
+        record = manifest.RunRecord(directory, description, None, clock)
+        _write_config(directory, judging)
+        summary = _conclude(evaluation, directory, results, origin.get("model_label"))
+        record.write("finished")
+    return Outcome(directory, summary, composed.config.errors.max)
+
+
+def _generate_missing(
+    job: _Job,
+    directory: Path,
+    finished: Mapping[str, SampleResult],
+    record: manifest.RunRecord,
+) -> dict[str, SampleResult]:
+    """Generate what is not finished, and put every result into the ledger as soon as it exists."""
+    samples = job.evaluation.samples
+    pending = [sample for sample in samples if sample.id not in finished]
+    results: dict[str, SampleResult] = {}
+    if pending:
+        runner = _make_runner(job)
+        record.add(model=runner.loaded.describe())
+    _write_config(directory, job.composed.resolved)
+    record.write("running")
+    if not pending:
+        return results
+    bar = ProgressBar(len(samples), list(finished.values()))
+    with LedgerWriter(directory / files.LEDGER) as ledger, bar:
+        for result in _generate(job, pending, runner):
+            ledger.append(result)
+            results[result.id] = result
+            bar.add(result, decode_wait_seconds=job.clock.seconds["decode_wait"])
+            if result.generation.error is not None:
+                log.warning("sample %s failed: %s", result.id, result.generation.error)
+    record.add(first_prompt=runner.first_prompt, batch_size=runner.batch_size)
+    return results
+
+
+def _generate(job: _Job, pending: Sequence[Sample], runner: ModelRunner) -> Iterator[SampleResult]:
+    """Yield a result for every sample, batch by batch."""
+    samples = {sample.id: sample for sample in pending}
+    for requests, failures in _request_batches(job, pending, runner.batch_size):
+        for sample, error in failures:
+            yield job.evaluation.result(sample, Generation(text=None, error=error))
+        for request, generation in runner.generate(requests):
+            shown = tuple(clip.frame_indices for clip in request.clips)
+            yield job.evaluation.result(samples[request.id], generation, shown)
+
+
+def _request_batches(
+    job: _Job, pending: Sequence[Sample], batch_size: int
+) -> Iterator[tuple[list[Request], list[tuple[Sample, str]]]]:
+    """Yield requests in batches, with the samples whose media could not be read.
+
+    Each group of samples with the same media is decoded once, ahead of the model, and stays
+    together.
+    """
+    from llava_eval.video import decode_ahead, read_media
+
+    config = job.composed.config
+
+    def decode(group: _MediaGroup) -> tuple[Clip, ...]:
+        return tuple(read_media(medium, job.policy) for medium in group.media)
+
+    outcomes = decode_ahead(
+        _media_groups(pending),
+        decode,
+        num_workers=config.runner.decode_workers,
+        max_pending=2 * config.runner.decode_workers,
+        timeout_seconds=config.runner.decode_timeout_seconds,
+    )
+    requests: list[Request] = []
+    failures: list[tuple[Sample, str]] = []
+    while True:
+        with job.clock.stage("decode_wait"):
+            outcome = next(outcomes, None)
+        if outcome is None:
+            break
+        group = outcome.item
+        if outcome.error is not None:
+            if not isinstance(outcome.error, MediaError):
+                raise outcome.error
+            failures += [(sample, f"MediaError: {outcome.error}") for sample in group.samples]
+            continue
+        if requests and len(requests) + len(group.samples) > batch_size:
+            yield requests, failures
+            requests, failures = [], []
+        clips = dict(zip(group.media, outcome.unwrap(), strict=True))
+        requests += [_request(job, sample, clips) for sample in group.samples]
+    yield requests, failures
+
+
+@dataclass(frozen=True)
+class _MediaGroup:
+    """Samples that show the same media."""
+
+    media: tuple[Media, ...]
+    samples: tuple[Sample, ...]
+
+    @property
+    def path(self) -> str:
+        """Its name in messages."""
+        return ", ".join(medium.path for medium in self.media) or "no media"
+
+
+def _media_groups(samples: Iterable[Sample]) -> list[_MediaGroup]:
+    members: dict[tuple[Media, ...], list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.media, []).append(sample)
+    return [_MediaGroup(media, tuple(group)) for media, group in members.items()]
+
+
+def _request(job: _Job, sample: Sample, clips: Mapping[Media, Clip]) -> Request:
+    benchmark = job.composed.config.benchmark
+    return Request(
+        id=sample.id,
+        content=tuple(
+            piece if isinstance(piece, str) else clips[piece] for piece in sample.content
+        ),
+        kinds=tuple(medium.kind for medium in sample.media),
+        settings=job.settings,
+        system=benchmark.system,
+        assistant_prefill=benchmark.assistant_prefill,
+    )
+
+
+def _conclude(
+    evaluation: Evaluation,
+    directory: Path,
+    results: Iterable[SampleResult],
+    model_label: str | None,
+) -> Summary:
+    """Judge all results, and write the final ledger and the tables."""
+    judged = evaluation.rescored(results)
+    summary = evaluation.summary(judged, model_label)
+    rewrite_ledger(directory / files.LEDGER, judged)
+    write_tables(directory, summary)
+    return summary
+
+
+def _description(job: _Job, identity: Identity) -> dict[str, Any]:
+    """Return what the manifest holds from the start."""
+    return {
+        "fingerprint": digest(identity),
+        "identity": identity,
+        "benchmark": job.evaluation.label,
+        "model_label": job.model_label,
+        "choices": dict(job.composed.choices),
+        "config": dict(job.composed.resolved),
+        "conversation": asdict(job.composed.config.conversation),
+        "versions": manifest.versions(),
+        "git_commit": manifest.git_commit(),
+    }
+
+
+def _write_config(directory: Path, resolved: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True, width=100)
+    files.write_text(directory / files.CONFIG, text)
+
+
+def _named_directory(composed: ComposedConfig) -> Path | None:
+    named = composed.config.output_dir
+    return None if named is None else Path(named).expanduser()
+
+
+def _choose_directory(job: _Job, identity: Identity) -> Path:
+    """Return the run directory: the named one, one to continue, or a new one."""
+    named = _named_directory(job.composed)
+    if named is not None:
+        return named
+    runs = run_directory.runs_of(job.composed.config.benchmark.name, _model_name(job.composed))
+    if job.composed.config.resume:
+        found = run_directory.find_unfinished(runs, identity)
+        if found is not None:
+            return found
+        log.info("there is no unfinished run of this configuration below %s; starting one", runs)
+    return run_directory.new_run_directory(runs)
+
+
+def _model_name(composed: ComposedConfig) -> str:
+    model = composed.config.model
+    return model.name or Path(model.checkpoint).name
+
+
+def _plan_model(composed: ComposedConfig) -> ModelPlan:
+    from llava_eval.models.checkpoint import find_checkpoint
+
+    model, quantization = composed.config.model, composed.config.quantization
+    checkpoint = find_checkpoint(resolve_package_path(model.checkpoint), model.revision)
+
+    # These import torch and transformers, for seconds; a wrong path is known before.
+    from llava_eval.models.loading import plan_model
+    from llava_eval.models.quantization import Quantization
+
+    return plan_model(
+        checkpoint,
+        device=model.device,
+        dtype=model.dtype,
+        attention=model.attention,
+        quantization=Quantization(
+            method=quantization.method,
+            double_quant=quantization.double_quant,
+            compute_dtype=quantization.compute_dtype,
+            skip_modules=tuple(quantization.skip_modules),
+        ),
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def _make_runner(job: _Job) -> ModelRunner:
+    import torch
+
+    from llava_eval.models.conversation import Conversation
+    from llava_eval.models.loading import load_model_once
+    from llava_eval.models.runner import DEFAULT_BATCH_SIZE, ModelRunner
+
+    config = job.composed.config
+    if config.runner.num_threads is not None:
+        torch.set_num_threads(config.runner.num_threads)
+    with job.clock.stage("load_model"):
+        loaded = load_model_once(job.plan)
+    return ModelRunner(
+        loaded=loaded,
+        conversation=Conversation(**asdict(config.conversation)),
+        batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
+        clock=job.clock,
+    )

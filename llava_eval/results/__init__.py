@@ -1,0 +1,1 @@
+"""What a run leaves behind: the ledger, the manifest, and the tables made of them."""

@@ -1,0 +1,68 @@
+"""Names of the files in a run directory, and writing that never leaves half a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import StorageError
+
+CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+LEDGER = "samples.jsonl"
+METRICS_JSON = "metrics.json"
+METRICS_CSV = "metrics.csv"
+METRICS_MARKDOWN = "metrics.md"
+LOG = "run.log"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a failing write into one line that says which file, and that nothing was lost.
+
+    Raises:
+        StorageError: for any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = (
+            "; free some space and run the same command again: finished samples are kept"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else ""
+        )
+        raise StorageError(f"cannot write {path}: {reason}{advice}") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file's content at once: readers see the old or the new one, never a part.
+
+    Raises:
+        StorageError: the file cannot be written; the old one is untouched.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with storage_errors(path):
+        try:
+            with partial.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content with UTF-8 text, as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a value as indented JSON; NaN and infinities are refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

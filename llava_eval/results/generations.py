@@ -1,0 +1,92 @@
+"""Texts that were generated elsewhere, or by an earlier run, to be scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import RowsError
+from llava_eval.types import Generation, Sample
+
+FORMS = (
+    '{"id": sample id, "text": "..."}, {"row": zero-based source row, "text": "..."}, '
+    "or a line of a samples.jsonl"
+)
+
+
+def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generation]:
+    """Read a JSON lines file of generated texts.
+
+    Args:
+        path: the file; each line has one of the forms in :data:`FORMS`.
+        samples: the samples that the texts belong to.
+
+    Returns:
+        A generation for every sample, by sample id. Samples that the file lacks get one with an
+        error, so that they are counted as failed and never scored.
+
+    Raises:
+        RowsError: no such file, an unreadable line, a text for no sample, or two for one.
+    """
+    by_id = {sample.id: sample for sample in samples}
+    by_row = {sample.row: sample for sample in samples}
+    found: dict[str, Generation] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RowsError(f"generations={path} cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        content = _parse(line, where)
+        sample = _sample_of(content, by_id, by_row, where)
+        if sample.id in found:
+            raise RowsError(f"{where}: sample {sample.id!r} has a text already")
+        found[sample.id] = _generation(content, where)
+    for sample in samples:
+        if sample.id not in found:
+            found[sample.id] = Generation(text=None, error=f"{path} holds no text for this sample")
+    return found
+
+
+def _parse(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise RowsError(f"{where} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RowsError(f"{where} is a {type(content).__name__}; expected {FORMS}")
+    return content
+
+
+def _sample_of(
+    content: Mapping[str, Any],
+    by_id: Mapping[str, Sample],
+    by_row: Mapping[int, Sample],
+    where: str,
+) -> Sample:
+    if "id" in content:
+        sample = by_id.get(str(content["id"]))
+        named = f"id {content['id']!r}"
+    elif isinstance(content.get("row"), int):
+        sample = by_row.get(content["row"])
+        named = f"row {content['row']}"
+    else:
+        raise RowsError(f"{where} has neither an id nor a row; expected {FORMS}")
+    if sample is None:
+        raise RowsError(f"{where}: the benchmark has no sample with {named}")
+    return sample
+
+
+def _generation(content: Mapping[str, Any], where: str) -> Generation:
+    if isinstance(content.get("generation"), dict):
+        try:
+            return Generation(**content["generation"])
+        except (TypeError, ValueError) as error:
+            raise RowsError(f"{where}: {error}") from error
+    if not isinstance(content.get("text"), str):
+        raise RowsError(f"{where} has no text; expected {FORMS}")
+    return Generation(text=content["text"])

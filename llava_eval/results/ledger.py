@@ -1,0 +1,167 @@
+"""The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
+
+While a run goes on, lines stand in the order in which samples finished, each flushed to the
+operating system at once, so that a killed process loses at most the line it was writing. When the
+run ends the file is rewritten in the order of the source rows with the final scores. Nothing in a
+line depends on when or how fast it was made: a resumed run ends with the same file as an unbroken
+one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from llava_eval.errors import RunDirectoryError
+from llava_eval.results.files import storage_errors, write_bytes
+from llava_eval.types import Generation, SampleResult, Score
+
+_OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
+
+
+def to_line(result: SampleResult) -> str:
+    """Return a result as one line of JSON, without the line feed."""
+    indices = [list(frames) for frames in result.frame_indices]
+    score: dict[str, Any] = {
+        "value": result.score.value,
+        "answer": result.score.answer,
+        "unreadable": result.score.unreadable,
+        **result.score.details,
+    }
+    generation = result.generation
+    content = {
+        "id": result.id,
+        "row": result.row,
+        "group": result.group,
+        "facets": dict(result.facets),
+        "prompt": result.prompt,
+        # One list of frames where there is one medium, as nearly always; otherwise a list of lists.
+        "frame_indices": indices[0] if len(indices) == 1 else indices,
+        "target": list(result.target),
+        "generation": {
+            "text": generation.text,
+            "num_input_tokens": generation.num_input_tokens,
+            "num_output_tokens": generation.num_output_tokens,
+            "stop_reason": generation.stop_reason,
+            "error": generation.error,
+        },
+        "score": score,
+    }
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    # Legal in JSON, but str.splitlines() and many editors would break the line here.
+    for character in _OTHER_LINE_BREAKS:
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def from_line(line: str) -> SampleResult:
+    """Return the result that a line holds.
+
+    Raises:
+        ValueError, KeyError, TypeError: the line is not a complete ledger line.
+    """
+    content: Mapping[str, Any] = json.loads(line)
+    score = dict(content["score"])
+    indices = content["frame_indices"]
+    nested = [indices] if indices and isinstance(indices[0], int) else indices
+    return SampleResult(
+        id=content["id"],
+        row=content["row"],
+        group=content["group"],
+        facets=content["facets"],
+        prompt=content["prompt"],
+        frame_indices=tuple(tuple(frames) for frames in nested),
+        target=tuple(content["target"]),
+        generation=Generation(**content["generation"]),
+        score=Score(
+            value=score.pop("value"),
+            answer=score.pop("answer"),
+            unreadable=score.pop("unreadable"),
+            details=score,
+        ),
+    )
+
+
+def read_ledger(path: Path) -> list[SampleResult]:
+    """Read a ledger; an incomplete last line, as a killed process leaves it, is dropped.
+
+    Raises:
+        RunDirectoryError: another line is damaged, or an id occurs twice.
+    """
+    if not path.exists():
+        return []
+    with storage_errors(path):
+        content = path.read_bytes()
+    lines = content.split(b"\n")
+    lines.pop()  # What follows the last line feed: nothing, or the torn line.
+    results = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(from_line(line.decode("utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunDirectoryError(
+                f"{path}, line {number} is damaged ({type(error).__name__}: {error}); "
+                "remove that line to generate its sample again"
+            ) from error
+    seen: set[str] = set()
+    for result in results:
+        if result.id in seen:
+            raise RunDirectoryError(f"{path}: sample {result.id!r} is there twice")
+        seen.add(result.id)
+    return results
+
+
+def rewrite_ledger(path: Path, results: Iterable[SampleResult]) -> None:
+    """Replace the ledger with these results in the order of their source rows.
+
+    Raises:
+        StorageError: it cannot be written; the old ledger is untouched.
+    """
+    ordered = sorted(results, key=lambda result: result.row)
+    write_bytes(path, b"".join(_encoded(result) for result in ordered))
+
+
+def _encoded(result: SampleResult) -> bytes:
+    # Half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape.
+    return f"{to_line(result)}\n".encode(errors="backslashreplace")
+
+
+class LedgerWriter:
+    """Appends results to a ledger, each in one write that is flushed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with storage_errors(path):
+            self._stream = path.open("ab", buffering=0)
+
+    def append(self, result: SampleResult) -> None:
+        """Write one line.
+
+        Raises:
+            StorageError: it cannot be written; what was written of it is cut off again if possible.
+        """
+        line = _encoded(result)
+        with storage_errors(self._path):
+            start = self._stream.tell()
+            written = self._stream.write(line)
+            if written != len(line):
+                # A full disk takes part of a line without an error; the next write says why.
+                try:
+                    self._stream.write(line[written:])
+                finally:
+                    if self._stream.tell() != start + len(line):
+                        self._stream.truncate(start)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()

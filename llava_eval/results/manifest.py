@@ -1,0 +1,168 @@
+"""The manifest: what ran, on what, with which versions, and how long each stage took."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import llava_eval
+from llava_eval.results import files
+from llava_eval.timing import StageClock
+
+#: Packages whose version can move a number or a time.
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "av",
+    "numpy",
+    "pandas",
+    "pillow",
+    "datasets",
+    "hydra-core",
+    "scipy",
+    "accelerate",
+    "bitsandbytes",
+    "torchao",
+    "flash-attn",
+    "flash-attn-4",
+)
+
+
+def _now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of llava_eval, Python and every package of note that is installed."""
+    found = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the commit of the checkout that llava_eval runs from, "+changes" where it has any.
+
+    None where it does not run from a checkout (an installed wheel), or git is missing.
+    """
+    folder = Path(llava_eval.__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Return what is known of the machine without importing torch."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor_name(),
+        "num_cpus": os.cpu_count(),
+        "hostname": platform.node(),
+    }
+
+
+def _processor_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_host_memory_bytes() -> int | None:
+    """Return the largest resident set of this process so far; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class RunRecord:
+    """Writes the manifest of one run as it goes on.
+
+    Args:
+        directory: the run directory.
+        content: what is known from the start: identity, configuration, labels.
+        earlier: the manifest that an earlier process left, whose sessions are kept.
+        clock: seconds by stage of this process.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        content: Mapping[str, Any],
+        earlier: Mapping[str, Any] | None,
+        clock: StageClock,
+    ) -> None:
+        self._path = directory / files.MANIFEST
+        self._earlier = dict(earlier or {})
+        self._content = dict(content)
+        self._clock = clock
+        self._session: dict[str, Any] = {
+            "started": _now(),
+            "command": sys.argv,
+            "process_id": os.getpid(),
+            "machine": machine(),
+        }
+        self._start = time.perf_counter()
+
+    def add(self, **content: Any) -> None:
+        """Add facts that the next write will hold."""
+        self._content.update(content)
+
+    def write(self, status: str) -> None:
+        """Replace the manifest.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._session.update(
+            ended=_now(),
+            wall_seconds=round(time.perf_counter() - self._start, 3),
+            stage_seconds={name: round(s, 3) for name, s in self._clock.seconds.items()},
+            peak_host_memory_bytes=peak_host_memory_bytes(),
+        )
+        files.write_json(
+            self._path,
+            {
+                **self._earlier,
+                "status": status,
+                **self._content,
+                "sessions": [*self._earlier.get("sessions", []), self._session],
+            },
+        )

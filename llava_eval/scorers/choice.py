@@ -1,0 +1,117 @@
+"""Rules for multiple choice."""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass
+
+from llava_eval.types import Sample, Score
+
+UNREADABLE_IS_WRONG = Score(value=0.0, answer=None, unreadable=True)
+UNREADABLE_IS_LEFT_OUT = Score(value=None, answer=None, unreadable=True)
+
+# "B", "(b)", "B.", "**B**", "B)": a letter and nothing else.
+_LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
+# "B. the red one", "(B) the red one", "B: the red one": a letter that introduces an option.
+_LETTER_FIRST = re.compile(r"[\s\"'*(\[]*([A-Z])(?:[.:)\]]|\*\*)+\s+(.+)", re.DOTALL)
+# "answer is (B)", "Answer: B", "option B": a letter in a phrase that gives an answer.
+_LETTER_IN_PHRASE = re.compile(
+    r"\b(?:answer|option|choice)(?:\s+is|\s+would\s+be|\s+should\s+be)?\s*:?\s*"
+    r"(?:option\s+|choice\s+)?[\"'*(\[]*([A-Z])(?![\w'-])",
+    re.IGNORECASE,
+)
+
+
+def read_choice(text: str, choices: tuple[str, ...]) -> str | None:
+    """Return the one letter that a reply names, or None when it names none or several.
+
+    Our own rule, made so that no reply is ever guessed at. In this order:
+
+    1. the reply is a letter and nothing else but punctuation ("b", "(B).", "**B**");
+    2. it is an option's text, or a letter and that option's text ("B. The red one");
+    3. it gives an answer in a phrase ("The answer is (B) because ..."), always the same letter;
+    4. it begins with a letter as an option does ("B) because ...") and no phrase names another.
+
+    Args:
+        text: the model's reply.
+        choices: the option texts without letters; letters beyond them are not read.
+    """
+    letters = string.ascii_uppercase[: len(choices)]
+    alone = _LETTER_ALONE.fullmatch(text)
+    if alone is not None:
+        letter = alone.group(1).upper()
+        return letter if letter in letters else None
+    by_text = [letters[i] for i, choice in enumerate(choices) if _plain(choice) == _plain(text)]
+    if by_text:
+        return by_text[0] if len(by_text) == 1 else None
+    first = _LETTER_FIRST.match(text)
+    introduced = first.group(1) if first is not None and first.group(1) in letters else None
+    if first is not None and introduced is not None:
+        own_text = choices[letters.index(introduced)]
+        if _plain(first.group(2)) == _plain(own_text):
+            return introduced
+    named = {match.upper() for match in _LETTER_IN_PHRASE.findall(text)} & set(letters)
+    if introduced is not None:
+        named.add(introduced)
+    return named.pop() if len(named) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return text.strip().rstrip(".").casefold()
+
+
+@dataclass(frozen=True)
+class StrictChoice:
+    """Our own rule: :func:`read_choice`; an unreadable reply is wrong, and counted."""
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        answer = read_choice(text, sample.choices)
+        if answer is None:
+            return UNREADABLE_IS_WRONG
+        return Score(value=float(answer in sample.targets), answer=answer)
+
+
+#: The prefixes that Video-MME's scorer deletes, in its order. In the original list two commas are
+#: missing, so that two pairs of prefixes are joined and none of those four matches alone.
+_VIDEOMME_PREFIXES = (
+    "The best answer is",
+    "The correct answer is",
+    "The answer is",
+    "The answer",
+    "The best option is" + "The correct option is",
+    "Best answer:" + "Best option:",
+    "Answer:",
+    "Option:",
+    "The correct answer",
+    "The correct option",
+)
+
+
+def videomme_letter(text: str) -> str | None:
+    """Return the letter that Video-MME's official scorer reads, or None.
+
+    Every prefix is deleted wherever it stands, case-sensitively and in order; then the first of
+    A, B, C, D anywhere is the answer, so "Based on the video, C" reads as B and "Cannot tell" as
+    C. The original also gives up on more than ten words without any of the letters, which the
+    search for a letter covers.
+
+    Source: thanku-all/parse_answer, eval_your_results.py, extract_characters_regex.
+    """
+    remaining = text.strip()
+    for prefix in _VIDEOMME_PREFIXES:
+        remaining = remaining.replace(prefix, "")
+    return next((character for character in remaining if character in "ABCD"), None)
+
+
+@dataclass(frozen=True)
+class VideoMmeOfficial:
+    """Video-MME's official rule: :func:`videomme_letter`; unread replies are not scored."""
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, or no score where no letter was read."""
+        answer = videomme_letter(text)
+        if answer is None:
+            return UNREADABLE_IS_LEFT_OUT
+        return Score(value=float(answer in sample.targets), answer=answer)

@@ -1,0 +1,307 @@
+"""The values that travel between the rooms: frozen, picklable, and checked when they are made.
+
+    Media ─┐
+    Sample ┴─> Request ──model──> Generation ──scorer──> Score ──> SampleResult (one ledger line)
+    VideoInfo ──sampler──> indices ──decode──> Clip
+
+Nothing here imports anything else of the package, and nothing heavier than the standard library
+at run time, so that every room (and every worker process) can use these types cheaply.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+MediaKind = Literal["video", "image"]
+StopReason = Literal["eos", "stop_string", "length"]
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One video or image that a prompt refers to.
+
+    Attributes:
+        kind: what it is; decides the model's placeholder and the decoder.
+        path: the file as it will be opened.
+        start_seconds, end_seconds: the part of a video that counts; None is open-ended.
+    """
+
+    kind: MediaKind
+    path: str
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            self.kind in ("video", "image"), f"Media.kind is {self.kind!r}, not video or image"
+        )
+        _require(bool(self.path), "Media.path is empty")
+        start = 0.0 if self.start_seconds is None else self.start_seconds
+        end = math.inf if self.end_seconds is None else self.end_seconds
+        _require(
+            0.0 <= start < end,
+            f"{self.path}: a cut needs 0 <= start < end, got start {self.start_seconds} s, "
+            f"end {self.end_seconds} s",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a video (or of a cut of one) before any frame is decoded.
+
+    Attributes:
+        path: the file.
+        num_frames: frames that a plain decode from start to end shows (of the cut, if any).
+        fps: average frames per second of the video.
+        seconds: duration (of the cut, if any).
+        width, height: size of the decoded frames in pixels, before rotation metadata.
+        codec: libav's name of the codec, for instance "h264".
+        rotation: degrees in [0, 360) that the file asks players to rotate by, counter-clockwise;
+            decoded frames are not rotated.
+        first_frame_index: number of the cut's first frame in the whole video, 0 without a cut.
+    """
+
+    path: str
+    num_frames: int
+    fps: float
+    seconds: float
+    width: int
+    height: int
+    codec: str
+    rotation: int = 0
+    first_frame_index: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.num_frames >= 0, f"{self.path}: num_frames is {self.num_frames}")
+        _require(self.width > 0 and self.height > 0, f"{self.path}: {self.width}x{self.height}")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded frames of one video or image.
+
+    Attributes:
+        frames: uint8 RGB tensor (N, 3, H, W).
+        frame_indices: N numbers of the frames in the whole video, in the order asked for.
+        pts_seconds: N presentation times in seconds.
+        fps: average frames per second of the source, None for an image.
+        num_source_frames: frames of the whole source.
+        notes: how these pixels came about where that was not the ordinary way
+            (for instance a sequential replay of a damaged stream).
+    """
+
+    frames: torch.Tensor
+    frame_indices: tuple[int, ...]
+    pts_seconds: tuple[float, ...]
+    fps: float | None = None
+    num_source_frames: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.frames.shape)
+        _require(
+            len(shape) == 4 and shape[1] == 3 and str(self.frames.dtype) == "torch.uint8",
+            f"Clip.frames must be uint8 (N, 3, H, W), got {self.frames.dtype} {shape}",
+        )
+        _require(
+            shape[0] == len(self.frame_indices) == len(self.pts_seconds) and shape[0] > 0,
+            f"Clip of {shape[0]} frames has {len(self.frame_indices)} indices and "
+            f"{len(self.pts_seconds)} timestamps; all must be equal and at least 1",
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame_indices)
+
+    def __repr__(self) -> str:
+        return f"Clip(frames={tuple(self.frames.shape)}, frame_indices={self.frame_indices})"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question of a benchmark, ready to be asked.
+
+    Attributes:
+        id: unique within the benchmark.
+        row: zero-based number of its row in the source.
+        group: what errors cluster by, nearly always the video's id.
+        content: the user's turn in order: text pieces and media.
+        targets: accepted answers (a letter for multiple choice, references for captions).
+        choices: option texts without their letters; empty for open questions.
+        question: the bare question, without instructions or options.
+        facets: columns to break results down by, e.g. {"duration": "short"}.
+    """
+
+    id: str
+    row: int
+    group: str
+    content: tuple[str | Media, ...]
+    targets: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    question: str = ""
+    facets: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.id), f"row {self.row}: the sample id is empty")
+        _require(self.row >= 0, f"sample {self.id}: row is {self.row}")
+        _require(bool(self.group), f"sample {self.id}: group is empty")
+        _require(bool(self.content), f"sample {self.id}: nothing to ask")
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of the user's turn, in order."""
+        return tuple(piece for piece in self.content if isinstance(piece, Media))
+
+    @property
+    def prompt(self) -> str:
+        """The user's text; media after the first text stand as ``<video>`` or ``<image>``."""
+        pieces: list[str] = []
+        for piece in self.content:
+            if isinstance(piece, str):
+                pieces.append(piece)
+            elif pieces:
+                pieces.append(f"<{piece.kind}>")
+        return "".join(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How the model is asked to generate.
+
+    Attributes:
+        max_new_tokens: most tokens to generate.
+        temperature: 0 is greedy decoding; above 0 samples.
+        top_p: nucleus of sampled decoding.
+        stop_strings: generation ends, and the text is cut, before the first of these.
+        seed: sampled decoding derives one seed per sample from it.
+    """
+
+    max_new_tokens: int = 16
+    temperature: float = 0.0
+    top_p: float = 1.0
+    stop_strings: tuple[str, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.max_new_tokens >= 1, f"max_new_tokens is {self.max_new_tokens}, at least 1")
+        _require(self.temperature >= 0.0, f"temperature is {self.temperature}, at least 0")
+        _require(0.0 < self.top_p <= 1.0, f"top_p is {self.top_p}, expected 0 < top_p <= 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question with its decoded media, as the model runner takes it.
+
+    Attributes:
+        id: the sample's id, for messages and per-sample seeds.
+        content: the user's turn: text pieces and clips, in order; a clip of an image has 1 frame.
+        kinds: for each clip of ``content``, whether it is a video or an image.
+        system: system text that the protocol asks for; None leaves the conversation's own.
+        assistant_prefill: text that the assistant's turn already begins with.
+        settings: generation settings.
+    """
+
+    id: str
+    content: tuple[str | Clip, ...]
+    kinds: tuple[MediaKind, ...]
+    settings: GenerationSettings
+    system: str | None = None
+    assistant_prefill: str = ""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.clips) == len(self.kinds),
+            f"request {self.id}: {len(self.clips)} clips but {len(self.kinds)} kinds",
+        )
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The clips of the user's turn, in order."""
+        return tuple(piece for piece in self.content if isinstance(piece, Clip))
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the model wrote for one sample, or why it wrote nothing.
+
+    Attributes:
+        text: the new text, without special tokens; None exactly when there is an error.
+        num_input_tokens: prompt tokens, media placeholders included, padding not.
+        num_output_tokens: generated tokens, the end token included.
+        stop_reason: why generation ended.
+        error: one line that names the cause.
+    """
+
+    text: str | None
+    num_input_tokens: int | None = None
+    num_output_tokens: int | None = None
+    stop_reason: StopReason | None = None
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.text is None) == (self.error is not None),
+            f"a Generation has either a text or an error, got text {self.text!r} and "
+            f"error {self.error!r}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a scorer makes of one generation.
+
+    Attributes:
+        value: the sample's score in [0, 1] (or the scorer's stated unit); None is not scored.
+        answer: what was read from the text; None when nothing could be read.
+        unreadable: the text held no answer that the rule could read.
+        details: further facts that a rule wants to keep, by name.
+    """
+
+    value: float | None
+    answer: str | None
+    unreadable: bool = False
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(self.value is None or math.isfinite(self.value), f"Score.value is {self.value}")
+        _require(
+            not (self.unreadable and self.answer is not None),
+            f"an unreadable text cannot have an answer, got {self.answer!r}",
+        )
+
+
+#: The score of a sample whose generation failed: nothing was scored.
+NOT_SCORED = Score(value=None, answer=None)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """One line of the ledger.
+
+    Attributes:
+        id, row, group, facets: as in the sample.
+        prompt: the user's text as the protocol wrote it.
+        frame_indices: for each medium of the sample the frames that were shown.
+        target: accepted answers.
+        generation, score: what came of it.
+    """
+
+    id: str
+    row: int
+    group: str
+    facets: Mapping[str, str]
+    prompt: str
+    frame_indices: tuple[tuple[int, ...], ...]
+    target: tuple[str, ...]
+    generation: Generation
+    score: Score
