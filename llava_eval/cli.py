@@ -19,37 +19,39 @@ if TYPE_CHECKING:
     from llava_eval.pipeline import Outcome
 
 HELP = """\
-llava-eval: benchmark evaluation for LLaVA-NeXT-Video and other image-text-to-text models
+llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
 
-  llava-eval [run] [key=value ...]       evaluate; no arguments: the embedded demo
-  llava-eval -m key=a,b [key=c,d ...]    a sweep: one run for each combination
+  llava-eval [run] [key=value ...]       evaluate; without arguments the demo
+  llava-eval -m key=a,b [key=c,d ...]    a sweep: one run per combination
   llava-eval score generations=FILE benchmark=... [key=value ...]
-                                         score texts that were generated elsewhere
+                                         score texts generated elsewhere
   llava-eval list [benchmarks|models|samplers|scorers]
 
 options
-  --config-dir DIR    also find benchmarks, models, ... in the groups of this folder
-  --cfg               print the configuration and stop
-  -m, --multirun      run every combination of comma-separated values
+  --config-dir DIR   also find benchmarks, models, ... in this folder
+  --cfg              print the configuration and stop
+  -m, --multirun     run every combination of comma-separated values
   --version, --help
 
 keys that you will want (llava-eval --cfg prints them all)
-  benchmark=videomme/official      benchmark and protocol
-  benchmark.source=rows.jsonl      local rows (.parquet, .jsonl, .json, .csv or a folder)
-  benchmark.media_root=DIR         where its videos lie
-  benchmark.limit=100              only the first rows
-  model=llava_next_video_7b        or model=hf model.checkpoint=FOLDER_OR_HUB_ID
-  model.dtype=float16              auto, float32, float16, bfloat16
-  model.attention=sdpa             auto, sdpa, eager, flash_attention_2, ...
-  quantization=bnb_nf4             none, bnb_nf4, bnb_int8
-  sampler.num_frames=16            frames a video
-  runner.batch_size=8              questions generated together
-  output_dir=DIR                   run directory; the same command continues a killed run
-  resume=true                      continue the newest unfinished run of this configuration
-  errors.max=0                     failed samples that still end with exit code 0
+  benchmark=videomme/official    benchmark and protocol
+  benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+  benchmark.media_root=DIR       where its videos lie
+  benchmark.limit=100            only the first rows
+  model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
+  model.dtype=float16            auto, float32, float16, bfloat16
+  model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
+  quantization=bnb_nf4           none, bnb_nf4, bnb_int8
+  sampler.num_frames=16          frames a video
+  runner.batch_size=8            questions generated together
+  output_dir=DIR                 run directory; again: continues a killed run
+  resume=true                    continue the newest unfinished run like this
+  errors.max=0                   failed samples that still give exit code 0
 
 exit codes
-  0  done    1  samples failed, or the disk is full    2  a mistake in the command or its files
+  0    done
+  1    samples failed, or the disk is full
+  2    a mistake in the command or its files
   130  interrupted; finished samples are kept
 """
 

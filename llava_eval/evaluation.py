@@ -5,12 +5,38 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from llava_eval.benchmarks import load_samples
+from llava_eval.benchmarks import Adapter, load_samples
 from llava_eval.config import ComposedConfig, build_target
 from llava_eval.results.summary import Metric, Summary, named_with_overrides, summarise
 from llava_eval.scorers import SampleScorer, Scorer, SetScorer
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult
+
+
+class Parts(NamedTuple):
+    """The functions that a protocol's file names."""
+
+    adapter: Adapter
+    scorer: Scorer
+    metrics: Mapping[str, Metric]
+
+
+def build_parts(composed: ComposedConfig) -> Parts:
+    """Build adapter, scorer and metrics.
+
+    Raises:
+        ConfigError: one of them cannot be built.
+    """
+    benchmark = composed.config.benchmark
+    return Parts(
+        build_target(benchmark.adapter, key="benchmark.adapter"),
+        build_target(composed.config.scorer, key="scorer"),
+        {
+            name: build_target(node, key=f"benchmark.metrics.{name}")
+            for name, node in benchmark.metrics.items()
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -42,14 +68,10 @@ class Evaluation:
             RowsError: the rows cannot be used.
         """
         benchmark = composed.config.benchmark
-        scorer = build_target(composed.config.scorer, key="scorer")
-        metrics = {
-            name: build_target(node, key=f"benchmark.metrics.{name}")
-            for name, node in benchmark.metrics.items()
-        }
+        adapter, scorer, metrics = build_parts(composed)
         samples = load_samples(
             benchmark.source,
-            build_target(benchmark.adapter, key="benchmark.adapter"),
+            adapter,
             facets=benchmark.facets,
             media_root=benchmark.media_root,
             subset=benchmark.subset,
@@ -58,7 +80,7 @@ class Evaluation:
             limit=benchmark.limit,
         )
         overrides = dict(composed.benchmark_overrides)
-        if benchmark.num_rows not in (None, len(samples)):
+        if benchmark.limit is None and benchmark.num_rows not in (None, len(samples)):
             overrides["rows"] = f"{len(samples)} of {benchmark.num_rows}"
         label = named_with_overrides(benchmark.name, overrides)
         return cls(samples, scorer, metrics, benchmark.facets, benchmark.chance, label)

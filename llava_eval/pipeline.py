@@ -18,8 +18,8 @@ import yaml
 
 from llava_eval.benchmarks import resolve_package_path
 from llava_eval.config import ComposedConfig, build_target
-from llava_eval.errors import LlavaEvalError, MediaError
-from llava_eval.evaluation import Evaluation
+from llava_eval.errors import ConfigError, LlavaEvalError, MediaError
+from llava_eval.evaluation import Evaluation, build_parts
 from llava_eval.progress import ProgressBar
 from llava_eval.results import files, manifest, run_directory
 from llava_eval.results.fingerprint import Identity, digest, samples_digest
@@ -29,16 +29,18 @@ from llava_eval.results.summary import Summary, named_with_overrides
 from llava_eval.results.tables import write_tables
 from llava_eval.timing import StageClock
 from llava_eval.types import (
-    Clip,
     Generation,
     GenerationSettings,
     Media,
+    PreparedMedia,
     Request,
     Sample,
     SampleResult,
+    VideoInfo,
 )
 
 if TYPE_CHECKING:
+    from llava_eval.models.conversation import Conversation
     from llava_eval.models.loading import ModelPlan
     from llava_eval.models.runner import ModelRunner
     from llava_eval.video.media import Policy
@@ -70,6 +72,7 @@ class _Job:
     composed: ComposedConfig
     evaluation: Evaluation
     policy: Policy
+    conversation: Conversation
     plan: ModelPlan
     settings: GenerationSettings
     model_label: str
@@ -79,9 +82,9 @@ class _Job:
     def prepare(cls, composed: ComposedConfig) -> _Job:
         clock = StageClock()
         config = composed.config
+        policy, conversation = check_parts(composed)
         with clock.stage("load_rows"):
             evaluation = Evaluation.from_config(composed)
-        policy = build_target(config.sampler, key="sampler")
         with clock.stage("load_model"):
             plan = _plan_model(composed)
         generation = config.benchmark.generation
@@ -93,7 +96,7 @@ class _Job:
             seed=config.seed,
         )
         label = named_with_overrides(_model_name(composed), composed.model_overrides)
-        return cls(composed, evaluation, policy, plan, settings, label, clock)
+        return cls(composed, evaluation, policy, conversation, plan, settings, label, clock)
 
     def identity(self) -> Identity:
         """Return everything that can change a generation."""
@@ -115,10 +118,32 @@ class _Job:
                 "device": self.plan.device.type,
                 "dtype": str(self.plan.dtype),
                 "attention": self.plan.attention.implementation,
+                "rope_scaling": resolved["model"]["rope_scaling"],
                 "quantization": resolved["quantization"],
             },
             "versions": {name: versions.get(name) for name in _IDENTITY_PACKAGES},
         }
+
+
+def check_parts(composed: ComposedConfig) -> tuple[Policy, Conversation]:
+    """Build every part that the configuration names, without reading rows or weights.
+
+    Returns:
+        The sampling policy and the conversation.
+
+    Raises:
+        ConfigError: a part cannot be built, or its parameters make no sense.
+    """
+    from llava_eval.models.conversation import Conversation
+
+    build_parts(composed)
+    policy: Policy = build_target(composed.config.sampler, key="sampler")
+    example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
+    try:
+        policy(example)
+    except ValueError as error:
+        raise ConfigError(f"sampler: {error}") from error
+    return policy, Conversation(**asdict(composed.config.conversation))
 
 
 def run(composed: ComposedConfig) -> Outcome:
@@ -146,9 +171,12 @@ def run(composed: ComposedConfig) -> Outcome:
             results = {**finished, **_generate_missing(job, directory, finished, record)}
             summary = _conclude(job.evaluation, directory, results.values(), job.model_label)
         except KeyboardInterrupt:
-            record.write("interrupted")
+            if record.is_written:
+                record.write("interrupted")
             raise
         except LlavaEvalError:
+            if not record.is_written:
+                raise
             with contextlib.suppress(LlavaEvalError):
                 record.write("failed")
             raise
@@ -225,39 +253,41 @@ def _generate_missing(
             bar.add(result, decode_wait_seconds=job.clock.seconds["decode_wait"])
             if result.generation.error is not None:
                 log.warning("sample %s failed: %s", result.id, result.generation.error)
-    record.add(first_prompt=runner.first_prompt, batch_size=runner.batch_size)
+    record.add(first_prompt=runner.first_prompt, guards=runner.guards, runner=runner.settings())
     return results
 
 
 def _generate(job: _Job, pending: Sequence[Sample], runner: ModelRunner) -> Iterator[SampleResult]:
     """Yield a result for every sample, batch by batch."""
     samples = {sample.id: sample for sample in pending}
-    for requests, failures in _request_batches(job, pending, runner.batch_size):
+    for requests, failures in _request_batches(job, pending, runner):
         for sample, error in failures:
             yield job.evaluation.result(sample, Generation(text=None, error=error))
         for request, generation in runner.generate(requests):
-            shown = tuple(clip.frame_indices for clip in request.clips)
+            shown = tuple(medium.frame_indices for medium in request.media)
             yield job.evaluation.result(samples[request.id], generation, shown)
 
 
 def _request_batches(
-    job: _Job, pending: Sequence[Sample], batch_size: int
+    job: _Job, pending: Sequence[Sample], runner: ModelRunner
 ) -> Iterator[tuple[list[Request], list[tuple[Sample, str]]]]:
     """Yield requests in batches, with the samples whose media could not be read.
 
-    Each group of samples with the same media is decoded once, ahead of the model, and stays
-    together.
+    Each group of samples with the same media is decoded and preprocessed once, ahead of the model,
+    and stays together.
     """
     from llava_eval.video import decode_ahead, read_media
 
     config = job.composed.config
 
-    def decode(group: _MediaGroup) -> tuple[Clip, ...]:
-        return tuple(read_media(medium, job.policy) for medium in group.media)
+    def prepare(group: _MediaGroup) -> tuple[PreparedMedia, ...]:
+        return tuple(
+            runner.prepare(medium.kind, read_media(medium, job.policy)) for medium in group.media
+        )
 
     outcomes = decode_ahead(
         _media_groups(pending),
-        decode,
+        prepare,
         num_workers=config.runner.decode_workers,
         max_pending=2 * config.runner.decode_workers,
         timeout_seconds=config.runner.decode_timeout_seconds,
@@ -275,11 +305,11 @@ def _request_batches(
                 raise outcome.error
             failures += [(sample, f"MediaError: {outcome.error}") for sample in group.samples]
             continue
-        if requests and len(requests) + len(group.samples) > batch_size:
+        if requests and len(requests) + len(group.samples) > runner.batch_size:
             yield requests, failures
             requests, failures = [], []
-        clips = dict(zip(group.media, outcome.unwrap(), strict=True))
-        requests += [_request(job, sample, clips) for sample in group.samples]
+        prepared = dict(zip(group.media, outcome.unwrap(), strict=True))
+        requests += [_request(job, sample, prepared) for sample in group.samples]
     yield requests, failures
 
 
@@ -303,14 +333,13 @@ def _media_groups(samples: Iterable[Sample]) -> list[_MediaGroup]:
     return [_MediaGroup(media, tuple(group)) for media, group in members.items()]
 
 
-def _request(job: _Job, sample: Sample, clips: Mapping[Media, Clip]) -> Request:
+def _request(job: _Job, sample: Sample, prepared: Mapping[Media, PreparedMedia]) -> Request:
     benchmark = job.composed.config.benchmark
     return Request(
         id=sample.id,
         content=tuple(
-            piece if isinstance(piece, str) else clips[piece] for piece in sample.content
+            piece if isinstance(piece, str) else prepared[piece] for piece in sample.content
         ),
-        kinds=tuple(medium.kind for medium in sample.media),
         settings=job.settings,
         system=benchmark.system,
         assistant_prefill=benchmark.assistant_prefill,
@@ -396,6 +425,7 @@ def _plan_model(composed: ComposedConfig) -> ModelPlan:
             compute_dtype=quantization.compute_dtype,
             skip_modules=tuple(quantization.skip_modules),
         ),
+        rope_scaling=model.rope_scaling,
         trust_remote_code=model.trust_remote_code,
     )
 
@@ -403,7 +433,6 @@ def _plan_model(composed: ComposedConfig) -> ModelPlan:
 def _make_runner(job: _Job) -> ModelRunner:
     import torch
 
-    from llava_eval.models.conversation import Conversation
     from llava_eval.models.loading import load_model_once
     from llava_eval.models.runner import DEFAULT_BATCH_SIZE, ModelRunner
 
@@ -414,7 +443,9 @@ def _make_runner(job: _Job) -> ModelRunner:
         loaded = load_model_once(job.plan)
     return ModelRunner(
         loaded=loaded,
-        conversation=Conversation(**asdict(config.conversation)),
+        conversation=job.conversation,
         batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
+        max_batch_tokens=config.runner.max_batch_tokens,
+        share_prefixes=config.runner.share_prefixes,
         clock=job.clock,
     )

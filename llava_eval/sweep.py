@@ -31,7 +31,8 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     """
     own = [text for text in overrides if not text.startswith("hydra.")]
     for variant in expand_sweep(own):
-        compose_config([text for text in variant if not text.startswith("hydra/")], config_dir)
+        chosen = [text for text in variant if not text.startswith("hydra/")]
+        pipeline.check_parts(compose_config(chosen, config_dir))
     exit_codes: list[int] = []
 
     def task(_: DictConfig) -> None:

@@ -2,7 +2,7 @@
 
     Media ─┐
     Sample ┴─> Request ──model──> Generation ──scorer──> Score ──> SampleResult (one ledger line)
-    VideoInfo ──sampler──> indices ──decode──> Clip
+    VideoInfo ──sampler──> indices ──decode──> Clip ──processor──> PreparedMedia
 
 Nothing here imports anything else of the package, and nothing heavier than the standard library
 at run time, so that every room (and every worker process) can use these types cheaply.
@@ -198,36 +198,52 @@ class GenerationSettings:
         _require(0.0 < self.top_p <= 1.0, f"top_p is {self.top_p}, expected 0 < top_p <= 1")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedMedia:
+    """One medium as the model takes it; requests that show it share this object.
+
+    Attributes:
+        kind: video or image.
+        inputs: what the checkpoint's processor makes of the pixels, by argument name, for instance
+            ``pixel_values_videos`` (1, F, 3, H, W); leading dimension 1, on the CPU.
+        token_ids: the tokens that stand for it in a prompt.
+        frame_indices: numbers of the frames that are shown.
+        clip: the frames themselves, where the model's inputs can only be made of a whole prompt.
+    """
+
+    kind: MediaKind
+    inputs: Mapping[str, torch.Tensor]
+    token_ids: tuple[int, ...]
+    frame_indices: tuple[int, ...]
+    clip: Clip | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.token_ids), f"a {self.kind} has no tokens")
+        _require(bool(self.inputs), f"a {self.kind} has no pixel values")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question with its decoded media, as the model runner takes it.
+    """One question with its prepared media, as the model runner takes it.
 
     Attributes:
         id: the sample's id, for messages and per-sample seeds.
-        content: the user's turn: text pieces and clips, in order; a clip of an image has 1 frame.
-        kinds: for each clip of ``content``, whether it is a video or an image.
+        content: the user's turn: text pieces and media, in order.
+        settings: generation settings.
         system: system text that the protocol asks for; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn already begins with.
-        settings: generation settings.
     """
 
     id: str
-    content: tuple[str | Clip, ...]
-    kinds: tuple[MediaKind, ...]
+    content: tuple[str | PreparedMedia, ...]
     settings: GenerationSettings
     system: str | None = None
     assistant_prefill: str = ""
 
-    def __post_init__(self) -> None:
-        _require(
-            len(self.clips) == len(self.kinds),
-            f"request {self.id}: {len(self.clips)} clips but {len(self.kinds)} kinds",
-        )
-
     @property
-    def clips(self) -> tuple[Clip, ...]:
-        """The clips of the user's turn, in order."""
-        return tuple(piece for piece in self.content if isinstance(piece, Clip))
+    def media(self) -> tuple[PreparedMedia, ...]:
+        """The media of the user's turn, in order."""
+        return tuple(piece for piece in self.content if isinstance(piece, PreparedMedia))
 
 
 @dataclass(frozen=True, slots=True)

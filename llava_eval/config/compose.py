@@ -33,7 +33,14 @@ from llava_eval.mappings import flat
 ROOT_NAME = "config"
 
 #: Parts whose keys belong to the function or class that ``_target_`` names, or to the user.
-FREE_NODES = ("benchmark.adapter", "benchmark.metrics", "benchmark.chance", "sampler", "scorer")
+FREE_NODES = (
+    "benchmark.adapter",
+    "benchmark.metrics",
+    "benchmark.chance",
+    "model.rope_scaling",
+    "sampler",
+    "scorer",
+)
 
 #: Keys that belong to the protocol, to the model, or (everything else) to neither.
 _PROTOCOL_PARTS = ("benchmark", "sampler", "scorer", "seed")
@@ -147,6 +154,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             if choice is not None and not str(group).startswith("hydra/")
         }
         own = _without_hydra(root)
+        resolved = _plain(own)
         _check_complete(own)
         config = OmegaConf.to_object(own)
         assert isinstance(config, RunConfig)
@@ -154,7 +162,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         changed = _differences(own, choices, search)
     return ComposedConfig(
         config=config,
-        resolved=_plain(own),
+        resolved=resolved,
         choices=choices,
         benchmark_overrides=_short_keys(changed, _PROTOCOL_PARTS),
         model_overrides=_short_keys(changed, _MODEL_PARTS),
@@ -221,9 +229,10 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
         reason = getattr(error, "problem", None) or one_line(error)
         raise ConfigError(f"not valid YAML: {where}{reason}") from error
     except HydraException as error:
-        cause = error.__cause__
+        cause = error.__cause__ or error.__context__
+        where = one_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
         if isinstance(cause, OmegaConfBaseException):
-            raise ConfigError(_explain(cause)) from error
+            raise ConfigError(f"{where}: {_explain(cause)}".removeprefix(": ")) from error
         raise ConfigError(one_line(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
@@ -232,6 +241,9 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
 def _explain(error: OmegaConfBaseException) -> str:
     """Return "key: what came, what was expected" for OmegaConf's errors."""
     key = error.full_key or error.key
+    if isinstance(error, AttributeError | KeyError) and dataclasses.is_dataclass(error.object_type):
+        names = [entry.name for entry in dataclasses.fields(error.object_type)]
+        return f"unknown key {str(key)!r}{suggest(str(error.key), names)}; keys: {listing(names)}"
     return f"{key}: {one_line(error)}" if key else one_line(error)
 
 

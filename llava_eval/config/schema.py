@@ -97,6 +97,8 @@ class ModelConfig:
         dtype: auto (float32 on a CPU, otherwise the checkpoint's own), float32, float16, bfloat16.
         attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
+        rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
+            {rope_type: linear, factor: 2.0}; null keeps them.
         trust_remote_code: run code that the checkpoint's repository brings.
     """
 
@@ -106,6 +108,7 @@ class ModelConfig:
     dtype: str = _one_of(DTYPES, "auto")
     attention: str = _one_of(ATTENTIONS, "auto")
     device: str = "auto"
+    rope_scaling: dict[str, Any] | None = None
     trust_remote_code: bool = False
 
 
@@ -152,12 +155,16 @@ class RunnerConfig:
 
     Attributes:
         batch_size: questions generated together; null lets the runner choose.
+        max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
+        share_prefixes: compute what the questions of a video share once; false is the plain way.
         decode_workers: threads that decode ahead of the model.
         decode_timeout_seconds: after this long a video counts as failed.
         num_threads: torch's threads on a CPU; null leaves torch's choice.
     """
 
     batch_size: int | None = _at_least(1, None)
+    max_batch_tokens: int | None = _at_least(1, None)
+    share_prefixes: bool = True
     decode_workers: int = _at_least(1, 2)
     decode_timeout_seconds: float = _at_least(0.001, 600.0)
     num_threads: int | None = _at_least(1, None)

@@ -45,7 +45,8 @@ def clustered_mean(
     Proportions (all values 0 or 1) get Wilson's interval with the effective sample size that the
     clustered variance implies, so that the interval stays inside [0, 1] and does not collapse at
     the ends; with no variance at all, each cluster counts as one observation. Other values get
-    Student's interval. Both use G - 1 degrees of freedom for G clusters.
+    Student's interval, cut at 0 where no value is negative. Both use G - 1 degrees of freedom for
+    G clusters.
 
     Args:
         values: (N,) observations.
@@ -74,6 +75,8 @@ def clustered_mean(
         low, high = _wilson(mean, stderr, quantile, num_clusters)
     else:
         low, high = mean - quantile * stderr, mean + quantile * stderr
+        if observed.min() >= 0:
+            low = max(0.0, low)
     return MeanEstimate(mean, stderr, low, high, observed.size, num_clusters)
 
 

@@ -46,7 +46,7 @@ class Conversation:
             PromptError: the text would not be what the request asks for.
             CheckpointError: a chat template is needed and the checkpoint has none.
         """
-        placeholders = [placeholder(kind, processor) for kind in request.kinds]
+        placeholders = [placeholder(medium.kind, processor) for medium in request.media]
         _check_no_stray_placeholder(request, processor)
         if self.template is None:
             text = self._by_chat_template(request, processor)
@@ -111,11 +111,10 @@ class Conversation:
             )
 
     def _literal(self, template: str, request: Request, processor: Any) -> str:
-        kinds = iter(request.kinds)
         user = "".join(
             piece
             if isinstance(piece, str)
-            else placeholder(next(kinds), processor) + self.media_separator
+            else placeholder(piece.kind, processor) + self.media_separator
             for piece in request.content
         )
         system = self.system if request.system is None else request.system
@@ -137,9 +136,8 @@ def placeholder(kind: MediaKind, processor: Any) -> str:
 
 
 def _user_content(request: Request) -> list[dict[str, Any]]:
-    kinds = iter(request.kinds)
     return [
-        {"type": "text", "text": piece} if isinstance(piece, str) else {"type": next(kinds)}
+        {"type": "text", "text": piece} if isinstance(piece, str) else {"type": piece.kind}
         for piece in request.content
     ]
 

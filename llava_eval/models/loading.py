@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -31,6 +32,7 @@ class ModelPlan:
         device, dtype: where and in which precision the model runs.
         attention: the attention implementation and why.
         quantization: how weights are quantized.
+        rope_scaling: (name, value) pairs that replace entries of the RoPE parameters.
         trust_remote_code: run code from the checkpoint's folder.
     """
 
@@ -39,6 +41,7 @@ class ModelPlan:
     dtype: torch.dtype
     attention: AttentionChoice
     quantization: Quantization
+    rope_scaling: tuple[tuple[str, Any], ...]
     trust_remote_code: bool
 
 
@@ -49,6 +52,7 @@ def plan_model(
     dtype: str = "auto",
     attention: str = "auto",
     quantization: Quantization | None = None,
+    rope_scaling: Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
 ) -> ModelPlan:
     """Choose what is left open, and check what can be checked without reading weights.
@@ -60,6 +64,7 @@ def plan_model(
             checkpoint's own dtype elsewhere.
         attention: see :func:`llava_eval.models.attention.choose_attention`.
         quantization: how weights are quantized; None for not at all.
+        rope_scaling: entries that replace the checkpoint's RoPE parameters; None keeps them.
         trust_remote_code: run code from the checkpoint's folder.
 
     Raises:
@@ -77,6 +82,7 @@ def plan_model(
         precision,
         choose_attention(attention, place, precision),
         quantization,
+        tuple((rope_scaling or {}).items()),
         trust_remote_code,
     )
 
@@ -117,7 +123,7 @@ class LoadedModel:
             "dtype": dtype_name(plan.dtype),
             "attention": plan.attention.implementation,
             "attention_reason": plan.attention.reason,
-            "quantization": asdict(plan.quantization),
+            "quantization": plan.quantization.describe(),
             "max_position_embeddings": getattr(text, "max_position_embeddings", None),
             "rope_parameters": getattr(text, "rope_parameters", None),
             "chat_template": template,
@@ -176,16 +182,21 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     checkpoint = plan.checkpoint
     processor = _load_processor(checkpoint, plan.trust_remote_code)
     quantization = quantization_config(plan.quantization, plan.dtype)
+    config = _read_config(checkpoint, plan.trust_remote_code)
+    if plan.rope_scaling:
+        text = config.get_text_config()
+        text.rope_parameters = {**(text.rope_parameters or {}), **dict(plan.rope_scaling)}
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.path,
+            config=config,
             output_loading_info=True,
             dtype=plan.dtype,
             attn_implementation=plan.attention.implementation,
             trust_remote_code=plan.trust_remote_code,
             **({} if quantization is None else {"quantization_config": quantization}),
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint.name} cannot be loaded: {_reason(error)}") from error
     model, report = loaded
     _check_complete(checkpoint, report)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,10 @@ class Quantization:
     compute_dtype: str | None = None
     skip_modules: tuple[str, ...] = ()
 
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record."""
+        return {**asdict(self), "skip_modules": list(self.skip_modules)}
+
 
 def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
     """Return what ``from_pretrained(quantization_config=...)`` takes, or None for no quantization.
@@ -39,7 +44,8 @@ def quantization_config(quantization: Quantization, dtype: torch.dtype) -> Any:
         CheckpointError: an unknown method, or its library is not installed.
     """
     method = quantization.method
-    skipped = list(quantization.skip_modules) or None
+    # transformers matches these from the start of a module's full name, as regular expressions.
+    skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
     if method is None:
         return None
     for module in ("bitsandbytes", "accelerate"):

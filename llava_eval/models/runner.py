@@ -1,8 +1,8 @@
-"""The model runner: requests in, generations out, in batches."""
+"""The model runner: requests in, generations out."""
 
 from __future__ import annotations
 
-import hashlib
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,42 @@ from transformers import GenerationConfig
 
 from llava_eval.errors import LlavaEvalError
 from llava_eval.models.conversation import Conversation
-from llava_eval.models.inputs import batch_key, build_inputs
+from llava_eval.models.guards import (
+    check_frame_size,
+    check_length,
+    check_shared_prefix,
+    check_token_ids,
+    context_length,
+)
 from llava_eval.models.loading import LoadedModel
+from llava_eval.models.media import media_arguments, prepare_clip
+from llava_eval.models.memory import max_batch_tokens
+from llava_eval.models.prompts import Prompt, adds_special_tokens, make_prompt
+from llava_eval.models.sampling import SeededSampler, sample_seed
+from llava_eval.models.shared_prefix import (
+    can_share_prefixes,
+    compute_prefixes,
+    continue_prefix,
+)
+from llava_eval.models.waves import PromptGroup, group_prompts, plan_waves, split_group
 from llava_eval.timing import StageClock
-from llava_eval.types import Generation, GenerationSettings, Request, StopReason
+from llava_eval.types import (
+    Clip,
+    Generation,
+    GenerationSettings,
+    MediaKind,
+    PreparedMedia,
+    Request,
+    StopReason,
+)
 
 log = logging.getLogger(__name__)
 
 #: Questions generated together when the configuration leaves the number open.
-DEFAULT_BATCH_SIZE = 16
+DEFAULT_BATCH_SIZE = 32
+
+#: What one failing sample may raise; anything else is a defect and ends the run.
+_SAMPLE_ERRORS = (LlavaEvalError, RuntimeError, ValueError, IndexError, TypeError, KeyError)
 
 
 @dataclass
@@ -31,118 +58,190 @@ class ModelRunner:
     Attributes:
         loaded: model and processor.
         conversation: text around the user's turn.
-        batch_size: most requests in one forward pass; halved when memory runs out.
-        clock: gets the seconds of the stages "preprocess" and "generate".
+        batch_size: most questions in one forward pass; halved when memory runs out.
+        max_batch_tokens: most tokens in one forward pass, padding included; None is found.
+        share_prefixes: compute what questions share once; the plain way asks one at a time.
+        clock: gets the seconds of the stages "preprocess", "vision", "prefill" and "decode".
         first_prompt: the first prompt that was rendered, for the manifest.
+        guards: what the guards saw, for the manifest.
     """
 
     loaded: LoadedModel
     conversation: Conversation
     batch_size: int = DEFAULT_BATCH_SIZE
+    max_batch_tokens: int | None = None
+    share_prefixes: bool = True
     clock: StageClock = field(default_factory=StageClock)
     first_prompt: str | None = None
+    guards: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.share_prefixes and not can_share_prefixes(self.loaded):
+            self.share_prefixes = False
+            log.info(
+                "%s: its inputs need whole prompts, so questions are asked one at a time",
+                type(self.loaded.model).__name__,
+            )
+        if self.max_batch_tokens is None:
+            self.max_batch_tokens = max_batch_tokens(self.loaded)
+        self._context_length = context_length(self.loaded.model.config)
+        self.guards["context_length"] = self._context_length
+        self.guards["padding_side"] = self.loaded.processor.tokenizer.padding_side
+        self._seen_kinds: set[MediaKind] = set()
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
+        """Preprocess one clip; may be called from other threads, ahead of :meth:`generate`.
+
+        Raises:
+            CheckpointError: the processor takes no such media, or makes frames of a size that the
+                model was not trained on.
+        """
+        processor = self.loaded.processor
+        prepared = prepare_clip(processor, kind, clip, keep_clip=not self.share_prefixes)
+        if kind not in self._seen_kinds:
+            self.guards.update(check_frame_size(self.loaded, prepared))
+            self._seen_kinds.add(kind)
+        return prepared
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request; those that can share a batch do.
+        """Yield a generation for every request.
 
         A request that fails yields a generation with its error and takes no other with it.
+
+        Raises:
+            CheckpointError: the first prompt shows that model and processor do not fit.
         """
-        rendered: dict[tuple[Any, ...], list[tuple[Request, str]]] = {}
+        prompts: list[Prompt] = []
         for request in requests:
             try:
-                text = self.conversation.render(request, self.loaded.processor)
+                prompt = make_prompt(request, self.conversation, self.loaded.processor)
+                check_length(prompt, self._context_length)
             except LlavaEvalError as error:
                 yield request, _failed(error)
                 continue
-            self.first_prompt = self.first_prompt or text
-            key = (request.settings, *batch_key(request))
-            rendered.setdefault(key, []).append((request, text))
-        for group in rendered.values():
-            yield from self._generate_group(group)
+            if self.first_prompt is None:
+                self.first_prompt = prompt.text
+                self._check_first(prompt)
+            prompts.append(prompt)
+        if self.share_prefixes:
+            groups = group_prompts(prompts)
+        else:
+            groups = [PromptGroup((prompt,), len(prompt.token_ids) - 1) for prompt in prompts]
+        assert self.max_batch_tokens is not None
+        waves = plan_waves(groups, max_questions=self.batch_size, max_tokens=self.max_batch_tokens)
+        for wave in waves:
+            for prompt, generation in self._try_wave(wave):
+                yield prompt.request, generation
 
-    def _generate_group(
-        self, group: Sequence[tuple[Request, str]]
-    ) -> Iterator[tuple[Request, Generation]]:
-        """Generate requests of one kind; batches shrink when memory runs out."""
-        position = 0
-        while position < len(group):
-            # Sampled decoding draws from one stream per call, so that a sample's own seed decides
-            # its text only when it is alone.
-            sampled = group[position][0].settings.temperature > 0
-            size = 1 if sampled else self.batch_size
-            batch = group[position : position + size]
-            try:
-                generations = self._generate_batch(batch)
-            except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    generations = [_failed(error)]
-                else:
-                    self.batch_size = max(1, len(batch) // 2)
-                    log.warning("out of memory: batch size is now %d", self.batch_size)
-                    _free_memory()
-                    continue
-            except (LlavaEvalError, RuntimeError, ValueError, IndexError, TypeError) as error:
-                if len(batch) > 1:
-                    # One of them is at fault: ask each alone, so that only that one fails.
-                    for single in batch:
-                        yield from self._generate_group([single])
-                    position += len(batch)
-                    continue
-                generations = [_failed(error)]
-            position += len(batch)
-            yield from zip((request for request, _ in batch), generations, strict=True)
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of the runner: limits as they ended up."""
+        return {
+            "batch_size": self.batch_size,
+            "max_batch_tokens": self.max_batch_tokens,
+            "share_prefixes": self.share_prefixes,
+        }
 
-    def _generate_batch(self, batch: Sequence[tuple[Request, str]]) -> list[Generation]:
-        requests = [request for request, _ in batch]
-        settings = requests[0].settings
+    def _check_first(self, prompt: Prompt) -> None:
+        """Hold the first prompt to the tokenizer and to the model's own forward pass."""
+        if not self.share_prefixes:
+            return
+        check_token_ids(self.loaded, prompt)
+        if len(prompt.request.media) == 1:
+            difference = check_shared_prefix(self.loaded, prompt)
+            self.guards["shared_prefix_logit_difference"] = difference
+
+    def _try_wave(self, wave: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
+        """Run a wave; where that fails, run its parts, so that only what is at fault fails."""
+        try:
+            with torch.inference_mode():
+                return self._run_wave(wave)
+        except torch.OutOfMemoryError as error:
+            problem: BaseException = error
+            num_questions = sum(len(group.prompts) for group in wave)
+            self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
+            log.warning("out of memory: at most %d questions at a time now", self.batch_size)
+            _free_memory()
+        except _SAMPLE_ERRORS as error:
+            problem = error
+        groups = wave if len(wave) > 1 else split_group(wave[0])
+        parts = [[group] for group in groups]
+        if len(parts) == 1:
+            return [(prompt, _failed(problem)) for prompt in wave[0].prompts]
+        return [done for part in parts for done in self._try_wave(part)]
+
+    def _run_wave(self, wave: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
+        if not self.share_prefixes:
+            return [self._ask_alone(prompt) for group in wave for prompt in group.prompts]
+        rows = [(g, n) for g, group in enumerate(wave) for n in range(len(group.prompts))]
+        prefix = compute_prefixes(self.loaded, wave, self.clock)
+        done: list[tuple[Prompt, Generation]] = []
+        for start in range(0, len(rows), self.batch_size):
+            chosen = rows[start : start + self.batch_size]
+            prompts = [wave[group].prompts[number] for group, number in chosen]
+            last = start + self.batch_size >= len(rows)
+            with self.clock.stage("decode"):
+                continuation = continue_prefix(self.loaded, prefix, wave, chosen, last=last)
+                texts = self._generate(prompts, continuation.arguments())
+            done += zip(prompts, texts, strict=True)
+        return done
+
+    def _ask_alone(self, prompt: Prompt) -> tuple[Prompt, Generation]:
+        """Ask one question the plain way: the processor's inputs for the whole prompt."""
+        processor, plan = self.loaded.processor, self.loaded.plan
         with self.clock.stage("preprocess"):
-            inputs = build_inputs(self.loaded, requests, [text for _, text in batch])
+            special = adds_special_tokens(prompt.text, processor.tokenizer)
+            inputs = processor(
+                text=[prompt.text],
+                text_kwargs={"add_special_tokens": special},
+                return_tensors="pt",
+                **media_arguments(prompt.request.media),
+            ).to(plan.device, dtype=plan.dtype)
+        with self.clock.stage("decode"):
+            return prompt, self._generate([prompt], dict(inputs))[0]
+
+    def _generate(self, prompts: Sequence[Prompt], arguments: dict[str, Any]) -> list[Generation]:
+        """Call the model's own ``generate`` and return the new texts."""
+        settings = prompts[0].request.settings
+        processors = []
         if settings.temperature > 0:
-            torch.manual_seed(sample_seed(settings.seed, requests[0].id))
+            seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
+            processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
         tokenizer = self.loaded.processor.tokenizer
-        with self.clock.stage("generate"), torch.inference_mode():
-            sequences = self.loaded.model.generate(
-                **inputs,
-                generation_config=self._generation_config(settings),
-                **({"tokenizer": tokenizer} if settings.stop_strings else {}),
-            )
-        num_prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
-        new_tokens = sequences[:, inputs["input_ids"].shape[1] :].tolist()
+        sequences = self.loaded.model.generate(
+            **arguments,
+            generation_config=self._generation_config(settings),
+            logits_processor=processors,
+            **({"tokenizer": tokenizer} if settings.stop_strings else {}),
+        )
+        new_tokens = sequences[:, arguments["input_ids"].shape[1] :].tolist()
         return [
-            self._to_generation(tokens, count, settings)
-            for tokens, count in zip(new_tokens, num_prompt_tokens, strict=True)
+            self._to_generation(tokens, prompt)
+            for tokens, prompt in zip(new_tokens, prompts, strict=True)
         ]
 
     def _generation_config(self, settings: GenerationSettings) -> GenerationConfig:
-        config = GenerationConfig(
+        # Sampling, where asked for, is done by SeededSampler on top of greedy decoding.
+        return GenerationConfig(
             max_new_tokens=settings.max_new_tokens,
-            do_sample=settings.temperature > 0,
+            do_sample=False,
             num_beams=1,
-            repetition_penalty=1.0,
             pad_token_id=self.loaded.processor.tokenizer.pad_token_id,
             stop_strings=list(settings.stop_strings) or None,
         )
-        if settings.temperature > 0:
-            config.temperature = settings.temperature
-            config.top_p = settings.top_p
-            config.top_k = 0
-        return config
 
-    def _to_generation(
-        self, tokens: Sequence[int], num_input_tokens: int, settings: GenerationSettings
-    ) -> Generation:
+    def _to_generation(self, tokens: Sequence[int], prompt: Prompt) -> Generation:
         """Return the text up to the end token or the first stop string."""
         ends = self._end_tokens()
         end = next((place for place, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
         text = self.loaded.processor.tokenizer.decode(own, skip_special_tokens=True)
         reason: StopReason = "length" if end is None else "eos"
-        cuts = [text.find(stop) for stop in settings.stop_strings if stop in text]
+        cuts = [text.find(stop) for stop in prompt.request.settings.stop_strings if stop in text]
         if cuts:
             text, reason = text[: min(cuts)], "stop_string"
         return Generation(
             text=text,
-            num_input_tokens=num_input_tokens,
+            num_input_tokens=len(prompt.token_ids),
             num_output_tokens=len(own),
             stop_reason=reason,
         )
@@ -156,15 +255,11 @@ class ModelRunner:
         return frozenset(stored if isinstance(stored, list) else [stored])
 
 
-def sample_seed(seed: int, sample_id: str) -> int:
-    """Return a seed of a sample's own, so that order and batch never change what it draws."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\0{sample_id}".encode()).digest()[:8], "big")
-
-
 def _failed(error: BaseException) -> Generation:
     return Generation(text=None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _free_memory() -> None:
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -120,6 +120,9 @@ class RunRecord:
         content: what is known from the start: identity, configuration, labels.
         earlier: the manifest that an earlier process left, whose sessions are kept.
         clock: seconds by stage of this process.
+
+    Attributes:
+        is_written: this process has written the manifest.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class RunRecord:
             "machine": machine(),
         }
         self._start = time.perf_counter()
+        self.is_written = False
 
     def add(self, **content: Any) -> None:
         """Add facts that the next write will hold."""
@@ -166,3 +170,4 @@ class RunRecord:
                 "sessions": [*self._earlier.get("sessions", []), self._session],
             },
         )
+        self.is_written = True

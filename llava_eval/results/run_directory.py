@@ -78,6 +78,7 @@ def claim(directory: Path) -> Iterator[None]:
         RunDirectoryError: another process is writing there.
         StorageError: it cannot be made.
     """
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
     with storage_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
@@ -93,6 +94,10 @@ def claim(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+        # What failed before it wrote anything leaves no empty folders.
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()
 
 
 def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> bool:

@@ -11,15 +11,15 @@ from llava_eval.types import Sample, Score
 UNREADABLE_IS_WRONG = Score(value=0.0, answer=None, unreadable=True)
 UNREADABLE_IS_LEFT_OUT = Score(value=None, answer=None, unreadable=True)
 
-# "B", "(b)", "B.", "**B**", "B)": a letter and nothing else.
+# "B", "(b)", "**B**", "B)": a letter and nothing else.
 _LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
 # "B. the red one", "(B) the red one", "B: the red one": a letter that introduces an option.
 _LETTER_FIRST = re.compile(r"[\s\"'*(\[]*([A-Z])(?:[.:)\]]|\*\*)+\s+(.+)", re.DOTALL)
-# "answer is (B)", "Answer: B", "option B": a letter in a phrase that gives an answer.
+# "answer is (B)", "Answer: B", "option B": a capital in a phrase that gives an answer, at the end
+# of a clause: in "The answer is A blue car" it is an article.
 _LETTER_IN_PHRASE = re.compile(
-    r"\b(?:answer|option|choice)(?:\s+is|\s+would\s+be|\s+should\s+be)?\s*:?\s*"
-    r"(?:option\s+|choice\s+)?[\"'*(\[]*([A-Z])(?![\w'-])",
-    re.IGNORECASE,
+    r"\b(?i:answer|option|choice)(?:\s+(?:is|would\s+be|should\s+be))?[\s:*]*"
+    r"(?:(?i:option|choice)\s+)?[\"'*(\[]*([A-Z])\s*(?:$|[.,:;!)\]*\"'\n]|because\b|since\b|as\b)"
 )
 
 
@@ -51,7 +51,7 @@ def read_choice(text: str, choices: tuple[str, ...]) -> str | None:
         own_text = choices[letters.index(introduced)]
         if _plain(first.group(2)) == _plain(own_text):
             return introduced
-    named = {match.upper() for match in _LETTER_IN_PHRASE.findall(text)} & set(letters)
+    named = set(_LETTER_IN_PHRASE.findall(text)) & set(letters)
     if introduced is not None:
         named.add(introduced)
     return named.pop() if len(named) == 1 else None

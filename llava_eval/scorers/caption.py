@@ -1,0 +1,37 @@
+"""Captions, scored against references over the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.metrics.captions import score_captions
+from llava_eval.types import Sample, Score
+
+
+@dataclass(frozen=True)
+class CaptionScorer:
+    """CIDEr, ROUGE-L and BLEU of each caption, as pycocoevalcap computes them.
+
+    A caption's CIDEr depends on the references of the whole evaluated set (its document
+    frequencies), so nothing is scored before all texts are there, and values of a subset cannot be
+    compared with those of the full set.
+
+    The score's value is CIDEr in the reference's own unit, 0 to 10; the other metrics are details
+    in theirs, 0 to 1.
+    """
+
+    def score_set(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
+        """Return one score per caption."""
+        if not texts:
+            return []
+        scores = score_captions(texts, [sample.targets for sample in samples])
+        details = {name: scores[name].per_sample.tolist() for name in scores}
+        return [
+            Score(
+                value=details["cider"][row],
+                answer=" ".join(text.split()),
+                details={name: values[row] for name, values in details.items()},
+            )
+            for row, text in enumerate(texts)
+        ]

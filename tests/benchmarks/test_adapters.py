@@ -1,0 +1,180 @@
+"""Rows of real schemas become samples, and bad rows one line."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.benchmarks import Row, load_samples
+from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
+from llava_eval.config import build_target, compose_config
+from llava_eval.errors import ConfigError, RowsError
+from llava_eval.types import Media, Sample
+
+VIDEOMME_ROW: dict[str, Any] = {
+    "video_id": "001",
+    "duration": "short",
+    "domain": "Knowledge",
+    "sub_category": "Humanity & History",
+    "url": "https://www.youtube.com/watch?v=fFjv93ACGo8",
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "task_type": "Counting Problem",
+    "question": "Which {decoration} is most numerous?",
+    "options": ["A. Apples.", "B. Candles.", "C. Berries.", "D. All three are equal."],
+    "answer": "C",
+}
+
+
+def choice(row: dict[str, Any], **changes: Any) -> Sample:
+    parameters: dict[str, Any] = {
+        "id": "{question_id}",
+        "group": "{videoID}",
+        "media": ["data/{videoID}.mp4"],
+        "question": "{question}",
+        "options": "options",
+        "answer": "{answer}",
+        "prompt": "{question}\n{options}",
+        "options_carry_letters": True,
+    }
+    row_object = Row(3, row, "rows.jsonl", Path("/media"))
+    return multiple_choice(row_object, **{**parameters, **changes})
+
+
+def test_the_official_videomme_prompt_to_the_letter() -> None:
+    node = compose_config(["benchmark=videomme/official"]).config.benchmark.adapter
+    adapter = build_target(node, key="benchmark.adapter")
+    sample = adapter(Row(0, VIDEOMME_ROW, "rows.jsonl", Path("/videos")))
+    assert sample.prompt == (
+        "Select the best answer to the following multiple-choice question based on the video. "
+        "Respond with only the letter (A, B, C, or D) of the correct option.\n"
+        "Which {decoration} is most numerous?\n"
+        "A. Apples.\nB. Candles.\nC. Berries.\nD. All three are equal.\n"
+        "The best answer is:"
+    )
+    assert sample.media == (Media("video", "/videos/data/fFjv93ACGo8.mp4"),)
+
+
+def test_multiple_choice() -> None:
+    sample = choice(VIDEOMME_ROW)
+    assert sample.id == "001-1"
+    assert sample.row == 3
+    assert sample.group == "fFjv93ACGo8"
+    assert sample.targets == ("C",)
+    assert sample.choices == ("Apples.", "Candles.", "Berries.", "All three are equal.")
+
+
+def test_the_python_repr_of_the_options() -> None:
+    sample = choice(VIDEOMME_ROW, prompt="{question}\n{options_repr}")
+    assert sample.prompt.endswith(
+        "\n['A. Apples.', 'B. Candles.', 'C. Berries.', 'D. All three are equal.']"
+    )
+
+
+def test_letters_are_put_in_front_where_options_lack_them() -> None:
+    row = {**VIDEOMME_ROW, "options": ["red", "A. blue"], "answer": 1}
+    sample = choice(
+        row, options_carry_letters=False, answer_form="index", option_format="({letter}) {option}"
+    )
+    assert sample.prompt.endswith("\n(A) red\n(B) A. blue")
+    assert sample.targets == ("B",)
+    assert sample.choices == ("red", "A. blue")
+
+
+def test_an_answer_given_as_text_and_options_written_as_a_list() -> None:
+    row = {**VIDEOMME_ROW, "options": '["red", "it\'s"]', "answer": "it's"}
+    sample = choice(row, options_carry_letters=False, answer_form="text")
+    assert sample.targets == ("B",)
+    assert choice({**row, "options": "['red', \"it's\"]"}, answer_form="text").targets == ("B",)
+
+
+def test_the_first_existing_media_file_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").touch()
+    row = Row(0, {"name": "a"}, "rows", tmp_path)
+    assert row.media_path(["{name}.mp4", "{name}.mkv"]) == str(tmp_path / "a.mkv")
+    assert row.media_path(["{name}.mp4", "{name}.webm"]) == str(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters", "parts"),
+    [
+        ({"answer": "E"}, {}, ["row 3", "'E'", "letter"]),
+        ({"answer": "AB"}, {}, ["'AB'"]),
+        ({"answer": 4}, {"answer_form": "index"}, ["'4'", "index"]),
+        ({"answer": "Plums."}, {"answer_form": "text"}, ["'Plums.'", "text"]),
+        ({"answer": None}, {}, ["row 3", "'answer'", "empty"]),
+        ({"options": "A. x"}, {}, ["'options'", "list", "str"]),
+        ({"options": ["A. x"]}, {}, ["1 options", "2 to 26"]),
+        ({}, {"id": "{qid}"}, ["row 3", "no column 'qid'", "video_id, duration"]),
+    ],
+)
+def test_a_bad_row_is_named(
+    change: dict[str, Any], parameters: dict[str, Any], parts: list[str]
+) -> None:
+    with pytest.raises(RowsError) as caught:
+        choice({**VIDEOMME_ROW, **change}, **parameters)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_template_with_unpaired_braces_is_a_mistake_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match="literal brace"):
+        choice(VIDEOMME_ROW, prompt="{question")
+
+
+def test_open_ended_and_caption() -> None:
+    row = Row(0, {"q": "is it red", "a": "yes", "v": "x", "refs": ["one", "two"]}, "rows")
+    common: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
+    asked = open_ended(row, **common, question="{q}", answers="a", prompt="{question}?")
+    assert (asked.prompt, asked.targets, asked.choices) == ("is it red?", ("yes",), ())
+    several = open_ended(row, **common, question="{q}", answers="refs", prompt="{question}")
+    assert several.targets == ("one", "two")
+    described = caption(row, **common, references="refs", prompt="Describe.")
+    assert (described.prompt, described.targets) == ("Describe.", ("one", "two"))
+    with pytest.raises(RowsError, match="empty list"):
+        caption(Row(0, {"v": "x", "refs": []}, "r"), **common, references="refs", prompt="D")
+
+
+ADAPTER = functools.partial(
+    open_ended,
+    id="{id}",
+    group="{v}",
+    media=["{v}.mp4"],
+    question="{q}",
+    answers="a",
+    prompt="{question}",
+)
+
+
+def rows_file(folder: Path, *rows: dict[str, Any]) -> str:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {"id": "1", "v": "x", "q": "why", "a": "yes", "kind": 3, **changes}
+
+
+def test_load_samples_keeps_facets_and_limit(tmp_path: Path) -> None:
+    source = rows_file(tmp_path, row(), row(id="2", kind="four"), row(id="3"))
+    samples = load_samples(source, ADAPTER, facets=["kind"], limit=2)
+    assert [(sample.id, sample.row) for sample in samples] == [("1", 0), ("2", 1)]
+    assert [sample.facets for sample in samples] == [{"kind": "3"}, {"kind": "four"}]
+
+
+def test_load_samples_refuses_duplicates_and_missing_facets(tmp_path: Path) -> None:
+    source = rows_file(tmp_path, row(), row(id="2"), row())
+    with pytest.raises(RowsError, match="'1' in rows 0, 2"):
+        load_samples(source, ADAPTER)
+    with pytest.raises(RowsError, match="no column 'colour'"):
+        load_samples(source, ADAPTER, facets=["colour"])
+
+
+def test_load_samples_names_the_row_that_makes_no_sample(tmp_path: Path) -> None:
+    with pytest.raises(RowsError, match=r"row 1: .*group is empty"):
+        load_samples(rows_file(tmp_path, row(), row(id="2", v="")), ADAPTER)

@@ -1,0 +1,182 @@
+"""Composition, and the one line that every mistake must give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llava_eval.config import compose_config
+from llava_eval.config.compose import expand_sweep, list_choices
+from llava_eval.errors import ConfigError
+
+
+def test_defaults_are_the_embedded_benchmark() -> None:
+    composed = compose_config([])
+    assert composed.config.benchmark.name == "demo/multiple_choice"
+    assert composed.config.model.name == "demo"
+    assert composed.config.sampler["num_frames"] == 16
+    assert composed.benchmark_overrides == {}
+    assert composed.model_overrides == {}
+
+
+def test_every_packaged_choice_composes() -> None:
+    for group in ("benchmark", "model", "sampler", "scorer", "conversation", "quantization"):
+        for name in list_choices(group):
+            extra = ["model.checkpoint=x"] if name == "hf" else []
+            assert compose_config([f"{group}={name}", *extra]).choices[group] == name
+    for name in list_choices("experiment"):
+        compose_config([f"experiment={name}"])
+
+
+def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
+    composed = compose_config(
+        [
+            "benchmark=videomme/official",
+            "sampler=segment_midpoints",
+            "sampler.num_frames=8",
+            "benchmark.limit=10",
+            "benchmark.generation.max_new_tokens=4",
+            "scorer=strict_choice",
+            "model=llava_next_video_7b",
+            "model.dtype=float16",
+            "quantization=bnb_nf4",
+            "conversation=vicuna_v1",
+        ]
+    )
+    assert composed.benchmark_overrides == {
+        "sampler": "segment_midpoints",
+        "scorer": "strict_choice",
+        "num_frames": 8,
+        "limit": 10,
+        "max_new_tokens": 4,
+    }
+    assert composed.model_overrides == {
+        "dtype": "float16",
+        "quantization": "bnb_nf4",
+        "conversation": "vicuna_v1",
+    }
+
+
+def test_a_protocols_own_choice_is_no_override() -> None:
+    composed = compose_config(
+        ["benchmark=videomme/official", "sampler=linspace_to_last_frame", "sampler.num_frames=32"]
+    )
+    assert composed.benchmark_overrides == {}
+
+
+def test_where_things_lie_is_no_override() -> None:
+    composed = compose_config(
+        [
+            "benchmark.source=/data/rows.jsonl",
+            "benchmark.media_root=/data/videos",
+            "model=hf",
+            "model.checkpoint=/data/model",
+            "runner.batch_size=2",
+        ]
+    )
+    assert composed.benchmark_overrides == {}
+    assert composed.model_overrides == {}
+
+
+def test_another_checkpoint_under_a_models_name_is_shown() -> None:
+    composed = compose_config(["model=llava_next_video_7b", "model.checkpoint=/data/mine"])
+    assert composed.model_overrides == {"checkpoint": "/data/mine"}
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("benchmrk=demo/caption", ["benchmrk", "did you mean 'benchmark'"]),
+        ("benchmark=demo/captoin", ["demo/captoin", "did you mean 'demo/caption'", "available"]),
+        ("benchmark=official", ["did you mean 'videomme/official'"]),
+        ("benchmark=[demo/caption]", ["benchmark takes the name of one"]),
+        ("benchmark.limt=3", ["benchmark.limt", "did you mean 'limit'", "keys of benchmark"]),
+        ("benchmark.generation.max_new_token=3", ["did you mean 'max_new_tokens'"]),
+        ("nothing.here=1", ["nothing.here", "no 'nothing'"]),
+        ("benchmark.limit=abc", ["benchmark.limit", "'abc'", "Integer"]),
+        ("benchmark.limit=1.5", ["benchmark.limit", "1.5", "Integer"]),
+        ("benchmark.limit=0", ["benchmark.limit", "at least 1"]),
+        ("benchmark.facets=duration", ["benchmark.facets", "list"]),
+        ("model.dtype=fp16", ["model.dtype", "'fp16'", "float16"]),
+        ("model.attention=flash_attn_2", ["did you mean 'flash_attention_2'"]),
+        ("model.trust_remote_code=maybe", ["model.trust_remote_code", "maybe"]),
+        ("model=hf", ["model.checkpoint is not set"]),
+        ("model=", ["unknown model ''", "available"]),
+        ("sampler=linspace", ["did you mean 'linspace_to_last_frame'"]),
+        ("sampler.numframes=4", ["did you mean 'num_frames'", "keys of sampler"]),
+        ("sampler.num_frames=4,8", ["several values", "-m"]),
+        ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none"]),
+        ("experiment=zzz", ["unknown experiment 'zzz'", "available"]),
+        ("runner.batch_size=0", ["runner.batch_size", "at least 1"]),
+        ("runner=fast", ["unknown runner 'fast'", "default"]),
+        ("errors.max=-1", ["errors.max", "at least 0"]),
+        ("resume=perhaps", ["resume", "perhaps"]),
+        ("+benchmark.colour=red", ["benchmark.colour"]),
+        ("~sampler", ["cannot be removed"]),
+        ("foo", ["'foo'", "key=value"]),
+        ("a=[1", ["'a=[1'", "key=value"]),
+        ("seed=${nowhere}", ["seed", "nowhere"]),
+    ],
+)
+def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config([override])
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_config_dir_adds_a_benchmark_without_touching_the_package(tmp_path: Path) -> None:
+    folder = tmp_path / "my configs' folder" / "benchmark" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "quiz.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - /benchmark/demo/multiple_choice\n  - _self_\n"
+        "benchmark:\n  name: mine/quiz\n  source: rows.jsonl\n  num_rows: null\n"
+    )
+    config_dir = tmp_path / "my configs' folder"
+    composed = compose_config(["benchmark=mine/quiz"], config_dir)
+    assert composed.config.benchmark.name == "mine/quiz"
+    assert composed.benchmark_overrides == {}
+    assert "mine/quiz" in list_choices("benchmark", config_dir)
+    with pytest.raises(ConfigError, match="did you mean 'mine/quiz'"):
+        compose_config(["benchmark=mine/quizz"], config_dir)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("benchmark: {name: x", ["not valid YAML", "bad.yaml"]),
+        ("# @package _global_\nbenchmark:\n  nmae: x\n", ["nmae"]),
+        ("# @package _global_\nbenchmark:\n  name: x\n  version: one\n", ["version", "one"]),
+        ("# @package _global_\nbenchmark:\n  name: x\n", ["is not set"]),
+        ("defaults:\n  - /benchmark/nowhere\n", ["benchmark/nowhere"]),
+    ],
+)
+def test_a_mistake_in_a_users_file_gives_one_line(
+    tmp_path: Path, text: str, parts: list[str]
+) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "bad.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["benchmark=bad"], tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_a_missing_config_dir_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no folder"):
+        compose_config([], tmp_path / "nowhere")
+
+
+def test_expand_sweep_holds_every_value() -> None:
+    variants = expand_sweep(["sampler.num_frames=4,8", "quantization=none,bnb_nf4", "seed=3"])
+    assert variants == [
+        ["sampler.num_frames=4", "quantization=none", "seed=3"],
+        ["sampler.num_frames=8", "quantization=none", "seed=3"],
+        ["sampler.num_frames=4", "quantization=bnb_nf4", "seed=3"],
+    ]

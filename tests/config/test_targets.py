@@ -1,0 +1,60 @@
+"""Nodes with a ``_target_``: building, and what is wrong in one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llava_eval.config.targets import build_target
+from llava_eval.errors import ConfigError
+from llava_eval.scorers.choice import StrictChoice
+from llava_eval.types import VideoInfo
+
+LINSPACE = "llava_eval.video.samplers.linspace_to_last_frame"
+ADAPTER = "llava_eval.benchmarks.adapters.caption"
+INFO = VideoInfo("v.mp4", num_frames=100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
+
+
+def test_a_function_is_bound_to_its_parameters() -> None:
+    policy = build_target({"_target_": LINSPACE, "num_frames": "3"}, key="sampler")
+    assert tuple(policy(INFO)) == (0, 49, 99)
+
+
+def test_a_class_is_made() -> None:
+    node = {"_target_": "llava_eval.scorers.choice.StrictChoice"}
+    assert build_target(node, key="scorer") == StrictChoice()
+
+
+@pytest.mark.parametrize(
+    ("node", "parts"),
+    [
+        ({"num_frames": 3}, ["sampler has no _target_"]),
+        ({"_target_": "plain"}, ["sampler._target_", "dotted"]),
+        ({"_target_": "no.such.module"}, ["cannot import 'no.such'"]),
+        ({"_target_": LINSPACE + "s"}, ["did you mean 'linspace_to_last_frame'"]),
+        ({"_target_": "llava_eval.__version__"}, ["is a str, no function"]),
+        ({"_target_": LINSPACE}, ["sampler.num_frames is not set"]),
+        ({"_target_": LINSPACE, "num_frames": "abc"}, ["sampler.num_frames", "'abc'", "Integer"]),
+        ({"_target_": LINSPACE, "num_frames": 3, "fps": 1}, ["'sampler.fps'", "num_frames"]),
+        (
+            {
+                "_target_": ADAPTER,
+                "id": "{a}",
+                "group": "{a}",
+                "media": ["{a}"],
+                "references": "b",
+                "prompt": "c",
+                "media_kind": "vidoe",
+            },
+            ["sampler.media_kind", "'vidoe'", "video, image", "did you mean 'video'"],
+        ),
+    ],
+)
+def test_a_mistake_gives_one_line(node: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_target(node, key="sampler")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message

@@ -1,0 +1,90 @@
+"""Clustered means against hand-worked cases, textbook formulas and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from llava_eval.metrics.intervals import clustered_mean
+
+
+def test_by_hand() -> None:
+    # mean 0.5; cluster sums of residuals: a = 0.5 + 0.5 = 1, b = -0.5 - 0.5 = -1, c = 0.5 - 0.5 = 0
+    # variance of the mean = 3/2 * (1 + 1 + 0) / 6^2 = 1/12
+    estimate = clustered_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
+    assert estimate.mean == 0.5
+    assert estimate.stderr == pytest.approx(math.sqrt(1 / 12))
+    assert (estimate.num_observations, estimate.num_clusters) == (6, 3)
+
+
+def test_clusters_of_one_give_the_textbook_standard_error_and_t_interval() -> None:
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=40)
+    estimate = clustered_mean(values, range(40))
+    low, high = stats.t.interval(0.95, 39, loc=values.mean(), scale=stats.sem(values))
+    assert estimate.stderr == pytest.approx(stats.sem(values))
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+
+
+def test_independent_proportions_approach_wilsons_interval() -> None:
+    values = [1.0] * 720 + [0.0] * 280
+    estimate = clustered_mean(values, range(1000))
+    wilson = stats.binomtest(720, 1000).proportion_ci(0.95, method="wilson")
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high), abs=2e-4)
+
+
+def test_copies_within_a_cluster_add_no_information() -> None:
+    once = clustered_mean([1, 0, 0, 1, 1], range(5))
+    thrice = clustered_mean([1, 0, 0, 1, 1] * 3, list(range(5)) * 3)
+    assert thrice.stderr == pytest.approx(once.stderr)
+    assert thrice.low == pytest.approx(once.low)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_all_equal_proportions_still_have_an_interval(value: float) -> None:
+    estimate = clustered_mean([value] * 30, [number // 3 for number in range(30)])
+    assert estimate.stderr == 0.0
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert estimate.high - estimate.low > 0.2  # ten clusters say no more than ten samples
+    assert 0.0 <= estimate.low <= estimate.high <= 1.0
+
+
+def test_the_interval_of_values_that_cannot_be_negative_ends_at_zero() -> None:
+    assert clustered_mean([0.0, 0.0, 0.0, 5.0], range(4)).low == 0.0
+    low = clustered_mean([0.0, 0.0, -0.1, 5.0], range(4)).low
+    assert low is not None
+    assert low < 0
+
+
+def test_one_cluster_has_no_interval() -> None:
+    estimate = clustered_mean([1, 0, 1], ["a"] * 3)
+    assert estimate.mean == pytest.approx(2 / 3)
+    assert (estimate.stderr, estimate.low, estimate.high) == (None, None, None)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="0 observations"):
+        clustered_mean([], [])
+    with pytest.raises(ValueError, match="2 observations and 1 clusters"):
+        clustered_mean([1, 0], ["a"])
+
+
+@pytest.mark.parametrize(("rate", "spread"), [(0.5, 0.25), (0.85, 0.1), (0.95, 0.04)])
+def test_coverage_of_the_interval_with_clusters_of_three(rate: float, spread: float) -> None:
+    """The 95 % interval covers the true rate in 93 to 97 % of simulated benchmarks."""
+    random = np.random.default_rng(20261122)
+    shape = rate * (rate * (1 - rate) / spread**2 - 1)
+    other = shape * (1 - rate) / rate
+    clusters = np.repeat(np.arange(90), 3)
+    num_covered = 0
+    for _ in range(2000):
+        per_video = random.beta(shape, other, size=90)
+        values = (random.random(270) < per_video[clusters]).astype(float)
+        estimate = clustered_mean(values, clusters.tolist())
+        assert estimate.low is not None
+        assert estimate.high is not None
+        num_covered += estimate.low <= rate <= estimate.high
+    assert 0.93 <= num_covered / 2000 <= 0.97

@@ -1,0 +1,20 @@
+"""The embedded checkpoint, loaded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llava_eval.models.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.loading import LoadedModel, load_model, plan_model
+
+
+@pytest.fixture(scope="session")
+def checkpoint(demo: Path) -> CheckpointFolder:
+    return find_checkpoint(str(demo / "checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def loaded(checkpoint: CheckpointFolder) -> LoadedModel:
+    return load_model(plan_model(checkpoint, device="cpu"))

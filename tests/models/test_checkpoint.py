@@ -1,0 +1,190 @@
+"""Finding and loading checkpoints, and one line for what is none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.attention import choose_attention
+from llava_eval.models.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.loading import (
+    LoadedModel,
+    load_model,
+    load_model_once,
+    plan_model,
+)
+from llava_eval.models.quantization import Quantization
+
+
+@pytest.fixture
+def copied(checkpoint: CheckpointFolder, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(checkpoint.path, tmp_path / "checkpoint"))
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
+    digests = dict(checkpoint.file_sha256)
+    weights = checkpoint.path / "model.safetensors"
+    assert digests["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
+
+
+def test_other_weights_have_another_digest(checkpoint: CheckpointFolder, copied: Path) -> None:
+    assert find_checkpoint(str(copied)).weights_sha256 == checkpoint.weights_sha256
+    weights = load_file(copied / "model.safetensors")
+    name = next(iter(weights))
+    weights[name] = weights[name] + 1
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    assert find_checkpoint(str(copied)).weights_sha256 != checkpoint.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("nowhere", "hub id is written organisation/name"),
+        ("./nowhere/x", "no such folder"),
+        ("organisation/model", "hub cannot be reached"),
+        ("bad name/x", "no folder and no hub id"),
+    ],
+)
+def test_an_unknown_checkpoint_is_one_line(name: str, part: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        find_checkpoint(name)
+    assert part in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        find_checkpoint(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="no weights"):
+        find_checkpoint(str(tmp_path))
+    with pytest.raises(CheckpointError, match="is a file"):
+        find_checkpoint(str(tmp_path / "config.json"))
+    with pytest.raises(CheckpointError, match=r"model\.revision=main is for hub"):
+        find_checkpoint(str(tmp_path), revision="main")
+
+
+def test_a_model_of_another_kind(copied: Path) -> None:
+    (copied / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(CheckpointError, match="'bert' checkpoint; expected an image-text-to-text"):
+        plan_model(find_checkpoint(str(copied)))
+
+
+@pytest.mark.parametrize("text", ["{", '{"model_type": "no_such_model"}', "{}"])
+def test_an_unusable_config(copied: Path, text: str) -> None:
+    (copied / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        plan_model(find_checkpoint(str(copied)))
+
+
+def test_missing_weights_are_never_made_up(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    gone = next(name for name in weights if "q_proj" in name)
+    del weights[gone]
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"1 weights do not fit .missing keys"):
+        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+
+
+def test_damaged_weights(copied: Path) -> None:
+    path = copied / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+
+
+def test_a_checkpoint_without_processor(copied: Path) -> None:
+    (copied / "processor_config.json").unlink()
+    (copied / "tokenizer.json").unlink()
+    (copied / "tokenizer_config.json").unlink()
+    with pytest.raises(CheckpointError, match="processor"):
+        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+
+
+def test_what_is_loaded_is_described(loaded: LoadedModel) -> None:
+    described = loaded.describe()
+    assert described["class"] == "LlavaNextVideoForConditionalGeneration"
+    assert described["dtype"] == "float32"
+    assert described["attention"] == "sdpa"
+    assert "CUDA" in described["attention_reason"]
+    assert len(described["weights_sha256"]) == 64
+    assert json.loads(json.dumps(described)) == described
+    assert loaded.processor.tokenizer.padding_side == "left"
+
+
+def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
+    path = copied / "generation_config.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "repetition_penalty": 1.3, "max_length": 99}))
+    model = load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+    assert model.ignored_generation_settings["repetition_penalty"] == 1.3
+    assert model.model.generation_config.repetition_penalty != 1.3
+    assert model.model.generation_config.eos_token_id == stored["eos_token_id"]
+
+
+def test_the_model_loaded_last_stays_loaded(checkpoint: CheckpointFolder) -> None:
+    plan = plan_model(checkpoint, device="cpu")
+    first = load_model_once(plan)
+    assert load_model_once(plan_model(checkpoint, device="cpu")) is first
+    other = load_model_once(plan_model(checkpoint, device="cpu", dtype="bfloat16"))
+    assert next(other.model.parameters()).dtype == torch.bfloat16
+    assert load_model_once(plan) is not first
+
+
+def test_auto_attention_on_a_cpu_is_sdpa() -> None:
+    choice = choose_attention("auto", torch.device("cpu"), torch.float32)
+    assert choice.implementation == "sdpa"
+    assert choose_attention("eager", torch.device("cpu"), None).implementation == "eager"
+
+
+@pytest.mark.parametrize("name", ["flash_attention_2", "flash_attention_3", "flash_attention_4"])
+def test_flash_attention_cannot_run_on_a_cpu(name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"model.attention={name} cannot run: .*CUDA"):
+        choose_attention(name, torch.device("cpu"), torch.float16)
+
+
+def test_flash_attention_needs_half_precision() -> None:
+    with pytest.raises(CheckpointError, match="float32"):
+        choose_attention("flash_attention_2", torch.device("cuda"), torch.float32)
+
+
+@pytest.mark.parametrize(("device", "part"), [("tpu9", "no device"), ("cuda:0", "no CUDA device")])
+def test_a_device_that_is_not_there(checkpoint: CheckpointFolder, device: str, part: str) -> None:
+    if device.startswith("cuda") and torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(CheckpointError, match=part):
+        plan_model(checkpoint, device=device)
+
+
+@pytest.mark.parametrize("method", ["bnb_nf4", "bnb_int8"])
+def test_bitsandbytes_really_quantizes_the_language_model_only(
+    checkpoint: CheckpointFolder, loaded: LoadedModel, method: str
+) -> None:
+    skipped = ("vision_tower", "multi_modal_projector", "lm_head")
+    plan = plan_model(
+        checkpoint, device="cpu", quantization=Quantization(method, skip_modules=skipped)
+    )
+    quantized = load_model(plan)
+    names = {type(module).__name__ for module in quantized.model.model.language_model.modules()}
+    assert names & {"Linear4bit", "Linear8bitLt"}
+    tower = {type(module).__name__ for module in quantized.model.model.vision_tower.modules()}
+    assert not tower & {"Linear4bit", "Linear8bitLt"}
+    assert quantized.describe()["memory_bytes"] < loaded.describe()["memory_bytes"]
+
+
+def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
+    with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
+        plan_model(checkpoint, quantization=Quantization("int3"))

@@ -1,0 +1,127 @@
+"""Prompts to the letter, and templates that would change them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from llava_eval.config import compose_config
+from llava_eval.errors import CheckpointError, ConfigError, PromptError
+from llava_eval.models.conversation import Conversation
+from llava_eval.models.loading import LoadedModel
+from llava_eval.types import Request
+from tests.models.helpers import make_medium, make_request
+
+SYSTEM = (
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions."
+)
+#: As LLaVA-NeXT-Video's converter wrote it: a system text comes out twice.
+DOUBLED_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ m.content[0].text }}{% endif %}"
+    "{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}"
+    "{% else %}<video>\n{% endif %}{% endfor %}{% endfor %}"
+)
+
+VIDEO, IMAGE = make_medium("video"), make_medium("image")
+
+
+def configured(name: str) -> Conversation:
+    config = compose_config([f"conversation={name}"]).config.conversation
+    return Conversation(config.name, config.template, config.system, config.media_separator)
+
+
+def render(name: str, loaded: LoadedModel, request: Request) -> str:
+    return configured(name).render(request, loaded.processor)
+
+
+def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
+    assert (
+        render("chat_template", loaded, make_request(VIDEO, "Why?"))
+        == "USER: <video>\nWhy? ASSISTANT:"
+    )
+    assert render("chat_template", loaded, make_request("Why?")) == "USER: Why? ASSISTANT:"
+
+
+def test_vicuna_v1_to_the_letter(loaded: LoadedModel) -> None:
+    assert (
+        render("vicuna_v1", loaded, make_request(VIDEO, "Why?"))
+        == f"{SYSTEM} USER: <video>\nWhy? ASSISTANT:"
+    )
+
+
+def test_mistral_direct_to_the_letter(loaded: LoadedModel) -> None:
+    assert render("mistral_direct", loaded, make_request(VIDEO, "Why?")) == (
+        "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<video>\nWhy?"
+        "<|im_end|><|im_start|>assistant\n"
+    )
+
+
+def test_a_protocols_system_text_and_prefill(loaded: LoadedModel) -> None:
+    request = make_request(VIDEO, "Why?", system="Watch.\n", assistant_prefill="Best option:(")
+    assert render("plain", loaded, request) == "Watch.\nUSER: <video>\nWhy? ASSISTANT:Best option:("
+    assert render("chat_template", loaded, request).endswith("Best option:(")
+    assert render("chat_template", loaded, request).count("Watch.") == 1
+
+
+def test_media_stay_where_the_protocol_puts_them(loaded: LoadedModel) -> None:
+    request = make_request("First ", VIDEO, "then ", IMAGE, "why?")
+    assert render("plain", loaded, request) == "USER: First <video>\nthen <image>\nwhy? ASSISTANT:"
+
+
+def test_a_text_that_holds_a_placeholder_is_refused(loaded: LoadedModel) -> None:
+    for name in ("plain", "chat_template"):
+        with pytest.raises(PromptError, match="sample q: its text holds '<image>'"):
+            render(name, loaded, make_request(VIDEO, "What is <image>?"))
+
+
+def with_template(loaded: LoadedModel, template: str | None) -> Any:
+    processor = copy.copy(loaded.processor)
+    processor.chat_template = template
+    return processor
+
+
+@pytest.mark.parametrize(
+    ("template", "request_", "parts"),
+    [
+        (
+            DOUBLED_SYSTEM,
+            make_request(VIDEO, "Why?", system="Watch."),
+            ["2 times instead of once", "conversation=plain"],
+        ),
+        (
+            "{% for m in messages %}<video>{% endfor %}",
+            make_request(VIDEO, "Why?"),
+            ["drops or changes", "'Why?'"],
+        ),
+        (
+            "{% for m in messages %}{{ m.content[-1].text }}{% endfor %}",
+            make_request(VIDEO, "Why?"),
+            ["1 media need <video>", "0 times"],
+        ),
+    ],
+)
+def test_a_template_that_changes_the_prompt_is_refused(
+    loaded: LoadedModel, template: str, request_: Request, parts: list[str]
+) -> None:
+    with pytest.raises(PromptError) as caught:
+        configured("chat_template").render(request_, with_template(loaded, template))
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: LoadedModel) -> None:
+    with pytest.raises(CheckpointError, match="conversation=vicuna_v1"):
+        configured("chat_template").render(make_request("Why?"), with_template(loaded, None))
+
+
+@pytest.mark.parametrize(
+    ("template", "part"),
+    [("{system} {usr}", "usr"), ("{system} {", "'{'"), ("{system}", "no {user}")],
+)
+def test_a_bad_literal_template_is_a_mistake_of_the_configuration(template: str, part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Conversation("mine", template)
+    assert part in str(caught.value)

@@ -1,0 +1,131 @@
+"""Preprocessed frames against the transformers processor itself: equal to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    LlavaNextVideoVideoProcessor,
+    LlavaOnevisionVideoProcessor,
+    Qwen2VLVideoProcessor,
+)
+from transformers.video_processing_utils import BaseVideoProcessor
+
+from llava_eval.models.pixels import FramePreprocessor
+
+
+def llava(side: int, **options: Any) -> BaseVideoProcessor:
+    return LlavaNextVideoVideoProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}, **options
+    )
+
+
+def noise(count: int, height: int, width: int) -> torch.Tensor:
+    """Frames as a decoder hands them over: (N, 3, H, W) with channels side by side."""
+    generator = torch.Generator().manual_seed(height * width)
+    frames = torch.randint(
+        0, 256, (count, height, width, 3), dtype=torch.uint8, generator=generator
+    )
+    return frames.permute(0, 3, 1, 2)
+
+
+def reference(processor: BaseVideoProcessor, frames: torch.Tensor) -> torch.Tensor:
+    values: torch.Tensor = processor(videos=[frames], return_tensors="pt")["pixel_values_videos"]
+    return values[0]
+
+
+PROCESSORS = [
+    llava(336),
+    llava(224),
+    llava(28),
+    llava(336, resample=2),
+    llava(336, do_normalize=False),
+    llava(336, do_resize=False),
+    llava(336, do_center_crop=False),
+    llava(336, do_rescale=False),
+    llava(336, image_mean=[0.5, 0.5, 0.5], image_std=[0.5, 0.25, 0.5]),
+    LlavaOnevisionVideoProcessor(),
+]
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(360, 640), (640, 360), (336, 336), (48, 64), (143, 255), (400, 337)],
+)
+def test_split_equals_the_processor(processor: BaseVideoProcessor, height: int, width: int) -> None:
+    frames = noise(3, height, width)
+    pixels = FramePreprocessor(processor)
+    assert pixels.is_split
+    expected = reference(processor, frames)
+    prepared = pixels.prepare(frames)
+    assert prepared.dtype == torch.uint8
+    assert torch.equal(pixels.finish(prepared), expected)
+    assert torch.equal(pixels(frames.contiguous()), expected)
+
+
+def test_real_sizes_of_the_checkpoint() -> None:
+    values = FramePreprocessor(llava(336))(noise(8, 360, 640))
+    assert values.shape == (8, 3, 336, 336)
+    assert values.dtype == torch.float32
+
+
+def test_frames_are_not_changed() -> None:
+    frames = noise(2, 336, 336)
+    before = frames.clone()
+    FramePreprocessor(llava(336))(frames)
+    assert torch.equal(frames, before)
+
+
+def test_device_is_honoured() -> None:
+    pixels = FramePreprocessor(llava(28))
+    frames = noise(1, 48, 64)
+    assert torch.equal(pixels(frames, torch.device("cpu")), pixels(frames))
+    assert pixels(frames, torch.device("meta")).device.type == "meta"
+
+
+def test_another_pipeline_is_called_as_a_whole() -> None:
+    class Brighter(LlavaNextVideoVideoProcessor):
+        def _preprocess(  # type: ignore[override]
+            self, videos: list[torch.Tensor], **options: Any
+        ) -> Any:
+            return super()._preprocess([video // 2 + 64 for video in videos], **options)
+
+    processor = Brighter(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    pixels = FramePreprocessor(processor)
+    frames = noise(2, 48, 64)
+    assert not pixels.is_split
+    assert torch.equal(pixels.prepare(frames), frames)
+    assert torch.equal(pixels(frames), reference(processor, frames))
+
+
+def test_a_processor_that_resizes_by_its_own_rule_is_not_split() -> None:
+    assert not FramePreprocessor(Qwen2VLVideoProcessor()).is_split
+
+
+def test_a_trial_that_fails_is_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    processor = llava(28)
+    whole = FramePreprocessor._whole
+    monkeypatch.setattr(FramePreprocessor, "_whole", lambda self, frames: whole(self, frames) + 1)
+    assert not FramePreprocessor(processor).is_split
+
+
+def test_the_key_changes_with_what_changes_prepared_frames() -> None:
+    keys = {
+        FramePreprocessor(processor).key
+        for processor in (llava(336), llava(224), llava(336, resample=2))
+    }
+    assert len(keys) == 3
+    same = FramePreprocessor(llava(336, image_mean=[0.5, 0.5, 0.5]))
+    assert same.key == FramePreprocessor(llava(336)).key
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [torch.zeros(2, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8)],
+)
+def test_other_tensors_are_refused(frames: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"frames must be uint8 \(N, 3, H, W\), got"):
+        FramePreprocessor(llava(28)).prepare(frames)

@@ -1,0 +1,261 @@
+"""The runner gives the tokens that a plain ``generate`` gives, whatever it shares and batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.conversation import Conversation
+from llava_eval.models.loading import LoadedModel
+from llava_eval.models.prompts import make_prompt
+from llava_eval.models.runner import ModelRunner
+from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
+from tests.models.helpers import make_clip, make_request
+
+CHAT = Conversation("chat_template")
+PLAIN = Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+
+#: A user's turn before its clips are prepared.
+Turn = tuple[str | tuple[MediaKind, Clip], ...]
+
+VIDEO_4: tuple[MediaKind, Clip] = ("video", make_clip(4, seed=1))
+VIDEO_16: tuple[MediaKind, Clip] = ("video", make_clip(16, seed=2, size=(90, 160)))
+WIDE_IMAGE: tuple[MediaKind, Clip] = ("image", make_clip(1, seed=3, size=(60, 150)))
+SMALL_IMAGE: tuple[MediaKind, Clip] = ("image", make_clip(1, seed=4, size=(40, 40)))
+
+TURNS: dict[str, Turn] = {
+    **{f"four {n}": (VIDEO_4, f"What is shown{' here' * n}?") for n in range(3)},
+    **{f"sixteen {n}": (VIDEO_16, f"Which colour {n}?\nA. red\nB. blue") for n in range(4)},
+    "alone": (("video", make_clip(4, seed=5)), "What happens first?"),
+    "image 0": (WIDE_IMAGE, "What is it?"),
+    "image 1": (WIDE_IMAGE, "Where is it now?"),
+    "small image": (SMALL_IMAGE, "What is it?"),
+    "two videos": (VIDEO_4, "and", VIDEO_16, "differ how?"),
+    "mixed": (SMALL_IMAGE, "then", VIDEO_4, "and", WIDE_IMAGE, "which?"),
+    "question first 0": ("Look for red.", VIDEO_16, "Seen?"),
+    "question first 1": ("Look for blue.", VIDEO_16, "Seen?"),
+    "text": ("Say something.",),
+}
+SETTINGS = GenerationSettings(max_new_tokens=10)
+
+
+def plain_generate(loaded: LoadedModel, turn: Turn, settings: GenerationSettings) -> list[int]:
+    """Return the new tokens of the processor's own inputs and the model's own ``generate``."""
+    text = "".join(piece if isinstance(piece, str) else f"<{piece[0]}>\n" for piece in turn)
+    media = [piece for piece in turn if not isinstance(piece, str)]
+    videos = [clip.frames for kind, clip in media if kind == "video"]
+    images = [clip.frames[0] for kind, clip in media if kind == "image"]
+    inputs = loaded.processor(
+        text=[f"USER: {text} ASSISTANT:"],
+        videos=videos or None,
+        images=images or None,
+        return_tensors="pt",
+    )
+    with torch.inference_mode():
+        sequence = loaded.model.generate(
+            **inputs,
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=False,
+            pad_token_id=loaded.processor.tokenizer.pad_token_id,
+        )
+    return list(sequence[0, inputs["input_ids"].shape[1] :].tolist())
+
+
+def requests_of(runner: ModelRunner, turns: dict[str, Turn], **changes: Any) -> list[Request]:
+    """Prepare each clip once and return one request per turn."""
+    prepared = {}
+    for piece in itertools.chain.from_iterable(turns.values()):
+        if not isinstance(piece, str):
+            prepared[id(piece[1])] = runner.prepare(*piece)
+    fields = {"settings": SETTINGS, **changes}
+    return [
+        make_request(
+            *(piece if isinstance(piece, str) else prepared[id(piece[1])] for piece in turn),
+            name=name,
+            **fields,
+        )
+        for name, turn in turns.items()
+    ]
+
+
+def run(runner: ModelRunner, requests: Sequence[Request]) -> dict[str, Generation]:
+    return {request.id: generation for request, generation in runner.generate(requests)}
+
+
+@pytest.fixture(scope="module")
+def batched(loaded: LoadedModel) -> dict[str, Generation]:
+    runner = ModelRunner(loaded, PLAIN)
+    return run(runner, requests_of(runner, TURNS))
+
+
+@pytest.mark.parametrize("name", [name for name in TURNS if name != "two videos"])
+def test_same_tokens_as_plain_generate(
+    loaded: LoadedModel, batched: dict[str, Generation], name: str
+) -> None:
+    tokens = plain_generate(loaded, TURNS[name], SETTINGS)
+    assert batched[name].error is None
+    assert batched[name].num_output_tokens == len(tokens)
+    assert batched[name].text == loaded.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def test_videos_of_different_lengths_in_one_prompt(
+    loaded: LoadedModel, batched: dict[str, Generation]
+) -> None:
+    """Held to embeddings put together by hand: the processor takes one frame count at a time."""
+    processor, model = loaded.processor, loaded.model
+    token = processor.tokenizer.convert_tokens_to_ids("<video>")
+    clips = [VIDEO_4[1], VIDEO_16[1]]
+    counts = [4 * len(clip) for clip in clips]
+    text = "USER: {}\nand{}\ndiffer how? ASSISTANT:".format(*("<video>" * n for n in counts))
+    ids = processor.tokenizer(text, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        embeddings = model.get_input_embeddings()(ids)
+        features = []
+        for clip in clips:
+            pixels = processor.video_processor([clip.frames], return_tensors="pt")
+            pooled = model.get_video_features(pixels["pixel_values_videos"]).pooler_output
+            features.append(pooled[0].reshape(-1, embeddings.shape[-1]))
+        embeddings[ids == token] = torch.cat(features)
+        tokens = model.generate(
+            inputs_embeds=embeddings,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=SETTINGS.max_new_tokens,
+            do_sample=False,
+            pad_token_id=processor.tokenizer.pad_token_id,
+        )[0]
+    expected = processor.tokenizer.decode(tokens, skip_special_tokens=True)
+    assert batched["two videos"].text == expected
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"batch_size": 1}, {"batch_size": 3}, {"max_batch_tokens": 300}, {"share_prefixes": False}],
+)
+def test_batches_change_nothing(
+    loaded: LoadedModel, batched: dict[str, Generation], limits: dict[str, Any]
+) -> None:
+    turns = dict(TURNS)
+    if not limits.get("share_prefixes", True):
+        del turns["two videos"]  # the model's own forward takes one frame count at a time
+    runner = ModelRunner(loaded, PLAIN, **limits)
+    requests = requests_of(runner, turns)
+    random.Random(7).shuffle(requests)
+    assert run(runner, requests) == {name: batched[name] for name in turns}
+
+
+@pytest.mark.parametrize("name", [name for name in TURNS if name != "two videos"])
+def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    (request,) = requests_of(runner, {name: TURNS[name]})
+    prompt = make_prompt(request, PLAIN, loaded.processor)
+    media = [piece for piece in TURNS[name] if not isinstance(piece, str)]
+    inputs = loaded.processor(
+        text=[prompt.text],
+        videos=[clip.frames for kind, clip in media if kind == "video"] or None,
+        images=[clip.frames[0] for kind, clip in media if kind == "image"] or None,
+        return_tensors="pt",
+    )
+    assert list(prompt.token_ids) == inputs["input_ids"][0].tolist()
+    assert inputs["input_ids"].shape[1] == prompt.token_ids.__len__()
+
+
+def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
+    prepared = ModelRunner(loaded, PLAIN).prepare(*VIDEO_16)
+    direct = loaded.processor.video_processor([VIDEO_16[1].frames], return_tensors="pt")
+    assert torch.equal(prepared.inputs["pixel_values_videos"], direct["pixel_values_videos"])
+
+
+def test_a_sampled_text_depends_on_its_sample_alone(loaded: LoadedModel) -> None:
+    settings = GenerationSettings(max_new_tokens=10, temperature=1.5, top_p=0.95, seed=3)
+    turns = {name: TURNS[name] for name in ("four 0", "four 1", "sixteen 0", "text")}
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, turns, settings=settings)
+    together = run(runner, requests)
+    assert run(runner, requests[::-1]) == together
+    for request in requests:
+        assert run(runner, [request]) == {request.id: together[request.id]}
+    other = dataclasses.replace(settings, seed=4)
+    assert run(runner, requests_of(runner, turns, settings=other)) != together
+
+
+def test_one_bad_request_takes_no_other_with_it(
+    loaded: LoadedModel, batched: dict[str, Generation]
+) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, TURNS)
+    stray = make_request("What is <video>?", name="stray", settings=SETTINGS)
+    long = make_request("word " * 5000, name="long", settings=SETTINGS)
+    done = run(runner, [*requests[:3], stray, long, *requests[3:]])
+    assert done.pop("stray").error == (
+        "PromptError: sample stray: its text holds '<video>', which this model reads as a medium"
+    )
+    assert "exceed the model's context" in str(done.pop("long").error)
+    assert done == batched
+
+
+def test_a_failing_forward_pass_fails_its_sample_only(
+    loaded: LoadedModel, batched: dict[str, Generation]
+) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, TURNS)
+    broken = runner.prepare("image", make_clip(1, seed=8))
+    wrong = dataclasses.replace(broken, token_ids=broken.token_ids[:-1])
+    bad = make_request(wrong, "What?", name="bad", settings=SETTINGS)
+    done = run(runner, [*requests, bad])
+    assert "placeholder tokens but" in str(done.pop("bad").error)
+    assert done == batched
+
+
+def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
+    loaded: LoadedModel, batched: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, TURNS)
+    original = loaded.model.generate
+
+    def generate(*arguments: Any, **named: Any) -> Any:
+        if named["input_ids"].shape[0] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory (as on a small device)")
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(loaded.model, "generate", generate)
+    assert run(runner, requests) == batched
+    assert runner.batch_size <= 2
+
+
+def test_stop_strings_cut_the_text(loaded: LoadedModel, batched: dict[str, Generation]) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    whole = next(text.text for text in batched.values() if text.text and len(text.text) > 2)
+    name = next(name for name, text in batched.items() if text.text == whole)
+    stop = whole[1:3]
+    settings = GenerationSettings(max_new_tokens=10, stop_strings=(stop,))
+    done = run(runner, requests_of(runner, {name: TURNS[name]}, settings=settings))[name]
+    assert done.text == whole[: whole.index(stop)]
+    assert done.stop_reason == "stop_string"
+
+
+def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
+    runner = ModelRunner(loaded, CHAT)
+    run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
+    assert runner.first_prompt == "USER: <video>\nWhat is shown? ASSISTANT:"
+    assert runner.guards["padding_side"] == "left"
+    assert runner.guards["video_tokens"] == 16
+    assert runner.guards["video_pixel_shape"] == [1, 4, 3, 56, 56]
+    assert runner.guards["shared_prefix_logit_difference"] < 1e-4
+
+
+def test_frames_of_a_size_that_the_tower_does_not_take(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_processor = loaded.processor.video_processor
+    monkeypatch.setattr(video_processor, "size", {"shortest_edge": 28})
+    monkeypatch.setattr(video_processor, "crop_size", {"height": 28, "width": 28})
+    with pytest.raises(CheckpointError, match=r"28x28 pixels, but the vision tower takes 56x56"):
+        ModelRunner(loaded, PLAIN).prepare(*VIDEO_4)

@@ -1,0 +1,66 @@
+"""Texts of other tools, by id or by row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llava_eval.errors import RowsError
+from llava_eval.results.generations import read_generations
+from llava_eval.results.ledger import to_line
+from llava_eval.types import Generation, Sample
+from tests.results.helpers import make_result
+
+SAMPLES = [Sample(id=f"q{n}", row=n, group="g", content=("?",), targets=("A",)) for n in range(3)]
+
+
+def test_ids_rows_and_ledger_lines(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text(
+        json.dumps({"id": "q0", "text": "one\u2028line"}, ensure_ascii=False)
+        + "\n\n"
+        + json.dumps({"row": 2, "text": ""})
+        + "\n"
+        + to_line(make_result(1))
+    )
+    found = read_generations(path, SAMPLES)
+    assert found["q0"] == Generation("one\u2028line")
+    assert found["q1"] == Generation("A", 12, 2, "eos")
+    assert found["q2"] == Generation("")
+
+
+def test_a_missing_text_is_an_error_of_its_sample(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"row": 0, "text": "A"}\n')
+    found = read_generations(path, SAMPLES)
+    assert found["q1"].text is None
+    assert "no text for this sample" in str(found["q1"].error)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("{", ["line 1", "JSON"]),
+        ("[]", ["line 1", "list"]),
+        ('{"text": "A"}', ["neither an id nor a row"]),
+        ('{"id": "zz", "text": "A"}', ["no sample with id 'zz'"]),
+        ('{"row": 7, "text": "A"}', ["no sample with row 7"]),
+        ('{"row": 0}', ["has no text"]),
+        ('{"row": 0, "text": 5}', ["has no text"]),
+        ('{"row": 0, "text": "A"}\n{"id": "q0", "text": "A"}', ["line 2", "'q0'", "already"]),
+    ],
+)
+def test_bad_lines_are_named(tmp_path: Path, text: str, parts: list[str]) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text(text)
+    with pytest.raises(RowsError) as caught:
+        read_generations(path, SAMPLES)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RowsError, match=r"nothing\.jsonl cannot be read"):
+        read_generations(tmp_path / "nothing.jsonl", SAMPLES)

@@ -1,0 +1,268 @@
+"""The command line: help at once, one line for a mistake, exit codes, and what people see."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llava_eval import cli
+from tests.conftest import DEMO, Command, read_lines, write_lines
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["run", "-h"], ["benchmark=x", "--help"]):
+        assert cli.run_command(arguments) == 0
+        text = capsys.readouterr().out
+        assert max(map(len, text.splitlines())) <= 80
+        for command in cli.COMMANDS:
+            assert command in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("llava-eval 0.")
+
+
+def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command(["--cfg", "sampler.num_frames=3"]) == 0
+    assert "num_frames: 3" in capsys.readouterr().out
+
+
+def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command(["list"]) == 0
+    everything = capsys.readouterr().out
+    for name in ("videomme/official", "llava_next_video_7b", "at_fps", "strict_choice"):
+        assert name in everything
+    assert "_rows" not in everything
+    assert cli.run_command(["list", "samplers"]) == 0
+    samplers = capsys.readouterr().out
+    assert "segment_midpoints" in samplers
+    assert "videomme" not in samplers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["evaluate"], ["no command 'evaluate'", "run, score, list"]),
+        (["--verbose"], ["no option '--verbose'"]),
+        (["--config-dir"], ["--config-dir needs a folder"]),
+        (["--config-dir", "nowhere"], ["no folder nowhere"]),
+        (["list", "videos"], ["cannot list 'videos'", "benchmarks, models, samplers, scorers"]),
+        (["list", "models", "samplers"], ["list takes one kind"]),
+        (["score"], ["generations=FILE"]),
+        (["score", "generations="], ["generations=FILE"]),
+        (["score", "generations=nothing.jsonl"], ["nothing.jsonl cannot be read"]),
+        (["benchmark=demo/captoin"], ["did you mean 'demo/caption'"]),
+        (["benchmark.limt=1"], ["'benchmark.limt'"]),
+        (["sampler.num_frames=none"], ["sampler.num_frames", "'none'"]),
+        (["sampler.num_frames=0"], ["num_frames"]),
+        (["-m", "sampler.num_frames=2,x"], ["sampler.num_frames", "'x'"]),
+        (["-m", "model=demo,demoo"], ["unknown model 'demoo'"]),
+        (["scorer.strict=1"], ["'scorer.strict'"]),
+        (["benchmark.adapter._target_=os.nothing"], ["benchmark.adapter._target_", "nothing"]),
+        (["+benchmark.adapter.colour=red"], ["'benchmark.adapter.colour'", "takes"]),
+        (["benchmark.adapter.prompt='{nothing}'"], ["no column 'nothing'"]),
+        (["benchmark.source=nothing.jsonl"], ["no file or folder nothing.jsonl"]),
+        (["benchmark.facets=[colour]"], ["no column 'colour'"]),
+        (["model=hf", "model.checkpoint=nowhere"], ["no such folder"]),
+        (["model=hf", "model.checkpoint=bert"], ["'bert' checkpoint; expected an image-text"]),
+        (["model.revision=main"], ["model.revision=main is for hub checkpoints"]),
+        (["model.device=cuda:77"], ["model.device=cuda:77"]),
+        (["model.attention=flash_attention_2"], ["flash_attention_2 cannot run", "CUDA"]),
+        (["conversation.template='no fields'"], ["no {user}"]),
+        (["output_dir=occupied"], ["occupied", "no manifest.json"]),
+        (["output_dir=file"], ["cannot write file"]),
+        (["output_dir=/proc/nowhere"], ["cannot write /proc/nowhere"]),
+        (["benchmark=videomme/official", "benchmark.split=null"], ["benchmark.split is not set"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    parts: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "samples.jsonl").touch()
+    (tmp_path / "file").touch()
+    shutil.copytree(DEMO / "checkpoint", tmp_path / "bert")
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    before = set(tmp_path.iterdir())
+    code = cli.run_command(arguments)
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("llava-eval: ")
+    for part in parts:
+        assert part in lines[0]
+    assert code == (1 if "cannot write" in lines[0] else 2)
+    assert captured.out == ""
+    assert set(tmp_path.iterdir()) == before, "a mistake leaves nothing behind"
+
+
+def test_a_run_ends_with_its_table_and_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run_command(["benchmark.limit=6", "sampler.num_frames=2"]) == 0
+    captured = capsys.readouterr()
+    assert max(map(len, captured.out.splitlines())) <= 80
+    for part in ("accuracy", "95 % interval", "chance", "25.0", "by duration", "by task_type"):
+        assert part in captured.out
+    assert "6 samples: 6 scored, " in captured.out
+    directory = Path(captured.out.strip().splitlines()[-1])
+    assert (directory / "metrics.json").is_file()
+    for part in ("6/6", "samples", "decode wait", "score"):
+        assert part in captured.err
+
+
+def test_failed_samples_end_with_exit_code_1_and_say_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["benchmark.limit=3", "benchmark.media_root=nowhere", "output_dir=out"]
+    assert cli.run_command(arguments) == 1
+    captured = capsys.readouterr()
+    assert "3 samples: 0 scored, 0 unreadable, 3 failed" in captured.out
+    assert "sample 001-1 failed: MediaError: nowhere/demo_001.mp4" in captured.err
+    assert "3 samples failed, at most 0 are allowed (errors.max)" in captured.err
+    assert "out/samples.jsonl" in captured.err
+
+
+def test_score_prints_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = read_lines(DEMO / "multiple_choice.jsonl")
+    texts = [{"id": row["question_id"], "text": f"({row['answer']})"} for row in rows]
+    write_lines(tmp_path / "texts.jsonl", texts)
+    assert cli.run_command(["score", "generations=texts.jsonl", "output_dir=out"]) == 0
+    assert "accuracy  100.0" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["benchmark"] == "demo/multiple_choice"
+    assert content["num_samples"] == len(rows)
+
+
+@pytest.mark.slow
+def test_a_sweep_leaves_one_run_per_combination(
+    llava_eval_command: Command, tmp_path: Path
+) -> None:
+    done = llava_eval_command(
+        "-m",
+        "benchmark=demo/multiple_choice,demo/open_ended",
+        "sampler.num_frames=2,4",
+        "benchmark.limit=4",
+        "hydra.sweep.dir=sweep",
+    )
+    assert done.returncode == 0, done.stderr
+    names = {
+        json.loads(path.read_text())["benchmark"]
+        for path in (tmp_path / "sweep").glob("*/metrics.json")
+    }
+    assert names == {
+        f"demo/{kind} (limit=4, num_frames={count})"
+        for kind in ("multiple_choice", "open_ended")
+        for count in (2, 4)
+    }
+    manifests = sorted((tmp_path / "sweep").glob("*/manifest.json"))
+    loading = [
+        json.loads(path.read_text())["sessions"][0]["stage_seconds"]["load_model"]
+        for path in manifests
+    ]
+    assert max(loading[1:]) < loading[0]  # the checkpoint stays loaded
+
+
+@pytest.mark.slow
+def test_a_sweep_with_a_failing_run_goes_on_and_ends_non_zero(
+    llava_eval_command: Command, tmp_path: Path
+) -> None:
+    done = llava_eval_command(
+        "-m",
+        "benchmark.media_root=nowhere,package://llava_eval/demo/videos",
+        "benchmark.limit=2",
+        "hydra.sweep.dir=sweep",
+    )
+    assert done.returncode == 1
+    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_users_own_benchmark_in_a_config_dir(llava_eval_command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "configs" / "benchmark"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(
+        """\
+# @package _global_
+defaults:
+  - override /sampler: interior_points
+  - override /scorer: exact_match
+  - _self_
+sampler: {num_frames: 3}
+benchmark:
+  name: mine
+  source: rows.csv
+  media_root: videos
+  adapter:
+    _target_: llava_eval.benchmarks.adapters.open_ended
+    id: "{name}-{number}"
+    group: "{name}"
+    media: ["{name}.mp4"]
+    question: "{text}"
+    answers: reply
+    prompt: "{text} Answer with one word."
+  facets: [number]
+  metrics:
+    accuracy: {_target_: llava_eval.metrics.means.mean_score}
+"""
+    )
+    (tmp_path / "videos").mkdir()
+    shutil.copy(DEMO / "videos" / "demo_001.mp4", tmp_path / "videos" / "a.mp4")
+    (tmp_path / "rows.csv").write_text("name,number,text,reply\na,01,Which colour?,red\n")
+    done = llava_eval_command("--config-dir", "configs", "benchmark=mine", "output_dir=out")
+    assert done.returncode == 0, done.stderr
+    (line,) = read_lines(tmp_path / "out" / "samples.jsonl")
+    assert line["id"] == "a-01"
+    assert line["prompt"] == "Which colour? Answer with one word."
+    assert line["facets"] == {"number": "01"}
+    assert len(line["frame_indices"]) == 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys, threading\n"
+        "from llava_eval import cli\n"
+        "from llava_eval.results import ledger\n"
+        "append = ledger.LedgerWriter.append\n"
+        "count = 0\n"
+        "def counted(self, result):\n"
+        "    global count\n"
+        "    append(self, result)\n"
+        "    count += 1\n"
+        "    if count == 4: os.kill(os.getpid(), signal.SIGINT)\n"
+        "ledger.LedgerWriter.append = counted\n"
+        "cli.main(['benchmark.limit=12', 'output_dir=out', 'runner.batch_size=3'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        timeout=300,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted; finished samples are kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert 4 <= len(read_lines(tmp_path / "out" / "samples.jsonl")) < 12
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
