@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-from llava_eval.benchmarks import Adapter, load_samples
+from llava_eval.benchmarks import Adapter, load_samples, media_folder
 from llava_eval.config import ComposedConfig, build_target
 from llava_eval.results.summary import Metric, Summary, named_with_overrides, summarise
 from llava_eval.scorers import SampleScorer, Scorer, SetScorer
-from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult
+from llava_eval.types import NOT_SCORED, Generation, Media, Sample, SampleResult
 
 
 class Parts(NamedTuple):
@@ -50,6 +51,7 @@ class Evaluation:
         facets: columns of the tables.
         chance: by metric name, what guessing reaches.
         label: name of benchmark and protocol with every override beside it.
+        media_root: folder that media lie in, if the benchmark has one.
     """
 
     samples: Sequence[Sample]
@@ -58,6 +60,7 @@ class Evaluation:
     facets: Sequence[str]
     chance: Mapping[str, float]
     label: str
+    media_root: Path | None = None
 
     @classmethod
     def from_config(cls, composed: ComposedConfig) -> Evaluation:
@@ -82,8 +85,15 @@ class Evaluation:
         overrides = dict(composed.benchmark_overrides)
         if benchmark.limit is None and benchmark.num_rows not in (None, len(samples)):
             overrides["rows"] = f"{len(samples)} of {benchmark.num_rows}"
-        label = named_with_overrides(benchmark.name, overrides)
-        return cls(samples, scorer, metrics, benchmark.facets, benchmark.chance, label)
+        return cls(
+            samples,
+            scorer,
+            metrics,
+            benchmark.facets,
+            benchmark.chance,
+            label=named_with_overrides(benchmark.name, overrides),
+            media_root=media_folder(benchmark.media_root),
+        )
 
     def result(
         self,
@@ -100,12 +110,22 @@ class Evaluation:
             row=sample.row,
             group=sample.group,
             facets=sample.facets,
+            question=sample.question,
+            choices=sample.choices,
             prompt=sample.prompt,
+            media=tuple(self._shown_path(medium) for medium in sample.media),
             frame_indices=frame_indices,
             target=sample.targets,
             generation=generation,
             score=score,
         )
+
+    def _shown_path(self, medium: Media) -> str:
+        """Return a medium's path from the media folder: the same wherever the data set lies."""
+        path = Path(medium.path)
+        if self.media_root is not None and path.is_relative_to(self.media_root):
+            return path.relative_to(self.media_root).as_posix()
+        return medium.path
 
     def rescored(self, results: Iterable[SampleResult]) -> list[SampleResult]:
         """Return results with today's targets, facets and scores, in the order of the rows.

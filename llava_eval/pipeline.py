@@ -235,6 +235,8 @@ def _generate_missing(
     record: manifest.RunRecord,
 ) -> dict[str, SampleResult]:
     """Generate what is not finished, and put every result into the ledger as soon as it exists."""
+    from llava_eval.models.memory import peak_device_bytes
+
     samples = job.evaluation.samples
     pending = [sample for sample in samples if sample.id not in finished]
     results: dict[str, SampleResult] = {}
@@ -254,6 +256,9 @@ def _generate_missing(
             if result.generation.error is not None:
                 log.warning("sample %s failed: %s", result.id, result.generation.error)
     record.add(first_prompt=runner.first_prompt, guards=runner.guards, runner=runner.settings())
+    record.add_work(
+        num_generated=len(results), peak_device_memory_bytes=peak_device_bytes(job.plan.device)
+    )
     return results
 
 

@@ -306,7 +306,9 @@ class SampleResult:
 
     Attributes:
         id, row, group, facets: as in the sample.
+        question, choices: as in the sample.
         prompt: the user's text as the protocol wrote it.
+        media: paths of the media, from the benchmark's media folder where they lie in it.
         frame_indices: for each medium of the sample the frames that were shown.
         target: accepted answers.
         generation, score: what came of it.
@@ -316,7 +318,10 @@ class SampleResult:
     row: int
     group: str
     facets: Mapping[str, str]
+    question: str
+    choices: tuple[str, ...]
     prompt: str
+    media: tuple[str, ...]
     frame_indices: tuple[tuple[int, ...], ...]
     target: tuple[str, ...]
     generation: Generation

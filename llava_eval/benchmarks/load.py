@@ -41,7 +41,7 @@ def load_samples(
     Raises:
         RowsError: no rows, a missing column, an unusable row, or a duplicate id.
     """
-    root = None if media_root is None else Path(resolve_package_path(media_root)).expanduser()
+    root = media_folder(media_root)
     rows = read_rows(source, subset=subset, split=split, revision=revision)[:limit]
     samples = [
         _adapt(Row(number, columns, source, root), adapter, facets)
@@ -49,6 +49,11 @@ def load_samples(
     ]
     _check_unique(samples, source)
     return samples
+
+
+def media_folder(media_root: str | None) -> Path | None:
+    """Return the folder that ``benchmark.media_root`` names, or None where it names none."""
+    return None if media_root is None else Path(resolve_package_path(media_root)).expanduser()
 
 
 def _adapt(row: Row, adapter: Adapter, facets: Iterable[str]) -> Sample:

@@ -145,6 +145,10 @@ class RunRecord:
         self._start = time.perf_counter()
         self.is_written = False
 
+    def add_work(self, **work: Any) -> None:
+        """Add facts about this process's own share, for instance how much it generated."""
+        self._session.update(work)
+
     def add(self, **content: Any) -> None:
         """Add facts that the next write will hold."""
         self._content.update(content)

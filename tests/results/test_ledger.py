@@ -29,7 +29,10 @@ def test_a_line_has_the_layout_that_other_programs_read() -> None:
         "row": 4,
         "group": "video 1",
         "facets": {"duration": "long"},
+        "question": "Which?",
+        "choices": ["x", "y"],
         "prompt": "Which?\nA. x\nB. y",
+        "media": ["1.mp4"],
         "frame_indices": [0, 5, 9],
         "target": ["A"],
         "generation": {
