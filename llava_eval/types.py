@@ -232,6 +232,8 @@ class Request:
         settings: generation settings.
         system: system text that the protocol asks for; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn already begins with.
+        options: where given, nothing is generated: each is a literal continuation of the prompt
+            (its leading space and end token included) whose likelihood is asked for.
     """
 
     id: str
@@ -239,6 +241,7 @@ class Request:
     settings: GenerationSettings
     system: str | None = None
     assistant_prefill: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def media(self) -> tuple[PreparedMedia, ...]:
@@ -251,11 +254,14 @@ class Generation:
     """What the model wrote for one sample, or why it wrote nothing.
 
     Attributes:
-        text: the new text, without special tokens; None exactly when there is an error.
+        text: the new text, without special tokens; None exactly when there is an error. For
+            answers by likelihood the likeliest option.
         num_input_tokens: prompt tokens, media placeholders included, padding not.
         num_output_tokens: generated tokens, the end token included.
         stop_reason: why generation ended.
         error: one line that names the cause.
+        option_losses: answers by likelihood: for each option the mean negative log-likelihood of
+            its tokens, in nats.
     """
 
     text: str | None
@@ -263,6 +269,7 @@ class Generation:
     num_output_tokens: int | None = None
     stop_reason: StopReason | None = None
     error: str | None = None
+    option_losses: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         _require(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.errors import RowsError
+from llava_eval.results.ledger import generation_from
 from llava_eval.types import Generation, Sample
 
 FORMS = (
@@ -84,7 +85,7 @@ def _sample_of(
 def _generation(content: Mapping[str, Any], where: str) -> Generation:
     if isinstance(content.get("generation"), dict):
         try:
-            return Generation(**content["generation"])
+            return generation_from(content["generation"])
         except (TypeError, ValueError) as error:
             raise RowsError(f"{where}: {error}") from error
     if not isinstance(content.get("text"), str):

@@ -31,7 +31,15 @@ def to_line(result: SampleResult) -> str:
         "unreadable": result.score.unreadable,
         **result.score.details,
     }
-    generation = result.generation
+    generation: dict[str, Any] = {
+        "text": result.generation.text,
+        "num_input_tokens": result.generation.num_input_tokens,
+        "num_output_tokens": result.generation.num_output_tokens,
+        "stop_reason": result.generation.stop_reason,
+        "error": result.generation.error,
+    }
+    if result.generation.option_losses is not None:
+        generation["option_losses"] = list(result.generation.option_losses)
     content = {
         "id": result.id,
         "row": result.row,
@@ -44,13 +52,7 @@ def to_line(result: SampleResult) -> str:
         # One list of frames where there is one medium, as nearly always; otherwise a list of lists.
         "frame_indices": indices[0] if len(indices) == 1 else indices,
         "target": list(result.target),
-        "generation": {
-            "text": generation.text,
-            "num_input_tokens": generation.num_input_tokens,
-            "num_output_tokens": generation.num_output_tokens,
-            "stop_reason": generation.stop_reason,
-            "error": generation.error,
-        },
+        "generation": generation,
         "score": score,
     }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
@@ -81,13 +83,21 @@ def from_line(line: str) -> SampleResult:
         media=tuple(content["media"]),
         frame_indices=tuple(tuple(frames) for frames in nested),
         target=tuple(content["target"]),
-        generation=Generation(**content["generation"]),
+        generation=generation_from(content["generation"]),
         score=Score(
             value=score.pop("value"),
             answer=score.pop("answer"),
             unreadable=score.pop("unreadable"),
             details=score,
         ),
+    )
+
+
+def generation_from(content: Mapping[str, Any]) -> Generation:
+    """Return the generation that a line's "generation" object holds."""
+    losses = content.get("option_losses")
+    return Generation(
+        **{**content, "option_losses": None if losses is None else tuple(map(float, losses))}
     )
 
 

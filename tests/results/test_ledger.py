@@ -51,6 +51,7 @@ def test_a_line_has_the_layout_that_other_programs_read() -> None:
     [
         {},
         {"frame_indices": ()},
+        {"generation": Generation("x", 3, 4, None, option_losses=(0.5, 1.25))},
         {"frame_indices": ((0, 1), (2,))},
         {"generation": Generation(text=None, error="MediaError: broken"), "score": NOT_SCORED},
         {"score": Score(None, None, unreadable=True, details={"a": [1, None]})},
