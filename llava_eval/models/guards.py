@@ -14,7 +14,7 @@ from llava_eval.errors import CheckpointError, PromptError
 from llava_eval.models.loading import LoadedModel
 from llava_eval.models.prompts import Prompt
 from llava_eval.models.shared_prefix import compute_prefixes, continue_prefix, left_padded
-from llava_eval.models.waves import PromptGroup
+from llava_eval.models.waves import PromptGroup, num_tokens
 from llava_eval.timing import StageClock
 from llava_eval.types import PreparedMedia
 
@@ -43,13 +43,13 @@ def check_length(prompt: Prompt, limit: int | None) -> None:
     Raises:
         PromptError: they do not; beyond its context a model writes gibberish or nothing.
     """
-    needed = len(prompt.token_ids) + prompt.request.settings.max_new_tokens
+    needed = num_tokens(prompt)
     if limit is not None and needed > limit:
         raise PromptError(
             f"sample {prompt.request.id}: {len(prompt.token_ids)} prompt tokens and up to "
-            f"{prompt.request.settings.max_new_tokens} new ones exceed the model's context of "
-            f"{limit}; set sampler.num_frames lower, or model.rope_scaling as the checkpoint's "
-            "authors did, for instance model.rope_scaling='{rope_type: linear, factor: 2.0}'"
+            f"{needed - len(prompt.token_ids)} new ones exceed the model's context of {limit}; set "
+            "sampler.num_frames lower, or model.rope_scaling as the checkpoint's authors did, for "
+            "instance model.rope_scaling='{rope_type: linear, factor: 2.0}'"
         )
 
 
@@ -121,14 +121,7 @@ def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
     rest = continue_prefix(loaded, prefix, [group], [(0, 0)], last=True)
     if rest.cache is None:
         return 0.0
-    position = rest.attention_mask.sum(dim=-1, keepdim=True) - 1
-    shared = loaded.model(
-        input_ids=rest.input_ids[:, -1:],
-        attention_mask=rest.attention_mask,
-        position_ids=position,
-        past_key_values=rest.cache,
-        use_cache=True,
-    ).logits[0, -1]
+    shared = rest.logits(loaded.model)[0, -1]
     plain = loaded.model(**_plain_inputs(loaded, prompt)).logits[0, -1]
     difference = float((shared.float() - plain.float()).abs().max() / plain.float().std())
     limit = _TOLERANCE.get(loaded.plan.dtype, 0.25)

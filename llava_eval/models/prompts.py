@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from llava_eval.errors import PromptError
 from llava_eval.models.conversation import Conversation, placeholder
 from llava_eval.types import Request
 
@@ -17,28 +18,56 @@ class Prompt:
     Attributes:
         request: what is asked.
         text: the rendered conversation, one placeholder per medium.
-        token_ids: its tokens, media expanded.
+        token_ids: its tokens, media expanded; with an option, the option's too.
         media_end: number of tokens up to and including the last medium's.
+        option: number of the request's option whose likelihood is asked for; None to generate.
+        option_start: number of tokens before the option's.
     """
 
     request: Request
     text: str
     token_ids: tuple[int, ...]
     media_end: int
+    option: int | None = None
+    option_start: int = 0
+
+    @property
+    def shareable(self) -> int:
+        """Leading tokens that may be computed once for several prompts.
+
+        The last token before what is asked for must be a prompt's own: its logits are needed.
+        """
+        return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
 
-def make_prompt(request: Request, conversation: Conversation, processor: Any) -> Prompt:
-    """Render and tokenize a request.
+def make_prompts(request: Request, conversation: Conversation, processor: Any) -> list[Prompt]:
+    """Return the prompt of a request, or one for each option whose likelihood is asked for.
+
+    Raises:
+        PromptError: the conversation cannot be rendered as asked, or an option has no tokens.
+    """
+    text = conversation.render(request, processor)
+    asked = _tokenized(request, text, processor)
+    if not request.options:
+        return [asked]
+    prompts = []
+    for number, option in enumerate(request.options):
+        whole = _tokenized(request, text + option, processor)
+        if len(whole.token_ids) <= len(asked.token_ids):
+            raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
+        start = len(asked.token_ids)
+        prompts.append(replace(whole, option=number, option_start=start))
+    return prompts
+
+
+def _tokenized(request: Request, text: str, processor: Any) -> Prompt:
+    """Tokenize a rendered conversation.
 
     Media placeholders are special tokens, so a text is split at them before anything else is
     tokenized, and putting a medium's tokens in place of its placeholder gives the same ids as
     tokenizing the expanded text. A test, and a check at the start of each run, hold that to the
     processor.
-
-    Raises:
-        PromptError: the conversation cannot be rendered as asked.
     """
-    text = conversation.render(request, processor)
     tokenizer = processor.tokenizer
     ids = tokenizer(text, add_special_tokens=adds_special_tokens(text, tokenizer))["input_ids"]
     placeholders = {

@@ -20,17 +20,18 @@ from llava_eval.models.guards import (
     check_token_ids,
     context_length,
 )
+from llava_eval.models.likelihood import likeliest, option_losses
 from llava_eval.models.loading import LoadedModel
 from llava_eval.models.media import media_arguments, prepare_clip
 from llava_eval.models.memory import max_batch_tokens
-from llava_eval.models.prompts import Prompt, adds_special_tokens, make_prompt
+from llava_eval.models.prompts import Prompt, adds_special_tokens, make_prompts
 from llava_eval.models.sampling import SeededSampler, sample_seed
 from llava_eval.models.shared_prefix import (
     can_share_prefixes,
     compute_prefixes,
     continue_prefix,
 )
-from llava_eval.models.waves import PromptGroup, group_prompts, plan_waves, split_group
+from llava_eval.models.waves import PromptGroup, alone, group_prompts, plan_waves, split_group
 from llava_eval.timing import StageClock
 from llava_eval.types import (
     Clip,
@@ -114,24 +115,29 @@ class ModelRunner:
         prompts: list[Prompt] = []
         for request in requests:
             try:
-                prompt = make_prompt(request, self.conversation, self.loaded.processor)
-                check_length(prompt, self._context_length)
+                made = make_prompts(request, self.conversation, self.loaded.processor)
+                for prompt in made:
+                    check_length(prompt, self._context_length)
             except LlavaEvalError as error:
                 yield request, _failed(error)
                 continue
             if self.first_prompt is None:
-                self.first_prompt = prompt.text
-                self._check_first(prompt)
-            prompts.append(prompt)
-        if self.share_prefixes:
-            groups = group_prompts(prompts)
-        else:
-            groups = [PromptGroup((prompt,), len(prompt.token_ids) - 1) for prompt in prompts]
+                self.first_prompt = made[0].text
+                self._check_first(made[0])
+            prompts += made
+        groups = group_prompts(prompts) if self.share_prefixes else [alone(p) for p in prompts]
         assert self.max_batch_tokens is not None
         waves = plan_waves(groups, max_questions=self.batch_size, max_tokens=self.max_batch_tokens)
+        options: dict[str, list[tuple[Prompt, Generation]]] = {}
         for wave in waves:
             for prompt, generation in self._try_wave(wave):
-                yield prompt.request, generation
+                if prompt.option is None:
+                    yield prompt.request, generation
+                    continue
+                asked = options.setdefault(prompt.request.id, [])
+                asked.append((prompt, generation))
+                if len(asked) == len(prompt.request.options):
+                    yield prompt.request, likeliest(asked)
 
     def settings(self) -> dict[str, Any]:
         """Return what the manifest says of the runner: limits as they ended up."""
@@ -181,8 +187,11 @@ class ModelRunner:
             last = start + self.batch_size >= len(rows)
             with self.clock.stage("decode"):
                 continuation = continue_prefix(self.loaded, prefix, wave, chosen, last=last)
-                texts = self._generate(prompts, continuation.arguments())
-            done += zip(prompts, texts, strict=True)
+                if prompts[0].option is None:
+                    answers = self._generate(prompts, continuation.arguments())
+                else:
+                    answers = option_losses(prompts, continuation.logits(self.loaded.model))
+            done += zip(prompts, answers, strict=True)
         return done
 
     def _ask_alone(self, prompt: Prompt) -> tuple[Prompt, Generation]:
@@ -197,7 +206,9 @@ class ModelRunner:
                 **media_arguments(prompt.request.media),
             ).to(plan.device, dtype=plan.dtype)
         with self.clock.stage("decode"):
-            return prompt, self._generate([prompt], dict(inputs))[0]
+            if prompt.option is None:
+                return prompt, self._generate([prompt], dict(inputs))[0]
+            return prompt, option_losses([prompt], self.loaded.model(**inputs).logits)[0]
 
     def _generate(self, prompts: Sequence[Prompt], arguments: dict[str, Any]) -> list[Generation]:
         """Call the model's own ``generate`` and return the new texts."""

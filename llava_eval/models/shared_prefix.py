@@ -54,17 +54,32 @@ class Continuation:
 
     Attributes:
         input_ids, attention_mask: (B, P + S): prefixes, and questions padded on their left.
-        cache: key-value cache of the first P tokens, with B rows.
+        cache: key-value cache of the first P tokens, with B rows; None where P is 0.
+        prefix_length: P.
     """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     cache: Any
+    prefix_length: int
 
     def arguments(self) -> dict[str, Any]:
         """Return them by name."""
         arguments = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
         return arguments if self.cache is None else {**arguments, "past_key_values": self.cache}
+
+    def logits(self, model: Any) -> torch.Tensor:
+        """Run the questions' own tokens and return their logits (B, S, vocabulary)."""
+        own = slice(self.prefix_length, None)
+        output = model(
+            input_ids=self.input_ids[:, own],
+            attention_mask=self.attention_mask,
+            position_ids=positions(self.attention_mask)[:, own],
+            past_key_values=self.cache,
+            use_cache=self.cache is not None,
+        )
+        logits: torch.Tensor = output.logits
+        return logits
 
 
 def compute_prefixes(
@@ -131,6 +146,7 @@ def continue_prefix(
         torch.cat([prefix.token_ids[index], question_ids], dim=1),
         torch.cat([prefix.attention_mask[index], question_mask], dim=1),
         cache,
+        prefix.token_ids.shape[1],
     )
 
 

@@ -29,10 +29,13 @@ class PromptGroup:
     @property
     def longest(self) -> int:
         """Tokens of the longest prompt, and of what it may generate."""
-        return max(
-            len(prompt.token_ids) + prompt.request.settings.max_new_tokens
-            for prompt in self.prompts
-        )
+        return max(map(num_tokens, self.prompts))
+
+
+def num_tokens(prompt: Prompt) -> int:
+    """Return how many tokens a prompt may grow to."""
+    new = prompt.request.settings.max_new_tokens if prompt.option is None else 0
+    return len(prompt.token_ids) + new
 
 
 def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
@@ -40,17 +43,27 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
     members: dict[Hashable, list[Prompt]] = {}
     for prompt in prompts:
         media = tuple(id(medium) for medium in prompt.request.media)
-        members.setdefault((media or id(prompt), prompt.request.settings), []).append(prompt)
+        members.setdefault((media or id(prompt.request), _kind(prompt)), []).append(prompt)
     return [group for alike in members.values() for group in _groups_of(tuple(alike))]
 
 
 def _groups_of(alike: tuple[Prompt, ...]) -> list[PromptGroup]:
     shared = common_prefix_length([prompt.token_ids for prompt in alike])
-    length = min(shared, *(len(prompt.token_ids) - 1 for prompt in alike))
+    length = min(shared, *(prompt.shareable for prompt in alike))
     if length >= max(prompt.media_end for prompt in alike):
         return [PromptGroup(alike, length)]
     # Questions come before the media, or differ in them: nothing worth keeping is shared.
-    return [PromptGroup((prompt,), len(prompt.token_ids) - 1) for prompt in alike]
+    return [alone(prompt) for prompt in alike]
+
+
+def alone(prompt: Prompt) -> PromptGroup:
+    """Return a group of one prompt."""
+    return PromptGroup((prompt,), prompt.shareable)
+
+
+def _kind(prompt: Prompt) -> Hashable:
+    """Return what prompts of one wave must have in common."""
+    return prompt.request.settings, prompt.option is None
 
 
 def plan_waves(
@@ -59,7 +72,7 @@ def plan_waves(
     """Pack groups into waves.
 
     Args:
-        groups: the groups; those of one wave have the same generation settings.
+        groups: the groups; those of one wave are asked in the same way.
         max_questions: most prompts in a wave.
         max_tokens: most tokens in a wave, padding and new tokens included.
 
@@ -67,10 +80,10 @@ def plan_waves(
         Waves of groups, the longest first. A group that is over a limit alone has its own wave.
     """
     waves: list[list[PromptGroup]] = []
-    by_settings: dict[Hashable, list[PromptGroup]] = {}
+    by_kind: dict[Hashable, list[PromptGroup]] = {}
     for group in groups:
-        by_settings.setdefault(group.prompts[0].request.settings, []).append(group)
-    for alike in by_settings.values():
+        by_kind.setdefault(_kind(group.prompts[0]), []).append(group)
+    for alike in by_kind.values():
         wave: list[PromptGroup] = []
         for group in sorted(alike, key=lambda group: -group.longest):
             rows = sum(len(member.prompts) for member in [*wave, group])

@@ -14,7 +14,7 @@ import torch
 from llava_eval.errors import CheckpointError
 from llava_eval.models.conversation import Conversation
 from llava_eval.models.loading import LoadedModel
-from llava_eval.models.prompts import make_prompt
+from llava_eval.models.prompts import make_prompts
 from llava_eval.models.runner import ModelRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 from tests.models.helpers import make_clip, make_request
@@ -89,6 +89,52 @@ def run(runner: ModelRunner, requests: Sequence[Request]) -> dict[str, Generatio
     return {request.id: generation for request, generation in runner.generate(requests)}
 
 
+def plain_losses(loaded: LoadedModel, turn: Turn, options: Sequence[str]) -> list[float]:
+    """Return the loss that the model itself computes from labels, option by option."""
+    text = "".join(piece if isinstance(piece, str) else f"<{piece[0]}>\n" for piece in turn)
+    videos = [piece[1].frames for piece in turn if not isinstance(piece, str)]
+    losses = []
+    for option in options:
+        asked, whole = (
+            loaded.processor(
+                text=[f"USER: {text} ASSISTANT:{end}"], videos=videos or None, return_tensors="pt"
+            )
+            for end in ("", option)
+        )
+        labels = whole["input_ids"].clone()
+        labels[:, : asked["input_ids"].shape[1]] = -100
+        with torch.inference_mode():
+            losses.append(float(loaded.model(**whole, labels=labels).loss))
+    return losses
+
+
+OPTIONS = (" red", " a much longer answer</s>", " blue circle", " B")
+
+
+@pytest.mark.parametrize("limits", [{}, {"batch_size": 3}, {"share_prefixes": False}])
+def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict[str, Any]) -> None:
+    turns = {name: TURNS[name] for name in ("four 0", "four 1", "sixteen 2", "text")}
+    runner = ModelRunner(loaded, PLAIN, **limits)
+    done = run(runner, requests_of(runner, turns, options=OPTIONS))
+    for name, turn in turns.items():
+        expected = plain_losses(loaded, turn, OPTIONS)
+        assert done[name].option_losses == pytest.approx(expected, rel=1e-4)
+        assert done[name].text == OPTIONS[expected.index(min(expected))]
+
+
+def test_options_and_questions_in_one_call(
+    loaded: LoadedModel, batched: dict[str, Generation]
+) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, {"four 0": TURNS["four 0"]})
+    asked = dataclasses.replace(requests[0], id="options", options=OPTIONS)
+    empty = dataclasses.replace(requests[0], id="empty", options=("",))
+    done = run(runner, [asked, *requests, empty])
+    assert done["four 0"] == batched["four 0"]
+    assert len(done["options"].option_losses or ()) == len(OPTIONS)
+    assert done["empty"].error == "PromptError: sample empty: option 0 '' has no tokens"
+
+
 @pytest.fixture(scope="module")
 def batched(loaded: LoadedModel) -> dict[str, Generation]:
     runner = ModelRunner(loaded, PLAIN)
@@ -154,7 +200,7 @@ def test_batches_change_nothing(
 def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
     runner = ModelRunner(loaded, PLAIN)
     (request,) = requests_of(runner, {name: TURNS[name]})
-    prompt = make_prompt(request, PLAIN, loaded.processor)
+    (prompt,) = make_prompts(request, PLAIN, loaded.processor)
     media = [piece for piece in TURNS[name] if not isinstance(piece, str)]
     inputs = loaded.processor(
         text=[prompt.text],
