@@ -86,13 +86,14 @@ def machine() -> dict[str, Any]:
     """Return what is known of the machine without importing torch."""
     return {
         "platform": platform.platform(),
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "num_cpus": os.cpu_count(),
         "hostname": platform.node(),
     }
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """Return the CPU's product name where the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

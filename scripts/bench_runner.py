@@ -1,0 +1,249 @@
+"""Time the model runner against asking one question at a time, and check that both say the same.
+
+The peer is what a plain script does: for each question the processor's inputs and the model's own
+``generate``; video, vision features and prompt are computed anew every time. The model is a
+LlavaNextVideoForConditionalGeneration of about 130M parameters with random weights, at the real
+frame size (336 pixels, 144 tokens a frame). Sides take turns in one process; the table has medians.
+
+    python scripts/bench_runner.py [--rounds 3] [--threads 2] [--out results/runner.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from llava_eval.benchmarks import resolve_package_path
+from llava_eval.models.checkpoint import find_checkpoint
+from llava_eval.models.conversation import Conversation
+from llava_eval.models.loading import LoadedModel, load_model, plan_model
+from llava_eval.models.runner import ModelRunner
+from llava_eval.results.manifest import processor_name
+from llava_eval.timing import StageClock
+from llava_eval.types import Clip, GenerationSettings, Request
+
+NUM_FRAMES = 8
+NEW_TOKENS = 8
+FORWARD_STAGES = ("vision", "prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Videos and the questions about each."""
+
+    name: str
+    clips: tuple[Clip, ...]
+    questions: tuple[str, ...]
+
+
+def make_checkpoint(folder: Path) -> None:
+    """Write a 130M-parameter checkpoint with random weights, and the demo's tokenizer."""
+    torch.manual_seed(0)
+    demo = resolve_package_path("package://llava_eval/demo/checkpoint")
+    processor = transformers.AutoProcessor.from_pretrained(demo)
+    sizes = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
+    for part in (processor.video_processor, processor.image_processor):
+        for name, value in sizes.items():
+            setattr(part, name, value)
+    tokenizer = processor.tokenizer
+    config = transformers.LlavaNextVideoConfig(
+        vision_config={
+            "model_type": "clip_vision_model",
+            "image_size": 336,
+            "patch_size": 14,
+            "hidden_size": 512,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 8,
+            "projection_dim": 512,
+        },
+        text_config={
+            "model_type": "llama",
+            "vocab_size": 32000,
+            "hidden_size": 640,
+            "intermediate_size": 1792,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 10,
+            "max_position_embeddings": 4096,
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+    )
+    model = transformers.LlavaNextVideoForConditionalGeneration(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def make_work(name: str, num_videos: int, num_questions: int) -> Work:
+    """Return videos of noise at 640x360, and questions with a common beginning."""
+    clips = []
+    for seed in range(num_videos):
+        generator = torch.Generator().manual_seed(seed)
+        coarse = torch.rand((NUM_FRAMES, 3, 12, 20), generator=generator)
+        frames = torch.nn.functional.interpolate(coarse, size=(360, 640), mode="bilinear")
+        numbers = tuple(range(NUM_FRAMES))
+        times = tuple(float(number) for number in numbers)
+        clips.append(Clip((255 * frames).to(torch.uint8), numbers, times, 1.0, NUM_FRAMES))
+    questions = [
+        f"What does thing number {number} do?\nA. red\nB. blue\nC. green\nD. none\n"
+        for number in range(num_questions)
+    ]
+    return Work(name, tuple(clips), tuple(questions))
+
+
+def ask_plainly(loaded: LoadedModel, work: Work) -> dict[str, str]:
+    """Ask one question at a time with the processor's inputs and the model's own generate."""
+    texts = {}
+    for number, clip in enumerate(work.clips):
+        for place, question in enumerate(work.questions):
+            inputs = loaded.processor(
+                text=[f"USER: <video>\n{question} ASSISTANT:"],
+                videos=[clip.frames],
+                return_tensors="pt",
+            )
+            with torch.inference_mode():
+                sequence = loaded.model.generate(
+                    **inputs, max_new_tokens=NEW_TOKENS, do_sample=False
+                )
+            new = sequence[0, inputs["input_ids"].shape[1] :]
+            texts[f"{number}-{place}"] = loaded.processor.tokenizer.decode(
+                new, skip_special_tokens=True
+            )
+    return texts
+
+
+def ask_with_runner(
+    loaded: LoadedModel, work: Work, clock: StageClock | None = None
+) -> dict[str, str]:
+    """Ask everything through the runner."""
+    runner = ModelRunner(
+        loaded,
+        Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}"),
+        clock=clock or StageClock(),
+    )
+    settings = GenerationSettings(max_new_tokens=NEW_TOKENS)
+    texts = {}
+    for number, clip in enumerate(work.clips):
+        with runner.clock.stage("preprocess"):
+            video = runner.prepare("video", clip)
+        requests = [
+            Request(f"{number}-{place}", (video, question), settings)
+            for place, question in enumerate(work.questions)
+        ]
+        for request, generation in runner.generate(requests):
+            texts[request.id] = str(generation.text)
+    return texts
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Return the wall time of a call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def compare(loaded: LoadedModel, work: Work, rounds: int) -> dict[str, Any]:
+    """Time both sides in turns and compare their texts."""
+    same = ask_plainly(loaded, work) == ask_with_runner(loaded, work)
+    plain, ours, outside = [], [], []
+    for _ in range(rounds):
+        plain.append(seconds(partial(ask_plainly, loaded, work)))
+        clock = StageClock()
+        ours.append(seconds(partial(ask_with_runner, loaded, work, clock)))
+        inside = sum(clock.seconds[stage] for stage in FORWARD_STAGES)
+        outside.append(100 * (1 - inside / ours[-1]))
+    return {
+        "work": work.name,
+        "same texts": "yes" if same else "NO",
+        "plain (s)": statistics.median(plain),
+        "runner (s)": statistics.median(ours),
+        "ratio": statistics.median(plain) / statistics.median(ours),
+        "outside vision, prefill and decode (%)": statistics.median(outside),
+        "rounds (s)": " / ".join(f"{p:.1f}:{o:.1f}" for p, o in zip(plain, ours, strict=True)),
+    }
+
+
+def time_commands(rounds: int) -> tuple[list[float], list[float]]:
+    """Return seconds of the whole embedded benchmark, and of importing torch and transformers."""
+    importing = "import torch, transformers; transformers.AutoModelForImageTextToText"
+    command, imports = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            command.append(seconds(partial(run_python, "-m", "llava_eval.cli", cwd=folder)))
+        imports.append(seconds(partial(run_python, "-c", importing)))
+    return command, imports
+
+
+def run_python(*arguments: str, cwd: str | None = None) -> None:
+    """Run Python in a process of its own."""
+    subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+def markdown(rows: Sequence[dict[str, Any]], notes: Sequence[str]) -> str:
+    """Return the results page."""
+    names = list(rows[0])
+    cells = [
+        [f"{row[name]:.2f}" if isinstance(row[name], float) else str(row[name]) for name in names]
+        for row in rows
+    ]
+    lines = [names, ["---"] * len(names), *cells]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n\n".join(["# Model runner: time", *notes[:1], table, *notes[1:]]) + "\n"
+
+
+def main() -> None:
+    """Run the benchmark and write its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("results/runner.md"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        make_checkpoint(Path(folder))
+        loaded = load_model(plan_model(find_checkpoint(folder), device="cpu"))
+        parameters = sum(weight.numel() for weight in loaded.model.parameters()) / 1e6
+        rows = [
+            compare(loaded, make_work("3 questions a video", 2, 3), arguments.rounds),
+            compare(loaded, make_work("12 questions a video", 1, 12), arguments.rounds),
+        ]
+    command, imports = time_commands(arguments.rounds)
+    setting = (
+        f"A model of {parameters:.0f}M parameters with random weights, {NUM_FRAMES} frames at 336 "
+        f"pixels, {NEW_TOKENS} new tokens, float32 on a CPU. Plain: one question at a time, the "
+        "processor's inputs and the model's own `generate`. Sides take turns; medians."
+    )
+    whole = (
+        "The whole command `llava-eval` (embedded multiple-choice benchmark): "
+        f"{statistics.median(command):.1f} s; importing torch and transformers alone: "
+        f"{statistics.median(imports):.1f} s (medians of {arguments.rounds})."
+    )
+    origin = (
+        f"Date: {datetime.date.today()}. Machine: {processor_name()}, {arguments.threads} threads, "
+        f"{platform.system()}. torch {torch.__version__}, transformers {transformers.__version__}. "
+        f"Command: `python scripts/bench_runner.py --rounds {arguments.rounds} --threads "
+        f"{arguments.threads}`."
+    )
+    text = markdown(rows, [setting, whole, origin])
+    print(text)
+    arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
