@@ -1,0 +1,174 @@
+"""Index mp4 and mov files from the sample table that their header holds."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llava_eval.types import VideoInfo
+from llava_eval.video.boxes import has_plain_edits, is_fragmented, is_upright
+from llava_eval.video.errors import UntrustedError
+from llava_eval.video.index import UNKNOWN, UNSAFE, Flags, VideoIndex, keyframe_table
+from llava_eval.video.syntax import Entry, Syntax
+
+if TYPE_CHECKING:
+    from av.index import IndexEntries
+    from av.video.stream import VideoStream
+
+#: Samples in a row that are shown, after which an edit list discards no more.
+_SETTLED = 64
+
+#: The first bytes of a sample that are enough to tell the kind of most pictures.
+_PREFIX = 96
+
+
+class Samples:
+    """The samples of a video stream, read from the file without a demuxer."""
+
+    def __init__(self, data: mmap.mmap, entries: IndexEntries) -> None:
+        self.data = data
+        self.entries = entries
+
+    def read(self, number: int) -> bytes:
+        """The sample with this number in decoding order."""
+        entry = self.entries[number]
+        return self.data[entry.pos : entry.pos + entry.size]
+
+    def prefix(self, number: int) -> bytes:
+        """Its first bytes."""
+        entry = self.entries[number]
+        return self.data[entry.pos : entry.pos + min(entry.size, _PREFIX)]
+
+    def suffix(self, number: int) -> bytes:
+        """Its last bytes."""
+        entry = self.entries[number]
+        end = entry.pos + entry.size
+        return self.data[end - min(8, entry.size) : end]
+
+
+@contextmanager
+def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
+    """Read samples of the file at ``path``, which ``stream`` was opened from."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield Samples(data, stream.index_entries)
+
+
+def has_sample_table(path: str, stream: VideoStream) -> bool:
+    """Does the header describe every sample: no fragments, and nothing cut off at the end?"""
+    entries = getattr(stream, "index_entries", None)
+    if not entries or stream.frames == 0:
+        return False
+    with open_samples(path, stream) as samples:
+        last = entries[len(entries) - 1]
+        return last.pos + last.size <= len(samples.data) and not is_fragmented(samples.data)
+
+
+def is_shown_upright(path: str, stream: VideoStream) -> bool:
+    """Does the header ask for no rotation?"""
+    with open_samples(path, stream) as samples:
+        return is_upright(samples.data)
+
+
+def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInfo) -> VideoIndex:
+    """The index of an mp4 or mov file with a sample table."""
+    entries = stream.index_entries
+    packets = _keyframes(entries)
+    if not packets or packets[0] != 0:
+        raise UntrustedError("the first sample is not a keyframe")
+    keyframes = [entries[packet] for packet in packets]
+    positions = [entry.pos for entry in keyframes]
+    if len(set(positions)) != len(positions):
+        raise UntrustedError("an edit list shows the same samples twice")
+    with open_samples(path, stream) as samples:
+        shown = _shown(samples)
+        _check(samples, syntax, packets)
+        for number in _leading(samples, syntax, 0):
+            shown[number] &= not syntax.hidden_at_start(samples.read(number))
+    return keyframe_table(
+        info,
+        packets=np.array(packets, np.int64),
+        shown=shown,
+        timestamps=[entry.timestamp for entry in keyframes],
+        positions=positions,
+        leading=[UNKNOWN] * len(packets),
+        by_byte=False,
+    )
+
+
+def leading_pictures(samples: Samples, syntax: Syntax, packet: int) -> int:
+    """Pictures stored after the keyframe with this number and shown before it, or UNSAFE.
+
+    UNKNOWN means that only timestamps can tell.
+    """
+    sample = samples.read(packet)
+    entry = syntax.entry(sample)
+    if entry is Entry.NO:
+        return UNSAFE
+    if entry is Entry.CLOSED:
+        return 0
+    if not syntax.marks_leading:
+        return UNKNOWN
+    leading = _leading(samples, syntax, packet)
+    return sum(not samples.entries[number].is_discard for number in leading)
+
+
+def _keyframes(entries: IndexEntries) -> list[int]:
+    """Numbers of the keyframes, found from the end by libav's own search."""
+    found = []
+    number = len(entries) - 1
+    while number >= 0:
+        number = entries.search_timestamp(entries[number].timestamp)
+        if number >= 0:
+            found.append(number)
+        number -= 1
+    return found[::-1]
+
+
+def _shown(samples: Samples) -> Flags:
+    """Whether each sample is shown, as the edit list has it."""
+    entries = samples.entries
+    count = len(entries)
+    shown = np.ones(count, np.bool_)
+    if has_plain_edits(samples.data):
+        _note_discarded(entries, range(count), shown)
+        _note_discarded(entries, range(count - 1, -1, -1), shown)
+    else:
+        shown[:] = [not entry.is_discard for entry in entries[:]]
+    return shown
+
+
+def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags) -> None:
+    in_a_row = 0
+    for number in numbers:
+        if entries[number].is_discard:
+            shown[number] = False
+            in_a_row = 0
+        else:
+            in_a_row += 1
+            if in_a_row == _SETTLED:
+                return
+
+
+def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
+    """Raise if frames cannot be counted from samples."""
+    for number in packets if syntax.keyframes_may_hide_frames else packets[:1]:
+        distrust = syntax.keyframe_distrust(samples.prefix(number), is_first=number == 0)
+        if distrust:  # the prefix may have been too short
+            distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
+        if distrust:
+            raise UntrustedError(distrust)
+        if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
+            raise UntrustedError("the stream is several sequences put together")
+
+
+def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:
+    if not syntax.marks_leading:
+        return
+    for number in range(packet + 1, len(samples.entries)):
+        if not syntax.is_leading(samples.read(number)):
+            return
+        yield number

@@ -1,0 +1,205 @@
+"""Run a function ahead of its consumer in a few threads, in order and within bounds."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from llava_eval.errors import MediaError
+from llava_eval.video.deadline import time_limit
+
+_log = logging.getLogger(__name__)
+
+#: How long the end of an iteration waits for threads that are busy with a cancelled item.
+_PATIENCE_SECONDS = 1.0
+
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[ItemT, ValueT]):
+    """What became of one item: a value, or the error that it ended with.
+
+    Attributes:
+        item: what the function was given.
+        value: what it returned, None if it failed.
+        error: what it raised, None if it did not.
+        seconds: how long it took.
+    """
+
+    item: ItemT
+    value: ValueT | None
+    error: Exception | None
+    seconds: float
+
+    def unwrap(self) -> ValueT:
+        """The value; raises the error if there is one."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+def decode_ahead(
+    items: Iterable[ItemT],
+    function: Callable[[ItemT], ValueT],
+    *,
+    num_workers: int = 2,
+    max_pending: int = 4,
+    timeout_seconds: float | None = None,
+) -> Iterator[Outcome[ItemT, ValueT]]:
+    """Apply ``function`` to ``items`` in threads and yield one outcome per item, in order.
+
+    At most ``max_pending`` items are started and not yet taken by the consumer, which bounds the
+    memory. An item that raises, or that takes longer than ``timeout_seconds``, has its error in
+    its outcome and does not touch the others. Closing the iterator early, or an exception such as
+    Ctrl-C in the consumer, starts no further item and tells decode loops that run to end.
+
+    A thread that overruns its limit cannot be killed: decode loops of this package end by
+    themselves soon after (:mod:`llava_eval.video.deadline`); a function that does not is left
+    behind as a daemon thread, and a new thread takes its place.
+    """
+    for name, number in (("num_workers", num_workers), ("max_pending", max_pending)):
+        if number < 1:
+            raise ValueError(f"{name} is {number}, expected at least 1")
+    if timeout_seconds is not None and timeout_seconds <= 0:
+        raise ValueError(f"timeout_seconds is {timeout_seconds}, expected more than 0")
+    return _run(items, function, num_workers, max_pending, timeout_seconds)
+
+
+def _run(
+    items: Iterable[ItemT],
+    function: Callable[[ItemT], ValueT],
+    num_workers: int,
+    max_pending: int,
+    timeout_seconds: float | None,
+) -> Iterator[Outcome[ItemT, ValueT]]:
+    crew = _Crew(function, num_workers, timeout_seconds)
+    pending: deque[_Job[ItemT, ValueT]] = deque()
+    source = iter(items)
+    exhausted = False
+    try:
+        while True:
+            while not exhausted and len(pending) < max_pending:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    exhausted = True
+                    break
+                pending.append(crew.submit(item))
+            if not pending:
+                return
+            yield crew.wait_for(pending.popleft())
+    finally:
+        crew.stop()
+
+
+class _Job(Generic[ItemT, ValueT]):
+    """An item on its way through a thread."""
+
+    def __init__(self, item: ItemT) -> None:
+        self.item = item
+        self.started = 0.0
+        self.running = threading.Event()
+        self.done = threading.Event()
+        self.outcome: Outcome[ItemT, ValueT] | None = None
+
+    def run(
+        self,
+        function: Callable[[ItemT], ValueT],
+        timeout_seconds: float | None,
+        cancelled: threading.Event,
+    ) -> None:
+        self.started = time.monotonic()
+        self.running.set()
+        value: ValueT | None = None
+        error: Exception | None = None
+        try:
+            with time_limit(timeout_seconds, cancelled):
+                value = function(self.item)
+        except Exception as raised:  # noqa: BLE001 - carried in the outcome
+            error = raised
+        except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
+            error = RuntimeError(f"{_name(self.item)}: the worker was ended by {raised!r}")
+        self.outcome = Outcome(self.item, value, error, time.monotonic() - self.started)
+        self.done.set()
+
+
+class _Crew(Generic[ItemT, ValueT]):
+    """Daemon threads that take jobs from one queue."""
+
+    def __init__(
+        self,
+        function: Callable[[ItemT], ValueT],
+        num_workers: int,
+        timeout_seconds: float | None,
+    ) -> None:
+        self.function = function
+        self.timeout_seconds = timeout_seconds
+        self.queue: queue.SimpleQueue[_Job[ItemT, ValueT] | None] = queue.SimpleQueue()
+        self.overrun: set[_Job[ItemT, ValueT]] = set()
+        self.threads: list[threading.Thread] = []
+        self.cancelled = threading.Event()
+        for _ in range(num_workers):
+            self._start_worker()
+
+    def submit(self, item: ItemT) -> _Job[ItemT, ValueT]:
+        job: _Job[ItemT, ValueT] = _Job(item)
+        self.queue.put(job)
+        return job
+
+    def wait_for(self, job: _Job[ItemT, ValueT]) -> Outcome[ItemT, ValueT]:
+        """The job's outcome, or a timeout error once it has run for longer than allowed."""
+        if self.timeout_seconds is None:
+            job.done.wait()
+        else:
+            job.running.wait()
+            # the function's own deadline comes first, with the better message
+            grace = min(1.0, 0.1 * self.timeout_seconds + 0.05)
+            job.done.wait(job.started + self.timeout_seconds + grace - time.monotonic())
+        if job.outcome is not None:
+            return job.outcome
+        return self._give_up(job)
+
+    def stop(self) -> None:
+        """Drop what has not started, cancel what runs, and give the threads a moment to end."""
+        self.cancelled.set()
+        while True:
+            try:
+                self.queue.get_nowait()
+            except queue.Empty:
+                break
+        for _ in self.threads:
+            self.queue.put(None)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        for thread in self.threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _give_up(self, job: _Job[ItemT, ValueT]) -> Outcome[ItemT, ValueT]:
+        _log.warning("%s: overran its time limit; a thread is left behind", _name(job.item))
+        self.overrun.add(job)
+        self._start_worker()
+        error = MediaError(f"{_name(job.item)}: timed out after {self.timeout_seconds:g} s")
+        return Outcome(job.item, None, error, time.monotonic() - job.started)
+
+    def _start_worker(self) -> None:
+        thread = threading.Thread(target=self._work, name="decode-ahead", daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (job := self.queue.get()) is not None:
+            job.run(self.function, self.timeout_seconds, self.cancelled)
+            if job in self.overrun:  # somebody else has taken this thread's place
+                return
+
+
+def _name(item: object) -> str:
+    path = getattr(item, "path", None)
+    return str(item if path is None else path)

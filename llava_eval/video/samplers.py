@@ -1,0 +1,106 @@
+"""Sampling policies: which frames of a video a protocol shows to the model.
+
+Each policy is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
+the whole file; within a cut they start at ``info.first_frame_index`` and stay inside the cut. The
+arithmetic, floats included, is that of the reference named in each docstring. A video shorter
+than ``num_frames`` repeats frames, as the references do.
+
+For 300 frames and ``num_frames=8``:
+
+    linspace_to_last_frame   0, 42, 85, 128, 170, 213, 256, 299
+    arange_from_first_frame  0, 37, 75, 112, 150, 187, 225, 262
+    integer_steps            0, 37, 75, 112, 150, 187, 225, 262
+    interior_points          33, 66, 100, 133, 166, 200, 233, 266
+    segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from llava_eval.errors import MediaError
+from llava_eval.types import VideoInfo
+
+
+def linspace_to_last_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """Evenly spaced from the first to the last frame, both included.
+
+    ``np.linspace(0, T - 1, n, dtype=int)``: LLaVA-NeXT (``video_inference`` and ``main``
+    branches) and the LLaVA wrappers of lmms-eval.
+    """
+    total = _checked_total(info, num_frames)
+    return _absolute(info, np.linspace(0, total - 1, num_frames, dtype=int).tolist())
+
+
+def arange_from_first_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """Equal steps from the first frame on; the last frame is not reached.
+
+    ``np.arange(0, T, T / n).astype(int)``: the model cards of LLaVA-NeXT-Video on the Hub.
+    Rounding of the step can make ``np.arange`` return n + 1 values; the first n are used.
+    """
+    total = _checked_total(info, num_frames)
+    indices = np.arange(0, total, total / num_frames).astype(int)
+    return _absolute(info, indices[:num_frames].tolist())
+
+
+def integer_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """Equal steps from the first frame on, in integer arithmetic.
+
+    ``arange(n) * T // n``: the video processors of transformers 5. (They refuse videos of fewer
+    than n frames; here the same formula repeats frames.)
+    """
+    total = _checked_total(info, num_frames)
+    return _absolute(info, [i * total // num_frames for i in range(num_frames)])
+
+
+def interior_points(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """Points that cut the video into n + 1 equal parts.
+
+    ``int(i * (T / (n + 1)))`` for i = 1..n: VLMEvalKit.
+    """
+    total = _checked_total(info, num_frames)
+    step = total / (num_frames + 1)
+    return _absolute(info, [int(i * step) for i in range(1, num_frames + 1)])
+
+
+def segment_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """The middle of each of n equal segments between the first and the last frame.
+
+    ``int(start + seg / 2 + np.round(seg * i))`` with ``seg = (end - start) / n``, where ``end`` is
+    the number of the last frame: the official MVBench code. With a cut, start and end are the
+    cut's first and last frame (see :func:`llava_eval.video.probe` for which those are).
+    """
+    total = _checked_total(info, num_frames)
+    start, end = info.first_frame_index, info.first_frame_index + total - 1
+    segment = float(end - start) / num_frames
+    return tuple(int(start + segment / 2 + np.round(segment * i)) for i in range(num_frames))
+
+
+def at_fps(info: VideoInfo, num_frames: int | None, *, fps: float = 1.0) -> tuple[int, ...]:
+    """Every ``round(video fps / fps)``-th frame; evenly spaced if that is more than ``num_frames``.
+
+    ``range(0, T, round(avg_fps))``, replaced by :func:`linspace_to_last_frame` when it is longer
+    than ``num_frames``: LLaVA-NeXT's ``video_demo.py`` (which has ``fps=1``). A ``num_frames`` of
+    None sets no limit.
+    """
+    if fps <= 0:
+        raise ValueError(f"fps is {fps}, expected more than 0")
+    total = _checked_total(info, 1 if num_frames is None else num_frames)
+    indices = range(0, total, max(1, round(info.fps / fps)))
+    if num_frames is not None and len(indices) > num_frames:
+        return linspace_to_last_frame(info, num_frames)
+    return _absolute(info, indices)
+
+
+def _checked_total(info: VideoInfo, num_frames: int) -> int:
+    if num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}, expected at least 1")
+    if info.num_frames == 0:
+        raise MediaError(f"{info.path}: the video has no frames to sample from")
+    return info.num_frames
+
+
+def _absolute(info: VideoInfo, indices: Sequence[int]) -> tuple[int, ...]:
+    return tuple(info.first_frame_index + index for index in indices)

@@ -1,0 +1,289 @@
+"""Small videos of every kind, encoded with PyAV when a test needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+WIDTH, HEIGHT, FPS = 96, 64, 25
+
+Picture = npt.NDArray[np.uint8]
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
+    """A picture that tells its number: a moving texture with a square that jumps about."""
+    y, x = np.mgrid[0:height, 0:width]
+    red = (3 * x + 2 * y + 5 * number) % 256
+    green = (x * y // 7 + 11 * number) % 256
+    blue = (np.hypot(x - width / 2, y - height / 2) * 4 + 7 * number) % 256
+    image = np.stack([red, green, blue], axis=2).astype(np.uint8)
+    left, top = 13 * number % (width - 16), 7 * number % (height - 16)
+    image[top : top + 16, left : left + 16] = (37 * number) % 256
+    return image
+
+
+def encode(
+    path: str | Path,
+    codec: str = "libx264",
+    *,
+    count: int = 75,
+    options: Mapping[str, str] | None = None,
+    container_options: Mapping[str, str] | None = None,
+    pixels: str = "yuv420p",
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    times: Callable[[int], int] = lambda number: number,
+    prepare: Callable[[Any], None] = lambda stream: None,
+    container_format: str | None = None,
+) -> None:
+    """Encode ``count`` pictures; ``times`` gives each one's time in units of 1 / FPS."""
+    with av.open(
+        str(path), "w", format=container_format, options=dict(container_options or {})
+    ) as container:
+        stream: Any = container.add_stream(codec, rate=FPS)
+        stream.width, stream.height = size
+        stream.pix_fmt = pixels
+        stream.options = {**_QUIET.get(codec, {}), **(options or {})}
+        stream.codec_context.time_base = Fraction(1, FPS)
+        prepare(stream)
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24")
+            frame.pts = times(number)
+            frame.time_base = Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+_QUIET = {
+    "libx265": {"x265-params": "log-level=error"},
+    "libsvtav1": {"preset": "10", "svtav1-params": "keyint=25"},
+    "libvpx-vp9": {"cpu-used": "8", "deadline": "realtime"},
+}
+
+
+def remux(
+    source: str | Path,
+    path: str | Path,
+    *,
+    shift_seconds: Fraction = Fraction(0),
+    keep: Callable[[int], bool] = lambda number: True,
+    container_options: Mapping[str, str] | None = None,
+) -> None:
+    """Copy the packets of ``source``, later or earlier, and only some of them."""
+    with av.open(str(source)) as inputs:
+        stream = inputs.streams.video[0]
+        with av.open(str(path), "w", options=dict(container_options or {})) as outputs:
+            copy = outputs.add_stream_from_template(stream)
+            for number, packet in enumerate(inputs.demux(stream)):
+                if not packet.size or not keep(number):
+                    continue
+                assert stream.time_base is not None
+                shift = int(shift_seconds / stream.time_base)
+                packet.pts = None if packet.pts is None else packet.pts + shift
+                packet.dts = None if packet.dts is None else packet.dts + shift
+                packet.stream = copy
+                outputs.mux(packet)
+
+
+def audio_only(path: str | Path) -> None:
+    """A second of silence."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def damage(source: str | Path, path: str | Path, *, seed: int, places: int) -> None:
+    """Overwrite a few bytes in the last four fifths of the file."""
+    content = bytearray(Path(source).read_bytes())
+    random = np.random.default_rng(seed)
+    for start in random.integers(len(content) // 5, len(content) * 9 // 10, places):
+        noise = random.integers(0, 256, int(random.choice([1, 4, 30, 200])), dtype=np.uint8)
+        content[start : start + len(noise)] = noise.tobytes()
+    Path(path).write_bytes(content)
+
+
+def _interlaced(stream: Any) -> None:
+    stream.codec_context.flags |= 0x20040000  # interlaced DCT and motion estimation
+
+
+def _rotated(stream: Any) -> None:
+    stream.set_display_rotation(90)
+
+
+def _x264(**options: str) -> dict[str, Any]:
+    return {"options": {"g": "25", **options}}
+
+
+def _params(text: str) -> dict[str, Any]:
+    return {"options": {"x264-params": text}}
+
+
+def _x265(text: str) -> dict[str, Any]:
+    return {"codec": "libx265", "options": {"x265-params": f"log-level=error:{text}"}}
+
+
+#: Keyword arguments of :func:`encode` for each file that it makes alone.
+ENCODED: dict[str, dict[str, Any]] = {
+    "h264.mp4": _x264(),
+    "h264.mkv": _x264(),
+    "h264.mov": _x264(),
+    "h264.ts": _x264(),
+    "h264.flv": _x264(),
+    "h264.avi": _x264(),
+    "h264.h264": _x264(),
+    "no_b_frames.avi": _x264(bf="0"),
+    "faststart.mp4": {**_x264(), "container_options": {"movflags": "faststart"}},
+    "fragmented.mp4": {
+        **_x264(),
+        "container_options": {"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    },
+    "half_fragmented.mp4": {**_x264(), "container_options": {"movflags": "frag_keyframe"}},
+    "one_keyframe.mp4": _x264(g="1000"),
+    "all_keyframes.mp4": _x264(g="1"),
+    "pyramid.mp4": _params("bframes=8:b-pyramid=normal:b-adapt=2:keyint=40:ref=5"),
+    "pyramid_strict.mp4": _params("bframes=16:b-pyramid=strict:keyint=60"),
+    "open_gop.mp4": _params("open-gop=1:keyint=20:scenecut=0:bframes=3"),
+    "open_gop_pyramid.mp4": _params("open-gop=1:keyint=24:bframes=6:b-pyramid=normal"),
+    "open_gop.ts": _params("open-gop=1:keyint=20:scenecut=0"),
+    "open_gop.mkv": _params("open-gop=1:keyint=20:scenecut=0"),
+    "intra_refresh.mp4": _params("intra-refresh=1:keyint=20"),
+    "intra_refresh.ts": _params("intra-refresh=1:keyint=20"),
+    "slices.mp4": _params("slices=4:keyint=25:aud=1"),
+    "ten_bit.mp4": {**_x264(), "pixels": "yuv420p10le"},
+    "chroma_444.mp4": {**_x264(), "pixels": "yuv444p"},
+    "full_range.mp4": {**_x264(), "pixels": "yuvj420p"},
+    "odd_size.mp4": {**_x264(), "pixels": "yuv444p", "size": (95, 63)},
+    "interlaced.mp4": {**_x264(), "prepare": _interlaced},
+    "rotated.mp4": {**_x264(), "prepare": _rotated},
+    "variable.mp4": {**_x264(), "times": lambda number: number + number // 3 + number**2 // 40},
+    "variable.mkv": {**_x264(), "times": lambda number: number + number // 3 + number**2 // 40},
+    "late_start.mp4": {**_x264(), "times": lambda number: number + 120},
+    "late_start.ts": {**_x264(), "times": lambda number: number + 120},
+    "late_start.mkv": {**_x264(), "times": lambda number: number + 120},
+    "one_frame.mp4": {**_x264(), "count": 1},
+    "three_frames.mp4": {**_x264(), "count": 3},
+    "hevc.mp4": _x265("keyint=20"),
+    "hevc.mkv": _x265("keyint=20"),
+    "hevc.ts": _x265("keyint=20"),
+    "hevc_closed.mp4": _x265("keyint=20:open-gop=0"),
+    "hevc_cra.mp4": _x265("keyint=20:open-gop=1:bframes=4:scenecut=0"),
+    "hevc_radl.mp4": _x265("keyint=20:open-gop=0:radl=2:bframes=4"),
+    "hevc_layers.mp4": _x265("keyint=30:temporal-layers=3:bframes=7:b-adapt=0"),
+    "hevc_ten_bit.mp4": {**_x265("keyint=20"), "pixels": "yuv420p10le"},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25"}},
+    "vp9_hidden.webm": {
+        "codec": "libvpx-vp9",
+        "options": {"g": "25", "auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "good"},
+    },
+    "vp9.mp4": {"codec": "libvpx-vp9", "options": {"g": "25"}},
+    "vp8.webm": {
+        "codec": "libvpx",
+        "options": {"g": "25", "auto-alt-ref": "1", "lag-in-frames": "16", "b": "300k"},
+    },
+    "av1.mp4": {"codec": "libsvtav1"},
+    "av1.mkv": {"codec": "libsvtav1"},
+    "mpeg4.avi": {"codec": "mpeg4", "options": {"g": "25"}},
+    "mpeg4_b.avi": {"codec": "mpeg4", "options": {"g": "25", "bf": "2"}},
+    "mpeg2.ts": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},
+    "mpeg2.mpg": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},
+    "wmv2.asf": {"codec": "wmv2", "options": {"g": "25"}},
+    "flv1.flv": {"codec": "flv", "options": {"g": "25"}},
+    "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
+    "mjpeg.mov": {"codec": "mjpeg", "pixels": "yuvj420p"},
+    "prores.mov": {"codec": "prores_ks", "pixels": "yuv422p10le"},
+    "lossless.mkv": {"codec": "ffv1", "count": 20},
+    "animation.gif": {"codec": "gif", "pixels": "rgb8", "count": 20},
+}
+
+
+def _edit_list(folder: Path, path: Path) -> None:
+    remux(make("h264.mp4", folder), path, shift_seconds=Fraction(-1))
+
+
+def _edit_list_open(folder: Path, path: Path) -> None:
+    remux(make("open_gop.mp4", folder), path, shift_seconds=Fraction(-1))
+
+
+def _edit_list_hevc(folder: Path, path: Path) -> None:
+    remux(make("hevc_cra.mp4", folder), path, shift_seconds=Fraction(-1))
+
+
+def _empty_edit(folder: Path, path: Path) -> None:
+    remux(make("h264.mp4", folder), path, shift_seconds=Fraction(5))
+
+
+def _starts_inside(folder: Path, path: Path) -> None:
+    remux(make("h264.mkv", folder), path, keep=lambda number: number >= 30)
+
+
+def _starts_at_open_keyframe(folder: Path, path: Path) -> None:
+    source = make("hevc_cra.mp4", folder)
+    with av.open(str(source)) as container:
+        packets = container.demux(container.streams.video[0])
+        second = [number for number, packet in enumerate(packets) if packet.is_keyframe][1]
+    remux(source, path, keep=lambda number: number >= second)
+
+
+def _truncated(source: str, share: float) -> Callable[[Path, Path], None]:
+    def make_it(folder: Path, path: Path) -> None:
+        content = make(source, folder).read_bytes()
+        path.write_bytes(content[: int(share * len(content))])
+
+    return make_it
+
+
+def _new_size(folder: Path, path: Path) -> None:
+    second = folder / "second.ts"
+    encode(second, count=30, size=(64, 48), options={"g": "10"})
+    first = folder / "first.ts"
+    encode(first, count=30, options={"g": "10"})
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+
+
+def _twice(folder: Path, path: Path) -> None:
+    path.write_bytes(2 * make("h264.ts", folder).read_bytes())
+
+
+#: Files that are made from others.
+DERIVED: dict[str, Callable[[Path, Path], None]] = {
+    "edit_list.mp4": _edit_list,
+    "edit_list_open_gop.mp4": _edit_list_open,
+    "edit_list_hevc.mp4": _edit_list_hevc,
+    "empty_edit.mp4": _empty_edit,
+    "starts_inside.mkv": _starts_inside,
+    "starts_at_cra.mp4": _starts_at_open_keyframe,
+    "truncated.mp4": _truncated("faststart.mp4", 0.6),
+    "truncated.mkv": _truncated("h264.mkv", 0.6),
+    "truncated.webm": _truncated("vp9.webm", 0.6),
+    "truncated.ts": _truncated("h264.ts", 0.6),
+    "truncated.flv": _truncated("h264.flv", 0.6),
+    "truncated_fragments.mp4": _truncated("fragmented.mp4", 0.6),
+    "new_size.ts": _new_size,
+    "twice.ts": _twice,
+}
+
+NAMES = (*ENCODED, *DERIVED)
+
+
+def make(name: str, folder: Path) -> Path:
+    """The file with this name in ``folder``, made if it is not there yet."""
+    path = folder / name
+    if not path.exists():
+        if name in ENCODED:
+            encode(path, **ENCODED[name])
+        else:
+            DERIVED[name](folder, path)
+    return path
+
+
+def names_ending(*endings: str) -> Iterator[str]:
+    """Names of corpus files with one of these endings."""
+    return (name for name in NAMES if name.endswith(endings))

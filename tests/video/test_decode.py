@@ -1,0 +1,232 @@
+"""probe and decode_frames: what they say, what they refuse, how they fail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from llava_eval.errors import MediaError
+from llava_eval.video import decode_frame_sets, decode_frames, probe
+from llava_eval.video.container import open_video
+from llava_eval.video.samplers import segment_midpoints
+from tests.video import corpus
+
+FileOf = Callable[[str], str]
+
+
+def grey_levels(path: Path, count: int) -> None:
+    """A video whose frame i is grey with level 4 * i."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "12", "qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        for number in range(count):
+            pixels = np.full((48, 64, 3), 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def test_frame_numbers_are_right(tmp_path: Path) -> None:
+    path = tmp_path / "grey.mp4"
+    grey_levels(path, 60)
+    indices = [59, 0, 13, 12, 11, 13]
+    clip = decode_frames(path, indices)
+    levels = clip.frames.float().mean(dim=(1, 2, 3)) / 4
+    assert [round(float(level)) for level in levels] == indices
+    assert clip.pts_seconds == pytest.approx([5.9, 0.0, 1.3, 1.2, 1.1, 1.3])
+    assert clip.fps == 10.0
+    assert clip.num_source_frames == 60
+
+
+def test_probe(file_of: FileOf) -> None:
+    info = probe(Path(file_of("h264.mp4")))
+    assert info.path == file_of("h264.mp4")
+    assert (info.num_frames, info.fps, info.seconds) == (75, 25.0, 3.0)
+    assert (info.width, info.height, info.codec) == (96, 64, "h264")
+    assert (info.rotation, info.first_frame_index) == (0, 0)
+    assert probe(file_of("hevc.mkv")).codec == "hevc"
+    assert probe(file_of("av1.mp4")).codec == "av1"
+
+
+def test_probe_states_the_frames_that_are_shown(file_of: FileOf) -> None:
+    assert probe(file_of("edit_list.mp4")).num_frames == 50
+    assert probe(file_of("vp9.webm")).num_frames == 75
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "count"),
+    [
+        (None, None, 0, 75),
+        (1.0, None, 25, 50),
+        (None, 2.0, 0, 51),
+        (1.0, 2.0, 25, 26),
+        (0.5, 0.54, 12, 3),  # round(12.5) is 12, round(13.5) is 14
+        (2.0, 99.0, 50, 25),
+        (2.96, 3.5, 74, 1),
+    ],
+)
+def test_cuts(
+    start: float | None, end: float | None, first: int, count: int, file_of: FileOf
+) -> None:
+    info = probe(file_of("h264.mp4"), start_seconds=start, end_seconds=end)
+    assert (info.first_frame_index, info.num_frames) == (first, count)
+    indices = segment_midpoints(info, 4)
+    assert all(first <= index < first + count for index in indices)
+    if (start, end) != (None, None):
+        assert info.seconds == pytest.approx(count / 25)
+
+
+def test_a_cut_beyond_the_end(file_of: FileOf) -> None:
+    with pytest.raises(MediaError, match=r"h264\.mp4: no frame lies between 5\.0 s and 6\.0 s"):
+        probe(file_of("h264.mp4"), start_seconds=5.0, end_seconds=6.0)
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.avi"])
+@pytest.mark.parametrize("index", [75, 1000])
+def test_an_index_out_of_range(index: int, name: str, file_of: FileOf) -> None:
+    with pytest.raises(MediaError, match=rf"frame index {index} is out of range.* has 75 frames"):
+        decode_frames(file_of(name), [0, index])
+
+
+def test_a_negative_index(file_of: FileOf) -> None:
+    with pytest.raises(MediaError, match=r"h264\.mp4: frame index -1 is out of range"):
+        decode_frames(file_of("h264.mp4"), [0, -1])
+
+
+def test_a_video_is_decoded_once_to_count_and_to_show(
+    file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def note(path: str) -> object:
+        opened.append(path)
+        return open_video(path)
+
+    monkeypatch.setattr("llava_eval.video.sequential.open_video", note)
+    clip = decode_frames(file_of("mpeg4.avi"), [0, 30])
+    assert len(opened) == 1
+    assert clip.num_source_frames == 75
+    assert clip.frames.equal(decode_frames(file_of("mpeg4.avi"), [0, 30]).frames)
+
+
+def test_no_indices(file_of: FileOf) -> None:
+    with pytest.raises(ValueError, match="no frame indices were given"):
+        decode_frames(file_of("h264.mp4"), [])
+
+
+@pytest.mark.parametrize("function", [probe, lambda path: decode_frames(path, [0])])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.mp4", None, "no such file"),
+        ("empty.mp4", b"", "the file is empty"),
+        ("text.mp4", b"these are words\n" * 40, "not a video: the file holds text"),
+        ("noise.mp4", bytes(range(256)) * 40, "not a video or damaged"),
+    ],
+)
+def test_files_that_are_no_videos(
+    function: Callable[[str], object],
+    name: str,
+    content: bytes | None,
+    message: str,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MediaError, match=f"^{path}: {message}") as raised:
+        function(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_audio_only(tmp_path: Path) -> None:
+    path = tmp_path / "audio.mp4"
+    corpus.audio_only(path)
+    with pytest.raises(MediaError, match=r"audio\.mp4: no video stream, only audio"):
+        probe(path)
+
+
+def test_a_folder_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="is a folder, expected a video file"):
+        probe(tmp_path)
+
+
+def test_truncated_before_any_frame(file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / "cut_off.mkv"
+    path.write_bytes(Path(file_of("h264.mkv")).read_bytes()[:1500])
+    with pytest.raises(MediaError, match=r"cut_off\.mkv: "):
+        decode_frames(path, [0])
+
+
+def test_header_without_samples(file_of: FileOf, tmp_path: Path) -> None:
+    content = Path(file_of("faststart.mp4")).read_bytes()
+    path = tmp_path / "no_samples.mp4"
+    path.write_bytes(content[: content.index(b"mdat") + 4])
+    with pytest.raises(MediaError, match=r"no_samples\.mp4: "):
+        decode_frames(path, [0])
+
+
+def test_time_limit(file_of: FileOf) -> None:
+    with pytest.raises(MediaError, match=r"h264\.mp4: timed out after 1e-06 s"):
+        decode_frames(file_of("h264.mp4"), [70], timeout_seconds=1e-6)
+
+
+def test_the_reason_of_a_sequential_decode_is_logged(
+    file_of: FileOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="llava_eval.video"):
+        clip = decode_frames(file_of("mpeg4.avi"), [3])
+    assert clip.notes == ("decoded sequentially: nothing is known of the codec's packets",)
+    assert any(
+        "mpeg4.avi" in record.getMessage() and "nothing is known" in record.getMessage()
+        for record in caplog.records
+    )
+
+
+def test_sets_are_decoded_together(file_of: FileOf) -> None:
+    path = file_of("h264.mp4")
+    sets = [[0, 30, 60], [74, 0], [5, 5]]
+    for indices, clip in zip(sets, decode_frame_sets(path, sets), strict=True):
+        alone = decode_frames(path, indices)
+        assert clip.frame_indices == tuple(indices)
+        assert clip.pts_seconds == alone.pts_seconds
+        assert clip.frames.equal(alone.frames)
+        assert clip.num_source_frames == 75
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 5])
+def test_threads_do_not_change_frames(
+    num_threads: int, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llava_eval.video.parallel._WORTH_PIXELS", 1)
+    monkeypatch.setattr(
+        "llava_eval.video.parallel._helpers", __import__("threading").BoundedSemaphore(8)
+    )
+    indices = list(range(0, 75, 3))
+    expected = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=1)
+    clip = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=num_threads)
+    assert clip.frames.equal(expected.frames)
+
+
+def test_importing_does_not_need_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, llava_eval.video; print('torch' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+def test_titles_that_are_not_utf_8(file_of: FileOf, tmp_path: Path) -> None:
+    content = Path(file_of("h264.mp4")).read_bytes()
+    assert content.count(b"Lavf") >= 1
+    path = tmp_path / "latin.mp4"
+    path.write_bytes(content.replace(b"Lavf", b"\xe9\xe8av"))
+    clip = decode_frames(path, [0, 40])
+    assert clip.frames.equal(decode_frames(file_of("h264.mp4"), [0, 40]).frames)

@@ -1,0 +1,120 @@
+"""Every kind of file: each frame equals the plain decode to the last bit, or is refused clearly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip
+from llava_eval.video import decode_frames, probe
+from tests.video import corpus, naive
+
+FileOf = Callable[[str], str]
+ShownBy = Callable[[str], tuple[naive.Frames, list[float | None]]]
+
+#: Why a file is decoded from its start; all others must not be.
+SEQUENTIAL = {
+    "h264.avi": "another order than stated",
+    "h264.h264": "no timestamp",
+    "interlaced.mp4": "interlaced",
+    "starts_inside.mkv": "first packet",
+    "edit_list_open_gop.mp4": "first packet",
+    "mpeg4.avi": "nothing is known",
+    "mpeg4_b.avi": "nothing is known",
+    "mpeg2.ts": "nothing is known",
+    "mpeg2.mpg": "nothing is known",
+    "wmv2.asf": "nothing is known",
+    "flv1.flv": "nothing is known",
+    "lossless.mkv": "nothing is known",
+    "animation.gif": "nothing is known",
+    "truncated.mp4": "marked as corrupt",
+    "truncated.flv": "marked as corrupt",
+    "truncated.ts": "marks frame",
+    "truncated_fragments.mp4": "marked as corrupt",
+    "twice.ts": "",  # timestamps or continuity counters jump
+    "new_size.ts": "",
+}
+
+
+def check(clip: Clip, indices: Sequence[int], frames: naive.Frames) -> None:
+    assert clip.frame_indices == tuple(indices)
+    for row, index in enumerate(indices):
+        pixels = clip.frames[row].permute(1, 2, 0).numpy()
+        assert np.array_equal(pixels, frames[index]), f"frame {index} differs"
+
+
+@pytest.mark.parametrize("name", [name for name in corpus.NAMES if name != "new_size.ts"])
+def test_every_kind_of_file(name: str, file_of: FileOf, shown_by: ShownBy) -> None:
+    path = file_of(name)
+    frames, times = shown_by(name)
+    count = len(frames)
+    info = probe(path)
+    assert info.num_frames == count
+    assert (info.height, info.width) == frames[0].shape[:2]
+
+    random = np.random.default_rng(count)
+    unordered = [int(index) for index in random.integers(0, count, 7)]
+    for indices in (
+        [int(index) for index in np.linspace(0, count - 1, 8, dtype=int)],
+        [*unordered, unordered[0], count - 1],
+        [count - 1],
+        [count // 2],
+    ):
+        clip = decode_frames(path, indices)
+        check(clip, indices, frames)
+        assert clip.num_source_frames == count
+        for row, index in enumerate(indices):
+            if (time := times[index]) is not None:
+                assert clip.pts_seconds[row] == pytest.approx(time, abs=1e-6)
+        if name == "truncated.ts":  # only its last frame is damaged
+            assert all(SEQUENTIAL[name] in note for note in clip.notes)
+        elif name in SEQUENTIAL:
+            assert len(clip.notes) == 1
+            assert clip.notes[0].startswith("decoded sequentially: ")
+            assert SEQUENTIAL[name] in clip.notes[0]
+        else:
+            assert clip.notes == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in corpus.NAMES if name not in SEQUENTIAL])
+def test_each_single_frame(name: str, file_of: FileOf, shown_by: ShownBy) -> None:
+    path = file_of(name)
+    frames, _ = shown_by(name)
+    for index in range(len(frames)):
+        check(decode_frames(path, [index], num_threads=1), [index], frames)
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "hevc_cra.mp4", "vp9_hidden.webm", "av1.mp4"])
+def test_all_frames_at_once(name: str, file_of: FileOf, shown_by: ShownBy) -> None:
+    frames, _ = shown_by(name)
+    indices = range(len(frames))
+    check(decode_frames(file_of(name), indices), indices, frames)
+
+
+def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:
+    path = file_of("new_size.ts")
+    frames, _ = shown_by("new_size.ts")
+    assert probe(path).num_frames == len(frames) == 60
+    check(decode_frames(path, [0, 29]), [0, 29], frames)
+    check(decode_frames(path, [59, 31]), [59, 31], frames)
+    with pytest.raises(MediaError, match=r"new_size\.ts: frame 59 is 64x48 while others are 96x64"):
+        decode_frames(path, [0, 59])
+
+
+def test_rotation_is_stated_and_not_applied(file_of: FileOf, shown_by: ShownBy) -> None:
+    info = probe(file_of("rotated.mp4"))
+    assert info.rotation == 90
+    assert (info.width, info.height) == (corpus.WIDTH, corpus.HEIGHT)
+    clip = decode_frames(file_of("rotated.mp4"), [10])
+    assert clip.frames.shape == (1, 3, corpus.HEIGHT, corpus.WIDTH)
+    check(clip, [10], shown_by("rotated.mp4")[0])
+    assert probe(file_of("h264.mp4")).rotation == 0
+
+
+def test_frames_are_laid_out_as_they_were_decoded(file_of: FileOf) -> None:
+    frames = decode_frames(file_of("h264.mp4"), [0, 1]).frames
+    assert frames.permute(0, 2, 3, 1).is_contiguous()

@@ -1,0 +1,173 @@
+"""One door for videos, images, gifs and folders of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from llava_eval.errors import MediaError
+from llava_eval.types import Media, VideoInfo
+from llava_eval.video import decode_frames, read_media
+from llava_eval.video.frame_cache import FrameCache, default_store
+from llava_eval.video.media import frame_files, probe_media
+from llava_eval.video.samplers import linspace_to_last_frame, segment_midpoints
+from tests.video import corpus
+
+FileOf = Callable[[str], str]
+
+four = partial(linspace_to_last_frame, num_frames=4)
+
+
+def never(info: VideoInfo) -> Sequence[int]:
+    raise AssertionError("the policy was asked")
+
+
+def folder_of_frames(folder: Path, count: int, *, first: int, digits: int = 1) -> str:
+    folder.mkdir()
+    for number in range(count):
+        image = Image.fromarray(np.full((12, 16, 3), 5 * number, np.uint8))
+        image.save(folder / f"frame_{number + first:0{digits}d}.png")
+    return str(folder)
+
+
+def levels(frames: object) -> list[int]:
+    return [int(level) // 5 for level in frames[:, 0, 0, 0]]  # type: ignore[index]
+
+
+def test_a_video(file_of: FileOf) -> None:
+    path = file_of("h264.mp4")
+    clip = read_media(Media("video", path), four)
+    assert clip.frame_indices == (0, 24, 49, 74)
+    assert clip.frames.equal(decode_frames(path, [0, 24, 49, 74]).frames)
+    assert clip.num_source_frames == 75
+
+
+def test_a_cut(file_of: FileOf) -> None:
+    media = Media("video", file_of("h264.mp4"), start_seconds=1.0, end_seconds=2.0)
+    assert read_media(media, four).frame_indices == (25, 33, 41, 50)
+    midpoints = partial(segment_midpoints, num_frames=2)
+    assert read_media(media, midpoints).frame_indices == (31, 43)
+
+
+def test_fewer_frames_than_asked(file_of: FileOf) -> None:
+    clip = read_media(Media("video", file_of("three_frames.mp4")), four)
+    assert clip.frame_indices == (0, 0, 1, 2)
+    assert clip.frames[0].equal(clip.frames[1])
+    assert read_media(Media("video", file_of("one_frame.mp4")), four).frame_indices == (0, 0, 0, 0)
+
+
+def test_an_animated_gif(file_of: FileOf) -> None:
+    clip = read_media(Media("video", file_of("animation.gif")), four)
+    assert clip.frame_indices == (0, 6, 12, 19)
+    assert clip.num_source_frames == 20
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK"])
+def test_an_image(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
+    Image.fromarray(corpus.picture(3)).convert(mode).save(path)
+    clip = read_media(Media("image", str(path)), never)
+    assert clip.frames.shape == (1, 3, corpus.HEIGHT, corpus.WIDTH)
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    assert np.array_equal(clip.frames[0].permute(1, 2, 0).numpy(), expected)
+    assert clip.frame_indices == (0,)
+    assert clip.fps is None
+
+
+def test_an_image_as_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.fromarray(corpus.picture(3)).save(path)
+    assert read_media(Media("video", str(path)), four).frame_indices == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "the file is empty"),
+        (b"no picture", "not an image that can be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), "image"),
+    ],
+)
+def test_images_that_are_none(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MediaError, match=rf"image\.png: .*{message}"):
+        read_media(Media("image", str(path)), never)
+
+
+def test_a_truncated_image(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(corpus.picture(3)).save(whole)
+    path = tmp_path / "half.jpg"
+    path.write_bytes(whole.read_bytes()[:900])
+    with pytest.raises(MediaError, match=r"half\.jpg: damaged image"):
+        read_media(Media("image", str(path)), never)
+
+
+@pytest.mark.parametrize("digits", [1, 5])
+def test_a_folder_in_the_order_of_its_numbers(digits: int, tmp_path: Path) -> None:
+    folder = folder_of_frames(tmp_path / "frames", 30, first=1, digits=digits)
+    (Path(folder) / "notes.txt").write_text("not a frame")
+    (Path(folder) / ".hidden.png").write_text("not a frame")
+    clip = read_media(Media("video", folder), four)
+    assert clip.frame_indices == (0, 9, 19, 29)
+    assert levels(clip.frames) == [0, 9, 19, 29]
+    assert clip.pts_seconds == pytest.approx([0.0, 3.0, 19 / 3, 29 / 3])
+    assert clip.fps == 3.0
+    assert clip.num_source_frames == 30
+
+
+def test_names_are_sorted_naturally(tmp_path: Path) -> None:
+    for name in ("b2.png", "b10.png", "a3.png", "b1.JPG"):
+        (tmp_path / name).touch()
+    assert frame_files(str(tmp_path)) == ["a3.png", "b1.JPG", "b2.png", "b10.png"]
+
+
+@pytest.mark.parametrize(
+    ("first", "start", "end", "indices"),
+    [
+        # MVBench: max(1, round(start * 3)) to min(round(end * 3), count), numbers from 1
+        (1, 2.0, 4.0, (5, 11)),
+        (1, 0.0, 4.0, (0, 11)),
+        (1, 2.0, 40.0, (5, 29)),
+        (0, 2.0, 4.0, (6, 12)),
+    ],
+)
+def test_a_cut_of_a_folder(
+    first: int, start: float, end: float, indices: tuple[int, int], tmp_path: Path
+) -> None:
+    folder = folder_of_frames(tmp_path / "frames", 30, first=first)
+    info = probe_media(Media("video", folder, start, end))
+    assert (info.first_frame_index, info.first_frame_index + info.num_frames - 1) == indices
+    assert (info.width, info.height) == (16, 12)
+
+
+def test_folders_that_hold_no_frames(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="the folder holds no image files"):
+        read_media(Media("video", str(tmp_path)), four)
+    folder = folder_of_frames(tmp_path / "frames", 3, first=1)
+    with pytest.raises(MediaError, match="frame index 3 is out of range, the folder has 3 images"):
+        read_media(Media("video", folder), lambda info: [3])
+    with pytest.raises(MediaError, match="is a folder, expected an image file"):
+        read_media(Media("image", folder), never)
+
+
+def test_prepared_frames(file_of: FileOf, tmp_path: Path) -> None:
+    cache = FrameCache(default_store(), lambda frames: frames[:, :, ::2].contiguous(), "half")
+    video = Media("video", file_of("h264.mp4"))
+    plain = read_media(video, four)
+    for _ in range(2):
+        clip = read_media(video, four, cache=cache)
+        assert clip.frames.equal(plain.frames[:, :, ::2])
+        assert (clip.frame_indices, clip.pts_seconds) == (plain.frame_indices, plain.pts_seconds)
+    folder = Media("video", folder_of_frames(tmp_path / "frames", 9, first=1))
+    assert read_media(folder, four, cache=cache).frames.shape == (4, 3, 6, 16)
+    image = Media("image", str(tmp_path / "frames" / "frame_1.png"))
+    assert read_media(image, never, cache=cache).frames.shape == (1, 3, 12, 16)

@@ -1,0 +1,160 @@
+"""Sampling policies against the literal formulas of the references that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llava_eval.errors import MediaError
+from llava_eval.types import VideoInfo
+from llava_eval.video import samplers
+
+Policy = Callable[[VideoInfo, int], tuple[int, ...]]
+
+
+def video(num_frames: int, *, first: int = 0, fps: float = 25.0) -> VideoInfo:
+    return VideoInfo(
+        path="v.mp4",
+        num_frames=num_frames,
+        fps=fps,
+        seconds=num_frames / fps,
+        width=64,
+        height=48,
+        codec="h264",
+        first_frame_index=first,
+    )
+
+
+def linspace(total: int, n: int) -> list[int]:
+    return [int(value) for value in np.linspace(0, total - 1, n, dtype=int)]
+
+
+def arange(total: int, n: int) -> list[int]:
+    return [int(value) for value in np.arange(0, total, total / n).astype(int)][:n]
+
+
+def integer(total: int, n: int) -> list[int]:
+    return [int(value) for value in np.arange(n) * total // n]
+
+
+def interior(total: int, n: int) -> list[int]:
+    step_size = total / (n + 1)
+    return [int(i * step_size) for i in range(1, n + 1)]
+
+
+def midpoints(total: int, n: int, start_idx: int = 0) -> list[int]:
+    end_idx = start_idx + total - 1
+    seg_size = float(end_idx - start_idx) / n
+    return [int(start_idx + (seg_size / 2) + np.round(seg_size * idx)) for idx in range(n)]
+
+
+REFERENCES: list[tuple[Policy, Callable[[int, int], list[int]]]] = [
+    (samplers.linspace_to_last_frame, linspace),
+    (samplers.arange_from_first_frame, arange),
+    (samplers.integer_steps, integer),
+    (samplers.interior_points, interior),
+    (samplers.segment_midpoints, midpoints),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (samplers.linspace_to_last_frame, (0, 42, 85, 128, 170, 213, 256, 299)),
+        (samplers.arange_from_first_frame, (0, 37, 75, 112, 150, 187, 225, 262)),
+        (samplers.integer_steps, (0, 37, 75, 112, 150, 187, 225, 262)),
+        (samplers.interior_points, (33, 66, 100, 133, 166, 200, 233, 266)),
+        # by hand: segments of 299 / 8 = 37.375 frames, starts rounded, half a segment added
+        (samplers.segment_midpoints, (18, 55, 93, 130, 168, 205, 242, 280)),
+    ],
+)
+def test_eight_of_three_hundred(policy: Policy, expected: tuple[int, ...]) -> None:
+    assert policy(video(300), 8) == expected
+
+
+@pytest.mark.parametrize(("policy", "reference"), REFERENCES)
+@given(total=st.integers(1, 200_000), n=st.integers(1, 256))
+def test_equals_the_reference_formula(
+    policy: Policy, reference: Callable[[int, int], list[int]], total: int, n: int
+) -> None:
+    indices = policy(video(total), n)
+    assert list(indices) == reference(total, n)
+    assert len(indices) == n
+    assert all(type(index) is int and 0 <= index < total for index in indices)
+
+
+@pytest.mark.parametrize(("policy", "reference"), REFERENCES)
+def test_short_videos_repeat_frames(
+    policy: Policy, reference: Callable[[int, int], list[int]]
+) -> None:
+    for total in range(1, 9):
+        indices = policy(video(total), 8)
+        assert list(indices) == reference(total, 8)
+        assert len(indices) == 8
+        assert set(indices) <= set(range(total))
+
+
+@pytest.mark.parametrize(("policy", "reference"), REFERENCES[:4])
+@given(total=st.integers(1, 5000), n=st.integers(1, 64), first=st.integers(0, 100_000))
+def test_a_cut_moves_the_indices(
+    policy: Policy,
+    reference: Callable[[int, int], list[int]],
+    total: int,
+    n: int,
+    first: int,
+) -> None:
+    expected = [first + index for index in reference(total, n)]
+    assert list(policy(video(total, first=first), n)) == expected
+
+
+@given(total=st.integers(1, 5000), n=st.integers(1, 64), first=st.integers(0, 100_000))
+def test_segment_midpoints_of_a_cut(total: int, n: int, first: int) -> None:
+    expected = midpoints(total, n, start_idx=first)
+    assert list(samplers.segment_midpoints(video(total, first=first), n)) == expected
+
+
+def test_where_the_model_card_and_integer_steps_differ() -> None:
+    card = samplers.arange_from_first_frame(video(164), 20)
+    steps = samplers.integer_steps(video(164), 20)
+    assert card != steps
+    assert max(abs(a - b) for a, b in zip(card, steps, strict=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fps", "sample_fps", "total", "n", "expected"),
+    [
+        (25.0, 1.0, 100, None, (0, 25, 50, 75)),
+        (29.97, 1.0, 100, None, (0, 30, 60, 90)),
+        (25.0, 2.0, 50, None, (0, 12, 24, 36, 48)),  # round(12.5) is 12
+        (25.0, 1.0, 100, 4, (0, 25, 50, 75)),
+        (25.0, 1.0, 101, 4, (0, 33, 66, 100)),  # five frames a second apart are too many
+        (0.4, 1.0, 3, None, (0, 1, 2)),  # round(0.4) is 0: every frame
+    ],
+)
+def test_at_fps(
+    fps: float, sample_fps: float, total: int, n: int | None, expected: tuple[int, ...]
+) -> None:
+    assert samplers.at_fps(video(total, fps=fps), n, fps=sample_fps) == expected
+
+
+def test_at_fps_of_a_cut() -> None:
+    assert samplers.at_fps(video(60, first=10), None) == (10, 35, 60)
+
+
+@pytest.mark.parametrize("policy", [policy for policy, _ in REFERENCES])
+def test_refusals(policy: Policy) -> None:
+    with pytest.raises(MediaError, match=r"v\.mp4: the video has no frames"):
+        policy(video(0), 8)
+    with pytest.raises(ValueError, match="num_frames is 0, expected at least 1"):
+        policy(video(10), 0)
+
+
+def test_at_fps_refusals() -> None:
+    with pytest.raises(ValueError, match="fps is 0"):
+        samplers.at_fps(video(10), 8, fps=0)
+    with pytest.raises(MediaError, match="no frames"):
+        samplers.at_fps(video(0), None)

@@ -1,0 +1,188 @@
+"""The store on disk, the indices and prepared frames that are kept in it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from llava_eval.video import decode_frames, probe
+from llava_eval.video.frame_cache import FrameCache, default_store
+from llava_eval.video.known import forget_indices, known_index
+from llava_eval.video.store import ArrayStore, cache_folder, digest, file_identity
+
+FileOf = Callable[[str], str]
+
+
+def test_what_is_put_can_be_got(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    store.put("key", array, {"pts": 1.5, "notes": ["a\nb"]})
+    entry = store.get("key")
+    assert entry is not None
+    assert np.array_equal(entry.array, array)
+    assert entry.facts == {"pts": 1.5, "notes": ["a\nb"]}
+    assert store.get("other") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"nonsense\n", b'{"shape": [9], "dtype": "|u1"}\nab']
+)
+def test_a_broken_entry_is_dropped(content: bytes, tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    store.put("key", np.zeros(9, np.uint8))
+    (path,) = tmp_path.glob("*/*.array")
+    path.write_bytes(content)
+    assert store.get("key") is None
+    assert not path.exists()
+
+
+def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 100_000)
+    for number in range(9):
+        store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
+        path = tmp_path / f"{number:02d}" / f"{number:02d}.array"
+        os.utime(path, (number, number))
+    assert store.get("00") is not None  # used again
+    for number in range(9, 13):
+        store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
+    assert store.get("00") is not None
+    assert store.get("01") is None
+    assert store.get("12") is not None
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 100_000
+
+
+def test_a_disk_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    store = ArrayStore(tmp_path / "file", 1000)
+    for _ in range(2):
+        store.put("key", np.zeros(3, np.uint8))
+    assert store.get("key") is None
+    assert caplog.text.count("nothing more is cached") == 1
+
+
+def _write_and_read(folder: str, seed: int) -> int:
+    store = ArrayStore(folder, 300_000)
+    random = np.random.default_rng(seed)
+    hits = 0
+    for _ in range(150):
+        number = int(random.integers(0, 40))
+        entry = store.get(f"{number:02d}")
+        if entry is None:
+            store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
+        else:
+            assert entry.array.shape == (10_000,)
+            assert (entry.array == number).all()
+            hits += 1
+    return hits
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(3) as pool:
+        hits = pool.starmap(_write_and_read, [(str(tmp_path), seed) for seed in range(3)])
+    assert all(hits)
+    assert not list(tmp_path.glob("*/*.partial"))
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
+    assert cache_folder() is None
+    assert default_store() is None
+    monkeypatch.delenv("LLAVA_EVAL_CACHE")
+    folder = cache_folder()
+    assert folder is not None
+    assert folder.name == "llava_eval"
+    assert folder.is_absolute()
+
+
+def test_a_store_needs_room(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="max_bytes is 0"):
+        ArrayStore(tmp_path, 0)
+
+
+def test_identity_follows_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"one")
+    first = file_identity(str(path))
+    link = tmp_path / "link.mp4"
+    link.symlink_to(path)
+    assert file_identity(str(link)) == first
+    path.write_bytes(b"other")
+    assert file_identity(str(path)) != first
+    assert digest("a", "b") != digest("ab")
+
+
+def test_an_index_is_found_on_disk(
+    file_of: FileOf, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setattr("llava_eval.video.known._WORTH_SECONDS", 0.0)
+    for name in ("vp9_hidden.webm", "h264.ts", "hevc_cra.mp4", "mpeg4.avi"):
+        path = file_of(name)
+        info = probe(path)
+        expected = decode_frames(path, [70, 3])
+        forget_indices()
+        index = known_index(path)
+        assert index is not None
+        assert index.info == info
+        clip = decode_frames(path, [70, 3])
+        assert clip.frames.equal(expected.frames)
+        assert clip.notes == expected.notes
+    assert len(list(cache.glob("indices/*/*.array"))) == 4
+
+
+def test_an_index_is_not_used_for_another_file(file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(Path(file_of("h264.mp4")).read_bytes())
+    assert probe(path).num_frames == 75
+    path.write_bytes(Path(file_of("three_frames.mp4")).read_bytes())
+    assert probe(path).num_frames == 3
+
+
+def halve(frames: torch.Tensor) -> torch.Tensor:
+    return frames[:, :, ::2, ::2].contiguous()
+
+
+def test_prepared_frames_are_shared_between_frame_counts(
+    file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file_of("h264.mp4")
+    cache = FrameCache(default_store(), halve, "half")
+    first = cache.frames(path, [0, 37, 74])
+    assert first.frames.equal(halve(decode_frames(path, [0, 37, 74]).frames))
+    asked: list[list[int]] = []
+
+    def note(path: str, indices: list[int]) -> object:
+        asked.append(indices)
+        return decode_frames(path, indices)
+
+    monkeypatch.setattr("llava_eval.video.frame_cache.decode_frames", note)
+    again = cache.frames(path, [74, 0, 74])
+    assert asked == []
+    assert again.frames.equal(first.frames[[2, 0, 2]])
+    assert again.pts_seconds == (first.pts_seconds[2], 0.0, first.pts_seconds[2])
+    assert (again.fps, again.num_source_frames) == (25.0, 75)
+    cache.frames(path, [0, 12, 37, 50, 74])
+    assert asked == [[12, 50]]
+    FrameCache(default_store(), halve, "another way").frames(path, [0])
+    assert asked == [[12, 50], [0]]
+
+
+def test_notes_are_kept_with_frames(file_of: FileOf) -> None:
+    path = file_of("mpeg4.avi")
+    cache = FrameCache(default_store(), halve, "half")
+    first = cache.frames(path, [3])
+    assert "decoded sequentially" in first.notes[0]
+    assert cache.frames(path, [3]).notes == first.notes
+
+
+def test_without_a_store(file_of: FileOf) -> None:
+    clip = FrameCache(None, halve, "half").frames(file_of("h264.mp4"), [5, 5])
+    assert clip.frames[0].equal(clip.frames[1])

@@ -1,0 +1,184 @@
+"""What compressed packets say of themselves, against what decoders and demuxers say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from llava_eval.video import av1
+from llava_eval.video.bits import BitReader, nal_units, unescape, well_formed
+from llava_eval.video.codecs import syntax_for
+from llava_eval.video.matroska import walk_blocks
+from llava_eval.video.source import open_source
+from llava_eval.video.syntax import Entry, Syntax
+
+FileOf = Callable[[str], str]
+
+
+def packets_of(path: str) -> tuple[Syntax, list[bytes]]:
+    with open_source(path) as source:
+        packets = source.container.demux(source.stream)
+        return source.syntax, [bytes(packet) for packet in packets if packet.size]
+
+
+def test_bits() -> None:
+    bits = BitReader(bytes([0b1010_0110, 0b0100_0010, 0b1000_0000]))
+    assert bits.flag()
+    assert bits.ue() == 1  # 010
+    assert bits.ue() == 2  # 011
+    assert bits.ue() == 3  # 00100
+    assert bits.se() == -2  # 00101
+    assert bits.bits(5) == 0
+    with pytest.raises(EOFError):
+        bits.bits(64)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, 0), (1, 1), (2, -1), (3, 2), (4, -2)])
+def test_signed_numbers(number: int, expected: int) -> None:
+    code = f"{number + 1:b}"
+    text = "0" * (len(code) - 1) + code
+    assert BitReader(int(text.ljust(16, "0"), 2).to_bytes(2, "big")).se() == expected
+
+
+def test_nal_units() -> None:
+    assert nal_units(b"\0\0\0\2ab\0\0\0\1c", 4) == [(4, 6), (10, 11)]
+    assert nal_units(b"\0\0\0\1ab\0\0\1c", 0) == [(4, 6), (9, 10)]
+    assert nal_units(b"\0\0\0\x09ab", 4) == [(4, 6)]
+    assert well_formed(b"\0\0\0\2ab\0\0\0\1c", 4)
+    assert not well_formed(b"\0\0\0\2ab\0\0\0\2c", 4)
+    assert unescape(b"\0\0\3\1") == b"\0\0\1"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("h264.mp4", "h264"), ("h264.ts", "h264"), ("vp9.webm", "vp9")]
+)
+def test_pictures_that_a_stream_needs_begin_at_keyframes(
+    name: str, codec: str, file_of: FileOf
+) -> None:
+    with av.open(file_of(name)) as container:
+        stream = container.streams.video[0]
+        syntax = syntax_for(codec, stream.codec_context.extradata or b"")
+        assert syntax is not None
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        for packet in packets:
+            assert (syntax.entry(bytes(packet)) is Entry.CLOSED) == packet.is_keyframe
+            assert syntax.plausible(bytes(packet))
+
+
+def test_kinds_of_entries(file_of: FileOf) -> None:
+    syntax, packets = packets_of(file_of("open_gop.mp4"))
+    kinds = [syntax.entry(packet) for packet in packets]
+    assert kinds[0] is Entry.CLOSED
+    assert kinds.count(Entry.OPEN) >= 2
+    syntax, packets = packets_of(file_of("intra_refresh.mp4"))
+    assert [syntax.entry(packet) for packet in packets].count(Entry.NO) == len(packets) - 1
+
+
+def decode_without(path: str, left_out: set[int]) -> dict[int | None, Any]:
+    """The frames that a decoder shows which is not given some packets, by packet number."""
+    frames: dict[int | None, Any] = {}
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        for number, packet in enumerate(container.demux(stream)):
+            if not packet.size or number not in left_out:
+                packet.pts = packet.dts = number if packet.size else None
+                for frame in packet.decode():
+                    frames[frame.pts] = frame.to_ndarray(format="rgb24")
+    return frames
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["h264.mp4", "h264.ts", "slices.mp4", "hevc.mp4", "hevc_layers.mp4", "hevc.ts", "av1.mp4"],
+)
+def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
+    """A decoder that never sees them shows all other frames unchanged."""
+    with av.open(file_of(name)) as container:
+        stream = container.streams.video[0]
+        codec = stream.codec_context.codec.canonical_name
+        syntax = syntax_for(codec, stream.codec_context.extradata or b"")
+        assert syntax is not None
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        top = max(syntax.layer(bytes(packet)) for packet in packets)
+        layers = [syntax.disposable_layer(bytes(packet)) for packet in packets]
+    disposable = {number for number, layer in enumerate(layers) if layer == top}
+    assert 10 < len(disposable) < len(packets) - 10
+    everything = decode_without(file_of(name), set())
+    without = decode_without(file_of(name), disposable)
+    assert set(without) == set(everything) - disposable
+    for number, pixels in without.items():
+        assert np.array_equal(pixels, everything[number])
+
+
+def test_hidden_frames(file_of: FileOf) -> None:
+    for name in ("vp8.webm", "vp9_hidden.webm", "av1.mkv"):
+        syntax, packets = packets_of(file_of(name))
+        shown = [syntax.shows(packet[0], packet[-1]) for packet in packets]
+        assert sum(shown) == 75
+    vp8, vp9 = syntax_for("vp8", b""), syntax_for("vp9", b"")
+    assert vp8 is not None
+    assert vp9 is not None
+    assert [vp8.shows(first, 0) for first in (0x10, 0x00)] == [True, False]
+    # VP9: shown, hidden, hidden but in a superframe, an earlier one again; then of profile 3
+    cases = [(0x82, 0), (0x80, 0), (0x80, 0xC1), (0x88, 0), (0xB1, 0), (0xB0, 0), (0xB4, 0)]
+    expected = [True, False, True, True, True, False, True]
+    assert [vp9.shows(first, last) for first, last in cases] == expected
+
+
+def test_av1_headers(file_of: FileOf) -> None:
+    _, packets = packets_of(file_of("av1.mkv"))
+    header = av1.sequence_header(packets[0])
+    assert header is not None
+    assert header.order_hint_bits > 0
+    assert av1.starts_with_shown_key_frame(packets[0])
+    assert not av1.starts_with_shown_key_frame(packets[1])
+    assert av1.sequence_header(b"") is None
+    assert not av1.no_references(b"", header)
+
+
+@pytest.mark.parametrize("name", ["vp9.webm", "vp9_hidden.webm", "vp8.webm", "av1.mkv", "h264.mkv"])
+def test_blocks_are_the_packets_of_the_demuxer(name: str, file_of: FileOf) -> None:
+    path = file_of(name)
+    with open_source(path) as source:
+        packets = [packet for packet in source.container.demux(source.stream) if packet.size]
+        table = walk_blocks(path, source.syntax, packets[:3])
+    assert table is not None
+    assert table.pts == [packet.pts for packet in packets]
+    assert table.all_positions == [packet.pos for packet in packets]
+    keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+    assert table.keyframes == keyframes
+    assert table.positions == [packets[number].pos for number in keyframes]
+
+
+def test_blocks_of_a_truncated_or_other_file_are_not_walked(file_of: FileOf) -> None:
+    for name in ("truncated.webm", "h264.mp4"):
+        assert walk_blocks(file_of(name), Syntax(), []) is None
+
+
+def test_unknown_codecs() -> None:
+    assert syntax_for("mpeg4", b"") is None
+    assert syntax_for("mjpeg", b"") is not None
+
+
+#: Sequence parameter sets of x264, as it writes it and without its usability information.
+_STATED = "6764000cacc870404effc00b400884000003000400000300c83c50a678"
+_NOT_STATED = "6764000cacc870404e4000000000000000000000000000000000000000"
+
+
+@pytest.mark.parametrize(("sps", "states"), [(_STATED, True), (_NOT_STATED, False)])
+def test_the_reorder_depth_may_not_be_stated(sps: str, states: bool) -> None:
+    syntax = syntax_for("h264", b"\0\0\0\1" + bytes.fromhex(sps))
+    assert syntax is not None
+    assert syntax.states_reorder == states
+    assert syntax.distrust is None
+
+
+def test_an_unreadable_header_is_not_trusted() -> None:
+    for extradata in (b"", b"\0\0\0\1\x67\x64"):
+        syntax = syntax_for("h264", extradata)
+        assert syntax is not None
+        assert syntax.distrust == "no readable sequence parameter set"
