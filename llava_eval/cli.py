@@ -7,16 +7,17 @@ torch, transformers and Hydra take seconds.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import llava_eval
 from llava_eval.errors import ConfigError, LlavaEvalError
 
 if TYPE_CHECKING:
     from llava_eval.pipeline import Outcome
+    from llava_eval.results.report.thumbnails import FrameRequest
 
 HELP = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
@@ -26,6 +27,14 @@ llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
   llava-eval score generations=FILE benchmark=... [key=value ...]
                                          score texts generated elsewhere
   llava-eval list [benchmarks|models|samplers|scorers]
+  llava-eval prepare benchmark=... benchmark.media_root=DIR
+                                         fetch, unpack and check a benchmark
+  llava-eval published [--benchmark B] [--model M]
+                                         published scores and their sources
+  llava-eval compare RUN RUN ...         paired differences, flips and cost; with
+                                         the folder of a sweep its curves
+  llava-eval gate RUN --baseline FILE    exit 1 when it is worse than a baseline
+  llava-eval report PATH ... --out FILE  one HTML page of runs and their samples
 
 options
   --config-dir DIR   also find benchmarks, models, ... in this folder
@@ -38,24 +47,30 @@ keys that you will want (llava-eval --cfg prints them all)
   benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
   benchmark.media_root=DIR       where its videos lie
   benchmark.limit=100            only the first rows
+  benchmark.where.duration=short only one level (or [a,b]) of a facet
+  benchmark.sample.size=100      a seeded sample (benchmark.sample.by=[facet])
   model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
   model.dtype=float16            auto, float32, float16, bfloat16
   model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
   quantization=bnb_nf4           none, bnb_nf4, bnb_int8
   sampler.num_frames=16          frames a video
   runner.batch_size=8            questions generated together
+  judge.model=...                the judge of GPT-judged protocols, at any
+  judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
   output_dir=DIR                 run directory; again: continues a killed run
   resume=true                    continue the newest unfinished run like this
   errors.max=0                   failed samples that still give exit code 0
 
 exit codes
   0    done
-  1    samples failed, or the disk is full
+  1    samples failed, the judge stopped, a regression, or the disk is full
   2    a mistake in the command or its files
   130  interrupted; finished samples are kept
 """
 
-COMMANDS = ("run", "score", "list")
+COMMANDS = ("run", "score", "list", "prepare", "published", "compare", "gate", "report")
+#: Commands that take paths and options of their own, and no configuration; so does their --help.
+_ON_RESULTS = ("compare", "gate", "report")
 
 
 @dataclass
@@ -76,10 +91,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command and return its exit code; mistakes of the user print one line."""
-    if "--help" in argv or "-h" in argv:
+    on_results = bool(argv) and argv[0] in _ON_RESULTS
+    if not on_results and ("--help" in argv or "-h" in argv):
         print(HELP, end="")
         return 0
-    if "--version" in argv:
+    if not on_results and "--version" in argv:
         print(f"llava-eval {llava_eval.__version__}")
         return 0
     try:
@@ -109,6 +125,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         arguments.command = rest.pop(0)
     elif rest and "=" not in rest[0] and not rest[0].startswith("-"):
         raise ConfigError(f"there is no command {rest[0]!r}; commands: {', '.join(COMMANDS)}")
+    if arguments.command in ("published", *_ON_RESULTS):
+        arguments.overrides = rest  # it takes options of its own, and no configuration
+        return arguments
     while rest:
         word = rest.pop(0)
         if word in ("-m", "--multirun"):
@@ -170,7 +189,83 @@ def _list(arguments: Arguments) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[Arguments], int]] = {"run": _run, "score": _score, "list": _list}
+def _prepare(arguments: Arguments) -> int:
+    from llava_eval.config import compose_config
+    from llava_eval.preparation import prepare, readiness_text
+
+    composed = compose_config(arguments.overrides, arguments.config_dir)
+    set_up_logging()
+    readiness = prepare(composed)
+    print(readiness_text(readiness))
+    return 0 if readiness.is_complete else 1
+
+
+def _published(arguments: Arguments) -> int:
+    import shutil
+
+    from llava_eval.published import read_scores, scores_text
+
+    chosen: dict[str, str] = {}
+    words = list(arguments.overrides)
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if option not in ("--benchmark", "--model"):
+            raise ConfigError(
+                f"published takes --benchmark and --model, got {option!r}; llava-eval --help"
+            )
+        value = value if equals else (words.pop(0) if words else "")
+        if not value:
+            raise ConfigError(f"{option} needs a name")
+        chosen[option.removeprefix("--")] = value
+    width = shutil.get_terminal_size().columns
+    scores = read_scores(benchmark=chosen.get("benchmark"), model=chosen.get("model"))
+    print(scores_text(scores, width=width))
+    return 0
+
+
+def _compare(arguments: Arguments) -> int:
+    from llava_eval.results.compare.command import main
+
+    return main(arguments.overrides)
+
+
+def _gate(arguments: Arguments) -> int:
+    from llava_eval.results.gate.command import main
+
+    return main(arguments.overrides)
+
+
+def _report(arguments: Arguments) -> int:
+    from llava_eval.benchmarks import resolve_package_path
+    from llava_eval.results.report.command import main
+
+    return main(arguments.overrides, resolve_folder=resolve_package_path, read_frames=_read_frames)
+
+
+def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
+    """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
+    from llava_eval.types import Media
+    from llava_eval.video import decode_ahead, read_media
+
+    def read(request: FrameRequest) -> Any:
+        clip = read_media(Media("video", request.path), lambda _: request.frame_indices)
+        return clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
+
+    outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=10.0)
+    for outcome in outcomes:
+        yield outcome.value
+
+
+_COMMANDS: dict[str, Callable[[Arguments], int]] = {
+    "run": _run,
+    "score": _score,
+    "list": _list,
+    "prepare": _prepare,
+    "published": _published,
+    "compare": _compare,
+    "gate": _gate,
+    "report": _report,
+}
 
 
 def report(outcome: Outcome) -> int:
@@ -182,7 +277,16 @@ def report(outcome: Outcome) -> int:
     width = shutil.get_terminal_size().columns
     print(to_terminal(outcome.summary, width=width))
     print(f"\n{outcome.directory}")
-    if outcome.exit_code:
+    judge = outcome.summary.judge or {}
+    if judge.get("num_judged", 0) < judge.get("num_prompts", 0):
+        stopped = f": {judge['stopped']}" if judge["stopped"] else ""
+        print(
+            f"llava-eval: {judge['num_judged']} of {judge['num_prompts']} prompts are judged"
+            f"{stopped}; replies so far are kept in {outcome.directory / 'judge.jsonl'}, and the "
+            "same command asks for the others",
+            file=sys.stderr,
+        )
+    if outcome.summary.num_errors > outcome.max_errors:
         print(
             f"llava-eval: {outcome.summary.num_errors} samples failed, at most "
             f"{outcome.max_errors} are allowed (errors.max); their causes are in "

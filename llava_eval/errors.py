@@ -9,6 +9,9 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     ├── RunDirectoryError  the output folder cannot be used                     exit 2
     ├── RowsError          rows, columns, ids or generations files              exit 2
     ├── CheckpointError    a model that cannot be loaded or used                exit 2
+    ├── ComparisonError    runs that cannot be held against each other          exit 2
+    ├── ArchiveError       an archive that cannot or must not be unpacked       exit 1
+    ├── FetchError         something that cannot be fetched                    exit 1
     ├── MediaError         one video or image; recorded for its samples
     ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
     └── StorageError       the run directory cannot be written                  exit 1
@@ -48,6 +51,14 @@ class CheckpointError(LlavaEvalError):
     exit_code = 2
 
 
+class ArchiveError(LlavaEvalError):
+    """An archive that is damaged, too large, or would write where it must not."""
+
+
+class FetchError(LlavaEvalError):
+    """Files of the hub that cannot be had: no network, no such name, terms not agreed to."""
+
+
 class MediaError(LlavaEvalError):
     """A video or image that cannot be read: missing, truncated, empty, not a video."""
 
@@ -58,3 +69,9 @@ class PromptError(LlavaEvalError):
 
 class StorageError(LlavaEvalError):
     """The run directory cannot be written, for instance because no space is left."""
+
+
+class ComparisonError(LlavaEvalError):
+    """Runs that cannot be compared, or a file that is no run, ledger or baseline."""
+
+    exit_code = 2

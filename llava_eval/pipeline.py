@@ -19,7 +19,8 @@ import yaml
 from llava_eval.benchmarks import resolve_package_path
 from llava_eval.config import ComposedConfig, build_target
 from llava_eval.errors import ConfigError, LlavaEvalError, MediaError
-from llava_eval.evaluation import Evaluation, build_parts
+from llava_eval.evaluation import Evaluation, build_parts, build_submission
+from llava_eval.judging import check_judge
 from llava_eval.progress import ProgressBar
 from llava_eval.results import files, manifest, run_directory
 from llava_eval.results.fingerprint import Identity, digest, samples_digest
@@ -28,15 +29,16 @@ from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.summary import Summary, named_with_overrides
 from llava_eval.results.tables import write_tables
 from llava_eval.timing import StageClock
+from llava_eval.turns import PreparedPieces, Turn, frames_shown, prepare_pieces
 from llava_eval.types import (
     Generation,
     GenerationSettings,
     Media,
-    PreparedMedia,
     Request,
     Sample,
     SampleResult,
     VideoInfo,
+    prompt_text,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +63,11 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 when more samples failed than the configuration allows, otherwise 0."""
-        return int(self.summary.num_errors > self.max_errors)
+        """1 when more failed than the configuration allows, or the judge stopped; otherwise 0."""
+        judge = self.summary.judge or {}
+        num_unjudged = judge.get("num_prompts", 0) - judge.get("num_judged", 0)
+        num_failed = self.summary.num_errors + num_unjudged
+        return int(num_failed > self.max_errors or judge.get("stopped") is not None)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class _Job:
         policy, conversation = check_parts(composed)
         with clock.stage("load_rows"):
             evaluation = Evaluation.from_config(composed)
+        if evaluation.judge is not None:
+            check_judge(evaluation.judge)
         with clock.stage("load_model"):
             plan = _plan_model(composed)
         generation = config.benchmark.generation
@@ -137,6 +144,7 @@ def check_parts(composed: ComposedConfig) -> tuple[Policy, Conversation]:
     from llava_eval.models.conversation import Conversation
 
     build_parts(composed)
+    build_submission(composed)
     policy: Policy = build_target(composed.config.sampler, key="sampler")
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
     try:
@@ -169,7 +177,9 @@ def run(composed: ComposedConfig) -> Outcome:
         record = manifest.RunRecord(directory, _description(job, identity), earlier, job.clock)
         try:
             results = {**finished, **_generate_missing(job, directory, finished, record)}
-            summary = _conclude(job.evaluation, directory, results.values(), job.model_label)
+            summary = _conclude(
+                job.evaluation, directory, results.values(), job.model_label, record
+            )
         except KeyboardInterrupt:
             if record.is_written:
                 record.write("interrupted")
@@ -180,7 +190,7 @@ def run(composed: ComposedConfig) -> Outcome:
             with contextlib.suppress(LlavaEvalError):
                 record.write("failed")
             raise
-        record.write("finished")
+        record.write(_status(summary))
     return Outcome(directory, summary, composed.config.errors.max)
 
 
@@ -210,7 +220,8 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
     )
     with run_directory.claim(directory):
         run_directory.check_owner(directory, identity, resume=None)
-        judging = {name: composed.resolved[name] for name in ("benchmark", "scorer")}
+        names = ["benchmark", "scorer", *(["judge"] if evaluation.judge is not None else [])]
+        judging = {name: composed.resolved[name] for name in names}
         description = {
             "fingerprint": digest(identity),
             "identity": identity,
@@ -223,8 +234,16 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
         }
         record = manifest.RunRecord(directory, description, None, clock)
         _write_config(directory, judging)
-        summary = _conclude(evaluation, directory, results, origin.get("model_label"))
-        record.write("finished")
+        with clock.stage("score"):
+            summary = _conclude(
+                evaluation,
+                directory,
+                results,
+                origin.get("model_label"),
+                record,
+                replies_of=[generations.parent],
+            )
+        record.write(_status(summary))
     return Outcome(directory, summary, composed.config.errors.max)
 
 
@@ -269,8 +288,10 @@ def _generate(job: _Job, pending: Sequence[Sample], runner: ModelRunner) -> Iter
         for sample, error in failures:
             yield job.evaluation.result(sample, Generation(text=None, error=error))
         for request, generation in runner.generate(requests):
-            shown = tuple(medium.frame_indices for medium in request.media)
-            yield job.evaluation.result(samples[request.id], generation, shown)
+            sample = samples[request.id]
+            yield job.evaluation.result(
+                sample, generation, frames_shown(sample, request), prompt_text(request.content)
+            )
 
 
 def _request_batches(
@@ -282,12 +303,22 @@ def _request_batches(
     and stays together.
     """
     from llava_eval.video import decode_ahead, read_media
+    from llava_eval.video.frame_cache import FrameCache, default_store
 
     config = job.composed.config
 
-    def prepare(group: _MediaGroup) -> tuple[PreparedMedia, ...]:
-        return tuple(
-            runner.prepare(medium.kind, read_media(medium, job.policy)) for medium in group.media
+    resize = runner.frame_preprocessor
+    kept = None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
+
+    def prepare(group: _MediaGroup) -> PreparedPieces:
+        # Late pieces show frames as images, which a processor treats in another way.
+        cache = None if any(sample.late_pieces for sample in group.samples) else kept
+        return prepare_pieces(
+            group.samples,
+            lambda medium: read_media(medium, job.policy, cache=cache),
+            lambda kind, clip: runner.prepare(
+                kind, clip, is_resized=cache is not None and kind == "video"
+            ),
         )
 
     outcomes = decode_ahead(
@@ -313,8 +344,8 @@ def _request_batches(
         if requests and len(requests) + len(group.samples) > runner.batch_size:
             yield requests, failures
             requests, failures = [], []
-        prepared = dict(zip(group.media, outcome.unwrap(), strict=True))
-        requests += [_request(job, sample, prepared) for sample in group.samples]
+        prepared = outcome.unwrap()
+        requests += [_request(job, sample, prepared.turn(sample)) for sample in group.samples]
     yield requests, failures
 
 
@@ -338,13 +369,11 @@ def _media_groups(samples: Iterable[Sample]) -> list[_MediaGroup]:
     return [_MediaGroup(media, tuple(group)) for media, group in members.items()]
 
 
-def _request(job: _Job, sample: Sample, prepared: Mapping[Media, PreparedMedia]) -> Request:
+def _request(job: _Job, sample: Sample, turn: Turn) -> Request:
     benchmark = job.composed.config.benchmark
     return Request(
         id=sample.id,
-        content=tuple(
-            piece if isinstance(piece, str) else prepared[piece] for piece in sample.content
-        ),
+        content=turn,
         settings=job.settings,
         system=benchmark.system,
         assistant_prefill=benchmark.assistant_prefill,
@@ -356,13 +385,27 @@ def _conclude(
     directory: Path,
     results: Iterable[SampleResult],
     model_label: str | None,
+    record: manifest.RunRecord,
+    *,
+    replies_of: Sequence[Path] = (),
 ) -> Summary:
     """Judge all results, and write the final ledger and the tables."""
-    judged = evaluation.rescored(results)
-    summary = evaluation.summary(judged, model_label)
-    rewrite_ledger(directory / files.LEDGER, judged)
+    scored = evaluation.rescored(results, directory, replies_of)
+    summary = evaluation.summary(scored.results, model_label, scored.judge)
+    if summary.judge is not None:
+        record.add(benchmark=summary.benchmark, judge=dict(summary.judge))
+    rewrite_ledger(directory / files.LEDGER, scored.results)
+    if evaluation.submission is not None:
+        content = evaluation.submission(scored.results)
+        files.write_json(directory / files.SUBMISSION, content)
     write_tables(directory, summary)
     return summary
+
+
+def _status(summary: Summary) -> str:
+    """Return what the manifest says of a run whose tables are written."""
+    judge = summary.judge or {}
+    return "finished" if judge.get("stopped") is None else "stopped"
 
 
 def _description(job: _Job, identity: Identity) -> dict[str, Any]:

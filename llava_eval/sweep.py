@@ -15,6 +15,7 @@ from llava_eval.config import compose_config, config_folder
 from llava_eval.config.compose import (
     ROOT_NAME,
     expand_sweep,
+    opened,
     register_schema,
     search_path_override,
 )
@@ -29,7 +30,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     Raises:
         ConfigError: a mistake in one of the values.
     """
-    own = [text for text in overrides if not text.startswith("hydra.")]
+    own = [opened(text) for text in overrides if not text.startswith("hydra.")]
     for variant in expand_sweep(own):
         chosen = [text for text in variant if not text.startswith("hydra/")]
         pipeline.check_parts(compose_config(chosen, config_dir))
@@ -42,7 +43,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     decorated = hydra.main(
         config_path=str(config_folder()), config_name=ROOT_NAME, version_base="1.3"
     )(task)
-    command = [*search_path_override(config_dir), *overrides]
+    command = [*search_path_override(config_dir), *map(opened, overrides)]
     previous = sys.argv
     sys.argv = [previous[0], "--multirun", *command]
     try:

@@ -11,9 +11,9 @@ at run time, so that every room (and every worker process) can use these types c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -127,6 +127,58 @@ class Clip:
         return f"Clip(frames={tuple(self.frames.shape)}, frame_indices={self.frame_indices})"
 
 
+class LatePiece(Protocol):
+    """A piece of the user's turn that depends on which frames are shown.
+
+    Implementations are frozen, picklable and equal when they expand to the same.
+    """
+
+    @property
+    def media(self) -> Media:
+        """The video whose frames decide."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words: for prompts without media, and for a run's identity."""
+        ...
+
+    def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+        """Return the texts and images that it stands for; each clip is one frame.
+
+        Raises:
+            MediaError: a file that it needs is missing or damaged.
+        """
+        ...
+
+
+Content = Sequence["str | Media | PreparedMedia | LatePiece"]
+
+
+def prompt_text(content: Content) -> str:
+    """Return the text of a user's turn as people read it.
+
+    Media that all stand before the text are left out, as nearly always; otherwise each stands as
+    ``<video>`` or ``<image>`` on a line of its own, and a late piece as its description.
+    """
+    start = next((n for n, one in enumerate(content) if not _is_media(one)), len(content))
+    if any(_is_media(one) for one in content[start:]):
+        start = 0
+    return "".join(_written(one) for one in content[start:])
+
+
+def _is_media(piece: str | Media | PreparedMedia | LatePiece) -> bool:
+    return isinstance(piece, Media | PreparedMedia)
+
+
+def _written(piece: str | Media | PreparedMedia | LatePiece) -> str:
+    if isinstance(piece, str):
+        return piece
+    if isinstance(piece, Media | PreparedMedia):
+        return f"<{piece.kind}>\n"
+    return f"[{piece.description}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One question of a benchmark, ready to be asked.
@@ -135,21 +187,25 @@ class Sample:
         id: unique within the benchmark.
         row: zero-based number of its row in the source.
         group: what errors cluster by, nearly always the video's id.
-        content: the user's turn in order: text pieces and media.
-        targets: accepted answers (a letter for multiple choice, references for captions).
+        content: the user's turn in order: text pieces, media, and pieces that depend on the frames.
+        targets: accepted answers (a letter for multiple choice, references for captions); empty
+            where the answers are hidden.
         choices: option texts without their letters; empty for open questions.
         question: the bare question, without instructions or options.
         facets: columns to break results down by, e.g. {"duration": "short"}.
+        options: where given, nothing is generated: the texts whose likelihood as the assistant's
+            turn is asked for, in the order of the choices.
     """
 
     id: str
     row: int
     group: str
-    content: tuple[str | Media, ...]
+    content: tuple[str | Media | LatePiece, ...]
     targets: tuple[str, ...]
     choices: tuple[str, ...] = ()
     question: str = ""
     facets: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(bool(self.id), f"row {self.row}: the sample id is empty")
@@ -159,19 +215,20 @@ class Sample:
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """The media of the user's turn, in order."""
-        return tuple(piece for piece in self.content if isinstance(piece, Media))
+        """The media of the user's turn, in order, then those that only late pieces need."""
+        shown = [piece for piece in self.content if isinstance(piece, Media)]
+        needed = dict.fromkeys(piece.media for piece in self.late_pieces)
+        return (*shown, *(medium for medium in needed if medium not in shown))
+
+    @property
+    def late_pieces(self) -> tuple[LatePiece, ...]:
+        """The pieces of the user's turn that depend on the frames, in order."""
+        return tuple(piece for piece in self.content if not isinstance(piece, str | Media))
 
     @property
     def prompt(self) -> str:
-        """The user's text; media after the first text stand as ``<video>`` or ``<image>``."""
-        pieces: list[str] = []
-        for piece in self.content:
-            if isinstance(piece, str):
-                pieces.append(piece)
-            elif pieces:
-                pieces.append(f"<{piece.kind}>")
-        return "".join(pieces)
+        """The user's text; see :func:`prompt_text`."""
+        return prompt_text(self.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ ROOMS = {
     "video": COMMON,
     "benchmarks": COMMON,
     "models": COMMON,
+    "judge": COMMON,
+    "prepare": COMMON,
+    "published": COMMON,
     "scorers": COMMON | {"metrics"},
     "metrics": COMMON,
     "results": COMMON | {"metrics"},
@@ -64,7 +67,18 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 
 def test_every_room_is_listed() -> None:
-    joining = {"cli", "pipeline", "evaluation", "listing", "progress", "sweep", "__init__"}
+    joining = {
+        "cli",
+        "pipeline",
+        "evaluation",
+        "judging",
+        "listing",
+        "preparation",
+        "progress",
+        "sweep",
+        "turns",
+        "__init__",
+    }
     found = {path.stem for path in PACKAGE.glob("*.py")} | {
         path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()
     }

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from llava_eval.benchmarks.row_sets import read_row_sets
 from llava_eval.benchmarks.rows import Row
-from llava_eval.benchmarks.sources import read_rows, resolve_package_path
+from llava_eval.benchmarks.selection import Selection, selected
+from llava_eval.benchmarks.sources import resolve_package_path
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
-Adapter = Callable[[Row], Sample]
+#: Makes one sample of a row, or several where a row holds several questions.
+Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
 
 
 def load_samples(
@@ -25,30 +28,37 @@ def load_samples(
     split: str | None = None,
     revision: str | None = None,
     limit: int | None = None,
+    selection: Selection | None = None,
 ) -> list[Sample]:
     """Read rows and adapt them.
 
     Args:
-        source, subset, split, revision: see :func:`llava_eval.benchmarks.sources.read_rows`.
-        adapter: makes one sample of one row.
+        source, subset, split, revision: see :func:`llava_eval.benchmarks.row_sets.read_row_sets`.
+        adapter: makes one sample of one row, or several.
         facets: columns (or facets that the adapter derives) to keep with each sample.
         media_root: folder that media paths start from.
-        limit: keep the first rows only.
+        limit: keep the first rows only, of those that the selection's levels leave.
+        selection: which samples of those to keep; None keeps all.
 
     Returns:
         Samples in the order of the rows.
 
     Raises:
-        RowsError: no rows, a missing column, an unusable row, or a duplicate id.
+        RowsError: no rows, a missing column, an unusable row, a duplicate id, or a selected level
+            that does not exist.
+        ConfigError: the selection does not fit the benchmark.
     """
     root = media_folder(media_root)
-    rows = read_rows(source, subset=subset, split=split, revision=revision)[:limit]
+    rows = read_row_sets(source, subset=subset, split=split, revision=revision)
+    if not (selection and selection.where):
+        rows = rows[:limit]
     samples = [
-        _adapt(Row(number, columns, source, root), adapter, facets)
+        sample
         for number, columns in enumerate(rows)
+        for sample in _adapt(Row(number, columns, source, root), adapter, facets)
     ]
     _check_unique(samples, source)
-    return samples
+    return samples if selection is None else selected(samples, selection, limit=limit)
 
 
 def media_folder(media_root: str | None) -> Path | None:
@@ -56,16 +66,22 @@ def media_folder(media_root: str | None) -> Path | None:
     return None if media_root is None else Path(resolve_package_path(media_root)).expanduser()
 
 
-def _adapt(row: Row, adapter: Adapter, facets: Iterable[str]) -> Sample:
+def _adapt(row: Row, adapter: Adapter, facets: Sequence[str]) -> list[Sample]:
     try:
-        sample = adapter(row)
+        adapted = adapter(row)
     except ValueError as error:
         raise RowsError(f"{row.source}, row {row.number}: {error}") from error
-    kept = {
-        name: sample.facets[name] if name in sample.facets else str(row.column(name))
-        for name in facets
-    }
-    return dataclasses.replace(sample, facets=kept)
+    samples = [adapted] if isinstance(adapted, Sample) else adapted
+    return [
+        dataclasses.replace(
+            sample,
+            facets={
+                name: sample.facets[name] if name in sample.facets else str(row.column(name))
+                for name in facets
+            },
+        )
+        for sample in samples
+    ]
 
 
 def _check_unique(samples: Sequence[Sample], source: str) -> None:

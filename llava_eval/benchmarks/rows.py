@@ -47,6 +47,8 @@ class Row:
     def text(self, template: str, **fields: str) -> str:
         """Fill ``{column}`` fields of a template from ``fields`` and this row's columns.
 
+        ``{row_number}`` is the row's zero-based place in the source, for data sets without ids.
+
         Raises:
             RowsError: a field is neither.
             ConfigError: the template's braces do not pair up.
@@ -78,6 +80,11 @@ class Row:
             )
         return tuple(str(item) for item in value)
 
+    def optional(self, name: str) -> Any:
+        """Return one column's value, or None where there is none or it is empty (null or "")."""
+        value = self.columns.get(name)
+        return None if value == "" else value
+
     def media_path(self, templates: Sequence[str]) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
 
@@ -101,6 +108,8 @@ class _Fields(dict[str, Any]):
         self._row = row
 
     def __missing__(self, name: str) -> Any:
+        if name == "row_number" and name not in self._row.columns:
+            return self._row.number
         return self._row.column(name)
 
 

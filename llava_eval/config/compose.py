@@ -36,7 +36,10 @@ ROOT_NAME = "config"
 FREE_NODES = (
     "benchmark.adapter",
     "benchmark.metrics",
+    "benchmark.submission",
     "benchmark.chance",
+    "benchmark.prepare.counts",
+    "benchmark.where",
     "model.rope_scaling",
     "sampler",
     "scorer",
@@ -46,6 +49,9 @@ FREE_NODES = (
 _PROTOCOL_PARTS = ("benchmark", "sampler", "scorer", "seed")
 _MODEL_PARTS = ("model", "conversation", "quantization")
 
+#: What a judge's number depends on, beside its name.
+_JUDGE_KEYS = ("judge.temperature", "judge.max_tokens")
+
 #: Names say themselves; where rows, media and weights lie and where work happens changes neither
 #: protocol nor model.
 _UNSHOWN_KEYS = (
@@ -53,6 +59,8 @@ _UNSHOWN_KEYS = (
     "benchmark.source",
     "benchmark.media_root",
     "benchmark.adapter.media",
+    "benchmark.prepare",
+    "benchmark.sample",  # the evaluation writes it as one entry
     "model.name",
     "model.device",
 )
@@ -68,6 +76,7 @@ class ComposedConfig:
         choices: the option chosen in each group, by group name.
         benchmark_overrides: what differs from the protocol's own file, by short key.
         model_overrides: what differs from the model's own file, by short key.
+        judge_overrides: what differs from the protocol's own judge, beside its name, by full key.
     """
 
     config: RunConfig
@@ -75,6 +84,7 @@ class ComposedConfig:
     choices: Mapping[str, str]
     benchmark_overrides: Mapping[str, Any]
     model_overrides: Mapping[str, Any]
+    judge_overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def config_folder() -> Path:
@@ -135,6 +145,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         ConfigError: one line that names the key and what is allowed.
     """
     search = search_path_override(config_dir)
+    overrides = [opened(text) for text in overrides]
     parsed = _parse(overrides)
     for override in parsed:
         if override.is_delete():
@@ -166,6 +177,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         choices=choices,
         benchmark_overrides=_short_keys(changed, _PROTOCOL_PARTS),
         model_overrides=_short_keys(changed, _MODEL_PARTS),
+        judge_overrides={key: changed[key] for key in _JUDGE_KEYS if key in changed},
     )
 
 
@@ -185,6 +197,11 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     for position, values in enumerate(options):
         variants += [[*first[:position], value, *first[position + 1 :]] for value in values[1:]]
     return variants
+
+
+def opened(override: str) -> str:
+    """Return ``benchmark.where.x=y`` as an addition: the schema cannot know the facets."""
+    return f"++{override}" if override.startswith("benchmark.where.") else override
 
 
 @contextmanager
@@ -351,9 +368,13 @@ def _differences(
     ours, theirs = flat(_plain(own)), flat(_plain(_without_hydra(baseline)))
     for key in {**ours, **theirs}:
         unset = theirs.get(key) == "???"  # left for the user to fill in: no override of anything
-        if ours.get(key) != theirs.get(key) and key not in _UNSHOWN_KEYS and not unset:
+        if ours.get(key) != theirs.get(key) and not _is_unshown(key) and not unset:
             changed[key] = ours.get(key)
     return changed
+
+
+def _is_unshown(key: str) -> bool:
+    return any(key == unshown or key.startswith(f"{unshown}.") for unshown in _UNSHOWN_KEYS)
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -43,6 +43,51 @@ class GenerationConfig:
 
 
 @dataclass
+class SampleConfig:
+    """A seeded sample of a benchmark, for a quick look or CI.
+
+    Attributes:
+        size: samples to draw; null takes all.
+        by: facets whose levels are drawn from in proportion to their size.
+        seed: of the draw.
+    """
+
+    size: int | None = _at_least(1, None)
+    by: list[str] = field(default_factory=list)
+    seed: int = 0
+
+
+@dataclass
+class PrepareConfig:
+    """What ``llava-eval prepare`` fetches and checks.
+
+    Attributes:
+        repository: hub data set that holds the media; null takes the one of ``source``.
+        revision: of it; null takes the benchmark's.
+        archives: patterns of its files that hold media: .zip, .tar, .tar.gz, or the parts of a
+            split .tar; they are unpacked into ``media_root``.
+        files: patterns of its files that are used as they are.
+        folder: folder below ``media_root`` to unpack into.
+        manual: what must be done by hand, in plain words.
+        gated: what has to be agreed to before the hub gives anything.
+        counts: by facet and level, samples of the complete set.
+        max_unpacked_gib: archives that unpack to more than this are refused.
+        max_members: archives with more members than this are refused.
+    """
+
+    repository: str | None = None
+    revision: str | None = None
+    archives: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    folder: str = ""
+    manual: str = ""
+    gated: str = ""
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    max_unpacked_gib: float = _at_least(0, 500.0)
+    max_members: int = _at_least(1, 1_000_000)
+
+
+@dataclass
 class BenchmarkConfig:
     """A benchmark under one named protocol.
 
@@ -52,7 +97,7 @@ class BenchmarkConfig:
         description: one line for ``llava-eval list benchmarks``.
         source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files,
             ``hub://organisation/dataset``, or ``package://module/file``.
-        subset, split, revision: of a hub data set.
+        subset, split, revision: of a hub data set; several subsets with "+" between them.
         media_root: folder that the adapter's media paths start from.
         num_rows: rows of the complete set; a different number of rows is reported.
         licence: terms that users must know before they download or publish.
@@ -60,10 +105,16 @@ class BenchmarkConfig:
         system: system text of the protocol; null leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         generation: generation settings.
+        strip_replies: the reference strips replies before its scorer sees them.
         metrics: nodes by metric name, in the order of the tables; the first is the headline.
+        facet_metrics: metrics that the tables by facet show; null for all.
+        submission: node that makes submission.json, for the server that knows hidden answers.
         chance: by metric name, the score that guessing reaches.
         facets: columns to break results down by, in the order of the tables.
         limit: evaluate only the first rows; null for all.
+        where: by facet, the level or the list of levels to keep.
+        sample: a seeded sample of what is left.
+        prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
     name: str = MISSING
@@ -80,10 +131,16 @@ class BenchmarkConfig:
     system: str | None = None
     assistant_prefill: str = ""
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    strip_replies: bool = False
     metrics: dict[str, Any] = MISSING
+    facet_metrics: list[str] | None = None
+    submission: dict[str, Any] | None = None
     chance: dict[str, float] = field(default_factory=dict)
     facets: list[str] = field(default_factory=list)
     limit: int | None = _at_least(1, None)
+    where: dict[str, Any] = field(default_factory=dict)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
 
 
 @dataclass
@@ -171,6 +228,63 @@ class RunnerConfig:
 
 
 @dataclass
+class JudgeConfig:
+    """The language model that judges, where a protocol has one.
+
+    The key is read from an environment variable and written nowhere.
+
+    Attributes:
+        model: name that the endpoint knows the judge by; the protocol names its own.
+        base_url: any endpoint that speaks OpenAI's chat protocol, up to ``/chat/completions``.
+        api_key_env: name of the environment variable that holds the key.
+        temperature, max_tokens: of the judge's replies; null leaves them to the endpoint.
+        concurrency: requests under way at once.
+        retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
+        backoff_seconds: wait before the first further attempt; doubles with each.
+        timeout_seconds: longest wait for the endpoint.
+        max_requests: requests after which one command stops; what was judged is kept.
+        max_cost: cost, in the currency of the prices, likewise.
+        price_per_million_input_tokens, price_per_million_output_tokens: null where unknown.
+    """
+
+    model: str | None = None
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: float | None = _at_least(0, None)
+    max_tokens: int | None = _at_least(1, None)
+    concurrency: int = _at_least(1, 8)
+    retries: int = _at_least(0, 5)
+    backoff_seconds: float = _at_least(0, 1.0)
+    timeout_seconds: float = _at_least(0.001, 60.0)
+    max_requests: int | None = _at_least(0, None)
+    max_cost: float | None = _at_least(0, None)
+    price_per_million_input_tokens: float | None = _at_least(0, None)
+    price_per_million_output_tokens: float | None = _at_least(0, None)
+
+
+@dataclass
+class PublishedConfig:
+    """A published number that a run is held against.
+
+    Attributes:
+        metric: name of our metric that it belongs to.
+        value: the number as printed.
+        source: where it was printed.
+        facet, level: the part of the benchmark that it is of; null for the whole.
+        half_step: half of the last printed digit's unit, for instance 0.05 for 53.5.
+        note: what could not be verified.
+    """
+
+    metric: str = MISSING
+    value: float = MISSING
+    source: str = MISSING
+    facet: str | None = None
+    level: str | None = None
+    half_step: float = _at_least(0, 0.05)
+    note: str = ""
+
+
+@dataclass
 class ErrorsConfig:
     """What failed samples mean for the exit code.
 
@@ -189,6 +303,8 @@ class RunConfig:
         output_dir: run directory; null chooses results/runs/<benchmark>/<model>/<time>.
         resume: null continues an unfinished run in a named ``output_dir``; true also looks for the
             newest unfinished run of this configuration under results/runs; false never continues.
+        judge: the language model that judges, where a protocol has one.
+        published: published numbers that the run is held against.
         seed: for sampled decoding.
         experiment: name of the experiment, where one was chosen.
     """
@@ -201,6 +317,8 @@ class RunConfig:
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
     runner: RunnerConfig = field(default_factory=RunnerConfig)
     errors: ErrorsConfig = field(default_factory=ErrorsConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    published: list[PublishedConfig] = field(default_factory=list)
     output_dir: str | None = None
     resume: bool | None = None
     seed: int = 0

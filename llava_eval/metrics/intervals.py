@@ -62,15 +62,11 @@ def clustered_mean(
             f"{observed.size} observations and {len(clusters)} clusters"
         )
     mean = float(observed.mean())
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
-    num_clusters = len(numbers)
+    membership, num_clusters = number_clusters(clusters)
     if num_clusters < 2:
         return MeanEstimate(mean, None, None, None, observed.size, num_clusters)
-    membership = np.fromiter((numbers[name] for name in clusters), dtype=np.int64)
-    residuals = np.bincount(membership, weights=observed - mean, minlength=num_clusters)
-    correction = num_clusters / (num_clusters - 1)
-    stderr = math.sqrt(correction * float(residuals @ residuals)) / observed.size
-    quantile = _student_quantile(num_clusters - 1)
+    stderr = clustered_stderr((observed - mean) / observed.size, membership)
+    quantile = student_quantile(num_clusters - 1)
     if np.isin(observed, (0.0, 1.0)).all():
         low, high = _wilson(mean, stderr, quantile, num_clusters)
     else:
@@ -80,10 +76,31 @@ def clustered_mean(
     return MeanEstimate(mean, stderr, low, high, observed.size, num_clusters)
 
 
-def _student_quantile(degrees_of_freedom: int) -> float:
+def number_clusters(clusters: Sequence[Hashable]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the number of each observation's cluster, counted from 0, and how many there are."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    membership = np.fromiter((numbers[name] for name in clusters), np.int64, len(clusters))
+    return membership, len(numbers)
+
+
+def clustered_stderr(
+    influence: npt.NDArray[np.float64], membership: npt.NDArray[np.int64]
+) -> float:
+    """Return the standard error of an estimate from what each observation contributes to it.
+
+    Args:
+        influence: (N,) contributions, which add up to 0; (value - mean) / N for a mean.
+        membership: (N,) cluster of each, from :func:`number_clusters`; at least two clusters.
+    """
+    sums = np.bincount(membership, weights=influence)
+    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
+
+
+def student_quantile(degrees_of_freedom: int, confidence: float = CONFIDENCE) -> float:
+    """Return the half-width, in standard errors, of a two-sided Student interval."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees_of_freedom, 0.5 + CONFIDENCE / 2))
+    return float(stdtrit(degrees_of_freedom, 0.5 + confidence / 2))
 
 
 def _wilson(mean: float, stderr: float, quantile: float, num_clusters: int) -> tuple[float, float]:

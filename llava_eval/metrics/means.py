@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.metrics.value import MetricValue
@@ -14,6 +18,8 @@ def mean_score(
     *,
     detail: str | None = None,
     unscored_as: float | None = None,
+    strict: bool = False,
+    empty_as: float | None = None,
     scale: float = 100.0,
     unit: str = "percent",
 ) -> MetricValue:
@@ -26,25 +32,19 @@ def mean_score(
         detail: name of the scorer's detail to average; null averages the score itself.
         unscored_as: what a sample counts that the scorer left without a score (an unread reply
             under some official rules); null leaves it out of the denominator.
+        strict: count a sample as wrong whose reply was unreadable or whose answer was drawn at
+            random, whatever the reference makes of it.
+        empty_as: the value where no sample has a score, as some references print 0 there; null
+            leaves it open.
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    values: list[float] = []
-    groups: list[str] = []
-    for result in results:
-        if result.generation.error is not None:
-            continue
-        value = result.score.value if detail is None else result.score.details.get(detail)
-        value = unscored_as if value is None else value
-        if value is None:
-            continue
-        if not isinstance(value, int | float):
-            raise ValueError(f"sample {result.id}: score detail {detail!r} is {value!r}, no number")
-        values.append(float(value))
-        groups.append(result.group)
-    if not values:
-        return MetricValue(None, None, None, None, 0, unit)
-    estimate = clustered_mean(values, groups)
+    values = sample_values(results, detail=detail, unscored_as=unscored_as, strict=strict)
+    counted = ~np.isnan(values)
+    if not counted.any():
+        return MetricValue(empty_as, None, None, None, 0, unit)
+    groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
+    estimate = clustered_mean(values[counted], groups)
     return MetricValue(
         value=scale * estimate.mean,
         stderr=None if estimate.stderr is None else scale * estimate.stderr,
@@ -53,3 +53,40 @@ def mean_score(
         num_samples=estimate.num_observations,
         unit=unit,
     )
+
+
+def sample_values(
+    results: Sequence[SampleResult],
+    *,
+    detail: str | None = None,
+    unscored_as: float | None = None,
+    strict: bool = False,
+) -> npt.NDArray[np.float64]:
+    """Return what each result puts into a mean, (N,), NaN where it is not in the denominator.
+
+    Args:
+        results: N results.
+        detail, unscored_as, strict: see :func:`mean_score`.
+
+    Raises:
+        ValueError: a detail that is no number.
+    """
+    return np.array([_value(one, detail, unscored_as, strict) for one in results], dtype=np.float64)
+
+
+def _value(
+    result: SampleResult, detail: str | None, unscored_as: float | None, strict: bool
+) -> float:
+    if result.generation.error is not None:
+        return math.nan
+    score = result.score
+    drawn = score.details.get("chosen_at_random")
+    if strict and result.target and (score.unreadable or drawn):
+        return 0.0
+    value = score.value if detail is None else score.details.get(detail)
+    value = unscored_as if value is None else value
+    if value is None:
+        return math.nan
+    if not isinstance(value, int | float):
+        raise ValueError(f"sample {result.id}: score detail {detail!r} is {value!r}, no number")
+    return float(value)

@@ -14,6 +14,7 @@ from llava_eval.errors import CheckpointError, PromptError
 from llava_eval.models.loading import LoadedModel
 from llava_eval.models.prompts import Prompt
 from llava_eval.models.shared_prefix import compute_prefixes, continue_prefix, left_padded
+from llava_eval.models.vision import media_inputs
 from llava_eval.models.waves import PromptGroup, num_tokens
 from llava_eval.timing import StageClock
 from llava_eval.types import PreparedMedia
@@ -137,14 +138,7 @@ def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
 
 
 def _plain_inputs(loaded: LoadedModel, prompt: Prompt) -> dict[str, Any]:
-    """Return the arguments of a plain forward pass over one whole prompt."""
+    """Return the arguments of a plain forward pass over one whole prompt with one medium."""
     token_ids, mask = left_padded([prompt.token_ids], loaded)
     inputs: dict[str, Any] = {"input_ids": token_ids, "attention_mask": mask}
-    by_name: dict[str, list[torch.Tensor]] = {}
-    for medium in prompt.request.media:
-        for name, value in medium.inputs.items():
-            by_name.setdefault(name, []).append(value)
-    for name, values in by_name.items():
-        joined = torch.cat(values).to(loaded.plan.device)
-        inputs[name] = joined.to(loaded.plan.dtype) if joined.is_floating_point() else joined
-    return inputs
+    return {**inputs, **media_inputs(loaded, prompt.request.media)}

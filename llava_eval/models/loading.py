@@ -17,6 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from llava_eval.errors import CheckpointError
 from llava_eval.models.attention import AttentionChoice, choose_attention
 from llava_eval.models.checkpoint import CheckpointFolder
+from llava_eval.models.pixels import FramePreprocessor
 from llava_eval.models.quantization import Quantization, quantization_config
 
 #: Settings of a checkpoint's generation_config.json that say which tokens end and pad a text.
@@ -95,12 +96,14 @@ class LoadedModel:
         model: the transformers model, in evaluation mode on its device.
         processor: the checkpoint's processor; its tokenizer pads on the left.
         plan: where it came from and how it runs.
+        pixels: preprocesses the frames of a video as the processor does.
         ignored_generation_settings: what generation_config.json would have changed silently.
     """
 
     model: Any
     processor: Any
     plan: ModelPlan
+    pixels: FramePreprocessor
     ignored_generation_settings: Mapping[str, Any]
 
     def describe(self) -> dict[str, Any]:
@@ -204,7 +207,8 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     if quantization is None:
         model = model.to(plan.device)
     model.eval()
-    return LoadedModel(model, processor, plan, _keep_token_settings(model))
+    pixels = FramePreprocessor(getattr(processor, "video_processor", None))
+    return LoadedModel(model, processor, plan, pixels, _keep_token_settings(model))
 
 
 _last_loaded: dict[ModelPlan, LoadedModel] = {}

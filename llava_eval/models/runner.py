@@ -22,8 +22,9 @@ from llava_eval.models.guards import (
 )
 from llava_eval.models.likelihood import likeliest, option_losses
 from llava_eval.models.loading import LoadedModel
-from llava_eval.models.media import media_arguments, prepare_clip
+from llava_eval.models.media import MediaPreparer, media_arguments
 from llava_eval.models.memory import max_batch_tokens
+from llava_eval.models.pixels import FramePreprocessor
 from llava_eval.models.prompts import Prompt, adds_special_tokens, make_prompts
 from llava_eval.models.sampling import SeededSampler, sample_seed
 from llava_eval.models.shared_prefix import (
@@ -89,16 +90,29 @@ class ModelRunner:
         self.guards["context_length"] = self._context_length
         self.guards["padding_side"] = self.loaded.processor.tokenizer.padding_side
         self._seen_kinds: set[MediaKind] = set()
+        self._preparer = MediaPreparer(
+            self.loaded.processor, self.loaded.pixels, keep_clips=not self.share_prefixes
+        )
 
-    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
+    @property
+    def frame_preprocessor(self) -> FramePreprocessor | None:
+        """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
+        pixels = self.loaded.pixels
+        return pixels if self.share_prefixes and pixels.is_split else None
+
+    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
         """Preprocess one clip; may be called from other threads, ahead of :meth:`generate`.
+
+        Args:
+            kind: video, or image (a clip of one frame).
+            clip: the frames.
+            is_resized: the frames come from :attr:`frame_preprocessor` already.
 
         Raises:
             CheckpointError: the processor takes no such media, or makes frames of a size that the
                 model was not trained on.
         """
-        processor = self.loaded.processor
-        prepared = prepare_clip(processor, kind, clip, keep_clip=not self.share_prefixes)
+        prepared = self._preparer.prepare(kind, clip, is_resized=is_resized)
         if kind not in self._seen_kinds:
             self.guards.update(check_frame_size(self.loaded, prepared))
             self._seen_kinds.add(kind)

@@ -55,18 +55,22 @@ def _num_frames(medium: PreparedMedia) -> int:
 
 def _encode_alike(loaded: LoadedModel, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:
     """Encode media of one kind and shape together."""
-    names = list(media[0].inputs)
-    inputs = {
-        name: _placed(torch.cat([medium.inputs[name] for medium in media]), loaded)
-        for name in names
-    }
+    inputs = media_inputs(loaded, media)
     encode = feature_function(loaded.model, media[0].kind)
     assert encode is not None
-    pixels = inputs.pop(next(name for name in names if name.startswith("pixel_values")))
+    pixels = inputs.pop(next(name for name in inputs if name.startswith("pixel_values")))
     output = encode(pixels, **inputs, **_config_arguments(encode, loaded.model.config))
     pooled = getattr(output, "pooler_output", output)
     hidden = loaded.model.get_input_embeddings().embedding_dim
     return [feature.reshape(-1, hidden) for feature in pooled]
+
+
+def media_inputs(loaded: LoadedModel, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
+    """Return the model's arguments for media of one kind and shape, on its device."""
+    return {
+        name: _placed(torch.cat([medium.inputs[name] for medium in media]), loaded)
+        for name in media[0].inputs
+    }
 
 
 def feature_function(model: Any, kind: str) -> Callable[..., Any] | None:
@@ -86,6 +90,10 @@ def _config_arguments(function: Callable[..., Any], config: Any) -> dict[str, An
 
 def _placed(value: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
     plan = loaded.plan
+    if value.dtype == torch.uint8:
+        # Frames that still lack the second half of the processor's work.
+        finished = loaded.pixels.finish(value.flatten(0, 1).to(plan.device, non_blocking=True))
+        return finished.unflatten(0, value.shape[:2]).to(plan.dtype)
     if value.is_floating_point():
         return value.to(device=plan.device, dtype=plan.dtype)
     return value.to(plan.device)

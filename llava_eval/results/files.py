@@ -18,6 +18,7 @@ LEDGER = "samples.jsonl"
 METRICS_JSON = "metrics.json"
 METRICS_CSV = "metrics.csv"
 METRICS_MARKDOWN = "metrics.md"
+SUBMISSION = "submission.json"
 LOG = "run.log"
 
 

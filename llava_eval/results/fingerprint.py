@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from llava_eval.mappings import flat
-from llava_eval.types import Media, Sample
+from llava_eval.types import LatePiece, Media, Sample
 
 Identity = Mapping[str, Any]
 
@@ -30,12 +30,20 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     Media count by file name and cut, not by folder: moving a data set does not change it. Targets
     do not count: a corrected label is a matter of scoring.
     """
-    return digest([[sample.id, *map(_asked, sample.content)] for sample in samples])
+    return digest(
+        [[sample.id, *map(_asked, sample.content), *_options(sample)] for sample in samples]
+    )
 
 
-def _asked(piece: str | Media) -> Any:
+def _options(sample: Sample) -> list[Any]:
+    return [list(sample.options)] if sample.options else []
+
+
+def _asked(piece: str | Media | LatePiece) -> Any:
     if isinstance(piece, str):
         return piece
+    if not isinstance(piece, Media):
+        return [piece.description, *_asked(piece.media)]
     return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from llava_eval.types import Generation, Sample
 
 FORMS = (
     '{"id": sample id, "text": "..."}, {"row": zero-based source row, "text": "..."}, '
+    '"option_losses": [...] in place of "text" for answers by likelihood, '
     "or a line of a samples.jsonl"
 )
 
@@ -32,7 +34,9 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         RowsError: no such file, an unreadable line, a text for no sample, or two for one.
     """
     by_id = {sample.id: sample for sample in samples}
-    by_row = {sample.row: sample for sample in samples}
+    by_row: dict[int, Sample | None] = {}
+    for sample in samples:  # a row with several questions names none of them
+        by_row[sample.row] = None if sample.row in by_row else sample
     found: dict[str, Generation] = {}
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -46,7 +50,7 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         sample = _sample_of(content, by_id, by_row, where)
         if sample.id in found:
             raise RowsError(f"{where}: sample {sample.id!r} has a text already")
-        found[sample.id] = _generation(content, where)
+        found[sample.id] = _generation(content, sample, where)
     for sample in samples:
         if sample.id not in found:
             found[sample.id] = Generation(text=None, error=f"{path} holds no text for this sample")
@@ -66,7 +70,7 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
 def _sample_of(
     content: Mapping[str, Any],
     by_id: Mapping[str, Sample],
-    by_row: Mapping[int, Sample],
+    by_row: Mapping[int, Sample | None],
     where: str,
 ) -> Sample:
     if "id" in content:
@@ -74,6 +78,8 @@ def _sample_of(
         named = f"id {content['id']!r}"
     elif isinstance(content.get("row"), int):
         sample = by_row.get(content["row"])
+        if sample is None and content["row"] in by_row:
+            raise RowsError(f"{where}: row {content['row']} has several questions; give their ids")
         named = f"row {content['row']}"
     else:
         raise RowsError(f"{where} has neither an id nor a row; expected {FORMS}")
@@ -82,12 +88,24 @@ def _sample_of(
     return sample
 
 
-def _generation(content: Mapping[str, Any], where: str) -> Generation:
+def _generation(content: Mapping[str, Any], sample: Sample, where: str) -> Generation:
     if isinstance(content.get("generation"), dict):
-        try:
-            return generation_from(content["generation"])
-        except (TypeError, ValueError) as error:
-            raise RowsError(f"{where}: {error}") from error
-    if not isinstance(content.get("text"), str):
+        content = content["generation"]
+    elif not isinstance(content.get("text"), str) and "option_losses" not in content:
         raise RowsError(f"{where} has no text; expected {FORMS}")
-    return Generation(text=content["text"])
+    else:
+        content = {name: content[name] for name in ("text", "option_losses") if name in content}
+        content.setdefault("text", "")
+    try:
+        generation = generation_from(content)
+    except (TypeError, ValueError) as error:
+        raise RowsError(f"{where}: {error}") from error
+    losses = generation.option_losses or ()
+    if not all(map(math.isfinite, losses)):
+        raise RowsError(f"{where}: option_losses are to be finite numbers, got {list(losses)}")
+    if generation.text is not None and len(losses) != len(sample.options):
+        raise RowsError(
+            f"{where}: sample {sample.id!r} needs {len(sample.options)} option_losses, one for "
+            f"each option whose likelihood is asked for; got {len(losses)}"
+        )
+    return generation

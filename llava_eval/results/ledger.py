@@ -10,7 +10,7 @@ one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -107,27 +107,38 @@ def read_ledger(path: Path) -> list[SampleResult]:
     Raises:
         RunDirectoryError: another line is damaged, or an id occurs twice.
     """
-    if not path.exists():
-        return []
-    with storage_errors(path):
-        content = path.read_bytes()
-    lines = content.split(b"\n")
-    lines.pop()  # What follows the last line feed: nothing, or the torn line.
-    results = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            results.append(from_line(line.decode("utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(
-                f"{path}, line {number} is damaged ({type(error).__name__}: {error}); "
-                "remove that line to generate its sample again"
-            ) from error
+    return list(iterate_ledger(path)) if path.exists() else []
+
+
+def iterate_ledger(path: Path, *, finished: bool = False) -> Iterator[SampleResult]:
+    """Yield what :func:`read_ledger` returns, line by line.
+
+    Args:
+        path: the ledger.
+        finished: no process writes it any more, so that a last line that is whole counts even
+            without its line feed, as editors leave it.
+
+    Raises:
+        RunDirectoryError: as for :func:`read_ledger`.
+    """
     seen: set[str] = set()
-    for result in results:
-        if result.id in seen:
-            raise RunDirectoryError(f"{path}: sample {result.id!r} is there twice")
-        seen.add(result.id)
-    return results
+    with storage_errors(path), path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith(b"\n") and not finished:
+                return
+            try:
+                result = from_line(line.decode("utf-8"))
+            except (ValueError, KeyError, TypeError) as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise RunDirectoryError(
+                    f"{path}, line {number} is damaged ({type(error).__name__}: {error}); "
+                    "remove that line to generate its sample again"
+                ) from error
+            if result.id in seen:
+                raise RunDirectoryError(f"{path}: sample {result.id!r} is there twice")
+            seen.add(result.id)
+            yield result
 
 
 def rewrite_ledger(path: Path, results: Iterable[SampleResult]) -> None:

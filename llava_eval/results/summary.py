@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from llava_eval.metrics import MetricValue
 from llava_eval.types import SampleResult
+
+if TYPE_CHECKING:
+    from llava_eval.results.published import Comparison
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 MetricsByLevel = Mapping[str, Mapping[str, MetricValue]]
@@ -26,6 +30,9 @@ class Summary:
         metrics: by metric name, the headline first.
         groups: by facet, level and metric name.
         chance: by metric name, the score that guessing reaches.
+        judge: what the judge did, where one judged.
+        published: what our numbers are held against.
+        num_random: answers that the rule drew at random, for want of one in the text.
     """
 
     benchmark: str
@@ -37,6 +44,9 @@ class Summary:
     metrics: Mapping[str, MetricValue]
     groups: Mapping[str, MetricsByLevel]
     chance: Mapping[str, float]
+    judge: Mapping[str, Any] | None = None
+    published: Sequence[Comparison] = ()
+    num_random: int = 0
 
 
 def summarise(
@@ -46,12 +56,19 @@ def summarise(
     benchmark: str,
     model: str | None,
     facets: Sequence[str] = (),
+    facet_metrics: Sequence[str] | None = None,
     chance: Mapping[str, float] | None = None,
 ) -> Summary:
     """Compute every metric over all results and over each level of each facet.
 
-    Levels stand in the order in which they first occur in the source rows.
+    Levels stand in the order in which they first occur in the source rows; ``facet_metrics`` limits
+    what is computed for them.
     """
+    by_level = {
+        name: metric
+        for name, metric in metrics.items()
+        if facet_metrics is None or name in facet_metrics
+    }
     ordered = sorted(results, key=lambda result: result.row)
     return Summary(
         benchmark=benchmark,
@@ -60,8 +77,9 @@ def summarise(
         num_scored=sum(result.score.value is not None for result in ordered),
         num_unreadable=sum(result.score.unreadable for result in ordered),
         num_errors=sum(result.generation.error is not None for result in ordered),
+        num_random=sum(bool(one.score.details.get("chosen_at_random")) for one in ordered),
         metrics={name: metric(ordered) for name, metric in metrics.items()},
-        groups={facet: _by_level(ordered, facet, metrics) for facet in facets},
+        groups={facet: _by_level(ordered, facet, by_level) for facet in facets},
         chance=chance or {},
     )
 

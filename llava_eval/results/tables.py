@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from llava_eval.metrics import MetricValue
 from llava_eval.results import files
+from llava_eval.results.published import Comparison
 from llava_eval.results.summary import Summary
 
 CSV_COLUMNS = (
@@ -27,6 +29,9 @@ CSV_COLUMNS = (
     "unit",
     "chance",
 )
+
+
+PUBLISHED_HEADER = ("held against", "published", "ours", "difference", "our 95 %", "chance?")
 
 
 def write_tables(directory: Path, summary: Summary) -> None:
@@ -49,6 +54,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "num_scored": summary.num_scored,
         "num_unreadable": summary.num_unreadable,
         "num_errors": summary.num_errors,
+        **({"num_random": summary.num_random} if summary.num_random else {}),
         "metrics": {name: asdict(value) for name, value in summary.metrics.items()},
         "groups": {
             facet: {
@@ -58,6 +64,30 @@ def to_json(summary: Summary) -> dict[str, Any]:
             for facet, levels in summary.groups.items()
         },
         "chance": dict(summary.chance),
+        **({"judge": dict(summary.judge)} if summary.judge is not None else {}),
+        **(
+            {"published": [_published(one) for one in summary.published]}
+            if summary.published
+            else {}
+        ),
+    }
+
+
+def _published(comparison: Comparison) -> dict[str, Any]:
+    number = comparison.published
+    return {
+        "metric": number.metric,
+        "facet": number.facet,
+        "level": number.level,
+        "published": number.value,
+        "ours": comparison.ours,
+        "difference": comparison.difference,
+        "ci_low": comparison.ci_low,
+        "ci_high": comparison.ci_high,
+        "chance_explains": comparison.chance_explains,
+        "unit": comparison.unit,
+        "source": number.source,
+        "note": number.note,
     }
 
 
@@ -108,6 +138,10 @@ def to_markdown(summary: Summary) -> str:
         ]
         header = [facet, "metric", "value", "95 % interval", "samples"]
         blocks += [f"## By {facet}", _markdown_table(header, rows)]
+    if summary.published:
+        rows = [_published_cells(one) for one in summary.published]
+        blocks += ["## Published", _markdown_table(PUBLISHED_HEADER, rows)]
+        blocks += [f"- {_markdown_cell(line)}" for line in _sources(summary)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -126,34 +160,67 @@ def to_terminal(summary: Summary, *, width: int = 80) -> str:
     ]
     header = ["metric", "value", "95 % interval", "samples", "chance", "unit"]
     blocks = ["\n".join(lines), _text_table(header, overall, width)]
-    headline = next(iter(summary.metrics), None)
     for facet, levels in summary.groups.items():
+        names = [name for metrics in levels.values() for name in metrics]
+        headline = next((name for name in summary.metrics if name in names), None)
         if headline is None:
-            break
+            continue
         rows = [[level, *_cells(metrics[headline])] for level, metrics in levels.items()]
         header = [f"by {facet}", headline, "95 % interval", "samples"]
         blocks.append(_text_table(header, rows, width))
+    if summary.published:
+        rows = [_published_cells(one) for one in summary.published]
+        notes = [
+            textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False)
+            for line in _sources(summary)
+        ]
+        blocks.append("\n".join([_text_table(PUBLISHED_HEADER, rows, width), *notes]))
     blocks.append(counts_line(summary))
     return "\n\n".join(blocks)
 
 
+def _published_cells(comparison: Comparison) -> list[str]:
+    unit, explained = comparison.unit, comparison.chance_explains
+    interval = "-"
+    if comparison.ci_low is not None:
+        low, high = _number(comparison.ci_low, unit), _number(comparison.ci_high, unit)
+        interval = f"{low} to {high}"
+    return [
+        comparison.name,
+        f"{comparison.published.value:g}",
+        _number(comparison.ours, unit),
+        "-" if comparison.difference is None else f"{comparison.difference:+.2f}",
+        interval,
+        "-" if explained is None else "yes" if explained else "no",
+    ]
+
+
+def _sources(summary: Summary) -> list[str]:
+    """Return each source and each note once."""
+    lines = [f"source: {one.published.source}" for one in summary.published]
+    lines += [f"note: {one.published.note}" for one in summary.published if one.published.note]
+    return list(dict.fromkeys(lines))
+
+
 def counts_line(summary: Summary) -> str:
     """Return the counts that stand beside every number."""
+    at_random = f", {summary.num_random} chosen at random" if summary.num_random else ""
     return (
         f"{summary.num_samples} samples: {summary.num_scored} scored, "
-        f"{summary.num_unreadable} unreadable, {summary.num_errors} failed"
+        f"{summary.num_unreadable} unreadable{at_random}, {summary.num_errors} failed"
     )
 
 
 def _cells(value: MetricValue) -> list[str]:
-    interval = (
-        f"{_number(value.ci_low)} to {_number(value.ci_high)}" if value.ci_low is not None else "-"
-    )
-    return [_number(value.value), interval, str(value.num_samples)]
+    low, high = _number(value.ci_low, value.unit), _number(value.ci_high, value.unit)
+    interval = f"{low} to {high}" if value.ci_low is not None else "-"
+    return [_number(value.value, value.unit), interval, str(value.num_samples)]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+def _number(value: float | None, unit: str = "percent") -> str:
+    """Write a number with the decimals that tables of its unit are printed with."""
+    decimals = 2 if unit == "0-5" else 1
+    return "-" if value is None else f"{value:.{decimals}f}"
 
 
 def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:

@@ -4,6 +4,6 @@ A scorer judges samples; a metric makes a number of many scores. Scorers never s
 that failed: the pipeline records those as errors.
 """
 
-from llava_eval.scorers.base import SampleScorer, Scorer, SetScorer
+from llava_eval.scorers.base import GenerationScorer, SampleScorer, Scorer, SetScorer
 
-__all__ = ["SampleScorer", "Scorer", "SetScorer"]
+__all__ = ["GenerationScorer", "SampleScorer", "Scorer", "SetScorer"]

@@ -1,11 +1,11 @@
-"""The two kinds of scorers."""
+"""The kinds of scorers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from llava_eval.types import Sample, Score
+from llava_eval.types import Generation, Sample, Score
 
 
 @runtime_checkable
@@ -18,6 +18,15 @@ class SampleScorer(Protocol):
 
 
 @runtime_checkable
+class GenerationScorer(Protocol):
+    """A rule that needs more of a generation than its text, for instance option losses."""
+
+    def score_generation(self, generation: Generation, sample: Sample) -> Score:
+        """Return the score of one generation that did not fail."""
+        ...
+
+
+@runtime_checkable
 class SetScorer(Protocol):
     """A rule whose scores depend on the whole set; scores are known when a run ends."""
 
@@ -26,4 +35,4 @@ class SetScorer(Protocol):
         ...
 
 
-Scorer = SampleScorer | SetScorer
+Scorer = SampleScorer | GenerationScorer | SetScorer

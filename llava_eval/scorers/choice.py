@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from llava_eval.types import Sample, Score
 
 UNREADABLE_IS_WRONG = Score(value=0.0, answer=None, unreadable=True)
-UNREADABLE_IS_LEFT_OUT = Score(value=None, answer=None, unreadable=True)
 
 # "B", "(b)", "**B**", "B)": a letter and nothing else.
 _LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
@@ -70,48 +69,4 @@ class StrictChoice:
         answer = read_choice(text, sample.choices)
         if answer is None:
             return UNREADABLE_IS_WRONG
-        return Score(value=float(answer in sample.targets), answer=answer)
-
-
-#: The prefixes that Video-MME's scorer deletes, in its order. In the original list two commas are
-#: missing, so that two pairs of prefixes are joined and none of those four matches alone.
-_VIDEOMME_PREFIXES = (
-    "The best answer is",
-    "The correct answer is",
-    "The answer is",
-    "The answer",
-    "The best option is" + "The correct option is",
-    "Best answer:" + "Best option:",
-    "Answer:",
-    "Option:",
-    "The correct answer",
-    "The correct option",
-)
-
-
-def videomme_letter(text: str) -> str | None:
-    """Return the letter that Video-MME's official scorer reads, or None.
-
-    Every prefix is deleted wherever it stands, case-sensitively and in order; then the first of
-    A, B, C, D anywhere is the answer, so "Based on the video, C" reads as B and "Cannot tell" as
-    C. The original also gives up on more than ten words without any of the letters, which the
-    search for a letter covers.
-
-    Source: thanku-all/parse_answer, eval_your_results.py, extract_characters_regex.
-    """
-    remaining = text.strip()
-    for prefix in _VIDEOMME_PREFIXES:
-        remaining = remaining.replace(prefix, "")
-    return next((character for character in remaining if character in "ABCD"), None)
-
-
-@dataclass(frozen=True)
-class VideoMmeOfficial:
-    """Video-MME's official rule: :func:`videomme_letter`; unread replies are not scored."""
-
-    def score(self, text: str, sample: Sample) -> Score:
-        """Return 1.0 or 0.0, or no score where no letter was read."""
-        answer = videomme_letter(text)
-        if answer is None:
-            return UNREADABLE_IS_LEFT_OUT
         return Score(value=float(answer in sample.targets), answer=answer)

@@ -16,6 +16,7 @@ from llava_eval.models.conversation import Conversation
 from llava_eval.models.loading import LoadedModel
 from llava_eval.models.prompts import make_prompts
 from llava_eval.models.runner import ModelRunner
+from llava_eval.models.vision import media_inputs
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 from tests.models.helpers import make_clip, make_request
 
@@ -214,8 +215,20 @@ def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
 
 def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
     prepared = ModelRunner(loaded, PLAIN).prepare(*VIDEO_16)
+    assert prepared.inputs["pixel_values_videos"].dtype == torch.uint8
+    finished = media_inputs(loaded, [prepared])["pixel_values_videos"]
     direct = loaded.processor.video_processor([VIDEO_16[1].frames], return_tensors="pt")
-    assert torch.equal(prepared.inputs["pixel_values_videos"], direct["pixel_values_videos"])
+    assert torch.equal(finished, direct["pixel_values_videos"])
+
+
+def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    resize = runner.frame_preprocessor
+    assert resize is not None
+    clip = dataclasses.replace(VIDEO_16[1], frames=resize.prepare(VIDEO_16[1].frames))
+    before, after = runner.prepare("video", clip, is_resized=True), runner.prepare(*VIDEO_16)
+    assert before.token_ids == after.token_ids
+    assert torch.equal(before.inputs["pixel_values_videos"], after.inputs["pixel_values_videos"])
 
 
 def test_a_sampled_text_depends_on_its_sample_alone(loaded: LoadedModel) -> None:

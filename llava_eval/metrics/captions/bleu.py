@@ -43,17 +43,38 @@ def bleu_from_counts(
     words: CaptionWords, counts: Sequence[NgramCounts]
 ) -> tuple[CaptionScore, ...]:
     """BLEU from counts that are made once and shared with CIDEr."""
+    parts = _sample_parts(words, counts)
+    corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
+    per_sample = bleu_of_parts(parts)
+    return tuple(
+        CaptionScore(float(corpus[0, order]), per_sample[:, order]) for order in range(MAX_ORDER)
+    )
+
+
+def bleu_parts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> IntArray:
+    """(num_samples, K) what each sample adds to the counts that BLEU of any set is made of.
+
+    ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
+
+    Args:
+        hypotheses, references: tokenized captions, as for `bleu`.
+    """
+    words = CaptionWords.from_captions(hypotheses, references)
+    return _sample_parts(words, list(words.ngram_counts()))
+
+
+def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """(rows, MAX_ORDER) BLEU of each order from (rows, K) counts or sums of them."""
+    correct, guessed = parts[:, :MAX_ORDER], parts[:, MAX_ORDER : 2 * MAX_ORDER]
+    return _bleu(correct, guessed, parts[:, -2], parts[:, -1])
+
+
+def _sample_parts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
     correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
     length = words.hypothesis_num_words
     guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
     closest = _closest_length(words)
-    corpus = _bleu(
-        *(np.sum(part, axis=0, keepdims=True) for part in (correct, guessed, length, closest))
-    )
-    per_sample = _bleu(correct, guessed, length, closest)
-    return tuple(
-        CaptionScore(float(corpus[0, order]), per_sample[:, order]) for order in range(MAX_ORDER)
-    )
+    return np.concatenate([correct, guessed, length[:, None], closest[:, None]], axis=1)
 
 
 def _correct(words: CaptionWords, counts: NgramCounts) -> IntArray:
@@ -77,7 +98,10 @@ def _closest_length(words: CaptionWords) -> IntArray:
 
 
 def _bleu(
-    correct: IntArray, guessed: IntArray, length: IntArray, closest: IntArray
+    correct: NDArray[np.int64] | NDArray[np.float64],
+    guessed: NDArray[np.int64] | NDArray[np.float64],
+    length: NDArray[np.int64] | NDArray[np.float64],
+    closest: NDArray[np.int64] | NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """(rows, MAX_ORDER) BLEU of each order.
 

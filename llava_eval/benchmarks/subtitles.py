@@ -1,0 +1,185 @@
+"""Subtitles of the frames that are shown, matched as the references match them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal, NamedTuple
+
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip, Media
+
+SubtitleRule = Literal["first_cue", "lmms_eval"]
+
+_TIMESTAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
+_LMMS_EVAL_MARKUP = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
+
+
+class Cue(NamedTuple):
+    """One subtitle: its text, and from when to when it is shown (the reader states the unit)."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """The lines of a .srt file that belong to the frames of a clip, as a piece of a prompt.
+
+    Attributes:
+        media: the video.
+        path: its subtitle file; a video without one has no subtitles.
+        rule: "first_cue": for each frame the first cue that is shown strictly before and after it,
+            whatever came before. The script that the authors of Video-MME point to
+            (look4u-ok/video-slicer, slice_and_extract.py), and VLMEvalKit's dataset/videomme.py.
+            "lmms_eval": cues as windows of frame numbers, each once, and of those only what stands
+            in the files' own font markup. EvolvingLMMs-Lab/lmms-eval, tasks/videomme/utils.py,
+            videomme_doc_to_text_subtitle.
+        heading: text in front of the lines; a line break follows them.
+        missing: what stands for the lines of a video without subtitles; None leaves the heading
+            out too, also where no line belongs to a frame.
+    """
+
+    media: Media
+    path: str
+    rule: SubtitleRule
+    heading: str = ""
+    missing: str | None = None
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words."""
+        return f"{self.heading.strip()} {self.rule} of {PurePath(self.path).name}".strip()
+
+    def expand(self, clip: Clip) -> tuple[str, ...]:
+        """Return the heading and the lines as one text, or nothing.
+
+        Raises:
+            MediaError: the subtitle file cannot be read, or the video states no frame rate.
+        """
+        lines: str | None = None
+        if Path(self.path).is_file():
+            if not clip.fps:
+                raise MediaError(f"{self.media.path}: matching subtitles needs a frame rate")
+            lines = _RULES[self.rule](Path(self.path), clip.frame_indices, clip.fps)
+        if lines is None or (not lines and self.missing is None):
+            lines = self.missing
+        return () if lines is None else (f"{self.heading}{lines}\n",)
+
+
+def first_cues(path: Path, frame_indices: Sequence[int], fps: float) -> str:
+    """Return the text of the first cue around each frame, one a line; see :class:`Subtitles`."""
+    cues = read_cues(path)
+    lines = []
+    for index in frame_indices:
+        now = round(index * (1000 / fps))
+        text = next((cue.text for cue in cues if cue.start < now < cue.end), "")
+        if text.strip():
+            lines.append(text)
+    return "\n".join(lines)
+
+
+def read_cues(path: Path) -> list[Cue]:
+    r"""Read a .srt file as the pysubs2 library does, times in milliseconds.
+
+    A cue is a line with two times and what follows up to the next; of its text the next cue's
+    number is cut off, line breaks become spaces, <i>, <b>, <u> and <s> become codes such as
+    ``{\i1}``, and other markup is dropped.
+
+    Raises:
+        MediaError: the file is not UTF-8 text, or holds no cue.
+    """
+    found: list[tuple[float, float, list[str]]] = []
+    for line in io.StringIO(_read(path)):
+        stamps = _TIMESTAMP.findall(line)
+        if len(stamps) == 2:
+            found.append((_milliseconds(stamps[0]), _milliseconds(stamps[1]), []))
+        elif found:
+            found[-1][2].append(line)
+    if not found:
+        raise MediaError(f"{path}: there is no subtitle in this file")
+    return [Cue(start, end, _cue_text(lines)) for start, end, lines in found]
+
+
+def _milliseconds(stamp: tuple[str, str, str, str]) -> int:
+    hours, minutes, seconds, fraction = stamp
+    whole = int(seconds) + 60 * int(minutes) + 3600 * int(hours)
+    return 1000 * whole + int(fraction.ljust(3, "0"))
+
+
+def _cue_text(lines: Sequence[str]) -> str:
+    if len(lines) >= 2 and not "".join(lines[:-1]).strip() and re.match(r"\s*\d+\s*$", lines[-1]):
+        return ""
+    text = re.sub(r"\n+ *\d+ *$", "", "".join(lines).strip())
+    for tag in "isub":
+        text = re.sub(rf"< *{tag} *>", rf"{{\\{tag}1}}", text)
+        text = re.sub(rf"< */ *{tag} *>", rf"{{\\{tag}0}}", text)
+    text = re.sub(r"< */? *[a-zA-Z][^>]*>", "", text)
+    return text.replace("\n", " ").replace("\\N", " ")
+
+
+def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> str:
+    """Return the marked-up lines whose windows hold a frame, each once; see :class:`Subtitles`.
+
+    A window goes from frame ``int(start * fps)`` up to, but without, frame ``int(end * fps)``.
+    """
+    windows = [
+        (int(cue.start * fps), int(cue.end * fps), cue.text) for cue in read_lmms_eval_cues(path)
+    ]
+    hit = [
+        number
+        for index in frame_indices
+        for number, (first, end, _) in enumerate(windows)
+        if first <= index < end
+    ]
+    # The original puts the numbers through a set and takes its order, which for many cues is not
+    # the order of the file: the same set is built here.
+    texts = [_LMMS_EVAL_MARKUP.search(windows[number][2]) for number in list(set(hit))]
+    return "\n".join(match.group(1) for match in texts if match is not None)
+
+
+def read_lmms_eval_cues(path: Path) -> list[Cue]:
+    """Read a .srt file as lmms-eval does, times in seconds.
+
+    Cues are separated by empty lines; of two with the same times the last one's text stands in the
+    first one's place.
+
+    Raises:
+        MediaError: the file is not UTF-8 text, or a cue's second line holds no times.
+    """
+    cues: dict[tuple[float, float], str] = {}
+    for section in _read(path).split("\n\n"):
+        lines = section.split("\n")
+        if not section.strip() or len(lines) < 3:
+            continue
+        try:
+            start, end = map(_seconds, lines[1].split(" --> ")[:2])
+        except ValueError as error:
+            raise MediaError(
+                f"{path}: the second line of a subtitle should hold its times, got {lines[1]!r}"
+            ) from error
+        cues[start, end] = " ".join(lines[2:])
+    return [Cue(start, end, text) for (start, end), text in cues.items()]
+
+
+def _seconds(written: str) -> float:
+    hours, minutes, rest = written.split(":")
+    seconds, thousandths = rest.split(",")
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(thousandths) / 1000
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
+
+
+_RULES: dict[SubtitleRule, Callable[[Path, Sequence[int], float], str]] = {
+    "first_cue": first_cues,
+    "lmms_eval": windows_of_frames,
+}

@@ -1,0 +1,77 @@
+"""Video-ChatGPT's generative benchmark (arXiv 2306.05424).
+
+Three sets of rows: two with one question each, and one with two wordings of the same question.
+"""
+
+from __future__ import annotations
+
+from llava_eval.benchmarks.row_sets import ROW_SET_COLUMN
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import RowsError
+from llava_eval.types import Media, Sample
+
+#: What the hub's rows hold where a pair's question stands in another row.
+_NO_QUESTION = "None"
+
+
+def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
+    """Make one sample, or the two of a pair that stands in one row.
+
+    Rows of the authors' files: ``{"Q": "What is happening in the video?", "A": "...",
+    "video_name": "v_p1QGn0IzfW0"}`` and, for consistency, ``{"Q1": ..., "Q2": ..., "A": ...,
+    "video_name": ...}``; the hub's rows name them ``question``, ``answer``, ``question_1`` and
+    ``question_2``, with the two questions of a pair in two rows and "None" in place of the other.
+
+    Rows with two questions are the consistency set; other rows belong to the set that their source
+    names (see :mod:`.row_sets`), and to the generic one where it names none. The sample's facet
+    ``row_set`` is generic, temporal, consistency_1 or consistency_2.
+
+    Args:
+        row: the row.
+        media: templates of the media file; the first that exists is taken.
+        prompt: template of the user's text, with ``{question}``.
+
+    Raises:
+        RowsError: a missing column, or a row set that does not exist.
+    """
+    video, answer = row.text("{video_name}"), _first_of(row, "answer", "A")
+    content = Media("video", row.media_path(media))
+    return tuple(
+        Sample(
+            id=f"{row_set}:{video}:{row.number}",
+            row=row.number,
+            group=video,
+            content=(content, row.text(prompt, question=question)),
+            targets=(answer,),
+            question=question,
+            facets={"row_set": row_set},
+        )
+        for row_set, question in _questions(row)
+    )
+
+
+def _questions(row: Row) -> list[tuple[str, str]]:
+    """Return the row's questions with the row set that each belongs to."""
+    for names in (("question_1", "question_2"), ("Q1", "Q2")):
+        if all(name in row.columns for name in names):
+            given = [row.columns[name] for name in names]
+            found = [
+                (f"consistency_{number}", str(question))
+                for number, question in enumerate(given, start=1)
+                if question is not None and question != _NO_QUESTION
+            ]
+            if found:
+                return found
+            raise RowsError(f"{row.source}, row {row.number}: neither of {names} is a question")
+    row_set = str(row.columns.get(ROW_SET_COLUMN, "generic")).lower()
+    if row_set not in ("generic", "temporal"):
+        raise RowsError(
+            f"{row.source}, row {row.number}: one question, but the row set is {row_set!r}; "
+            "expected generic or temporal"
+        )
+    return [(row_set, _first_of(row, "question", "Q"))]
+
+
+def _first_of(row: Row, *names: str) -> str:
+    present = next((name for name in names if name in row.columns), names[0])
+    return str(row.column(present))

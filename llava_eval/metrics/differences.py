@@ -1,0 +1,232 @@
+"""The paired difference of any metric, by the way that suits it.
+
+* a mean over samples: from the samples' values, see :mod:`llava_eval.metrics.paired`;
+* corpus BLEU: cluster bootstrap over the sums that it is made of;
+* any other function of the results: cluster bootstrap that calls it on resampled results.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from llava_eval.metrics.bootstrap import (
+    NUM_RESAMPLES,
+    FloatArray,
+    IntArray,
+    resample_counts,
+    resampled_sums,
+)
+from llava_eval.metrics.caption_sets import corpus_bleu
+from llava_eval.metrics.captions.bleu import bleu_of_parts, bleu_parts
+from llava_eval.metrics.captions.ptb_tokenizer import tokenize
+from llava_eval.metrics.means import mean_score, sample_values
+from llava_eval.metrics.paired import (
+    PairedEstimate,
+    bootstrap_test,
+    cluster_sums,
+    paired_estimate,
+    paired_means,
+)
+from llava_eval.metrics.value import MetricValue
+from llava_eval.types import SampleResult
+
+Metric = Callable[[Sequence[SampleResult]], MetricValue]
+Results = Sequence[SampleResult]
+
+#: Samples that a metric without a faster way is called on in all resamples together.
+_MAX_RESAMPLED_SAMPLES = 3_000_000
+_MIN_RESAMPLES = 200
+
+
+class PairedMetric(Protocol):
+    """A metric of two runs with the same samples in the same order."""
+
+    def difference(
+        self, rows: IntArray, membership: IntArray, confidence: float
+    ) -> PairedEstimate | None:
+        """Return the difference over some samples, in the table's unit; None without values.
+
+        Args:
+            rows: (n,) numbers of the samples.
+            membership: (n,) clusters of these samples, numbered from 0.
+            confidence: of the interval.
+        """
+        ...
+
+
+def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetric:
+    """Return the way to compare a metric between two runs.
+
+    Args:
+        metric: a metric function with its parameters bound.
+        first, second: results of the same samples in the same order.
+    """
+    function = metric.func if isinstance(metric, functools.partial) else metric
+    parameters = metric.keywords if isinstance(metric, functools.partial) else {}
+    if function is mean_score:
+        return PairedMean.of(parameters, first, second)
+    if function is corpus_bleu:
+        return PairedBleu.of(parameters, first, second)
+    return PairedFunction(metric, first, second)
+
+
+@dataclass(frozen=True)
+class PairedMean:
+    """A mean over samples.
+
+    Attributes:
+        first, second: (N,) values before scaling; NaN outside the denominator.
+        scale: factor to the table's unit.
+    """
+
+    first: FloatArray
+    second: FloatArray
+    scale: float = 100.0
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedMean:
+        """Take the values of :func:`~llava_eval.metrics.means.mean_score` apart."""
+        chosen = {
+            key: parameters[key] for key in ("detail", "unscored_as", "strict") if key in parameters
+        }
+        scale = float(parameters.get("scale", 100.0))
+        return cls(sample_values(first, **chosen), sample_values(second, **chosen), scale)
+
+    def difference(
+        self, rows: IntArray, membership: IntArray, confidence: float
+    ) -> PairedEstimate | None:
+        """Return the difference; see :class:`PairedMetric`."""
+        estimate = paired_means(
+            self.first[rows], self.second[rows], membership, confidence=confidence
+        )
+        return None if estimate is None else estimate.scaled(self.scale)
+
+
+@dataclass(frozen=True)
+class PairedBleu:
+    """Corpus BLEU.
+
+    Attributes:
+        first, second: (N, K) what each sample adds to the sums; zeros where it has no text.
+        order: longest n-gram.
+    """
+
+    first: FloatArray
+    second: FloatArray
+    order: int
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedBleu:
+        """Count the n-grams of both runs."""
+        return cls(_counted(first), _counted(second), int(parameters.get("order", 4)))
+
+    def difference(
+        self, rows: IntArray, membership: IntArray, confidence: float
+    ) -> PairedEstimate | None:
+        """Return the difference; see :class:`PairedMetric`."""
+        first, second = self.first[rows], self.second[rows]
+        if not first.any() or not second.any():
+            return None
+        sums = cluster_sums(np.concatenate([first, second], axis=1), membership)
+        values = self._values(sums.sum(axis=0, keepdims=True))[:, 0]
+        test = None
+        if len(sums) >= 2:
+            before, after = self._values(resampled_sums(sums))
+            test = bootstrap_test(after - before, len(sums), confidence)
+        return paired_estimate(
+            float(values[0]), float(values[1]), test, len(rows), len(sums), confidence
+        )
+
+    def _values(self, sums: FloatArray) -> FloatArray:
+        """Return (2, rows) BLEU of both runs times 100."""
+        half = sums.shape[1] // 2
+        both = [bleu_of_parts(part)[:, self.order - 1] for part in (sums[:, :half], sums[:, half:])]
+        return 100 * np.stack(both)
+
+
+def _counted(results: Results) -> FloatArray:
+    """Return (N, K) counts; a failed sample adds nothing."""
+    kept = [place for place, result in enumerate(results) if result.generation.text is not None]
+    references = [result.target for result in results]
+    flat = iter(tokenize([text for place in kept for text in references[place]]))
+    grouped = [[next(flat) for _ in references[place]] for place in kept]
+    captions = tokenize([str(results[place].generation.text) for place in kept])
+    parts = bleu_parts(captions, grouped) if kept else np.zeros((0, 1), np.int64)
+    counted = np.zeros((len(results), parts.shape[1]))
+    counted[kept] = parts
+    return counted
+
+
+@dataclass(frozen=True)
+class PairedFunction:
+    """Any function of the results."""
+
+    metric: Metric
+    first: Results
+    second: Results
+
+    def difference(
+        self, rows: IntArray, membership: IntArray, confidence: float
+    ) -> PairedEstimate | None:
+        """Return the difference; see :class:`PairedMetric`."""
+        values = [
+            self.metric([run[row] for row in rows]).value for run in (self.first, self.second)
+        ]
+        if values[0] is None or values[1] is None:
+            return None
+        num_clusters = int(membership.max()) + 1
+        test = None
+        if num_clusters >= 2:
+            replicates = np.array(list(self._replicates(rows, membership)), np.float64)
+            test = bootstrap_test(replicates, num_clusters, confidence)
+        return paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
+
+    def _replicates(self, rows: IntArray, membership: IntArray) -> Iterator[float]:
+        num_clusters = int(membership.max()) + 1
+        order = np.argsort(membership, kind="stable")
+        members = np.split(rows[order], np.cumsum(np.bincount(membership))[:-1])
+        wanted = max(_MIN_RESAMPLES, min(NUM_RESAMPLES, _MAX_RESAMPLED_SAMPLES // len(rows)))
+        drawn = [_Copies(run, members) for run in (self.first, self.second)]
+        for chunk in resample_counts(num_clusters, wanted):
+            for counts in chunk:
+                before, after = (self.metric(copies.drawn(counts)).value for copies in drawn)
+                yield np.nan if before is None or after is None else after - before
+
+
+class _Copies:
+    """Results of resampled clusters; a cluster drawn twice is two clusters of different names.
+
+    A metric may look at whole groups (all questions of an image right, for instance).
+    """
+
+    def __init__(self, results: Results, members: Sequence[IntArray]) -> None:
+        self._members = members
+        self._results = results
+        self._made: dict[tuple[int, int], list[SampleResult]] = {}
+
+    def drawn(self, counts: IntArray) -> list[SampleResult]:
+        chosen: list[SampleResult] = []
+        for cluster in np.flatnonzero(counts):
+            for copy in range(counts[cluster]):
+                chosen += self._copy(int(cluster), copy)
+        return chosen
+
+    def _copy(self, cluster: int, copy: int) -> list[SampleResult]:
+        key = (cluster, copy)
+        if key not in self._made:
+            own = [self._results[row] for row in self._members[cluster]]
+            self._made[key] = [
+                dataclasses.replace(
+                    result, id=f"{result.id}#{copy}", group=f"{result.group}#{copy}"
+                )
+                if copy
+                else result
+                for result in own
+            ]
+        return self._made[key]

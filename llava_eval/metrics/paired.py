@@ -1,0 +1,289 @@
+"""The difference between two runs that answered the same questions.
+
+Pairing removes what makes questions hard for both, so it shows differences that two separate
+intervals hide (Miller, arXiv 2411.00640, section 4). Questions about one video count as one
+cluster, as in :mod:`llava_eval.metrics.intervals`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from llava_eval.metrics.bootstrap import (
+    FloatArray,
+    IntArray,
+    percentile_interval,
+    resampled_sums,
+    sign_p_value,
+)
+from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
+
+#: Probability with which a difference of ``smallest_detectable`` would have been found.
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class PairedEstimate:
+    """A paired difference, second minus first, with its clustered uncertainty.
+
+    Attributes:
+        first, second: the two values on the compared samples.
+        difference: second - first.
+        low, high: confidence interval; None for fewer than two clusters, as all that follow.
+        p_value: two-sided, of no difference; below 1 - confidence when the interval excludes 0.
+        smallest_detectable: true difference that so many samples show with :data:`POWER`.
+        num_samples, num_clusters: what it rests on.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    smallest_detectable: float | None
+    num_samples: int
+    num_clusters: int
+
+    def scaled(self, scale: float) -> PairedEstimate:
+        """Return the same in another unit."""
+        return replace(
+            self,
+            first=scale * self.first,
+            second=scale * self.second,
+            difference=scale * self.difference,
+            low=None if self.low is None else scale * self.low,
+            high=None if self.high is None else scale * self.high,
+            smallest_detectable=None
+            if self.smallest_detectable is None
+            else scale * self.smallest_detectable,
+        )
+
+
+class Test(NamedTuple):
+    """Interval and two-sided p-value of a difference."""
+
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """McNemar's exact test.
+
+    Attributes:
+        num_first_only: samples that only the first run got right.
+        num_second_only: samples that only the second run got right.
+        p_value: two-sided.
+    """
+
+    num_first_only: int
+    num_second_only: int
+    p_value: float
+
+
+def paired_means(
+    first: FloatArray,
+    second: FloatArray,
+    membership: IntArray,
+    *,
+    confidence: float = CONFIDENCE,
+) -> PairedEstimate | None:
+    """Compare two means over the same samples.
+
+    A sample may be in the denominator of one mean only (a reply that one run's rule left out);
+    then both means keep their own denominators, as in the tables of the runs.
+
+    Right and wrong get Tango's score interval (see :func:`_score_interval`); other values the
+    cluster bootstrap.
+
+    Args:
+        first, second: (N,) values in the same order of samples, NaN where a sample does not count.
+        membership: (N,) cluster numbers.
+        confidence: of the two-sided interval.
+
+    Returns:
+        None where one of the two has no value at all.
+    """
+    kept = ~(np.isnan(first) & np.isnan(second))
+    first, second, membership = first[kept], second[kept], membership[kept]
+    first_counts, second_counts = ~np.isnan(first), ~np.isnan(second)
+    if not first_counts.any() or not second_counts.any():
+        return None
+    _, membership = np.unique(membership, return_inverse=True)
+    ours, theirs = float(first[first_counts].mean()), float(second[second_counts].mean())
+    num_clusters = int(membership.max()) + 1
+    values = np.concatenate([first[first_counts], second[second_counts]])
+    test: Test | None
+    if num_clusters < 2:
+        test = None
+    elif np.isin(values, (0.0, 1.0)).all():
+        influence = _influence(second, theirs) - _influence(first, ours)
+        test = _proportions(theirs - ours, influence, membership, confidence)
+    else:
+        test = _bootstrapped_means(first, second, membership, confidence)
+    return paired_estimate(ours, theirs, test, len(first), num_clusters, confidence)
+
+
+def paired_estimate(
+    first: float,
+    second: float,
+    test: Test | None,
+    num_samples: int,
+    num_clusters: int,
+    confidence: float = CONFIDENCE,
+) -> PairedEstimate:
+    """Return the estimate of two values and the interval of their difference, if there is one."""
+    return PairedEstimate(
+        first=first,
+        second=second,
+        difference=second - first,
+        low=None if test is None else test.low,
+        high=None if test is None else test.high,
+        p_value=None if test is None else test.p_value,
+        smallest_detectable=None
+        if test is None
+        else detectable(test.high - test.low, num_clusters, confidence),
+        num_samples=num_samples,
+        num_clusters=num_clusters,
+    )
+
+
+def detectable(width: float, num_clusters: int, confidence: float = CONFIDENCE) -> float:
+    """Return the true difference that is found with :data:`POWER`, from an interval's width."""
+    from scipy.special import stdtrit
+
+    quantile = student_quantile(num_clusters - 1, confidence)
+    reserve = float(stdtrit(num_clusters - 1, POWER))
+    return width / 2 * (quantile + reserve) / quantile
+
+
+def _influence(values: FloatArray, mean: float) -> FloatArray:
+    """Return what each sample contributes to a mean's deviation; 0 outside its denominator."""
+    return np.nan_to_num(values - mean) / np.count_nonzero(~np.isnan(values))
+
+
+def _proportions(
+    difference: float, influence: FloatArray, membership: IntArray, confidence: float
+) -> Test:
+    """Return interval and p-value of a difference between two shares of right answers.
+
+    The score interval is made for independent pairs. Here it gets the number of independent pairs
+    that the clustered variance implies. A cluster can only be believed to say less than as many
+    independent samples, not more: a few flips that happen to cancel within videos are no evidence
+    of precision.
+    """
+    from scipy.special import stdtr
+
+    num_clusters = int(membership.max()) + 1
+    num_samples = len(influence)
+    clustered = clustered_stderr(influence, membership) ** 2
+    independent = clustered_stderr(influence, np.arange(num_samples)) ** 2
+    # The share of samples that changed either way, where both means count the same samples.
+    discordance = (num_samples - 1) * independent + difference**2
+    discordance = min(1.0, max(abs(difference), discordance))
+    size = (
+        num_samples / max(1.0, clustered / independent) if independent > 0 else float(num_clusters)
+    )
+    quantile = student_quantile(num_clusters - 1, confidence)
+    low = _score_bound(difference, discordance, size, quantile, -1.0)
+    high = _score_bound(difference, discordance, size, quantile, 1.0)
+    statistic = _score_statistic(difference, discordance, size, 0.0)
+    return Test(low, high, min(1.0, 2 * float(stdtr(num_clusters - 1, -abs(statistic)))))
+
+
+def _score_bound(
+    difference: float, discordance: float, size: float, quantile: float, end: float
+) -> float:
+    """Return the end of Tango's interval that lies between the difference and -1 or 1.
+
+    It is the true difference at which the score test just rejects, so that the interval excludes 0
+    exactly when McNemar's (asymptotic) test rejects no difference. Tango 1998,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B.
+    """
+    from scipy.optimize import brentq
+
+    def excess(assumed: float) -> float:
+        return abs(_score_statistic(difference, discordance, size, assumed)) - quantile
+
+    outer = end * (1 - 1e-12)
+    if abs(difference) >= 1 - 1e-9 and difference * end > 0:
+        return end
+    if excess(outer) <= 0:
+        return end
+    return float(brentq(excess, difference, outer, xtol=1e-12))
+
+
+def _score_statistic(difference: float, discordance: float, size: float, assumed: float) -> float:
+    """Return the score statistic of "the true difference is ``assumed``".
+
+    With shares p_up = (discordance + difference) / 2 and p_down = (discordance - difference) / 2
+    of samples that changed either way, the likelihood under p_up = p_down + assumed is greatest at
+    the larger root of a quadratic in p_down.
+    """
+    falls = (discordance - difference) / 2
+    linear = discordance * (1 - assumed) - 2 * falls * assumed - 2 * (1 - discordance) * assumed
+    constant = falls * assumed * (1 - assumed)
+    p_down = (linear + math.sqrt(max(0.0, linear**2 + 8 * constant))) / 4
+    variance = (2 * p_down + assumed * (1 - assumed)) / size
+    if variance <= 1e-15:
+        return 0.0 if abs(difference - assumed) < 1e-12 else math.inf
+    return (difference - assumed) / math.sqrt(variance)
+
+
+def _bootstrapped_means(
+    first: FloatArray, second: FloatArray, membership: IntArray, confidence: float
+) -> Test:
+    columns = [np.nan_to_num(first), ~np.isnan(first), np.nan_to_num(second), ~np.isnan(second)]
+    drawn = resampled_sums(cluster_sums(np.stack(columns, axis=1), membership))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        replicates = drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1]
+    return bootstrap_test(replicates, int(membership.max()) + 1, confidence)
+
+
+def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
+    """Return (G, K) sums within clusters of (N, K) columns."""
+    summed = [np.bincount(membership, weights=column) for column in columns.T]
+    return np.stack(summed, axis=1).astype(np.float64)
+
+
+def bootstrap_test(replicates: FloatArray, num_clusters: int, confidence: float) -> Test:
+    """Return the test of a difference from bootstrap replicates; those not finite are unknown."""
+    known = np.where(np.isfinite(replicates), replicates, np.nan)
+    low, high = percentile_interval(known, num_clusters, confidence)
+    return Test(low, high, sign_p_value(known, num_clusters))
+
+
+def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
+    """Return McNemar's exact test on the samples that count in both; None if not right or wrong.
+
+    The test takes samples as independent; where several share a video, the clustered p-value of
+    :func:`paired_means` is the one to act on.
+    """
+    from scipy.special import bdtr
+
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    if not np.isin(first, (0.0, 1.0)).all() or not np.isin(second, (0.0, 1.0)).all():
+        return None
+    first_only = int(((first == 1) & (second == 0)).sum())
+    second_only = int(((first == 0) & (second == 1)).sum())
+    smaller, total = min(first_only, second_only), first_only + second_only
+    return McNemar(first_only, second_only, min(1.0, 2 * float(bdtr(smaller, total, 0.5))))
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return Holm's adjusted p-values; None stays None and does not count as a comparison."""
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p_value, place) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p_value))
+        adjusted[place] = largest
+    return adjusted

@@ -1,0 +1,157 @@
+"""Writing the members of an archive where they belong, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, NoReturn
+
+from tqdm import tqdm
+
+from llava_eval.errors import ArchiveError, StorageError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one archive may unpack to.
+
+    Attributes:
+        max_bytes: of all members together.
+        max_members: files and folders.
+    """
+
+    max_bytes: int
+    max_members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What one archive came to.
+
+    Attributes:
+        num_members: files and folders in it.
+        num_bytes: of its files.
+        was_done: an earlier command had unpacked it.
+    """
+
+    num_members: int
+    num_bytes: int
+    was_done: bool = False
+
+
+class Writer:
+    """Writes members below a target, and counts them against the limits.
+
+    Args:
+        archive: its name, for messages.
+        target: folder that everything lands in.
+        limits: what may be written.
+    """
+
+    def __init__(self, archive: str, target: Path, limits: Limits) -> None:
+        self.archive = archive
+        self.num_members = 0
+        self.num_bytes = 0
+        self._limits = limits
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {target}: {error.strerror or error}") from error
+        self._target = target.resolve()
+
+    def place_of(self, name: str) -> Path:
+        """Return where a member belongs.
+
+        Raises:
+            ArchiveError: outside the target, by its name or by a link that is there already.
+        """
+        # Backslashes separate folders for whoever packed on Windows.
+        path = PurePosixPath(name.replace("\\", "/"))
+        has_drive = len(name) > 1 and name[1] == ":"
+        if path.is_absolute() or ".." in path.parts or has_drive or "\0" in name:
+            raise ArchiveError(f"{self.archive}: the member {name!r} would land outside the target")
+        if not path.parts:
+            return self._target  # "./", with which many tar files begin
+        place = self._target.joinpath(*path.parts)
+        if not place.parent.resolve().is_relative_to(self._target) or place.is_symlink():
+            raise ArchiveError(
+                f"{self.archive}: the member {name!r} would land outside the target, through a "
+                "link that is there"
+            )
+        return place
+
+    def count(self, num_bytes: int = 0, *, num_members: int = 0) -> None:
+        """Count what is about to be written.
+
+        Raises:
+            ArchiveError: it is more than the limits allow.
+        """
+        self.num_members += num_members
+        self.num_bytes += num_bytes
+        if self.num_members > self._limits.max_members:
+            raise ArchiveError(
+                f"{self.archive} has more than {self._limits.max_members} members "
+                "(benchmark.prepare.max_members)"
+            )
+        if self.num_bytes > self._limits.max_bytes:
+            raise ArchiveError(
+                f"{self.archive} unpacks to more than {self._limits.max_bytes / 2**30:g} GiB "
+                "(benchmark.prepare.max_unpacked_gib)"
+            )
+
+    def check_ahead(self, num_bytes: int, num_members: int) -> None:
+        """Refuse an archive that states more than may be unpacked, before anything is written."""
+        known = (self.num_bytes, self.num_members)
+        self.count(num_bytes, num_members=num_members)
+        self.num_bytes, self.num_members = known
+
+    def folder(self, name: str) -> None:
+        """Make a folder."""
+        place = self.place_of(name)
+        self.count(num_members=1)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {place}: {error.strerror or error}") from error
+
+    def file(self, name: str, content: IO[bytes], num_bytes: int, bar: tqdm[NoReturn]) -> None:
+        """Write a file, all of it or nothing; one of the right size is left as it is.
+
+        Args:
+            name: the member's name.
+            content: its bytes; read to the end where they are written.
+            num_bytes: its size as the archive states it.
+            bar: counts bytes.
+        """
+        place = self.place_of(name)
+        self.count(num_members=1)
+        try:
+            if place.is_file() and place.stat().st_size == num_bytes:
+                self.count(num_bytes)
+                bar.update(num_bytes)
+                return
+            place.parent.mkdir(parents=True, exist_ok=True)
+            partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+            try:
+                with partial.open("xb") as stream:
+                    # The stated size may be a lie: what really comes out is counted.
+                    while chunk := content.read(_CHUNK_BYTES):
+                        self.count(len(chunk))
+                        stream.write(chunk)
+                        bar.update(len(chunk))
+                partial.replace(place)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {place}: {error.strerror or error}") from error
+
+    def note_done(self, note: Path) -> None:
+        """Remember that the archive is unpacked."""
+        try:
+            note.parent.mkdir(exist_ok=True)
+            note.touch()
+        except OSError as error:
+            raise StorageError(f"cannot write {note}: {error.strerror or error}") from error

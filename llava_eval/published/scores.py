@@ -1,0 +1,138 @@
+"""Reading and printing published scores."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llava_eval.errors import ConfigError
+
+_FILE = Path(__file__).with_name("scores.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedScore:
+    """One row of ``scores.csv``; all fields as printed."""
+
+    benchmark: str
+    part: str
+    metric: str
+    unit: str
+    model: str
+    frames: str
+    subtitles: str
+    score: str
+    kind: str
+    source: str
+
+
+def read_scores(
+    *, benchmark: str | None = None, model: str | None = None
+) -> tuple[PublishedScore, ...]:
+    """Return the scores of one benchmark, one model, or all.
+
+    Args:
+        benchmark: a family ("videomme"), or a protocol of it ("videomme/official").
+        model: part of the model's name, whatever its case, as in "video-7b"; an underscore
+            matches a hyphen, so that the names of configurations work too.
+
+    Raises:
+        ConfigError: nothing is published of that benchmark, or of a model of that name.
+    """
+    with _FILE.open(encoding="utf-8", newline="") as stream:
+        scores = tuple(PublishedScore(**row) for row in csv.DictReader(stream))
+    if benchmark is not None:
+        family = benchmark.partition("/")[0]
+        scores = _kept(scores, "benchmark", family, [one.benchmark == family for one in scores])
+    if model is not None:
+        wanted = _plain(model)
+        exact = [_plain(one.model) == wanted for one in scores]
+        part = [wanted in _plain(one.model) for one in scores]
+        scores = _kept(scores, "model", model, exact if any(exact) else part)
+    return scores
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _kept(
+    scores: Sequence[PublishedScore], column: str, wanted: str, keep: Sequence[bool]
+) -> tuple[PublishedScore, ...]:
+    if any(keep):
+        return tuple(one for one, kept in zip(scores, keep, strict=True) if kept)
+    names = sorted({str(getattr(one, column)) for one in scores})
+    close = difflib.get_close_matches(wanted, names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise ConfigError(
+        f"no score is published here for the {column} {wanted!r}{hint}; there are "
+        f"{', '.join(names)}"
+    )
+
+
+def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
+    """Return scores as people read them, by benchmark, with their sources at the end."""
+    listed = list(scores)
+    sources = list(dict.fromkeys((one.source, one.kind) for one in listed))
+    blocks = []
+    for benchmark in dict.fromkeys(one.benchmark for one in listed):
+        rows = [
+            [
+                one.model,
+                ", ".join(part for part in (one.metric, one.part) if part),
+                _frames(one),
+                one.score,
+                f"[{sources.index((one.source, one.kind)) + 1}]"
+                + ("" if one.kind == "published" else f" {one.kind}"),
+            ]
+            for one in listed
+            if one.benchmark == benchmark
+        ]
+        blocks.append("\n".join([benchmark, *_table(rows, width)]))
+    notes = [
+        line
+        for number, (source, kind) in enumerate(sources, start=1)
+        for line in textwrap.wrap(
+            f"[{number}] {'' if kind == 'published' else f'{kind}: '}{source}",
+            width,
+            subsequent_indent="     ",
+        )
+    ]
+    if any("inferred" in one.frames for one in listed):
+        notes.append("frames?  inferred, not stated by the source")
+    return "\n\n".join([*blocks, "\n".join(notes)])
+
+
+def _frames(score: PublishedScore) -> str:
+    number = score.frames.partition(" ")[0]
+    shown = f"{number} frames" if number.isdigit() else ""
+    shown += "?" if shown and "inferred" in score.frames else ""
+    if score.subtitles in ("yes", "interleaved"):
+        shown = f"{shown}, subtitles" if shown else "subtitles"
+    return shown
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    columns = range(len(rows[0]))
+    widths = [max(len(row[column]) for row in rows) for column in columns]
+    # Model and metric give way where a line would be too long.
+    for column, least in ((1, 24), (0, 20), (1, 12), (0, 12)):
+        over = 2 + sum(widths) + 2 * (len(widths) - 1) - width
+        if over > 0:
+            widths[column] = min(widths[column], max(least, widths[column] - over))
+    lines = []
+    for row in rows:
+        cells = [
+            text if len(text) <= size else f"{text[: size - 1]}…"
+            for text, size in zip(row, widths, strict=True)
+        ]
+        aligned = [
+            cell.rjust(size) if column == 3 else cell.ljust(size)
+            for column, (cell, size) in enumerate(zip(cells, widths, strict=True))
+        ]
+        lines.append(f"  {'  '.join(aligned)}".rstrip())
+    return lines

@@ -1,0 +1,1 @@
+"""``llava-eval compare``: runs of the same questions held against each other."""

@@ -1,0 +1,238 @@
+"""What two runs have to say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.bootstrap import IntArray
+from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.paired import PairedEstimate, holm
+from llava_eval.results.compare.metrics import ComparedMetric, compare_metrics
+from llava_eval.results.pairing import Pairing, named, pair
+from llava_eval.results.runs import Run
+from llava_eval.types import SampleResult
+
+
+@dataclass(frozen=True)
+class ComparedLevel:
+    """One level of a facet.
+
+    Attributes:
+        level: its name.
+        estimate: of the headline metric; None where one of the runs has no value.
+        adjusted_p_value: Holm's, over the levels of the facet.
+    """
+
+    level: str
+    estimate: PairedEstimate | None
+    adjusted_p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A sample whose headline score changed.
+
+    Attributes:
+        id, group: of the sample.
+        media: what it shows.
+        target: accepted answers.
+        before, after: answers that were read; None where none could be read.
+        change: score of the second run minus that of the first, in the metric's unit.
+    """
+
+    id: str
+    group: str
+    media: Sequence[str]
+    target: Sequence[str]
+    before: str | None
+    after: str | None
+    change: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much of what two runs wrote is the same, on the compared samples."""
+
+    num_samples: int
+    num_same_text: int
+    num_same_answer: int
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two runs compared.
+
+    Attributes:
+        pairing: the runs and their common samples.
+        metrics: the headline first.
+        facets: by facet, its levels in the order of the samples.
+        better, worse: samples that the second run did better or worse on, the largest change first.
+        agreement: of texts and answers.
+        adjusted_p_values: by metric name, Holm's over the runs compared at once.
+    """
+
+    pairing: Pairing
+    metrics: Sequence[ComparedMetric]
+    facets: Mapping[str, Sequence[ComparedLevel]]
+    better: Sequence[Flip]
+    worse: Sequence[Flip]
+    agreement: Agreement
+    adjusted_p_values: Mapping[str, float | None]
+
+    @property
+    def headline(self) -> ComparedMetric:
+        """The first metric of the protocol that could be compared, else the first."""
+        return next((one for one in self.metrics if one.estimate is not None), self.metrics[0])
+
+
+def compare_runs(runs: Sequence[Run], *, allow_differences: bool = False) -> list[Comparison]:
+    """Compare every run with the first.
+
+    Args:
+        runs: at least two.
+        allow_differences: compare runs that are incomplete or were not asked the same.
+
+    Raises:
+        ComparisonError: they must not be compared; the message says why.
+    """
+    first, *others = runs
+    pairings = [pair(first, other) for other in others]
+    if not allow_differences:
+        for pairing in pairings:
+            refuse_differences(pairing)
+    return _adjusted([_compare(pairing) for pairing in pairings])
+
+
+def refuse_differences(pairing: Pairing) -> None:
+    """Raise for runs that are not whole, or were not asked the same.
+
+    Raises:
+        ComparisonError: with every reason.
+    """
+    first, second = pairing.first, pairing.second
+    for run in (first, second):
+        reason = run.incomplete()
+        if reason is not None:
+            raise ComparisonError(f"{run.name} {reason}; --allow-differences compares it as it is")
+    if pairing.differences:
+        raise ComparisonError(
+            f"{first.name} and {second.name} were not asked the same: they differ in "
+            f"{'; '.join(pairing.differences)}; --allow-differences compares them all the same"
+        )
+
+
+def _compare(pairing: Pairing) -> Comparison:
+    metrics = compare_metrics(pairing)
+    headline = next((one for one in metrics if one.estimate is not None), None)
+    better, worse = flips_of(pairing, headline)
+    return Comparison(
+        pairing,
+        metrics,
+        {} if headline is None else _by_facet(pairing, headline),
+        better,
+        worse,
+        _agreement(pairing),
+        {one.name: one.estimate.p_value if one.estimate else None for one in metrics},
+    )
+
+
+def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Correct each metric's p-values for the number of runs compared."""
+    names = comparisons[0].adjusted_p_values
+    corrected = {
+        name: holm([one.adjusted_p_values.get(name) for one in comparisons]) for name in names
+    }
+    return [
+        replace(one, adjusted_p_values={name: corrected[name][place] for name in names})
+        for place, one in enumerate(comparisons)
+    ]
+
+
+def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
+    found = {}
+    for facet in pairing.first.facets:
+        levels = [str(result.facets.get(facet, "")) for result in pairing.firsts]
+        names = list(dict.fromkeys(levels))
+        numbers = {name: place for place, name in enumerate(names)}
+        belongs = np.array([numbers[level] for level in levels])
+        rows = [np.flatnonzero(belongs == place) for place in range(len(names))]
+        estimates = [_on_rows(headline, pairing, chosen) for chosen in rows]
+        adjusted = holm([one.p_value if one is not None else None for one in estimates])
+        found[facet] = [
+            ComparedLevel(*parts) for parts in zip(names, estimates, adjusted, strict=True)
+        ]
+    return found
+
+
+def _on_rows(headline: ComparedMetric, pairing: Pairing, rows: IntArray) -> PairedEstimate | None:
+    assert headline.paired is not None
+    _, membership = np.unique(pairing.membership[rows], return_inverse=True)
+    return headline.paired.difference(rows, membership, 0.95)
+
+
+def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Flip], list[Flip]]:
+    """Return the samples that the second run did better and worse on, largest changes first.
+
+    Empty for a metric that is no mean over samples.
+    """
+    if headline is None or not isinstance(headline.paired, PairedMean):
+        return [], []
+    paired = headline.paired
+    change = np.nan_to_num(paired.scale * (paired.second - paired.first))
+    order = np.argsort(-np.abs(change), kind="stable")
+    flips = [
+        _flip(pairing.firsts[row], pairing.seconds[row], float(change[row]))
+        for row in order
+        if change[row] != 0
+    ]
+    return [one for one in flips if one.change > 0], [one for one in flips if one.change < 0]
+
+
+def _flip(before: SampleResult, after: SampleResult, change: float) -> Flip:
+    return Flip(
+        before.id,
+        before.group,
+        before.media,
+        before.target,
+        before.score.answer,
+        after.score.answer,
+        change,
+    )
+
+
+def _agreement(pairing: Pairing) -> Agreement:
+    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
+    return Agreement(
+        len(pairs),
+        sum(one.generation.text == other.generation.text for one, other in pairs),
+        sum(one.score.answer == other.score.answer for one, other in pairs),
+    )
+
+
+def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[str]:
+    """Return what a reader must know beside the numbers."""
+    pairing = comparison.pairing
+    lines = [
+        f"{name} {reason}"
+        for name, run in ((first, pairing.first), (second, pairing.second))
+        if (reason := run.incomplete()) is not None
+    ]
+    if pairing.differences:
+        lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
+    for name, ids in ((first, pairing.first_only), (second, pairing.second_only)):
+        if ids:
+            lines.append(f"{_samples(ids)} only in {name}, not compared: {named(ids)}")
+    if pairing.failed:
+        lines.append(f"{_samples(pairing.failed)} failed, not compared: {named(pairing.failed)}")
+    lines += [
+        f"{one.name} is not compared: {one.reason}" for one in comparison.metrics if one.reason
+    ]
+    return lines
+
+
+def _samples(ids: Sequence[str]) -> str:
+    return "1 sample" if len(ids) == 1 else f"{len(ids)} samples"

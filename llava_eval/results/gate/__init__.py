@@ -1,0 +1,1 @@
+"""``llava-eval gate``: has this run become worse than a baseline?"""

@@ -1,0 +1,297 @@
+"""The rule of the gate.
+
+A metric has regressed when its paired one-sided test finds a drop (the whole interval of the
+difference lies below zero; for right and wrong McNemar's exact test must find it too, so that a
+handful of flips fails no build) and the drop exceeds the tolerance. Unreadable answers are tested
+in the same way for a rise. ``alpha`` is the rate at which a model that is as good as the baseline
+fails, over all of these tests together: it is shared among those that could find anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.bootstrap import FloatArray
+from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.results.compare.comparison import Flip, flips_of
+from llava_eval.results.compare.metrics import ComparedMetric, compare_metrics, mean_metric
+from llava_eval.results.cost import cost_of
+from llava_eval.results.gate.baseline import protocol_of, unusable
+from llava_eval.results.pairing import Pairing, named, pair
+from llava_eval.results.runs import Run
+from llava_eval.results.table import interval, number
+
+UNREADABLE = "unreadable"
+ERRORS = "errors"
+SECONDS = "seconds a sample"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What counts as a regression.
+
+    Attributes:
+        alpha: rate at which an equally good model fails.
+        tolerance: by metric name, ``unreadable`` or ``errors``: points by which it may get worse.
+        max_slowdown: most seconds a sample, as a multiple of the baseline's; None allows any.
+    """
+
+    alpha: float = 0.05
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    max_slowdown: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the gate's table.
+
+    Attributes:
+        name: metric, ``unreadable``, ``errors`` or ``seconds a sample``.
+        baseline, run, difference: the values, as text.
+        interval: of the difference, as text; "-" where the check is no test.
+        allowed: by how much it may get worse, as text.
+        regressed: the verdict.
+        message: the verdict in one sentence.
+    """
+
+    name: str
+    baseline: str
+    run: str
+    difference: str
+    interval: str
+    allowed: str
+    regressed: bool
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the gate found.
+
+    Attributes:
+        pairing: baseline and run.
+        checks: metrics first.
+        confidence: of the intervals.
+        headline: the first metric that could be compared.
+        worse, better: samples whose headline score changed.
+        notes: what is not checked, and why.
+    """
+
+    pairing: Pairing
+    checks: Sequence[Check]
+    confidence: float
+    headline: ComparedMetric
+    worse: Sequence[Flip]
+    better: Sequence[Flip]
+    notes: Sequence[str]
+
+    @property
+    def regressions(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if check.regressed]
+
+
+def judge(run: Run, baseline: Run, rule: Rule) -> Verdict:
+    """Hold a run against a baseline.
+
+    Raises:
+        ComparisonError: the two cannot be compared; the message says why.
+        ConfigError: a tolerance for something that does not exist.
+    """
+    _refuse(run, baseline)
+    pairing = pair(baseline, run)
+    metrics = compare_metrics(pairing)
+    _check_tolerances(rule, [one.name for one in metrics])
+    compared = [one for one in metrics if one.estimate is not None]
+    if not compared:
+        raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
+    unreadable = mean_metric(UNREADABLE, pairing, *_unreadable(pairing))
+    tested = [*compared, unreadable]
+    num_tests = max(1, len({_evidence(one) for one in tested} - {None}))
+    confidence = 1 - 2 * rule.alpha / num_tests
+    checks = [_check(one, pairing, rule, rule.alpha / num_tests) for one in tested]
+    checks.append(_check_errors(run, baseline, rule))
+    if rule.max_slowdown is not None:
+        checks.append(_check_speed(run, baseline, rule.max_slowdown))
+    better, worse = flips_of(pairing, compared[0])
+    notes = [f"{one.name} is not checked: {one.reason}" for one in metrics if one.reason]
+    if rule.max_slowdown is not None:
+        notes += _machine_note(run, baseline)
+    return Verdict(pairing, checks, confidence, compared[0], worse, better, notes)
+
+
+def _refuse(run: Run, baseline: Run) -> None:
+    """Raise where a comparison would mean nothing."""
+    for one in (baseline, run):
+        reason = unusable(one)
+        if reason is not None:
+            raise ComparisonError(f"{one.name} {reason}")
+    if run.benchmark != baseline.benchmark:
+        raise ComparisonError(
+            f"{run.name} is of benchmark {run.benchmark}, the baseline {baseline.name} of "
+            f"{baseline.benchmark}"
+        )
+    ids, expected = ({one.id for one in side.results} for side in (run, baseline))
+    missing = [one.id for one in baseline.results if one.id not in ids]
+    extra = [one.id for one in run.results if one.id not in expected]
+    if missing or extra:
+        parts = [f"{len(missing)} samples of the baseline are missing ({named(missing)})"]
+        parts += [f"{len(extra)} samples are not in the baseline ({named(extra)})"]
+        shown = [part for part, found in zip(parts, (missing, extra), strict=True) if found]
+        raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(shown)}")
+    reason = _protocol_difference(run, baseline)
+    if reason is not None:
+        raise ComparisonError(f"{run.name} follows another protocol than {baseline.name}: {reason}")
+    differences = pair(baseline, run).differences
+    if differences:
+        raise ComparisonError(
+            f"{run.name} and {baseline.name} were not asked the same: they differ in "
+            f"{'; '.join(differences)}"
+        )
+
+
+def _protocol_difference(run: Run, baseline: Run) -> str | None:
+    ours, theirs = protocol_of(run), protocol_of(baseline)
+    # A run that only scored texts does not know how they came about.
+    parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
+    changed = [
+        f"{key} was {theirs.get(key)} and is {ours.get(key)}"
+        for key in {**theirs, **ours}
+        if key.partition(".")[0] in parts and ours.get(key) != theirs.get(key)
+    ]
+    return "; ".join(changed) or None
+
+
+def _check_tolerances(rule: Rule, metrics: Sequence[str]) -> None:
+    known = [*metrics, UNREADABLE, ERRORS]
+    for name in rule.tolerance:
+        if name not in known:
+            raise ConfigError(f"gate: --tolerance {name}=...: there is only {', '.join(known)}")
+
+
+def _unreadable(pairing: Pairing) -> tuple[FloatArray, FloatArray]:
+    columns = [
+        np.array([one.score.unreadable for one in side], np.float64)
+        for side in (pairing.firsts, pairing.seconds)
+    ]
+    return columns[0], columns[1]
+
+
+def _evidence(metric: ComparedMetric) -> object | None:
+    """Return what a test rests on, equal for equal tests; None where nothing differs.
+
+    A test that cannot find anything, or that repeats another, takes no share of alpha.
+    """
+    paired = metric.paired
+    if not isinstance(paired, PairedMean):
+        return metric.name
+    if np.array_equal(paired.first, paired.second, equal_nan=True):
+        return None
+    return paired.first.tobytes(), paired.second.tobytes()
+
+
+def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -> Check:
+    assert metric.paired is not None
+    rows = np.arange(len(pairing.firsts))
+    estimate = metric.paired.difference(rows, pairing.membership, 1 - 2 * alpha)
+    assert estimate is not None
+    if estimate.low is None or estimate.high is None:
+        raise ComparisonError(
+            f"{pairing.second.name}: all samples belong to one group (video), so that nothing can "
+            "be said about chance"
+        )
+    rising_is_bad = metric.name == UNREADABLE
+    worse_by = estimate.difference if rising_is_bad else -estimate.difference
+    tolerance = rule.tolerance.get(metric.name, 0.0)
+    found = _is_found(metric, estimate, alpha, rising_is_bad=rising_is_bad)
+    regressed = found and worse_by > tolerance
+    bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
+    return Check(
+        metric.name,
+        number(estimate.first, metric.unit),
+        number(estimate.second, metric.unit),
+        number(estimate.difference, metric.unit, signed=True),
+        bounds,
+        number(tolerance, metric.unit),
+        regressed,
+        _sentence(metric, estimate, bounds, tolerance, found=found, worse_by=worse_by),
+    )
+
+
+def _is_found(
+    metric: ComparedMetric, estimate: PairedEstimate, alpha: float, *, rising_is_bad: bool
+) -> bool:
+    """Return whether the tests find that the metric got worse."""
+    assert estimate.low is not None
+    assert estimate.high is not None
+    excludes_no_change = estimate.low > 0 if rising_is_bad else estimate.high < 0
+    exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
+    return excludes_no_change and exact
+
+
+def _sentence(
+    metric: ComparedMetric,
+    estimate: PairedEstimate,
+    bounds: str,
+    tolerance: float,
+    *,
+    found: bool,
+    worse_by: float,
+) -> str:
+    before, after = (number(one, metric.unit) for one in (estimate.first, estimate.second))
+    change = f"{metric.name} went from {before} to {after} ({bounds})"
+    if not found:
+        return f"{change}: no worse than chance explains"
+    allowed = number(tolerance, metric.unit)
+    if worse_by > tolerance:
+        return f"{change}: worse by {number(worse_by, metric.unit)}, allowed are {allowed}"
+    return f"{change}: worse, within the {allowed} allowed"
+
+
+def _check_errors(run: Run, baseline: Run, rule: Rule) -> Check:
+    before, after = (100 * one.num_errors / len(one.results) for one in (baseline, run))
+    tolerance = rule.tolerance.get(ERRORS, 0.0)
+    regressed = after - before > tolerance
+    return Check(
+        ERRORS,
+        number(before),
+        number(after),
+        number(after - before, signed=True),
+        "-",
+        number(tolerance),
+        regressed,
+        f"{run.num_errors} of {len(run.results)} samples failed, {baseline.num_errors} in the "
+        f"baseline; {'more than' if regressed else 'within'} what is allowed",
+    )
+
+
+def _check_speed(run: Run, baseline: Run, max_slowdown: float) -> Check:
+    before, after = (cost_of(one).seconds_per_sample for one in (baseline, run))
+    if before is None or after is None:
+        silent = baseline.name if before is None else run.name
+        raise ComparisonError(f"--max-slowdown: {silent} does not hold how long it took")
+    ratio = after / before
+    regressed = ratio > max_slowdown
+    return Check(
+        SECONDS,
+        f"{before:.3g}",
+        f"{after:.3g}",
+        f"x{ratio:.2f}",
+        "-",
+        f"x{max_slowdown:.2f}",
+        regressed,
+        f"a sample takes {ratio:.2f} times as long as in the baseline, "
+        f"{'more than' if regressed else 'within'} the {max_slowdown:.2f} allowed",
+    )
+
+
+def _machine_note(run: Run, baseline: Run) -> list[str]:
+    ours, theirs = cost_of(run).machine, cost_of(baseline).machine
+    if ours == theirs:
+        return []
+    return [f"the times are of two machines: {theirs or 'unknown'} and {ours or 'unknown'}"]

@@ -1,0 +1,64 @@
+// Theme, keys and start.
+
+const report = JSON.parse(byId("report").textContent);
+function setTheme(theme) {
+  applyTheme(theme);
+  byId("theme").textContent = `Theme: ${theme}`;
+  byId("theme").dataset.value = theme;
+  try {
+    localStorage.setItem("llava-eval-theme", theme);
+  } catch {
+    // a page that may not store anything
+  }
+}
+
+const KEYS = {
+  ArrowDown: () => explorer.list.move(1),
+  ArrowUp: () => explorer.list.move(-1),
+  j: () => explorer.list.move(1),
+  k: () => explorer.list.move(-1),
+  PageDown: () => explorer.list.move(explorer.list.pageSize),
+  PageUp: () => explorer.list.move(-explorer.list.pageSize),
+  Home: () => explorer.list.activate(0, false),
+  End: () => explorer.list.activate(explorer.list.samples.length - 1, false),
+  Enter: () => {
+    if (explorer.list.active < 0) explorer.list.activate(0, true);
+    else explorer.list.activate(explorer.list.active, true);
+    byId("detail-title")?.focus();
+  },
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  const typing = event.target.closest("input, select, textarea");
+  const inList = event.target === byId("list");
+  if (event.key === "Escape" && (typing || event.target.closest("#detail"))) {
+    explorer.close();
+    return;
+  }
+  if (typing) {
+    if (event.key === "Enter" && event.target === byId("search")) byId("list").focus();
+    return;
+  }
+  const isLetter = event.key === "j" || event.key === "k";
+  if (event.key === "/") byId("search").focus();
+  else if (event.key === "?") byId("help").showModal();
+  else if (KEYS[event.key] && (inList || isLetter)) {
+    if (isLetter && !inList && !event.target.closest("#detail")) byId("list").focus();
+    KEYS[event.key]();
+  } else return;
+  event.preventDefault();
+}
+
+setTheme(storedTheme());
+prefersDark.addEventListener("change", () => applyTheme(byId("theme").dataset.value));
+byId("theme").addEventListener("click", () => {
+  setTheme(THEMES[(THEMES.indexOf(byId("theme").dataset.value) + 1) % THEMES.length]);
+});
+byId("keys").addEventListener("click", () => byId("help").showModal());
+byId("help-close").addEventListener("click", () => byId("help").close());
+document.addEventListener("keydown", onKey);
+explorer.start().catch((error) => {
+  byId("count").textContent = `This browser cannot read the samples (${error.message}).`;
+  throw error;
+});

@@ -1,0 +1,177 @@
+"""The numbers of a report: runs, differences, levels of facets, curves and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llava_eval.errors import LlavaEvalError
+from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
+from llava_eval.results.compare.sweep import Sweep, sweeps_of
+from llava_eval.results.compare.sweep_view import legend, sweep_charts, sweep_table
+from llava_eval.results.compare.tables import (
+    agreement_table,
+    cost_table,
+    letters,
+    metrics_table,
+    runs_table,
+    settings_table,
+)
+from llava_eval.results.compare.terminal import verdict
+from llava_eval.results.cost import cost_of
+from llava_eval.results.figures import Chart
+from llava_eval.results.runs import Run
+from llava_eval.results.table import Table, interval, number
+
+#: More runs than this are a sweep: a table and curves say more than cards and pairs.
+MAX_PAIRED_RUNS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """The numbers of the runs of one benchmark.
+
+    Attributes:
+        runs: at least one.
+        comparisons: of every other run with the first; empty for one run, or for many.
+        sweep: table and curves; None for one run, or where runs cannot be compared.
+        notes: what a reader must know beside the numbers.
+    """
+
+    runs: Sequence[Run]
+    comparisons: Sequence[Comparison]
+    sweep: Sweep | None
+    notes: Sequence[str]
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Overview:
+        """Compare what can be compared; what cannot becomes a note."""
+        names = letters(len(runs))
+        found = [
+            f"{name} ({run.name}) {run.incomplete()}"
+            for name, run in zip(names, runs, strict=True)
+            if run.incomplete() is not None
+        ]
+        comparisons: Sequence[Comparison] = ()
+        sweep = None
+        try:
+            if 1 < len(runs) <= MAX_PAIRED_RUNS:
+                comparisons = compare_runs(runs, allow_differences=True)
+                for name, one in zip(names[1:], comparisons, strict=True):
+                    found += notes(one, "A", name)
+            if len(runs) > 1:
+                (sweep,) = sweeps_of(runs, allow_differences=True)
+        except LlavaEvalError as error:
+            found.append(str(error))
+        return cls(runs, comparisons, sweep, list(dict.fromkeys(found)))
+
+    @property
+    def headline(self) -> str | None:
+        """Name of the first metric."""
+        metrics = self.runs[0].tables.get("metrics") or self.runs[0].metric_nodes
+        return next(iter(metrics), None)
+
+    @property
+    def charts(self) -> Mapping[str, Chart]:
+        """The curves; two points make none."""
+        if self.sweep is None or len(self.runs) < 3:
+            return {}
+        return sweep_charts(self.sweep)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """One sentence for each comparison."""
+        names = letters(len(self.runs))[1:]
+        return [verdict(one, name) for one, name in zip(self.comparisons, names, strict=False)]
+
+    def tables(self) -> Iterator[tuple[str, Table, str]]:
+        """Yield name, table and explanation of everything that is not in its own place."""
+        if self.comparisons:
+            yield (
+                "Differences",
+                metrics_table(self.comparisons),
+                (
+                    "Paired by sample; intervals and p-values treat the questions of one video as "
+                    "one cluster, McNemar's exact test takes samples as independent."
+                ),
+            )
+            yield (
+                "Agreement",
+                agreement_table(self.comparisons),
+                (
+                    "Detectable is the smallest true difference that so many samples show four "
+                    "times in five."
+                ),
+            )
+        if self.sweep is not None and len(self.runs) > MAX_PAIRED_RUNS:
+            yield "Settings", sweep_table(self.sweep), legend(self.sweep)
+        settings = settings_table(self.runs) if len(self.runs) > 1 else None
+        if settings is not None:
+            yield "What differs between the runs", settings, ""
+        yield "Cost", cost_table(self.runs), ""
+
+
+def facets_of(runs: Sequence[Run]) -> list[str]:
+    """Return the facets of the runs' tables."""
+    return list(dict.fromkeys(facet for run in runs for facet in run.tables.get("groups") or {}))
+
+
+def level_values(run: Run, facet: str, metric: str) -> dict[str, Mapping[str, Any]]:
+    """Return a metric's value in each level of a facet, as the run's metrics.json has it."""
+    levels: Mapping[str, Any] = (run.tables.get("groups") or {}).get(facet) or {}
+    return {level: values[metric] for level, values in levels.items() if metric in values}
+
+
+def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
+    """Return a metric by level, one column for each run."""
+    columns = [level_values(run, facet, metric) for run in runs]
+    names = list(dict.fromkeys(level for column in columns for level in column))
+    rows = [
+        [
+            name,
+            str(next(column[name].get("num_samples") for column in columns if name in column)),
+            *(value_text(column.get(name)) for column in columns),
+        ]
+        for name in names
+    ]
+    return Table([facet, "samples", *letters(len(runs))], rows)
+
+
+def value_text(value: Mapping[str, Any] | None) -> str:
+    """Write a value of metrics.json with its interval."""
+    if value is None or value.get("value") is None:
+        return "-"
+    unit = str(value.get("unit"))
+    text = number(value["value"], unit)
+    if value.get("ci_low") is None:
+        return text
+    return f"{text} ({interval(value['ci_low'], value['ci_high'], unit)})"
+
+
+def results_table(runs: Sequence[Run]) -> Table:
+    """Return all metrics of all runs with their counts."""
+    names = list(dict.fromkeys(name for run in runs for name in run.tables.get("metrics") or {}))
+    rows = []
+    for letter, run in zip(letters(len(runs)), runs, strict=True):
+        metrics = run.tables.get("metrics") or {}
+        seconds = cost_of(run).seconds_per_sample
+        rows.append(
+            [
+                letter,
+                run.model,
+                run.label,
+                *(value_text(metrics.get(name)) for name in names),
+                str(len(run.results)),
+                str(run.num_unreadable),
+                str(run.num_errors),
+                "-" if seconds is None else f"{seconds:.3g}",
+            ]
+        )
+    header = ["", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
+    return Table(header, rows, num_names=3)
+
+
+def origin_table(runs: Sequence[Run]) -> Table:
+    """Return where each run came from."""
+    return runs_table(runs)

@@ -1,0 +1,166 @@
+"""The page: everything in one HTML file, with a policy that lets it load nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+import llava_eval
+from llava_eval.results.compare.tables import letters
+from llava_eval.results.cost import cost_of
+from llava_eval.results.report.overview import Overview
+from llava_eval.results.report.samples import SampleSet, chunks_of, index_of, packed
+from llava_eval.results.report.sections import section
+from llava_eval.results.report.thumbnails import Thumbnails
+from llava_eval.results.runs import Run
+from llava_eval.results.table import html_text
+
+_SCRIPTS = ("codec.js", "list.js", "detail.js", "explorer.js", "page.js")
+_LIMITS = {"size": "--thumbnails-mb", "time": "--thumbnails-seconds"}
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a page shows of one benchmark."""
+
+    overview: Overview
+    samples: SampleSet
+    thumbnails: Thumbnails
+
+    @property
+    def title(self) -> str:
+        """Benchmark and protocol; with overrides where all runs share them."""
+        labels = {run.label for run in self.samples.runs}
+        return labels.pop() if len(labels) == 1 else self.samples.benchmark
+
+
+def page(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield the page piece by piece."""
+    style, theme, script = _asset("page.css"), _script(["theme.js"]), _script(_SCRIPTS)
+    first = parts[0].title
+    title = f"{first} and {len(parts) - 1} more" if len(parts) > 1 else first
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{_digest(style)}'; script-src '{_digest(theme)}' '{_digest(script)}'"
+    )
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html_text(title)}: llava-eval report</title>\n"
+        f"<style>{style}</style>\n<script>{theme}</script>\n</head>\n<body>\n"
+    )
+    yield _top(parts)
+    yield "<main>\n"
+    for place, part in enumerate(parts):
+        yield from section(place, part.title, part.overview)
+    yield _explorer(parts)
+    yield "</main>\n"
+    yield _footer(parts)
+    yield _asset("help.html")
+    yield from _data(parts)
+    yield f"<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _asset(name: str) -> str:
+    folder = importlib.resources.files("llava_eval.results.report") / "assets"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _script(names: Sequence[str]) -> str:
+    """Return scripts as one; what they declare is seen by later scripts of the page."""
+    return '"use strict";\n' + "\n".join(_asset(name) for name in names)
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _top(parts: Sequence[Part]) -> str:
+    links = "".join(
+        f'<a href="#set-{place}">{html_text(part.title)}</a>' for place, part in enumerate(parts)
+    )
+    return (
+        '<a class="skip" href="#samples">Skip to the samples</a>\n<header class="top">\n'
+        f'<h1>llava-eval</h1>\n<nav aria-label="Sections">{links}'
+        '<a href="#samples">Samples</a></nav>\n'
+        '<button id="keys" class="quiet" type="button">Keys</button>\n'
+        '<button id="theme" class="quiet" type="button">Theme</button>\n</header>\n'
+    )
+
+
+def _explorer(parts: Sequence[Part]) -> str:
+    options = "".join(
+        f'<option value="{place}">{html_text(part.title)}</option>'
+        for place, part in enumerate(parts)
+    )
+    pictures = " ".join(_pictures_text(part) for part in parts if part.thumbnails.stopped)
+    return Template(_asset("explorer.html")).substitute(
+        options=options,
+        one_set=" hidden" if len(parts) == 1 else "",
+        pictures=html_text(pictures),
+    )
+
+
+def _pictures_text(part: Part) -> str:
+    thumbnails = part.thumbnails
+    return (
+        f"{part.title}: pictures of {len(thumbnails.strips)} of {thumbnails.num_wanted} sets of "
+        f"frames, what went wrong first; {_LIMITS[thumbnails.stopped]} allows more."
+    )
+
+
+def _footer(parts: Sequence[Part]) -> str:
+    origins = dict.fromkeys(_origin(run) for part in parts for run in part.samples.runs)
+    lines = "<br>".join(html_text(origin) for origin in origins)
+    return f"<footer>{lines}<br>page by llava_eval {llava_eval.__version__}</footer>\n"
+
+
+def _origin(run: Run) -> str:
+    versions: Mapping[str, Any] = run.manifest.get("versions") or {}
+    sessions: Sequence[Mapping[str, Any]] = run.manifest.get("sessions") or ()
+    ended = str(sessions[-1].get("ended")) if sessions else "at an unknown time"
+    named = [f"{name} {versions[name]}" for name in ("llava_eval", "torch") if name in versions]
+    commit = str(run.manifest.get("git_commit") or "")[:10]
+    parts = [f"{run.name}: {ended}", *named, f"commit {commit}" if commit else ""]
+    return ", ".join(part for part in [*parts, cost_of(run).machine] if part)
+
+
+def _data(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield what the scripts read: nothing in it is run, or can end its element."""
+    sets = [
+        {
+            "letters": letters(len(part.samples.runs)),
+            "models": [run.model for run in part.samples.runs],
+        }
+        for part in parts
+    ]
+    yield _element("report", "application/json", _safe_json({"sets": sets}))
+    first_strip = 0
+    for place, part in enumerate(parts):
+        numbers = {
+            sample: first_strip + strip for sample, strip in part.thumbnails.by_sample.items()
+        }
+        yield _element(f"index-{place}", "text/plain", packed(index_of(part.samples, numbers)))
+        for chunk, details in enumerate(chunks_of(part.samples)):
+            yield _element(f"chunk-{place}-{chunk}", "text/plain", packed(details))
+        for strip in part.thumbnails.strips:
+            pictures = _safe_json(strip.pictures)
+            yield _element(f"strip-{first_strip}", "application/json", pictures)
+            first_strip += 1
+
+
+def _element(name: str, kind: str, content: str) -> str:
+    return f'<script type="{kind}" id="{name}">{content}</script>\n'
+
+
+def _safe_json(content: Any) -> str:
+    """Return JSON without characters that HTML acts upon."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

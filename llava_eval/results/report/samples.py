@@ -1,0 +1,174 @@
+"""The samples of a report, packed for the page: a small index, and details in chunks.
+
+Every part is JSON, compressed and in base64. Nothing in it can end the element that holds it, and
+the page reads a chunk only when a sample of it is looked at or searched.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llava_eval.results.runs import Run
+from llava_eval.types import SampleResult
+
+#: Samples in one chunk of details.
+CHUNK_SIZE = 250
+#: Characters of a question that the list shows.
+_SNIPPET = 110
+
+RIGHT, WRONG, PARTLY, UNREADABLE, FAILED, NOT_SCORED, MISSING = "rwpuenm"
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """The runs of one benchmark, sample by sample.
+
+    Attributes:
+        benchmark: name and protocol.
+        runs: at least one.
+        results: for each sample of any run, the result in each run; None where a run lacks it.
+    """
+
+    benchmark: str
+    runs: Sequence[Run]
+    results: Sequence[Sequence[SampleResult | None]]
+
+    @classmethod
+    def of(cls, benchmark: str, runs: Sequence[Run]) -> SampleSet:
+        """Join runs by sample id, in the order of the first run."""
+        places: dict[str, int] = {}
+        for run in runs:
+            for result in run.results:
+                places.setdefault(result.id, len(places))
+        table: list[list[SampleResult | None]] = [[None] * len(runs) for _ in places]
+        for column, run in enumerate(runs):
+            for result in run.results:
+                table[places[result.id]][column] = result
+        return cls(benchmark, runs, table)
+
+    @property
+    def questions(self) -> Iterator[SampleResult]:
+        """For each sample a result that says what was asked."""
+        return (next(one for one in row if one is not None) for row in self.results)
+
+
+def state_of(result: SampleResult | None) -> str:
+    """Return what became of a sample, as one letter."""
+    if result is None:
+        return MISSING
+    if result.generation.error is not None:
+        return FAILED
+    if result.score.unreadable:
+        return UNREADABLE
+    value = result.score.value
+    if value is None:
+        return NOT_SCORED
+    return RIGHT if value >= 1 else WRONG if value <= 0 else PARTLY
+
+
+def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the list of samples needs.
+
+    Args:
+        samples: the samples.
+        thumbnails: by sample id, the number of its strip of frames.
+    """
+    questions = list(samples.questions)
+    graded = any(
+        state_of(one) == PARTLY or (one is not None and (one.score.value or 0) > 1)
+        for row in samples.results
+        for one in row
+    )
+    columns = list(zip(*samples.results, strict=True))
+    return {
+        "ids": [one.id for one in questions],
+        "snippets": [_snippet(one) for one in questions],
+        "facets": [_facet(name, questions) for name in _facet_names(samples)],
+        "states": ["".join(map(state_of, column)) for column in columns],
+        "values": [[_value(one) for one in column] for column in columns] if graded else None,
+        "thumbnails": {
+            str(place): thumbnails[one.id]
+            for place, one in enumerate(questions)
+            if one.id in thumbnails
+        },
+        "chunkSize": CHUNK_SIZE,
+    }
+
+
+def _facet_names(samples: SampleSet) -> list[str]:
+    return list(dict.fromkeys(facet for run in samples.runs for facet in run.facets))
+
+
+def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
+    levels: dict[str, int] = {}
+    values = [levels.setdefault(str(one.facets.get(name, "")), len(levels)) for one in questions]
+    return {"name": name, "levels": list(levels), "values": values}
+
+
+def _snippet(result: SampleResult) -> str:
+    text = " ".join((result.question or result.prompt).split())
+    return text if len(text) <= _SNIPPET else f"{text[: _SNIPPET - 1]}…"
+
+
+def _value(result: SampleResult | None) -> float | None:
+    value = None if result is None else result.score.value
+    return None if value is None else float(f"{value:.4g}")
+
+
+def chunks_of(samples: SampleSet) -> Iterator[list[dict[str, Any]]]:
+    """Yield the details of the samples in chunks of :data:`CHUNK_SIZE`."""
+    questions = samples.questions
+    details = (
+        _details(question, row) for question, row in zip(questions, samples.results, strict=True)
+    )
+    for start in range(0, len(samples.results), CHUNK_SIZE):
+        size = min(CHUNK_SIZE, len(samples.results) - start)
+        yield [next(details) for _ in range(size)]
+
+
+def _details(question: SampleResult, row: Sequence[SampleResult | None]) -> dict[str, Any]:
+    return {
+        "group": question.group,
+        "question": question.question,
+        "choices": question.choices,
+        "prompt": question.prompt,
+        "media": question.media,
+        "target": question.target,
+        "runs": [None if one is None else _run_details(one, question) for one in row],
+    }
+
+
+def _run_details(result: SampleResult, question: SampleResult) -> dict[str, Any]:
+    generation, score = result.generation, result.score
+    content: dict[str, Any] = {
+        "text": generation.text,
+        "error": generation.error,
+        "answer": score.answer,
+        "value": score.value,
+        "input": generation.num_input_tokens,
+        "output": generation.num_output_tokens,
+        "stop": generation.stop_reason,
+        "frames": result.frame_indices,
+    }
+    if score.details:
+        content["details"] = dict(score.details)
+    if generation.option_losses is not None:
+        content["losses"] = generation.option_losses
+    # What differs from what the page shows as the question is shown with the run.
+    if result.prompt != question.prompt:
+        content["prompt"] = result.prompt
+    if result.target != question.target:
+        content["target"] = result.target
+    return content
+
+
+def packed(content: Any) -> str:
+    """Return compressed JSON in base64."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), default=str)
+    # No time in the header: the same runs make the same page.
+    return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()

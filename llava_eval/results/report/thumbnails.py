@@ -1,0 +1,198 @@
+"""Small pictures of the frames that a model was shown, within limits of size and time."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.results.report.samples import RIGHT, SampleSet, state_of
+from llava_eval.results.runs import Run
+from llava_eval.types import SampleResult
+
+#: Frames of one video that are shown, evenly from all that the model saw.
+MAX_FRAMES = 8
+#: Pixels; the page shows them at this size or smaller.
+SIZE = (192, 144)
+_QUALITY = 72
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """Frames of one video or image: the file, and numbers of frames in it."""
+
+    path: str
+    frame_indices: tuple[int, ...]
+
+
+#: Yields, for each request in its order, (N, H, W, 3) uint8 frames; None where they cannot be read.
+ReadFrames = Callable[[Sequence[FrameRequest]], Generator[Any, None, None]]
+#: Returns the folder that a configured location (``package://...``) stands for.
+ResolveFolder = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one sample's media: (medium's number, frame's number, JPEG in base64)."""
+
+    pictures: Sequence[tuple[int, int, str]]
+
+    @property
+    def num_bytes(self) -> int:
+        """What it adds to a page."""
+        return sum(len(jpeg) + 20 for _, _, jpeg in self.pictures)
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """The pictures of one set of samples.
+
+    Attributes:
+        strips: pictures; samples that show the same frames share one.
+        by_sample: number of the strip, by sample id.
+        num_wanted: different strips that all samples together have.
+        stopped: which limit was reached; empty for none.
+    """
+
+    strips: Sequence[Strip]
+    by_sample: Mapping[str, int]
+    num_wanted: int
+    stopped: str = ""
+
+
+@dataclass
+class Budget:
+    """What all pictures of a page may still take.
+
+    Attributes:
+        num_bytes: size in the page.
+        deadline: time by ``time.monotonic()`` to stop at.
+    """
+
+    num_bytes: int
+    deadline: float
+
+    def reached(self) -> str:
+        """Return which limit is reached; empty for none."""
+        if self.num_bytes <= 0:
+            return "size"
+        return "time" if time.monotonic() >= self.deadline else ""
+
+
+Key = tuple[FrameRequest, ...]
+
+
+def make_thumbnails(
+    samples: SampleSet, read_frames: ReadFrames, resolve_folder: ResolveFolder, budget: Budget
+) -> Thumbnails:
+    """Take pictures, of what went wrong or changed first.
+
+    Videos that are missing or cannot be read have no pictures; that is no error.
+    """
+    wanted = _wanted(samples, resolve_folder)
+    if not wanted or budget.reached():
+        return Thumbnails([], {}, len(wanted), budget.reached() if wanted else "")
+    strips: list[Strip] = []
+    by_sample: dict[str, int] = {}
+    stopped = ""
+    requests = list(dict.fromkeys(request for key in wanted for request in key))
+    known: dict[FrameRequest, list[str]] = {}
+    with closing(read_frames(requests)) as frames:
+        found = zip(requests, frames, strict=False)
+        for key, ids in wanted.items():
+            stopped = budget.reached()
+            if stopped:
+                break
+            while any(request not in known for request in key):
+                request, pictures = next(found)
+                known[request] = [] if pictures is None else [_jpeg(one) for one in pictures]
+            strip = _strip(key, known)
+            if strip.pictures:
+                budget.num_bytes -= strip.num_bytes
+                by_sample.update(dict.fromkeys(ids, len(strips)))
+                strips.append(strip)
+    return Thumbnails(strips, by_sample, len(wanted), stopped)
+
+
+def _strip(key: Key, known: Mapping[FrameRequest, list[str]]) -> Strip:
+    return Strip(
+        [
+            (medium, index, jpeg)
+            for medium, request in enumerate(key)
+            for index, jpeg in zip(request.frame_indices, known[request], strict=False)
+        ]
+    )
+
+
+def _wanted(samples: SampleSet, resolve_folder: ResolveFolder) -> dict[Key, list[str]]:
+    """Return sample ids by the frames they show, the most interesting first."""
+    roots = [_media_root(run, resolve_folder) for run in samples.runs]
+    keys: dict[Key, list[str]] = {}
+    exists: dict[str, bool] = {}
+    ordered = sorted(zip(samples.questions, samples.results, strict=True), key=_dullness)
+    for question, row in ordered:
+        key = _key(row, roots)
+        for request in key:
+            if request.path not in exists:
+                # Unlike Path.exists, false also for names that no file can have.
+                exists[request.path] = os.path.exists(request.path)
+        if key and all(exists[request.path] for request in key):
+            keys.setdefault(key, []).append(question.id)
+    return keys
+
+
+def _dullness(pair: tuple[SampleResult, Sequence[SampleResult | None]]) -> bool:
+    """Return whether all runs got a sample right: such samples come last."""
+    return all(state_of(one) == RIGHT for one in pair[1])
+
+
+def _media_root(run: Run, resolve_folder: ResolveFolder) -> Path:
+    root = run.protocol.get("media_root")
+    return Path(resolve_folder(str(root))).expanduser() if root else Path()
+
+
+def _key(row: Sequence[SampleResult | None], roots: Sequence[Path]) -> Key:
+    """Return the frames to show of a sample: those of the run that showed the most."""
+    seen = [
+        (sum(map(len, one.frame_indices)), root, one)
+        for one, root in zip(row, roots, strict=True)
+        if one is not None and one.frame_indices and len(one.frame_indices) == len(one.media)
+    ]
+    if not seen:
+        return ()
+    _, root, result = max(seen, key=lambda part: part[0])
+    return tuple(
+        FrameRequest(str(root / path), spread(frames))
+        for path, frames in zip(result.media, result.frame_indices, strict=True)
+        if frames
+    )
+
+
+def spread(frames: Sequence[int], most: int = MAX_FRAMES) -> tuple[int, ...]:
+    """Return at most so many of the frames, evenly spread, the first and the last among them."""
+    distinct = list(dict.fromkeys(frames))
+    if len(distinct) <= most:
+        return tuple(distinct)
+    last = len(distinct) - 1
+    return tuple(distinct[round(place * last / (most - 1))] for place in range(most))
+
+
+def _jpeg(frame: Any) -> str:
+    from PIL import Image
+
+    image = Image.fromarray(frame)
+    image.thumbnail(SIZE, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def no_frames(requests: Iterable[FrameRequest]) -> Generator[None, None, None]:
+    """Read nothing."""
+    yield from (None for _ in requests)

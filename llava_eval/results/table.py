@@ -1,0 +1,171 @@
+"""One table, and the ways to write it: terminal, Markdown, CSV, LaTeX, HTML."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.results.plain_text import columns, cut, padded, printable
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+#: Text in which Markdown acts on nothing but stars and outer underscores.
+_MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")
+_MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_BACKTICKS = re.compile(r"`+")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        header: names of the columns.
+        rows: as many cells each.
+        num_names: so many columns from the left name the row; they are left-aligned, and cut where
+            a terminal is too narrow. All others hold numbers.
+        title: what it shows; empty for none.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    num_names: int = 1
+    title: str = ""
+
+    def to_text(self, width: int = 80, indent: str = "") -> str:
+        """Return aligned lines for a terminal."""
+        table = [[printable(cell) for cell in row] for row in (self.header, *self.rows)]
+        widths = [max(columns(row[place]) for row in table) for place in range(len(self.header))]
+        excess = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
+        while excess > 0:
+            widest = max(range(self.num_names), key=widths.__getitem__, default=None)
+            if widest is None or widths[widest] <= 6:
+                break
+            widths[widest] -= 1
+            excess -= 1
+        return "\n".join(
+            (indent + "  ".join(self._text_cells(row, widths))).rstrip() for row in table
+        )
+
+    def _text_cells(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
+        return [
+            padded(cut(cell, size), size, right=place >= self.num_names)
+            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ]
+
+    def to_markdown(self) -> str:
+        """Return a table as GitHub reads it; cells are text and nothing else."""
+        marks = ["---" if place < self.num_names else "---:" for place in range(len(self.header))]
+        lines = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
+        lines.insert(1, marks)
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def to_csv(self) -> str:
+        """Return comma-separated values."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([[printable(cell) for cell in row] for row in (self.header, *self.rows)])
+        return stream.getvalue()
+
+    def to_latex(self) -> str:
+        """Return a tabular with the rules of the booktabs package."""
+        alignment = "l" * self.num_names + "r" * (len(self.header) - self.num_names)
+        header, *rows = (
+            f"{' & '.join(map(latex_text, row))} \\\\" for row in (self.header, *self.rows)
+        )
+        lines = [
+            f"\\begin{{tabular}}{{{alignment}}}",
+            "\\toprule",
+            header,
+            "\\midrule",
+            *rows,
+            "\\bottomrule",
+            "\\end{tabular}",
+        ]
+        title = [f"% {printable(self.title)}"] if self.title else []
+        return "\n".join([*title, *lines]) + "\n"
+
+    def to_html(self) -> str:
+        """Return a table element."""
+        caption = f"<caption>{html_text(self.title)}</caption>" if self.title else ""
+        names = "".join(
+            f'<th scope="col" class="name">{html_text(cell)}</th>'
+            for cell in self.header[: self.num_names]
+        )
+        numbers = "".join(
+            f'<th scope="col">{html_text(cell)}</th>' for cell in self.header[self.num_names :]
+        )
+        rows = "\n".join(self._html_row(row) for row in self.rows)
+        head = f"<thead><tr>{names}{numbers}</tr></thead>"
+        return f"<table>{caption}\n{head}\n<tbody>\n{rows}\n</tbody></table>"
+
+    def _html_row(self, row: Sequence[str]) -> str:
+        names = "".join(f'<th scope="row">{html_text(cell)}</th>' for cell in row[: self.num_names])
+        return (
+            f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
+        )
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line, also within a table.
+
+    Anything out of the ordinary becomes a code span, in which GitHub makes no links, mentions or
+    tags either.
+    """
+    shown = printable(text)
+    if _MARKDOWN_PLAIN.fullmatch(shown) and "www." not in shown and "//" not in shown:
+        return _MARKDOWN_ACTING.sub(r"\\\1", shown)
+    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(shown)), default=0))
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}".replace("|", "\\|")
+
+
+def latex_text(text: str) -> str:
+    """Return text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(character, character) for character in printable(text))
+
+
+def html_text(text: str) -> str:
+    """Return text that HTML shows as it is."""
+    return html.escape(printable(text))
+
+
+def number(value: float | None, unit: str = "percent", *, signed: bool = False) -> str:
+    """Write a value with the decimals that tables of its unit are printed with."""
+    if value is None:
+        return "-"
+    decimals = 2 if unit == "0-5" else 1
+    rounded = round(value, decimals) + 0.0  # no minus zero
+    return f"{rounded:+.{decimals}f}" if signed else f"{rounded:.{decimals}f}"
+
+
+def interval(
+    low: float | None, high: float | None, unit: str = "percent", *, signed: bool = False
+) -> str:
+    """Write a confidence interval."""
+    if low is None or high is None:
+        return "-"
+    return f"{number(low, unit, signed=signed)} to {number(high, unit, signed=signed)}"
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value; small ones as a bound."""
+    if p_value is None:
+        return "-"
+    return "<0.0001" if p_value < 0.0001 else f"{p_value:.4f}"

@@ -1,0 +1,192 @@
+"""What references read in a judge's reply.
+
+Each function takes the raw reply and reproduces one reference to the letter, with the result that
+the reference's own table would count. Where a reference has no result (it asks again for ever, or
+its aggregation crashes), the reply is unreadable and counts nowhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ReadingName = Literal[
+    "verdict_and_score_whole",
+    "verdict_and_score_first_braces",
+    "verdict_and_score_or_no",
+    "score_by_key",
+    "score_of_first_value",
+    "score_or_zero",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reply says.
+
+    Attributes:
+        verdict: the judge's own word, or the word that the reference makes of it; None without.
+        is_right: the reference counts the answer as right, as wrong, or (None) in neither.
+        score: number that enters the mean; None enters nothing.
+        unreadable: the reply could not be read, whatever the reference makes of that.
+    """
+
+    verdict: str | None = None
+    is_right: bool | None = None
+    score: float | None = None
+    unreadable: bool = False
+
+
+UNREADABLE = Reading(unreadable=True)
+
+# What reading a reply can raise: literals that are none, keys that lack, values of a wrong kind,
+# nesting that is too deep, numbers that are too large.
+_FAULTS = (
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+    OverflowError,
+)
+
+
+def verdict_and_score_whole(reply: str) -> Reading:
+    """Read ``{'pred': 'yes', 'score': 4}``, the reply as a whole.
+
+    The reply must be a Python literal and survive JSON; ``int(score)`` truncates; the verdict is
+    looked for as a part of ``pred`` in lower case, "yes" first; neither is out of the accuracy
+    and inside the mean score.
+
+    Source: mbzuai-oryx/Video-ChatGPT, quantitative_evaluation/evaluate_activitynet_qa.py;
+    LLaVA-VL/LLaVA-NeXT, llava/eval/eval_activitynet_qa.py.
+    """
+    try:
+        content = _through_json(_literal(reply))
+        score = _number(int(content["score"]))
+        verdict = content["pred"]
+        return Reading(verdict, _yes_or_no(verdict), score)
+    except _FAULTS:
+        return UNREADABLE
+
+
+def verdict_and_score_first_braces(reply: str) -> Reading:
+    """Read the first ``{...}`` of a reply, without any braces inside it.
+
+    ``int(score)`` truncates; the verdict as in :func:`verdict_and_score_whole`.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, parse_score.
+    """
+    try:
+        inside = reply.strip().split("{")[1].split("}")[0]
+        content = _literal("{" + inside + "}")
+        score = _number(int(content["score"]))
+        verdict = content["pred"]
+        return Reading(verdict, _yes_or_no(verdict), score)
+    except _FAULTS:
+        return UNREADABLE
+
+
+def verdict_and_score_or_no(reply: str) -> Reading:
+    """Read the stripped reply as a whole; whatever cannot be read is "no" with score 0.
+
+    The score keeps its fraction, a missing one is 0, a missing verdict "no"; only exactly "yes" is
+    right, and everything else is wrong.
+
+    Source: lmms-eval v0.2.0, tasks/activitynetqa/utils.py, parse_score. There a score of "nan" or
+    "inf" makes the mean score of the whole set nan or inf; here it stays out of that mean.
+    """
+    try:
+        content = _literal(reply.strip())
+        verdict = content.get("pred", "no")
+        score = float(content.get("score", 0))
+    except _FAULTS:
+        return Reading(verdict="no", is_right=False, score=0.0, unreadable=True)
+    return Reading(str(verdict), verdict == "yes", score if math.isfinite(score) else None)
+
+
+def score_by_key(reply: str) -> Reading:
+    """Read ``{'score': 4}``, the reply as a whole; ``int(score)`` truncates.
+
+    Source: Video-ChatGPT, quantitative_evaluation/evaluate_benchmark_1_correctness.py and its
+    four siblings.
+    """
+    try:
+        return Reading(score=_number(int(_through_json(_literal(reply))["score"])))
+    except _FAULTS:
+        return UNREADABLE
+
+
+def score_of_first_value(reply: str) -> Reading:
+    """Read the first value of a dictionary, whatever its key; ``int()`` truncates.
+
+    An empty dictionary adds nothing to the sum and one to the count: it scores 0.
+
+    Source: LLaVA-NeXT, llava/eval/evaluate_benchmark_1_correctness.py and its siblings, and
+    evaluate_benchmark_video_detail_description.py.
+    """
+    try:
+        for value in _through_json(_literal(reply)).values():
+            return Reading(score=_number(int(value)))
+        return Reading(score=0.0)
+    except _FAULTS:
+        return UNREADABLE
+
+
+def score_or_zero(reply: str) -> Reading:
+    """Read ``{'score': 4}``, the stripped reply as a whole; whatever cannot be read scores 0.
+
+    A dictionary without a score scores 0 as well.
+
+    Source: lmms-eval, tasks/video_detail_description/utils.py, parse_score.
+    """
+    try:
+        content = _literal(reply.strip())
+        score = int(content.get("score", 0))
+    except _FAULTS:
+        return Reading(score=0.0, unreadable=True)
+    try:
+        return Reading(score=_number(score))
+    except OverflowError:
+        return UNREADABLE
+
+
+READINGS: dict[ReadingName, Callable[[str], Reading]] = {
+    "verdict_and_score_whole": verdict_and_score_whole,
+    "verdict_and_score_first_braces": verdict_and_score_first_braces,
+    "verdict_and_score_or_no": verdict_and_score_or_no,
+    "score_by_key": score_by_key,
+    "score_of_first_value": score_of_first_value,
+    "score_or_zero": score_or_zero,
+}
+
+
+def _literal(text: str) -> Any:
+    with warnings.catch_warnings():
+        # A reply such as "'\d'" is a literal that Python warns about.
+        warnings.simplefilter("ignore")
+        return ast.literal_eval(text)
+
+
+def _through_json(value: Any) -> Any:
+    """Return what the references read back: they keep every reply in a JSON file."""
+    return json.loads(json.dumps(value))
+
+
+def _yes_or_no(verdict: Any) -> bool | None:
+    lowered = verdict.lower()
+    if "yes" in lowered:
+        return True
+    return False if "no" in lowered else None
+
+
+def _number(score: int) -> float:
+    return float(score)

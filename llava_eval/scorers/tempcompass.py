@@ -1,0 +1,100 @@
+"""TempCompass: the hand-made rules that stand before its language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.errors import ConfigError
+from llava_eval.types import Sample, Score
+
+TASK_FACET = "task"
+
+
+@dataclass(frozen=True)
+class TempCompassRules:
+    """The rules of TempCompass's four tasks, with its language model left out.
+
+    A reply that no rule reads is wrong, as under the original's ``--disable_llm``; the original
+    would otherwise ask GPT-3.5 whether it is correct. Captions are judged by GPT-3.5 alone, so they
+    get no score. Both have ``rule_matched`` 0.0 among their details, everything else 1.0: its mean
+    is the original's "match success rate", and a judge has to look at nothing but the former.
+    What a judge needs is there: ``sample.question`` (for captions the question that the caption is
+    to answer) and ``sample.targets``.
+
+    Sources: llyx97/TempCompass, eval_multi-choice.py, eval_yes_no.py, eval_caption_matching.py;
+    EvolvingLMMs-Lab/lmms-eval, tasks/tempcompass/utils.py, which differs in not removing "</s>".
+
+    Attributes:
+        remove: texts that are deleted wherever they stand, before the reply is stripped.
+    """
+
+    remove: list[str]
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, or no score for a caption."""
+        for unwanted in self.remove:
+            text = text.replace(unwanted, "")
+        reply = text.strip()
+        answer = sample.targets[0]
+        task = sample.facets.get(TASK_FACET)
+        if task == "multi-choice":
+            return _matched(*_multi_choice(reply, answer))
+        if task == "yes_no":
+            return _matched(*_yes_no(reply, answer))
+        if task == "caption_matching":
+            return _matched(*_caption_matching(reply, answer, sample.question.split("\n")[1:]))
+        if task == "captioning":
+            return Score(value=None, answer=None, details={"rule_matched": 0.0})
+        raise ConfigError(
+            f"sample {sample.id}: TempCompass needs its facet {TASK_FACET!r}, got {task!r}; "
+            f"benchmark.facets has to name it"
+        )
+
+
+def _matched(answer: str | None, right: bool) -> Score:
+    return Score(
+        value=float(right),
+        answer=answer,
+        unreadable=answer is None,
+        details={"rule_matched": float(answer is not None)},
+    )
+
+
+def _multi_choice(reply: str, answer: str) -> tuple[str | None, bool]:
+    """The whole answer, a letter, or a reply that begins with "A." or "A)"."""
+    if reply == answer:
+        return answer[:1], True
+    head = reply[:1]
+    if reply and head in "ABCD" and reply[1:2] in ("", ".", ")"):
+        return head, head == answer[:1]
+    return None, False
+
+
+def _yes_no(reply: str, answer: str) -> tuple[str | None, bool]:
+    """Begins with yes or no; "Not really", "none" and "north" begin with no."""
+    lowered = reply.lower()
+    said = next((word for word in ("yes", "no") if lowered.startswith(word)), None)
+    return said, said == answer
+
+
+def _caption_matching(reply: str, answer: str, options: Sequence[str]) -> tuple[str | None, bool]:
+    """A whole option, its sentence (also after ") "), or its label ("Caption A" or "A").
+
+    The last match counts, labels after sentences after whole options.
+    """
+    labels = [option.split(": ")[0] for option in options]
+    sentences = [option.split(": ")[1] for option in options]
+    bare = [
+        label.replace("Sentence ", "").replace("Option ", "").replace("Caption ", "")
+        for label in labels
+    ]
+    after_bracket = reply.split(") ")[1] if ") " in reply else None
+    matches = [option for option in options if option == reply]
+    matches += [sentence for sentence in sentences if sentence in (reply, after_bracket)]
+    matches += [label for label in [*labels, *bare] if label in (reply, reply.replace(".", ""))]
+    if not matches:
+        return None, False
+    label, sentence = answer.split(": ")[:2]
+    accepted = (answer, answer.split(":")[0], sentence, label.split()[1])
+    return matches[-1], matches[-1] in accepted

@@ -1,0 +1,116 @@
+"""Parts of a benchmark, and how they show in the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from llava_eval.benchmarks.row_sets import read_row_sets
+from llava_eval.benchmarks.selection import Selection, selected
+from llava_eval.config import compose_config
+from llava_eval.errors import ConfigError, RowsError
+from llava_eval.evaluation import Evaluation
+from llava_eval.types import Sample
+from tests.conftest import write_lines
+
+
+def samples(**levels: int) -> list[Sample]:
+    """Return so many samples at each level of the facet "duration"."""
+    names = [level for level, count in levels.items() for _ in range(count)]
+    return [
+        Sample(f"s{n}", n, "g", ("x",), ("A",), facets={"duration": level, "half": str(n % 2)})
+        for n, level in enumerate(names)
+    ]
+
+
+def test_levels_of_facets() -> None:
+    found = samples(short=3, medium=2, long=4)
+    assert len(selected(found, Selection({"duration": "short"}))) == 3
+    assert len(selected(found, Selection({"duration": ["short", "long"]}))) == 7
+    both = selected(found, Selection({"duration": ["short", "long"], "half": 1}))
+    assert [one.id for one in both] == ["s1", "s5", "s7"]
+
+
+def test_a_limit_counts_what_is_at_the_levels() -> None:
+    found = selected(samples(short=3, long=4), Selection({"duration": "long"}), limit=2)
+    assert [one.id for one in found] == ["s3", "s4"]
+
+
+def test_levels_and_facets_that_do_not_exist() -> None:
+    with pytest.raises(RowsError, match=r"no sample has 'shrt'; levels: long, short"):
+        selected(samples(short=1, long=1), Selection({"duration": "shrt"}))
+    with pytest.raises(ConfigError, match="no facet 'colour'; facets: duration, half"):
+        selected(samples(short=1), Selection({"colour": "red"}))
+    with pytest.raises(ConfigError, match="only 1 samples"):
+        selected(samples(short=1), Selection({}, size=2))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(10, {"short": 6, "medium": 3, "long": 1}), (5, {"short": 3, "medium": 2}), (0, {})],
+)
+def test_strata_get_their_share(size: int, expected: dict[str, int]) -> None:
+    drawn = selected(samples(short=60, medium=30, long=10), Selection({}, size, ["duration"]))
+    found = Counter(one.facets["duration"] for one in drawn)
+    assert found.total() == size
+    for level, share in expected.items():
+        assert abs(found[level] - share) <= 1
+
+
+def test_a_sample_is_seeded_and_in_order() -> None:
+    found = samples(short=50, long=50)
+    draw = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=1))]
+    again = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=1))]
+    other = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=2))]
+    assert draw == again == sorted(draw, key=lambda name: int(name[1:]))
+    assert draw != other
+
+
+def test_a_larger_sample_holds_the_smaller_one() -> None:
+    found = samples(short=100)
+    small = {one.id for one in selected(found, Selection({}, 10))}
+    assert small < {one.id for one in selected(found, Selection({}, 40))}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "label", "count"),
+    [
+        (["benchmark.where.duration=short"], "(duration=short, rows={n} of 270)", None),
+        (["benchmark.sample.size=9"], "(rows=9 of 270, sample=9, seed 0)", 9),
+        (
+            [
+                "benchmark.sample.size=9",
+                "benchmark.sample.by=[duration]",
+                "benchmark.sample.seed=4",
+            ],
+            "(rows=9 of 270, sample=9 by duration, seed 4)",
+            9,
+        ),
+        (["benchmark.limit=5"], "(limit=5)", 5),
+    ],
+)
+def test_a_part_says_so(overrides: list[str], label: str, count: int | None) -> None:
+    evaluation = Evaluation.from_config(compose_config(overrides))
+    num_samples = len(evaluation.samples)
+    assert 0 < num_samples < 270
+    assert count in (None, num_samples)
+    entries = label.format(n=num_samples).strip("()").split(", ")
+    assert all(entry in evaluation.label for entry in entries), evaluation.label
+
+
+def test_row_sets_of_a_folder(tmp_path: Path) -> None:
+    write_lines(tmp_path / "generic_qa.jsonl", [{"Q": "g"}])
+    write_lines(tmp_path / "temporal_qa.jsonl", [{"Q": "t"}])
+    rows = read_row_sets(str(tmp_path), subset="Temporal+Generic")
+    assert rows == [{"row_set": "temporal", "Q": "t"}, {"row_set": "generic", "Q": "g"}]
+    with pytest.raises(RowsError, match="one file or folder for the row set Other; found none"):
+        read_row_sets(str(tmp_path), subset="Temporal+Other")
+
+
+def test_row_sets_of_a_file(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "rows.jsonl", [{"Q": "g"}])
+    assert read_row_sets(str(path), subset="Temporal") == [{"row_set": "temporal", "Q": "g"}]
+    assert read_row_sets(str(path), subset="Generic+Temporal") == [{"Q": "g"}]
+    assert read_row_sets(str(path)) == [{"Q": "g"}]
