@@ -20,9 +20,9 @@ _TEXT_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_t
 class MediaPreparer:
     """Preprocesses clips, one at a time; safe to call from several threads at once.
 
-    Frames of a video travel as uint8, resized and cropped, where that splits the processor's work in
-    two halves with the same result (see :mod:`llava_eval.models.pixels`); the other half is done on
-    the model's device.
+    Frames of a video travel as uint8, resized and cropped, where that splits the processor's work
+    in two halves with the same result (see :mod:`llava_eval.models.pixels`); the other half is done
+    on the model's device.
 
     Args:
         processor: the checkpoint's processor.

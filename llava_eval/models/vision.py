@@ -92,8 +92,9 @@ def _placed(value: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
     plan = loaded.plan
     if value.dtype == torch.uint8:
         # Frames that still lack the second half of the processor's work.
-        finished = loaded.pixels.finish(value.flatten(0, 1).to(plan.device, non_blocking=True))
-        return finished.unflatten(0, value.shape[:2]).to(plan.dtype)
+        frames = value.flatten(0, 1).to(plan.device, non_blocking=True)
+        finished = loaded.pixels.finish(frames)
+        return finished.reshape(*value.shape[:2], *finished.shape[1:]).to(plan.dtype)
     if value.is_floating_point():
         return value.to(device=plan.device, dtype=plan.dtype)
     return value.to(plan.device)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.image_utils import SizeDict
 
 from llava_eval.errors import CheckpointError
 from llava_eval.models.conversation import Conversation
@@ -314,7 +315,7 @@ def test_frames_of_a_size_that_the_tower_does_not_take(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video_processor = loaded.processor.video_processor
-    monkeypatch.setattr(video_processor, "size", {"shortest_edge": 28})
-    monkeypatch.setattr(video_processor, "crop_size", {"height": 28, "width": 28})
+    monkeypatch.setattr(video_processor, "size", SizeDict(shortest_edge=28))
+    monkeypatch.setattr(video_processor, "crop_size", SizeDict(height=28, width=28))
     with pytest.raises(CheckpointError, match=r"28x28 pixels, but the vision tower takes 56x56"):
         ModelRunner(loaded, PLAIN).prepare(*VIDEO_4)
