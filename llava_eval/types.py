@@ -33,20 +33,25 @@ class Media:
 
     Attributes:
         kind: what it is; decides the model's placeholder and the decoder.
-        path: the file as it will be opened.
+        path: the file as it will be opened, or an http(s) address; with ``data`` only a name.
         start_seconds, end_seconds: the part of a video that counts; None is open-ended.
+        data: the file's bytes, where a data set holds images in its rows.
     """
 
     kind: MediaKind
     path: str
     start_seconds: float | None = None
     end_seconds: float | None = None
+    data: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _require(
             self.kind in ("video", "image"), f"Media.kind is {self.kind!r}, not video or image"
         )
         _require(bool(self.path), "Media.path is empty")
+        _require(
+            self.data is None or self.kind == "image", f"{self.path}: only images come as bytes"
+        )
         start = 0.0 if self.start_seconds is None else self.start_seconds
         end = math.inf if self.end_seconds is None else self.end_seconds
         _require(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from llava_eval.video.collector import FrameCollector, Pixels
 from llava_eval.video.cuts import cut
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import decode_frames, probe
+from llava_eval.video.remote import fetch, is_address
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,8 +41,13 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     * an image: one frame; the policy is not asked.
 
     With a ``cache``, the frames of videos and folders come prepared as it says; those of videos
-    are remembered on disk. Images are always as they are in the file.
+    are remembered on disk. Images are always as they are in the file. A medium at an http(s)
+    address is fetched first (see :mod:`llava_eval.video.remote`).
     """
+    if media.kind == "image" and media.data is not None:
+        return _read_image(media.path, io.BytesIO(media.data))
+    if is_address(media.path):
+        media = replace(media, path=fetch(media.path))
     if media.kind == "image":
         return _read_image(media.path)
     info = probe_media(media)
@@ -108,29 +115,34 @@ def _read_folder(folder: str, indices: Sequence[int]) -> Clip:
     return collector.clip(fps=FOLDER_FPS, num_source_frames=len(names))
 
 
-def _read_image(path: str) -> Clip:
+def _read_image(path: str, content: IO[bytes] | None = None) -> Clip:
     collector = FrameCollector(path, [0])
-    collector.add_pixels(0, _load(path), 0.0)
+    collector.add_pixels(0, _load(path, content), 0.0)
     return collector.clip(num_source_frames=1)
 
 
-def _load(path: str) -> Pixels:
-    """An image file as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` gives it."""
+def _load(path: str, content: IO[bytes] | None = None) -> Pixels:
+    """An image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` gives it."""
     from PIL import Image, UnidentifiedImageError
 
+    if content is None:
+        _check_is_file(path)
+    try:
+        with Image.open(path if content is None else content) as image:
+            return _rgb_array(image)
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path}: not an image that can be read") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path}: damaged image ({error})") from error
+
+
+def _check_is_file(path: str) -> None:
     if not os.path.exists(path):
         raise MediaError(f"{path}: no such file")
     if os.path.isdir(path):
         raise MediaError(f"{path}: is a folder, expected an image file")
     if os.path.getsize(path) == 0:
         raise MediaError(f"{path}: the file is empty")
-    try:
-        with Image.open(path) as image:
-            return _rgb_array(image)
-    except UnidentifiedImageError as error:
-        raise MediaError(f"{path}: not an image that can be read") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path}: damaged image ({error})") from error
 
 
 def _rgb_array(image: Image.Image) -> Pixels:
