@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from llava_eval.errors import ConfigError
+from llava_eval.results import files
 
 
 class HelpShown(Exception):
@@ -58,6 +60,25 @@ def write_out(text: str) -> None:
     except BrokenPipeError:
         # Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_output(path: str | Path, text: str) -> None:
+    """Write a file that the command line names, its folder too where it is missing.
+
+    What is a link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    target = Path(path).expanduser()
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        sys.stdout.flush()
+        with files.storage_errors(target), target.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    with files.storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(target, text)
 
 
 def terminal_width() -> int:

@@ -64,8 +64,11 @@ def pair(first: Run, second: Run) -> Pairing:
     ]
     if not answered:
         reason = "no sample that both answered" if both else "no sample in common"
-        of = f": they are of {first.label} and {second.label}" if first.label != second.label else ""
-        raise ComparisonError(f"{first.name} and {second.name} have {reason}{of}")
+        labels = f": they are of {first.label} and {second.label}"
+        raise ComparisonError(
+            f"{first.name} and {second.name} have {reason}"
+            f"{labels if first.label != second.label else ''}"
+        )
     membership, _ = number_clusters([one.group for one, _ in answered])
     answered_ids = {one.id for one, _ in answered}
     return Pairing(

@@ -80,7 +80,9 @@ class Table:
         """Return comma-separated values."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerows([[printable(cell) for cell in row] for row in (self.header, *self.rows)])
+        for row in (self.header, *self.rows):
+            names = [_no_formula(printable(cell)) for cell in row[: self.num_names]]
+            writer.writerow([*names, *map(printable, row[self.num_names :])])
         return stream.getvalue()
 
     def to_latex(self) -> str:
@@ -120,6 +122,11 @@ class Table:
         return (
             f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
         )
+
+
+def _no_formula(text: str) -> str:
+    """Return a name that spreadsheets do not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and len(text) > 1 else text
 
 
 def markdown_text(text: str) -> str:

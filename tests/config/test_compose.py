@@ -89,7 +89,7 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
     [
         ("benchmrk=demo/caption", ["benchmrk", "did you mean 'benchmark'"]),
         ("benchmark=demo/captoin", ["demo/captoin", "did you mean 'demo/caption'", "available"]),
-        ("benchmark=official", ["did you mean 'videomme/official'"]),
+        ("benchmark=videome/official", ["did you mean 'videomme/official'"]),
         ("benchmark=[demo/caption]", ["benchmark takes the name of one"]),
         ("benchmark.limt=3", ["benchmark.limt", "did you mean 'limit'", "keys of benchmark"]),
         ("benchmark.generation.max_new_token=3", ["did you mean 'max_new_tokens'"]),

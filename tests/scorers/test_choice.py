@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_eval.scorers.choice import StrictChoice, VideoMmeOfficial, read_choice, videomme_letter
+from llava_eval.scorers.choice import StrictChoice, read_choice
 from llava_eval.types import Sample
 
 CHOICES = ("a red circle", "A blue square", "both of them", "none")
@@ -77,45 +77,3 @@ def test_strict_choice_counts_the_unreadable_as_wrong() -> None:
     assert StrictChoice().score("(A)", sample()).value == 0.0
     unread = StrictChoice().score("who knows", sample())
     assert (unread.value, unread.answer, unread.unreadable) == (0.0, None, True)
-
-
-@pytest.mark.parametrize(
-    ("reply", "letter"),
-    [
-        # Values worked out by hand from the published rule: prefixes deleted in order and
-        # case-sensitively, then the first of A, B, C, D.
-        ("C", "C"),
-        ("C. Berries.", "C"),
-        ("The best answer is: D", "D"),
-        ("The best answer is D", "D"),
-        ("Answer: D", "D"),
-        ("Option: D", "D"),
-        ("The correct option is D", "D"),
-        # Two commas are missing in the original list, so these four are never deleted ...
-        ("Best answer: C", "B"),
-        ("Best option: C", "B"),
-        ("The best option is D", "D"),
-        # ... unless both stand together.
-        ("Best answer:Best option: C", "C"),
-        ("Based on the video, the answer is C", "B"),
-        ("After watching, D", "A"),
-        ("Cannot be determined", "C"),
-        ("Certainly! The answer is B.", "C"),
-        ("N/A", "A"),
-        ("A man walks in", "A"),
-        ("answer: d", None),
-        ("c", None),
-        ("", None),
-        ("   ", None),
-        ("one two three four five six seven eight nine ten eleven", None),
-    ],
-)
-def test_the_official_videomme_rule(reply: str, letter: str | None) -> None:
-    assert videomme_letter(reply) == letter
-
-
-def test_the_official_rule_leaves_the_unread_out() -> None:
-    assert VideoMmeOfficial().score("B", sample()).value == 1.0
-    assert VideoMmeOfficial().score("Certainly not", sample()).value == 0.0
-    unread = VideoMmeOfficial().score("it is unclear", sample())
-    assert (unread.value, unread.answer, unread.unreadable) == (None, None, True)

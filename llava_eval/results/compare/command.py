@@ -95,7 +95,7 @@ def _compare_sweep(runs: Sequence[Run], export: Path | None, *, allow_difference
             textwrap.fill(printable(legend(sweep)), width),
             *(to_text(chart, width=width) for chart in sweep_charts(sweep).values()),
         ]
-        blocks += [textwrap.fill(printable(f"left out: {note}"), width) for note in sweep.notes]
+        blocks += [textwrap.fill(printable(f"Note: {note}."), width) for note in sweep.notes]
         write_out("\n\n".join(blocks) + "\n")
     if export is not None:
         _say_written(export, export_sweeps(export, sweeps))

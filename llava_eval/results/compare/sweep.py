@@ -70,7 +70,7 @@ class Sweep:
         chance: its chance level, if the protocol states one.
         settings: in the order of the sweep.
         memory_name: what ``memory_bytes`` is.
-        notes: runs that were left out, and why.
+        notes: runs that were left out or hold other samples.
     """
 
     benchmark: str
@@ -87,7 +87,9 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
     Raises:
         ComparisonError: the runs of a benchmark were not asked the same, or none is finished.
     """
-    notes = [f"{run.name} {run.incomplete()}" for run in runs if run.incomplete() is not None]
+    notes = [
+        f"left out: {run.name} {run.incomplete()}" for run in runs if run.incomplete() is not None
+    ]
     whole = [run for run in runs if run.incomplete() is None]
     if not whole:
         raise ComparisonError(f"there is no finished run: {'; '.join(notes)}")
@@ -103,9 +105,14 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
 def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
-    if not allow_differences:
-        for other in runs[1:]:
-            refuse_differences(pair(runs[0], other))
+    found = list(notes)
+    for other in runs[1:]:
+        pairing = pair(runs[0], other)
+        if not allow_differences:
+            refuse_differences(pairing)
+        only = [*pairing.first_only, *pairing.second_only]
+        if only:
+            found.append(f"{other.name} and {runs[0].name} do not share {len(only)} samples")
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
@@ -125,7 +132,7 @@ def _sweep(
     ]
     chance = (runs[0].protocol.get("chance") or {}).get(metric)
     return Sweep(
-        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, notes
+        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, found
     )
 
 

@@ -78,13 +78,16 @@ def _many_table(comparisons: Sequence[Comparison]) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     rows = []
     for place, metric in enumerate(comparisons[0].metrics):
+        estimate = metric.estimate
+        value = number(None if estimate is None else estimate.first, metric.unit)
+        rows.append([metric.name, "A", value, *["-"] * 5])
         for letter, comparison in zip(names, comparisons, strict=True):
             one = comparison.metrics[place]
+            _, *values = _values(one.estimate, one.unit)
             adjusted = comparison.adjusted_p_values.get(one.name)
-            values = _values(one.estimate, one.unit)
             exact = p_text(one.mcnemar.p_value if one.mcnemar else None)
             rows.append([metric.name, f"{letter} - A", *values, p_text(adjusted), exact])
-    header = ["metric", "runs", "A", "other", "difference", "95 % interval", "p", "Holm", "McNemar"]
+    header = ["metric", "runs", "value", "change", "95 % interval", "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2)
 
 

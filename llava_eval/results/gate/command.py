@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
-from llava_eval.results import files
-from llava_eval.results.command_line import HelpShown, Parser, terminal_width, write_out
+from llava_eval.results.command_line import (
+    HelpShown,
+    Parser,
+    terminal_width,
+    write_out,
+    write_output,
+)
 from llava_eval.results.runs import Run, RunReader, is_run
 
 if TYPE_CHECKING:
@@ -135,9 +139,9 @@ def _judge(arguments: argparse.Namespace, run_path: Path, baseline_path: Path, r
     if _on_github():
         write_out("\n".join(workflow_commands(verdict)))
     if arguments.junit is not None:
-        _write_file(arguments.junit, to_junit(verdict, to_terminal(verdict)))
+        write_output(arguments.junit, to_junit(verdict, to_terminal(verdict)))
     if arguments.summary is not None:
-        _write_file(arguments.summary, to_markdown(verdict))
+        write_output(arguments.summary, to_markdown(verdict))
     return int(bool(verdict.regressions))
 
 
@@ -158,23 +162,10 @@ def _report_not_comparable(arguments: argparse.Namespace, reason: str) -> None:
     if _on_github():
         write_out(annotation("error", "llava-eval gate: cannot compare", reason))
     if arguments.junit is not None:
-        _write_file(arguments.junit, not_comparable_junit(reason))
+        write_output(arguments.junit, not_comparable_junit(reason))
     if arguments.summary is not None:
-        _write_file(arguments.summary, not_comparable_markdown(reason))
+        write_output(arguments.summary, not_comparable_markdown(reason))
 
 
 def _on_github() -> bool:
     return bool(os.environ.get("GITHUB_ACTIONS"))
-
-
-def _write_file(name: str, text: str) -> None:
-    """Write a file; devices and pipes, as in ``--summary /dev/stdout``, are written as they are."""
-    path = Path(name).expanduser()
-    if path.exists() and not path.is_file():
-        sys.stdout.flush()
-        with files.storage_errors(path), path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-        return
-    with files.storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, text)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llava_eval.errors import ConfigError
-from llava_eval.results import files
-from llava_eval.results.command_line import HelpShown, Parser, write_out
+from llava_eval.results.command_line import HelpShown, Parser, write_out, write_output
 from llava_eval.results.plain_text import printable
 from llava_eval.results.report.thumbnails import Budget, ReadFrames, ResolveFolder, make_thumbnails
 from llava_eval.results.runs import Run, RunReader, find_runs
@@ -113,6 +112,4 @@ def _write_page(
         samples = SampleSet.of(benchmark, members)
         thumbnails = make_thumbnails(samples, read_frames, resolve_folder, budget)
         parts.append(Part(Overview.of(members), samples, thumbnails))
-    with files.storage_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(out, "".join(page(parts)))
+    write_output(out, "".join(page(parts)))

@@ -15,7 +15,6 @@ from llava_eval.results.compare.tables import (
     cost_table,
     letters,
     metrics_table,
-    runs_table,
     settings_table,
 )
 from llava_eval.results.compare.terminal import verdict
@@ -112,6 +111,17 @@ class Overview:
         yield "Cost", cost_table(self.runs), ""
 
 
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Return the models, with the benchmark's overrides where runs differ in them."""
+    if len({run.label for run in runs}) == 1:
+        return [run.model for run in runs]
+    overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]
+    return [
+        f"{run.model} · {changed}" if changed else run.model
+        for run, changed in zip(runs, overrides, strict=True)
+    ]
+
+
 def facets_of(runs: Sequence[Run]) -> list[str]:
     """Return the facets of the runs' tables."""
     return list(dict.fromkeys(facet for run in runs for facet in run.tables.get("groups") or {}))
@@ -168,10 +178,5 @@ def results_table(runs: Sequence[Run]) -> Table:
                 "-" if seconds is None else f"{seconds:.3g}",
             ]
         )
-    header = ["", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
+    header = ["run", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
     return Table(header, rows, num_names=3)
-
-
-def origin_table(runs: Sequence[Run]) -> Table:
-    """Return where each run came from."""
-    return runs_table(runs)

@@ -22,7 +22,10 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
     chance = (runs[0].tables.get("chance") or {}).get(metric)
     low, high = scale
     name, samples, *runs_header = map(html_text, table.header)
-    header = "".join(f'<th scope="col">{cell}</th>' for cell in (*runs_header, samples))
+    header = "".join(
+        f'<th scope="col"><span class="letter s{place}">{cell}</span></th>'
+        for place, cell in enumerate(runs_header)
+    )
     rows = []
     for level, num_samples, *_ in table.rows:
         values = [column.get(level) for column in columns]
@@ -34,7 +37,8 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
         )
     return (
         f'<table><thead><tr><th scope="col" class="name">{name}</th>'
-        f'<th scope="col" class="name">{low:g} to {high:g}</th>{header}</tr></thead>\n'
+        f'<th scope="col" class="name">{low:g} to {high:g}</th>'
+        f'{header}<th scope="col">{samples}</th></tr></thead>\n'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 

@@ -72,7 +72,7 @@ function runBlock(run, number, state) {
     "header",
     {},
     letterMark(number),
-    make("span", { class: "name" }, report.sets[explorer.set].models[number]),
+    make("span", { class: "name" }, report.sets[explorer.set].names[number]),
     make("span", { class: `state ${state}` }, STATES[state][1]),
   );
   if (!run) return make("section", { class: "run" }, header);

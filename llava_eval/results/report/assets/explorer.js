@@ -69,9 +69,9 @@ const explorer = {
   },
 
   fillSelects() {
-    const { letters, models } = report.sets[this.set];
+    const { letters, names } = report.sets[this.set];
     const options = () => letters.map((letter, place) =>
-      make("option", { value: place }, `${letter} ${models[place]}`));
+      make("option", { value: place }, `${letter} ${names[place]}`));
     byId("run").replaceChildren(...options());
     byId("other").replaceChildren(...options());
     byId("other").value = "1";

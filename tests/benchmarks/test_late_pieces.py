@@ -1,0 +1,92 @@
+"""Pieces of a prompt that depend on the frames: expanded once a group, and shown as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from llava_eval.turns import frames_shown, prepare_pieces
+from llava_eval.types import (
+    Clip,
+    GenerationSettings,
+    Media,
+    MediaKind,
+    PreparedMedia,
+    Request,
+    Sample,
+    prompt_text,
+)
+
+VIDEO = Media("video", "v.mp4")
+
+
+@dataclass(frozen=True)
+class Late:
+    """Says how many frames there are, or shows each as an image."""
+
+    media: Media
+    images: bool = False
+    description: str = "late"
+
+    def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+        if not self.images:
+            return (f"{len(clip)} frames\n",)
+        return tuple(
+            Clip(clip.frames[n : n + 1], clip.frame_indices[n : n + 1], clip.pts_seconds[n : n + 1])
+            for n in range(len(clip))
+        )
+
+
+def sample(*content: str | Media | Late, name: str = "1") -> Sample:
+    return Sample(id=name, row=0, group="v", content=content, targets=("A",))
+
+
+def read(medium: Media) -> Clip:
+    return Clip(torch.zeros((3, 3, 2, 2), dtype=torch.uint8), (0, 5, 9), (0.0, 0.5, 0.9))
+
+
+def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMedia]]:
+    prepared: list[MediaKind] = []
+
+    def prepare(kind: MediaKind, clip: Clip) -> PreparedMedia:
+        prepared.append(kind)
+        return PreparedMedia(kind, {"pixels": clip.frames}, (7,), clip.frame_indices)
+
+    return prepared, prepare
+
+
+def request(turn: tuple[str | PreparedMedia, ...]) -> Request:
+    return Request(id="1", content=turn, settings=GenerationSettings())
+
+
+def test_texts_are_expanded_and_joined() -> None:
+    asked = sample(VIDEO, Late(VIDEO), "Why?")
+    prepared, prepare = counting()
+    turn = prepare_pieces([asked, sample(VIDEO, Late(VIDEO), "How?", name="2")], read, prepare)
+    video, text = turn.turn(asked)
+    assert isinstance(video, PreparedMedia)
+    assert text == "3 frames\nWhy?"
+    assert prepared == ["video"]
+    assert asked.media == (VIDEO,)
+    assert asked.prompt == "[late]Why?"
+    assert frames_shown(asked, request(turn.turn(asked))) == ((0, 5, 9),)
+
+
+def test_frames_can_become_images() -> None:
+    asked = sample(Late(VIDEO, images=True), "Why?")
+    prepared, prepare = counting()
+    turn = prepare_pieces([asked], read, prepare).turn(asked)
+    assert prepared == ["image"] * 3
+    assert [one if isinstance(one, str) else one.kind for one in turn] == ["image"] * 3 + ["Why?"]
+    assert asked.media == (VIDEO,)
+    assert frames_shown(asked, request(turn)) == ((0, 5, 9),)
+
+
+def test_media_that_lead_are_left_out_of_the_written_prompt() -> None:
+    image = Media("image", "i.png")
+    assert prompt_text([VIDEO, "Why?"]) == "Why?"
+    assert prompt_text([VIDEO, image, "Why?"]) == "Why?"
+    assert prompt_text([image, "First", image, "Second"]) == "<image>\nFirst<image>\nSecond"
+    assert prompt_text(["First ", VIDEO, "then"]) == "First <video>\nthen"

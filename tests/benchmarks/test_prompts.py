@@ -1,0 +1,327 @@
+"""Prompts to the letter: one row of each data set, and the text that its reference asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llava_eval.config import compose_config
+from llava_eval.types import Media
+from tests.scorers.protocols import protocol
+
+VIDEOMME = {
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "question": "Which is {most} numerous?",
+    "options": ["A. Apples.", "B. It's candles.", "C. Berries.", "D. All."],
+    "answer": "C",
+}
+NEXTQA_MC = {
+    "video": "4010069381",
+    "question": "how do the two man play the instrument ",
+    "answer": 0,
+    "qid": 6,
+    "type": "CH",
+    "a0": "roll the handle",
+    "a1": " tap their feet",
+    "a2": "strum the string",
+    "a3": "hit with sticks",
+    "a4": "pat with hand",
+}
+NEXTQA_OE = {
+    "video": "4924794333",
+    "question": "is the baby old enough to converse",
+    "answer": "no",
+    "qid": 4,
+    "type": "DB",
+    "additional_ref_answer": None,
+}
+EGOSCHEMA = {
+    "video_idx": "0074f737-11cb-497d-8d07-77c3a8127391",
+    "question": "What is c doing?",
+    "option": ["A. C cooks. He eats.", "B. C runs.", "C. C sings.", "D. C reads.", "E. C waits."],
+    "answer": "3",
+}
+PERCEPTIONTEST = {
+    "video_name": "video_8241",
+    "question": "Is the camera moving or static?",
+    "question_id": 1,
+    "options": ["moving", "static or shaking", "I don't know"],
+    "answer_id": 1,
+    "area": "physics",
+    "reasoning": "descriptive",
+}
+MVBENCH = {
+    "video": "ZS9XR.mp4",
+    "question": "What happened after the person took the food?",
+    "candidates": ["Ate the medicine.", "Tidied up the blanket. "],
+    "answer": "Ate the medicine.",
+    "start": 11.1,
+    "end": 30.4,
+    "row_set": "action_sequence",
+}
+LONGVIDEOBENCH = {
+    "id": "86CxyhFV9MI_0",
+    "video_path": "86CxyhFV9MI.mp4",
+    "question": "Which subtitles appear?",
+    "option0": "promisc",
+    "option1": "run away",
+    "option2": "N/A",
+    "option3": "N/A",
+    "option4": "N/A",
+    "correct_choice": 1,
+    "duration": 190.16,
+    "duration_group": 600,
+    "question_category": "TOS",
+    "subtitle_path": "86CxyhFV9MI_en.json",
+    "starting_timestamp_for_subtitles": 0,
+}
+MLVU_OFFICIAL = {
+    "video": "movie101_66.mp4",
+    "duration": 480.0,
+    "question": "What color is the main male character?",
+    "candidates": ["Yellow", "Red", "Green", "Blue"],
+    "answer": "Yellow",
+    "question_type": "plotQA",
+}
+MLVU_DEV = {
+    "video_name": "movie101_66.mp4",
+    "question": "What color?\n(A) Yellow\n(B) Red",
+    "answer": "A",
+    "task_type": "plotQA",
+}
+TEMPCOMPASS = {
+    "video_id": "1034419625",
+    "question": "What is the man doing?\nA. dunking a basketball\nB. passing a basketball",
+    "answer": "A. dunking a basketball",
+    "dim": "action",
+}
+TEMPCOMPASS_YES_NO = {**TEMPCOMPASS, "question": "Is the man dunking?", "answer": "yes"}
+TEMPCOMPASS_MATCHING = {
+    **TEMPCOMPASS,
+    "question": "Which caption fits better?\nCaption A: He dunks.\nCaption B: He runs.",
+    "answer": "Caption A: He dunks.",
+}
+TEMPCOMPASS_CAPTIONING = {
+    **TEMPCOMPASS,
+    "question": "Please describe.\nInformation A: dunking\nGenerated Caption:",
+    "mc_question": "What is the man doing?\nA. dunking\nB. running",
+    "mc_answer": "A. dunking",
+}
+
+SELECT = (
+    "Select the best answer to the following multiple-choice question based on the video{}. "
+    "Respond with only the letter (A, B, C, or D) of the correct option.\n"
+)
+VIDEOMME_LINES = "Which is {most} numerous?\nA. Apples.\nB. It's candles.\nC. Berries.\nD. All.\n"
+LETTER = "Answer with the option's letter from the given choices directly."
+
+PROMPTS: list[tuple[str, dict[str, Any], str]] = [
+    ("videomme/official", VIDEOMME, SELECT.format("") + VIDEOMME_LINES + "The best answer is:"),
+    (
+        "videomme/lmms_eval",
+        VIDEOMME,
+        SELECT.format(" and the subtitles") + VIDEOMME_LINES + "\n" + LETTER,
+    ),
+    (
+        "videomme/lmms_eval_v0_2",
+        VIDEOMME,
+        (
+            "Which is {most} numerous?\n"
+            "['A. Apples.', \"B. It's candles.\", 'C. Berries.', 'D. All.']\n"
+            "Answer the question with A, B, C, or D."
+        ),
+    ),
+    (
+        "videomme/vlmevalkit",
+        VIDEOMME,
+        "\nThese are the frames of a video. "
+        + SELECT.format("")
+        + "Question: "
+        + VIDEOMME_LINES
+        + "Answer: ",
+    ),
+    (
+        "nextqa_mc/lmms_eval",
+        NEXTQA_MC,
+        (
+            "how do the two man play the instrument\nA. roll the handle\nB. tap their feet\n"
+            "C. strum the string\nD. hit with sticks\nE. pat with hand"
+        ),
+    ),
+    (
+        "nextqa_oe/llava_next",
+        NEXTQA_OE,
+        "is the baby old enough to converse?\nAnswer the question using several words or phrase.",
+    ),
+    (
+        "nextqa_oe/lmms_eval",
+        NEXTQA_OE,
+        "is the baby old enough to converse\nAnswer a question using a short phrase or sentence.",
+    ),
+    (
+        "egoschema/lmms_eval",
+        EGOSCHEMA,
+        "What is c doing?\nA. C cooks. He eats.\nB. C runs.\nC. C sings.\nD. C reads.\n"
+        "E. C waits.\n" + LETTER,
+    ),
+    ("egoschema/mc_ppl", EGOSCHEMA, "What is c doing?"),
+    (
+        "perceptiontest/lmms_eval",
+        PERCEPTIONTEST,
+        "Is the camera moving or static?\nA. moving\nB. static or shaking\nC. I don't know\n"
+        + LETTER,
+    ),
+    (
+        "mvbench/official",
+        MVBENCH,
+        (
+            "Question: What happened after the person took the food?\nOptions:\n"
+            "(A) Ate the medicine.\n(B) Tidied up the blanket.\nOnly give the best option."
+        ),
+    ),
+    (
+        "mvbench/lmms_eval",
+        MVBENCH,
+        (
+            "Question:What happened after the person took the food?\nOption:\n"
+            "(A) Ate the medicine.\n(B) Tidied up the blanket. \nOnly give the best option.\n"
+        ),
+    ),
+    (
+        "longvideobench/lmms_eval",
+        LONGVIDEOBENCH,
+        f"Which subtitles appear?\nA. promisc\nB. run away\n{LETTER}\n",
+    ),
+    (
+        "mlvu/official",
+        MLVU_OFFICIAL,
+        (
+            "Question: What color is the main male character?\nOptions:\n(A) Yellow\n(B) Red\n"
+            "(C) Green\n(D) Blue\nOnly give the best option."
+        ),
+    ),
+    (
+        "mlvu/lmms_eval",
+        MLVU_DEV,
+        "What color?\n(A) Yellow\n(B) Red\nOnly give the best option.\nBest option: (",
+    ),
+    *(
+        (f"tempcompass/{name}", row, row["question"] + end)
+        for name in ("official", "lmms_eval")
+        for row, end in (
+            (TEMPCOMPASS, "\nPlease directly give the best option:"),
+            (TEMPCOMPASS_YES_NO, "\nPlease answer yes or no:"),
+            (TEMPCOMPASS_MATCHING, "\nPlease directly give the best option:"),
+            (TEMPCOMPASS_CAPTIONING, ""),
+        )
+    ),
+    (
+        "vatex/lmms_eval",
+        {"videoID": "G9zN5TTuGO4_000179_000189", "enCap": ["A person is using a phone."]},
+        (
+            "Provide a brief single-sentence caption for the last video below. Do not give any "
+            "reasoning, just the caption. You must follow the captioning style of the preceding "
+            'videos. Do not start your response with "Output:", just provide the caption.\n'
+            "[video1] output: A man picks up a can of shoe paste, a towel, and brush from a "
+            "table.\n"
+            "[video2] output: A person places the frying pan on the stove and then another person "
+            "flips over the food that is in it.\n"
+            "[video3] output: A woman describes and demonstrates how to create a colorful cross "
+            "stitch design.\n"
+            "[video4] output: A little girl uses the grass in her yard as well as a blue mat to do "
+            "flips.\n"
+        ),
+    ),
+    (
+        "msrvtt_caption/lmms_eval",
+        {"video_id": "video7010", "caption": ["a man sings"]},
+        "Provide a one-sentence caption for the provided video.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "prompt"), PROMPTS, ids=[name for name, *_ in PROMPTS])
+def test_a_prompt_to_the_letter(name: str, row: dict[str, Any], prompt: str) -> None:
+    needs_packages = ["scorer=exact_match"] if name.startswith("nextqa_oe") else []
+    sample = protocol(name, *needs_packages).sample(row)
+    assert sample.prompt == prompt
+
+
+def test_mvbench_names_its_conversation() -> None:
+    benchmark = compose_config(["benchmark=mvbench/official"]).config.benchmark
+    assert benchmark.system == (
+        "Carefully watch the video and pay attention to the cause and sequence of events, the "
+        "detail and movement of objects, and the action and pose of persons. Based on your "
+        "observations, select the best option that accurately addresses the question.\n"
+    )
+    assert benchmark.assistant_prefill == "Best option:("
+
+
+def test_mlvu_names_its_conversation() -> None:
+    benchmark = compose_config(["benchmark=mlvu/official"]).config.benchmark
+    assert benchmark.system == (
+        "Carefully watch this video and pay attention to every detail. Based on your "
+        "observations, select the best option that accurately addresses the question."
+    )
+    assert benchmark.assistant_prefill == "Best Option: ("
+
+
+def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:
+    official, lmms_eval = protocol("mvbench/official"), protocol("mvbench/lmms_eval")
+    assert official.sample(MVBENCH).media == (
+        Media("video", "star/Charades_v1_480/ZS9XR.mp4", start_seconds=11.1, end_seconds=30.4),
+    )
+    assert lmms_eval.sample(MVBENCH).media == (Media("video", "star/Charades_segment/ZS9XR.mp4"),)
+    uncut = {**MVBENCH, "row_set": "state_change"}
+    assert official.sample(uncut).media == (Media("video", "perception/videos/ZS9XR.mp4"),)
+    unnamed = {key: value for key, value in MVBENCH.items() if key != "row_set"}
+    assert official.sample(unnamed).media[0].end_seconds == 30.4
+    assert official.sample(unnamed, 7).id == "unknown/7"
+    named = official.sample({**unnamed, "task_type": "Fine-grained Action"})
+    assert named.facets == {"task": "fine_grained_action"}
+
+
+def test_of_equal_candidates_each_reference_takes_its_own() -> None:
+    row = {**MVBENCH, "candidates": ["x", "y", "x"], "answer": "x"}
+    assert protocol("mvbench/official").sample(row).targets == ("C",)
+    assert protocol("mvbench/lmms_eval").sample(row).targets == ("A",)
+
+
+def test_the_task_of_a_tempcompass_row_is_read_from_it() -> None:
+    parts = protocol("tempcompass/official")
+    rows = (TEMPCOMPASS, TEMPCOMPASS_YES_NO, TEMPCOMPASS_MATCHING, TEMPCOMPASS_CAPTIONING)
+    assert [parts.sample(row).facets["task"] for row in rows] == [
+        "multi-choice",
+        "yes_no",
+        "caption_matching",
+        "captioning",
+    ]
+    caption = parts.sample(TEMPCOMPASS_CAPTIONING, 5)
+    assert (caption.id, caption.facets["task_dim"]) == ("captioning/5", "captioning/action")
+    assert caption.question == "What is the man doing?\nA. dunking\nB. running"
+    assert caption.targets == ("A. dunking",)
+
+
+def test_egoschema_by_likelihood_asks_for_the_first_sentences() -> None:
+    sample = protocol("egoschema/mc_ppl").sample(EGOSCHEMA)
+    assert sample.options == ("C cooks", "C runs", "C sings", "C reads", "C waits")
+    assert sample.targets == ("D",)
+
+
+def test_rows_without_an_answer_are_asked_all_the_same() -> None:
+    hidden = {key: value for key, value in EGOSCHEMA.items() if key != "answer"}
+    assert protocol("egoschema/lmms_eval").sample(hidden).targets == ()
+    for choice in (None, -1):
+        row = {**LONGVIDEOBENCH, "correct_choice": choice}
+        assert protocol("longvideobench/lmms_eval").sample(row).targets == ()
+
+
+def test_previous_counts_as_next_in_the_open_ended_test_only() -> None:
+    open_ended = protocol("nextqa_oe/llava_next", "scorer=exact_match")
+    sample = open_ended.sample({**NEXTQA_OE, "type": "TP", "additional_ref_answer": "nope"})
+    assert sample.facets == {"type": "TN", "type_group": "temporal"}
+    assert sample.targets == ("no", "nope")
+    choice = protocol("nextqa_mc/lmms_eval").sample({**NEXTQA_MC, "type": "TP"})
+    assert choice.facets == {"type": "TP", "type_group": "temporal"}

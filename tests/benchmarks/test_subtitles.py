@@ -1,0 +1,150 @@
+"""Subtitles of the frames that are shown, against what the references make of the same files."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.benchmarks.longvideobench import FramesAndSubtitles
+from llava_eval.benchmarks.subtitles import Subtitles, first_cues, windows_of_frames
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip, Media, prompt_text
+from tests.scorers.protocols import protocol
+
+GOLDEN = Path(__file__).parent / "golden"
+VIDEO = Media("video", "v.mp4")
+SRT = """1
+00:00:00,000 --> 00:00:02,000
+Hello <i>there</i>.
+
+2
+00:00:02,000 --> 00:00:04,500
+two
+lines
+"""
+
+
+def clip(frame_indices: list[int], fps: float | None = 10.0) -> Clip:
+    return Clip(
+        torch.zeros((len(frame_indices), 3, 2, 2), dtype=torch.uint8),
+        tuple(frame_indices),
+        tuple(index / 10 for index in frame_indices),
+        fps=fps,
+    )
+
+
+def golden(name: str) -> list[dict[str, Any]]:
+    rows = json.loads((GOLDEN / name).read_text(encoding="utf-8"))
+    assert len(rows) > 20
+    return list(rows)
+
+
+def test_subtitle_lines_of_the_references(tmp_path: Path) -> None:
+    path = tmp_path / "v.srt"
+    for row in golden("subtitles.json"):
+        path.write_text(row["srt"], encoding="utf-8")
+        shown = row["frame_indices"], row["fps"]
+        assert first_cues(path, *shown) == row["first_cue"]
+        assert windows_of_frames(path, *shown) == row["lmms_eval"]
+
+
+def test_interleaved_frames_and_lines_of_the_reference(tmp_path: Path) -> None:
+    path = tmp_path / "v.json"
+    for row in golden("interleaved.json"):
+        path.write_text(json.dumps(row["subtitles"]))
+        num_frames = min(row["max_frames"], int(row["duration"]))
+        piece = FramesAndSubtitles(
+            VIDEO, str(path), float(row["duration"]), float(row["start"]), row["max_frames"]
+        )
+        pieces = piece.expand(clip(list(range(num_frames))))
+        images = [one for one in pieces if isinstance(one, Clip)]
+        text = "".join(one if isinstance(one, str) else "<image>\n" for one in pieces)
+        assert text + "Q" == row["text"]
+        assert [image.frame_indices for image in images] == [(n,) for n in range(num_frames)]
+
+
+def test_the_official_prompt_with_subtitles(tmp_path: Path) -> None:
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "v.srt").write_text(SRT)
+    row = {
+        "videoID": "v",
+        "question_id": "1",
+        "question": "Q?",
+        "options": ["A. w", "B. x", "C. y", "D. z"],
+        "answer": "B",
+    }
+    parts = protocol("videomme/official_subtitles", "benchmark.adapter.media=[v.mp4]")
+    adapter = parts.adapter
+    from llava_eval.benchmarks import Row
+
+    sample = adapter(Row(0, row, "rows", tmp_path))
+    assert not isinstance(sample, tuple)
+    assert sample.media == (Media("video", str(tmp_path / "v.mp4")),)
+    (late,) = sample.late_pieces
+    assert late == pickle.loads(pickle.dumps(late))
+    expanded = late.expand(clip([1, 5, 30]))
+    assert expanded == (
+        (
+            "This video's subtitles are listed below:\n"
+            "Hello {\\i1}there{\\i0}.\nHello {\\i1}there{\\i0}.\ntwo lines\n"
+        ),
+    )
+    asked = [*sample.content[:1], *expanded, *sample.content[2:]]
+    assert prompt_text(asked).endswith(
+        "two lines\nSelect the best answer to the following multiple-choice question based on "
+        "the video. Respond with only the letter (A, B, C, or D) of the correct option.\nQ?\n"
+        "A. w\nB. x\nC. y\nD. z\nThe best answer is:"
+    )
+    assert sample.prompt.startswith("[This video's subtitles are listed below: first_cue of v.srt]")
+
+
+def test_a_video_without_subtitles(tmp_path: Path) -> None:
+    none = str(tmp_path / "none.srt")
+    assert Subtitles(VIDEO, none, "first_cue", "Heading:\n").expand(clip([1])) == ()
+    lmms_eval = Subtitles(VIDEO, none, "lmms_eval", "Heading: \n", "No subtitles available")
+    assert lmms_eval.expand(clip([1])) == ("Heading: \nNo subtitles available\n",)
+
+
+def test_a_frame_without_a_line_leaves_the_heading_out_or_alone(tmp_path: Path) -> None:
+    path = tmp_path / "v.srt"
+    path.write_text(SRT)
+    assert Subtitles(VIDEO, str(path), "first_cue", "H\n").expand(clip([600])) == ()
+    kept = Subtitles(VIDEO, str(path), "lmms_eval", "H\n", "none")
+    assert kept.expand(clip([600])) == ("H\n\n",)
+
+
+@pytest.mark.parametrize(
+    ("content", "fps", "part"),
+    [
+        (b"no cue here", 10.0, "no subtitle"),
+        (b"\xff\xfe1\n", 10.0, "cannot be read"),
+        (SRT.encode(), None, "frame rate"),
+    ],
+)
+def test_unusable_subtitles_fail_the_sample(
+    tmp_path: Path, content: bytes, fps: float | None, part: str
+) -> None:
+    path = tmp_path / "v.srt"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=part):
+        Subtitles(VIDEO, str(path), "first_cue").expand(clip([1], fps))
+
+
+def test_a_cue_without_times_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.srt"
+    path.write_text("1\nsoon\ntext\n")
+    with pytest.raises(MediaError, match="'soon'"):
+        windows_of_frames(path, [1], 10.0)
+
+
+@pytest.mark.parametrize("content", ["[", '[{"timestamp": [1]}]', '[{"start": "x", "end": "y"}]'])
+def test_damaged_interleaved_subtitles_fail_the_sample(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(content)
+    with pytest.raises(MediaError, match=r"v\.json: the subtitles cannot be read"):
+        FramesAndSubtitles(VIDEO, str(path), 10.0, 0.0, 16).expand(clip([1]))

@@ -1,0 +1,149 @@
+"""The three ways to compare a metric: from values, from sums, and by calling it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from llava_eval.metrics import MetricValue
+from llava_eval.metrics.caption_sets import corpus_bleu
+from llava_eval.metrics.differences import (
+    PairedBleu,
+    PairedFunction,
+    PairedMean,
+    paired_metric,
+)
+from llava_eval.metrics.means import mean_score
+from llava_eval.types import NOT_SCORED, Generation, SampleResult, Score
+from tests.results.helpers import make_result
+
+WORDS = ("a", "red", "car", "drives", "down", "the", "long", "road", "past", "two", "houses")
+
+
+def captions(seed: int, num_samples: int = 40) -> list[SampleResult]:
+    random = np.random.default_rng(seed)
+    fixed = np.random.default_rng(0)
+    results = []
+    for number in range(num_samples):
+        references = tuple(" ".join(fixed.choice(WORDS, 8)) for _ in range(3))
+        text = " ".join([*references[0].split()[: random.integers(2, 8)], *random.choice(WORDS, 2)])
+        results.append(
+            make_result(number, target=references, generation=Generation(text, 1, 1, "eos"))
+        )
+    return results
+
+
+def answers(seed: int, num_samples: int = 90) -> list[SampleResult]:
+    random = np.random.default_rng(seed)
+    return [
+        make_result(number, score=Score(float(random.random() < 0.6), "A"))
+        for number in range(num_samples)
+    ]
+
+
+def all_rows(results: Sequence[SampleResult]) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.arange(len(results))
+    return rows, rows // 3
+
+
+def test_a_mean_is_compared_by_its_values() -> None:
+    first, second = answers(1), answers(2)
+    paired = paired_metric(functools.partial(mean_score, scale=10.0), first, second)
+    assert isinstance(paired, PairedMean)
+    found = paired.difference(*all_rows(first), 0.95)
+    assert found is not None
+    assert found.first == pytest.approx(mean_score(first, scale=10.0).value)
+    assert found.second == pytest.approx(mean_score(second, scale=10.0).value)
+    assert isinstance(paired_metric(mean_score, first, second), PairedMean)
+
+
+def test_parameters_of_the_mean_are_kept() -> None:
+    left_out = Score(None, None, unreadable=True)
+    first = [make_result(0, score=left_out), *answers(1)[1:]]
+    second = answers(2)
+    for metric in (
+        functools.partial(mean_score),
+        functools.partial(mean_score, unscored_as=0.0),
+        functools.partial(mean_score, strict=True),
+    ):
+        found = paired_metric(metric, first, second).difference(*all_rows(first), 0.95)
+        assert found is not None
+        assert found.first == pytest.approx(metric(first).value)
+
+
+def test_corpus_bleu_is_compared_by_its_sums() -> None:
+    first, second = captions(1), captions(2)
+    metric = functools.partial(corpus_bleu, order=2)
+    paired = paired_metric(metric, first, second)
+    assert isinstance(paired, PairedBleu)
+    found = paired.difference(*all_rows(first), 0.95)
+    assert found is not None
+    assert found.first == pytest.approx(metric(first).value)
+    assert found.second == pytest.approx(metric(second).value)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.difference < found.high
+    some = np.arange(12)
+    part = paired.difference(some, some // 3, 0.95)
+    assert part is not None
+    assert part.first == pytest.approx(metric(first[:12]).value)
+
+
+def test_a_failed_caption_adds_nothing_to_bleu() -> None:
+    first, second = captions(1), captions(2)
+    broken = make_result(3, generation=Generation(None, error="x"), score=NOT_SCORED)
+    first[3] = broken
+    found = paired_metric(corpus_bleu, first, second).difference(*all_rows(first), 0.95)
+    assert found is not None
+    assert found.first == pytest.approx(corpus_bleu(first).value)
+    only_broken = [broken]
+    assert (
+        paired_metric(corpus_bleu, only_broken, only_broken).difference(
+            np.arange(1), np.zeros(1, np.int64), 0.95
+        )
+        is None
+    )
+
+
+def share_of_right_groups(results: Sequence[SampleResult]) -> MetricValue:
+    """Return how many groups have only right answers, as MME's acc+ does."""
+    groups: dict[str, bool] = {}
+    for result in results:
+        groups[result.group] = groups.get(result.group, True) and result.score.value == 1.0
+    value = 100 * sum(groups.values()) / len(groups)
+    return MetricValue(value, None, None, None, len(results), "percent")
+
+
+def test_any_other_function_is_called_on_resampled_groups() -> None:
+    first, second = answers(1), answers(2)
+    paired = paired_metric(share_of_right_groups, first, second)
+    assert isinstance(paired, PairedFunction)
+    found = paired.difference(*all_rows(first), 0.95)
+    assert found is not None
+    assert found.first == share_of_right_groups(first).value
+    # Whole groups are right or wrong, so it is the mean of one value per group.
+    per_group = [
+        [
+            float(all(one.score.value == 1 for one in run[start : start + 3]))
+            for start in range(0, 90, 3)
+        ]
+        for run in (first, second)
+    ]
+    by_mean = PairedMean(np.array(per_group[0]), np.array(per_group[1])).difference(
+        np.arange(30), np.arange(30), 0.95
+    )
+    assert by_mean is not None
+    assert found.difference == pytest.approx(by_mean.difference)
+    assert found.low == pytest.approx(by_mean.low, abs=4.0)
+    assert found.high == pytest.approx(by_mean.high, abs=4.0)
+
+
+def test_a_function_without_a_value_has_no_difference() -> None:
+    def nothing(results: Sequence[SampleResult]) -> MetricValue:
+        return MetricValue(None, None, None, None, 0, "percent")
+
+    first = answers(1, 3)
+    assert paired_metric(nothing, first, first).difference(*all_rows(first), 0.95) is None

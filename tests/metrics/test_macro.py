@@ -1,0 +1,87 @@
+"""Means of means, and strict counts."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from llava_eval.errors import RowsError
+from llava_eval.metrics.macro import macro_mean
+from llava_eval.metrics.means import mean_score
+from llava_eval.types import Generation, SampleResult, Score
+
+
+def result(level: str, score: Score, group: str = "v", target: str = "A") -> SampleResult:
+    return SampleResult(
+        id="x",
+        row=0,
+        group=group,
+        facets={"task": level},
+        question="",
+        choices=(),
+        prompt="",
+        media=(),
+        frame_indices=(),
+        target=(target,) if target else (),
+        generation=Generation("x"),
+        score=score,
+    )
+
+
+def scored(level: str, *values: float) -> list[SampleResult]:
+    return [result(level, Score(value, "A"), group=f"{level}{n}") for n, value in enumerate(values)]
+
+
+def test_levels_count_the_same_however_large_they_are() -> None:
+    results = [*scored("a", 1, 1, 1, 0), *scored("b", 0, 1)]
+    metric = macro_mean(results, facet="task")
+    assert metric.value == pytest.approx(62.5)
+    # Each sample contributes (value - mean of its level) / (size of its level * levels).
+    parts = [0.25 / 8] * 3 + [-0.75 / 8, -0.5 / 4, 0.5 / 4]
+    expected = 100 * math.sqrt(6 / 5 * sum(part**2 for part in parts))
+    assert metric.stderr == pytest.approx(expected)
+    assert metric.num_samples == 6
+
+
+def test_a_fixed_number_of_levels_counts_missing_ones_as_0() -> None:
+    results = scored("a", 1, 1)
+    assert macro_mean(results, facet="task", levels=["a", "b"]).value == 50.0
+    assert macro_mean(results, facet="task").value == 100.0
+    with pytest.raises(RowsError, match=r"task 'a' is none of .*: b, c"):
+        macro_mean(results, facet="task", levels=["b", "c"])
+
+
+def test_questions_about_one_video_in_two_levels_are_one_cluster() -> None:
+    results = [
+        result("a", Score(1.0, "A"), "v"),
+        result("a", Score(0.0, "A"), "w"),
+        result("b", Score(1.0, "A"), "v"),
+        result("b", Score(0.0, "A"), "w"),
+    ]
+    assert macro_mean(results, facet="task").stderr == pytest.approx(50.0)
+
+
+def test_nothing_scored_is_no_number() -> None:
+    assert macro_mean([result("a", Score(None, None, True))], facet="task").value is None
+
+
+def test_strict_counts_the_unread_and_the_drawn_as_wrong() -> None:
+    results = [
+        result("a", Score(1.0, "A")),
+        result("a", Score(1.0, "A", details={"chosen_at_random": True})),
+        result("a", Score(1.0, None, unreadable=True)),
+        result("a", Score(None, None, unreadable=True)),
+    ]
+    assert mean_score(results).value == 100.0
+    assert mean_score(results).num_samples == 3
+    assert mean_score(results, strict=True).value == 25.0
+    hidden = [result("a", Score(None, "B", details={"chosen_at_random": True}), target="")]
+    assert mean_score(hidden, strict=True).value is None
+
+
+def test_some_references_print_0_where_nothing_was_read() -> None:
+    results = [result("a", Score(None, None, unreadable=True))]
+    assert mean_score(results).value is None
+    metric = mean_score(results, empty_as=0.0)
+    assert (metric.value, metric.stderr, metric.num_samples) == (0.0, None, 0)

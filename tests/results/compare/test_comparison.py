@@ -1,0 +1,251 @@
+"""Two runs compared: numbers by hand, refusals, and everything beside the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.caption_sets import corpus_bleu
+from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
+from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
+from llava_eval.results.compare.metrics import metric_of
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.scorers.caption import CaptionScorer
+from llava_eval.types import Generation, Sample, SampleResult, Score
+from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+
+CAPTION_METRICS: dict[str, dict[str, Any]] = {
+    "CIDEr": {
+        "_target_": "llava_eval.metrics.means.mean_score",
+        "detail": "cider",
+        "unit": "points",
+    },
+    "BLEU_4": {"_target_": "llava_eval.metrics.caption_sets.corpus_bleu", "order": 4},
+}
+CAPTION_SCORER = {"scorer._target_": "llava_eval.scorers.caption.CaptionScorer"}
+
+
+def read(path: Path) -> Run:
+    return RunReader().read(path)
+
+
+def compared(
+    tmp_path: Path, *sides: Sequence[SampleResult], allow: bool = False, **of_all: Any
+) -> list[Comparison]:
+    runs = [
+        read(write_run(tmp_path / f"run{number}", side, **of_all))
+        for number, side in enumerate(sides)
+    ]
+    return compare_runs(runs, allow_differences=allow)
+
+
+def test_numbers_by_hand(tmp_path: Path) -> None:
+    # 12 questions: A alone is right on 0, 1, 2; B alone on 3; both on 4 to 9; neither on 10, 11.
+    first = [answered(n, n not in (3, 10, 11)) for n in range(12)]
+    second = [answered(n, n not in (0, 1, 2, 10, 11)) for n in range(12)]
+    (found,) = compared(tmp_path, first, second)
+    (accuracy,) = found.metrics
+    assert accuracy.estimate is not None
+    assert accuracy.estimate.first == 75.0
+    assert accuracy.estimate.second == pytest.approx(700 / 12)
+    assert accuracy.estimate.difference == pytest.approx(-200 / 12)
+    assert (accuracy.estimate.num_samples, accuracy.estimate.num_clusters) == (12, 4)
+    assert accuracy.mcnemar is not None
+    assert (accuracy.mcnemar.num_first_only, accuracy.mcnemar.num_second_only) == (3, 1)
+    assert accuracy.mcnemar.p_value == pytest.approx(10 / 16)  # 2 * (1 + 4) / 2^4
+    assert [flip.id for flip in found.worse] == ["q0", "q1", "q2"]
+    assert [flip.id for flip in found.better] == ["q3"]
+    flip = found.worse[0]
+    assert (flip.media, flip.before, flip.after, flip.target) == (("0.mp4",), "A", "B", ("A",))
+    assert flip.change == -100.0
+    assert found.agreement.num_same_answer == 8
+    assert found.agreement.num_same_text == 8
+
+
+def test_facets_have_their_own_differences_and_holms_p_values(tmp_path: Path) -> None:
+    first, second = equal_models(4)
+    (found,) = compared(tmp_path, first, second)
+    levels = found.facets["duration"]
+    assert [level.level for level in levels] == ["long", "short"]
+    p_values = []
+    for level in levels:
+        rows = [n for n, one in enumerate(first) if one.facets["duration"] == level.level]
+        assert level.estimate is not None
+        assert level.estimate.num_samples == len(rows)
+        difference = sum((second[n].score.value or 0) - (first[n].score.value or 0) for n in rows)
+        assert level.estimate.difference == pytest.approx(100 * difference / len(rows))
+        p_values.append(level.estimate.p_value)
+    assert [level.adjusted_p_value for level in levels] == holm(p_values)
+
+
+def test_several_runs_are_corrected_by_holm(tmp_path: Path) -> None:
+    first, second = equal_models(1)
+    _, third = equal_models(2)
+    worse = [answered(n, n % 4 == 0) for n in range(len(first))]
+    found = compared(tmp_path, first, second, third, worse)
+    p_values = [one.headline.estimate.p_value if one.headline.estimate else None for one in found]
+    assert [one.adjusted_p_values["accuracy"] for one in found] == holm(p_values)
+
+
+def test_samples_in_one_run_only_are_left_out_and_named(tmp_path: Path) -> None:
+    first = [*(answered(n, True) for n in range(6)), failed(6)]
+    second = [answered(n, n > 2) for n in range(1, 9)]
+    (found,) = compared(tmp_path, first, second)
+    assert found.agreement.num_samples == 5
+    assert notes(found) == [
+        "1 sample only in A, not compared: q0",
+        "2 samples only in B, not compared: q7, q8",
+        "1 sample failed, not compared: q6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"prompt": "Other?"}, "they differ in 1 prompt (q2)"),
+        ({"target": ("B",)}, "they differ in 1 target (q2)"),
+        ({"media": ("9.mp4",)}, "they differ in 1 medium (q2)"),
+    ],
+)
+def test_other_questions_are_refused_unless_allowed(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    first = [answered(n, True) for n in range(6)]
+    second = [answered(n, True, **(changes if n == 2 else {})) for n in range(6)]
+    with pytest.raises(ComparisonError) as caught:
+        compared(tmp_path / "x", first, second)
+    assert words in str(caught.value)
+    assert "--allow-differences" in str(caught.value)
+    (found,) = compared(tmp_path / "y", first, second, allow=True)
+    assert f"A and B {words.removeprefix('they ')}" in notes(found)
+
+
+def test_another_version_or_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(6)]
+    first = read(write_run(tmp_path / "a", results))
+    newer = read(write_run(tmp_path / "b", results, config={"benchmark.version": 2}))
+    with pytest.raises(ComparisonError, match="versions 1 and 2 of made/up"):
+        compare_runs([first, newer])
+    killed = read(write_run(tmp_path / "c", results, manifest={"status": "interrupted"}))
+    with pytest.raises(ComparisonError, match="is not finished"):
+        compare_runs([first, killed])
+    (found,) = compare_runs([first, killed], allow_differences=True)
+    assert notes(found) == ["B is not finished (status 'interrupted')"]
+    lines = (tmp_path / "a" / "samples.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "a" / "samples.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(ComparisonError, match="holds 5 of its 6 samples"):
+        compare_runs([read(tmp_path / "a"), first])
+
+
+def captions(texts: Sequence[str | None]) -> list[SampleResult]:
+    """Return scored captions; None is a failed one."""
+    references = [("a red car on a road", "the red car"), ("two dogs play", "dogs are playing")]
+    targets = [references[n % 2] for n in range(len(texts))]
+    samples = [Sample(f"q{n}", n, f"v{n}", ("?",), targets[n]) for n in range(len(texts))]
+    kept = [n for n, text in enumerate(texts) if text is not None]
+    scores = dict(
+        zip(
+            kept,
+            CaptionScorer().score_set([str(texts[n]) for n in kept], [samples[n] for n in kept]),
+            strict=True,
+        )
+    )
+    return [
+        dataclasses.replace(failed(n, "x"), group=f"v{n}", target=targets[n])
+        if text is None
+        else answered(
+            n, True, group=f"v{n}", target=targets[n], generation=Generation(text), score=scores[n]
+        )
+        for n, text in enumerate(texts)
+    ]
+
+
+def test_captions_are_compared_by_their_details_and_sums(tmp_path: Path) -> None:
+    good = captions(["a red car on the road", "two dogs play", "the red car", "dogs playing"] * 3)
+    poor = captions(["a car", "two cats", "a bus", "dogs"] * 3)
+    (found,) = compared(
+        tmp_path, good, poor, metrics=CAPTION_METRICS, config=CAPTION_SCORER, facets=()
+    )
+    cider, bleu = found.metrics
+    assert cider.estimate is not None
+    assert bleu.estimate is not None
+    means = [
+        100 * sum(float(str(one.score.details["cider"])) for one in side) / len(side)
+        for side in (good, poor)
+    ]
+    assert (cider.unit, cider.mcnemar) == ("points", None)
+    assert cider.estimate.difference == pytest.approx(means[1] - means[0])
+    assert bleu.estimate.first == pytest.approx(corpus_bleu(good).value)
+    assert bleu.estimate.second == pytest.approx(corpus_bleu(poor).value)
+    assert found.worse[0].change <= found.worse[-1].change
+
+
+def test_cider_of_different_sets_is_not_compared(tmp_path: Path) -> None:
+    texts = ["a red car on the road", "two dogs play", "the red car", "dogs playing"]
+    (found,) = compared(
+        tmp_path,
+        captions(texts),
+        captions([*texts[:3], None]),
+        metrics=CAPTION_METRICS,
+        config=CAPTION_SCORER,
+        facets=(),
+    )
+    cider, bleu = found.metrics
+    assert cider.estimate is None
+    assert "CIDEr is not compared: its values weigh words by the whole set" in notes(found)[-1]
+    assert bleu.estimate is not None
+    assert found.headline is bleu
+
+
+def test_a_graded_score_has_a_bootstrapped_interval_and_no_mcnemar(tmp_path: Path) -> None:
+    first = [answered(n, True, score=Score((n % 4) / 3, "x")) for n in range(30)]
+    second = [answered(n, True, score=Score((n % 3) / 3, "x")) for n in range(30)]
+    (found,) = compared(tmp_path, first, second)
+    estimate = found.headline.estimate
+    assert estimate is not None
+    assert found.headline.mcnemar is None
+    assert estimate.low is not None
+    assert estimate.low < estimate.difference < (estimate.high or 0)
+
+
+def test_unread_replies_keep_the_denominators_of_the_tables(tmp_path: Path) -> None:
+    left_out = Score(None, None, unreadable=True)
+    first = [answered(n, n % 2 == 0) for n in range(12)]
+    second = [answered(n, True, score=left_out) if n < 4 else first[n] for n in range(12)]
+    (found,) = compared(tmp_path, first, second)
+    estimate = found.headline.estimate
+    assert estimate is not None
+    assert (estimate.first, estimate.second) == (50.0, 50.0)
+
+
+def test_only_metrics_of_the_package_are_called(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"os\.system is not a metric"):
+        metric_of({"_target_": "os.system"})
+    path = write_run(tmp_path / "run", [answered(n, True) for n in range(6)])
+    run = read(path)
+    config = {
+        **run.config,
+        "benchmark": {**run.protocol, "metrics": {"x": {"_target_": "os.system"}}},
+    }
+    foreign = dataclasses.replace(run, manifest={**run.manifest, "config": config})
+    (found,) = compare_runs([foreign, run])
+    assert found.headline.estimate is None
+    assert notes(found) == [
+        "x is not compared: ValueError: os.system is not a metric of llava_eval, and is not called"
+    ]
+
+
+def test_a_comparison_says_the_same_as_its_parts(tmp_path: Path) -> None:
+    first, second = equal_models(3)
+    (found,) = compared(tmp_path, first, second)
+    columns = [[float(one.score.value or 0) for one in side] for side in (first, second)]
+    expected = paired_means(np.array(columns[0]), np.array(columns[1]), np.arange(len(first)) // 3)
+    assert expected is not None
+    assert found.headline.estimate == expected.scaled(100.0)
+    assert found.headline.mcnemar == mcnemar_exact(np.array(columns[0]), np.array(columns[1]))

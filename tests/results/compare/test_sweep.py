@@ -1,0 +1,140 @@
+"""A sweep's scores, costs and Pareto sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.paired import holm
+from llava_eval.results.compare.comparison import compare_runs
+from llava_eval.results.compare.sweep import frontier, sweeps_of
+from llava_eval.results.compare.sweep_view import legend, sweep_charts, sweep_table
+from llava_eval.results.runs import RunReader
+from tests.results.runs_on_disk import answered, equal_models, write_run
+
+
+def test_the_pareto_set_by_hand() -> None:
+    points = [(1.0, 50.0), (2.0, 60.0), (3.0, 55.0), (2.0, 58.0), (4.0, 60.0), (5.0, 70.0)]
+    assert frontier(points) == [True, True, False, False, False, True]
+    assert frontier([(1.0, 5.0), (1.0, 5.0)]) == [True, True], "equals beat each other nowhere"
+    assert frontier([(None, 5.0), (1.0, None), (2.0, 1.0)]) == [False, False, True]
+
+
+def test_runs_are_held_against_the_best_with_all_pairs_corrected(tmp_path: Path) -> None:
+    sides = [*equal_models(1), [answered(n, n % 3 == 0) for n in range(180)]]
+    runs = [
+        RunReader().read(write_run(tmp_path / str(n), side, config={"sampler.num_frames": n}))
+        for n, side in enumerate(sides)
+    ]
+    (sweep,) = sweeps_of(runs)
+    pairs = {
+        (one, other): compare_runs([runs[one], runs[other]])[0].headline.estimate
+        for one, other in ((0, 1), (0, 2), (1, 2))
+    }
+    adjusted = dict(
+        zip(pairs, holm([one.p_value if one else None for one in pairs.values()]), strict=True)
+    )
+    best = next(n for n, one in enumerate(sweep.settings) if one.is_best)
+    for place, setting in enumerate(sweep.settings):
+        if place == best:
+            assert setting.to_best is None
+            continue
+        key = (min(place, best), max(place, best))
+        assert setting.p_value == pytest.approx(adjusted[key])
+        expected = pairs[key]
+        assert expected is not None
+        sign = 1 if place > best else -1
+        assert setting.to_best is not None
+        assert setting.to_best.difference == pytest.approx(sign * expected.difference)
+
+
+def test_benchmarks_of_a_sweep_stand_apart_and_unfinished_runs_are_left_out(
+    tmp_path: Path,
+) -> None:
+    results = [answered(n, n % 2 == 0) for n in range(12)]
+    paths = [
+        write_run(tmp_path / "0", results),
+        write_run(tmp_path / "1", results, benchmark="other/set"),
+        write_run(tmp_path / "2", results, manifest={"status": "failed"}),
+        write_run(tmp_path / "3", results[:9], config={"benchmark.limit": 9}),
+    ]
+    reader = RunReader()
+    found = sweeps_of([reader.read(path) for path in paths])
+    assert [(one.benchmark, len(one.settings)) for one in found] == [
+        ("made/up", 2),
+        ("other/set", 1),
+    ]
+    assert found[0].notes == [
+        f"left out: {paths[2]} is not finished (status 'failed')",
+        f"{paths[3]} and {paths[0]} do not share 3 samples",
+    ]
+    with pytest.raises(ComparisonError, match="there is no finished run"):
+        sweeps_of([reader.read(paths[2])])
+
+
+def test_other_prompts_in_a_sweep_are_refused(tmp_path: Path) -> None:
+    reader = RunReader()
+    runs = [
+        reader.read(
+            write_run(tmp_path / prompt, [answered(n, True, prompt=prompt) for n in range(6)])
+        )
+        for prompt in ("one", "two")
+    ]
+    with pytest.raises(ComparisonError, match="6 prompts"):
+        sweeps_of(runs)
+    assert len(sweeps_of(runs, allow_differences=True)[0].settings) == 2
+
+
+def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None:
+    reader = RunReader()
+    runs = [
+        reader.read(
+            write_run(
+                tmp_path / str(number),
+                [
+                    answered(n, n % 6 >= misses, frame_indices=(tuple(range(frames)),))
+                    for n in range(60)
+                ],
+                seconds=seconds,
+                config={"sampler.num_frames": frames, "quantization.name": method},
+                manifest={"model": {"memory_bytes": size}},
+            )
+        )
+        for number, (frames, method, misses, seconds, size) in enumerate(
+            [
+                (4, "none", 3, 12.0, 4_000_000),
+                (16, "none", 1, 30.0, 4_000_000),
+                (4, "bnb_nf4", 4, 15.0, 1_000_000),
+            ]
+        )
+    ]
+    (sweep,) = sweeps_of(runs)
+    table = sweep_table(sweep)
+    assert table.header[:3] == ["frames", "quantization", "accuracy"]
+    cells = [dict(zip(table.header, row, strict=True)) for row in table.rows]
+    assert [row["accuracy"] for row in cells] == ["50.0", "83.3", "33.3"]
+    assert [row["s/sample"] for row in cells] == ["0.2", "0.5", "0.25"]
+    assert [row["MB"] for row in cells] == ["4.0", "4.0", "1.0"]
+    assert [row["Pareto"] for row in cells] == ["T", "TM", "M"]
+    assert [row["to best"] for row in cells] == ["-33.3*", "best", "-50.0*"]
+    assert "MB: weights" in legend(sweep)
+    charts = sweep_charts(sweep)
+    assert list(charts) == ["frames", "time", "memory"]
+    assert [series.name for series in charts["frames"].series] == ["none", "bnb_nf4"]
+    assert [(point.x, round(point.y)) for point in charts["frames"].series[0].points] == [
+        (4, 50),
+        (16, 83),
+    ]
+    assert charts["time"].frontier == [(0.2, 50.0), (0.5, pytest.approx(250 / 3))]
+    assert charts["memory"].x_name == "weights (MB)"
+    assert charts["frames"].reference == (25.0, "chance")
+
+
+def test_what_does_not_vary_has_no_curve(tmp_path: Path) -> None:
+    reader = RunReader()
+    results = [answered(n, n % 2 == 0) for n in range(12)]
+    runs = [reader.read(write_run(tmp_path / str(n), results)) for n in range(2)]
+    (sweep,) = sweeps_of(runs)
+    assert sweep_charts(sweep) == {}

@@ -1,0 +1,153 @@
+"""Baselines: small, readable, and as good as the run they were written from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import ComparisonError
+from llava_eval.results.gate.baseline import read_baseline, write_baseline
+from llava_eval.results.gate.checks import Rule, judge
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import Score
+from tests.results.compare.test_comparison import CAPTION_METRICS, CAPTION_SCORER, captions
+from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Run, Run]:
+    """Return a baseline run, and another run."""
+    before, after = equal_models(8)
+    before[3] = answered(3, None)
+    after[5] = answered(5, None)
+    reader = RunReader()
+    return (
+        reader.read(write_run(tmp_path / "before", before)),
+        reader.read(write_run(tmp_path / "after", after)),
+    )
+
+
+def test_a_written_baseline_judges_as_its_run_does(tmp_path: Path, sides: tuple[Run, Run]) -> None:
+    before, after = sides
+    path = tmp_path / "deep" / "baseline.json"
+    write_baseline(path, before)
+    rule = Rule(max_slowdown=2.0)
+    by_run, by_file = (judge(after, one, rule) for one in (before, read_baseline(path, after)))
+    assert by_file.checks == by_run.checks
+    assert by_file.confidence == by_run.confidence
+    assert [flip.id for flip in by_file.worse] == [flip.id for flip in by_run.worse]
+    assert by_file.worse[0].before == by_run.worse[0].before
+
+
+def test_captions_too(tmp_path: Path) -> None:
+    good = captions(["a red car on the road", "two dogs play", "the red car", "dogs playing"] * 5)
+    poor = captions(["a car", "two cats", "a bus", "dogs"] * 5)
+    reader = RunReader()
+    before, after = (
+        reader.read(
+            write_run(
+                tmp_path / name, side, metrics=CAPTION_METRICS, config=CAPTION_SCORER, facets=()
+            )
+        )
+        for name, side in (("good", good), ("poor", poor))
+    )
+    path = tmp_path / "baseline.json"
+    write_baseline(path, before)
+    by_run, by_file = (judge(after, one, Rule()) for one in (before, read_baseline(path, after)))
+    assert by_file.checks == by_run.checks
+    assert [check.name for check in by_file.regressions] == ["CIDEr", "BLEU_4"]
+
+
+def test_the_file_is_one_line_a_sample_and_changes_where_a_sample_does(
+    tmp_path: Path, sides: tuple[Run, Run]
+) -> None:
+    before, _ = sides
+    first, second = tmp_path / "1.json", tmp_path / "2.json"
+    write_baseline(first, before)
+    results = [answered(0, not before.results[0].score.value), *before.results[1:]]
+    write_baseline(second, RunReader().read(write_run(tmp_path / "other", results)))
+    lines = [path.read_text().splitlines() for path in (first, second)]
+    changed = [one for one, other in zip(*lines, strict=True) if one != other]
+    assert len(changed) <= 2, "the sample, and the metric's value in the header"
+    content = json.loads(first.read_text())
+    assert (content["format"], content["version"]) == ("llava_eval baseline", 1)
+    assert content["metrics"]["accuracy"] == pytest.approx(
+        before.tables["metrics"]["accuracy"]["value"], abs=1e-4
+    )
+    assert content["protocol"]["sampler.num_frames"] == 3
+    assert sum('"asked"' in line for line in lines[0]) == len(before.results)
+    assert first.stat().st_size < 130 * len(before.results) + 2000
+
+
+def test_a_changed_question_is_noticed(tmp_path: Path, sides: tuple[Run, Run]) -> None:
+    before, after = sides
+    path = tmp_path / "baseline.json"
+    write_baseline(path, before)
+    for change, words in (
+        ({"prompt": "Other?"}, "1 prompt (q4)"),
+        ({"target": ("B",)}, "1 target (q4)"),
+        ({"media": ("9.mp4",)}, "1 prompt (q4)"),  # one digest holds the prompt and its media
+    ):
+        results = list(after.results)
+        results[4] = answered(4, True, **change)
+        name = next(iter(change))
+        run = RunReader().read(write_run(tmp_path / name, results))
+        with pytest.raises(ComparisonError) as caught:
+            judge(run, read_baseline(path, run), Rule())
+        assert words in str(caught.value)
+
+
+def test_missing_samples_are_noticed(tmp_path: Path, sides: tuple[Run, Run]) -> None:
+    before, after = sides
+    path = tmp_path / "baseline.json"
+    write_baseline(path, before)
+    run = RunReader().read(write_run(tmp_path / "fewer", after.results[2:]))
+    with pytest.raises(ComparisonError, match=r"2 samples of the baseline are missing \(q0, q1\)"):
+        judge(run, read_baseline(path, run), Rule())
+
+
+def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
+    results = [failed(0), *(answered(n, True) for n in range(1, 9))]
+    run = RunReader().read(write_run(tmp_path / "run", results))
+    with pytest.raises(ComparisonError, match="cannot be a baseline: it holds 1 failed samples"):
+        write_baseline(tmp_path / "x.json", run)
+    assert not (tmp_path / "x.json").exists()
+    allowed = RunReader().read(write_run(tmp_path / "ok", results, config={"errors.max": 1}))
+    write_baseline(tmp_path / "x.json", allowed)
+    baseline = read_baseline(tmp_path / "x.json", allowed)
+    assert judge(allowed, baseline, Rule()).regressions == []
+    assert baseline.results[0].generation.error == "MediaError: broken"
+
+
+def test_scores_and_details_survive(tmp_path: Path) -> None:
+    score = Score(None, None, unreadable=True, details={"chosen_at_random": True})
+    results = [answered(n, True, score=score) if n == 1 else answered(n, True) for n in range(6)]
+    run = RunReader().read(write_run(tmp_path / "run", results))
+    write_baseline(tmp_path / "x.json", run)
+    assert [one.score for one in read_baseline(tmp_path / "x.json", run).results] == [
+        one.score for one in results
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "holds no JSON object"),
+        ({"format": "other"}, "is no baseline: its format is 'other'"),
+        ({"format": "llava_eval baseline", "version": 2}, "of version 2, expected 1"),
+        ({"format": "llava_eval baseline", "version": 1}, "is damaged (KeyError"),
+    ],
+)
+def test_what_is_no_baseline_is_refused(tmp_path: Path, content: Any, words: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True)]))
+    with pytest.raises(ComparisonError) as caught:
+        read_baseline(path, run)
+    assert words in str(caught.value)
+    with pytest.raises(ComparisonError, match="there is no baseline"):
+        read_baseline(tmp_path / "nothing.json", run)

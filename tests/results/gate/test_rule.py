@@ -1,0 +1,286 @@
+"""The rule of the gate: what fails, what passes, and how often chance fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.results.gate.checks import Rule, Verdict, judge
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import SampleResult, Score
+from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+
+
+def make(tmp_path: Path, name: str, results: Sequence[SampleResult], **changes: Any) -> Run:
+    return RunReader().read(write_run(tmp_path / name, results, **changes))
+
+
+def judged(
+    tmp_path: Path,
+    before: Sequence[SampleResult],
+    after: Sequence[SampleResult],
+    rule: Rule | None = None,
+    **of_run: Any,
+) -> Verdict:
+    baseline = make(tmp_path, "baseline", before)
+    return judge(make(tmp_path, "run", after, **of_run), baseline, rule or Rule())
+
+
+def regressed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.regressions]
+
+
+def test_equal_runs_pass(tmp_path: Path) -> None:
+    results = [answered(n, n % 3 > 0) for n in range(90)]
+    verdict = judged(tmp_path, results, results, Rule(max_slowdown=1.01))
+    assert regressed(verdict) == []
+    assert [check.name for check in verdict.checks] == [
+        "accuracy",
+        "unreadable",
+        "errors",
+        "seconds a sample",
+    ]
+
+
+def test_a_worse_model_fails(tmp_path: Path) -> None:
+    before = [answered(n, n % 5 > 0) for n in range(180)]
+    after = [answered(n, n % 5 > 0 and n % 7 > 0) for n in range(180)]
+    verdict = judged(tmp_path, before, after)
+    assert regressed(verdict) == ["accuracy"]
+    (check,) = verdict.regressions
+    assert check.message.startswith("accuracy went from 80.0 to 68.9")
+    assert "worse by 11.1, allowed are 0.0" in check.message
+    assert len(verdict.worse) == 20
+    assert verdict.better == []
+
+
+def test_a_better_model_passes(tmp_path: Path) -> None:
+    after = [answered(n, True) for n in range(180)]
+    before = [answered(n, n % 2 > 0) for n in range(180)]
+    assert regressed(judged(tmp_path, before, after)) == []
+
+
+def test_a_drop_within_the_tolerance_passes(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(180)]
+    after = [answered(n, n % 12 > 0) for n in range(180)]  # 8.3 points
+    assert regressed(judged(tmp_path / "x", before, after)) == ["accuracy"]
+    rule = Rule(tolerance={"accuracy": 9.0})
+    verdict = judged(tmp_path / "y", before, after, rule)
+    assert regressed(verdict) == []
+    assert "worse, within the 9.0 allowed" in verdict.checks[0].message
+    rule = Rule(tolerance={"accuracy": 8.0})
+    assert regressed(judged(tmp_path / "z", before, after, rule)) == ["accuracy"]
+
+
+def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
+    # Four flips, all downwards: the score test alone would reject (z = 2), yet chance does this in
+    # one of sixteen.
+    before = [answered(n, True) for n in range(300)]
+    after = [answered(n, n not in (0, 50, 100, 150)) for n in range(300)]
+    verdict = judged(tmp_path, before, after)
+    assert regressed(verdict) == []
+    assert "no worse than chance explains" in verdict.checks[0].message
+
+
+def test_flips_of_one_video_count_once(tmp_path: Path) -> None:
+    """Ten flips on one video of many questions are one event; on ten videos they are ten."""
+    before = [answered(n, True, per_video=10) for n in range(200)]
+    together = [answered(n, n >= 10, per_video=10) for n in range(200)]
+    apart = [answered(n, n % 20 > 0 or n >= 200, per_video=10) for n in range(200)]
+    assert regressed(judged(tmp_path / "x", before, together)) == []
+    assert regressed(judged(tmp_path / "y", before, apart)) == ["accuracy"]
+
+
+def test_unreadable_answers_that_rise_fail(tmp_path: Path) -> None:
+    """Also where the rule leaves them out of the denominator, so that accuracy stays."""
+    left_out = Score(None, None, unreadable=True)
+    before = [answered(n, n % 2 > 0) for n in range(180)]
+    after = [
+        answered(n, True, score=left_out) if n % 9 == 0 else one for n, one in enumerate(before)
+    ]
+    verdict = judged(tmp_path / "x", before, after)
+    assert regressed(verdict) == ["unreadable"]
+    rule = Rule(tolerance={"unreadable": 12.0})
+    assert regressed(judged(tmp_path / "y", before, after, rule)) == []
+    fewer = judged(tmp_path / "z", after, before)
+    assert regressed(fewer) == []
+
+
+def test_failed_samples_beyond_the_configuration_cannot_be_compared(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(60)]
+    after = [failed(n) if n < 3 else answered(n, True) for n in range(60)]
+    with pytest.raises(ComparisonError) as caught:
+        judged(tmp_path, before, after)
+    assert "holds 3 failed samples, at most 0 are allowed (errors.max)" in str(caught.value)
+    assert "the first is q0: MediaError: broken" in str(caught.value)
+
+
+def test_failed_samples_that_the_configuration_allows_are_a_check(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(60)]
+    after = [failed(n) if n < 3 else answered(n, True) for n in range(60)]
+    allowed: dict[str, Any] = {"config": {"errors.max": 5}}
+    verdict = judged(tmp_path / "x", before, after, **allowed)
+    assert regressed(verdict) == ["errors"]
+    assert "3 of 60 samples failed, 0 in the baseline" in verdict.regressions[0].message
+    rule = Rule(tolerance={"errors": 5.0})
+    assert regressed(judged(tmp_path / "y", before, after, rule, **allowed)) == []
+
+
+def test_slow_runs_fail_where_asked(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(60)]
+    slow: dict[str, Any] = {"seconds": 17.0}
+    assert regressed(judged(tmp_path / "x", results, results, **slow)) == []
+    verdict = judged(tmp_path / "y", results, results, Rule(max_slowdown=1.5), **slow)
+    assert regressed(verdict) == ["seconds a sample"]
+    assert "1.70 times as long" in verdict.regressions[0].message
+    verdict = judged(tmp_path / "z", results, results, Rule(max_slowdown=1.8), **slow)
+    assert regressed(verdict) == []
+
+
+def test_times_of_another_machine_are_noted_and_missing_times_refused(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(60)]
+    session = {"num_generated": 60, "wall_seconds": 10.0, "stage_seconds": {"decode": 10.0}}
+    other = {"sessions": [{**session, "machine": {"processor": "other", "num_cpus": 8}}]}
+    verdict = judged(tmp_path / "x", results, results, Rule(max_slowdown=1.5), manifest=other)
+    assert list(verdict.notes) == [
+        "the times are of two machines: a CPU, 2 cores and other, 8 cores"
+    ]
+    with pytest.raises(ComparisonError, match="does not hold how long it took"):
+        judged(tmp_path / "y", results, results, Rule(max_slowdown=1.5), manifest={"sessions": []})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: r[1:], "1 samples of the baseline are missing (q0)"),
+        (lambda r: [*r, answered(99, True)], "1 samples are not in the baseline (q99)"),
+        (lambda r: [answered(0, True, prompt="Other?"), *r[1:]], "1 prompt (q0)"),
+        (lambda r: [answered(0, True, target=("B",)), *r[1:]], "1 target (q0)"),
+        (lambda r: [answered(0, True, media=("9.mp4",)), *r[1:]], "1 medium (q0)"),
+    ],
+)
+def test_other_samples_cannot_be_compared(tmp_path: Path, change: Any, words: str) -> None:
+    results = [answered(n, True) for n in range(30)]
+    with pytest.raises(ComparisonError) as caught:
+        judged(tmp_path, results, change(results))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"benchmark": "other/set"}, "of benchmark other/set, the baseline"),
+        ({"config": {"sampler.num_frames": 8}}, "sampler.num_frames was 3 and is 8"),
+        ({"config": {"benchmark.version": 2}}, "benchmark.version was 1 and is 2"),
+        (
+            {"config": {"benchmark.generation.max_new_tokens": 4}},
+            "benchmark.generation.max_new_tokens was 16 and is 4",
+        ),
+        ({"config": {"scorer._target_": "x.y"}}, "StrictChoice and is x.y"),
+        ({"manifest": {"status": "running"}}, "is not finished (status 'running')"),
+        ({"manifest": {"identity": {"num_samples": 31}}}, "holds 30 of its 31 samples"),
+    ],
+)
+def test_another_protocol_cannot_be_compared(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    results = [answered(n, True) for n in range(30)]
+    with pytest.raises(ComparisonError) as caught:
+        judged(tmp_path, results, results, **changes)
+    assert words in str(caught.value)
+
+
+def test_how_it_ran_is_no_protocol(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(30)]
+    config = {
+        "runner.batch_size": 7,
+        "model.dtype": "bfloat16",
+        "quantization.name": "bnb_nf4",
+        "benchmark.source": "elsewhere.jsonl",
+        "benchmark.media_root": "elsewhere",
+        "output_dir": "x",
+    }
+    assert regressed(judged(tmp_path, results, results, config=config)) == []
+
+
+def test_one_video_alone_says_nothing(tmp_path: Path) -> None:
+    results = [answered(n, True, group="v") for n in range(30)]
+    with pytest.raises(ComparisonError, match="all samples belong to one group"):
+        judged(tmp_path, results, results)
+
+
+def test_a_tolerance_for_nothing_is_a_mistake(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(30)]
+    with pytest.raises(ConfigError, match="there is only accuracy, unreadable, errors"):
+        judged(tmp_path, results, results, Rule(tolerance={"acuracy": 1.0}))
+
+
+def test_alpha_is_shared_among_tests_that_could_find_anything(tmp_path: Path) -> None:
+    metrics = {
+        name: {"_target_": "llava_eval.metrics.means.mean_score", **extra}
+        for name, extra in {"accuracy": {}, "all_rows": {"unscored_as": 0.0}}.items()
+    }
+    before = [answered(n, n % 3 > 0) for n in range(90)]
+    after = [answered(n, n % 4 > 0) for n in range(90)]
+    baseline = make(tmp_path, "a", before, metrics=metrics)
+    same = judge(make(tmp_path, "b", after, metrics=metrics), baseline, Rule())
+    # Two metrics with equal values are one test, and no answer is unreadable.
+    assert same.confidence == pytest.approx(0.9)
+    read = [answered(n, None) if n % 5 == 0 else one for n, one in enumerate(after)]
+    two = judge(make(tmp_path, "c", read, metrics=metrics), baseline, Rule())
+    assert two.confidence == pytest.approx(0.95)
+
+
+def failure_rate(tmp_path: Path, seeds: range, rule: Rule, **of_models: Any) -> float:
+    """Return how often equally good models fail."""
+    template = make(tmp_path, "template", equal_models(0, **of_models)[0])
+    num_failed = 0
+    for seed in seeds:
+        before, after = (
+            dataclasses.replace(template, results=side) for side in equal_models(seed, **of_models)
+        )
+        num_failed += bool(judge(after, before, rule).regressions)
+    return num_failed / len(seeds)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "low", "high"),
+    [
+        (0.05, 0.015, 0.09),  # 200 draws at 0.05: 0.02 to 0.085 in 95 of 100 such tests
+        (0.2, 0.13, 0.27),
+    ],
+)
+def test_equal_models_fail_at_about_the_stated_rate(
+    tmp_path: Path, alpha: float, low: float, high: float
+) -> None:
+    assert low <= failure_rate(tmp_path, range(200), Rule(alpha=alpha)) <= high
+
+
+def test_the_rate_holds_for_few_samples_and_good_models(tmp_path: Path) -> None:
+    rates = [
+        failure_rate(tmp_path / "x", range(200), Rule(), num_videos=20),
+        failure_rate(tmp_path / "y", range(200), Rule(), num_videos=60, per_video=1),
+        failure_rate(tmp_path / "z", range(200), Rule(), num_videos=60, rate=0.95),
+    ]
+    assert max(rates) <= 0.09
+
+
+def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    template = make(tmp_path, "template", equal_models(0)[0])
+    num_found = 0
+    for seed in range(100):
+        before, after = equal_models(seed)
+        broken = random.random(len(after)) < 0.25
+        worse = [
+            answered(n, bool(one.score.value) and not broken[n]) for n, one in enumerate(after)
+        ]
+        run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
+        num_found += bool(judge(run, baseline, Rule()).regressions)
+    assert num_found >= 85

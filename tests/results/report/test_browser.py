@@ -1,0 +1,301 @@
+"""The report in a real headless Chromium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llava_eval import cli
+from llava_eval.types import NOT_SCORED, Generation, Score
+from tests.conftest import DEMO
+from tests.results.report.conftest import OpenPage
+from tests.results.runs_on_disk import answered, failed, write_run
+
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<!-- <script> ]]> --!>",
+    "a\u2028b\u2029c \x00\x1b[31m",
+    "\u202egnp.exe\u202c",
+    "javascript:alert(1)",
+    "${alert(1)} `${alert(1)}` {{alert(1)}}",
+    "&lt;b&gt; &amp; &#60;",
+    "https://evil.example/x.png",
+    "half \ud800 pair",
+    "שלום עולם 🎥 日本",
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a report of two runs over the embedded videos."""
+    folder = tmp_path_factory.mktemp("report")
+    states = (True, False, None)
+    config = {"benchmark.media_root": str(DEMO / "videos")}
+    media = [(f"demo_{number // 3 + 1:03}.mp4",) for number in range(60)]
+    first = [
+        answered(
+            n, states[n % 3], media=media[n], frame_indices=((0, 5, 9),), question=f"Question {n}?"
+        )
+        for n in range(60)
+    ]
+    first[7] = failed(7, "MediaError: 2.mp4 is broken")
+    second = [
+        answered(n, n % 3 != 1 or n > 30, media=media[n], frame_indices=((0, 9),))
+        for n in range(60)
+    ]
+    write_run(folder / "a", first, config={**config, "errors.max": 1})
+    write_run(folder / "b", second, config=config, label="made/up (num_frames=2)")
+    out = folder / "report.html"
+    command = ["report", str(folder / "a"), str(folder / "b"), "--out", str(out)]
+    assert cli.run_command(command) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a report in which every text is hostile."""
+    folder = tmp_path_factory.mktemp("hostile")
+    results = []
+    for n in range(3 * len(HOSTILE)):
+        text = HOSTILE[n % len(HOSTILE)]
+        error = n % 7 == 0
+        results.append(
+            answered(
+                n,
+                True,
+                id=f"{n} {text}",
+                group=text,
+                facets={"duration": text},
+                question=f"What is {text}?",
+                choices=(text, "other"),
+                prompt=f"Prompt {text}",
+                target=(text,),
+                media=(text,),
+                generation=Generation(None, error=text) if error else Generation(text, 1, 1, "eos"),
+                score=NOT_SCORED if error else Score(0.0, text, details={text: text}),
+            )
+        )
+    name = "bench</title><script>alert(2)</script>"
+    run = write_run(
+        folder / "run",
+        results,
+        label=name,
+        config={"errors.max": 99},
+        manifest={"model_label": "<b onclick=alert(3)>", "git_commit": "<i>"},
+    )
+    out = folder / "report.html"
+    assert cli.run_command(["report", str(run), "--out", str(out)]) == 0
+    return out
+
+
+def test_it_loads_and_shows_the_numbers(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    assert page.title() == "made/up: llava-eval report"
+    text = page.locator("main").inner_text()
+    for part in ("33.3", "% accuracy", "accuracy by duration", "McNemar p", "samples/s", "Cost"):
+        assert part in text
+    assert page.locator("#count").inner_text() == "60 of 60 samples"
+    assert page.locator(".row").count() < 30, "the list holds only what can be seen"
+    assert page.locator("#detail-title").inner_text() == "q0"
+
+
+def chip(name: str) -> str:
+    return f"#chips button:has-text('{name}')"
+
+
+def test_filters(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    counts = {"wrong": 19, "unreadable": 20, "failed": 1, "right": 20}
+    for name, count in counts.items():
+        page.click(chip(name))
+        assert page.locator("#count").inner_text() == f"{count} of 60 samples"
+        assert page.locator(chip(name)).get_attribute("aria-pressed") == "true"
+        page.click(chip(name))
+    page.click(chip("wrong"))
+    page.click(chip("unreadable"))
+    assert page.locator("#count").inner_text() == "39 of 60 samples"
+    page.click(chip("wrong"))
+    page.click(chip("unreadable"))
+    page.click(chip("flipped"))
+    # unreadable in A and right in B, or wrong in A and right in B
+    assert page.locator("#count").inner_text() == "30 of 60 samples"
+    page.click(chip("flipped"))
+    page.select_option("#facets select", label="short")
+    assert page.locator("#count").inner_text() == "30 of 60 samples"
+    page.click(chip("failed"))
+    assert page.locator(".row").count() == 1
+    page.select_option("#facets select", label="all")
+    page.select_option("#run", label="B made · num_frames=2")
+    assert page.locator("#count").inner_text() == "0 of 60 samples"
+    assert page.locator("#nothing").is_visible()
+
+
+def test_search_looks_into_everything(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    for words, count in (
+        ("Question 17?", 1),
+        ("q17", 1),
+        ("2.mp4 BROKEN", 1),
+        ("demo_003.mp4", 3),
+        ("well", 20),
+        ("nothing holds this", 0),
+        ("", 60),
+    ):
+        page.fill("#search", words)
+        page.wait_for_function(
+            f"document.getElementById('count').textContent === '{count} of 60 samples'"
+        )
+
+
+def test_order(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    page.select_option("#order", "rise")
+    first = page.locator(".row").first
+    assert [mark.get_attribute("title") for mark in first.locator(".mark-box").all()] in (
+        [["unreadable", "right"], ["wrong", "right"]]
+    )
+
+
+def test_one_sample(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    page.click("#row-2")
+    page.wait_for_selector("#detail-title:has-text('q2')")
+    detail = page.locator("#detail")
+    text = detail.inner_text()
+    for part in ("Question 2?", "unreadable", "well", "(none could be read)", "100 in, 2 out"):
+        assert part in text
+    assert detail.locator(".choices .target").inner_text().startswith("A")
+    assert page.url.endswith("#sample=0/q2")
+    page.click("#detail summary")
+    assert "Which?" in detail.locator("details pre").inner_text()
+    pictures = detail.locator(".frames img")
+    assert pictures.count() == 3
+    assert pictures.first.get_attribute("alt") == "frame 0 of demo_001.mp4"
+    assert page.evaluate("[...document.images].every((one) => one.naturalWidth > 50)")
+
+
+def test_a_link_opens_its_sample(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report, "#sample=0/q41")
+    page.wait_for_selector("#detail-title:has-text('q41')")
+    assert page.locator(".row[aria-selected=true]").count() == 1
+    for odd in ("#sample=9/q1", "#sample=0/none", "#sample=0/%E0%A4%A", "#x"):
+        watched().open(report, odd)
+
+
+def test_keys(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.wait_for_selector("#detail-title:has-text('q1')")
+    assert page.evaluate("document.activeElement.id") == "list"
+    assert page.locator("#list").get_attribute("aria-activedescendant") == "row-1"
+    page.keyboard.press("End")
+    page.wait_for_selector("#detail-title:has-text('q59')")
+    page.keyboard.press("PageUp")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("k")
+    page.wait_for_selector("#detail-title:text-is('q0')")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "detail-title"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") == "list"
+    page.keyboard.press("/")
+    page.keyboard.type("j/k?")
+    assert page.input_value("#search") == "j/k?"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("#help").is_visible()
+
+
+def test_everything_is_reached_by_tab(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"skip", "keys", "theme", "search", "run", "other", "order", "list", "detail"} <= seen
+
+
+def test_names_for_screen_readers(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    page.click("#row-0")
+    tree = page.locator("body").aria_snapshot()
+    for part in (
+        'listbox "Samples"',
+        'option "wrong',
+        'searchbox "Search in samples"',
+        'group "Show only"',
+        'region "Sample q0"',
+        'combobox "order"',
+        "status",
+        'heading "Samples" [level=2]',
+        'columnheader "samples"',
+        'navigation "Sections"',
+    ):
+        assert part in tree or part.replace("wrong", "right") in tree, part
+
+
+@pytest.mark.parametrize("width", [1300, 400])
+def test_light_and_dark(report: Path, watched: OpenPage, width: int) -> None:
+    grounds = {}
+    for dark in (False, True):
+        page = watched(dark=dark, width=width).open(report)
+        script = "getComputedStyle(document.body).backgroundColor"
+        grounds[dark] = page.evaluate(script)
+        page.click("#theme")
+        page.click("#theme")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        page.reload()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark", "it is kept"
+    assert grounds[False] != grounds[True]
+
+
+def test_a_narrow_page_shows_one_thing_at_a_time(report: Path, watched: OpenPage) -> None:
+    page = watched(width=400).open(report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert not page.locator("#detail").is_visible()
+    page.click("#row-1")
+    page.wait_for_selector("#detail-title:has-text('q1')")
+    assert page.locator("#detail").is_visible()
+    page.click("text=← Samples")
+    assert not page.locator("#detail").is_visible()
+
+
+def test_hostile_texts_stay_texts(hostile_report: Path, watched: OpenPage) -> None:
+    """No dialog, no request, no console message (see the fixture), and the texts can be read."""
+    page = watched().open(hostile_report)
+    assert page.locator("main script, main img, main svg:not(.chart)").count() == 0
+    assert "bench</title><script>alert(2)</script>" in page.title()
+    for place, text in enumerate(HOSTILE):
+        page.keyboard.press("Home") if place == 0 else page.keyboard.press("j")
+        page.click(f"#row-{place}") if place < 8 else page.wait_for_timeout(50)
+        shown = page.locator("#detail").text_content() or ""
+        visible = text.split("\u2028")[0].split("\u202e")[0].split(" \ud800")[0]
+        assert visible in shown, text
+    assert page.locator("#detail script, #detail iframe, #detail svg, #detail a").count() == 1
+    for text in ("</script>", "onerror=alert", "evil.example"):
+        page.fill("#search", text)
+        page.wait_for_function("document.getElementById('count').textContent.startsWith('3 of')")
+
+
+def test_acting_characters_are_shown_as_codes(hostile_report: Path, watched: OpenPage) -> None:
+    page = watched().open(hostile_report)
+    page.click("#row-5")
+    page.wait_for_selector("#detail .code")
+    codes = page.locator("#detail pre .code").all_inner_texts()
+    assert "U+202E" in codes
+    assert "\u202e" not in (page.locator("body").text_content() or "")
+
+
+def test_a_strange_folder_is_no_danger(report: Path, tmp_path: Path, watched: OpenPage) -> None:
+    strange = tmp_path / "a #%20 'folder'"
+    strange.mkdir()
+    copy = strange / "report.html"
+    copy.write_bytes(report.read_bytes())
+    watched().open(copy)

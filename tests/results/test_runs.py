@@ -1,0 +1,163 @@
+"""Runs read back: what they hold, what they lack, and what they cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import ComparisonError, LlavaEvalError
+from llava_eval.results.cost import comparable_memory, cost_of
+from llava_eval.results.runs import RunReader, find_runs
+from llava_eval.results.settings import differing_settings, differing_versions
+from tests.results.runs_on_disk import answered, failed, write_run
+
+
+def test_a_run_is_read_back(tmp_path: Path) -> None:
+    results = [answered(0, True), answered(1, None), failed(2)]
+    run = RunReader().read(
+        write_run(tmp_path / "run", results, label="made/up (limit=3)", config={"errors.max": 2})
+    )
+    assert list(run.results) == results
+    assert (run.benchmark, run.label, run.model) == ("made/up", "made/up (limit=3)", "made")
+    assert (run.version, run.facets, run.max_errors) == (1, ("duration",), 2)
+    assert (run.num_errors, run.num_unreadable) == (1, 1)
+    assert run.incomplete() is None
+
+
+def test_what_samples_share_is_held_once(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [answered(0, True), answered(1, False)])
+    reader = RunReader()
+    first, second = reader.read(path), reader.read(path)
+    assert first.results[0].prompt is second.results[0].prompt
+    assert first.results[0].frame_indices is second.results[1].frame_indices
+    assert first.results == second.results
+
+
+@pytest.mark.parametrize(
+    ("status", "num_samples", "words"),
+    [
+        ("running", 2, "is not finished (status 'running')"),
+        ("stopped", 2, "is not finished (status 'stopped')"),
+        ("finished", 3, "holds 2 of its 3 samples"),
+    ],
+)
+def test_an_incomplete_run_says_so(
+    tmp_path: Path, status: str, num_samples: int, words: str
+) -> None:
+    changed = {"status": status, "identity": {"num_samples": num_samples}}
+    path = write_run(tmp_path / "run", [answered(0, True), answered(1, True)], manifest=changed)
+    assert RunReader().read(path).incomplete() == words
+
+
+def test_the_tables_say_how_many_samples_a_scored_file_had(tmp_path: Path) -> None:
+    results = [answered(number, True) for number in range(4)]
+    path = write_run(tmp_path / "run", results, manifest={"identity": {}})
+    lines = (path / "samples.jsonl").read_text().splitlines(keepends=True)
+    (path / "samples.jsonl").write_text("".join(lines[:-1]))
+    assert RunReader().read(path).incomplete() == "holds 3 of its 4 samples"
+
+
+def test_an_editor_may_leave_out_the_last_line_feed(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [answered(0, True), answered(1, True)])
+    text = (path / "samples.jsonl").read_text()
+    (path / "samples.jsonl").write_text(text.rstrip("\n"))
+    assert len(RunReader().read(path).results) == 2
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", [answered(0, True)])
+    for missing in ("samples.jsonl", "manifest.json"):
+        other = write_run(tmp_path / missing, [answered(0, True)])
+        (other / missing).unlink()
+        with pytest.raises(ComparisonError, match=f"no {missing}"):
+            RunReader().read(other)
+    with pytest.raises(ComparisonError, match="there is no run directory"):
+        RunReader().read(tmp_path / "nothing")
+    (path / "samples.jsonl").write_text('{"id": 1}\n')
+    with pytest.raises(LlavaEvalError, match="line 1 is damaged"):
+        RunReader().read(path)
+    (path / "metrics.json").write_text("{")
+    (path / "samples.jsonl").write_text("")
+    with pytest.raises(ComparisonError, match=r"metrics\.json cannot be read"):
+        RunReader().read(path)
+
+
+def test_runs_of_a_sweep_are_found_in_natural_order(tmp_path: Path) -> None:
+    for name in ("10", "9", "deep/1"):
+        write_run(tmp_path / "sweep" / name, [answered(0, True)])
+    found = [str(path.relative_to(tmp_path / "sweep")) for path in find_runs(tmp_path / "sweep")]
+    assert found == ["9", "10", "deep/1"]
+    assert find_runs(tmp_path / "sweep" / "9") == [tmp_path / "sweep" / "9"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ComparisonError, match="holds no run"):
+        find_runs(tmp_path / "empty")
+    with pytest.raises(ComparisonError, match="there is no folder"):
+        find_runs(tmp_path / "nothing")
+
+
+def test_cost_counts_processes_that_generated(tmp_path: Path) -> None:
+    session = {
+        "wall_seconds": 30.0,
+        "stage_seconds": {"load_model": 8.0, "decode_wait": 2.0, "prefill": 4.0, "decode": 6.0},
+        "peak_host_memory_bytes": 7,
+        "num_generated": 3,
+    }
+    scored_again = {"wall_seconds": 99.0, "stage_seconds": {"score": 99.0}}
+    changed = {
+        "sessions": [session, {**session, "num_generated": 1}, scored_again],
+        "judge": {"cost": 0.25},
+    }
+    results = [answered(number, True) for number in range(4)]
+    cost = cost_of(RunReader().read(write_run(tmp_path / "run", results, manifest=changed)))
+    assert (cost.num_generated, cost.seconds) == (4, 24.0)
+    assert (cost.seconds_per_sample, cost.samples_per_second) == (6.0, 4 / 24)
+    assert cost.stage_seconds["decode"] == 12.0
+    assert (cost.num_input_tokens, cost.num_output_tokens) == (400, 8)
+    assert (cost.peak_host_bytes, cost.peak_device_bytes, cost.judge_cost) == (7, None, 0.25)
+
+
+def test_workers_that_overlap_cost_no_more_than_the_wall_time(tmp_path: Path) -> None:
+    session = {"wall_seconds": 10.0, "stage_seconds": {"decode": 16.0}, "num_generated": 2}
+    changed = {"sessions": [session]}
+    results = [answered(0, True), answered(1, True)]
+    run = RunReader().read(write_run(tmp_path / "run", results, manifest=changed))
+    assert cost_of(run).seconds == 10.0
+
+
+def test_a_scored_file_cost_nothing_that_is_known(tmp_path: Path) -> None:
+    changed = {"sessions": [{"wall_seconds": 1.0, "stage_seconds": {}}], "model": None}
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True)], manifest=changed))
+    cost = cost_of(run)
+    assert (cost.seconds, cost.seconds_per_sample, cost.samples_per_second) == (None, None, None)
+    assert comparable_memory([cost]) == ("weights", [None])
+
+
+def test_settings_that_differ_have_short_names(tmp_path: Path) -> None:
+    results = [answered(0, True)]
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {
+            "sampler.num_frames": 8,
+            "quantization.name": "bnb_int8",
+            "quantization.method": "bnb_int8",
+            "output_dir": "elsewhere",
+        },
+    )
+    runs = [
+        RunReader().read(write_run(tmp_path / str(number), results, config=config))
+        for number, config in enumerate(changes)
+    ]
+    assert differing_settings(runs) == {
+        "num_frames": ["3", "8"],
+        "quantization": ["none", "bnb_int8"],
+    }
+    assert differing_versions(runs) == {}
+    manifest = json.loads((tmp_path / "1" / "manifest.json").read_text())
+    manifest["versions"]["torch"] = "2.14.0"
+    (tmp_path / "1" / "manifest.json").write_text(json.dumps(manifest))
+    assert differing_versions([runs[0], RunReader().read(tmp_path / "1")]) == {
+        "torch": ["2.15.0", "2.14.0"]
+    }

@@ -1,0 +1,96 @@
+"""Whole runs whose prompts depend on the frames."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llava_eval
+from llava_eval.config import compose_config
+from llava_eval.pipeline import run
+
+DEMO = Path(llava_eval.__file__).parent / "demo"
+
+
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "samples.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.strip().split("\n")]
+
+
+@pytest.mark.slow
+def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(DEMO / "videos")
+    (tmp_path / "subtitle").mkdir()
+    (tmp_path / "subtitle" / "demo_001.srt").write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\nEarly\n\n2\n00:00:01,000 --> 00:01:00,000\nLate\n"
+    )
+    overrides = [
+        "benchmark=videomme/official_subtitles",
+        f"benchmark.source={DEMO / 'multiple_choice.jsonl'}",
+        f"benchmark.media_root={tmp_path}",
+        "benchmark.limit=4",
+        "sampler.num_frames=3",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    assert run(compose_config(overrides)).exit_code == 0
+    lines = ledger(tmp_path / "out")
+    heading = "This video's subtitles are listed below:\n"
+    with_file = [line for line in lines if line["group"] == "demo_001"]
+    without = [line for line in lines if line["group"] != "demo_001"]
+    assert with_file
+    assert without
+    assert all(
+        line["prompt"].startswith(f"{heading}Late\nLate\nSelect the best") for line in with_file
+    )
+    assert all(line["prompt"].startswith("Select the best") for line in without)
+    # Going on with a finished run asks nothing again and keeps what was asked.
+    assert run(compose_config(overrides)).exit_code == 0
+    assert ledger(tmp_path / "out") == lines
+
+
+@pytest.mark.slow
+def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> None:
+    (tmp_path / "videos").symlink_to(DEMO / "videos")
+    (tmp_path / "subtitles").mkdir()
+    lines = [{"start": "00:00:00.500", "end": "00:00:01.900", "line": "first"}]
+    (tmp_path / "subtitles" / "a.json").write_text(json.dumps(lines))
+    common = {
+        "video_path": "demo_001.mp4",
+        "question": "What?",
+        **{f"option{n}": text for n, text in enumerate(["x", "y", "N/A", "N/A", "N/A"])},
+        "correct_choice": 1,
+        "duration": 3.0,
+        "duration_group": 15,
+        "question_category": "S2E",
+        "starting_timestamp_for_subtitles": 0,
+    }
+    rows = [
+        {**common, "id": "1", "subtitle_path": "a.json"},
+        {**common, "id": "2", "subtitle_path": "gone.json", "video_path": "demo_002.mp4"},
+    ]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = run(
+        compose_config(
+            [
+                "benchmark=longvideobench/lmms_eval_interleaved",
+                f"benchmark.source={source}",
+                f"benchmark.media_root={tmp_path}",
+                "sampler.num_frames=3",
+                "conversation=plain",
+                f"output_dir={tmp_path / 'out'}",
+            ]
+        )
+    )
+    assert (outcome.exit_code, outcome.summary.num_errors) == (1, 1)
+    asked, failed = ledger(tmp_path / "out")
+    assert asked["prompt"] == (
+        "<image>\n<image>\nfirst\n<image>\nWhat?\nA. x\nB. y\n"
+        "Answer with the option's letter from the given choices directly.\n"
+    )
+    assert len(asked["frame_indices"]) == 3
+    assert "gone.json" in failed["generation"]["error"]
+    assert failed["score"]["value"] is None

@@ -1,0 +1,143 @@
+"""``llava-eval score`` from rows in the data sets' own columns alone, for every rule-scored set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.config import compose_config
+from llava_eval.errors import RowsError
+from llava_eval.pipeline import Outcome, score
+from tests.benchmarks import test_prompts as rows
+
+VIDEOMME: dict[str, Any] = {
+    **rows.VIDEOMME,
+    "duration": "short",
+    "domain": "Knowledge",
+    "sub_category": "Law",
+    "task_type": "OCR Problems",
+}
+CAPTIONS = {"videoID": "v", "enCap": ["a man runs", "someone is running"]}
+
+#: Protocol, row, right reply, and the value that it gets.
+CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
+    *((f"videomme/{name}", VIDEOMME, "C", 1.0) for name in ("official", "official_subtitles")),
+    *((f"videomme/{name}", VIDEOMME, " C. ", 1.0) for name in ("lmms_eval", "lmms_eval_v0_2")),
+    ("videomme/vlmevalkit", VIDEOMME, "C", 1.0),
+    ("nextqa_mc/lmms_eval", rows.NEXTQA_MC, "A. roll the handle", 1.0),
+    ("egoschema/lmms_eval", rows.EGOSCHEMA, "D. C reads.", 1.0),
+    ("perceptiontest/lmms_eval", rows.PERCEPTIONTEST, "B", 1.0),
+    ("mvbench/official", rows.MVBENCH, "A) Ate the medicine.", 1.0),
+    ("mvbench/lmms_eval", rows.MVBENCH, "A", 1.0),
+    ("longvideobench/lmms_eval", rows.LONGVIDEOBENCH, "B", 1.0),
+    ("longvideobench/lmms_eval_interleaved", rows.LONGVIDEOBENCH, "B", 1.0),
+    ("mlvu/official", rows.MLVU_OFFICIAL, "A) Yellow", 1.0),
+    ("mlvu/lmms_eval", rows.MLVU_DEV, "A) Yellow", 1.0),
+    ("tempcompass/official", rows.TEMPCOMPASS, "A</s>", 1.0),
+    ("tempcompass/lmms_eval", rows.TEMPCOMPASS_YES_NO, "Yes, he is.", 1.0),
+    ("tempcompass/official", rows.TEMPCOMPASS_MATCHING, "A", 1.0),
+    ("tempcompass/official", rows.TEMPCOMPASS_CAPTIONING, "He dunks.", None),
+    ("vatex/lmms_eval", CAPTIONS, "a man runs", 0.0),
+    ("msrvtt_caption/lmms_eval", {"video_id": "v", "caption": ["a man"]}, "a man", 0.0),
+]
+
+
+def scored(folder: Path, name: str, content: list[dict[str, Any]], *lines: Any) -> Outcome:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    generations = folder / "generations.jsonl"
+    generations.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return score(
+        compose_config(
+            [
+                f"benchmark={name}",
+                f"benchmark.source={folder / 'rows.jsonl'}",
+                f"output_dir={folder / 'out'}",
+            ]
+        ),
+        generations,
+    )
+
+
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "out" / "samples.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.strip().split("\n")]
+
+
+@pytest.mark.parametrize(("name", "row", "reply", "value"), CASES, ids=[case[0] for case in CASES])
+def test_a_protocol_scores_rows_without_media(
+    tmp_path: Path, name: str, row: dict[str, Any], reply: str, value: float | None
+) -> None:
+    outcome = scored(tmp_path, name, [row], {"row": 0, "text": reply})
+    assert outcome.exit_code == 0
+    (line,) = ledger(tmp_path)
+    assert line["score"]["value"] == value
+    assert (tmp_path / "out" / "metrics.md").is_file()
+
+
+def test_answers_by_likelihood_come_as_losses(tmp_path: Path) -> None:
+    losses = {"id": rows.EGOSCHEMA["video_idx"], "option_losses": [3.0, 2.5, 4.0, 0.5, 1.0]}
+    outcome = scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], losses)
+    assert outcome.summary.metrics["accuracy"].value == 100.0
+    assert ledger(tmp_path)[0]["generation"]["option_losses"] == losses["option_losses"]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ({"row": 0, "text": "D"}, "needs 5 option_losses"),
+        ({"row": 0, "option_losses": [1.0, 2.0]}, "got 2"),
+        ({"row": 0, "option_losses": [1.0, 2.0, 3.0, 4.0, float("nan")]}, "finite"),
+        ({"row": 0, "option_losses": "x"}, "line 1"),
+    ],
+)
+def test_losses_that_do_not_fit_are_named(tmp_path: Path, line: dict[str, Any], part: str) -> None:
+    with pytest.raises(RowsError, match=part):
+        scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], line)
+
+
+def test_hidden_answers_make_a_submission(tmp_path: Path) -> None:
+    hidden = [
+        {**{k: v for k, v in rows.EGOSCHEMA.items() if k != "answer"}, "video_idx": f"v{n}"}
+        for n in range(2)
+    ]
+    lines = [{"row": 0, "text": "(C)"}, {"row": 1, "text": "E"}]
+    outcome = scored(tmp_path, "egoschema/lmms_eval", hidden, *lines)
+    assert json.loads((tmp_path / "out" / "submission.json").read_text()) == {"v0": 2, "v1": 4}
+    assert outcome.summary.metrics["accuracy"].value is None
+    assert outcome.summary.num_scored == 0
+
+
+def test_guesses_are_counted_in_every_table(tmp_path: Path) -> None:
+    asked = [{**rows.NEXTQA_MC, "qid": n} for n in range(3)]
+    lines = [{"row": n, "text": text} for n, text in enumerate(["A", "no idea", "(B)"])]
+    outcome = scored(tmp_path, "nextqa_mc/lmms_eval", asked, *lines)
+    assert outcome.summary.num_random == 1
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["num_random"] == 1
+    assert "1 chosen at random" in (tmp_path / "out" / "metrics.md").read_text()
+    assert metrics["metrics"]["accuracy_strict"]["value"] == pytest.approx(100 / 3)
+
+
+def test_no_guess_is_no_count(tmp_path: Path) -> None:
+    scored(tmp_path, "videomme/official", [VIDEOMME], {"row": 0, "text": "C"})
+    assert "num_random" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "at random" not in (tmp_path / "out" / "metrics.md").read_text()
+
+
+def test_m_avg_is_the_mean_of_tasks_and_stands_for_the_whole_set_only(tmp_path: Path) -> None:
+    asked = [{**rows.MLVU_DEV, "task_type": task} for task in ("plotQA", "plotQA", "count")]
+    lines = [{"row": n, "text": text} for n, text in enumerate(["A", "B", "A"])]
+    summary = scored(tmp_path, "mlvu/lmms_eval", asked, *lines).summary
+    assert summary.metrics["M-Avg"].value == pytest.approx((50 + 100) / 7)
+    assert set(summary.groups["task_type"]["plotQA"]) == {"accuracy"}
+
+
+def test_a_group_in_which_nothing_was_read_is_0_under_videomme_s_own_rule(tmp_path: Path) -> None:
+    summary = scored(
+        tmp_path, "videomme/official", [VIDEOMME], {"row": 0, "text": "it is unclear"}
+    ).summary
+    assert summary.groups["duration"]["short"]["accuracy"].value == 0.0
+    assert summary.metrics["accuracy"].num_samples == 0
