@@ -31,8 +31,8 @@ llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
                                          fetch, unpack and check a benchmark
   llava-eval published [--benchmark B] [--model M]
                                          published scores and their sources
-  llava-eval compare RUN RUN ...         paired differences, flips and cost; with
-                                         the folder of a sweep its curves
+  llava-eval compare RUN RUN ...         paired differences, flips and cost; of
+                                         a sweep's folder its curves
   llava-eval gate RUN --baseline FILE    exit 1 when it is worse than a baseline
   llava-eval report PATH ... --out FILE  one HTML page of runs and their samples
 
@@ -52,7 +52,7 @@ keys that you will want (llava-eval --cfg prints them all)
   model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
   model.dtype=float16            auto, float32, float16, bfloat16
   model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
-  quantization=bnb_nf4           none, bnb_nf4, bnb_int8
+  quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
   sampler.num_frames=16          frames a video
   runner.batch_size=8            questions generated together
   judge.model=...                the judge of GPT-judged protocols, at any
@@ -251,7 +251,7 @@ def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]
         clip = read_media(Media("video", request.path), lambda _: request.frame_indices)
         return clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
 
-    outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=10.0)
+    outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
     for outcome in outcomes:
         yield outcome.value
 
@@ -310,6 +310,10 @@ def set_up_logging() -> None:
     logger.handlers = [BarHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    # At every start torchao makes torch say what concerns torchao's authors alone, and for every
+    # layer bitsandbytes says that its 8-bit products take float16.
+    for name in ("torch.utils._pytree", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,6 @@ class _Job:
     @classmethod
     def prepare(cls, composed: ComposedConfig) -> _Job:
         clock = StageClock()
-        config = composed.config
         policy, conversation = check_parts(composed)
         with clock.stage("load_rows"):
             evaluation = Evaluation.from_config(composed)
@@ -94,14 +93,7 @@ class _Job:
             check_judge(evaluation.judge)
         with clock.stage("load_model"):
             plan = _plan_model(composed)
-        generation = config.benchmark.generation
-        settings = GenerationSettings(
-            max_new_tokens=generation.max_new_tokens,
-            temperature=generation.temperature,
-            top_p=generation.top_p,
-            stop_strings=tuple(generation.stop_strings),
-            seed=config.seed,
-        )
+        settings = _generation_settings(composed)
         label = named_with_overrides(_model_name(composed), composed.model_overrides)
         return cls(composed, evaluation, policy, conversation, plan, settings, label, clock)
 
@@ -145,6 +137,7 @@ def check_parts(composed: ComposedConfig) -> tuple[Policy, Conversation]:
 
     build_parts(composed)
     build_submission(composed)
+    _generation_settings(composed)
     policy: Policy = build_target(composed.config.sampler, key="sampler")
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
     try:
@@ -152,6 +145,20 @@ def check_parts(composed: ComposedConfig) -> tuple[Policy, Conversation]:
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from error
     return policy, Conversation(**asdict(composed.config.conversation))
+
+
+def _generation_settings(composed: ComposedConfig) -> GenerationSettings:
+    generation = composed.config.benchmark.generation
+    try:
+        return GenerationSettings(
+            max_new_tokens=generation.max_new_tokens,
+            temperature=generation.temperature,
+            top_p=generation.top_p,
+            stop_strings=tuple(generation.stop_strings),
+            seed=composed.config.seed,
+        )
+    except ValueError as error:
+        raise ConfigError(f"benchmark.generation: {error}") from error
 
 
 def run(composed: ComposedConfig) -> Outcome:
@@ -396,8 +403,7 @@ def _conclude(
         record.add(benchmark=summary.benchmark, judge=dict(summary.judge))
     rewrite_ledger(directory / files.LEDGER, scored.results)
     if evaluation.submission is not None:
-        content = evaluation.submission(scored.results)
-        files.write_json(directory / files.SUBMISSION, content)
+        files.write_submission(directory, evaluation.submission(scored.results))
     write_tables(directory, summary)
     return summary
 
@@ -471,6 +477,7 @@ def _plan_model(composed: ComposedConfig) -> ModelPlan:
             method=quantization.method,
             double_quant=quantization.double_quant,
             compute_dtype=quantization.compute_dtype,
+            group_size=quantization.group_size,
             skip_modules=tuple(quantization.skip_modules),
         ),
         rope_scaling=model.rope_scaling,

@@ -258,6 +258,7 @@ class GenerationSettings:
         _require(self.max_new_tokens >= 1, f"max_new_tokens is {self.max_new_tokens}, at least 1")
         _require(self.temperature >= 0.0, f"temperature is {self.temperature}, at least 0")
         _require(0.0 < self.top_p <= 1.0, f"top_p is {self.top_p}, expected 0 < top_p <= 1")
+        _require("" not in self.stop_strings, "stop_strings holds an empty text, which ends all")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,12 +1,9 @@
-"""What tests share: the embedded checkpoint and benchmarks, and the command in a process."""
+"""What tests share: the embedded checkpoint and benchmarks, and a folder of caches of their own."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,6 @@ from llava_eval.benchmarks import resolve_package_path
 
 #: Folder of the embedded checkpoint, videos and rows.
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -32,23 +27,6 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("LLAVA_EVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture
-def llava_eval_command(tmp_path: Path) -> Command:
-    """Run ``llava-eval`` as people do, in a folder of its own."""
-
-    def call(*arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "llava_eval.cli", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env={**os.environ, "COLUMNS": "80"},
-        )
-
-    return call
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import read_lines
+from tests.processes import Command, Finished, run_command
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [
-    sys.executable,
-    "-m",
-    "llava_eval.cli",
-    "benchmark.limit=60",
-    "sampler.num_frames=8",
+NUM_SAMPLES = 36
+ARGUMENTS = [
+    f"benchmark.limit={NUM_SAMPLES}",
+    "sampler.num_frames=4",
     "runner.batch_size=3",
     "output_dir=out",
 ]
-
-
-def start(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        COMMAND,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=dict(os.environ),
-    )
 
 
 def num_lines(folder: Path) -> int:
@@ -45,10 +30,17 @@ def num_lines(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def finish(folder: Path) -> None:
-    process = start(folder)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+def wait_for_lines(command: Command, folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 200
+    while num_lines(folder) < count and command.is_running:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def finish(folder: Path) -> Finished:
+    done = run_command(ARGUMENTS, folder)
+    assert done.exit_code == 0, done.stderr
+    return done
 
 
 def test_killed_again_and_again_a_run_ends_as_an_unbroken_one(tmp_path: Path) -> None:
@@ -57,59 +49,58 @@ def test_killed_again_and_again_a_run_ends_as_an_unbroken_one(tmp_path: Path) ->
     broken.mkdir()
     finish(whole)
     moments = random.Random(20261122)
+    num_killed = 0
     for _ in range(4):
-        process = start(broken)
         before = num_lines(broken)
-        target = min(before + moments.randint(1, 15), 55)
-        deadline = time.monotonic() + 200
-        while num_lines(broken) < target and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        command = Command(ARGUMENTS, broken)
+        wait_for_lines(command, broken, before + moments.randint(1, 8))
         time.sleep(moments.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        command.send(signal.SIGKILL)
+        num_killed += command.finish().exit_code == -signal.SIGKILL
         assert num_lines(broken) >= before
+    assert num_killed > 2
     finish(broken)
     for name in ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md"):
         assert (broken / "out" / name).read_bytes() == (whole / "out" / name).read_bytes(), name
+    assert {path.name for path in (broken / "out").iterdir()} == {
+        path.name for path in (whole / "out").iterdir()
+    }
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_is_finished(tmp_path: Path) -> None:
+def limit_file_sizes() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A limit on file sizes stands in for the disk: the same write fails in the same place."""
-    arguments = [*COMMAND, "benchmark.limit=30"]
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (16_000, 16_000))
-
-    done = subprocess.run(
-        arguments, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limit, timeout=300
-    )
-    assert done.returncode == 1
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
+    done = run_command(ARGUMENTS, tmp_path, before=limit_file_sizes)
+    assert done.exit_code == 1, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [text for text in done.stderr.splitlines() if "cannot write" in text]
     assert "out/samples.jsonl" in line
     assert "finished samples are kept" in line
     kept = read_lines(tmp_path / "out" / "samples.jsonl")
-    assert 0 < len(kept) < 30
-    again = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr
+    assert 0 < len(kept) < NUM_SAMPLES
+    finish(tmp_path)
     final = {line["id"]: line for line in read_lines(tmp_path / "out" / "samples.jsonl")}
-    assert len(final) == 30
+    assert len(final) == NUM_SAMPLES
     assert all(final[line["id"]] == line for line in kept)
 
 
 def test_a_second_process_leaves_a_running_one_alone(tmp_path: Path) -> None:
-    first = start(tmp_path)
-    deadline = time.monotonic() + 200
-    while num_lines(tmp_path) == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)
-    second = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    first.send_signal(signal.SIGCONT)
-    _, errors = first.communicate(timeout=300)
-    assert second.returncode == 2
+    first = Command(ARGUMENTS, tmp_path)
+    wait_for_lines(first, tmp_path, 1)
+    first.send(signal.SIGSTOP)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    second = run_command([*ARGUMENTS[:-1], f"output_dir={tmp_path / 'out'}"], elsewhere)
+    first.send(signal.SIGCONT)
+    done = first.finish()
+    assert second.exit_code == 2
     assert "in use by another llava-eval process" in second.stderr
-    assert first.returncode == 0, errors
+    assert done.exit_code == 0, done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "finished"

@@ -27,19 +27,35 @@ FILES = {
     "metrics.md",
 }
 
+#: Rows of the embedded benchmark that are run: all questions about two videos.
+NUM_ROWS = 6
+
 Run = Callable[..., pipeline.Outcome]
+
+
+def run_rows(*overrides: str, limit: int | None = NUM_ROWS) -> pipeline.Outcome:
+    limits = [] if limit is None else [f"benchmark.limit={limit}"]
+    return pipeline.run(compose_config(["sampler.num_frames=4", *limits, *overrides]))
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the embedded benchmark's first rows below ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
+    return run_rows
 
-    def call(*overrides: str, limit: int | None = 9) -> pipeline.Outcome:
-        limits = [] if limit is None else [f"benchmark.limit={limit}"]
-        return pipeline.run(compose_config(["sampler.num_frames=4", *limits, *overrides]))
 
-    return call
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("finished"))
+        return run_rows("output_dir=one").directory.resolve()
+
+
+@pytest.fixture
+def one(finished_run: Path, tmp_path: Path) -> Path:
+    """Folder "one" with a finished run, to be changed and continued."""
+    return Path(shutil.copytree(finished_run, tmp_path / "one"))
 
 
 def manifest_of(directory: Path) -> dict[str, Any]:
@@ -54,18 +70,18 @@ def test_a_run_leaves_the_files_of_the_contract(run: Run) -> None:
     assert {path.name for path in outcome.directory.iterdir()} == FILES
     assert outcome.directory.parent == Path("results/runs/demo/multiple_choice/demo")
     metrics = json.loads((outcome.directory / "metrics.json").read_text())
-    assert metrics["benchmark"] == "demo/multiple_choice (limit=9, num_frames=4)"
+    assert metrics["benchmark"] == f"demo/multiple_choice (limit={NUM_ROWS}, num_frames=4)"
     assert metrics["model"] == "demo"
-    assert (metrics["num_samples"], metrics["num_errors"]) == (9, 0)
+    assert (metrics["num_samples"], metrics["num_errors"]) == (NUM_ROWS, 0)
     lines = read_lines(outcome.directory / "samples.jsonl")
-    rows = read_lines(DEMO / "multiple_choice.jsonl")[:9]
+    rows = read_lines(DEMO / "multiple_choice.jsonl")[:NUM_ROWS]
     assert [line["id"] for line in lines] == [row["question_id"] for row in rows]
-    assert [line["row"] for line in lines] == list(range(9))
+    assert [line["row"] for line in lines] == list(range(NUM_ROWS))
     assert [line["target"] for line in lines] == [[row["answer"]] for row in rows]
     right = [
         line["score"]["answer"] == row["answer"] for line, row in zip(lines, rows, strict=True)
     ]
-    assert metrics["metrics"]["accuracy"]["value"] == pytest.approx(100 * sum(right) / 9)
+    assert metrics["metrics"]["accuracy"]["value"] == pytest.approx(100 * sum(right) / NUM_ROWS)
     for line in lines:
         with av.open(str(DEMO / "videos" / f"{line['group']}.mp4")) as container:
             last = sum(1 for _ in container.decode(video=0)) - 1
@@ -74,11 +90,10 @@ def test_a_run_leaves_the_files_of_the_contract(run: Run) -> None:
         assert line["generation"]["stop_reason"] in ("eos", "length")
 
 
-def test_the_manifest_tells_what_ran(run: Run) -> None:
-    outcome = run()
-    manifest = manifest_of(outcome.directory)
+def test_the_manifest_tells_what_ran(one: Path) -> None:
+    manifest = manifest_of(one)
     assert manifest["status"] == "finished"
-    assert manifest["config"] == yaml.safe_load((outcome.directory / "config.yaml").read_text())
+    assert manifest["config"] == yaml.safe_load((one / "config.yaml").read_text())
     assert manifest["model"]["dtype"] == "float32"
     assert manifest["model"]["attention"] == "sdpa"
     assert len(manifest["model"]["weights_sha256"]) == 64
@@ -105,11 +120,12 @@ def cut_ledger(directory: Path, keep: int, *, torn: bool) -> None:
         (directory / name).unlink()
 
 
-@pytest.mark.parametrize(("keep", "torn"), [(0, False), (0, True), (4, True), (8, False)])
-def test_a_killed_run_continues_to_the_same_ledger(run: Run, keep: int, torn: bool) -> None:
-    whole = run("output_dir=one").directory
-    expected = {name: (whole / name).read_bytes() for name in FILES - {"manifest.json"}}
-    cut_ledger(whole, keep, torn=torn)
+@pytest.mark.parametrize(("keep", "torn"), [(0, False), (0, True), (2, True), (5, False)])
+def test_a_killed_run_continues_to_the_same_ledger(
+    run: Run, one: Path, keep: int, torn: bool
+) -> None:
+    expected = {name: (one / name).read_bytes() for name in FILES - {"manifest.json"}}
+    cut_ledger(one, keep, torn=torn)
     again = run("output_dir=one").directory
     assert {name: (again / name).read_bytes() for name in expected} == expected
     assert len(manifest_of(again)["sessions"]) == 2
@@ -122,9 +138,8 @@ def test_resume_finds_the_newest_unfinished_run(run: Run) -> None:
     assert run("resume=true").directory != first  # it is finished now
 
 
-def test_a_finished_run_is_not_generated_again(run: Run) -> None:
-    first = run("output_dir=one")
-    before = (first.directory / "samples.jsonl").read_bytes()
+def test_a_finished_run_is_not_generated_again(run: Run, one: Path) -> None:
+    before = (one / "samples.jsonl").read_bytes()
     again = run("output_dir=one")
     assert (again.directory / "samples.jsonl").read_bytes() == before
     manifest = manifest_of(again.directory)
@@ -144,26 +159,29 @@ def test_a_finished_run_is_not_generated_again(run: Run) -> None:
         ("benchmark.system=Look", "system was unset there and is Look here"),
     ],
 )
+@pytest.mark.usefixtures("one")
 def test_another_configuration_never_adopts_generations(run: Run, override: str, part: str) -> None:
-    run("output_dir=one")
     with pytest.raises(RunDirectoryError, match=part):
         run("output_dir=one", override)
 
 
+@pytest.mark.usefixtures("one")
 def test_what_changes_no_generation_may_change(run: Run) -> None:
-    first = run("output_dir=one", "runner.batch_size=2")
     again = run("output_dir=one", "runner.batch_size=5", "scorer=videomme_official")
-    assert again.directory == first.directory
+    assert len(manifest_of(again.directory)["sessions"]) == 2
     assert "scorer=videomme_official" in again.summary.benchmark
 
 
-def test_batch_size_and_sharing_change_no_byte_of_the_ledger(run: Run) -> None:
-    expected = (run("output_dir=a").directory / "samples.jsonl").read_bytes()
-    for number, override in enumerate(
-        ["runner.batch_size=1", "runner.batch_size=4", "runner.share_prefixes=false"]
-    ):
-        outcome = run(f"output_dir=b{number}", override)
-        assert (outcome.directory / "samples.jsonl").read_bytes() == expected
+@pytest.mark.parametrize(
+    "override", ["runner.batch_size=1", "runner.batch_size=4", "runner.share_prefixes=false"]
+)
+def test_batch_size_and_sharing_change_no_byte_of_the_ledger(
+    run: Run, one: Path, override: str
+) -> None:
+    outcome = run("output_dir=another", override)
+    assert (outcome.directory / "samples.jsonl").read_bytes() == (
+        one / "samples.jsonl"
+    ).read_bytes()
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -242,8 +260,9 @@ def test_allowed_failures_end_with_exit_code_0(
     run: Run, broken_benchmark: tuple[list[str], dict[str, str]]
 ) -> None:
     overrides, broken = broken_benchmark
-    assert run(*overrides, f"errors.max={len(broken)}", limit=None).exit_code == 0
-    assert run(*overrides, f"errors.max={len(broken) - 1}", limit=None).exit_code == 1
+    for allowed, exit_code in ((len(broken), 0), (len(broken) - 1, 1)):
+        limits = [f"errors.max={allowed}", "output_dir=one"]
+        assert run(*overrides, *limits, limit=None).exit_code == exit_code
 
 
 def test_repaired_samples_are_asked_again(
@@ -275,21 +294,26 @@ def score(generations: str, *overrides: str) -> pipeline.Outcome:
     return pipeline.score(compose_config(list(overrides)), Path(generations))
 
 
-def test_scoring_a_runs_texts_gives_the_runs_numbers(run: Run, tmp_path: Path) -> None:
-    outcome = run()
-    ran = json.loads((outcome.directory / "metrics.json").read_text())
-    lines = read_lines(outcome.directory / "samples.jsonl")
+def test_scoring_a_runs_texts_gives_the_runs_numbers(
+    one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = json.loads((one / "metrics.json").read_text())
+    lines = read_lines(one / "samples.jsonl")
     texts = [{"id": line["id"], "text": line["generation"]["text"]} for line in lines]
     write_lines(tmp_path / "texts.jsonl", texts)
-    scored = score("texts.jsonl", "benchmark.limit=9", "output_dir=scored")
+    limit = f"benchmark.limit={NUM_ROWS}"
+    scored = score("texts.jsonl", limit, "output_dir=scored")
     content = json.loads((scored.directory / "metrics.json").read_text())
     assert content["metrics"] == ran["metrics"]
     assert content["groups"] == ran["groups"]
     assert content["model"] is None
     assert {path.name for path in scored.directory.iterdir()} == FILES
-    rescored = score(str(outcome.directory / "samples.jsonl"), "benchmark.limit=9", "output_dir=r")
+    rescored = score(str(one / "samples.jsonl"), limit, "output_dir=rescored")
     assert rescored.summary.model == "demo"
-    assert rescored.summary.metrics == outcome.summary.metrics
+    assert (
+        json.loads((rescored.directory / "metrics.json").read_text())["metrics"] == ran["metrics"]
+    )
 
 
 def test_scoring_needs_no_media_and_counts_missing_texts(run: Run, tmp_path: Path) -> None:
@@ -324,7 +348,7 @@ def test_the_official_rule_leaves_the_unread_out(run: Run, tmp_path: Path) -> No
     assert outcome.summary.benchmark == "videomme/official (rows=4 of 2700)"
 
 
-def test_scores_are_not_written_over_a_run(run: Run) -> None:
-    outcome = run("output_dir=one")
+def test_scores_are_not_written_over_a_run(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(one.parent)
     with pytest.raises(RunDirectoryError, match="belongs to another configuration"):
-        score(str(outcome.directory / "samples.jsonl"), "benchmark.limit=9", "output_dir=one")
+        score(str(one / "samples.jsonl"), f"benchmark.limit={NUM_ROWS}", "output_dir=one")

@@ -12,6 +12,7 @@ from llava_eval.config import compose_config
 from llava_eval.errors import RowsError
 from llava_eval.pipeline import Outcome, score
 from tests.benchmarks import test_prompts as rows
+from tests.scorers.test_wups import needs_packages
 
 VIDEOMME: dict[str, Any] = {
     **rows.VIDEOMME,
@@ -34,6 +35,7 @@ CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
     ("mvbench/lmms_eval", rows.MVBENCH, "A", 1.0),
     ("longvideobench/lmms_eval", rows.LONGVIDEOBENCH, "B", 1.0),
     ("longvideobench/lmms_eval_interleaved", rows.LONGVIDEOBENCH, "B", 1.0),
+    ("longvideobench/lmms_eval", rows.LONGVIDEOBENCH_JSON, "B", 1.0),
     ("mlvu/official", rows.MLVU_OFFICIAL, "A) Yellow", 1.0),
     ("mlvu/lmms_eval", rows.MLVU_DEV, "A) Yellow", 1.0),
     ("tempcompass/official", rows.TEMPCOMPASS, "A</s>", 1.0),
@@ -75,6 +77,16 @@ def test_a_protocol_scores_rows_without_media(
     (line,) = ledger(tmp_path)
     assert line["score"]["value"] == value
     assert (tmp_path / "out" / "metrics.md").is_file()
+
+
+@needs_packages
+@pytest.mark.parametrize("name", ["llava_next", "lmms_eval"])
+def test_open_ended_answers_by_word_similarity(tmp_path: Path, name: str) -> None:
+    asked = [{**rows.NEXTQA_OE, "qid": 1}, {**rows.NEXTQA_OE, "qid": 2, "question": " why "}]
+    lines = [{"row": 0, "text": "no"}, {"row": 1, "text": "No."}]
+    summary = scored(tmp_path, f"nextqa_oe/{name}", asked, *lines).summary
+    assert [line["score"]["value"] for line in ledger(tmp_path)] == [1.0, 0.0]
+    assert summary.metrics["WUPS@All"].value == 50.0
 
 
 def test_answers_by_likelihood_come_as_losses(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
 
+#: Column that lists the options in the data set's own JSON files.
+_CANDIDATES = "candidates"
+
 
 def longvideobench(
     row: Row,
@@ -31,7 +34,8 @@ def longvideobench(
     "promisc has come to an end, in and run away countless times, was just scared, i still",
     "option1": ..., "option4": "N/A", "correct_choice": 1, "duration": 190.16, "duration_group":
     600, "question_category": "TOS", "subtitle_path": "86CxyhFV9MI_en.json",
-    "starting_timestamp_for_subtitles": 0}``. The test split has no correct_choice.
+    "starting_timestamp_for_subtitles": 0}``. The test split has no correct_choice. The files
+    lvb_val.json and lvb_test_wo_gt.json have ``candidates``, a list, in place of the options.
 
     Args:
         row: the row.
@@ -41,13 +45,15 @@ def longvideobench(
         subtitles: template of the subtitle file; null shows the video as it is.
         max_frames: frames that the sampler takes at most.
     """
+    listed = row.optional(_CANDIDATES) is not None
     sample = multiple_choice(
         row,
         id="{id}",
         group="{video_path}",
         media=media,
         question="{question}",
-        option_columns=option_columns,
+        options=_CANDIDATES if listed else None,
+        option_columns=None if listed else option_columns,
         option_padding="N/A",
         answer="{correct_choice}",
         answer_form="index",

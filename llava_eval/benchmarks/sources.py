@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from llava_eval.benchmarks.tsv import read_tsv
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 
 PACKAGE_SCHEME = "package://"
 HUB_SCHEME = "hub://"
-FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv")
+FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 
 def resolve_package_path(location: str) -> str:
@@ -40,12 +41,12 @@ def read_rows(
     """Read all rows of a source.
 
     Args:
-        source: a .parquet, .jsonl, .json or .csv file, a folder of such files (read in the order
-            of their names), ``package://module/file``, or ``hub://organisation/dataset``.
+        source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
+            order of their names), ``package://module/file``, or ``hub://organisation/dataset``.
         subset, split, revision: of a hub data set.
 
     Returns:
-        One mapping per row, with plain Python values.
+        One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...
 
     Raises:
         RowsError: the source does not exist, cannot be read, or has no rows.
@@ -78,6 +79,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
         ".jsonl": _read_jsonl,
         ".json": _read_json,
         ".csv": _read_csv,
+        ".tsv": read_tsv,
         ".parquet": _read_parquet,
     }
     if path.suffix not in readers:
@@ -99,16 +101,23 @@ def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise RowsError(f"{path}, line {number + 1} is not valid JSON: {error}") from error
-            if not isinstance(row, dict):
+            if not isinstance(row, dict | list):
                 raise RowsError(f"{path}, line {number + 1} is no JSON object: {line[:60]!r}")
-            yield row
+            yield _named(row)
 
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
     content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+    if not isinstance(content, list) or not all(isinstance(row, dict | list) for row in content):
         raise RowsError(f"{path} should hold one list of objects, got {type(content).__name__}")
-    yield from content
+    yield from map(_named, content)
+
+
+def _named(row: dict[str, Any] | list[Any]) -> Mapping[str, Any]:
+    """Return a row; the values of one without names are ``column_0``, ``column_1``, ..."""
+    if isinstance(row, dict):
+        return row
+    return {f"column_{place}": value for place, value in enumerate(row)}
 
 
 def _read_csv(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -45,6 +45,9 @@ FREE_NODES = (
     "scorer",
 )
 
+#: Those that are empty at first; what is set on the command line is added to them.
+_OPEN_KEYS = ("benchmark.where.", "model.rope_scaling.", "model.rope_scaling=")
+
 #: Keys that belong to the protocol, to the model, or (everything else) to neither.
 _PROTOCOL_PARTS = ("benchmark", "sampler", "scorer", "seed")
 _MODEL_PARTS = ("model", "conversation", "quantization")
@@ -157,8 +160,13 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             )
     with _hydra_session():
         _check_choices(parsed, config_dir)
-        _check_keys(parsed, search)
-        root = _compose([*search, *overrides])
+        if any(override.is_add() or override.is_force_add() for override in parsed):
+            _check_keys(parsed, search)  # Hydra adds whatever it is told to add
+        try:
+            root = _compose([*search, *overrides])
+        except ConfigError:
+            _check_keys(parsed, search)  # says it better where a key is the reason
+            raise
         choices = {
             str(group): str(choice)
             for group, choice in root.hydra.runtime.choices.items()
@@ -200,8 +208,8 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def opened(override: str) -> str:
-    """Return ``benchmark.where.x=y`` as an addition: the schema cannot know the facets."""
-    return f"++{override}" if override.startswith("benchmark.where.") else override
+    """Return ``benchmark.where.x=y`` and the like as an addition: the schema cannot know x."""
+    return f"++{override}" if override.startswith(_OPEN_KEYS) else override
 
 
 @contextmanager
@@ -222,7 +230,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            parsed.append(parser.parse_override(text))
+            override = parser.parse_override(text)
+            if not override.key_or_group:
+                raise ConfigError(f"cannot read {text!r}: there is no key before the equals sign")
+            parsed.append(override)
         except HydraException as error:
             raise ConfigError(
                 f"cannot read {text!r}: expected key=value, for instance sampler.num_frames=8 "
@@ -270,8 +281,10 @@ def _check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
     for override in parsed:
         group = str(override.key_or_group)
         value = override.value()
-        if group not in groups or value is None:
+        if group not in groups or (value is None and group == "experiment"):
             continue
+        if value is None:
+            raise ConfigError(f"{group} cannot be left out; {group}=... takes the name of one")
         if not isinstance(value, str | int | float | bool):
             raise ConfigError(f"{group} takes the name of one {group}, got {override.input_line!r}")
         available = list_choices(group, config_dir)
@@ -344,6 +357,8 @@ def _check_constraints(node: Any, prefix: str) -> None:
         minimum = entry.metadata.get("minimum")
         if minimum is not None and value is not None and value < minimum:
             raise ConfigError(f"{key}: got {value}, expected at least {minimum}")
+        if entry.metadata.get("not_empty") and value == "":
+            raise ConfigError(f"{key} is empty")
 
 
 def _differences(

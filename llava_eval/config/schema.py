@@ -21,7 +21,7 @@ ATTENTIONS = (
     "flash_attention_3",
     "flash_attention_4",
 )
-QUANTIZATIONS = ("bnb_nf4", "bnb_int8")
+QUANTIZATIONS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
 
 def _one_of(choices: tuple[str, ...], default: str | None) -> Any:
@@ -30,6 +30,10 @@ def _one_of(choices: tuple[str, ...], default: str | None) -> Any:
 
 def _at_least(minimum: float, default: float | None) -> Any:
     return field(default=default, metadata={"minimum": minimum})
+
+
+def _not_empty(default: str | None) -> Any:
+    return field(default=default, metadata={"not_empty": True})
 
 
 @dataclass
@@ -120,7 +124,7 @@ class BenchmarkConfig:
     name: str = MISSING
     version: int = 1
     description: str = ""
-    source: str = MISSING
+    source: str = _not_empty(MISSING)
     subset: str | None = None
     split: str | None = None
     revision: str | None = None
@@ -155,17 +159,17 @@ class ModelConfig:
         attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
-            {rope_type: linear, factor: 2.0}; null keeps them.
+            {rope_type: linear, factor: 2.0}; nothing keeps them.
         trust_remote_code: run code that the checkpoint's repository brings.
     """
 
     name: str | None = None
-    checkpoint: str = MISSING
+    checkpoint: str = _not_empty(MISSING)
     revision: str | None = None
     dtype: str = _one_of(DTYPES, "auto")
     attention: str = _one_of(ATTENTIONS, "auto")
     device: str = "auto"
-    rope_scaling: dict[str, Any] | None = None
+    rope_scaling: dict[str, Any] | None = field(default_factory=dict)
     trust_remote_code: bool = False
 
 
@@ -192,10 +196,11 @@ class QuantizationConfig:
     """How weights are quantized when the checkpoint is loaded.
 
     Attributes:
-        name: none, bnb_nf4, bnb_int8; for tables.
+        name: for tables.
         method: null, or the scheme that the loader builds.
         double_quant: nf4 only: quantize the quantization constants too.
         compute_dtype: nf4 only: null takes the model's dtype.
+        group_size: torchao_int4 only: how many weights of a row share a scale.
         skip_modules: parts that keep their precision.
     """
 
@@ -203,6 +208,7 @@ class QuantizationConfig:
     method: str | None = _one_of(QUANTIZATIONS, None)
     double_quant: bool = True
     compute_dtype: str | None = _one_of(DTYPES[1:], None)
+    group_size: int = 64
     skip_modules: list[str] = field(default_factory=list)
 
 
@@ -319,6 +325,6 @@ class RunConfig:
     errors: ErrorsConfig = field(default_factory=ErrorsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     published: list[PublishedConfig] = field(default_factory=list)
-    output_dir: str | None = None
+    output_dir: str | None = _not_empty(None)
     resume: bool | None = None
     seed: int = 0

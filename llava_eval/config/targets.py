@@ -49,7 +49,7 @@ def import_target(dotted: str, *, key: str) -> Callable[..., Any]:
     return typing.cast("Callable[..., Any]", target)
 
 
-def build_target(node: Mapping[str, Any], *, key: str) -> Any:
+def build_target(node: Any, *, key: str) -> Any:
     """Make the class, or bind the function, that ``node`` names.
 
     A function's first parameter is given when it is called (a row, the results, a VideoInfo); all
@@ -65,6 +65,8 @@ def build_target(node: Mapping[str, Any], *, key: str) -> Any:
     Raises:
         ConfigError: unknown target, unknown or missing parameter, or a value of a wrong type.
     """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key}: got {node!r}, expected a mapping with {TARGET_KEY}")
     if TARGET_KEY not in node:
         raise ConfigError(f"{key} has no {TARGET_KEY}; its keys are {', '.join(node) or 'none'}")
     target = import_target(str(node[TARGET_KEY]), key=key)

@@ -31,9 +31,8 @@ def resample_counts(num_clusters: int, num_resamples: int = NUM_RESAMPLES) -> It
     for start in range(0, num_resamples, chunk):
         rows = min(chunk, num_resamples - start)
         drawn = generator.integers(num_clusters, size=(rows, num_clusters))
-        drawn += num_clusters * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * num_clusters)
-        yield counts.reshape(rows, num_clusters)
+        # Row by row, so that what is counted stays in the processor's cache.
+        yield np.stack([np.bincount(row, minlength=num_clusters) for row in drawn])
 
 
 def resampled_sums(sums: FloatArray, num_resamples: int = NUM_RESAMPLES) -> FloatArray:

@@ -22,6 +22,7 @@ from llava_eval.metrics.bootstrap import (
     resample_counts,
     resampled_sums,
 )
+from llava_eval.metrics.caption_java import meteor, spice
 from llava_eval.metrics.caption_sets import corpus_bleu
 from llava_eval.metrics.captions.bleu import bleu_of_parts, bleu_parts
 from llava_eval.metrics.captions.ptb_tokenizer import tokenize
@@ -39,6 +40,10 @@ from llava_eval.types import SampleResult
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 Results = Sequence[SampleResult]
 
+#: Samples' values are compared to so many decimals. Beyond them they differ between versions of
+#: numpy, which add up in another order: the same small step on every sample would be found.
+DECIMALS = 9
+
 #: Samples that a metric without a faster way is called on in all resamples together.
 _MAX_RESAMPLED_SAMPLES = 3_000_000
 _MIN_RESAMPLES = 200
@@ -46,6 +51,11 @@ _MIN_RESAMPLES = 200
 
 class PairedMetric(Protocol):
     """A metric of two runs with the same samples in the same order."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        ...
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
@@ -73,7 +83,23 @@ def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetr
         return PairedMean.of(parameters, first, second)
     if function is corpus_bleu:
         return PairedBleu.of(parameters, first, second)
+    if function in (meteor, spice):
+        return NoDifference()
     return PairedFunction(metric, first, second)
+
+
+@dataclass(frozen=True)
+class NoDifference:
+    """A metric that is not compared: every resample would be another run of a Java program."""
+
+    unit: str = "points"
+    reason: str = "an interval would take thousands of runs of its Java program"
+
+    def difference(
+        self, rows: IntArray, membership: IntArray, confidence: float
+    ) -> PairedEstimate | None:
+        """Return None; see :class:`PairedMetric`."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -83,11 +109,13 @@ class PairedMean:
     Attributes:
         first, second: (N,) values before scaling; NaN outside the denominator.
         scale: factor to the table's unit.
+        unit: that unit.
     """
 
     first: FloatArray
     second: FloatArray
     scale: float = 100.0
+    unit: str = "percent"
 
     @classmethod
     def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedMean:
@@ -95,8 +123,9 @@ class PairedMean:
         chosen = {
             key: parameters[key] for key in ("detail", "unscored_as", "strict") if key in parameters
         }
-        scale = float(parameters.get("scale", 100.0))
-        return cls(sample_values(first, **chosen), sample_values(second, **chosen), scale)
+        values = [np.round(sample_values(run, **chosen), DECIMALS) for run in (first, second)]
+        scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
+        return cls(values[0], values[1], scale, unit)
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
@@ -115,16 +144,22 @@ class PairedBleu:
     Attributes:
         first, second: (N, K) what each sample adds to the sums; zeros where it has no text.
         order: longest n-gram.
+        unit: of the values.
     """
 
     first: FloatArray
     second: FloatArray
     order: int
+    unit: str = "points"
 
     @classmethod
     def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedBleu:
         """Count the n-grams of both runs."""
-        return cls(_counted(first), _counted(second), int(parameters.get("order", 4)))
+        targets = [[one.target for one in run if _has_text(one)] for run in (first, second)]
+        before = _tokenized(targets[0])
+        after = before if targets[1] == targets[0] else _tokenized(targets[1])
+        order = int(parameters.get("order", 4))
+        return cls(_counted(first, before), _counted(second, after), order)
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
@@ -150,14 +185,21 @@ class PairedBleu:
         return 100 * np.stack(both)
 
 
-def _counted(results: Results) -> FloatArray:
-    """Return (N, K) counts; a failed sample adds nothing."""
-    kept = [place for place, result in enumerate(results) if result.generation.text is not None]
-    references = [result.target for result in results]
-    flat = iter(tokenize([text for place in kept for text in references[place]]))
-    grouped = [[next(flat) for _ in references[place]] for place in kept]
+def _has_text(result: SampleResult) -> bool:
+    return result.generation.text is not None
+
+
+def _tokenized(targets: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the tokenized references of each sample; their order matters, as in a file."""
+    flat = iter(tokenize([text for target in targets for text in target]))
+    return [[next(flat) for _ in target] for target in targets]
+
+
+def _counted(results: Results, references: Sequence[Sequence[str]]) -> FloatArray:
+    """Return (N, K) counts; a failed sample adds nothing, and has no references here."""
+    kept = [place for place, result in enumerate(results) if _has_text(result)]
     captions = tokenize([str(results[place].generation.text) for place in kept])
-    parts = bleu_parts(captions, grouped) if kept else np.zeros((0, 1), np.int64)
+    parts = bleu_parts(captions, references) if kept else np.zeros((0, 1), np.int64)
     counted = np.zeros((len(results), parts.shape[1]))
     counted[kept] = parts
     return counted
@@ -170,6 +212,11 @@ class PairedFunction:
     metric: Metric
     first: Results
     second: Results
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return self.metric(self.first).unit
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float

@@ -22,6 +22,7 @@ def mean_score(
     empty_as: float | None = None,
     scale: float = 100.0,
     unit: str = "percent",
+    num_complete: int | None = None,
 ) -> MetricValue:
     """Return the mean score with a standard error clustered by group.
 
@@ -38,11 +39,19 @@ def mean_score(
             leaves it open.
         scale: factor to the unit of the published table.
         unit: that unit.
+        num_complete: samples of the complete set, where a sample's value depends on which others
+            there are, as CIDEr does; the number of another set says so.
     """
     values = sample_values(results, detail=detail, unscored_as=unscored_as, strict=strict)
     counted = ~np.isnan(values)
+    note = ""
+    if num_complete not in (None, len(results)):
+        note = (
+            f"over {len(results)} of {num_complete} samples, whose values depend on each other: "
+            "not comparable with the complete set's"
+        )
     if not counted.any():
-        return MetricValue(empty_as, None, None, None, 0, unit)
+        return MetricValue(empty_as, None, None, None, 0, unit, note)
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
     estimate = clustered_mean(values[counted], groups)
     return MetricValue(
@@ -52,6 +61,7 @@ def mean_score(
         ci_high=None if estimate.high is None else scale * estimate.high,
         num_samples=estimate.num_observations,
         unit=unit,
+        note=note,
     )
 
 

@@ -16,6 +16,7 @@ class MetricValue:
         ci_low, ci_high: 95 % confidence interval; None with ``stderr``.
         num_samples: samples in the denominator.
         unit: unit of the published table, for instance "percent".
+        note: what must be known of the number, or why there is none; empty for nothing.
     """
 
     value: float | None
@@ -24,3 +25,4 @@ class MetricValue:
     ci_high: float | None
     num_samples: int
     unit: str
+    note: str = ""

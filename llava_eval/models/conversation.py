@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError, TemplateSyntaxError
+
 from llava_eval.errors import CheckpointError, ConfigError, PromptError
 from llava_eval.types import MediaKind, Request
 
@@ -73,12 +75,21 @@ class Conversation:
         if request.assistant_prefill:
             prefill = {"type": "text", "text": request.assistant_prefill}
             messages.append(_message("assistant", [prefill]))
-        text = processor.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=not request.assistant_prefill,
-            continue_final_message=bool(request.assistant_prefill),
-        )
+        try:
+            text = processor.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=not request.assistant_prefill,
+                continue_final_message=bool(request.assistant_prefill),
+            )
+        except TemplateSyntaxError as error:
+            raise CheckpointError(
+                f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
+            ) from error
+        except TemplateError as error:
+            raise PromptError(
+                f"sample {request.id}: the chat template refuses the turn: {error}"
+            ) from error
         assert isinstance(text, str)
         self._check_texts(request, text)
         return text

@@ -12,11 +12,13 @@ import torch
 import transformers
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from llava_eval.errors import CheckpointError
 from llava_eval.models.attention import AttentionChoice, choose_attention
 from llava_eval.models.checkpoint import CheckpointFolder
+from llava_eval.models.footprint import plain_size, stored_bytes
 from llava_eval.models.pixels import FramePreprocessor
 from llava_eval.models.quantization import Quantization, quantization_config
 
@@ -73,10 +75,12 @@ def plan_model(
     """
     config = _read_config(checkpoint, trust_remote_code)
     _check_kind(config, checkpoint, trust_remote_code)
+    if rope_scaling:
+        _scaled_rope(config, rope_scaling)
     place = _choose_device(device)
     precision = _choose_dtype(dtype, place, config)
     quantization = quantization or Quantization()
-    quantization_config(quantization, precision)
+    quantization_config(quantization, precision, place)
     return ModelPlan(
         checkpoint,
         place,
@@ -111,6 +115,9 @@ class LoadedModel:
         plan, checkpoint = self.plan, self.plan.checkpoint
         text = self.model.config.get_text_config()
         template = getattr(self.processor, "chat_template", None)
+        num_parameters, unquantized = plain_size(
+            _read_config(checkpoint, plan.trust_remote_code), plan.dtype, plan.trust_remote_code
+        )
         return {
             "checkpoint": checkpoint.name,
             "path": str(checkpoint.path),
@@ -119,8 +126,9 @@ class LoadedModel:
             "file_sha256": dict(checkpoint.file_sha256),
             "class": type(self.model).__name__,
             "processor": type(self.processor).__name__,
-            "num_parameters": sum(weight.numel() for weight in self.model.parameters()),
-            "memory_bytes": self.model.get_memory_footprint(),
+            "num_parameters": num_parameters,
+            "memory_bytes": stored_bytes(self.model),
+            "memory_bytes_unquantized": unquantized,
             "device": str(plan.device),
             "device_name": device_name(plan.device),
             "dtype": dtype_name(plan.dtype),
@@ -160,6 +168,12 @@ def _choose_device(requested: str) -> torch.device:
         ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CheckpointError(f"model.device={requested}, but torch finds no CUDA device here")
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        raise CheckpointError(
+            f"model.device={requested} cannot be used here: {_reason(error)}"
+        ) from error
     return device
 
 
@@ -184,11 +198,14 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     transformers.utils.logging.disable_progress_bar()
     checkpoint = plan.checkpoint
     processor = _load_processor(checkpoint, plan.trust_remote_code)
-    quantization = quantization_config(plan.quantization, plan.dtype)
+    quantization = quantization_config(plan.quantization, plan.dtype, plan.device)
     config = _read_config(checkpoint, plan.trust_remote_code)
     if plan.rope_scaling:
         text = config.get_text_config()
-        text.rope_parameters = {**(text.rope_parameters or {}), **dict(plan.rope_scaling)}
+        text.rope_parameters = _scaled_rope(config, dict(plan.rope_scaling))
+    placement: dict[str, Any] = {}
+    if quantization is not None:
+        placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.path,
@@ -197,13 +214,13 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             dtype=plan.dtype,
             attn_implementation=plan.attention.implementation,
             trust_remote_code=plan.trust_remote_code,
-            **({} if quantization is None else {"quantization_config": quantization}),
+            ignore_mismatched_sizes=True,  # _check_complete names them
+            **placement,
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         raise CheckpointError(f"{checkpoint.name} cannot be loaded: {_reason(error)}") from error
     model, report = loaded
     _check_complete(checkpoint, report)
-    # Quantized models place themselves; moving one would undo it.
     if quantization is None:
         model = model.to(plan.device)
     model.eval()
@@ -243,6 +260,28 @@ def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bo
             f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
             "image-text-to-text model of transformers such as 'llava_next_video'"
         )
+
+
+def _scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the RoPE parameters with these entries replaced.
+
+    Raises:
+        CheckpointError: transformers would refuse them, or ignore them without a word.
+    """
+    rope = {**(config.get_text_config().rope_parameters or {}), **scaling}
+    kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
+    if kind not in ("default", *ROPE_INIT_FUNCTIONS):
+        raise CheckpointError(
+            f"model.rope_scaling: unknown rope_type {kind!r}; known: "
+            f"default, {', '.join(ROPE_INIT_FUNCTIONS)}"
+        )
+    if not isinstance(factor, int | float) or not factor > 0:
+        raise CheckpointError(f"model.rope_scaling: factor is {factor!r}, expected more than 0")
+    if kind == "default" and "factor" in scaling:
+        raise CheckpointError(
+            "model.rope_scaling: a factor changes nothing without a rope_type such as linear"
+        )
+    return rope
 
 
 def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> None:
@@ -292,5 +331,7 @@ def _keep_token_settings(model: Any) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
+    """Return the first line of a message, and those after a line that ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: end + 1]) if lines else type(error).__name__

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from llava_eval.errors import LlavaEvalError
+from llava_eval.errors import CheckpointError, LlavaEvalError
 from llava_eval.models.conversation import Conversation
 from llava_eval.models.guards import (
     check_frame_size,
@@ -133,6 +133,8 @@ class ModelRunner:
                 for prompt in made:
                     check_length(prompt, self._context_length)
             except LlavaEvalError as error:
+                if isinstance(error, CheckpointError) and self.first_prompt is None:
+                    raise
                 yield request, _failed(error)
                 continue
             if self.first_prompt is None:

@@ -19,6 +19,7 @@ METRICS_JSON = "metrics.json"
 METRICS_CSV = "metrics.csv"
 METRICS_MARKDOWN = "metrics.md"
 SUBMISSION = "submission.json"
+SUBMISSION_SHEET = "submission.xlsx"
 LOG = "run.log"
 
 
@@ -59,9 +60,28 @@ def write_bytes(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
 
 
+def remove_partial_files(directory: Path) -> None:
+    """Remove what :func:`write_bytes` left of a run's files where its process was killed."""
+    tables = (METRICS_JSON, METRICS_CSV, METRICS_MARKDOWN)
+    for name in (CONFIG, MANIFEST, LEDGER, *tables, SUBMISSION, SUBMISSION_SHEET):
+        for path in directory.glob(f".{name}.*.partial"):
+            path.unlink(missing_ok=True)
+
+
+def write_submission(directory: Path, content: Any) -> None:
+    """Write what goes to a server: bytes as a spreadsheet, anything else as JSON."""
+    if isinstance(content, bytes):
+        write_bytes(directory / SUBMISSION_SHEET, content)
+    else:
+        write_json(directory / SUBMISSION, content)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Replace a file's content with UTF-8 text, as :func:`write_bytes` does."""
-    write_bytes(path, text.encode())
+    """Replace a file's content with UTF-8 text, as :func:`write_bytes` does.
+
+    Half a surrogate pair, which UTF-8 cannot hold, is written as its code (in JSON its escape).
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> None:

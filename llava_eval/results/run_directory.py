@@ -74,6 +74,8 @@ def read_manifest(directory: Path) -> Mapping[str, Any] | None:
 def claim(directory: Path) -> Iterator[None]:
     """Make the directory where needed and keep other processes out of it while the block runs.
 
+    Halves of files that a killed process left there are removed.
+
     Raises:
         RunDirectoryError: another process is writing there.
         StorageError: it cannot be made.
@@ -91,6 +93,7 @@ def claim(directory: Path) -> Iterator[None]:
                     f"{directory} is in use by another llava-eval process; wait for it or choose "
                     "another output_dir"
                 ) from error
+            files.remove_partial_files(directory)
         yield
     finally:
         os.close(descriptor)

@@ -1,7 +1,8 @@
 """The file for a benchmark's server, where the answers are hidden.
 
 A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file; the
-pipeline writes what it returns as submission.json into the run directory.
+pipeline writes what it returns as submission.json into the run directory, or bytes as
+submission.xlsx.
 """
 
 from __future__ import annotations

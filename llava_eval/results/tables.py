@@ -55,10 +55,13 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "num_unreadable": summary.num_unreadable,
         "num_errors": summary.num_errors,
         **({"num_random": summary.num_random} if summary.num_random else {}),
-        "metrics": {name: asdict(value) for name, value in summary.metrics.items()},
+        "metrics": {
+            name: {**_fields(value), **({"note": value.note} if value.note else {})}
+            for name, value in summary.metrics.items()
+        },
         "groups": {
             facet: {
-                level: {name: asdict(value) for name, value in metrics.items()}
+                level: {name: _fields(value) for name, value in metrics.items()}
                 for level, metrics in levels.items()
             }
             for facet, levels in summary.groups.items()
@@ -71,6 +74,15 @@ def to_json(summary: Summary) -> dict[str, Any]:
             else {}
         ),
     }
+
+
+def _fields(value: MetricValue) -> dict[str, Any]:
+    """Return a number without its note, which is of the whole set and stands beside the table."""
+    return {name: field for name, field in asdict(value).items() if name != "note"}
+
+
+def _notes(summary: Summary) -> list[str]:
+    return [f"{name}: {value.note}" for name, value in summary.metrics.items() if value.note]
 
 
 def _published(comparison: Comparison) -> dict[str, Any]:
@@ -105,7 +117,7 @@ def to_csv(summary: Summary) -> str:
                 "level": level,
                 "metric": name,
                 "chance": summary.chance.get(name),
-                **asdict(value),
+                **_fields(value),
             }
         )
     return stream.getvalue()
@@ -130,6 +142,7 @@ def to_markdown(summary: Summary) -> str:
     blocks.append(
         _markdown_table(["metric", "value", "95 % interval", "samples", "chance", "unit"], overall)
     )
+    blocks += [f"- {_markdown_cell(note)}" for note in _notes(summary)]
     for facet, levels in summary.groups.items():
         rows = [
             [level, name, *_cells(value)]
@@ -160,6 +173,10 @@ def to_terminal(summary: Summary, *, width: int = 80) -> str:
     ]
     header = ["metric", "value", "95 % interval", "samples", "chance", "unit"]
     blocks = ["\n".join(lines), _text_table(header, overall, width)]
+    blocks += [
+        textwrap.fill(note, width, subsequent_indent="  ", break_long_words=False)
+        for note in _notes(summary)
+    ]
     for facet, levels in summary.groups.items():
         names = [name for metrics in levels.values() for name in metrics]
         headline = next((name for name in summary.metrics if name in names), None)

@@ -37,7 +37,7 @@ class NextQaLetter:
     def score(self, text: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
         letters = string.ascii_uppercase[: len(sample.choices)]
-        letter = _last_letter(_padded(text), letters, sample.choices)
+        letter = last_letter(text, letters, [choice.strip() for choice in sample.choices])
         if letter is None:
             return unread(sample, "random", letters=letters, seed=self.seed)
         return read_letter(letter, sample)
@@ -63,7 +63,7 @@ class EgoSchemaLetter:
     def score(self, text: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
         letters = string.ascii_uppercase[: len(sample.choices)]
-        letter = _first_letter(_padded(text), letters, sample.choices)
+        letter = _first_letter(text, letters, [choice.strip() for choice in sample.choices])
         if letter is None:
             return unread(sample, "random", letters=letters, seed=self.seed)
         return read_letter(letter, sample)
@@ -75,7 +75,15 @@ def _padded(text: str) -> str:
     return f" {text} "
 
 
-def _last_letter(text: str, letters: str, choices: Sequence[str]) -> str | None:
+def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
+    """Return the letter that MMMU's parser reads, or None where it would draw one.
+
+    Args:
+        reply: the model's text.
+        letters: of the options.
+        choices: the options' texts, which are looked for as they are but for their case.
+    """
+    text = _padded(reply)
     in_brackets = [letter for letter in letters if f"({letter})" in text]
     if in_brackets:
         return _argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
@@ -87,7 +95,8 @@ def _last_letter(text: str, letters: str, choices: Sequence[str]) -> str | None:
     return _argmax(list(places), list(places.values())) if places else None
 
 
-def _first_letter(text: str, letters: str, choices: Sequence[str]) -> str | None:
+def _first_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
+    text = _padded(reply)
     forms = [(letter, form.format(letter)) for form in ("({})", "{} ", "{}.") for letter in letters]
     places = [(text.rfind(written), letter) for letter, written in forms if written in text]
     if not places:
@@ -102,7 +111,7 @@ def _content_places(text: str, letters: str, choices: Sequence[str]) -> dict[str
     if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
         return {}
     lowered = text.lower()
-    options = [choice.strip().lower() for choice in choices]
+    options = [choice.lower() for choice in choices]
     return {
         letter: lowered.rfind(option)
         for letter, option in zip(letters, options, strict=True)

@@ -16,11 +16,9 @@ class TempCompassRules:
     """The rules of TempCompass's four tasks, with its language model left out.
 
     A reply that no rule reads is wrong, as under the original's ``--disable_llm``; the original
-    would otherwise ask GPT-3.5 whether it is correct. Captions are judged by GPT-3.5 alone, so they
-    get no score. Both have ``rule_matched`` 0.0 among their details, everything else 1.0: its mean
-    is the original's "match success rate", and a judge has to look at nothing but the former.
-    What a judge needs is there: ``sample.question`` (for captions the question that the caption is
-    to answer) and ``sample.targets``.
+    would otherwise ask GPT-3.5 whether it is correct, see :mod:`.tempcompass_judged`. Captions are
+    judged by GPT-3.5 alone, so they get no score. Both have ``rule_matched`` 0.0 among their
+    details, everything else 1.0: its mean is the original's "match success rate".
 
     Sources: llyx97/TempCompass, eval_multi-choice.py, eval_yes_no.py, eval_caption_matching.py;
     EvolvingLMMs-Lab/lmms-eval, tasks/tempcompass/utils.py, which differs in not removing "</s>".
@@ -33,9 +31,7 @@ class TempCompassRules:
 
     def score(self, text: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, or no score for a caption."""
-        for unwanted in self.remove:
-            text = text.replace(unwanted, "")
-        reply = text.strip()
+        reply = cleaned(text, self.remove)
         answer = sample.targets[0]
         task = sample.facets.get(TASK_FACET)
         if task == "multi-choice":
@@ -50,6 +46,13 @@ class TempCompassRules:
             f"sample {sample.id}: TempCompass needs its facet {TASK_FACET!r}, got {task!r}; "
             f"benchmark.facets has to name it"
         )
+
+
+def cleaned(text: str, remove: Sequence[str]) -> str:
+    """Return a reply as rules and judge see it."""
+    for unwanted in remove:
+        text = text.replace(unwanted, "")
+    return text.strip()
 
 
 def _matched(answer: str | None, right: bool) -> Score:

@@ -77,6 +77,10 @@ LONGVIDEOBENCH = {
     "subtitle_path": "86CxyhFV9MI_en.json",
     "starting_timestamp_for_subtitles": 0,
 }
+LONGVIDEOBENCH_JSON = {
+    **{name: value for name, value in LONGVIDEOBENCH.items() if not name.startswith("option")},
+    "candidates": ["promisc", "run away"],
+}
 MLVU_OFFICIAL = {
     "video": "movie101_66.mp4",
     "duration": 480.0,
@@ -192,6 +196,11 @@ PROMPTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "longvideobench/lmms_eval",
         LONGVIDEOBENCH,
+        f"Which subtitles appear?\nA. promisc\nB. run away\n{LETTER}\n",
+    ),
+    (
+        "longvideobench/lmms_eval",
+        LONGVIDEOBENCH_JSON,
         f"Which subtitles appear?\nA. promisc\nB. run away\n{LETTER}\n",
     ),
     (

@@ -55,7 +55,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     ("name", "text", "parts"),
     [
         ("rows.jsonl", '{"a": 1}\n{"a": \n', ["rows.jsonl, line 2", "JSON"]),
-        ("rows.jsonl", "[1]\n", ["line 1", "no JSON object"]),
+        ("rows.jsonl", "1\n", ["line 1", "no JSON object"]),
         ("rows.jsonl", "", ["no rows"]),
         ("rows.json", '{"a": 1}', ["one list of objects", "dict"]),
         ("rows.json", "[", ["cannot be read as .json"]),

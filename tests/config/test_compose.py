@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,21 @@ def test_defaults_are_the_embedded_benchmark() -> None:
     assert composed.model_overrides == {}
 
 
+@pytest.mark.slow
 def test_every_packaged_choice_composes() -> None:
-    for group in ("benchmark", "model", "sampler", "scorer", "conversation", "quantization"):
-        for name in list_choices(group):
-            extra = ["model.checkpoint=x"] if name == "hf" else []
-            assert compose_config([f"{group}={name}", *extra]).choices[group] == name
-    for name in list_choices("experiment"):
-        compose_config([f"experiment={name}"])
+    """Options of different groups are taken together, since each composition takes its time."""
+    groups = ("benchmark", "model", "sampler", "scorer", "conversation", "quantization")
+    for options in itertools.zip_longest(*map(list_choices, groups)):
+        chosen = {group: name for group, name in zip(groups, options, strict=True) if name}
+        extra = ["model.checkpoint=x"] if chosen.get("model") == "hf" else []
+        overrides = [f"{group}={name}" for group, name in chosen.items()]
+        assert chosen.items() <= compose_config([*overrides, *extra]).choices.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_choices("experiment"))
+def test_every_packaged_experiment_composes(name: str) -> None:
+    assert compose_config([f"experiment={name}"]).choices["experiment"] == name
 
 
 def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
@@ -63,6 +72,19 @@ def test_a_protocols_own_choice_is_no_override() -> None:
         ["benchmark=videomme/official", "sampler=linspace_to_last_frame", "sampler.num_frames=32"]
     )
     assert composed.benchmark_overrides == {}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.rope_scaling={rope_type: linear, factor: 2.0}"],
+        ["model.rope_scaling.rope_type=linear", "+model.rope_scaling.factor=2.0"],
+    ],
+)
+def test_rope_scaling_from_the_command_line(overrides: list[str]) -> None:
+    composed = compose_config(overrides)
+    assert composed.config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
+    assert composed.model_overrides == {"rope_type": "linear", "factor": 2.0}
 
 
 def test_where_things_lie_is_no_override() -> None:
@@ -106,7 +128,7 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("sampler=linspace", ["did you mean 'linspace_to_last_frame'"]),
         ("sampler.numframes=4", ["did you mean 'num_frames'", "keys of sampler"]),
         ("sampler.num_frames=4,8", ["several values", "-m"]),
-        ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none"]),
+        ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none, torch"]),
         ("experiment=zzz", ["unknown experiment 'zzz'", "available"]),
         ("runner.batch_size=0", ["runner.batch_size", "at least 1"]),
         ("runner=fast", ["unknown runner 'fast'", "default"]),
@@ -115,6 +137,10 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("+benchmark.colour=red", ["benchmark.colour"]),
         ("~sampler", ["cannot be removed"]),
         ("foo", ["'foo'", "key=value"]),
+        ("=1", ["'=1'", "no key"]),
+        ("scorer=null", ["scorer cannot be left out"]),
+        ("benchmark=null", ["benchmark cannot be left out"]),
+        ("model.rope_scaling=3", ["model.rope_scaling", "int"]),
         ("a=[1", ["'a=[1'", "key=value"]),
         ("seed=${nowhere}", ["seed", "nowhere"]),
     ],

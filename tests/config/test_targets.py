@@ -30,6 +30,7 @@ def test_a_class_is_made() -> None:
     ("node", "parts"),
     [
         ({"num_frames": 3}, ["sampler has no _target_"]),
+        (3, ["sampler: got 3", "_target_"]),
         ({"_target_": "plain"}, ["sampler._target_", "dotted"]),
         ({"_target_": "no.such.module"}, ["cannot import 'no.such'"]),
         ({"_target_": LINSPACE + "s"}, ["did you mean 'linspace_to_last_frame'"]),
@@ -51,7 +52,7 @@ def test_a_class_is_made() -> None:
         ),
     ],
 )
-def test_a_mistake_gives_one_line(node: dict[str, Any], parts: list[str]) -> None:
+def test_a_mistake_gives_one_line(node: Any, parts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         build_target(node, key="sampler")
     message = str(caught.value)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from llava_eval.metrics import MetricValue
+from llava_eval.metrics.caption_java import meteor, spice
 from llava_eval.metrics.caption_sets import corpus_bleu
 from llava_eval.metrics.differences import (
+    NoDifference,
     PairedBleu,
     PairedFunction,
     PairedMean,
@@ -139,6 +141,22 @@ def test_any_other_function_is_called_on_resampled_groups() -> None:
     assert found.difference == pytest.approx(by_mean.difference)
     assert found.low == pytest.approx(by_mean.low, abs=4.0)
     assert found.high == pytest.approx(by_mean.high, abs=4.0)
+
+
+def test_a_java_program_is_not_called_thousands_of_times() -> None:
+    first, second = captions(1), captions(2)
+    for metric in (meteor, spice):
+        paired = paired_metric(metric, first, second)
+        assert isinstance(paired, NoDifference)
+        assert paired.difference(*all_rows(first), 0.95) is None
+
+
+def test_failed_captions_shift_no_references() -> None:
+    first, second = captions(1), captions(2)
+    first[3] = make_result(3, generation=Generation(None, error="x"), score=NOT_SCORED)
+    found = paired_metric(corpus_bleu, first, second).difference(*all_rows(first), 0.95)
+    assert found is not None
+    assert found.second == pytest.approx(corpus_bleu(second).value)
 
 
 def test_a_function_without_a_value_has_no_difference() -> None:

@@ -106,6 +106,35 @@ def test_damaged_weights(copied: Path) -> None:
         load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
 
 
+def test_weights_of_other_shapes(copied: Path) -> None:
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "intermediate_size": text["intermediate_size"] + 8})
+    with pytest.raises(CheckpointError, match=r"do not fit .mismatched keys.*mlp"):
+        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta", "cuda:x"])
+def test_a_device_that_cannot_be_used(checkpoint: CheckpointFolder, device: str) -> None:
+    with pytest.raises(CheckpointError, match=f"model.device={device}"):
+        plan_model(checkpoint, device=device)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "part"),
+    [
+        ({"rope_type": "linaer", "factor": 2.0}, "unknown rope_type 'linaer'; known: default,"),
+        ({"rope_type": "linear", "factor": "x"}, "factor is 'x', expected more than 0"),
+        ({"rope_type": "linear", "factor": -1.0}, r"factor is -1\.0, expected more than 0"),
+        ({"factor": 2.0}, "changes nothing without a rope_type"),
+    ],
+)
+def test_rope_scaling_that_would_be_refused_or_ignored(
+    checkpoint: CheckpointFolder, scaling: dict[str, object], part: str
+) -> None:
+    with pytest.raises(CheckpointError, match=part):
+        plan_model(checkpoint, device="cpu", rope_scaling=scaling)
+
+
 def test_a_checkpoint_without_processor(copied: Path) -> None:
     (copied / "processor_config.json").unlink()
     (copied / "tokenizer.json").unlink()
@@ -169,8 +198,8 @@ def test_a_device_that_is_not_there(checkpoint: CheckpointFolder, device: str, p
         plan_model(checkpoint, device=device)
 
 
-@pytest.mark.parametrize("method", ["bnb_nf4", "bnb_int8"])
-def test_bitsandbytes_really_quantizes_the_language_model_only(
+@pytest.mark.parametrize("method", ["bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4"])
+def test_quantization_really_quantizes_the_language_model_only(
     checkpoint: CheckpointFolder, loaded: LoadedModel, method: str
 ) -> None:
     skipped = ("vision_tower", "multi_modal_projector", "lm_head")
@@ -178,11 +207,18 @@ def test_bitsandbytes_really_quantizes_the_language_model_only(
         checkpoint, device="cpu", quantization=Quantization(method, skip_modules=skipped)
     )
     quantized = load_model(plan)
-    names = {type(module).__name__ for module in quantized.model.model.language_model.modules()}
-    assert names & {"Linear4bit", "Linear8bitLt"}
-    tower = {type(module).__name__ for module in quantized.model.model.vision_tower.modules()}
-    assert not tower & {"Linear4bit", "Linear8bitLt"}
-    assert quantized.describe()["memory_bytes"] < loaded.describe()["memory_bytes"]
+    kinds = {"Linear4bit", "Linear8bitLt", "Int8Tensor", "IntxUnpackedToInt8Tensor"}
+
+    def found(part: torch.nn.Module) -> set[str]:
+        types = {type(module).__name__ for module in part.modules()}
+        return (types | {type(weight).__name__ for weight in part.parameters()}) & kinds
+
+    assert len(found(quantized.model.model.language_model)) == 1
+    assert not found(quantized.model.model.vision_tower)
+    before, after = loaded.describe(), quantized.describe()
+    assert after["num_parameters"] == before["num_parameters"]
+    assert after["memory_bytes_unquantized"] == before["memory_bytes"]
+    assert after["memory_bytes"] < before["memory_bytes"]
 
 
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:

@@ -101,6 +101,11 @@ def with_template(loaded: LoadedModel, template: str | None) -> Any:
             make_request(VIDEO, "Why?"),
             ["1 media need <video>", "0 times"],
         ),
+        (
+            "{{ raise_exception('roles must alternate') }}",
+            make_request(VIDEO, "Why?"),
+            ["sample q: the chat template refuses the turn: roles must alternate"],
+        ),
     ],
 )
 def test_a_template_that_changes_the_prompt_is_refused(
@@ -115,6 +120,13 @@ def test_a_template_that_changes_the_prompt_is_refused(
 def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="conversation=vicuna_v1"):
         configured("chat_template").render(make_request("Why?"), with_template(loaded, None))
+
+
+def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -> None:
+    with pytest.raises(CheckpointError, match="chat template is broken, line 2"):
+        configured("chat_template").render(
+            make_request("Why?"), with_template(loaded, "\n{% for %}")
+        )
 
 
 @pytest.mark.parametrize(

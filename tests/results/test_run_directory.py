@@ -78,6 +78,13 @@ def test_two_processes_cannot_claim_one_directory(tmp_path: Path) -> None:
         pass
 
 
+def test_halves_of_files_go_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+    for name in (".samples.jsonl.77.partial", ".manifest.json.8.partial", ".mine.partial", "notes"):
+        (tmp_path / name).touch()
+    with claim(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".mine.partial", "notes"}
+
+
 def test_failed_samples_are_asked_again(tmp_path: Path) -> None:
     failed = make_result(1, generation=Generation(None, error="x"), score=NOT_SCORED)
     rewrite_ledger(tmp_path / files.LEDGER, [make_result(0), failed, make_result(2)])

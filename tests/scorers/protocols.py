@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from llava_eval.benchmarks import Adapter, Row
@@ -29,6 +30,7 @@ class Protocol(NamedTuple):
         return self.scorer.score(reply.strip() if self.strip_replies else reply, sample)
 
 
+@functools.cache
 def protocol(name: str, *overrides: str) -> Protocol:
     """Return the parts of a protocol."""
     composed = compose_config([f"benchmark={name}", *overrides])

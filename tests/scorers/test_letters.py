@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval.scorers.letters import read_letter, unread
+from llava_eval.scorers.spreadsheet import through_spreadsheet
 from llava_eval.types import Sample
 from tests.scorers.protocols import protocol
 
@@ -112,3 +113,8 @@ def test_an_empty_reply_is_right_under_mvbench_and_counted_as_unreadable() -> No
     empty = parts.score("", asked)
     assert (empty.value, empty.answer, empty.unreadable) == (1.0, None, True)
     assert parts.score("B) y", asked).answer == "B"
+
+
+def test_a_spreadsheet_keeps_what_a_cell_holds() -> None:
+    assert through_spreadsheet("x" * 32_767 + "A") == "x" * 32_767
+    assert through_spreadsheet("N/A") == "nan"

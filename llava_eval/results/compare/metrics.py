@@ -12,7 +12,13 @@ import numpy as np
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
-from llava_eval.metrics.differences import Metric, PairedMean, PairedMetric, paired_metric
+from llava_eval.metrics.differences import (
+    Metric,
+    NoDifference,
+    PairedMean,
+    PairedMetric,
+    paired_metric,
+)
 from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.pairing import Pairing
@@ -63,14 +69,16 @@ def _compared(
     if reason is not None:
         return ComparedMetric(name, "", None, reason=reason)
     try:
-        metric = metric_of(node)
-        unit = metric(pairing.firsts).unit
-        paired = paired_metric(metric, pairing.firsts, pairing.seconds)
+        paired = paired_metric(metric_of(node), pairing.firsts, pairing.seconds)
+        unit = paired.unit
         estimate = paired.difference(rows, pairing.membership, confidence)
     except (ValueError, TypeError, KeyError, ImportError, AttributeError) as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
     if estimate is None:
-        return ComparedMetric(name, unit, None, reason="one of the runs has no value")
+        reason = (
+            paired.reason if isinstance(paired, NoDifference) else "one of the runs has no value"
+        )
+        return ComparedMetric(name, unit, None, reason=reason)
     mcnemar = mcnemar_exact(paired.first, paired.second) if isinstance(paired, PairedMean) else None
     return ComparedMetric(name, unit, estimate, mcnemar, paired)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.mappings import flat
+from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import cost_of
 from llava_eval.results.runs import Run
@@ -137,12 +138,18 @@ def _sample(result: SampleResult) -> dict[str, Any]:
     }
     if result.generation.error is not None:
         return {**content, "error": result.generation.error}
-    content |= {"value": result.score.value, "answer": result.score.answer}
+    content |= {"value": _compared(result.score.value), "answer": result.score.answer}
     if result.score.unreadable:
         content["unreadable"] = True
     if result.score.details:
-        content["details"] = dict(result.score.details)
+        details = result.score.details.items()
+        content["details"] = {name: _compared(value) for name, value in details}
     return content
+
+
+def _compared(value: Any) -> Any:
+    """Return a number with the decimals that are compared: the others would only blur a diff."""
+    return round(value, DECIMALS) if isinstance(value, float) else value
 
 
 def _asked_digest(result: SampleResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +43,7 @@ def main(words: Sequence[str], *, read_frames: ReadFrames, resolve_folder: Resol
     paths = [found for word in arguments.paths for found in find_runs(Path(word).expanduser())]
     reader = RunReader()
     runs = [reader.read(path) for path in dict.fromkeys(paths)]
-    budget = Budget(
-        int(1e6 * arguments.thumbnails_mb), time.monotonic() + arguments.thumbnails_seconds
-    )
+    budget = Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
     _write_page(out, runs, read_frames, resolve_folder, budget)
     written = [out]
     if arguments.export is not None:

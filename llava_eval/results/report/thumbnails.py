@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -72,17 +73,22 @@ class Budget:
 
     Attributes:
         num_bytes: size in the page.
-        deadline: time by ``time.monotonic()`` to stop at.
+        seconds: time, counted from :meth:`start`.
     """
 
     num_bytes: int
-    deadline: float
+    seconds: float
+    _deadline: float = math.inf
+
+    def start(self) -> None:
+        """Start the clock, if it is not started: how long imports take depends on the machine."""
+        self._deadline = min(self._deadline, time.monotonic() + self.seconds)
 
     def reached(self) -> str:
         """Return which limit is reached; empty for none."""
         if self.num_bytes <= 0:
             return "size"
-        return "time" if time.monotonic() >= self.deadline else ""
+        return "time" if self.seconds <= 0 or time.monotonic() >= self._deadline else ""
 
 
 Key = tuple[FrameRequest, ...]
@@ -111,6 +117,7 @@ def make_thumbnails(
                 break
             while any(request not in known for request in key):
                 request, pictures = next(found)
+                budget.start()
                 known[request] = [] if pictures is None else [_jpeg(one) for one in pictures]
             strip = _strip(key, known)
             if strip.pictures:

@@ -123,13 +123,24 @@ def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
 
 
 def test_scores_and_details_survive(tmp_path: Path) -> None:
-    score = Score(None, None, unreadable=True, details={"chosen_at_random": True})
-    results = [answered(n, True, score=score) if n == 1 else answered(n, True) for n in range(6)]
+    scores = {
+        1: Score(None, None, unreadable=True, details={"chosen_at_random": True}),
+        2: Score(0.25, "x", details={"cider": 1.5, "by": "a judge"}),
+    }
+    results = [answered(n, True, score=scores.get(n, Score(1.0, "A"))) for n in range(6)]
     run = RunReader().read(write_run(tmp_path / "run", results))
     write_baseline(tmp_path / "x.json", run)
     assert [one.score for one in read_baseline(tmp_path / "x.json", run).results] == [
         one.score for one in results
     ]
+
+
+def test_numbers_have_the_decimals_that_are_compared(tmp_path: Path) -> None:
+    score = Score(1.8587672629899049e-06, "x", details={"cider": 0.1 + 0.2})
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True, score=score)]))
+    write_baseline(tmp_path / "x.json", run)
+    (sample,) = json.loads((tmp_path / "x.json").read_text())["samples"]
+    assert (sample["value"], sample["details"]) == (1.859e-06, {"cider": 0.3})
 
 
 @pytest.mark.parametrize(

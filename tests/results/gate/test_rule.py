@@ -88,6 +88,16 @@ def test_a_handful_of_flips_fails_no_build(tmp_path: Path) -> None:
     assert "no worse than chance explains" in verdict.checks[0].message
 
 
+def test_last_digits_that_another_numpy_adds_up_otherwise_are_no_regression(tmp_path: Path) -> None:
+    values = [0.1 + n / 997 for n in range(90)]
+    before = [answered(n, True, score=Score(value, "x")) for n, value in enumerate(values)]
+    after = [answered(n, True, score=Score(v * (1 - 1e-12), "x")) for n, v in enumerate(values)]
+    assert before[5].score != after[5].score
+    verdict = judged(tmp_path, before, after)
+    assert regressed(verdict) == []
+    assert verdict.worse == []
+
+
 def test_flips_of_one_video_count_once(tmp_path: Path) -> None:
     """Ten flips on one video of many questions are one event; on ten videos they are ten."""
     before = [answered(n, True, per_video=10) for n in range(200)]

@@ -11,9 +11,9 @@ async function unpack(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// Characters that change how the text around them is shown, or cannot be seen.
+// Characters that change how the text around them is shown, or cannot be seen; with half pairs.
 const ACTING =
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]/gu;
 
 /** Add text to a node: as text, with acting characters shown as their codes. */
 function addText(node, text) {
@@ -28,6 +28,11 @@ function addText(node, text) {
     from = match.index + match[0].length;
   }
   node.append(text.slice(from));
+}
+
+/** Return the part of an address that names a sample; half pairs cannot stand in one. */
+function linkTo(set, id) {
+  return `#sample=${set}/${encodeURIComponent(id.toWellFormed())}`;
 }
 
 /** Make an element. Strings among the children are text, never markup. */

@@ -129,7 +129,6 @@ function frameBlock(sample, strip) {
 function showDetail(pane, place, sample) {
   const set = explorer.index;
   const id = set.ids[place];
-  const link = `#sample=${explorer.set}/${encodeURIComponent(id)}`;
   const tags = set.facets.map((facet) =>
     make("span", { class: "tag" }, `${facet.name}: ${facet.levels[facet.values[place]]}`),
   );
@@ -141,7 +140,7 @@ function showDetail(pane, place, sample) {
       { class: "title" },
       make("button", { class: "back", type: "button", onclick: () => explorer.close() }, "← Samples"),
       make("h3", { id: "detail-title", tabindex: "-1" }, id),
-      make("a", { href: link, title: "Link to this sample" }, "link"),
+      make("a", { href: linkTo(explorer.set, id), title: "Link to this sample" }, "link"),
     ),
     tags.length ? make("div", { class: "title" }, tags) : null,
     sample.question ? make("div", { class: "question", dir: "auto" }, sample.question) : null,

@@ -229,14 +229,18 @@ const explorer = {
     const size = this.index.chunkSize;
     this.wanted = place;
     const chunk = await this.chunk(Math.floor(place / size));
-    if (this.wanted === place) showDetail(byId("detail"), place, chunk[place % size]);
+    if (this.wanted !== place) return;
+    const pane = byId("detail");
+    const focused = document.activeElement;
+    showDetail(pane, place, chunk[place % size]);
+    // What had the focus in the pane is gone; the next sample takes its place.
+    if (!focused.isConnected) byId("detail-title").focus();
   },
 
   async open(place, opens) {
     await this.show(place);
     if (this.wanted !== place) return;
-    const id = encodeURIComponent(this.index.ids[place]);
-    history.replaceState(null, "", `#sample=${this.set}/${id}`);
+    history.replaceState(null, "", linkTo(this.set, this.index.ids[place]));
     if (opens) {
       byId("panes").classList.add("open");
       if (getComputedStyle(byId("list")).visibility === "hidden") byId("detail-title").focus();
@@ -260,7 +264,7 @@ const explorer = {
     } catch {
       return;
     }
-    const place = this.index.ids.indexOf(id);
+    const place = this.index.ids.findIndex((one) => one.toWellFormed() === id);
     if (place < 0 || place === this.list.samples[this.list.active]) return;
     if (!this.list.samples.includes(place)) {
       Object.assign(this, { chips: new Set(), levels: {}, matches: null });

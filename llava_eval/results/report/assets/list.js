@@ -7,7 +7,7 @@ class VirtualList {
   /**
    * @param {HTMLElement} scroller - the listbox.
    * @param {function(number): HTMLElement[]} fill - content of the row of a sample.
-   * @param {function(number): void} choose - called with the sample that was chosen.
+   * @param {function(number, boolean): Promise} choose - called with the sample that was chosen.
    */
   constructor(scroller, fill, choose) {
     this.scroller = scroller;
@@ -38,8 +38,8 @@ class VirtualList {
     this.draw();
   }
 
-  /** Make a place of the list the active one. */
-  activate(place, opens) {
+  /** Make a place of the list the active one; the promise waits until its sample is shown. */
+  async activate(place, opens) {
     if (!this.samples.length) return;
     this.active = Math.min(this.samples.length - 1, Math.max(0, place));
     const top = this.active * ROW_HEIGHT;
@@ -49,7 +49,7 @@ class VirtualList {
       this.scroller.scrollTop = top + ROW_HEIGHT - clientHeight;
     }
     this.draw();
-    this.choose(this.samples[this.active], opens);
+    await this.choose(this.samples[this.active], opens);
   }
 
   move(step) {

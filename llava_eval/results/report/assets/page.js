@@ -21,9 +21,8 @@ const KEYS = {
   PageUp: () => explorer.list.move(-explorer.list.pageSize),
   Home: () => explorer.list.activate(0, false),
   End: () => explorer.list.activate(explorer.list.samples.length - 1, false),
-  Enter: () => {
-    if (explorer.list.active < 0) explorer.list.activate(0, true);
-    else explorer.list.activate(explorer.list.active, true);
+  Enter: async () => {
+    await explorer.list.activate(Math.max(0, explorer.list.active), true);
     byId("detail-title")?.focus();
   },
 };

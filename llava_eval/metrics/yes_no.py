@@ -1,0 +1,96 @@
+"""Numbers of yes-or-no questions: accuracy, precision, recall, F1, and how often yes is said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from llava_eval.metrics.intervals import clustered_stderr, number_clusters, student_quantile
+from llava_eval.metrics.value import MetricValue
+from llava_eval.types import SampleResult
+
+Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]
+
+#: Scorers that count an unreadable reply as yes or no say so under this detail.
+COUNTED_AS = "counted_as"
+
+
+def yes_no(
+    results: Sequence[SampleResult],
+    *,
+    measure: Measure,
+    mean_over: str | None = None,
+    undefined_as: float | None = None,
+) -> MetricValue:
+    """Return one measure in percent; yes is the positive answer.
+
+    A reply that is neither is wrong, and part of neither precision nor recall. The standard error
+    is that of a ratio of sums, linearised and clustered by group; the interval is Student's.
+
+    Args:
+        results: results of the set or of one level of a facet; failed ones are left out.
+        measure: the number. ``yes_ratio`` is the share of yes among the replies,
+            ``yes_ratio_of_answers`` that among the right answers, as lmms-eval prints it.
+        mean_over: a facet; the plain mean of its levels' values is returned.
+        undefined_as: what the measure is, in percent, where its denominator is 0; null for none.
+    """
+    kept = [one for one in results if one.generation.error is None and one.target]
+    levels: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in kept:
+        levels["" if mean_over is None else result.facets[mean_over]].append(result)
+    ratios = [_ratio(members, measure) for members in levels.values()]
+    values = [undefined_as if one.value is None else 100 * one.value for one in ratios]
+    known = [value for value in values if value is not None]
+    if not kept or len(known) < len(values):
+        return MetricValue(None, None, None, None, len(kept), "percent")
+    value = sum(known) / len(known)
+    membership, num_clusters = number_clusters(
+        [result.group for members in levels.values() for result in members]
+    )
+    if num_clusters < 2 or any(one.value is None for one in ratios):
+        return MetricValue(value, None, None, None, len(kept), "percent")
+    influence = np.concatenate([one.influence / len(ratios) for one in ratios])
+    stderr = 100 * clustered_stderr(influence, membership)
+    half = stderr * student_quantile(num_clusters - 1)
+    low, high = max(0.0, value - half), min(100.0, value + half)
+    return MetricValue(value, stderr, low, high, len(kept), "percent")
+
+
+class _Ratio(NamedTuple):
+    """A ratio of sums over samples, and what each sample adds to its error."""
+
+    value: float | None
+    influence: npt.NDArray[np.float64]
+
+
+def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
+    said = np.array([_said(result) for result in results])
+    right = np.array([result.target[0] for result in results])
+    hits = (said == "yes") & (right == "yes")
+    said_yes = hits | ((said == "yes") & (right == "no"))
+    answered = hits | ((said == "no") & (right == "yes"))
+    everything = np.ones(len(results), bool)
+    parts: dict[Measure, tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]] = {
+        "accuracy": (said == right, everything.astype(np.int64)),
+        "precision": (hits, said_yes.astype(np.int64)),
+        "recall": (hits, answered.astype(np.int64)),
+        # 2 TP / (2 TP + FP + FN), the harmonic mean of the two above.
+        "f1": (hits, said_yes.astype(np.int64) + answered.astype(np.int64)),
+        "yes_ratio": (said == "yes", everything.astype(np.int64)),
+        "yes_ratio_of_answers": (right == "yes", everything.astype(np.int64)),
+    }
+    counted, base = parts[measure]
+    numerator = (2.0 if measure == "f1" else 1.0) * counted
+    total = int(base.sum())
+    if not total:
+        return _Ratio(None, np.zeros(len(results)))
+    value = float(numerator.sum()) / total
+    return _Ratio(value, (numerator - value * base) / total)
+
+
+def _said(result: SampleResult) -> str:
+    return str(result.score.details.get(COUNTED_AS, result.score.answer))

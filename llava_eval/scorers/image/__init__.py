@@ -1,0 +1,1 @@
+"""Rules of the image benchmarks, under their references' names."""

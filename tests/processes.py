@@ -1,0 +1,97 @@
+"""``llava-eval`` in processes of its own that start at once.
+
+A server imports torch, transformers and Hydra one time and forks for every command: real processes,
+to be killed, stopped and limited at will, without seconds of imports for each.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import NamedTuple
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+    [
+        "llava_eval.pipeline",
+        "llava_eval.sweep",
+        "llava_eval.models.runner",
+        "llava_eval.video.frame_cache",
+        "transformers.models.llava_next_video.modeling_llava_next_video",
+    ]
+)
+
+
+class Finished(NamedTuple):
+    """What a command left: its exit code (negative: the signal that ended it) and what it wrote."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Command:
+    """One ``llava-eval`` command under way.
+
+    Args:
+        arguments: its command line.
+        folder: where it runs.
+        before: called in its process first; a function at the top of a module.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, before: Callable[[], object] | None = None
+    ) -> None:
+        self._outputs = [folder / "stdout.txt", folder / "stderr.txt"]
+        self._process: ForkServerProcess = _SERVER.Process(
+            target=_run, args=(list(arguments), folder, self._outputs, dict(os.environ), before)
+        )
+        self._process.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.is_alive()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, as ``kill`` does."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def finish(self, timeout: float = 300.0) -> Finished:
+        """Wait for its end."""
+        self._process.join(timeout)
+        assert self._process.exitcode is not None, "still running"
+        texts = [path.read_text(encoding="utf-8") for path in self._outputs]
+        return Finished(self._process.exitcode, *texts)
+
+
+def run_command(
+    arguments: Sequence[str], folder: Path, before: Callable[[], object] | None = None
+) -> Finished:
+    """Run a command to its end."""
+    return Command(arguments, folder, before).finish()
+
+
+def _run(
+    arguments: list[str],
+    folder: Path,
+    outputs: list[Path],
+    environment: dict[str, str],
+    before: Callable[[], object] | None,
+) -> None:
+    from llava_eval import cli
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update({**environment, "COLUMNS": "80"})
+    for descriptor, path in zip((1, 2), outputs, strict=True):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.argv = ["llava-eval", *arguments]
+    if before is not None:
+        before()
+    cli.main(arguments)
