@@ -6,6 +6,7 @@ torch, transformers and Hydra take seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ exit codes
 COMMANDS = ("run", "score", "list", "prepare", "published", "compare", "gate", "report")
 #: Commands that take paths and options of their own, and no configuration; so does their --help.
 _ON_RESULTS = ("compare", "gate", "report")
+#: What a shell gives for a command that SIGPIPE ended.
+_BROKEN_PIPE = 141
 
 
 @dataclass
@@ -100,7 +103,13 @@ def run_command(argv: Sequence[str]) -> int:
         return 0
     try:
         arguments = parse(argv)
-        return _COMMANDS[arguments.command](arguments)
+        exit_code = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+        return exit_code
+    except BrokenPipeError:
+        # `llava-eval list | head`: nobody reads the rest. Nor may Python write it when it leaves.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     except LlavaEvalError as error:
         print(f"llava-eval: {error}", file=sys.stderr)
         return error.exit_code

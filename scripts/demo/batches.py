@@ -37,7 +37,7 @@ NO_SEGMENT: Final = -1
 PREFIX_SEGMENT: Final = 0
 
 # Scenes that exist as transcripts only, for a first lesson in reading.
-TINY: Final = DurationClass("tiny", (32, 48), (3, 5))
+TINY: Final = DurationClass("tiny", (32, 48), (3, 5), 0.3)
 
 
 def sample_indices(num_frames: int, count: int, rng: random.Random) -> list[int]:

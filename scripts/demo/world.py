@@ -54,17 +54,22 @@ SETTINGS: Final = (
 
 @dataclass(frozen=True)
 class DurationClass:
-    """Bounds of one of the three lengths: frames at `FPS`, and how many events happen."""
+    """One of the three lengths: bounds of the frames at `FPS` and of the events.
+
+    An event's share of the video differs from the mean share by up to `unevenness` times: in long
+    videos some events are so short that few frames show them once, or not at all.
+    """
 
     name: str
     num_frames: tuple[int, int]
     num_events: tuple[int, int]
+    unevenness: float
 
 
 DURATIONS: Final = (
-    DurationClass("short", (56, 72), (3, 4)),
-    DurationClass("medium", (112, 144), (4, 5)),
-    DurationClass("long", (224, 288), (5, 6)),
+    DurationClass("short", (56, 72), (3, 4), 0.7),
+    DurationClass("medium", (112, 144), (4, 5), 0.85),
+    DurationClass("long", (224, 288), (5, 6), 0.95),
 )
 MAX_EVENTS: Final = max(duration.num_events[1] for duration in DURATIONS)
 
@@ -128,9 +133,11 @@ def _place(direction: str, rng: random.Random) -> tuple[float, float, float]:
     return dx * along + abs(dy) * across, dy * along + abs(dx) * across, travel
 
 
-def _cut(num_frames: int, parts: int, rng: random.Random) -> list[tuple[int, int]]:
+def _cut(
+    num_frames: int, parts: int, unevenness: float, rng: random.Random
+) -> list[tuple[int, int]]:
     """Cut the video into events of uneven length with short pauses between some of them."""
-    weights = [rng.uniform(0.7, 1.3) for _ in range(parts)]
+    weights = [1 + rng.uniform(-unevenness, unevenness) for _ in range(parts)]
     pauses = [rng.choice((0.0, 0.0, rng.uniform(0.05, 0.2))) for _ in range(parts)]
     scale = num_frames / (sum(weights) + sum(pauses[1:]))
     spans: list[tuple[int, int]] = []
@@ -149,7 +156,9 @@ def sample_scene(rng: random.Random, duration: DurationClass | None = None) -> S
     num_frames = rng.randint(*duration.num_frames)
     colors = rng.sample(list(COLORS), rng.randint(*duration.num_events))
     events = []
-    for color, (start, end) in zip(colors, _cut(num_frames, len(colors), rng), strict=True):
+    for color, (start, end) in zip(
+        colors, _cut(num_frames, len(colors), duration.unevenness, rng), strict=True
+    ):
         direction = rng.choice(list(DIRECTIONS))
         x, y, travel = _place(direction, rng)
         events.append(
