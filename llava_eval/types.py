@@ -35,14 +35,15 @@ class Media:
         kind: what it is; decides the model's placeholder and the decoder.
         path: the file as it will be opened, or an http(s) address; with ``data`` only a name.
         start_seconds, end_seconds: the part of a video that counts; None is open-ended.
-        data: the file's bytes, where a data set holds images in its rows.
+        data: the file's bytes, where a data set holds images in its rows; a read-only view where
+            they lie in a mapped file.
     """
 
     kind: MediaKind
     path: str
     start_seconds: float | None = None
     end_seconds: float | None = None
-    data: bytes | None = field(default=None, repr=False)
+    data: bytes | memoryview | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _require(

@@ -25,6 +25,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep every test, and every process that it starts, off the network and out of real caches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
         patch.setenv("LLAVA_EVAL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

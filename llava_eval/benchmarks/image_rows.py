@@ -53,7 +53,7 @@ def row_image(row: Row, *, column: str | None, files: Sequence[str]) -> RowImage
         value = value.get("bytes") or value.get("path")
     if isinstance(value, str) and len(value) > _MOST_NAME_CHARACTERS:
         value = _decoded(value, row, str(column))
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | memoryview):
         name = hashlib.sha256(value).hexdigest()[:16]
         return RowImage(Media("image", _file_name(row, column, name), data=value), name)
     if isinstance(value, str) and value:

@@ -129,9 +129,9 @@ def _read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pyarrow.parquet
+    from llava_eval.benchmarks.arrow_rows import parquet_table, table_rows
 
-    yield from _records(pyarrow.parquet.read_table(path).to_pylist())
+    yield from table_rows(parquet_table(path))
 
 
 def _read_hub(
@@ -149,7 +149,9 @@ def _read_hub(
             f"cannot load {where} from the hub: {_first_line(error)}; "
             "rows that lie on this machine are given as benchmark.source=PATH"
         ) from error
-    return list(_records(loaded.to_list()))
+    from llava_eval.benchmarks.arrow_rows import table_rows
+
+    return list(table_rows(loaded.with_format("arrow")[:]))
 
 
 def _records(rows: Any) -> Iterator[Mapping[str, Any]]:

@@ -1,0 +1,69 @@
+"""Rows of Arrow tables whose images stay where they are: in the file, mapped into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+
+def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
+    """Yield a mapping per row, with plain Python values.
+
+    Bytes come as views of the table's own memory, read-only: a data set of images may be larger
+    than the machine's memory, and a file that is mapped is read where it is looked at.
+    """
+    for batch in table.to_batches():
+        columns = {str(name): _values(batch.column(name)) for name in batch.schema.names}
+        for number in range(batch.num_rows):
+            yield {name: values[number] for name, values in columns.items()}
+
+
+def parquet_table(path: Path) -> pa.Table:
+    """Read a parquet file; one with bytes is unpacked once, into the cache of ``datasets``.
+
+    Raises:
+        OSError, ValueError: the file cannot be read.
+    """
+    schema = pyarrow.parquet.read_schema(path)
+    if not any(_holds_bytes(kind) for kind in schema.types):
+        return pyarrow.parquet.read_table(path)
+    import datasets
+
+    return datasets.Dataset.from_parquet(str(path)).with_format("arrow")[:]
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_bytes(kind.field(place).type) for place in range(kind.num_fields))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _holds_bytes(kind.value_type)
+    return _is_bytes(kind)
+
+
+def _values(array: pa.Array) -> Sequence[Any]:
+    if not _holds_bytes(array.type):
+        values: list[Any] = array.to_pylist()
+        return values
+    return [_value(cell) for cell in array]
+
+
+def _value(cell: pa.Scalar) -> Any:
+    if not cell.is_valid:
+        return None
+    if _is_bytes(cell.type):
+        return memoryview(cell.as_buffer()).toreadonly()
+    if pa.types.is_struct(cell.type):
+        return {name: _value(field) for name, field in cell.items()}
+    if pa.types.is_list(cell.type) or pa.types.is_large_list(cell.type):
+        return [_value(item) for item in cell.values]
+    return cell.as_py()

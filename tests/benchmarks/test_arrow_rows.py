@@ -1,0 +1,51 @@
+"""Rows of parquet files: plain values, and images that are not copied into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from llava_eval.benchmarks.sources import read_rows
+
+IMAGES = [Random(number).randbytes(1 << 20) for number in range(32)]
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows as image sets of the hub store them, one without an image, some with several."""
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    rows = [
+        {
+            "question_id": number,
+            "question": f"what is {number}?",
+            "image": {"bytes": image, "path": f"{number}.png"} if number else None,
+            "more": [{"bytes": image[:9], "path": None}] * (number % 3),
+            "answers": ["one", "two"],
+        }
+        for number, image in enumerate(IMAGES)
+    ]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=10)
+    return path
+
+
+def test_values_are_those_that_were_written(parquet: Path) -> None:
+    rows = read_rows(str(parquet))
+    assert [row["question_id"] for row in rows] == list(range(len(IMAGES)))
+    assert rows[0]["image"] is None
+    for number, row in list(enumerate(rows))[1:]:
+        assert row["image"]["path"] == f"{number}.png"
+        assert bytes(row["image"]["bytes"]) == IMAGES[number]
+        assert row["image"]["bytes"].readonly
+        assert [bytes(one["bytes"]) for one in row["more"]] == [IMAGES[number][:9]] * (number % 3)
+        assert row["answers"] == ["one", "two"]
+
+
+def test_images_stay_in_their_file(parquet: Path) -> None:
+    before = pa.total_allocated_bytes()
+    rows = read_rows(str(parquet))
+    assert len(rows) == len(IMAGES)
+    assert pa.total_allocated_bytes() - before < 1 << 20  # of 31 MiB of images
