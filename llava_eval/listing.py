@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from llava_eval.config import config_folder
-from llava_eval.config.compose import list_choices
+from llava_eval.config.groups import list_choices
 from llava_eval.config.messages import suggest
 from llava_eval.errors import ConfigError
 

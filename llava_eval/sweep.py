@@ -12,13 +12,9 @@ from omegaconf import DictConfig
 
 from llava_eval import cli, pipeline
 from llava_eval.config import compose_config, config_folder
-from llava_eval.config.compose import (
-    ROOT_NAME,
-    expand_sweep,
-    opened,
-    register_schema,
-    search_path_override,
-)
+from llava_eval.config.compose import expand_sweep, opened
+from llava_eval.config.composition import register_schema
+from llava_eval.config.groups import ROOT_NAME, search_path_override
 from llava_eval.errors import LlavaEvalError
 
 

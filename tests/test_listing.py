@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.config.compose import list_choices
+from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 from llava_eval.listing import KINDS, listing_text
 

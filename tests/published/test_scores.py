@@ -9,7 +9,7 @@ import pytest
 
 from llava_eval.cli import run_command
 from llava_eval.config import compose_config
-from llava_eval.config.compose import list_choices
+from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 from llava_eval.metrics import MetricValue
 from llava_eval.published import read_scores, scores_text

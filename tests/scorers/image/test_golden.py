@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config import compose_config
-from llava_eval.config.compose import list_choices
+from llava_eval.config.groups import list_choices
 from llava_eval.metrics import MetricValue
 from llava_eval.pipeline import score
 from tests.scorers.image.golden import golden

@@ -1,0 +1,109 @@
+"""Checks of overrides and values, each with a message that names the key and what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from llava_eval.config.composition import compose_root, without_hydra
+from llava_eval.config.groups import list_choices, list_groups
+from llava_eval.config.messages import listing, suggest
+from llava_eval.errors import ConfigError
+
+#: Parts whose keys belong to the function or class that ``_target_`` names, or to the user.
+FREE_NODES = (
+    "benchmark.adapter",
+    "benchmark.metrics",
+    "benchmark.submission",
+    "benchmark.chance",
+    "benchmark.prepare.counts",
+    "benchmark.where",
+    "model.rope_scaling",
+    "sampler",
+    "scorer",
+)
+
+
+def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
+    """Raise for a group that was given an option that does not exist."""
+    groups = list_groups(config_dir)
+    for override in parsed:
+        group = str(override.key_or_group)
+        value = override.value()
+        if group not in groups or (value is None and group == "experiment"):
+            continue
+        if value is None:
+            raise ConfigError(f"{group} cannot be left out; {group}=... takes the name of one")
+        if not isinstance(value, str | int | float | bool):
+            raise ConfigError(f"{group} takes the name of one {group}, got {override.input_line!r}")
+        available = list_choices(group, config_dir)
+        if str(value) not in available:
+            raise ConfigError(
+                f"unknown {group} {str(value)!r}{suggest(str(value), available)}; "
+                f"available: {listing(available)}"
+            )
+
+
+def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
+    """Raise for a key that is not in the schema."""
+    groups = list_groups()
+    chosen = [str(item.input_line) for item in parsed if str(item.key_or_group) in groups]
+    root = without_hydra(compose_root([*search, *chosen]))
+    known = [*_all_keys(root), *groups]
+    for override in parsed:
+        key = str(override.key_or_group)
+        parent = key.rpartition(".")[0]
+        if key in known or key.startswith("hydra.") or "/" in key or "@" in key:
+            continue
+        if parent.startswith(FREE_NODES) and (override.is_add() or override.is_force_add()):
+            continue
+        siblings = [name for name in known if name.rpartition(".")[0] == parent]
+        nearest = suggest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
+        nearest = nearest or suggest(key, known)
+        raise ConfigError(f"unknown key {key!r}{nearest}; {_where(parent, siblings)}")
+
+
+def _where(parent: str, siblings: Sequence[str]) -> str:
+    names = listing(name.rpartition(".")[2] for name in siblings)
+    if not siblings:
+        return f"there is no {parent!r} either"
+    return f"keys of {parent}: {names}" if parent else f"top-level keys: {names}"
+
+
+def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in map(str, node):
+        key = f"{prefix}{name}"
+        yield key
+        if not OmegaConf.is_missing(node, name) and isinstance(node[name], DictConfig):
+            yield from _all_keys(node[name], f"{key}.")
+
+
+def check_complete(own: DictConfig) -> None:
+    """Raise for a key that has to be given and was not."""
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
+    if missing:
+        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...")
+
+
+def check_constraints(node: Any, prefix: str) -> None:
+    """Raise for values outside the choices and minima that the schema states."""
+    for entry in dataclasses.fields(node):
+        key, value = f"{prefix}{entry.name}", getattr(node, entry.name)
+        if dataclasses.is_dataclass(value):
+            check_constraints(value, f"{key}.")
+        choices = entry.metadata.get("choices")
+        if choices is not None and value is not None and value not in choices:
+            raise ConfigError(
+                f"{key}: got {value!r}{suggest(str(value), choices)}; "
+                f"expected one of {listing(choices)}"
+            )
+        minimum = entry.metadata.get("minimum")
+        if minimum is not None and value is not None and value < minimum:
+            raise ConfigError(f"{key}: got {value}, expected at least {minimum}")
+        if entry.metadata.get("not_empty") and value == "":
+            raise ConfigError(f"{key} is empty")

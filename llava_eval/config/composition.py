@@ -1,0 +1,111 @@
+"""Hydra's composition, with its errors as one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from llava_eval.config.groups import ROOT_NAME, config_folder
+from llava_eval.config.messages import listing, one_line, suggest
+from llava_eval.config.schema import RunConfig
+from llava_eval.errors import ConfigError
+
+
+def register_schema() -> None:
+    """Tell Hydra the typed root schema that configs/config.yaml begins with."""
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+
+
+@contextmanager
+def hydra_session() -> Iterator[None]:
+    """Initialise Hydra on the packaged files, whatever was initialised before."""
+    register_schema()
+    previous = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = previous
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Take overrides apart; raise ConfigError for one that is no key=value."""
+    parser = OverridesParser.create()
+    parsed = []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+            if not override.key_or_group:
+                raise ConfigError(f"cannot read {text!r}: there is no key before the equals sign")
+            parsed.append(override)
+        except HydraException as error:
+            raise ConfigError(
+                f"cannot read {text!r}: expected key=value, for instance sampler.num_frames=8 "
+                f"({_reason(error)})"
+            ) from error
+    return parsed
+
+
+def _reason(error: HydraException) -> str:
+    """Return the informative line of a Hydra message."""
+    lines = [line for line in str(error).splitlines() if line and "https://" not in line]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+def compose_root(overrides: Sequence[str]) -> DictConfig:
+    """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`."""
+    try:
+        return compose(ROOT_NAME, overrides=list(overrides), return_hydra_config=True)
+    except YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f"{place.name}, line {place.line + 1}: " if place else ""
+        reason = getattr(error, "problem", None) or one_line(error)
+        raise ConfigError(f"not valid YAML: {where}{reason}") from error
+    except HydraException as error:
+        cause = error.__cause__ or error.__context__
+        where = one_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
+        if isinstance(cause, OmegaConfBaseException):
+            raise ConfigError(f"{where}: {_explain(cause)}".removeprefix(": ")) from error
+        raise ConfigError(one_line(error)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(_explain(error)) from error
+
+
+def _explain(error: OmegaConfBaseException) -> str:
+    """Return "key: what came, what was expected" for OmegaConf's errors."""
+    key = error.full_key or error.key
+    if isinstance(error, AttributeError | KeyError) and dataclasses.is_dataclass(error.object_type):
+        names = [entry.name for entry in dataclasses.fields(error.object_type)]
+        return f"unknown key {str(key)!r}{suggest(str(error.key), names)}; keys: {listing(names)}"
+    return f"{key}: {one_line(error)}" if key else one_line(error)
+
+
+def without_hydra(root: DictConfig) -> DictConfig:
+    """Return our parts of a composed configuration, with the schema's types."""
+    own = OmegaConf.create({key: root._get_node(key) for key in root if key != "hydra"})
+    typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)
+    assert isinstance(typed, DictConfig)
+    return typed
+
+
+def plain_values(node: DictConfig) -> dict[str, Any]:
+    """Return plain containers with interpolations resolved."""
+    try:
+        container = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_explain(error)) from error
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
