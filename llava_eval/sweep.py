@@ -16,6 +16,7 @@ from llava_eval.config.compose import expand_sweep, opened
 from llava_eval.config.composition import register_schema
 from llava_eval.config.groups import ROOT_NAME, search_path_override
 from llava_eval.errors import LlavaEvalError
+from llava_eval.job import check_parts
 
 
 def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
@@ -29,7 +30,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     own = [opened(text) for text in overrides if not text.startswith("hydra.")]
     for variant in expand_sweep(own):
         chosen = [text for text in variant if not text.startswith("hydra/")]
-        pipeline.check_parts(compose_config(chosen, config_dir))
+        check_parts(compose_config(chosen, config_dir))
     exit_codes: list[int] = []
 
     def task(_: DictConfig) -> None:

@@ -28,7 +28,7 @@ from demo.world import COLORS, DIRECTIONS, SETTINGS, SHAPES, Scene, sample_scene
 
 TEST_SEED: Final = 20261
 VIDEOS_PER_DURATION: Final = 30
-STEPS: Final = 7600
+STEPS: Final = 7000
 TOKENIZER_TEXTS: Final = 4000
 
 

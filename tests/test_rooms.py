@@ -71,6 +71,8 @@ def test_every_room_is_listed() -> None:
         "cli",
         "pipeline",
         "evaluation",
+        "generating",
+        "job",
         "judging",
         "listing",
         "preparation",

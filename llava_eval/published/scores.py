@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -119,20 +120,21 @@ def _frames(score: PublishedScore) -> str:
 def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     columns = range(len(rows[0]))
     widths = [max(len(row[column]) for row in rows) for column in columns]
-    # Model and metric give way where a line would be too long.
-    for column, least in ((1, 24), (0, 20), (1, 12), (0, 12)):
+    # Model and metric are wrapped where a line would be too long.
+    for column, least in ((1, 24), (0, 18), (1, 15), (0, 12), (1, 12)):
         over = 2 + sum(widths) + 2 * (len(widths) - 1) - width
         if over > 0:
             widths[column] = min(widths[column], max(least, widths[column] - over))
     lines = []
     for row in rows:
-        cells = [
-            text if len(text) <= size else f"{text[: size - 1]}…"
+        wrapped = [
+            textwrap.wrap(text, max(size, 1)) or [""]
             for text, size in zip(row, widths, strict=True)
         ]
-        aligned = [
-            cell.rjust(size) if column == 3 else cell.ljust(size)
-            for column, (cell, size) in enumerate(zip(cells, widths, strict=True))
-        ]
-        lines.append(f"  {'  '.join(aligned)}".rstrip())
+        for cells in itertools.zip_longest(*wrapped, fillvalue=""):
+            aligned = [
+                cell.rjust(size) if column == 3 else cell.ljust(size)
+                for column, (cell, size) in enumerate(zip(cells, widths, strict=True))
+            ]
+            lines.append(f"  {'  '.join(aligned)}".rstrip())
     return lines

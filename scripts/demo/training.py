@@ -66,7 +66,7 @@ class TrainingPlan:
     protocols_share: float = 0.75  # of the rows, at the end
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
-    decay_share: float = 0.3
+    decay_share: float = 0.4
     weight_decay: float = 0.02
     clip: float = 1.0
     seed: int = 0

@@ -190,7 +190,9 @@ def _tokenize_plain(line: str) -> str | None:
     stop = line.find(".")
     if stop != -1:
         line = line[:stop]
-        if not line.endswith(" ") and _full_stop_words().search(line):
+        # Only the last run of letters can be such a word: looking elsewhere takes most of the time.
+        last = max(line.rfind(" "), line.rfind("-")) + 1
+        if _full_stop_words().match(line, last):
             return None
     words = line.replace(",", " ").split()
     return " ".join(words) if _SPLIT_WORDS.isdisjoint(words) else None
