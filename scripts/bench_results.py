@@ -135,12 +135,19 @@ def caption_lines(
     for row in range(num_samples):
         caption = f"{text(answered, 12)}."
         cider = answered.gammavariate(2.0, 0.25)
+        counts = sorted((answered.randint(0, 12) for _ in range(4)), reverse=True)
         yield {
             **about(row, row, "", [], "Provide a one-sentence caption for the provided video."),
             "frame_indices": list(range(0, 320, 10)),
             "target": [f"{text(asked, 12)}." for _ in range(5)],
             "generation": generation(caption),
-            "score": {"value": cider, "answer": caption, "unreadable": False, "cider": cider},
+            "score": {
+                "value": cider,
+                "answer": caption,
+                "unreadable": False,
+                "cider": cider,
+                "bleu_counts": [*counts, 12, 12],
+            },
         }
 
 

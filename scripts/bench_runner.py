@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import platform
 import statistics
 import subprocess
@@ -191,6 +192,30 @@ def time_commands(rounds: int) -> tuple[list[float], list[float]]:
     return command, imports
 
 
+def differing_texts(dtype: str) -> tuple[int, int]:
+    """Return how many embedded captions change with the batch, and of how many.
+
+    One side asks for one at a time and shares nothing, the other is the runner as it is.
+    """
+    sides: tuple[list[str], ...] = (["runner.batch_size=1", "runner.share_prefixes=false"], [])
+    texts = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, overrides in enumerate(sides):
+            run = Path(folder) / str(number)
+            run_python(
+                "-m",
+                "llava_eval.cli",
+                "benchmark=demo/caption",
+                *overrides,
+                f"model.dtype={dtype}",
+                f"output_dir={run}",
+            )
+            lines = (run / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+            texts.append([json.loads(line)["generation"]["text"] for line in lines])
+    alone, together = texts
+    return sum(a != b for a, b in zip(alone, together, strict=True)), len(alone)
+
+
 def run_python(*arguments: str, cwd: str | None = None) -> None:
     """Run Python in a process of its own."""
     subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, capture_output=True)
@@ -235,13 +260,20 @@ def main() -> None:
         f"{statistics.median(command):.1f} s; importing torch and transformers alone: "
         f"{statistics.median(imports):.1f} s (medians of {arguments.rounds})."
     )
+    counts = {dtype: differing_texts(dtype) for dtype in ("float32", "bfloat16", "float16")}
+    halves = (
+        "Texts of the embedded captioning benchmark that differ between one at a time and "
+        "batches: "
+        + ", ".join(f"{dtype} {few} of {all_}" for dtype, (few, all_) in counts.items())
+        + "."
+    )
     origin = (
         f"Date: {datetime.date.today()}. Machine: {processor_name()}, {arguments.threads} threads, "
         f"{platform.system()}. torch {torch.__version__}, transformers {transformers.__version__}. "
         f"Command: `python scripts/bench_runner.py --rounds {arguments.rounds} --threads "
         f"{arguments.threads}`."
     )
-    text = markdown(rows, [setting, whole, origin])
+    text = markdown(rows, [setting, whole, halves, origin])
     print(text)
     arguments.out.write_text(text, encoding="utf-8")
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Literal
 
-from llava_eval.metrics.captions import score_captions
+import numpy as np
+
+from llava_eval.metrics.captions.bleu import bleu_of_parts, expand_counts
+from llava_eval.metrics.captions.ngrams import IntArray
+from llava_eval.metrics.captions.whole_set import CountedCaptions
 from llava_eval.metrics.value import MetricValue
 from llava_eval.types import SampleResult
+
+#: Name among a caption score's details: six counts, see
+#: :func:`llava_eval.metrics.captions.bleu.compact_counts`.
+BLEU_COUNTS = "bleu_counts"
 
 
 def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] = 4) -> MetricValue:
@@ -24,15 +31,23 @@ def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] =
     kept = [one for one in results if one.generation.text is not None and one.target]
     if not kept:
         return MetricValue(None, None, None, None, 0, "points")
-    captions = tuple(str(result.generation.text) for result in kept)
-    bleu = _corpus_bleus(captions, tuple(result.target for result in kept))[order - 1]
+    counts = bleu_counts_of(kept)
+    bleu = float(bleu_of_parts(counts.sum(axis=0, keepdims=True))[0, order - 1])
     return MetricValue(100 * bleu, None, None, None, len(kept), "points")
 
 
-@functools.lru_cache(maxsize=4)
-def _corpus_bleus(
-    captions: tuple[str, ...], references: tuple[tuple[str, ...], ...]
-) -> tuple[float, ...]:
-    """Return BLEU-1 to BLEU-4: the tables ask for all four of the same set, one by one."""
-    scores = score_captions(captions, references)
-    return tuple(scores[f"bleu_{order}"].corpus for order in (1, 2, 3, 4))
+def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
+    """Return (N, K) what each sample adds to the sums that BLEU is made of.
+
+    The scorer left them among the details; captions scored without are tokenized and counted anew.
+
+    Args:
+        results: all with a text and references, in the order of the set.
+    """
+    stored = [result.score.details.get(BLEU_COUNTS) for result in results]
+    if all(isinstance(row, list) for row in stored):
+        return expand_counts(np.array(stored, np.int64))
+    captions = [str(result.generation.text) for result in results]
+    return expand_counts(
+        CountedCaptions.of(captions, [result.target for result in results]).bleu_counts()
+    )

@@ -23,9 +23,8 @@ from llava_eval.metrics.bootstrap import (
     resampled_sums,
 )
 from llava_eval.metrics.caption_java import meteor, spice
-from llava_eval.metrics.caption_sets import corpus_bleu
-from llava_eval.metrics.captions.bleu import bleu_of_parts, bleu_parts
-from llava_eval.metrics.captions.ptb_tokenizer import tokenize
+from llava_eval.metrics.caption_sets import bleu_counts_of, corpus_bleu
+from llava_eval.metrics.captions.bleu import bleu_of_parts
 from llava_eval.metrics.means import mean_score, sample_values
 from llava_eval.metrics.paired import (
     PairedEstimate,
@@ -154,12 +153,8 @@ class PairedBleu:
 
     @classmethod
     def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedBleu:
-        """Count the n-grams of both runs."""
-        targets = [[one.target for one in run if _has_text(one)] for run in (first, second)]
-        before = _tokenized(targets[0])
-        after = before if targets[1] == targets[0] else _tokenized(targets[1])
-        order = int(parameters.get("order", 4))
-        return cls(_counted(first, before), _counted(second, after), order)
+        """Take the counts of both runs."""
+        return cls(_counted(first), _counted(second), int(parameters.get("order", 4)))
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
@@ -185,21 +180,12 @@ class PairedBleu:
         return 100 * np.stack(both)
 
 
-def _has_text(result: SampleResult) -> bool:
-    return result.generation.text is not None
-
-
-def _tokenized(targets: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the tokenized references of each sample; their order matters, as in a file."""
-    flat = iter(tokenize([text for target in targets for text in target]))
-    return [[next(flat) for _ in target] for target in targets]
-
-
-def _counted(results: Results, references: Sequence[Sequence[str]]) -> FloatArray:
-    """Return (N, K) counts; a failed sample adds nothing, and has no references here."""
-    kept = [place for place, result in enumerate(results) if _has_text(result)]
-    captions = tokenize([str(results[place].generation.text) for place in kept])
-    parts = bleu_parts(captions, references) if kept else np.zeros((0, 1), np.int64)
+def _counted(results: Results) -> FloatArray:
+    """Return (N, K) counts; a failed sample adds nothing."""
+    kept = [row for row, one in enumerate(results) if one.generation.text is not None]
+    if not kept:
+        return np.zeros((len(results), 1))
+    parts = bleu_counts_of([results[row] for row in kept])
     counted = np.zeros((len(results), parts.shape[1]))
     counted[kept] = parts
     return counted

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llava_eval.metrics.captions import score_captions
+from llava_eval.metrics.caption_sets import BLEU_COUNTS
+from llava_eval.metrics.captions.whole_set import CountedCaptions
 from llava_eval.types import Sample, Score
 
 
@@ -18,15 +19,16 @@ class CaptionScorer:
     compared with those of the full set.
 
     The score's value is CIDEr in the reference's own unit, 0 to 10; the other metrics are details
-    in theirs, 0 to 1.
+    in theirs, 0 to 1, and so are the counts that BLEU of the whole set is made of.
     """
 
     def score_set(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
         """Return one score per caption."""
         if not any(sample.targets for sample in samples):  # hidden references
             return [Score(value=None, answer=" ".join(text.split())) for text in texts]
-        scores = score_captions(texts, [sample.targets for sample in samples])
-        details = {name: scores[name].per_sample.tolist() for name in scores}
+        counted = CountedCaptions.of(texts, [sample.targets for sample in samples])
+        details = {name: score.per_sample.tolist() for name, score in counted.scores().items()}
+        details[BLEU_COUNTS] = counted.bleu_counts().tolist()
         return [
             Score(
                 value=details["cider"][row],

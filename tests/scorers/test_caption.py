@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import pytest
 
 from llava_eval.metrics.caption_sets import corpus_bleu
@@ -63,3 +66,16 @@ def test_corpus_bleu_adds_counts_up_and_leaves_failures_out() -> None:
     assert metric.value == pytest.approx(100 * 6 / 8 * 2.718281828459045 ** (1 - 12 / 8), rel=1e-4)
     assert (metric.num_samples, metric.stderr) == (3, None)
     assert corpus_bleu([failed]).value is None
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_counts_that_the_scorer_left_give_the_same_bleu(order: Literal[1, 2, 3, 4]) -> None:
+    plain = [
+        make_result(row, target=REFERENCES[name], generation=Generation(TEXTS[name]))
+        for row, name in enumerate(REFERENCES)
+    ]
+    scores = CaptionScorer().score_set(list(TEXTS.values()), samples())
+    # 5, 4, 3 and 2 n-grams of the first caption are right, its length is its reference's.
+    assert scores[0].details["bleu_counts"] == [5, 4, 3, 2, 5, 5]
+    scored = [replace(result, score=score) for result, score in zip(plain, scores, strict=True)]
+    assert corpus_bleu(scored, order=order) == corpus_bleu(plain, order=order)

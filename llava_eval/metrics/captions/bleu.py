@@ -43,24 +43,12 @@ def bleu_from_counts(
     words: CaptionWords, counts: Sequence[NgramCounts]
 ) -> tuple[CaptionScore, ...]:
     """BLEU from counts that are made once and shared with CIDEr."""
-    parts = _sample_parts(words, counts)
+    parts = sample_parts(words, counts)
     corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
     per_sample = bleu_of_parts(parts)
     return tuple(
         CaptionScore(float(corpus[0, order]), per_sample[:, order]) for order in range(MAX_ORDER)
     )
-
-
-def bleu_parts(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> IntArray:
-    """(num_samples, K) what each sample adds to the counts that BLEU of any set is made of.
-
-    ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
-
-    Args:
-        hypotheses, references: tokenized captions, as for `bleu`.
-    """
-    words = CaptionWords.from_captions(hypotheses, references)
-    return _sample_parts(words, list(words.ngram_counts()))
 
 
 def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +57,26 @@ def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.
     return _bleu(correct, guessed, parts[:, -2], parts[:, -1])
 
 
-def _sample_parts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
+def compact_counts(parts: IntArray) -> IntArray:
+    """(num_samples, 6) of what `sample_parts` returns: correct n-grams, own and reference's length.
+
+    How many n-grams there are follows from the length.
+    """
+    return np.concatenate([parts[:, :MAX_ORDER], parts[:, -2:]], axis=1)
+
+
+def expand_counts(compact: IntArray) -> IntArray:
+    """(num_samples, K) as `sample_parts` returns them, of what `compact_counts` left."""
+    correct, length = compact[:, :MAX_ORDER], compact[:, MAX_ORDER]
+    guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
+    return np.concatenate([correct, guessed, compact[:, MAX_ORDER:]], axis=1)
+
+
+def sample_parts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
+    """(num_samples, K) what each sample adds to the sums that BLEU of any set is made of.
+
+    ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
+    """
     correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
     length = words.hypothesis_num_words
     guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
