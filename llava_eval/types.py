@@ -43,7 +43,7 @@ class Media:
     path: str
     start_seconds: float | None = None
     end_seconds: float | None = None
-    data: bytes | memoryview | None = field(default=None, repr=False)
+    data: bytes | memoryview | None = field(default=None, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         _require(

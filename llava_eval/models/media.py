@@ -28,14 +28,21 @@ class MediaPreparer:
         processor: the checkpoint's processor.
         pixels: its video processor in halves.
         keep_clips: keep the frames themselves, for models whose inputs need the whole prompt.
+        pin: put pixels into page-locked memory, from which a CUDA device copies on its own.
     """
 
     def __init__(
-        self, processor: Any, pixels: FramePreprocessor, *, keep_clips: bool = False
+        self,
+        processor: Any,
+        pixels: FramePreprocessor,
+        *,
+        keep_clips: bool = False,
+        pin: bool = False,
     ) -> None:
         self._processor = processor
         self._pixels = pixels
         self._keep_clips = keep_clips
+        self._pin = pin
         self._video_tokens: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
@@ -55,14 +62,19 @@ class MediaPreparer:
         if self._keep_clips or kind == "image" or not self._pixels.is_split:
             inputs, tokens = self._whole(kind, clip)
             kept = clip if self._keep_clips else None
-            return PreparedMedia(kind, inputs, tokens, clip.frame_indices, kept)
+            return PreparedMedia(kind, self._pinned(inputs), tokens, clip.frame_indices, kept)
         frames = clip.frames if is_resized else self._pixels.prepare(clip.frames)
         shape = tuple(frames.shape)
         if shape not in self._video_tokens:
             # Their number follows from the shape alone; resizing again changes no shape.
             self._video_tokens[shape] = self._whole(kind, replace(clip, frames=frames))[1]
-        inputs = {"pixel_values_videos": frames.unsqueeze(0)}
+        inputs = self._pinned({"pixel_values_videos": frames.unsqueeze(0)})
         return PreparedMedia(kind, inputs, self._video_tokens[shape], clip.frame_indices)
+
+    def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if not self._pin:
+            return inputs
+        return {name: value.pin_memory() for name, value in inputs.items()}
 
     def _whole(
         self, kind: MediaKind, clip: Clip

@@ -91,7 +91,10 @@ class ModelRunner:
         self.guards["padding_side"] = self.loaded.processor.tokenizer.padding_side
         self._seen_kinds: set[MediaKind] = set()
         self._preparer = MediaPreparer(
-            self.loaded.processor, self.loaded.pixels, keep_clips=not self.share_prefixes
+            self.loaded.processor,
+            self.loaded.pixels,
+            keep_clips=not self.share_prefixes,
+            pin=self.loaded.plan.device.type == "cuda",
         )
 
     @property

@@ -96,8 +96,8 @@ def _placed(value: torch.Tensor, loaded: LoadedModel) -> torch.Tensor:
         finished = loaded.pixels.finish(frames)
         return finished.reshape(*value.shape[:2], *finished.shape[1:]).to(plan.dtype)
     if value.is_floating_point():
-        return value.to(device=plan.device, dtype=plan.dtype)
-    return value.to(plan.device)
+        return value.to(device=plan.device, dtype=plan.dtype, non_blocking=True)
+    return value.to(plan.device, non_blocking=True)
 
 
 def placeholder_id(kind: MediaKind, processor: Any) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from llava_eval.benchmarks.sources import read_rows
+from llava_eval.types import Media
+from llava_eval.video import read_media
 
 IMAGES = [Random(number).randbytes(1 << 20) for number in range(32)]
 
@@ -49,3 +53,18 @@ def test_images_stay_in_their_file(parquet: Path) -> None:
     rows = read_rows(str(parquet))
     assert len(rows) == len(IMAGES)
     assert pa.total_allocated_bytes() - before < 1 << 20  # of 31 MiB of images
+
+
+def test_an_image_of_a_row_is_read_and_known_again(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (5, 3), (10, 20, 30)).save(content, "PNG")
+    path = tmp_path / "rows.parquet"
+    rows = [{"image": {"bytes": content.getvalue(), "path": "a.png"}}] * 2
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    first, second = (
+        Media("image", "a.png", data=row["image"]["bytes"]) for row in read_rows(str(path))
+    )
+    assert len({first, second, Media("image", "a.png", data=content.getvalue()[:-1])}) == 2
+    frames = read_media(first, lambda _: ()).frames
+    assert frames.shape == (1, 3, 3, 5)
+    assert frames[0, :, 0, 0].tolist() == [10, 20, 30]
