@@ -10,6 +10,7 @@ at run time, so that every room (and every worker process) can use these types c
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
 MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
@@ -44,6 +46,23 @@ class Media:
     start_seconds: float | None = None
     end_seconds: float | None = None
     data: bytes | memoryview | None = field(default=None, repr=False, hash=False)
+
+    def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
+        """Pickle bytes in place of a view, which belongs to this process."""
+        data = None if self.data is None else bytes(self.data)
+        return Media, (self.kind, self.path, self.start_seconds, self.end_seconds, data)
+
+    @classmethod
+    def of_image(cls, image: Image, name: str = "image") -> Media:
+        """Return a medium of a PIL image; its RGB pixels are kept without loss.
+
+        Args:
+            image: in any mode; converted to RGB as images from files are.
+            name: for messages and the ledger.
+        """
+        content = io.BytesIO()
+        image.convert("RGB").save(content, "PNG")
+        return cls("image", name, data=content.getvalue())
 
     def __post_init__(self) -> None:
         _require(

@@ -61,7 +61,7 @@ def _value(cell: pa.Scalar) -> Any:
     if not cell.is_valid:
         return None
     if _is_bytes(cell.type):
-        return memoryview(cell.as_buffer()).toreadonly()
+        return memoryview(cell.as_buffer()).cast("B").toreadonly()
     if pa.types.is_struct(cell.type):
         return {name: _value(field) for name, field in cell.items()}
     if pa.types.is_list(cell.type) or pa.types.is_large_list(cell.type):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from pathlib import Path
 from random import Random
 
@@ -65,6 +66,7 @@ def test_an_image_of_a_row_is_read_and_known_again(tmp_path: Path) -> None:
         Media("image", "a.png", data=row["image"]["bytes"]) for row in read_rows(str(path))
     )
     assert len({first, second, Media("image", "a.png", data=content.getvalue()[:-1])}) == 2
+    assert pickle.loads(pickle.dumps(first)) == first
     frames = read_media(first, lambda _: ()).frames
     assert frames.shape == (1, 3, 3, 5)
     assert frames[0, :, 0, 0].tolist() == [10, 20, 30]
