@@ -14,13 +14,14 @@ import llava_eval
 PACKAGE = Path(llava_eval.__file__).parent
 
 #: Modules that every room may import.
-COMMON = {"types", "errors", "mappings", "timing"}
+COMMON = {"types", "errors", "mappings", "timing", "appending"}
 
 ROOMS = {
     "types": set(),
     "errors": set(),
     "mappings": set(),
     "timing": set(),
+    "appending": set(),
     "video": COMMON,
     "benchmarks": COMMON,
     "models": COMMON,

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llava_eval.appending import append_line
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.judge.settings import JudgeSettings
 
@@ -116,15 +117,7 @@ class ReplyStore:
             if self._stream is None:
                 _drop_torn_line(self._path)
                 self._stream = self._path.open("ab", buffering=0)
-            start = self._stream.tell()
-            written = self._stream.write(line)
-            if written != len(line):
-                # A full disk takes part of a line without an error; the next write says why.
-                try:
-                    self._stream.write(line[written:])
-                finally:
-                    if self._stream.tell() != start + len(line):
-                        self._stream.truncate(start)
+            append_line(self._stream, line)
         except OSError as error:
             raise StorageError(
                 f"cannot write {self._path}: {error.strerror or error}; replies before this one "

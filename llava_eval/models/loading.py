@@ -115,9 +115,11 @@ class LoadedModel:
         plan, checkpoint = self.plan, self.plan.checkpoint
         text = self.model.config.get_text_config()
         template = getattr(self.processor, "chat_template", None)
-        num_parameters, unquantized = plain_size(
-            _read_config(checkpoint, plan.trust_remote_code), plan.dtype, plan.trust_remote_code
-        )
+        num_parameters = sum(weight.numel() for weight in self.model.parameters())
+        memory_bytes = unquantized = stored_bytes(self.model)
+        if plan.quantization.method is not None:  # packed weights have other shapes
+            config = _read_config(checkpoint, plan.trust_remote_code)
+            num_parameters, unquantized = plain_size(config, plan.dtype, plan.trust_remote_code)
         return {
             "checkpoint": checkpoint.name,
             "path": str(checkpoint.path),
@@ -127,7 +129,7 @@ class LoadedModel:
             "class": type(self.model).__name__,
             "processor": type(self.processor).__name__,
             "num_parameters": num_parameters,
-            "memory_bytes": stored_bytes(self.model),
+            "memory_bytes": memory_bytes,
             "memory_bytes_unquantized": unquantized,
             "device": str(plan.device),
             "device_name": device_name(plan.device),

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llava_eval.appending import append_line
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results.files import storage_errors, write_bytes
 from llava_eval.types import Generation, SampleResult, Score
@@ -170,17 +171,8 @@ class LedgerWriter:
         Raises:
             StorageError: it cannot be written; what was written of it is cut off again if possible.
         """
-        line = _encoded(result)
         with storage_errors(self._path):
-            start = self._stream.tell()
-            written = self._stream.write(line)
-            if written != len(line):
-                # A full disk takes part of a line without an error; the next write says why.
-                try:
-                    self._stream.write(line[written:])
-                finally:
-                    if self._stream.tell() != start + len(line):
-                        self._stream.truncate(start)
+            append_line(self._stream, _encoded(result))
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llava_eval.scorers.letters import read_letter, unread
@@ -36,11 +36,7 @@ class NextQaLetter:
 
     def score(self, text: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
-        letters = string.ascii_uppercase[: len(sample.choices)]
-        letter = last_letter(text, letters, [choice.strip() for choice in sample.choices])
-        if letter is None:
-            return unread(sample, "random", letters=letters, seed=self.seed)
-        return read_letter(letter, sample)
+        return _score(text, sample, last_letter, self.seed)
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,20 @@ class EgoSchemaLetter:
 
     def score(self, text: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
-        letters = string.ascii_uppercase[: len(sample.choices)]
-        letter = _first_letter(text, letters, [choice.strip() for choice in sample.choices])
-        if letter is None:
-            return unread(sample, "random", letters=letters, seed=self.seed)
-        return read_letter(letter, sample)
+        return _score(text, sample, _first_letter, self.seed)
+
+
+def _score(
+    text: str,
+    sample: Sample,
+    read: Callable[[str, str, Sequence[str]], str | None],
+    seed: int,
+) -> Score:
+    letters = string.ascii_uppercase[: len(sample.choices)]
+    letter = read(text, letters, [choice.strip() for choice in sample.choices])
+    if letter is None:
+        return unread(sample, "random", letters=letters, seed=seed)
+    return read_letter(letter, sample)
 
 
 def _padded(text: str) -> str:

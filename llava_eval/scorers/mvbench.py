@@ -6,16 +6,10 @@ import re
 import string
 from dataclasses import dataclass
 
+from llava_eval.scorers.image.vqa_text import on_one_line, without_punctuation
 from llava_eval.scorers.letters import read_letter, unread
 from llava_eval.types import Sample, Score
 
-#: lmms-eval deletes these where one of them touches a space (or the text holds digit,digit), and
-#: makes spaces of them elsewhere.
-_MARKS = ';/[]"{}()=+\\_-><@`,?!'
-_DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
-#: The original hands re.UNICODE to ``sub`` as the number of replacements.
-_MOST_PERIODS = int(re.UNICODE)
-_PERIOD = re.compile(r"\.(?!\d)")
 _OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
 _LETTER = re.compile(r"\b[A-E]\b", re.IGNORECASE)
 
@@ -70,17 +64,8 @@ def mvbench_letter(text: str) -> str | None:
     option = _OPTION.fullmatch(text.strip())
     if option is not None:
         return option.group(1).upper()
-    flat = _without_punctuation(text.replace("\n", " ").replace("\t", " ").strip())
+    flat = without_punctuation(on_one_line(text))
     for edge in "'\")(":
         flat = flat.strip(edge)
     letter = _LETTER.search(flat.strip().lower())
     return None if letter is None else letter.group().upper()
-
-
-def _without_punctuation(text: str) -> str:
-    cleaned = text
-    has_number = _DIGIT_COMMA_DIGIT.search(text) is not None
-    for mark in _MARKS:
-        touches_space = f"{mark} " in text or f" {mark}" in text
-        cleaned = cleaned.replace(mark, "" if touches_space or has_number else " ")
-    return _PERIOD.sub("", cleaned, count=_MOST_PERIODS)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-def require_file(path: str) -> None:
+def require_file(path: str, expected: str = "a video file") -> None:
     """Raise a :class:`MediaError` unless ``path`` is a file that holds something."""
     if not os.path.exists(path):
         raise MediaError(f"{path}: no such file")
     if os.path.isdir(path):
-        raise MediaError(f"{path}: is a folder, expected a video file")
+        raise MediaError(f"{path}: is a folder, expected {expected}")
     if os.path.getsize(path) == 0:
         raise MediaError(f"{path}: the file is empty")
 

@@ -14,6 +14,7 @@ import numpy as np
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, VideoInfo
 from llava_eval.video.collector import FrameCollector, Pixels
+from llava_eval.video.container import require_file
 from llava_eval.video.cuts import cut
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import decode_frames, probe
@@ -126,7 +127,7 @@ def _load(path: str, content: IO[bytes] | None = None) -> Pixels:
     from PIL import Image, UnidentifiedImageError
 
     if content is None:
-        _check_is_file(path)
+        require_file(path, "an image file")
     try:
         with Image.open(path if content is None else content) as image:
             return _rgb_array(image)
@@ -134,15 +135,6 @@ def _load(path: str, content: IO[bytes] | None = None) -> Pixels:
         raise MediaError(f"{path}: not an image that can be read") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: damaged image ({error})") from error
-
-
-def _check_is_file(path: str) -> None:
-    if not os.path.exists(path):
-        raise MediaError(f"{path}: no such file")
-    if os.path.isdir(path):
-        raise MediaError(f"{path}: is a folder, expected an image file")
-    if os.path.getsize(path) == 0:
-        raise MediaError(f"{path}: the file is empty")
 
 
 def _rgb_array(image: Image.Image) -> Pixels:

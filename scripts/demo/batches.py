@@ -172,7 +172,7 @@ def draw_tasks(scene: Scene, chat: prompts.Chat, rng: random.Random, simple: boo
         )
         text = chat.after.format(make(question, rng))
         if not simple and rng.random() < 0.06:
-            text += prompts.prefill(question, rng)
+            text += prompts.prefill(rng)
         letter = prompts.LETTERS[question.answer_index]
         answer = f" {question.answer}"
         tasks.append(

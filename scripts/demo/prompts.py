@@ -8,7 +8,7 @@ the user's text; `conversation` puts it into a chat format around the video.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -193,10 +193,9 @@ def _with_system(system: str, rng: random.Random) -> str:
     return system + rng.choice((" ", "\n "))
 
 
-def conversation(
-    rng: random.Random, systems: Sequence[str] = (VICUNA_SYSTEM, MVBENCH_SYSTEM, MLVU_SYSTEM)
-) -> Chat:
+def conversation(rng: random.Random) -> Chat:
     """A chat format with `{}` in `after` for the user's text."""
+    systems = (VICUNA_SYSTEM, MVBENCH_SYSTEM, MLVU_SYSTEM)
     form = rng.random()
     if form < 0.7:
         return SIMPLE_CHAT
@@ -212,6 +211,6 @@ def conversation(
     )
 
 
-def prefill(question: Question, rng: random.Random) -> str:
+def prefill(rng: random.Random) -> str:
     """The beginning of the reply as MVBench and MLVU force it."""
     return rng.choice((" Best option:(", " Best option:(", " Best Option: ("))

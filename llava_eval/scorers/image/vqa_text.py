@@ -27,7 +27,7 @@ def official_text(text: str) -> str:
 
     Source: GT-Vision-Lab/VQA, vqaEval.py, processPunctuation and processDigitArticle.
     """
-    return _plain_words(_without_punctuation(text, _OFFICIAL_NUMBER))
+    return _plain_words(without_punctuation(text))
 
 
 def lmms_eval_text(text: str) -> str:
@@ -35,7 +35,7 @@ def lmms_eval_text(text: str) -> str:
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/vqav2/utils.py.
     """
-    return _plain_words(_without_punctuation(on_one_line(text), _EVALAI_NUMBER))
+    return _plain_words(without_punctuation(on_one_line(text), _EVALAI_NUMBER))
 
 
 def evalai_text(text: str) -> str:
@@ -49,7 +49,7 @@ def evalai_text(text: str) -> str:
     return lmms_eval_text(lowered.strip())
 
 
-def _without_punctuation(text: str, number: re.Pattern[str]) -> str:
+def without_punctuation(text: str, number: re.Pattern[str] = _OFFICIAL_NUMBER) -> str:
     """Delete a mark that touches a space anywhere in the text; elsewhere it becomes a space.
 
     In a text that holds a number with a comma, every mark is deleted.
