@@ -56,6 +56,7 @@ keys that you will want (llava-eval --cfg prints them all)
   quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
   sampler.num_frames=16          frames a video
   runner.batch_size=8            questions generated together
+  engine=ray                     workers on every GPU of a Ray cluster
   judge.model=...                the judge of GPT-judged protocols, at any
   judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
   output_dir=DIR                 run directory; again: continues a killed run

@@ -11,9 +11,11 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     ├── CheckpointError    a model that cannot be loaded or used                exit 2
     ├── ComparisonError    runs that cannot be held against each other          exit 2
     ├── ArchiveError       an archive that cannot or must not be unpacked       exit 1
+    ├── EngineError        workers that cannot be had, or that keep dying       exit 1
     ├── FetchError         something that cannot be fetched                    exit 1
     ├── MediaError         one video or image; recorded for its samples
     ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
+    ├── ServerError        a model server that has stopped answering            exit 1
     └── StorageError       the run directory cannot be written                  exit 1
 """
 
@@ -59,12 +61,20 @@ class FetchError(LlavaEvalError):
     """Files of the hub that cannot be had: no network, no such name, terms not agreed to."""
 
 
+class EngineError(LlavaEvalError):
+    """Workers that cannot be had, that keep dying, or that cannot see what they need."""
+
+
 class MediaError(LlavaEvalError):
     """A video or image that cannot be read: missing, truncated, empty, not a video."""
 
 
 class PromptError(LlavaEvalError):
     """A prompt that the model's template cannot render as the protocol asks."""
+
+
+class ServerError(LlavaEvalError):
+    """A model server that has stopped answering; a single answer's failure is recorded instead."""
 
 
 class StorageError(LlavaEvalError):

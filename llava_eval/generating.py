@@ -1,4 +1,12 @@
-"""From samples to their results: media are decoded ahead, requests go to the model in batches."""
+"""From samples to what a model answered: the steps of every engine, joined in the plain order.
+
+    samples -> groups with the same media -> batches of groups   (decided before anything runs)
+    group -> decoded pieces                                      (any process, ahead of the model)
+    batch of decoded groups -> requests -> answers               (where the model is)
+
+Each step takes and returns values that can be pickled. Batches do not depend on who works on them
+or when, so every engine runs the same forward passes.
+"""
 
 from __future__ import annotations
 
@@ -6,85 +14,59 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llava_eval.errors import MediaError
-from llava_eval.job import Job
-from llava_eval.turns import PreparedPieces, Turn, frames_shown, prepare_pieces
-from llava_eval.types import Generation, Media, Request, Sample, SampleResult, prompt_text
+from llava_eval.turns import PreparedPieces, Turn, decode_pieces, frames_shown
+from llava_eval.types import (
+    Generation,
+    GenerationSettings,
+    Media,
+    Request,
+    Sample,
+    prompt_text,
+)
 
 if TYPE_CHECKING:
-    from llava_eval.models.runner import ModelRunner
-
-
-def generate(job: Job, pending: Sequence[Sample], runner: ModelRunner) -> Iterator[SampleResult]:
-    """Yield a result for every sample, batch by batch."""
-    samples = {sample.id: sample for sample in pending}
-    for requests, failures in _request_batches(job, pending, runner):
-        for sample, error in failures:
-            yield job.evaluation.result(sample, Generation(text=None, error=error))
-        for request, generation in runner.generate(requests):
-            sample = samples[request.id]
-            yield job.evaluation.result(
-                sample, generation, frames_shown(sample, request), prompt_text(request.content)
-            )
-
-
-def _request_batches(
-    job: Job, pending: Sequence[Sample], runner: ModelRunner
-) -> Iterator[tuple[list[Request], list[tuple[Sample, str]]]]:
-    """Yield requests in batches, with the samples whose media could not be read.
-
-    Each group of samples with the same media is decoded and preprocessed once, ahead of the model,
-    and stays together.
-    """
-    from llava_eval.video import decode_ahead, read_media
-    from llava_eval.video.frame_cache import FrameCache, default_store
-
-    config = job.composed.config
-
-    resize = runner.frame_preprocessor
-    kept = None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
-
-    def prepare(group: _MediaGroup) -> PreparedPieces:
-        # Late pieces show frames as images, which a processor treats in another way.
-        cache = None if any(sample.late_pieces for sample in group.samples) else kept
-        return prepare_pieces(
-            group.samples,
-            lambda medium: read_media(medium, job.policy, cache=cache),
-            lambda kind, clip: runner.prepare(
-                kind, clip, is_resized=cache is not None and kind == "video"
-            ),
-        )
-
-    outcomes = decode_ahead(
-        _media_groups(pending),
-        prepare,
-        num_workers=config.runner.decode_workers,
-        max_pending=2 * config.runner.decode_workers,
-        timeout_seconds=config.runner.decode_timeout_seconds,
-    )
-    requests: list[Request] = []
-    failures: list[tuple[Sample, str]] = []
-    while True:
-        with job.clock.stage("decode_wait"):
-            outcome = next(outcomes, None)
-        if outcome is None:
-            break
-        group = outcome.item
-        if outcome.error is not None:
-            if not isinstance(outcome.error, MediaError):
-                raise outcome.error
-            failures += [(sample, f"MediaError: {outcome.error}") for sample in group.samples]
-            continue
-        if requests and len(requests) + len(group.samples) > runner.batch_size:
-            yield requests, failures
-            requests, failures = [], []
-        prepared = outcome.unwrap()
-        requests += [_request(job, sample, prepared.turn(sample)) for sample in group.samples]
-    yield requests, failures
+    from llava_eval.models.backend import Runner
+    from llava_eval.models.pixels import FramePreprocessor
+    from llava_eval.turns import DecodedPieces
+    from llava_eval.video.media import Policy
 
 
 @dataclass(frozen=True)
-class _MediaGroup:
+class Asking:
+    """How the questions of a run are asked.
+
+    Attributes:
+        policy: chooses the frames of a video.
+        settings: of generation.
+        system: system text of the protocol; None leaves the conversation's own.
+        assistant_prefill: text that the assistant's turn begins with.
+    """
+
+    policy: Policy
+    settings: GenerationSettings
+    system: str | None
+    assistant_prefill: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model made of one sample.
+
+    Attributes:
+        sample_id: the sample.
+        generation: its text, or why there is none.
+        frame_indices: for each medium of the sample, numbers of the frames that were shown.
+        prompt: the user's text as it was asked; None where nothing was.
+    """
+
+    sample_id: str
+    generation: Generation
+    frame_indices: tuple[tuple[int, ...], ...] = ()
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class MediaGroup:
     """Samples that show the same media."""
 
     media: tuple[Media, ...]
@@ -95,20 +77,98 @@ class _MediaGroup:
         """Its name in messages."""
         return ", ".join(medium.path for medium in self.media) or "no media"
 
+    def failed(self, error: Exception) -> list[Answer]:
+        """Return the answers of samples whose media could not be read."""
+        return failures(self.samples, error)
 
-def _media_groups(samples: Iterable[Sample]) -> list[_MediaGroup]:
+
+Batch = tuple[MediaGroup, ...]
+
+
+def failures(samples: Iterable[Sample], error: Exception) -> list[Answer]:
+    """Return answers that are this error."""
+    text = f"{type(error).__name__}: {error}"
+    return [Answer(sample.id, Generation(text=None, error=text)) for sample in samples]
+
+
+def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
+    """Group samples by their media, in the order of first appearance."""
     members: dict[tuple[Media, ...], list[Sample]] = {}
     for sample in samples:
         members.setdefault(sample.media, []).append(sample)
-    return [_MediaGroup(media, tuple(group)) for media, group in members.items()]
+    return [MediaGroup(media, tuple(group)) for media, group in members.items()]
 
 
-def _request(job: Job, sample: Sample, turn: Turn) -> Request:
-    benchmark = job.composed.config.benchmark
+def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
+    """Put neighbouring groups together, up to so many questions; a larger group stands alone."""
+    batches: list[list[MediaGroup]] = []
+    num_questions = 0
+    for group in groups:
+        if not batches or num_questions + len(group.samples) > batch_size:
+            batches.append([])
+            num_questions = 0
+        batches[-1].append(group)
+        num_questions += len(group.samples)
+    return [tuple(batch) for batch in batches]
+
+
+def shows_resized_frames(group: MediaGroup, resize: FramePreprocessor | None) -> bool:
+    """Whether a group's videos come resized from :func:`decode_group`."""
+    # Late pieces show frames as images, which a processor treats in another way.
+    return resize is not None and not any(sample.late_pieces for sample in group.samples)
+
+
+def decode_group(
+    group: MediaGroup, policy: Policy, resize: FramePreprocessor | None
+) -> DecodedPieces:
+    """Decode what a group shows; videos are resized here where the checkpoint's processor allows.
+
+    Raises:
+        MediaError: something cannot be read.
+    """
+    from llava_eval.video import read_media
+    from llava_eval.video.frame_cache import FrameCache, default_store
+
+    cache = None
+    if shows_resized_frames(group, resize):
+        assert resize is not None
+        cache = FrameCache(default_store(), resize.prepare, resize.key)
+    return decode_pieces(group.samples, lambda medium: read_media(medium, policy, cache=cache))
+
+
+def prepare_group(group: MediaGroup, decoded: DecodedPieces, runner: Runner) -> PreparedPieces:
+    """Preprocess what was decoded, as the model takes it."""
+    is_resized = shows_resized_frames(group, runner.frame_preprocessor)
+    return decoded.prepared(
+        lambda kind, clip: runner.prepare(kind, clip, is_resized=is_resized and kind == "video")
+    )
+
+
+def ask_batch(
+    groups: Sequence[tuple[MediaGroup, PreparedPieces]], asking: Asking, runner: Runner
+) -> Iterator[Answer]:
+    """Yield an answer for every sample of groups that are ready."""
+    samples = {sample.id: sample for group, _ in groups for sample in group.samples}
+    requests = [
+        _request(asking, sample, prepared.turn(sample))
+        for group, prepared in groups
+        for sample in group.samples
+    ]
+    for request, generation in runner.generate(requests):
+        yield Answer(
+            request.id,
+            generation,
+            frames_shown(samples[request.id], request),
+            prompt_text(request.content),
+        )
+
+
+def _request(asking: Asking, sample: Sample, turn: Turn) -> Request:
     return Request(
         id=sample.id,
         content=turn,
-        settings=job.settings,
-        system=benchmark.system,
-        assistant_prefill=benchmark.assistant_prefill,
+        settings=asking.settings,
+        system=asking.system,
+        assistant_prefill=asking.assistant_prefill,
+        options=sample.options,
     )

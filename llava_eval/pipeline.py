@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,7 @@ import yaml
 from llava_eval.config import ComposedConfig
 from llava_eval.errors import LlavaEvalError
 from llava_eval.evaluation import Evaluation
-from llava_eval.generating import generate
-from llava_eval.job import Job, make_runner, model_name
+from llava_eval.job import Job, model_name
 from llava_eval.progress import ProgressBar
 from llava_eval.results import files, manifest, run_directory
 from llava_eval.results.fingerprint import Identity, digest, samples_digest
@@ -61,13 +61,19 @@ def run(composed: ComposedConfig) -> Outcome:
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
     job = Job.prepare(composed)
+    with contextlib.closing(job.engine):
+        return _run_job(job)
+
+
+def _run_job(job: Job) -> Outcome:
+    config = job.composed.config
     identity = job.identity()
     directory = _choose_directory(job, identity)
     samples = {sample.id: sample for sample in job.evaluation.samples}
     with run_directory.claim(directory):
         finished: dict[str, SampleResult] = {}
         earlier = None
-        if run_directory.check_owner(directory, identity, resume=composed.config.resume):
+        if run_directory.check_owner(directory, identity, resume=config.resume):
             earlier = run_directory.read_manifest(directory)
             finished = run_directory.finished_results(directory, samples)
             log.info("continuing %s: %d samples are finished", directory, len(finished))
@@ -88,7 +94,7 @@ def run(composed: ComposedConfig) -> Outcome:
                 record.write("failed")
             raise
         record.write(_status(summary))
-    return Outcome(directory, summary, composed.config.errors.max)
+    return Outcome(directory, summary, config.errors.max)
 
 
 def score(composed: ComposedConfig, generations: Path) -> Outcome:
@@ -151,29 +157,35 @@ def _generate_missing(
     record: manifest.RunRecord,
 ) -> dict[str, SampleResult]:
     """Generate what is not finished, and put every result into the ledger as soon as it exists."""
-    from llava_eval.models.memory import peak_device_bytes
-
-    samples = job.evaluation.samples
-    pending = [sample for sample in samples if sample.id not in finished]
+    samples = {sample.id: sample for sample in job.evaluation.samples}
+    pending = [sample for sample in samples.values() if sample.id not in finished]
     results: dict[str, SampleResult] = {}
     if pending:
-        runner = make_runner(job)
-        record.add(model=runner.loaded.describe())
+        record.add(model=job.engine.load())
     _write_config(directory, job.composed.resolved)
     record.write("running")
     if not pending:
         return results
     bar = ProgressBar(len(samples), list(finished.values()))
-    with LedgerWriter(directory / files.LEDGER) as ledger, bar:
-        for result in generate(job, pending, runner):
+    answers = job.engine.generate(pending)
+    start = time.perf_counter()
+    with LedgerWriter(directory / files.LEDGER) as ledger, bar, contextlib.closing(answers):
+        for answer in answers:
+            result = job.evaluation.result(
+                samples[answer.sample_id], answer.generation, answer.frame_indices, answer.prompt
+            )
             ledger.append(result)
             results[result.id] = result
             bar.add(result, decode_wait_seconds=job.clock.seconds["decode_wait"])
             if result.generation.error is not None:
                 log.warning("sample %s failed: %s", result.id, result.generation.error)
-    record.add(first_prompt=runner.first_prompt, guards=runner.guards, runner=runner.settings())
+    record.add(**job.engine.record())
+    num_tokens = sum(result.generation.num_output_tokens or 0 for result in results.values())
     record.add_work(
-        num_generated=len(results), peak_device_memory_bytes=peak_device_bytes(job.plan.device)
+        num_generated=len(results),
+        num_output_tokens=num_tokens,
+        output_tokens_per_second=round(num_tokens / (time.perf_counter() - start), 3),
+        **job.engine.work(),
     )
     return results
 

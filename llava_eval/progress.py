@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ from llava_eval.types import SampleResult
 
 
 class ProgressBar:
-    """Shows samples done, samples a second, seconds spent waiting for decode, and the score so far.
+    """Shows samples done, their rate, generated tokens a second, the wait for decode, the score.
 
     Args:
         total: samples of the benchmark.
@@ -20,6 +21,8 @@ class ProgressBar:
 
     def __init__(self, total: int, finished: list[SampleResult]) -> None:
         self._num_failed = 0
+        self._num_tokens = 0
+        self._start = time.perf_counter()
         self._scores: list[float] = []
         for result in finished:
             self._count(result)
@@ -35,7 +38,9 @@ class ProgressBar:
     def add(self, result: SampleResult, *, decode_wait_seconds: float) -> None:
         """Count one more result."""
         self._count(result)
-        parts = [f"decode wait {decode_wait_seconds:.1f}s"]
+        self._num_tokens += result.generation.num_output_tokens or 0
+        rate = self._num_tokens / max(time.perf_counter() - self._start, 1e-9)
+        parts = [f"{rate:.0f} tokens/s", f"decode wait {decode_wait_seconds:.1f}s"]
         if self._scores:
             parts.append(f"score {100 * sum(self._scores) / len(self._scores):.1f}")
         if self._num_failed:

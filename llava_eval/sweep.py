@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from llava_eval import cli, pipeline
@@ -15,8 +21,13 @@ from llava_eval.config import compose_config, config_folder
 from llava_eval.config.compose import expand_sweep, opened
 from llava_eval.config.composition import register_schema
 from llava_eval.config.groups import ROOT_NAME, search_path_override
-from llava_eval.errors import LlavaEvalError
+from llava_eval.engines.opening import engines_kept
+from llava_eval.errors import ConfigError, LlavaEvalError
 from llava_eval.job import check_parts
+
+_LAUNCHER = "hydra/launcher="
+#: Launchers that run jobs in processes of their own, whose output is not seen here.
+_SUBMITIT = ("slurm", "submitit_slurm", "submitit_local")
 
 
 def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
@@ -25,33 +36,43 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     All values are checked before the first run starts. A run that fails does not stop the others.
 
     Raises:
-        ConfigError: a mistake in one of the values.
+        ConfigError: a mistake in one of the values, or a launcher that is not installed.
     """
     own = [opened(text) for text in overrides if not text.startswith("hydra.")]
     for variant in expand_sweep(own):
         chosen = [text for text in variant if not text.startswith("hydra/")]
         check_parts(compose_config(chosen, config_dir))
-    exit_codes: list[int] = []
-
-    def task(_: DictConfig) -> None:
-        exit_codes.append(_run_job(config_dir))
-
+    launchers = [text.removeprefix(_LAUNCHER) for text in overrides if text.startswith(_LAUNCHER)]
+    is_elsewhere = bool(launchers) and launchers[-1] in _SUBMITIT
+    if is_elsewhere and importlib.util.find_spec("submitit") is None:
+        raise ConfigError(
+            f"{_LAUNCHER}{launchers[-1]} needs a package: pip install 'llava-eval[slurm]'"
+        )
     register_schema()
-    decorated = hydra.main(
-        config_path=str(config_folder()), config_name=ROOT_NAME, version_base="1.3"
-    )(task)
-    command = [*search_path_override(config_dir), *map(opened, overrides)]
-    previous = sys.argv
-    sys.argv = [previous[0], "--multirun", *command]
+    GlobalHydra.instance().clear()
+    search = create_config_search_path(str(config_folder()))
+    hydra = Hydra.create_main_hydra2(task_name="llava-eval", config_search_path=search)
     try:
-        decorated()
+        with engines_kept():
+            batches = hydra.multirun(
+                config_name=ROOT_NAME,
+                task_function=functools.partial(_run_job, config_dir),
+                overrides=[*search_path_override(config_dir), *map(opened, overrides)],
+            )
+    except HydraException as error:
+        raise ConfigError(str(error)) from error
     finally:
-        sys.argv = previous
-    return max(exit_codes, default=0)
+        GlobalHydra.instance().clear()
+    jobs: list[JobReturn] = [job for batch in batches for job in batch]
+    if is_elsewhere:
+        for number, job in enumerate(jobs):
+            print(f"[{number}] {' '.join(job.overrides or ())}: exit code {job.return_value}")
+    return max((int(job.return_value) for job in jobs), default=0)
 
 
-def _run_job(config_dir: Path | None) -> int:
-    """Run the job that Hydra has just composed."""
+def _run_job(config_dir: Path | None, _: DictConfig) -> int:
+    """Run the job that Hydra has just composed, wherever its launcher has put it."""
+    cli.set_up_logging()
     job = HydraConfig.get()
     overrides = [text for text in job.overrides.task if not text.startswith("hydra")]
     if not any(text.startswith("output_dir=") for text in overrides):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from llava_eval.types import Clip, LatePiece, Media, MediaKind, PreparedMedia, Request, Sample
+from llava_eval.types import Clip, LatePiece, Media, MediaKind, Request, Sample, ShownMedia
 
 #: Pieces of a user's turn as the model runner takes them.
-Turn = tuple[str | PreparedMedia, ...]
+Turn = tuple[str | ShownMedia, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,12 +20,12 @@ class PreparedPieces:
         late: what the late pieces became.
     """
 
-    media: Mapping[Media, PreparedMedia]
+    media: Mapping[Media, ShownMedia]
     late: Mapping[LatePiece, Turn]
 
     def turn(self, sample: Sample) -> Turn:
         """Return the user's turn of a sample, neighbouring texts joined."""
-        pieces: list[str | PreparedMedia] = []
+        pieces: list[str | ShownMedia] = []
         for piece in sample.content:
             if isinstance(piece, str):
                 pieces.append(piece)
@@ -36,17 +36,37 @@ class PreparedPieces:
         return _joined(pieces)
 
 
-def prepare_pieces(
-    samples: Iterable[Sample],
-    read: Callable[[Media], Clip],
-    prepare: Callable[[MediaKind, Clip], PreparedMedia],
-) -> PreparedPieces:
-    """Decode and preprocess the media of samples, each once, and expand their late pieces.
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedPieces:
+    """What samples that need the same media share, before any model has seen it; picklable.
+
+    Attributes:
+        media: frames of the media that are shown as they are.
+        late: what the late pieces became; each clip is one image.
+    """
+
+    media: Mapping[Media, Clip]
+    late: Mapping[LatePiece, tuple[str | Clip, ...]]
+
+    def prepared(self, prepare: Callable[[MediaKind, Clip], ShownMedia]) -> PreparedPieces:
+        """Return the pieces as a model takes them, each clip preprocessed once."""
+        return PreparedPieces(
+            {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()},
+            {
+                piece: tuple(
+                    one if isinstance(one, str) else prepare("image", one) for one in expanded
+                )
+                for piece, expanded in self.late.items()
+            },
+        )
+
+
+def decode_pieces(samples: Iterable[Sample], read: Callable[[Media], Clip]) -> DecodedPieces:
+    """Decode the media of samples, each once, and expand their late pieces.
 
     Args:
         samples: that need the same media.
         read: decodes the frames of a medium.
-        prepare: preprocesses a clip.
 
     Raises:
         MediaError: a medium, or a file that a late piece needs, cannot be read.
@@ -55,15 +75,9 @@ def prepare_pieces(
     clips = {medium: read(medium) for medium in dict.fromkeys(m for s in members for m in s.media)}
     shown = {piece for sample in members for piece in sample.content if isinstance(piece, Media)}
     late = dict.fromkeys(piece for sample in members for piece in sample.late_pieces)
-    return PreparedPieces(
-        {medium: prepare(medium.kind, clips[medium]) for medium in shown},
-        {
-            piece: tuple(
-                one if isinstance(one, str) else prepare("image", one)
-                for one in piece.expand(clips[piece.media])
-            )
-            for piece in late
-        },
+    return DecodedPieces(
+        {medium: clip for medium, clip in clips.items() if medium in shown},
+        {piece: tuple(piece.expand(clips[piece.media])) for piece in late},
     )
 
 
@@ -78,9 +92,9 @@ def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...
     return shown
 
 
-def _joined(pieces: Iterable[str | PreparedMedia]) -> Turn:
+def _joined(pieces: Iterable[str | ShownMedia]) -> Turn:
     """Join neighbouring texts: chat templates put something between two."""
-    joined: list[str | PreparedMedia] = []
+    joined: list[str | ShownMedia] = []
     for piece in pieces:
         if isinstance(piece, str) and joined and isinstance(joined[-1], str):
             joined[-1] += piece

@@ -14,7 +14,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -124,6 +124,7 @@ class Clip:
         num_source_frames: frames of the whole source.
         notes: how these pixels came about where that was not the ordinary way
             (for instance a sequential replay of a damaged stream).
+        video: the video that the frames are of; None for an image.
     """
 
     frames: torch.Tensor
@@ -132,6 +133,7 @@ class Clip:
     fps: float | None = None
     num_source_frames: int | None = None
     notes: tuple[str, ...] = ()
+    video: Media | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.frames.shape)
@@ -177,7 +179,7 @@ class LatePiece(Protocol):
         ...
 
 
-Content = Sequence["str | Media | PreparedMedia | LatePiece"]
+Content = Sequence["str | Media | ShownMedia | LatePiece"]
 
 
 def prompt_text(content: Content) -> str:
@@ -192,14 +194,14 @@ def prompt_text(content: Content) -> str:
     return "".join(_written(one) for one in content[start:])
 
 
-def _is_media(piece: str | Media | PreparedMedia | LatePiece) -> bool:
-    return isinstance(piece, Media | PreparedMedia)
+def _is_media(piece: str | Media | ShownMedia | LatePiece) -> bool:
+    return isinstance(piece, Media | PreparedMedia | ServedMedia)
 
 
-def _written(piece: str | Media | PreparedMedia | LatePiece) -> str:
+def _written(piece: str | Media | ShownMedia | LatePiece) -> str:
     if isinstance(piece, str):
         return piece
-    if isinstance(piece, Media | PreparedMedia):
+    if isinstance(piece, Media | PreparedMedia | ServedMedia):
         return f"<{piece.kind}>\n"
     return f"[{piece.description}]"
 
@@ -305,6 +307,30 @@ class PreparedMedia:
         _require(bool(self.inputs), f"a {self.kind} has no pixel values")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedMedia:
+    """One medium as a model server takes it; requests that show it share this object.
+
+    Attributes:
+        kind: video or image.
+        parts: the parts of a message's content that stand for it, as JSON values, in order.
+        frame_indices: numbers of the frames that are shown; empty where the server chooses them.
+        metadata: what is known of the whole video, by the names that servers use.
+    """
+
+    kind: MediaKind
+    parts: tuple[Mapping[str, Any], ...]
+    frame_indices: tuple[int, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(bool(self.parts), f"a {self.kind} has no parts")
+
+
+#: One medium as a model takes it, wherever the model runs.
+ShownMedia = PreparedMedia | ServedMedia
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question with its prepared media, as the model runner takes it.
@@ -315,20 +341,25 @@ class Request:
         settings: generation settings.
         system: system text that the protocol asks for; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn already begins with.
-        options: where given, nothing is generated: each is a literal continuation of the prompt
-            (its leading space and end token included) whose likelihood is asked for.
+        options: where given, nothing is generated: the texts whose likelihood as the assistant's
+            turn is asked for.
     """
 
     id: str
-    content: tuple[str | PreparedMedia, ...]
+    content: tuple[str | ShownMedia, ...]
     settings: GenerationSettings
     system: str | None = None
     assistant_prefill: str = ""
     options: tuple[str, ...] = ()
 
     @property
-    def media(self) -> tuple[PreparedMedia, ...]:
+    def media(self) -> tuple[ShownMedia, ...]:
         """The media of the user's turn, in order."""
+        return tuple(piece for piece in self.content if not isinstance(piece, str))
+
+    @property
+    def prepared_media(self) -> tuple[PreparedMedia, ...]:
+        """The media of the user's turn for a model of this process, in order."""
         return tuple(piece for piece in self.content if isinstance(piece, PreparedMedia))
 
 

@@ -57,10 +57,14 @@ class Command:
     def is_running(self) -> bool:
         return self._process.is_alive()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, as ``kill`` does."""
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def finish(self, timeout: float = 300.0) -> Finished:
         """Wait for its end."""
@@ -68,6 +72,13 @@ class Command:
         assert self._process.exitcode is not None, "still running"
         texts = [path.read_text(encoding="utf-8") for path in self._outputs]
         return Finished(self._process.exitcode, *texts)
+
+
+def start_process(target: Callable[..., object], *arguments: object) -> ForkServerProcess:
+    """Start a function at the top of a module in a process of its own."""
+    process: ForkServerProcess = _SERVER.Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process
 
 
 def run_command(

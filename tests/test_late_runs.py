@@ -1,16 +1,21 @@
-"""Whole runs whose prompts depend on the frames."""
+"""Whole runs whose prompts depend on the frames, or that ask how likely texts are."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import llava_eval
 from llava_eval.config import compose_config
 from llava_eval.pipeline import run
+from llava_eval.video import decode_frames
+from tests.conftest import write_lines
 
 DEMO = Path(llava_eval.__file__).parent / "demo"
 
@@ -94,3 +99,48 @@ def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> N
     assert len(asked["frame_indices"]) == 3
     assert "gone.json" in failed["generation"]["error"]
     assert failed["score"]["value"] is None
+
+
+@pytest.mark.slow
+def test_answers_by_likelihood_ask_for_every_option(tmp_path: Path) -> None:
+    """The losses are those that the model itself computes for prompt, reply and end token."""
+    (tmp_path / "videos").symlink_to(DEMO / "videos")
+    colors = ("red", "blue", "green", "pink", "white")
+    options = [f"{letter}. {text}" for letter, text in zip("ABCDE", colors, strict=True)]
+    row = {"video_idx": "demo_001", "question": "Which color?", "option": options, "answer": "3"}
+    source = write_lines(tmp_path / "rows.jsonl", [row])
+    overrides = [
+        "benchmark=egoschema/mc_ppl",
+        f"benchmark.source={source}",
+        f"benchmark.media_root={tmp_path}",
+        "sampler.num_frames=4",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    assert run(compose_config(overrides)).exit_code == 0
+    (line,) = ledger(tmp_path / "out")
+    clip = decode_frames(tmp_path / "videos" / "demo_001.mp4", line["frame_indices"])
+    expected = model_losses(clip.frames, "Which color?", colors)
+    assert line["generation"]["option_losses"] == pytest.approx(expected, rel=1e-4)
+    assert line["generation"]["text"] == colors[expected.index(min(expected))]
+    assert line["score"]["answer"] == "ABCDE"[expected.index(min(expected))]
+
+
+def model_losses(frames: torch.Tensor, question: str, replies: Sequence[str]) -> list[float]:
+    """Return the loss of each reply from labels that mask everything else."""
+    processor = AutoProcessor.from_pretrained(DEMO / "checkpoint")
+    model = AutoModelForImageTextToText.from_pretrained(DEMO / "checkpoint", dtype=torch.float32)
+    turn = [{"type": "video"}, {"type": "text", "text": question}]
+    prompt = processor.apply_chat_template(
+        [{"role": "user", "content": turn}], add_generation_prompt=True
+    )
+    losses = []
+    for reply in replies:
+        texts = (prompt, f"{prompt} {reply}</s>")
+        asked, whole = (
+            processor(text=[text], videos=[frames], return_tensors="pt") for text in texts
+        )
+        labels = whole["input_ids"].clone()
+        labels[:, : asked["input_ids"].shape[1]] = -100
+        with torch.inference_mode():
+            losses.append(float(model(**whole, labels=labels).loss))
+    return losses

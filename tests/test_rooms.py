@@ -24,8 +24,9 @@ ROOMS = {
     "appending": set(),
     "video": COMMON,
     "benchmarks": COMMON,
-    "models": COMMON,
-    "judge": COMMON,
+    "endpoint": COMMON,
+    "models": COMMON | {"endpoint"},
+    "judge": COMMON | {"endpoint"},
     "prepare": COMMON,
     "published": COMMON,
     "scorers": COMMON | {"metrics"},
@@ -69,7 +70,10 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
 
 def test_every_room_is_listed() -> None:
     joining = {
+        "backends",
         "cli",
+        "engines",
+        "parts",
         "pipeline",
         "evaluation",
         "generating",

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from llava_eval.config.composition import compose_root, plain_values, without_hydra
 from llava_eval.mappings import flat
 
-#: Names say themselves; where rows, media and weights lie and where work happens changes neither
-#: protocol nor model.
+#: Names say themselves; where rows, media and weights lie and where and how fast work happens
+#: changes neither protocol nor model.
 _UNSHOWN_KEYS = (
     "benchmark.name",
     "benchmark.source",
@@ -21,6 +21,13 @@ _UNSHOWN_KEYS = (
     "benchmark.sample",  # the evaluation writes it as one entry
     "model.name",
     "model.device",
+    "model.base_url",
+    "model.api_key_env",
+    "model.server.clip_dir",
+    "model.server.concurrency",
+    "model.server.retries",
+    "model.server.backoff_seconds",
+    "model.server.timeout_seconds",
 )
 
 

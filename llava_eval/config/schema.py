@@ -148,12 +148,45 @@ class BenchmarkConfig:
 
 
 @dataclass
+class ServerConfig:
+    """How a served model is asked.
+
+    Attributes:
+        kind: auto (the server is asked what it is), openai, transformers, vllm, sglang.
+        video_as: images (each sampled frame is an image of its own), video (the sampled frames are
+            one video), url (the video's own address; the server samples it), or auto: video where
+            the server is known to take one of exactly these frames, otherwise images.
+        image_format: png keeps pixels exactly; jpeg is smaller.
+        jpeg_quality: 1 to 95.
+        clip_dir: folder that this process and the server both see under this path; transformers
+            reads videos from files only.
+        end_token: text of the token that ends the assistant's turn, which likelihoods count.
+        concurrency: requests under way at once.
+        retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
+        backoff_seconds: wait before the first further attempt; doubles with each.
+        timeout_seconds: longest wait for the server.
+    """
+
+    kind: str = _one_of(("auto", "openai", "transformers", "vllm", "sglang"), "auto")
+    video_as: str = _one_of(("auto", "images", "video", "url"), "auto")
+    image_format: str = _one_of(("png", "jpeg"), "png")
+    jpeg_quality: int = _at_least(1, 95)
+    clip_dir: str | None = _not_empty(None)
+    end_token: str | None = _not_empty(None)
+    concurrency: int = _at_least(1, 8)
+    retries: int = _at_least(0, 5)
+    backoff_seconds: float = _at_least(0, 1.0)
+    timeout_seconds: float = _at_least(0.001, 300.0)
+
+
+@dataclass
 class ModelConfig:
-    """A checkpoint and how it is loaded.
+    """A checkpoint and how it is loaded, or a model that is served elsewhere.
 
     Attributes:
         name: short name for tables; null takes the last part of ``checkpoint``.
-        checkpoint: local folder, hub id, or ``package://module/folder``.
+        checkpoint: local folder, hub id, or ``package://module/folder``; with ``base_url`` the name
+            that the server knows the model by.
         revision: branch, tag or commit of a hub checkpoint.
         dtype: auto (float32 on a CPU, otherwise the checkpoint's own), float32, float16, bfloat16.
         attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
@@ -161,6 +194,10 @@ class ModelConfig:
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
             {rope_type: linear, factor: 2.0}; nothing keeps them.
         trust_remote_code: run code that the checkpoint's repository brings.
+        base_url: a server that speaks OpenAI's chat protocol, up to ``/chat/completions``; null
+            loads the checkpoint here.
+        api_key_env: name of the environment variable that holds the server's key, if it asks one.
+        server: how a served model is asked.
     """
 
     name: str | None = None
@@ -171,6 +208,9 @@ class ModelConfig:
     device: str = "auto"
     rope_scaling: dict[str, Any] | None = field(default_factory=dict)
     trust_remote_code: bool = False
+    base_url: str | None = _not_empty(None)
+    api_key_env: str = "OPENAI_API_KEY"
+    server: ServerConfig = field(default_factory=ServerConfig)
 
 
 @dataclass
@@ -220,7 +260,8 @@ class RunnerConfig:
         batch_size: questions generated together; null lets the runner choose.
         max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
         share_prefixes: compute what the questions of a video share once; false is the plain way.
-        decode_workers: threads that decode ahead of the model.
+        decode_workers: threads (engine=ray: processes for each worker) that decode ahead of the
+            model.
         decode_timeout_seconds: after this long a video counts as failed.
         num_threads: torch's threads on a CPU; null leaves torch's choice.
     """
@@ -231,6 +272,32 @@ class RunnerConfig:
     decode_workers: int = _at_least(1, 2)
     decode_timeout_seconds: float = _at_least(0.001, 600.0)
     num_threads: int | None = _at_least(1, None)
+
+
+@dataclass
+class EngineConfig:
+    """Where the work is done; never what comes out.
+
+    Attributes:
+        name: local (this process) or ray.
+        address: of a Ray cluster to join ("auto" finds the one of this machine); null starts Ray
+            on this machine for the time of the run.
+        num_workers: workers that each hold the model; null: one for each GPU, or one.
+        gpus_per_worker: null: one where the model runs on GPUs, otherwise none.
+        cpus_per_worker: null: one with GPUs, otherwise an even share of all.
+        max_tries: times that a sample's worker may die before the sample counts as failed.
+        start_timeout_seconds: longest wait for machines and workers.
+        allow_version_differences: go on where a node has other versions of packages.
+    """
+
+    name: str = _one_of(("local", "ray"), "local")
+    address: str | None = _not_empty(None)
+    num_workers: int | None = _at_least(1, None)
+    gpus_per_worker: float | None = _at_least(0, None)
+    cpus_per_worker: int | None = _at_least(1, None)
+    max_tries: int = _at_least(2, 4)
+    start_timeout_seconds: float = _at_least(1, 600.0)
+    allow_version_differences: bool = False
 
 
 @dataclass
@@ -322,6 +389,7 @@ class RunConfig:
     conversation: ConversationConfig = field(default_factory=ConversationConfig)
     quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
     runner: RunnerConfig = field(default_factory=RunnerConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     errors: ErrorsConfig = field(default_factory=ErrorsConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     published: list[PublishedConfig] = field(default_factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from llava_eval.endpoint import RequestError, pause_seconds
 from llava_eval.judge.budget import (
     Budget,
     LimitReached,
@@ -19,7 +19,7 @@ from llava_eval.judge.budget import (
     counted_tokens,
     estimated_tokens,
 )
-from llava_eval.judge.endpoint import Endpoint, RequestError
+from llava_eval.judge.endpoint import Endpoint
 from llava_eval.judge.settings import JudgeSettings
 from llava_eval.judge.store import Messages, Reply, ReplyStore, key_of
 
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 #: Prompts that fail one after another, retries and all, before the judge counts as gone.
 MAX_FAILURES_IN_A_ROW = 10
-#: An endpoint that asks for a longer pause than this counts as failed.
-LONGEST_WAIT_SECONDS = 600.0
-_LONGEST_BACKOFF_SECONDS = 60.0
 
 
 @dataclass
@@ -77,7 +74,6 @@ class Judge:
         self._budget = Budget(settings)
         self._stop = threading.Event()
         self._endpoint: Endpoint | None = None
-        self._random = random.Random(0)  # spreads retries out; no result depends on it
 
     def ask(self, prompts: Sequence[Messages]) -> Judging:
         """Return a reply for every prompt, as far as limits and the endpoint allow.
@@ -213,7 +209,7 @@ class Judge:
                 if error.is_fatal:
                     outcome.stopped = outcome.failure = str(error)
                     return outcome
-                pause = self._pause_seconds(attempt, error)
+                pause = pause_seconds(attempt, error, self._settings.backoff_seconds)
                 if not error.may_pass or pause is None:
                     outcome.failure = str(error)
                     return outcome
@@ -227,14 +223,6 @@ class Judge:
                 outcome.reply = reply
                 return outcome
         return outcome
-
-    def _pause_seconds(self, attempt: int, error: RequestError) -> float | None:
-        """Return how long to wait before the next attempt; None: too long."""
-        asked = error.wait_seconds or 0.0
-        if asked > LONGEST_WAIT_SECONDS:
-            return None
-        backoff = min(_LONGEST_BACKOFF_SECONDS, self._settings.backoff_seconds * 2.0**attempt)
-        return max(asked, backoff * self._random.uniform(0.75, 1.25))
 
 
 @dataclass

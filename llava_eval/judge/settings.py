@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
+from llava_eval.endpoint import check_address, check_variable, read_key
 from llava_eval.errors import ConfigError
-
-#: What a server that asks for no key gets instead of one.
-NO_KEY = "no-key"
-
-_OPENAI_HOST = "api.openai.com"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -50,23 +42,8 @@ class JudgeSettings:
     price_per_million_output_tokens: float | None = None
 
     def __post_init__(self) -> None:
-        if not _VARIABLE.fullmatch(self.api_key_env):
-            # The value is not repeated: it may be the key itself.
-            raise ConfigError(
-                "judge.api_key_env takes the name of an environment variable, letters, digits and "
-                "underscores; the key itself belongs into that variable"
-            )
-        url = _parts(self.base_url)
-        if url.username or url.password or url.query:
-            raise ConfigError(
-                "judge.base_url must not hold a user name, a password or a query: it is written "
-                "into the run's files; the key belongs into an environment variable"
-            )
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ConfigError(
-                f"judge.base_url is {self.base_url!r}; expected http(s)://host[:port]/path, for "
-                "instance http://localhost:8000/v1"
-            )
+        check_variable(self.api_key_env, key="judge.api_key_env")
+        check_address(self.base_url, key="judge.base_url")
         if self.max_cost is not None and not self.prices_known:
             raise ConfigError(
                 "judge.max_cost needs judge.price_per_million_input_tokens and "
@@ -95,20 +72,9 @@ class JudgeSettings:
         Raises:
             ConfigError: OpenAI's own endpoint is asked and the variable is not set.
         """
-        found = os.environ.get(self.api_key_env, "").strip()
-        if found:
-            return found
-        if _parts(self.base_url).hostname == _OPENAI_HOST:
-            raise ConfigError(
-                f"the environment variable {self.api_key_env} is not set, and the judge "
-                f"{self.model} at {self.base_url} needs a key (judge.api_key_env names another "
-                "variable, judge.base_url another endpoint)"
-            )
-        return NO_KEY
-
-
-def _parts(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError as error:
-        raise ConfigError(f"judge.base_url is no address: {error}") from error
+        return read_key(
+            self.api_key_env,
+            self.base_url,
+            who=f"the judge {self.model}",
+            hint="judge.api_key_env names another variable, judge.base_url another endpoint",
+        )

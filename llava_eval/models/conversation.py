@@ -62,6 +62,21 @@ class Conversation:
                 )
         return text
 
+    def continuation(self, prompt: str, request: Request, reply: str, processor: Any) -> str:
+        """Return what follows a prompt where the assistant's turn is this reply, its end included.
+
+        Source: EvolvingLMMs-Lab/lmms-eval, models/llava_vid.py, loglikelihood: the conversation's
+        own separators, " " and "</s>" in vicuna_v1.
+
+        Args:
+            prompt: what :meth:`render` returned.
+            request: what is asked.
+            reply: the assistant's turn.
+            processor: of the checkpoint.
+        """
+        joined = request.assistant_prefill or not prompt or prompt[-1].isspace()
+        return f"{'' if joined else ' '}{reply}{processor.tokenizer.eos_token or ''}"
+
     def _by_chat_template(self, request: Request, processor: Any) -> str:
         if not getattr(processor, "chat_template", None):
             raise CheckpointError(

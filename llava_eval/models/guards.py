@@ -91,7 +91,7 @@ def check_token_ids(loaded: LoadedModel, prompt: Prompt) -> None:
     tokenizer = processor.tokenizer
     pieces = []
     rest = prompt.text
-    for medium in prompt.request.media:
+    for medium in prompt.request.prepared_media:
         token = getattr(processor, f"{medium.kind}_token")
         if set(medium.token_ids) != {tokenizer.convert_tokens_to_ids(token)}:
             return  # expands to more than placeholders; only the processor itself can tell
@@ -147,9 +147,9 @@ def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
 
 def _with_one_frame(prompt: Prompt) -> Prompt:
     """Return a prompt that shows its video's first frame only, where frames can be told apart."""
-    if len(prompt.request.media) != 1:
+    if len(prompt.request.prepared_media) != 1:
         return prompt
-    (medium,) = prompt.request.media
+    (medium,) = prompt.request.prepared_media
     shapes = {tuple(value.shape[:2]) for value in medium.inputs.values() if value.ndim == 5}
     if medium.kind != "video" or len(shapes) != 1:
         return prompt
@@ -177,4 +177,4 @@ def _plain_inputs(loaded: LoadedModel, prompt: Prompt) -> dict[str, Any]:
     """Return the arguments of a plain forward pass over one whole prompt with one medium."""
     token_ids, mask = left_padded([prompt.token_ids], loaded)
     inputs: dict[str, Any] = {"input_ids": token_ids, "attention_mask": mask}
-    return {**inputs, **media_inputs(loaded, prompt.request.media)}
+    return {**inputs, **media_inputs(loaded, prompt.request.prepared_media)}

@@ -47,6 +47,19 @@ class ModelPlan:
     rope_scaling: tuple[tuple[str, Any], ...]
     trust_remote_code: bool
 
+    def identity(self) -> dict[str, Any]:
+        """Return what about the model can change a generation, for a run's identity."""
+        return {
+            "checkpoint_files": dict(self.checkpoint.file_sha256),
+            "model": {
+                "device": self.device.type,
+                "dtype": str(self.dtype),
+                "attention": self.attention.implementation,
+                "rope_scaling": dict(self.rope_scaling),
+                "quantization": self.quantization.describe(),
+            },
+        }
+
 
 def plan_model(
     checkpoint: CheckpointFolder,

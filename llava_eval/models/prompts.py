@@ -52,9 +52,10 @@ def make_prompts(request: Request, conversation: Conversation, processor: Any) -
         return [asked]
     prompts = []
     for number, option in enumerate(request.options):
-        whole = _tokenized(request, text + option, processor)
-        if len(whole.token_ids) <= len(asked.token_ids):
+        if not option.strip():
             raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
+        reply = conversation.continuation(text, request, option, processor)
+        whole = _tokenized(request, text + reply, processor)
         start = len(asked.token_ids)
         prompts.append(replace(whole, option=number, option_start=start))
     return prompts
@@ -72,9 +73,9 @@ def _tokenized(request: Request, text: str, processor: Any) -> Prompt:
     ids = tokenizer(text, add_special_tokens=adds_special_tokens(text, tokenizer))["input_ids"]
     placeholders = {
         tokenizer.convert_tokens_to_ids(placeholder(medium.kind, processor))
-        for medium in request.media
+        for medium in request.prepared_media
     }
-    media = iter(request.media)
+    media = iter(request.prepared_media)
     expanded: list[int] = []
     media_end = 0
     for token in ids:

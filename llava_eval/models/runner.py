@@ -23,7 +23,7 @@ from llava_eval.models.guards import (
 from llava_eval.models.likelihood import likeliest, option_losses
 from llava_eval.models.loading import LoadedModel
 from llava_eval.models.media import MediaPreparer, media_arguments
-from llava_eval.models.memory import max_batch_tokens
+from llava_eval.models.memory import max_batch_tokens, peak_device_bytes
 from llava_eval.models.pixels import FramePreprocessor
 from llava_eval.models.prompts import Prompt, adds_special_tokens, make_prompts
 from llava_eval.models.sampling import SeededSampler, sample_seed
@@ -166,12 +166,23 @@ class ModelRunner:
             "share_prefixes": self.share_prefixes,
         }
 
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        return self.loaded.describe()
+
+    def peak_device_memory_bytes(self) -> int | None:
+        """Return the most memory held on the device by this process; None on a CPU."""
+        return peak_device_bytes(self.loaded.plan.device)
+
+    def close(self) -> None:
+        """Nothing is held that another run could not use: the model stays loaded."""
+
     def _check_first(self, prompt: Prompt) -> None:
         """Hold the first prompt to the tokenizer and to the model's own forward pass."""
         if not self.share_prefixes:
             return
         check_token_ids(self.loaded, prompt)
-        if len(prompt.request.media) == 1:
+        if len(prompt.request.prepared_media) == 1:
             difference = check_shared_prefix(self.loaded, prompt)
             self.guards["shared_prefix_logit_difference"] = difference
 
@@ -222,7 +233,7 @@ class ModelRunner:
                 text=[prompt.text],
                 text_kwargs={"add_special_tokens": special},
                 return_tensors="pt",
-                **media_arguments(prompt.request.media),
+                **media_arguments(prompt.request.prepared_media),
             ).to(plan.device, dtype=plan.dtype)
         with self.clock.stage("decode"):
             if prompt.option is None:

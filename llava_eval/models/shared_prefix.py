@@ -99,10 +99,13 @@ def compute_prefixes(
     token_ids, mask = left_padded(prefixes, loaded)
     if not token_ids.shape[1]:
         return Prefix(token_ids, mask, None)
-    media = [medium for first in firsts for medium in first.request.media]
+    media = [medium for first in firsts for medium in first.request.prepared_media]
     with clock.stage("vision"):
         features = iter(encode_media(loaded, media))
-        rows = [[(medium, next(features)) for medium in first.request.media] for first in firsts]
+        rows = [
+            [(medium, next(features)) for medium in first.request.prepared_media]
+            for first in firsts
+        ]
     with clock.stage("prefill"):
         cache = DynamicCache(config=loaded.model.config)
         loaded.model.model(

@@ -42,7 +42,7 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
     """Group prompts that show the same media; those that share no useful prefix stand alone."""
     members: dict[Hashable, list[Prompt]] = {}
     for prompt in prompts:
-        media = tuple(id(medium) for medium in prompt.request.media)
+        media = tuple(id(medium) for medium in prompt.request.prepared_media)
         members.setdefault((media or id(prompt.request), _kind(prompt)), []).append(prompt)
     return [group for alike in members.values() for group in _groups_of(tuple(alike))]
 

@@ -18,6 +18,13 @@ _IGNORED = (
     "benchmark.media_root",
     "benchmark.source",
     "model.name",
+    "model.base_url",
+    "model.api_key_env",
+    "model.server.clip_dir",
+    "model.server.concurrency",
+    "model.server.retries",
+    "model.server.backoff_seconds",
+    "model.server.timeout_seconds",
 )
 #: Parts that their own name stands for.
 _NAMED_PARTS = ("quantization", "conversation")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from llava_eval.turns import frames_shown, prepare_pieces
+from llava_eval.turns import Turn, decode_pieces, frames_shown
 from llava_eval.types import (
     Clip,
     GenerationSettings,
@@ -57,14 +57,15 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
     return prepared, prepare
 
 
-def request(turn: tuple[str | PreparedMedia, ...]) -> Request:
+def request(turn: Turn) -> Request:
     return Request(id="1", content=turn, settings=GenerationSettings())
 
 
 def test_texts_are_expanded_and_joined() -> None:
     asked = sample(VIDEO, Late(VIDEO), "Why?")
     prepared, prepare = counting()
-    turn = prepare_pieces([asked, sample(VIDEO, Late(VIDEO), "How?", name="2")], read, prepare)
+    members = [asked, sample(VIDEO, Late(VIDEO), "How?", name="2")]
+    turn = decode_pieces(members, read).prepared(prepare)
     video, text = turn.turn(asked)
     assert isinstance(video, PreparedMedia)
     assert text == "3 frames\nWhy?"
@@ -77,7 +78,7 @@ def test_texts_are_expanded_and_joined() -> None:
 def test_frames_can_become_images() -> None:
     asked = sample(Late(VIDEO, images=True), "Why?")
     prepared, prepare = counting()
-    turn = prepare_pieces([asked], read, prepare).turn(asked)
+    turn = decode_pieces([asked], read).prepared(prepare).turn(asked)
     assert prepared == ["image"] * 3
     assert [one if isinstance(one, str) else one.kind for one in turn] == ["image"] * 3 + ["Why?"]
     assert asked.media == (VIDEO,)

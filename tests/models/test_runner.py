@@ -101,7 +101,7 @@ def plain_losses(loaded: LoadedModel, turn: Turn, options: Sequence[str]) -> lis
             loaded.processor(
                 text=[f"USER: {text} ASSISTANT:{end}"], videos=videos or None, return_tensors="pt"
             )
-            for end in ("", option)
+            for end in ("", f" {option}</s>")
         )
         labels = whole["input_ids"].clone()
         labels[:, : asked["input_ids"].shape[1]] = -100
@@ -110,7 +110,7 @@ def plain_losses(loaded: LoadedModel, turn: Turn, options: Sequence[str]) -> lis
     return losses
 
 
-OPTIONS = (" red", " a much longer answer</s>", " blue circle", " B")
+OPTIONS = ("red", "a much longer answer", "blue circle", "B")
 
 
 @pytest.mark.parametrize("limits", [{}, {"batch_size": 3}, {"share_prefixes": False}])

@@ -1,0 +1,17 @@
+"""The engine that works on a Ray cluster.
+
+The driver (this process) hands out batches of questions and is the only writer of the ledger.
+Decoding runs in Ray tasks, which Ray itself starts again when a process or a node is lost; models
+live in Ray actors, one checkpoint each.
+
+    driver --group--> decode task --pieces (object store)--> model actor --answers--> driver
+
+Actors, and not Ray Data, because a batch whose worker dies has to be known by name: it is tried
+again elsewhere, its samples alone if need be, and the one that kills workers becomes an error in
+the ledger. Ray Data repeats a lost block without end or fails the whole pipeline, and its start
+and bookkeeping cost more than they save here (scripts/bench_scale.py measures both).
+"""
+
+from llava_eval.engines.ray.engine import RayEngine
+
+__all__ = ["RayEngine"]

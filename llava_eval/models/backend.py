@@ -1,0 +1,66 @@
+"""What every backend of models looks like: loaded in this process, or served by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
+
+if TYPE_CHECKING:
+    from llava_eval.models.pixels import FramePreprocessor
+
+
+class Plan(Protocol):
+    """Which model runs and how, before it is loaded or asked anything."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what about the model can change a generation, for a run's identity."""
+        ...
+
+
+class Runner(Protocol):
+    """Prepares media and generates texts for requests.
+
+    Attributes:
+        batch_size: most questions that :meth:`generate` works on together.
+        first_prompt: the first prompt as the model reads it, as far as that is known here.
+        guards: what was checked on the way, for the manifest.
+    """
+
+    batch_size: int
+    first_prompt: str | None
+    guards: dict[str, Any]
+
+    @property
+    def frame_preprocessor(self) -> FramePreprocessor | None:
+        """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
+        ...
+
+    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ShownMedia:
+        """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
+
+        Raises:
+            CheckpointError: the model takes no such media.
+        """
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
+        """Yield a generation for every request, in any order; failures are generations too."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of the runner: limits as they ended up."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        ...
+
+    def peak_device_memory_bytes(self) -> int | None:
+        """Return the most memory held on an accelerator by this process; None where unknown."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; nothing may be asked afterwards."""
+        ...

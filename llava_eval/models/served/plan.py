@@ -1,0 +1,133 @@
+"""A served model, found and checked before anything is asked of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.endpoint import Client
+from llava_eval.errors import ConfigError
+from llava_eval.models.served.server import Dialect, Server, find_server
+from llava_eval.models.served.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ServedPlan:
+    """Which served model is asked, and how videos are shown to it.
+
+    Attributes:
+        settings: where it is and how it may be asked.
+        server: what answers there.
+        video_as: "images", "video" or "url".
+    """
+
+    settings: ServerSettings
+    server: Server
+    video_as: str
+
+    def identity(self) -> dict[str, Any]:
+        """Return what can change a generation; where the server is does not."""
+        settings = self.settings
+        return {
+            "model": {
+                "served": settings.model,
+                "server": self.server.describe(),
+                "video_as": self.video_as,
+                "image_format": settings.image_format,
+                "jpeg_quality": settings.jpeg_quality if settings.image_format == "jpeg" else None,
+            }
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        return {
+            "checkpoint": self.settings.model,
+            "base_url": self.settings.base_url,
+            **self.identity()["model"],
+        }
+
+    def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:
+        """Raise for what a protocol needs and the server does not offer.
+
+        Args:
+            has_prefill: the assistant's turn already begins with a text.
+            has_options: likelihoods of given texts are asked for.
+
+        Raises:
+            ConfigError: in one line, what is missing.
+        """
+        label = self.server.dialect.label
+        if has_options and not self.server.dialect.prompt_logprobs:
+            raise ConfigError(
+                "this protocol compares likelihoods, for which a server has to return the "
+                f"log-probabilities of a prompt: {label} does not, vLLM does (prompt_logprobs)"
+            )
+        if has_options and not self.settings.end_token:
+            raise ConfigError(
+                "this protocol compares likelihoods, which count the token that ends the "
+                "assistant's turn: model.server.end_token takes its text, for instance '</s>'"
+            )
+        if has_prefill and not self.server.dialect.continues_turns:
+            raise ConfigError(
+                "this protocol begins the assistant's turn (benchmark.assistant_prefill), which "
+                f"{label} cannot continue; vLLM and SGLang can (continue_final_message)"
+            )
+
+
+def plan_served(settings: ServerSettings) -> ServedPlan:
+    """Ask the server what it is, and choose how videos are shown to it.
+
+    Raises:
+        CheckpointError: nobody answers, the key is refused, or it serves other models only.
+        ConfigError: a key is missing, or videos cannot be shown as asked.
+    """
+    client = open_client(settings)
+    try:
+        server = find_server(client, settings)
+    finally:
+        client.close()
+    video_as = _video_as(settings, server.dialect)
+    _log.info(
+        "%s at %s is %s; videos go as %s", settings.model, settings.base_url, server.kind, video_as
+    )
+    return ServedPlan(settings, server, video_as)
+
+
+def open_client(settings: ServerSettings) -> Client:
+    """Return a client for the server.
+
+    Raises:
+        ConfigError: the ``openai`` package is missing, or a key is.
+    """
+    return Client(
+        settings.base_url,
+        settings.key(),
+        settings.timeout_seconds,
+        "model=openai_server needs the openai package: pip install 'llava-eval[server]'",
+    )
+
+
+def _video_as(settings: ServerSettings, dialect: Dialect) -> str:
+    wanted = settings.video_as
+    if settings.clip_dir is not None and not Path(settings.clip_dir).is_dir():
+        raise ConfigError(f"model.server.clip_dir={settings.clip_dir} is no folder")
+    is_possible = dialect.video == "frames" or (
+        dialect.video == "clip" and settings.clip_dir is not None
+    )
+    if wanted == "auto":
+        return "video" if is_possible else "images"
+    if wanted == "video" and dialect.video is None:
+        raise ConfigError(
+            f"model.server.video_as=video: {dialect.label} takes no video of given frames; use "
+            "images, or url for the video's own address"
+        )
+    if wanted == "video" and not is_possible:
+        raise ConfigError(
+            f"model.server.video_as=video: {dialect.label} reads videos from files only; "
+            "model.server.clip_dir names a folder that it sees under the same path"
+        )
+    return wanted

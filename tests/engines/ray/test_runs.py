@@ -1,0 +1,225 @@
+"""Whole runs on real Ray: two nodes on this machine, workers and nodes killed, a dead driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import DEMO, read_lines, write_lines
+from tests.engines.ray.nodes import (
+    Cluster,
+    descendants,
+    name_of,
+    wait_for,
+    wait_for_end,
+)
+from tests.processes import Command, run_command
+
+pytestmark = pytest.mark.slow
+
+NUM_SAMPLES = 60
+ARGUMENTS = [
+    f"benchmark.limit={NUM_SAMPLES}",
+    "sampler.num_frames=4",
+    "runner.batch_size=3",
+    "runner.decode_workers=1",
+    "output_dir=out",
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    pytest.importorskip("ray")
+    nodes = Cluster()
+    try:
+        nodes.add_node()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, text in nodes.environment.items():
+                patch.setenv(name, text)
+            yield nodes
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of the local engine, unbroken."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run_command(ARGUMENTS, folder)
+    assert done.exit_code == 0, done.stderr
+    return folder / "out"
+
+
+def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
+    return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
+
+
+def num_lines(folder: Path) -> int:
+    path = folder / "out" / "samples.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def same_results(one: Path, other: Path) -> bool:
+    names = ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def last_session(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / "out" / "manifest.json").read_text())
+    session: dict[str, Any] = content["sessions"][-1]
+    return session
+
+
+def test_two_nodes_and_a_killed_worker(cluster: Cluster, whole: Path, tmp_path: Path) -> None:
+    command = Command([*ARGUMENTS, *on(cluster)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
+    workers = cluster.workers()
+    os.kill(workers[0], signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 0, done.stderr
+    assert "died and is replaced" in done.stderr
+    assert same_results(tmp_path / "out", whole)
+    session = last_session(tmp_path)
+    assert len({worker["node"] for worker in session["workers"] if "node" in worker}) == 2
+    assert [worker["process_id"] for worker in session["workers"] if worker["ended"]] == [
+        workers[0]
+    ]
+    assert sum(worker["num_generated"] for worker in session["workers"]) == NUM_SAMPLES
+    wait_for(lambda: not cluster.workers())
+
+
+def lethal_checkpoint(folder: Path, word: str) -> Path:
+    """Return a checkpoint whose own code ends the process where a prompt holds a word."""
+    shutil.copytree(DEMO / "checkpoint", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForImageTextToText": "lethal.Lethal"}
+    (folder / "config.json").write_text(json.dumps(config))
+    # transformers renames the old name of this weight for its own classes only.
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"] = weights.pop("language_model.lm_head.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    (folder / "lethal.py").write_text(
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from transformers import LlavaNextVideoForConditionalGeneration, AutoTokenizer\n"
+        f"TOKENIZER = AutoTokenizer.from_pretrained({str(folder)!r})\n"
+        "class Lethal(LlavaNextVideoForConditionalGeneration):\n"
+        "    def generate(self, input_ids=None, **arguments):\n"
+        f"        if any({word!r} in text for text in TOKENIZER.batch_decode(input_ids)):\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().generate(input_ids=input_ids, **arguments)\n"
+    )
+    return folder
+
+
+def lethal_policy(folder: Path, video: str) -> None:
+    """Write a sampling policy that ends the process for one video."""
+    (folder / "lethal_policy.py").write_text(
+        "import os, signal\n"
+        "def pick(info, num_frames: int):\n"
+        f"    if info.path.endswith({video!r}):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return [0] * num_frames\n"
+    )
+
+
+def find_modules_here() -> None:
+    sys.path.insert(0, os.getcwd())
+
+
+def test_what_kills_workers_is_an_error_of_its_own(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question ends every model that it is asked, one video every process that decodes it."""
+    rows = read_lines(DEMO / "multiple_choice.jsonl")[:9]
+    rows[4]["question"] = f"{rows[4]['question']} zebra"
+    source = write_lines(tmp_path / "rows.jsonl", rows)
+    checkpoint = lethal_checkpoint(tmp_path / "lethal", "zebra")
+    lethal_policy(tmp_path, f"{rows[6]['videoID']}.mp4")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    arguments = [
+        *ARGUMENTS,
+        *on(cluster),
+        "engine.max_tries=3",
+        "sampler._target_=lethal_policy.pick",
+        f"benchmark.source={source}",
+        f"benchmark.media_root={DEMO / 'videos'}",
+        f"model.checkpoint={checkpoint}",
+        "model.trust_remote_code=true",
+    ]
+    done = run_command(arguments, tmp_path, before=find_modules_here)
+    assert done.exit_code == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = read_lines(tmp_path / "out" / "samples.jsonl")
+    errors = [line["generation"]["error"] for line in lines]
+    assert [number for number, error in enumerate(errors) if error] == [4, 6, 7, 8]
+    assert errors[4].startswith("EngineError: ended its worker 3 times")
+    assert errors[6].startswith("MediaError: ")
+    assert errors[6].endswith(".mp4: decoding it ended its process 3 times")
+    assert [line["score"]["value"] for line in lines if line["generation"]["error"]] == [None] * 4
+
+
+def test_what_a_worker_cannot_see_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    """A folder that only this process's mount namespace would show cannot be made in a test, but
+    a checkpoint that vanishes between this process's look and the worker's is the same to both."""
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(DEMO / "checkpoint", checkpoint)
+    command = Command([*ARGUMENTS, *on(cluster, 1), f"model.checkpoint={checkpoint}"], tmp_path)
+    wait_for(lambda: cluster.workers() or not command.is_running)
+    shutil.rmtree(checkpoint)
+    done = command.finish()
+    assert done.exit_code == 2, done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval:")]
+    assert f"cannot see {checkpoint}" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dead_driver_frees_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    command = Command([*ARGUMENTS, *on(cluster)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
+    assert cluster.workers()
+    command.send(signal.SIGKILL)
+    command.finish()
+    wait_for(lambda: not cluster.workers())
+
+
+def test_a_lost_node(cluster: Cluster, whole: Path, tmp_path: Path) -> None:
+    node = cluster.add_node()
+    command = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
+    for pid in descendants(node.pid):
+        if "raylet/raylet" in name_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 0, done.stderr
+    assert same_results(tmp_path / "out", whole)
+
+
+def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
+    whole: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    first = Command(ARGUMENTS, tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > 5 or not first.is_running)
+    first.send(signal.SIGKILL)
+    first.finish()
+    before = num_lines(tmp_path)
+    second = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > before + 5 or not second.is_running)
+    below = descendants(second.pid)
+    assert any(name_of(pid).startswith("ray::ModelWorker") for pid in below)
+    second.send(signal.SIGKILL)
+    second.finish()
+    wait_for_end(below)
+    third = run_command(ARGUMENTS, tmp_path)
+    assert third.exit_code == 0, third.stderr
+    assert same_results(tmp_path / "out", whole)

@@ -1,0 +1,70 @@
+"""Requests, and runners of a server of our own, for tests without a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llava_eval.models.served.plan import plan_served
+from llava_eval.models.served.runner import ServedRunner
+from llava_eval.models.served.settings import ServerSettings
+from llava_eval.types import Clip, Generation, GenerationSettings, Request
+from tests.endpoint.server import Answer, ChatServer, reply
+from tests.models.helpers import make_clip
+
+#: What servers say of themselves, as their sources and documentation have it.
+PAGES: dict[str, dict[str, object]] = {
+    "openai": {"/v1/models": {"object": "list", "data": [{"id": "m", "owned_by": "me"}]}},
+    "vllm": {
+        "/v1/models": {
+            "data": [
+                {
+                    "id": "m",
+                    "created": 1,
+                    "owned_by": "vllm",
+                    "root": "org/m",
+                    "max_model_len": 4096,
+                }
+            ]
+        },
+        "/version": {"version": "0.12.0"},
+    },
+    "sglang": {
+        "/v1/models": {"data": [{"id": "m", "owned_by": "sglang", "root": "org/m"}]},
+        "/get_server_info": {"version": "0.5.5", "api_key": "sk-in-the-open"},
+    },
+    "transformers": {
+        "/v1/models": {"data": []},
+        "/openapi.json": {"paths": {"/load_model": {}, "/reset": {}, "/v1/chat/completions": {}}},
+    },
+}
+
+
+def echo(content: dict[str, Any], number: int) -> Answer:
+    """Reply with the last text of the user's turn."""
+    user = [message for message in content["messages"] if message["role"] == "user"][-1]
+    return reply(f"re: {user['content'][-1]['text']}", "model-1")
+
+
+def make_runner(server: ChatServer | str, **settings: Any) -> ServedRunner:
+    """Return a runner of a server; fast retries unless told otherwise."""
+    base_url = server if isinstance(server, str) else server.base_url
+    values = {"backoff_seconds": 0.001, "retries": 2, **settings}
+    return ServedRunner(plan_served(ServerSettings("m", base_url, **values)))
+
+
+def make_questions(count: int, **changes: Any) -> list[Request]:
+    """Return questions without media."""
+    fields: dict[str, Any] = {"settings": GenerationSettings(max_new_tokens=8), **changes}
+    return [Request(f"q{number}", (f"question {number}",), **fields) for number in range(count)]
+
+
+def ask(runner: ServedRunner, requests: list[Request]) -> dict[str, Generation]:
+    """Return the generations by id."""
+    found = {request.id: generation for request, generation in runner.generate(requests)}
+    runner.close()
+    return found
+
+
+def video_clip(num_frames: int = 3) -> Clip:
+    """Return small frames of a video."""
+    return make_clip(num_frames, size=(12, 10))

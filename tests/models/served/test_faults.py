@@ -1,0 +1,229 @@
+"""A server that fails in every way there is: recorded, never scored, and gone on with later."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval import pipeline
+from llava_eval.config import compose_config
+from llava_eval.errors import CheckpointError, ServerError
+from llava_eval.models.served.plan import plan_served
+from llava_eval.models.served.settings import ServerSettings
+from tests.conftest import read_lines
+from tests.endpoint.server import Answer, Behaviour, ChatServer, failure, reply, serving
+from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def at_first(number: int, fault: Answer) -> Behaviour:
+    """Answer badly so many times, and well from then on."""
+    return lambda content, count: fault if count < number else echo(content, count)
+
+
+FAULTS = {
+    "429": failure(429, "slow down"),
+    "429 with Retry-After": failure(429, "slow down", Retry_After="0"),
+    "500": failure(500),
+    "503": failure(503),
+    "cut in the body": Answer(body=b'{"choices": [' + b" " * 100, cut_after=20),
+    "cut before the body": Answer(body=b"{}" * 50, cut_after=0),
+    "slow": dataclasses.replace(reply("late"), wait_seconds=0.5),
+    "no JSON": Answer(body=b"<html>bad gateway</html>"),
+    "half of a JSON": Answer(body=b'{"choices": [{"message"'),
+    "a list": Answer(body=b"[1, 2]"),
+    "no choices": Answer(body=b'{"choices": []}'),
+    "content is a number": Answer(body=b'{"choices": [{"message": {"content": 4}}]}'),
+    "usage is a list": Answer(
+        body=b'{"choices": [{"message": {"content": "a"}}], "usage": [1, 2]}'
+    ),
+    "empty body": Answer(body=b""),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_what_may_pass_is_asked_again(fault: str) -> None:
+    with serving(at_first(2, FAULTS[fault])) as server:
+        found = ask(make_runner(server, timeout_seconds=0.2), make_questions(1))
+    assert found["q0"].text == "re: question 0"
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_what_does_not_pass_is_the_samples_error(fault: str) -> None:
+    def bad(content: dict[str, Any], count: int) -> Answer:
+        is_bad = content["messages"][0]["content"][0]["text"] == "question 1"
+        return FAULTS[fault] if is_bad else echo(content, count)
+
+    with serving(bad) as server:
+        runner = make_runner(server, retries=1, timeout_seconds=0.1)
+        found = ask(runner, make_questions(3))
+    assert [found[name].text for name in ("q0", "q1", "q2")] == [
+        "re: question 0",
+        None,
+        "re: question 2",
+    ]
+    assert str(found["q1"].error).startswith("ServerError: ")
+    assert str(found["q1"].error).endswith("(2 attempts)")
+
+
+def test_retry_after_is_honoured() -> None:
+    waited: list[float] = []
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return False
+
+    with serving(at_first(1, failure(429, Retry_After="7"))) as server:
+        runner = make_runner(server)
+        runner._stop = Event()
+        assert ask(runner, make_questions(1))["q0"].error is None
+    assert waited == [7.0]
+
+
+def test_a_refused_question_is_asked_once() -> None:
+    with serving(at_first(1, failure(400, "too long"))) as server:
+        found = ask(make_runner(server, concurrency=1), make_questions(2))
+    assert "HTTP 400" in str(found["q0"].error)
+    assert found["q1"].text == "re: question 1"
+    assert len(server.requests) == 2
+
+
+def test_after_many_failures_nothing_is_tried_twice_until_one_succeeds() -> None:
+    def broken(content: dict[str, Any], count: int) -> Answer:
+        return failure(500) if count < 40 else echo(content, count)
+
+    with serving(broken) as server:
+        found = ask(make_runner(server, concurrency=1), make_questions(30))
+    assert sum(one.error is not None for one in found.values()) == 20
+    assert len(server.requests) == 10 * 3 + 10 + 10
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_every_question_would_meet_ends_the_run(status: int) -> None:
+    with serving(lambda content, count: failure(status, f"key {KEY} is bad")) as server:
+        with pytest.raises(CheckpointError, match=f"HTTP {status}") as caught:
+            ask(make_runner(server, concurrency=2), make_questions(50))
+        assert len(server.requests) <= 3
+    assert KEY not in str(caught.value)
+
+
+def test_a_key_that_is_refused_is_known_before_anything_is_asked() -> None:
+    class Closed(ChatServer):
+        def page(self, path: str) -> tuple[int, object]:
+            return 401, {"error": {"message": f"{KEY} is bad"}}
+
+    server = Closed(echo)
+    server.start()
+    try:
+        with pytest.raises(CheckpointError, match="refuses the key in .* OPENAI_API_KEY") as caught:
+            plan_served(ServerSettings("m", server.base_url))
+    finally:
+        server.stop()
+    assert KEY not in str(caught.value)
+    assert server.requests == []
+
+
+def test_nobody_listening() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        with pytest.raises(CheckpointError, match="no server answers there"):
+            plan_served(ServerSettings("m", url))
+
+
+def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:
+    return [
+        "model=openai_server",
+        "model.checkpoint=m",
+        f"model.base_url={server.base_url}",
+        "model.server.backoff_seconds=0.001",
+        "model.server.retries=1",
+        "model.server.concurrency=2",
+        "sampler.num_frames=2",
+        "benchmark.limit=24",
+        f"output_dir={folder}",
+        *more,
+    ]
+
+
+def run(folder: Path, server: ChatServer, *more: str) -> pipeline.Outcome:
+    return pipeline.run(compose_config(overrides(folder, server, *more)))
+
+
+def letter(content: dict[str, Any], number: int) -> Answer:
+    """Answer by the question alone, so that a run can be told from another."""
+    return reply("ABCD"[len(content["messages"][0]["content"][-1]["text"]) % 4], "model-1")
+
+
+def by_id(folder: Path) -> dict[str, Any]:
+    return {line["id"]: line["generation"] for line in read_lines(folder / "samples.jsonl")}
+
+
+def test_errors_are_recorded_and_never_scored(tmp_path: Path) -> None:
+    def third(content: dict[str, Any], number: int) -> Answer:
+        question = content["messages"][0]["content"][-1]["text"]
+        return failure(500, f"{KEY} {question}") if "star" in question else letter(content, 0)
+
+    with serving(third, PAGES["vllm"]) as server:
+        outcome = run(tmp_path / "out", server)
+        lines = read_lines(tmp_path / "out" / "samples.jsonl")
+        failed = [line for line in lines if line["generation"]["error"] is not None]
+        assert 0 < len(failed) < 24
+        assert outcome.exit_code == 1
+        assert outcome.summary.num_errors == len(failed)
+        for line in failed:
+            assert line["score"]["value"] is None
+            assert line["generation"]["text"] is None
+            assert line["generation"]["error"].startswith("ServerError: HTTP 500")
+        server.behaviour = letter
+        again = run(tmp_path / "out", server)
+    assert again.exit_code == 0
+    assert again.summary.num_errors == 0
+    for path in (tmp_path / "out").iterdir():
+        assert KEY not in path.read_text(encoding="utf-8"), path
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["identity"]["model"]["server"]["version"] == "0.12.0"
+    assert manifest["guards"]["answered_by"] == {"model-1": len(failed)}
+    assert manifest["model_label"] == "m"
+
+
+def test_a_server_that_dies_in_mid_run_and_comes_back_elsewhere(tmp_path: Path) -> None:
+    with serving(letter, PAGES["vllm"]) as server:
+        run(tmp_path / "whole", server)
+
+    first = ChatServer(letter, PAGES["vllm"])
+
+    def dying(content: dict[str, Any], number: int) -> Answer:
+        if number == 9:
+            threading.Thread(target=first.stop).start()
+        return letter(content, number)
+
+    first.behaviour = dying
+    first.start()
+    with pytest.raises(ServerError, match="answers nothing any more"):
+        run(tmp_path / "broken", first, "model.server.retries=0")
+    left = by_id(tmp_path / "broken")
+    assert any(generation["text"] is not None for generation in left.values())
+    manifest = json.loads((tmp_path / "broken" / "manifest.json").read_text())
+    assert manifest["status"] == "failed"
+
+    with serving(letter, PAGES["vllm"]) as second:
+        outcome = run(tmp_path / "broken", second, "resume=true")
+        num_done = sum(generation["text"] is not None for generation in left.values())
+        assert len(second.requests) == 24 - num_done
+    assert outcome.exit_code == 0
+    assert by_id(tmp_path / "broken") == by_id(tmp_path / "whole")

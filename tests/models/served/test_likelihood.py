@@ -1,0 +1,98 @@
+"""Likelihoods of given answers from vLLM's log-probabilities of a prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import ConfigError
+from llava_eval.models.served.plan import plan_served
+from llava_eval.models.served.settings import ServerSettings
+from llava_eval.types import Generation, GenerationSettings, Request
+from tests.endpoint.server import Answer, reply, serving
+from tests.models.served.fakes import PAGES, ask, echo, make_runner
+
+#: By option: its tokens with their log-probabilities, the end token's last.
+TOKENS = {
+    "cat</s>": [("cat", -1.0), ("</s>", -0.5)],
+    "a dog</s>": [("a", -0.25), ("dog", -0.5), ("</s>", 0.0)],
+}
+PROMPT = [("USER", -3.0), ("ASSISTANT:", -2.0)]
+
+
+def entries(tokens: list[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Return vLLM's entries: the prompt's token, and the likeliest where that is another."""
+    likeliest = {"logprob": -0.01, "rank": 1, "decoded_token": "x"}
+    return [
+        {str(number): {"logprob": value, "rank": 7, "decoded_token": token}, "999": likeliest}
+        for number, (token, value) in enumerate(tokens)
+    ]
+
+
+def vllm(content: dict[str, Any], number: int) -> Answer:
+    last = content["messages"][-1]
+    tokens = PROMPT + (TOKENS[last["content"]] if last["role"] == "assistant" else [])
+    usage = {"prompt_tokens": len(tokens), "completion_tokens": 1}
+    if "prompt_logprobs" not in content:
+        return reply("y", usage=usage)
+    assert content["continue_final_message"] is True
+    assert content["add_generation_prompt"] is False
+    assert content["max_tokens"] == 1
+    return reply("y", usage=usage, prompt_logprobs=[None, *entries(tokens)[1:]])
+
+
+def question(*options: str) -> Request:
+    return Request("q", ("what?",), GenerationSettings(), options=options)
+
+
+def test_the_likeliest_option_by_mean_loss() -> None:
+    with serving(vllm, PAGES["vllm"]) as server:
+        found = ask(make_runner(server, end_token="</s>"), [question("cat", "a dog")])
+    assert found["q"] == Generation(
+        text="a dog",
+        num_input_tokens=2,
+        num_output_tokens=3,
+        option_losses=(0.75, 0.25),
+    )
+    assert len(server.requests) == 3
+
+
+def test_a_prompt_that_ends_in_something_else_is_an_error() -> None:
+    def other(content: dict[str, Any], number: int) -> Answer:
+        wrong = {"role": "assistant", "content": "cat</s>"}
+        last = content["messages"][-1]
+        messages = content["messages"] if last["role"] == "user" else [wrong]
+        return vllm({**content, "messages": messages}, number)
+
+    with serving(other, PAGES["vllm"]) as server:
+        found = ask(make_runner(server, end_token="</s>"), [question("a dog")])["q"]
+    assert found.error == (
+        "PromptError: sample q: with option 0 'a dog' the server's prompt ends in 'cat</s>'"
+    )
+
+
+def test_a_server_that_returns_none_after_all() -> None:
+    def silent(content: dict[str, Any], number: int) -> Answer:
+        return reply("y")
+
+    with serving(silent, PAGES["vllm"]) as server:
+        found = ask(make_runner(server, end_token="</s>"), [question("cat")])["q"]
+    assert found.error == "ServerError: the server returned no log-probabilities of the prompt"
+
+
+@pytest.mark.parametrize("kind", ["openai", "sglang", "transformers"])
+def test_other_servers_are_refused(kind: str) -> None:
+    with serving(echo, PAGES[kind]) as server:
+        plan = plan_served(ServerSettings("m", server.base_url))
+        with pytest.raises(ConfigError, match=r"likelihoods.*vLLM does"):
+            plan.check_protocol(has_prefill=False, has_options=True)
+
+
+def test_the_end_token_has_to_be_known() -> None:
+    with serving(echo, PAGES["vllm"]) as server:
+        plan = plan_served(ServerSettings("m", server.base_url))
+        with pytest.raises(ConfigError, match=r"model\.server\.end_token"):
+            plan.check_protocol(has_prefill=False, has_options=True)
+        named = plan_served(ServerSettings("m", server.base_url, end_token="</s>"))
+        named.check_protocol(has_prefill=True, has_options=True)

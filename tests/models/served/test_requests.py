@@ -1,0 +1,264 @@
+"""What is sent to each kind of server, and what is read from its replies."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from llava_eval.errors import CheckpointError, ConfigError, MediaError
+from llava_eval.models.served.clips import ClipFolder
+from llava_eval.models.served.plan import plan_served
+from llava_eval.models.served.settings import ServerSettings
+from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
+from tests.endpoint.server import Answer, reply, serving
+from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, video_clip
+
+
+def decoded(images: list[str]) -> torch.Tensor:
+    """Return the pixels (N, 3, H, W) of images in base64."""
+    pixels = []
+    for image in images:
+        with Image.open(io.BytesIO(base64.b64decode(image))) as opened:
+            pixels.append(torch.from_numpy(np.array(opened)).permute(2, 0, 1))
+    return torch.stack(pixels)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_server_says_what_it_is(kind: str) -> None:
+    with serving(echo, PAGES[kind]) as server:
+        plan = plan_served(ServerSettings("m", server.base_url))
+    versions = {"vllm": "0.12.0", "sglang": "0.5.5"}
+    assert plan.server.kind == kind
+    assert plan.server.version == versions.get(kind)
+    assert plan.video_as == ("video" if kind == "vllm" else "images")
+    assert server.requests == []
+    told = json.dumps([plan.identity(), plan.describe()])
+    assert "sk-in-the-open" not in told
+    assert '"created"' not in told
+
+
+def test_identity_is_of_the_model_not_of_the_place() -> None:
+    identities = []
+    for _ in range(2):
+        with serving(echo, PAGES["vllm"]) as server:
+            settings = ServerSettings("m", server.base_url, concurrency=3, timeout_seconds=9.0)
+            identities.append(plan_served(settings).identity())
+            other = plan_served(dataclasses.replace(settings, image_format="jpeg")).identity()
+            assert other != identities[0]
+    assert identities[0] == identities[1]
+    assert identities[0]["model"]["server"] == {
+        "kind": "vllm",
+        "version": "0.12.0",
+        "root": "org/m",
+        "max_model_len": 4096,
+    }
+
+
+def test_frames_as_images_hold_the_pixels() -> None:
+    with serving(echo) as server:
+        runner = make_runner(server)
+        clip = video_clip()
+        shown = runner.prepare("video", clip)
+        settings = GenerationSettings(max_new_tokens=7)
+        request = Request("a", ("see: ", shown, "what?"), settings, system="be brief")
+        answers = ask(runner, [request])
+    assert answers["a"] == Generation("re: what?", 100, 10, "eos")
+    (sent,) = server.requests
+    content = sent["messages"][1]["content"]
+    images = [part["image_url"]["url"].split(",") for part in content[1:-1]]
+    assert {head for head, _ in images} == {"data:image/png;base64"}
+    assert torch.equal(decoded([image for _, image in images]), clip.frames)
+    assert content[0] == {"type": "text", "text": "see: "}
+    assert content[-1] == {"type": "text", "text": "what?"}
+    assert sent["messages"][0] == {"role": "system", "content": "be brief"}
+    assert {name: sent[name] for name in sent if name != "messages"} == {
+        "model": "m",
+        "max_tokens": 7,
+        "temperature": 0.0,
+    }
+    assert runner.first_prompt is not None
+    assert "sha256" in runner.first_prompt
+    assert images[0][1] not in runner.first_prompt
+    assert runner.guards == {"answered_by": {"model-1": 1}, "num_requests": 1}
+
+
+def test_vllm_takes_the_frames_as_one_video() -> None:
+    with serving(echo, PAGES["vllm"]) as server:
+        runner = make_runner(server)
+        clip = dataclasses.replace(video_clip(), frame_indices=(2, 5, 9), num_source_frames=20)
+        one = runner.prepare("video", clip)
+        settings = GenerationSettings()
+        ask(
+            runner,
+            [Request("a", (one, "what?"), settings), Request("b", (one, one, "what?"), settings)],
+        )
+    by_size = sorted(server.requests, key=lambda sent: len(sent["messages"][0]["content"]))
+    first, second = by_size
+    head, *images = first["messages"][0]["content"][0]["video_url"]["url"].split(",")
+    assert head == "data:video/jpeg;base64"  # vLLM's name for a list of images of any format
+    assert torch.equal(decoded(images), clip.frames)
+    known = {"frames_indices": [2, 5, 9], "total_num_frames": 20, "fps": 8.0}
+    assert first["media_io_kwargs"] == {"video": {"num_frames": -1, **known}}
+    assert second["media_io_kwargs"] == {"video": {"num_frames": -1}}
+
+
+def test_a_clip_file_holds_the_pixels_and_goes_away(tmp_path: Path) -> None:
+    with serving(echo, PAGES["transformers"]) as server:
+        runner = make_runner(server, clip_dir=str(tmp_path))
+        clip = video_clip(5)
+        shown = [runner.prepare("video", clip) for _ in range(2)]
+        path = Path(shown[0].parts[0]["video_url"]["url"])
+        assert shown[0].parts == shown[1].parts
+        assert list(tmp_path.iterdir()) == [path]
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+            assert container.streams.audio
+        pixels = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+        assert torch.equal(pixels, clip.frames)
+        ask(runner, [Request("a", (shown[0], "what?"), GenerationSettings())])
+    kwargs = {"num_frames": None, "do_sample_frames": False}
+    assert server.requests[0]["chat_template_kwargs"] == kwargs
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clips_of_odd_sizes(tmp_path: Path) -> None:
+    frames = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
+    path = ClipFolder(tmp_path).write(Clip(frames, (0, 1), (0.0, 0.1), fps=30.0))
+    with av.open(str(path)) as container:
+        found = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert torch.equal(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2), frames)
+
+
+def test_a_video_by_its_own_address(tmp_path: Path) -> None:
+    def shown(video: Media | None, kind: str = "vllm") -> str:
+        with serving(echo, PAGES[kind]) as server:
+            runner = make_runner(server, video_as="url")
+            medium = runner.prepare("video", dataclasses.replace(video_clip(), video=video))
+            runner.close()
+            assert medium.frame_indices == ()  # the server chooses them
+            (part,) = medium.parts
+            return str(part["video_url"]["url"])
+
+    path = tmp_path / "a.mp4"
+    assert shown(Media("video", "https://host/a.mp4"), "openai") == "https://host/a.mp4"
+    assert shown(Media("video", str(path))) == f"file://{path}"
+    assert shown(Media("video", str(path)), "transformers") == str(path)
+    with pytest.raises(MediaError, match="reads no files of its own"):
+        shown(Media("video", str(path)), "openai")
+    with pytest.raises(MediaError, match="a part of this video"):
+        shown(Media("video", str(path), 1.0, 2.0))
+    with pytest.raises(MediaError, match="folder of images"):
+        shown(Media("video", str(tmp_path)))
+
+
+def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
+    settings = GenerationSettings(
+        max_new_tokens=5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3
+    )
+    sent = []
+    for kind in ("sglang", "vllm", "transformers"):
+        with serving(echo, PAGES[kind]) as server:
+            prefill = "" if kind == "transformers" else "The answer is ("
+            questions = make_questions(2, settings=settings, assistant_prefill=prefill)
+            ask(make_runner(server), questions)
+            ordered = sorted(server.requests, key=lambda one: str(one["messages"]))
+            sent.append(ordered)
+    for first, second in sent:
+        assert first["seed"] != second["seed"]
+        assert 0 <= first["seed"] < 2**31
+        assert (first["temperature"], first["top_p"], first["max_tokens"]) == (0.5, 0.9, 5)
+    for first, _ in sent[:2]:
+        assert first["messages"][1] == {"role": "assistant", "content": "The answer is ("}
+        assert first["continue_final_message"] is True
+        assert first["add_generation_prompt"] is False
+        assert first["stop"] == ["\n", "end"]
+    plain = sent[2][0]
+    assert json.loads(plain["generation_config"]) == {"do_sample": True, "top_k": 0}
+    assert "stop" not in plain
+    assert [one[0]["seed"] for one in sent] == [sent[0][0]["seed"]] * 3
+
+
+def test_what_samples_from_one_generator_is_asked_one_at_a_time() -> None:
+    def slow(content: dict[str, Any], number: int) -> Answer:
+        return dataclasses.replace(echo(content, number), wait_seconds=0.01)
+
+    settings = GenerationSettings(temperature=1.0)
+    most = {}
+    for kind in ("transformers", "vllm"):
+        with serving(slow, PAGES[kind]) as server:
+            ask(make_runner(server, concurrency=3), make_questions(9, settings=settings))
+            most[kind] = server.most_at_once
+    assert most["transformers"] == 1
+    assert 1 < most["vllm"] <= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "expected"),
+    [
+        ("a b", {"finish_reason": "stop"}, ("a b", "eos")),
+        ("a b", {"finish_reason": "length"}, ("a b", "length")),
+        ("a b", {"finish_reason": None}, ("a b", None)),
+        ("a#b", {"finish_reason": "stop"}, ("a", "stop_string")),
+        ("a", {"finish_reason": "stop", "stop_reason": "#"}, ("a", "stop_string")),
+        ("a", {"finish_reason": "stop", "matched_stop": "#"}, ("a", "stop_string")),
+        ("a", {"finish_reason": "stop", "matched_stop": 2}, ("a", "eos")),
+        (None, {"finish_reason": "stop"}, ("", "eos")),
+    ],
+)
+def test_why_a_reply_ended(
+    text: str | None, fields: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    choice = {"message": {"content": text}, **fields}
+    with serving(lambda content, count: reply("", choices=[choice])) as server:
+        settings = GenerationSettings(stop_strings=("#",))
+        found = ask(make_runner(server), make_questions(1, settings=settings))["q0"]
+    assert (found.text, found.stop_reason) == expected
+    assert (found.num_input_tokens, found.num_output_tokens) == (100, 10)
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", "abort"])
+def test_a_reply_that_was_held_back_is_an_error(reason: str) -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": reason}
+    with serving(lambda content, count: reply("", choices=[choice])) as server:
+        found = ask(make_runner(server), make_questions(1))["q0"]
+    assert found.text is None
+    assert found.error == f"ServerError: the server ended the reply for {reason!r}"
+    assert len(server.requests) == 1
+
+
+def test_another_model_than_the_server_has() -> None:
+    with (
+        serving(echo, PAGES["vllm"]) as server,
+        pytest.raises(CheckpointError, match=r"other: http://\S+ serves m$"),
+    ):
+        plan_served(ServerSettings("other", server.base_url))
+
+
+def test_no_video_for_a_server_that_takes_none() -> None:
+    with serving(echo, PAGES["openai"]) as server:
+        settings = ServerSettings("m", server.base_url, video_as="video")
+        with pytest.raises(ConfigError, match="takes no video of given frames"):
+            plan_served(settings)
+        with pytest.raises(ConfigError, match="is no folder"):
+            plan_served(dataclasses.replace(settings, clip_dir="/nowhere"))
+
+
+def test_openai_itself_needs_a_key_and_another_server_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        plan_served(ServerSettings("m", "https://api.openai.com/v1"))
+    with serving(echo) as server:
+        ask(make_runner(server), make_questions(1))
+    assert server.keys == ["Bearer no-key"]
