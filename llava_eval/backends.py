@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llava_eval.models.conversation import Conversation
     from llava_eval.models.loading import ModelPlan
     from llava_eval.models.served.plan import ServedPlan
+    from llava_eval.models.served.settings import ServerSettings
 
 #: Keys that say how a checkpoint is loaded and run; with a server that is the server's to say.
 _LOADING_KEYS = ("revision", "dtype", "attention", "device", "rope_scaling", "trust_remote_code")
@@ -34,6 +35,7 @@ def check_backend(config: RunConfig) -> None:
         for key, _ in _changed(model, ModelConfig(), ("api_key_env", "server")):
             raise ConfigError(f"model.{key} is for served models: model=openai_server")
         return
+    _server_settings(config)  # first: an address that holds a secret must not get into a message
     if config.engine.name != "local":
         raise ConfigError(
             f"engine={config.engine.name} with a served model: a server is asked from one process "
@@ -79,15 +81,20 @@ def plan_model(config: RunConfig) -> Plan:
 
 def _plan_served(config: RunConfig) -> ServedPlan:
     from llava_eval.models.served.plan import plan_served
+
+    plan = plan_served(_server_settings(config))
+    plan.check_protocol(has_prefill=bool(config.benchmark.assistant_prefill), has_options=False)
+    return plan
+
+
+def _server_settings(config: RunConfig) -> ServerSettings:
     from llava_eval.models.served.settings import ServerSettings
 
     model = config.model
     assert model.base_url is not None
-    plan = plan_served(
-        ServerSettings(model.checkpoint, model.base_url, model.api_key_env, **asdict(model.server))
+    return ServerSettings(
+        model.checkpoint, model.base_url, model.api_key_env, **asdict(model.server)
     )
-    plan.check_protocol(has_prefill=bool(config.benchmark.assistant_prefill), has_options=False)
-    return plan
 
 
 def _plan_loaded(config: RunConfig) -> ModelPlan:

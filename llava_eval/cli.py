@@ -51,6 +51,7 @@ keys that you will want (llava-eval --cfg prints them all)
   benchmark.where.duration=short only one level (or [a,b]) of a facet
   benchmark.sample.size=100      a seeded sample (benchmark.sample.by=[facet])
   model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
+  model=openai_server            a served model: model.base_url=http://.../v1
   model.dtype=float16            auto, float32, float16, bfloat16
   model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
   quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4

@@ -44,8 +44,10 @@ class Job:
         if evaluation.judge is not None:
             check_judge(evaluation.judge)
         check_likelihoods(composed.config, evaluation.samples)
-        label = named_with_overrides(model_name(composed), composed.model_overrides)
-        return cls(composed, evaluation, open_engine(composed, clock), label, clock)
+        engine = open_engine(composed, clock)
+        beside = {**composed.model_overrides, **_video_as(engine, evaluation)}
+        label = named_with_overrides(model_name(composed), beside)
+        return cls(composed, evaluation, engine, label, clock)
 
     def identity(self) -> Identity:
         """Return everything that can change a generation."""
@@ -79,6 +81,14 @@ def check_parts(composed: ComposedConfig) -> None:
     conversation_of(composed.config)
     check_backend(composed.config)
     check_engine(composed)
+
+
+def _video_as(engine: Engine, evaluation: Evaluation) -> dict[str, str]:
+    """Return how videos are shown to a served model, where not as one video of their frames."""
+    how = engine.identity()["model"].get("video_as", "video")
+    media = (medium for sample in evaluation.samples for medium in sample.media)
+    has_videos = any(medium.kind == "video" for medium in media)
+    return {"video_as": how} if how != "video" and has_videos else {}
 
 
 def model_name(composed: ComposedConfig) -> str:

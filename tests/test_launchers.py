@@ -43,7 +43,7 @@ def test_jobs_elsewhere_tell_how_they_ended(tmp_path: Path) -> None:
     ]
     done = run_command(arguments, tmp_path)
     assert done.exit_code == 1, done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     for number, (folder, code) in enumerate(
         [("nowhere", 1), ("package://llava_eval/demo/videos", 0)]
     ):

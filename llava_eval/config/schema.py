@@ -159,7 +159,7 @@ class ServerConfig:
         image_format: png keeps pixels exactly; jpeg is smaller.
         jpeg_quality: 1 to 95.
         clip_dir: folder that this process and the server both see under this path; transformers
-            reads videos from files only.
+            reads videos from files only. null: a temporary one for servers of this machine.
         end_token: text of the token that ends the assistant's turn, which likelihoods count.
         concurrency: requests under way at once.
         retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.

@@ -50,6 +50,12 @@ def is_openai(address: str) -> bool:
     return urlsplit(address).hostname == OPENAI_HOST
 
 
+def is_this_machine(address: str) -> bool:
+    """Return whether an address is surely of this machine."""
+    host = urlsplit(address).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def read_key(variable: str, address: str, *, who: str, hint: str) -> str:
     """Return the key from the environment, or ``NO_KEY`` where it is not set.
 

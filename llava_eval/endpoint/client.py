@@ -25,6 +25,7 @@ class RequestError(Exception):
         may_pass: the same request may succeed later.
         is_fatal: no other request can succeed either.
         is_silence: nobody answers: there is no connection, or nothing comes in time.
+        status: the HTTP status where it says that there is an error, otherwise None.
         wait_seconds: how long the endpoint asks to wait; None where it says nothing.
         body: the response where it was malformed, otherwise None.
     """
@@ -36,6 +37,7 @@ class RequestError(Exception):
         may_pass: bool = False,
         is_fatal: bool = False,
         is_silence: bool = False,
+        status: int | None = None,
         wait_seconds: float | None = None,
         body: str | None = None,
     ) -> None:
@@ -43,6 +45,7 @@ class RequestError(Exception):
         self.may_pass = may_pass
         self.is_fatal = is_fatal
         self.is_silence = is_silence
+        self.status = status
         self.wait_seconds = wait_seconds
         self.body = body
 
@@ -161,6 +164,7 @@ class Client:
             message,
             may_pass=(status in _PASSING_STATUSES or status >= 500) and not is_spent,
             is_fatal=status in _FATAL_STATUSES or is_spent,
+            status=status,
             wait_seconds=_wait_seconds(error.response.headers),
         )
 

@@ -113,6 +113,10 @@ def peak_host_memory_bytes() -> int | None:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
+def _largest(*sizes: int | None) -> int | None:
+    return max((size for size in sizes if size is not None), default=None)
+
+
 class RunRecord:
     """Writes the manifest of one run as it goes on.
 
@@ -164,7 +168,9 @@ class RunRecord:
             ended=_now(),
             wall_seconds=round(time.perf_counter() - self._start, 3),
             stage_seconds={name: round(s, 3) for name, s in self._clock.seconds.items()},
-            peak_host_memory_bytes=peak_host_memory_bytes(),
+            peak_host_memory_bytes=_largest(
+                self._session.get("peak_host_memory_bytes"), peak_host_memory_bytes()
+            ),
         )
         files.write_json(
             self._path,

@@ -28,7 +28,8 @@ def test_every_packaged_choice_composes() -> None:
     groups = ("benchmark", "model", "sampler", "scorer", "conversation", "quantization")
     for options in itertools.zip_longest(*map(list_choices, groups)):
         chosen = {group: name for group, name in zip(groups, options, strict=True) if name}
-        extra = ["model.checkpoint=x"] if chosen.get("model") == "hf" else []
+        needs_name = chosen.get("model") in ("hf", "openai_server")
+        extra = ["model.checkpoint=x"] if needs_name else []
         overrides = [f"{group}={name}" for group, name in chosen.items()]
         assert chosen.items() <= compose_config([*overrides, *extra]).choices.items()
 

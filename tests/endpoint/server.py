@@ -120,6 +120,9 @@ class ChatServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                if server._release.is_set():  # stopped: kept connections are dead too
+                    self.close_connection = True
+                    return
                 length = int(self.headers["Content-Length"])
                 content = json.loads(self.rfile.read(length))
                 assert self.path == "/v1/chat/completions"

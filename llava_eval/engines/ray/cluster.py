@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
+from llava_eval.engines.ray.guardian import Guardian
 from llava_eval.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
 
 #: Variables of this process that hold for all workers of a cluster, if they are set.
 _PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", "HF_HUB_OFFLINE")
+
+
+#: Ray ends idle processes beyond the number of cores after a second; those that decode would import
+#: everything anew each time.
+_KEPT_PROCESSES = 64
+
+_guardians: list[Guardian] = []
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ def connect(config: EngineConfig) -> None:
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(_KEPT_PROCESSES))
         wanted = (config.num_workers or 1) * (config.cpus_per_worker or 1)
         ray.init(
             address="local",
@@ -68,6 +77,7 @@ def connect(config: EngineConfig) -> None:
             include_dashboard=False,
             **quiet,
         )
+        _guardians.append(Guardian())
         return
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
@@ -84,6 +94,8 @@ def connect(config: EngineConfig) -> None:
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends with all its processes."""
     ray = import_ray()
+    while _guardians:
+        _guardians.pop().dismiss()
     with contextlib.suppress(Exception):  # whatever is left of a broken cluster
         ray.shutdown()
 

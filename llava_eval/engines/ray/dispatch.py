@@ -60,12 +60,12 @@ class Dispatch:
 
     def __init__(self, crew: Crew, setting: Setting, loaded: Loaded, clock: StageClock) -> None:
         ray = import_ray()
-        engine, runner = setting.config.engine, setting.config.runner
+        engine = setting.config.engine
         self._crew = crew
         self._clock = clock
         self._max_tries = engine.max_tries
         self._timeout_seconds = engine.start_timeout_seconds
-        self._max_decoding = runner.decode_workers * max(1, len(crew.alive))
+        self._max_decoding = setting.num_decoding
         self._max_opened = len(crew.alive) + 1
         self._arguments = (ray.put(setting), ray.put(loaded.resize))
         self._decode = ray.remote(

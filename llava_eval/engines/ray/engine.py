@@ -14,7 +14,7 @@ from llava_eval.engines.ray.agreement import check_agreement, joint_versions
 from llava_eval.engines.ray.cluster import Share, import_ray, node_facts
 from llava_eval.engines.ray.crew import Worker
 from llava_eval.engines.ray.dispatch import Dispatch
-from llava_eval.engines.ray.remote import Facts, Loaded, Setting
+from llava_eval.engines.ray.remote import Facts, Loaded, Setting, warm_up
 from llava_eval.engines.ray.session import close_sessions, open_session, release_sessions
 from llava_eval.engines.ray.work import as_work
 from llava_eval.errors import EngineError
@@ -49,6 +49,8 @@ class RayEngine:
 
     def _plan(self) -> list[Facts]:
         config = self._engine
+        warm = import_ray().remote(num_cpus=0, scheduling_strategy="SPREAD")(warm_up)
+        self._warming = [warm.remote() for _ in range(self._setting.num_decoding)]
         facts = self._session.crew.plan(self._setting, config.start_timeout_seconds)
         check_agreement(facts, allow_version_differences=config.allow_version_differences)
         return facts
@@ -77,6 +79,9 @@ class RayEngine:
                         "no worker has loaded the model within "
                         f"{self._engine.start_timeout_seconds:g} s (engine.start_timeout_seconds)"
                     )
+            # A decode task that found these busy would start, and import, in yet another process.
+            left = max(0.0, end - time.monotonic())
+            ray.wait(self._warming, num_returns=len(self._warming), timeout=left)
         return dict(self._loaded.model)
 
     def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
@@ -105,12 +110,14 @@ class RayEngine:
     def work(self) -> dict[str, Any]:
         """See :class:`llava_eval.engines.base.Engine`."""
         reports = [worker.report for worker in self._session.crew.all if worker.report is not None]
-        peaks = [report.peak_device_memory_bytes for report in reports]
         return {
             "engine": "ray",
             "nodes": node_facts(),
             "workers": [_describe(worker) for worker in self._session.crew.all],
-            "peak_device_memory_bytes": max((p for p in peaks if p is not None), default=None),
+            **{
+                name: max((n for r in reports if (n := getattr(r, name)) is not None), default=None)
+                for name in ("peak_device_memory_bytes", "peak_host_memory_bytes")
+            },
         }
 
     def close(self) -> None:
@@ -123,6 +130,7 @@ def setting_of(config: RunConfig, share: Share) -> Setting:
     num_threads = config.runner.num_threads
     return Setting(
         config=config,
+        num_decoding=config.runner.decode_workers * share.num_workers,
         folder=os.getcwd(),
         checkpoint_folder=str(checkpoint.resolve()) if checkpoint.is_dir() else None,
         num_threads=share.cpus if num_threads is None and share.gpus == 0 else num_threads,

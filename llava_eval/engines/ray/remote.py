@@ -34,12 +34,14 @@ class Setting:
         folder: the driver's, where relative paths start.
         checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
         num_threads: torch's on a CPU.
+        num_decoding: decode tasks under way at once.
     """
 
     config: RunConfig
     folder: str
     checkpoint_folder: str | None
     num_threads: int | None
+    num_decoding: int
 
     def take_place(self) -> None:
         """Make this process work as the driver would."""
@@ -253,6 +255,14 @@ def _node_id() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
+
+
+def warm_up() -> None:
+    """Import what decoding needs, while models are still being loaded."""
+    import torchvision  # noqa: F401
+    import transformers.video_processing_utils  # noqa: F401
+
+    import llava_eval.video.frame_cache  # noqa: F401
 
 
 _resizers: dict[bytes, FramePreprocessor] = {}

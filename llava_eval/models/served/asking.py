@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+#: How long an end before the last item waits for calls under way.
+_PATIENCE_SECONDS = 1.0
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
@@ -20,7 +24,7 @@ def ask_all(
 ) -> Iterator[tuple[ItemT, ValueT]]:
     """Yield what asking each item gives, as it comes in.
 
-    The threads are daemons: a request under way outlives neither Ctrl-C nor the process.
+    The threads are daemons: neither Ctrl-C nor the end of the process waits long for a server.
 
     Args:
         items: what to ask.
@@ -47,8 +51,12 @@ def ask_all(
             except BaseException as error:  # noqa: BLE001 - raised again by the consumer
                 done.put((item, None, error))
 
-    for number in range(min(concurrency, len(items))):
-        threading.Thread(target=work, name=f"served-{number}", daemon=True).start()
+    threads = [
+        threading.Thread(target=work, name=f"served-{number}", daemon=True)
+        for number in range(min(concurrency, len(items)))
+    ]
+    for thread in threads:
+        thread.start()
     is_complete = False
     try:
         for _ in items:
@@ -60,3 +68,6 @@ def ask_all(
     finally:
         if not is_complete:
             stop.set()
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))

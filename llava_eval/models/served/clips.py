@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import shutil
+import tempfile
 import threading
+import uuid
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,49 +18,52 @@ _SAMPLES_PER_SECOND = 16_000
 
 
 class ClipFolder:
-    """Writes clips into a folder, each once, and removes them in the end.
+    """Writes clips into a folder, and removes each once it was shown.
 
     FFV1 over RGB loses nothing: decoders give back the very pixels. A second of silence goes along
     because ``transformers serve`` asks the audio track of every video that it is shown.
 
     Args:
-        folder: an existing folder that the server sees under the same path.
+        folder: an existing folder that the server sees under the same path; None makes one of this
+            machine's temporary folders.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None) -> None:
+        self._is_own = folder is None
+        self._folder = Path(tempfile.mkdtemp(prefix="llava_eval_")) if folder is None else folder
         self._written: set[Path] = set()
         self._lock = threading.Lock()
 
     def write(self, clip: Clip) -> Path:
-        """Return the file of a clip, written unless it is there.
+        """Return a new file of a clip.
 
         Raises:
             StorageError: it cannot be written.
         """
-        frames = clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
-        rate = _frames_per_second(clip)
-        digest = hashlib.sha256(f"{frames.shape} {rate} ".encode())
-        digest.update(frames.tobytes())
-        path = self._folder / f"llava_eval_{digest.hexdigest()[:32]}.mkv"
-        if not path.exists():
-            partial = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
-            try:
-                _write(partial, frames, rate)
-                partial.replace(path)
-            except OSError as error:
-                partial.unlink(missing_ok=True)
-                raise StorageError(f"{path} cannot be written: {error}") from error
+        path = self._folder / f"llava_eval_{uuid.uuid4().hex}.mkv"
         with self._lock:
             self._written.add(path)
+        try:
+            _write(
+                path, clip.frames.permute(0, 2, 3, 1).contiguous().numpy(), _frames_per_second(clip)
+            )
+        except OSError as error:
+            self.remove(path)
+            raise StorageError(f"{path} cannot be written: {error}") from error
         return path
 
-    def remove(self) -> None:
-        """Remove what was written."""
+    def remove(self, path: Path) -> None:
+        """Remove a file that was written."""
+        path.unlink(missing_ok=True)
         with self._lock:
-            for path in self._written:
-                path.unlink(missing_ok=True)
-            self._written.clear()
+            self._written.discard(path)
+
+    def close(self) -> None:
+        """Remove all that is left, and the folder where it is a temporary one."""
+        for path in list(self._written):
+            self.remove(path)
+        if self._is_own:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _frames_per_second(clip: Clip) -> Fraction:

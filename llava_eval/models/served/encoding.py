@@ -30,9 +30,10 @@ class MediaEncoder:
         self._plan = plan
         self._dialect = plan.server.dialect
         self._clips: ClipFolder | None = None
+        self._files: dict[str, Path] = {}
         if plan.video_as == "video" and self._dialect.video == "clip":
-            assert plan.settings.clip_dir is not None
-            self._clips = ClipFolder(Path(plan.settings.clip_dir).absolute())
+            folder = plan.settings.clip_dir
+            self._clips = ClipFolder(None if folder is None else Path(folder).absolute())
 
     def encode(self, kind: MediaKind, clip: Clip) -> ServedMedia:
         """Return the parts of a message that show a clip.
@@ -46,8 +47,9 @@ class MediaEncoder:
             address = self._address(clip.video)
             return ServedMedia(kind, (video_part(address),), (), metadata)
         if kind == "video" and self._clips is not None:
-            path = str(self._clips.write(clip))
-            address = f"{self._dialect.file_scheme}{path}"
+            path = self._clips.write(clip)
+            address = self._file_address(path)
+            self._files[address] = path
             return ServedMedia(kind, (video_part(address),), clip.frame_indices, metadata)
         images = [self._image(frame) for frame in clip.frames]
         if kind == "video" and self._plan.video_as == "video":
@@ -57,10 +59,15 @@ class MediaEncoder:
         parts = tuple({"type": "image_url", "image_url": {"url": mime + image}} for image in images)
         return ServedMedia(kind, parts, clip.frame_indices, metadata)
 
+    def release(self, medium: ServedMedia) -> None:
+        """Remove the file of a medium that will not be shown again, where it has one."""
+        if self._clips is not None and medium.kind == "video":
+            self._clips.remove(self._files.pop(medium.parts[0]["video_url"]["url"]))
+
     def close(self) -> None:
         """Remove the files that were written for the server."""
         if self._clips is not None:
-            self._clips.remove()
+            self._clips.close()
 
     def _image(self, frame: torch.Tensor) -> str:
         """Return a frame (3, H, W) as an image file in base64."""
@@ -86,11 +93,14 @@ class MediaEncoder:
             return video.path
         if Path(video.path).is_dir():
             raise MediaError(f"{video.path} is a folder of images, which has no address as a video")
-        if self._dialect.file_scheme is None:
+        if self._dialect.files is None:
             raise MediaError(
                 f"{video.path} is a file, and {self._dialect.label} reads no files of its own"
             )
-        return f"{self._dialect.file_scheme}{Path(video.path).absolute()}"
+        return self._file_address(Path(video.path).absolute())
+
+    def _file_address(self, path: Path) -> str:
+        return path.as_uri() if self._dialect.files == "uri" else str(path)
 
 
 def video_part(address: str) -> Mapping[str, Any]:

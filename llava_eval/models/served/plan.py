@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.endpoint import Client
+from llava_eval.endpoint.address import is_this_machine
 from llava_eval.errors import ConfigError
 from llava_eval.models.served.server import Dialect, Server, find_server
 from llava_eval.models.served.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
+
+_WORDS = {
+    "images": "one image for each sampled frame: another prompt than that of one video",
+    "video": "one video of exactly the sampled frames",
+    "url": "their own addresses: the server samples them",
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,11 @@ class ServedPlan:
     settings: ServerSettings
     server: Server
     video_as: str
+
+    @property
+    def words(self) -> str:
+        """How videos are shown, for messages."""
+        return _WORDS[self.video_as]
 
     def identity(self) -> dict[str, Any]:
         """Return what can change a generation; where the server is does not."""
@@ -88,13 +100,12 @@ def plan_served(settings: ServerSettings) -> ServedPlan:
     client = open_client(settings)
     try:
         server = find_server(client, settings)
+        _check_videos(settings, server.dialect)
+        plan = ServedPlan(settings, server, _video_as(settings, server, client))
     finally:
         client.close()
-    video_as = _video_as(settings, server.dialect)
-    _log.info(
-        "%s at %s is %s; videos go as %s", settings.model, settings.base_url, server.kind, video_as
-    )
-    return ServedPlan(settings, server, video_as)
+    _log.info("%s is %s; videos go as %s", settings.base_url, server.dialect.label, plan.words)
+    return plan
 
 
 def open_client(settings: ServerSettings) -> Client:
@@ -111,23 +122,42 @@ def open_client(settings: ServerSettings) -> Client:
     )
 
 
-def _video_as(settings: ServerSettings, dialect: Dialect) -> str:
-    wanted = settings.video_as
+def _check_videos(settings: ServerSettings, dialect: Dialect) -> None:
     if settings.clip_dir is not None and not Path(settings.clip_dir).is_dir():
         raise ConfigError(f"model.server.clip_dir={settings.clip_dir} is no folder")
-    is_possible = dialect.video == "frames" or (
-        dialect.video == "clip" and settings.clip_dir is not None
-    )
-    if wanted == "auto":
-        return "video" if is_possible else "images"
-    if wanted == "video" and dialect.video is None:
+    if settings.video_as == "video" and dialect.video is None:
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} takes no video of given frames; use "
             "images, or url for the video's own address"
         )
-    if wanted == "video" and not is_possible:
+    if settings.video_as == "video" and not _is_possible(settings, dialect):
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} reads videos from files only; "
             "model.server.clip_dir names a folder that it sees under the same path"
         )
-    return wanted
+
+
+def _is_possible(settings: ServerSettings, dialect: Dialect) -> bool:
+    """Return whether a video of given frames can be sent; files need a folder that both see."""
+    has_folder = settings.clip_dir is not None or is_this_machine(settings.base_url)
+    return dialect.video == "frames" or (dialect.video == "clip" and has_folder)
+
+
+def _video_as(settings: ServerSettings, server: Server, client: Client) -> str:
+    if settings.video_as != "auto":
+        return settings.video_as
+    if not _is_possible(settings, server.dialect):
+        return "images"
+    if server.dialect.video == "clip":
+        from llava_eval.models.served.trial import why_no_clips
+
+        reason = why_no_clips(ServedPlan(settings, server, "video"), client)
+        if reason is not None:
+            _log.warning(
+                "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "
+                "for that): %s",
+                settings.base_url,
+                reason,
+            )
+            return "images"
+    return "video"

@@ -56,6 +56,7 @@ def read_completion(body: str) -> Completion:
         text = ""  # nothing but an end token
     if not isinstance(text, str):
         raise RequestError.malformed(f"the reply is a {type(text).__name__}", body)
+    text = text.encode("utf-8", "replace").decode("utf-8")  # JSON can hold halves of characters
     matched = next((stop for stop in stops if isinstance(stop, str)), None)
     name = str(content.get("model") or "unnamed")
     return Completion(content, text, finish_reason, matched, counts[0], counts[1], name)

@@ -105,6 +105,9 @@ class ServedRunner:
             if answered is None:
                 break
             yield answered
+        for medium in {id(one): one for request in requests for one in request.media}.values():
+            assert isinstance(medium, ServedMedia)
+            self._encoder.release(medium)
         self.guards["answered_by"] = dict(self._answered_by)
         self.guards["num_requests"] = self._num_requests
 
@@ -147,7 +150,7 @@ class ServedRunner:
                 messages = chat_messages(request, request.assistant_prefill)
                 completion = self._send(messages, generation_fields(request, dialect))
                 generation = to_generation(completion, request.settings)
-        except (RequestError, PromptError) as error:
+        except (RequestError, PromptError, UnicodeError) as error:
             self._count_failure(error)
             kind = "ServerError" if isinstance(error, RequestError) else type(error).__name__
             return Generation(text=None, error=f"{kind}: {error}")
@@ -172,6 +175,7 @@ class ServedRunner:
                 completion = read_completion(self._client.chat(settings.model, messages, fields))
             except RequestError as error:
                 if error.is_fatal:
+                    self._stop.set()
                     raise self._refused(error) from None
                 self._pause(attempt, error)
             else:
@@ -195,7 +199,7 @@ class ServedRunner:
             tried = RequestError(f"{error} ({attempt + 1} attempts)", is_silence=error.is_silence)
             raise tried from None
 
-    def _count_failure(self, error: RequestError | PromptError) -> None:
+    def _count_failure(self, error: Exception) -> None:
         """Count a question that failed.
 
         Raises:
@@ -204,9 +208,10 @@ class ServedRunner:
         is_silence = isinstance(error, RequestError) and error.is_silence
         with self._lock:
             self._num_failed_in_a_row += 1
-            self._num_silent_in_a_row = self._num_silent_in_a_row + 1 if is_silence else 0
+            self._num_silent_in_a_row += is_silence
             num_silent = self._num_silent_in_a_row
         if num_silent >= MAX_FAILURES_IN_A_ROW:
+            self._stop.set()
             raise ServerError(
                 f"{self.plan.settings.base_url} answers nothing any more, {num_silent} questions "
                 f"in a row, last: {error}; what is done is kept, resume=true goes on"
@@ -214,6 +219,8 @@ class ServedRunner:
 
     def _refused(self, error: RequestError) -> LlavaEvalError:
         settings = self.plan.settings
+        is_short = error.status == 404 and not settings.base_url.rstrip("/").endswith("/v1")
+        hint = "; the addresses of most servers end in /v1" if is_short else ""
         return CheckpointError(
-            f"{settings.base_url} refuses model.checkpoint={settings.model}: {error}"
+            f"{settings.base_url} refuses model.checkpoint={settings.model}: {error}{hint}"
         )

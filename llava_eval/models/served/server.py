@@ -16,7 +16,7 @@ from llava_eval.models.served.settings import ServerSettings
 _log = logging.getLogger(__name__)
 
 #: Longest wait for an answer about the server itself.
-_PROBE_SECONDS = 10.0
+_PROBE_SECONDS = 60.0
 #: Attempts at it: a connection may be cut, for instance after an error.
 _PROBE_ATTEMPTS = 3
 _PROBE_PAUSE_SECONDS = 0.2
@@ -30,8 +30,7 @@ class Dialect:
         label: for messages.
         video: how it takes one video of given frames: as a list of images in one address
             ("frames"), as a file ("clip"), or not at all.
-        file_scheme: what stands before the path of a file that it reads itself; None: it reads
-            none.
+        files: how it is told a file that it reads itself; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.
@@ -43,7 +42,7 @@ class Dialect:
 
     label: str
     video: Literal["frames", "clip"] | None = None
-    file_scheme: str | None = None
+    files: Literal["path", "uri"] | None = None
     continues_turns: bool = False
     prompt_logprobs: bool = False
     seeds_apart: bool = True
@@ -60,7 +59,7 @@ DIALECTS = {
     "transformers": Dialect(
         "transformers serve",
         video="clip",
-        file_scheme="",
+        files="path",
         # Each request seeds the one global generator, and nothing else turns sampling on.
         seeds_apart=False,
         # It looks for stop strings with the processor in place of the tokenizer, and fails.
@@ -70,14 +69,14 @@ DIALECTS = {
     "vllm": Dialect(
         "vLLM",
         video="frames",
-        file_scheme="file://",
+        files="uri",
         continues_turns=True,
         prompt_logprobs=True,
         version=("/version",),
     ),
     "sglang": Dialect(
         "SGLang",
-        file_scheme="file://",
+        files="uri",
         continues_turns=True,
         version=("/server_info", "/get_server_info"),
     ),
@@ -144,7 +143,7 @@ def _model_cards(client: Client, settings: ServerSettings) -> list[Mapping[str, 
             raise CheckpointError(
                 f"model.base_url={settings.base_url}: no server answers there: {error}"
             ) from None
-        if str(error).startswith(("HTTP 401", "HTTP 403")):
+        if error.status in (401, 403):
             raise CheckpointError(
                 f"model.base_url={settings.base_url} refuses the key in the environment variable "
                 f"{settings.api_key_env}: {error}"

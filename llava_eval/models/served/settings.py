@@ -22,7 +22,7 @@ class ServerSettings:
         image_format: "png" keeps pixels exactly; "jpeg" is smaller.
         jpeg_quality: 1 to 95.
         clip_dir: folder that this process and the server both see under this path, for videos that
-            a server only reads from files.
+            a server only reads from files; None is a temporary one for servers of this machine.
         end_token: text of the token that ends the assistant's turn, for likelihoods.
         concurrency: requests under way at once.
         retries: further attempts at a request that failed in a way that may pass.

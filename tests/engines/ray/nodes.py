@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+#: Nothing is sent home, a lost node is noticed soon, and processes that decode are kept although
+#: the nodes have one core each.
+_SETTINGS = {
+    "RAY_num_workers_soft_limit": "16",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "4",
+}
 
 #: Longest wait for a process to start or end.
 PATIENCE_SECONDS = 90.0
+
+
+_UNSHARE = ("unshare", "--mount", "sh", "-c")
+_HIDE = 'mount -t tmpfs none "$0" && exec "$@"'
+
+
+def can_hide_folders() -> bool:
+    """Return whether this process may make a mount namespace."""
+    if shutil.which("unshare") is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        tried = subprocess.run([*_UNSHARE, _HIDE, folder, "true"], capture_output=True)
+    return tried.returncode == 0
 
 
 def free_port() -> int:
@@ -42,14 +66,20 @@ class Cluster:
             "--head", f"--node-ip-address={host}", f"--port={port}", "--include-dashboard=false"
         )
 
-    def add_node(self) -> subprocess.Popen[bytes]:
-        """Start one more node."""
-        return self._start(f"--address={self.address}")
+    def add_node(self, blind_to: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start one more node.
 
-    def _start(self, *options: str) -> subprocess.Popen[bytes]:
+        Args:
+            blind_to: a folder that is empty there, as where a file system is not shared.
+        """
+        prefix = [] if blind_to is None else [*_UNSHARE, _HIDE, str(blind_to)]
+        return self._start(f"--address={self.address}", prefix=prefix)
+
+    def _start(self, *options: str, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         head = ["--temp-dir", self._folder.name] if "--head" in options else []
         node = subprocess.Popen(
             [
+                *prefix,
                 sys.executable,
                 "-c",
                 "from ray.scripts.scripts import main; main()",
@@ -62,7 +92,7 @@ class Cluster:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **self.environment, "RAY_USAGE_STATS_ENABLED": "0"},
+            env={**os.environ, **self.environment, **_SETTINGS},
         )
         self.nodes.append(node)
         wait_for(lambda: any("raylet" in name for name in names_of(node.pid)))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import DEMO, read_lines, write_lines
 from tests.engines.ray.nodes import (
     Cluster,
+    can_hide_folders,
     descendants,
     name_of,
     wait_for,
@@ -79,21 +80,36 @@ def last_session(folder: Path) -> dict[str, Any]:
     return session
 
 
-def test_two_nodes_and_a_killed_worker(cluster: Cluster, whole: Path, tmp_path: Path) -> None:
-    command = Command([*ARGUMENTS, *on(cluster)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
-    workers = cluster.workers()
-    os.kill(workers[0], signal.SIGKILL)
-    done = command.finish()
+def test_a_driver_a_worker_and_a_node_are_lost(
+    cluster: Cluster, whole: Path, tmp_path: Path
+) -> None:
+    """One run through all of it ends with the files of an unbroken local run."""
+    first = Command([*ARGUMENTS, *on(cluster)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > 0 or not first.is_running)
+    first.send(signal.SIGKILL)
+    first.finish()
+    wait_for(lambda: not cluster.workers())
+    before = num_lines(tmp_path)
+
+    node = cluster.add_node()
+    second = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path) > before or not second.is_running)
+    worker = next(pid for pid in cluster.workers() if pid not in descendants(node.pid))
+    os.kill(worker, signal.SIGKILL)
+    for pid in descendants(node.pid):
+        if "raylet/raylet" in name_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    done = second.finish()
     assert done.exit_code == 0, done.stderr
     assert "died and is replaced" in done.stderr
     assert same_results(tmp_path / "out", whole)
     session = last_session(tmp_path)
-    assert len({worker["node"] for worker in session["workers"] if "node" in worker}) == 2
-    assert [worker["process_id"] for worker in session["workers"] if worker["ended"]] == [
-        workers[0]
-    ]
-    assert sum(worker["num_generated"] for worker in session["workers"]) == NUM_SAMPLES
+    assert sum(entry["num_generated"] for entry in session["workers"]) == session["num_generated"]
+    assert session["num_generated"] == NUM_SAMPLES - before
+    ended = [entry["process_id"] for entry in session["workers"] if entry["ended"]]
+    assert worker in ended
+    assert {entry["alive"] for entry in session["nodes"]} == {True, False}
+    assert len({entry["node"] for entry in session["workers"] if "node" in entry}) == 3
     wait_for(lambda: not cluster.workers())
 
 
@@ -168,42 +184,6 @@ def test_what_kills_workers_is_an_error_of_its_own(
     assert [line["score"]["value"] for line in lines if line["generation"]["error"]] == [None] * 4
 
 
-def test_what_a_worker_cannot_see_is_named(cluster: Cluster, tmp_path: Path) -> None:
-    """A folder that only this process's mount namespace would show cannot be made in a test, but
-    a checkpoint that vanishes between this process's look and the worker's is the same to both."""
-    checkpoint = tmp_path / "checkpoint"
-    shutil.copytree(DEMO / "checkpoint", checkpoint)
-    command = Command([*ARGUMENTS, *on(cluster, 1), f"model.checkpoint={checkpoint}"], tmp_path)
-    wait_for(lambda: cluster.workers() or not command.is_running)
-    shutil.rmtree(checkpoint)
-    done = command.finish()
-    assert done.exit_code == 2, done.stderr
-    (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval:")]
-    assert f"cannot see {checkpoint}" in line
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_dead_driver_frees_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
-    command = Command([*ARGUMENTS, *on(cluster)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
-    assert cluster.workers()
-    command.send(signal.SIGKILL)
-    command.finish()
-    wait_for(lambda: not cluster.workers())
-
-
-def test_a_lost_node(cluster: Cluster, whole: Path, tmp_path: Path) -> None:
-    node = cluster.add_node()
-    command = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > 0 or not command.is_running)
-    for pid in descendants(node.pid):
-        if "raylet/raylet" in name_of(pid):
-            os.kill(pid, signal.SIGKILL)
-    done = command.finish()
-    assert done.exit_code == 0, done.stderr
-    assert same_results(tmp_path / "out", whole)
-
-
 def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     whole: Path, tmp_path: Path
 ) -> None:
@@ -223,3 +203,22 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     third = run_command(ARGUMENTS, tmp_path)
     assert third.exit_code == 0, third.stderr
     assert same_results(tmp_path / "out", whole)
+
+
+@pytest.mark.skipif(not can_hide_folders(), reason="no right to make a mount namespace")
+def test_what_a_node_cannot_see_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    checkpoint = shutil.copytree(DEMO / "checkpoint", hidden / "checkpoint")
+    videos = shutil.copytree(DEMO / "videos", hidden / "videos")
+    cluster.add_node(blind_to=hidden)
+    arguments = [*ARGUMENTS, *on(cluster, 3)]
+    for override, message in (
+        (f"model.checkpoint={checkpoint}", f" cannot see {checkpoint}, the folder of the check"),
+        (f"benchmark.media_root={videos}", f" cannot see {videos}/demo_"),
+    ):
+        done = run_command([*arguments, override], tmp_path)
+        assert done.exit_code == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: node")]
+        assert message in line

@@ -60,9 +60,10 @@ def make_questions(count: int, **changes: Any) -> list[Request]:
 
 def ask(runner: ServedRunner, requests: list[Request]) -> dict[str, Generation]:
     """Return the generations by id."""
-    found = {request.id: generation for request, generation in runner.generate(requests)}
-    runner.close()
-    return found
+    try:
+        return {request.id: generation for request, generation in runner.generate(requests)}
+    finally:
+        runner.close()
 
 
 def video_clip(num_frames: int = 3) -> Clip:

@@ -94,6 +94,22 @@ def test_retry_after_is_honoured() -> None:
     assert waited == [7.0]
 
 
+def test_a_text_that_cannot_be_sent_fails_alone() -> None:
+    good, bad = make_questions(2)
+    with serving(echo) as server:
+        bad = dataclasses.replace(bad, content=("half \ud83d",))
+        found = ask(make_runner(server), [good, bad])
+    assert found["q0"].text == "re: question 0"
+    assert str(found["q1"].error).startswith("UnicodeEncodeError")
+
+
+def test_the_key_is_cut_out_of_replies() -> None:
+    with serving(lambda content, count: reply(f"your key is {KEY}")) as server:
+        found = ask(make_runner(server), make_questions(1))
+    assert found["q0"].text == "your key is ***"
+    assert server.keys[0] == f"Bearer {KEY}"
+
+
 def test_a_refused_question_is_asked_once() -> None:
     with serving(at_first(1, failure(400, "too long"))) as server:
         found = ask(make_runner(server, concurrency=1), make_questions(2))
@@ -129,7 +145,9 @@ def test_a_key_that_is_refused_is_known_before_anything_is_asked() -> None:
     server = Closed(echo)
     server.start()
     try:
-        with pytest.raises(CheckpointError, match="refuses the key in .* OPENAI_API_KEY") as caught:
+        with pytest.raises(
+            CheckpointError, match=r"refuses the key in .* OPENAI_API_KEY"
+        ) as caught:
             plan_served(ServerSettings("m", server.base_url))
     finally:
         server.stop()

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from llava_eval.models.served.clips import ClipFolder
 from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.settings import ServerSettings
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
-from tests.endpoint.server import Answer, reply, serving
+from tests.endpoint.server import Answer, failure, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, video_clip
 
 
@@ -40,8 +41,8 @@ def test_a_server_says_what_it_is(kind: str) -> None:
     versions = {"vllm": "0.12.0", "sglang": "0.5.5"}
     assert plan.server.kind == kind
     assert plan.server.version == versions.get(kind)
-    assert plan.video_as == ("video" if kind == "vllm" else "images")
-    assert server.requests == []
+    assert plan.video_as == ("video" if kind in ("vllm", "transformers") else "images")
+    assert len(server.requests) == (kind == "transformers")  # the trial
     told = json.dumps([plan.identity(), plan.describe()])
     assert "sk-in-the-open" not in told
     assert '"created"' not in told
@@ -112,23 +113,40 @@ def test_vllm_takes_the_frames_as_one_video() -> None:
     assert second["media_io_kwargs"] == {"video": {"num_frames": -1}}
 
 
-def test_a_clip_file_holds_the_pixels_and_goes_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_clip_file_holds_the_pixels_and_goes_away(
+    is_named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with serving(echo, PAGES["transformers"]) as server:
-        runner = make_runner(server, clip_dir=str(tmp_path))
+        runner = make_runner(server, clip_dir=str(tmp_path) if is_named else None)
+        trial = server.requests.pop()
+        assert trial["max_tokens"] == 1
         clip = video_clip(5)
-        shown = [runner.prepare("video", clip) for _ in range(2)]
-        path = Path(shown[0].parts[0]["video_url"]["url"])
-        assert shown[0].parts == shown[1].parts
-        assert list(tmp_path.iterdir()) == [path]
+        shown, left = (runner.prepare("video", clip) for _ in range(2))
+        path = Path(shown.parts[0]["video_url"]["url"])
+        assert set(path.parent.iterdir()) == {path, Path(left.parts[0]["video_url"]["url"])}
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
             assert container.streams.audio
         pixels = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
         assert torch.equal(pixels, clip.frames)
-        ask(runner, [Request("a", (shown[0], "what?"), GenerationSettings())])
+        list(runner.generate([Request("a", (shown, "what?"), GenerationSettings())]))
+        assert not path.exists()
+        runner.close()
     kwargs = {"num_frames": None, "do_sample_frames": False}
     assert server.requests[0]["chat_template_kwargs"] == kwargs
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None:
+    def broken(content: dict[str, Any], number: int) -> Answer:
+        return failure(500) if "chat_template_kwargs" in content else echo(content, number)
+
+    with serving(broken, PAGES["transformers"]) as server:
+        plan = plan_served(ServerSettings("m", server.base_url))
+        assert plan.video_as == "images"
+        assert len(server.requests) == 1
 
 
 def test_clips_of_odd_sizes(tmp_path: Path) -> None:
@@ -149,9 +167,9 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
             (part,) = medium.parts
             return str(part["video_url"]["url"])
 
-    path = tmp_path / "a.mp4"
+    path = tmp_path / "a b.mp4"
     assert shown(Media("video", "https://host/a.mp4"), "openai") == "https://host/a.mp4"
-    assert shown(Media("video", str(path))) == f"file://{path}"
+    assert shown(Media("video", str(path))) == f"file://{tmp_path}/a%20b.mp4"
     assert shown(Media("video", str(path)), "transformers") == str(path)
     with pytest.raises(MediaError, match="reads no files of its own"):
         shown(Media("video", str(path)), "openai")
@@ -171,7 +189,8 @@ def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
             prefill = "" if kind == "transformers" else "The answer is ("
             questions = make_questions(2, settings=settings, assistant_prefill=prefill)
             ask(make_runner(server), questions)
-            ordered = sorted(server.requests, key=lambda one: str(one["messages"]))
+            asked = [one for one in server.requests if "chat_template_kwargs" not in one]
+            ordered = sorted(asked, key=lambda one: str(one["messages"]))
             sent.append(ordered)
     for first, second in sent:
         assert first["seed"] != second["seed"]
@@ -213,6 +232,7 @@ def test_what_samples_from_one_generator_is_asked_one_at_a_time() -> None:
         ("a", {"finish_reason": "stop", "matched_stop": "#"}, ("a", "stop_string")),
         ("a", {"finish_reason": "stop", "matched_stop": 2}, ("a", "eos")),
         (None, {"finish_reason": "stop"}, ("", "eos")),
+        ("a \ud83d", {"finish_reason": "stop"}, ("a ?", "eos")),
     ],
 )
 def test_why_a_reply_ended(

@@ -94,10 +94,9 @@ def test_images_get_the_same_answers(loaded: LoadedModel, served_demo: str) -> N
 def test_frames_as_images_are_the_prompt_of_so_many_images(
     loaded: LoadedModel, served_demo: str
 ) -> None:
-    """Without a folder for clips a video goes as images: another prompt, the same pixels."""
-    local, served = local_runner(loaded), served_runner(served_demo)
+    """A video that goes as images is another prompt of the same pixels."""
+    local, served = local_runner(loaded), served_runner(served_demo, video_as="images")
     settings = GenerationSettings(max_new_tokens=16)
-    assert served.plan.video_as == "images"
     video = served.prepare("video", clip(0))
     images = [local.prepare("image", frame(clip(0), place)) for place in range(NUM_FRAMES)]
     (theirs,) = answers(served, [Request("a", (video, CAPTION), settings)]).values()
@@ -113,7 +112,8 @@ def test_frames_as_images_are_the_prompt_of_so_many_images(
 def test_png_keeps_pixels_and_jpeg_does_not(served_demo: str) -> None:
     shown = clip(0)
     for image_format, quality, is_exact in (("png", 95, True), ("jpeg", 80, False)):
-        runner = served_runner(served_demo, image_format=image_format, jpeg_quality=quality)
+        settings = {"image_format": image_format, "jpeg_quality": quality}
+        runner = served_runner(served_demo, video_as="images", **settings)
         medium = runner.prepare("video", shown)
         runner.close()
         assert medium.frame_indices == shown.frame_indices
@@ -203,8 +203,6 @@ def test_what_the_server_does_not_offer_is_refused_before_anything_is_asked(
         plan.check_protocol(has_prefill=False, has_options=True)
     with pytest.raises(ConfigError, match="transformers serve cannot continue"):
         plan.check_protocol(has_prefill=True, has_options=False)
-    with pytest.raises(ConfigError, match=r"clip_dir"):
-        plan_served(ServerSettings(CHECKPOINT, served_demo, video_as="video"))
 
 
 @needs_torchcodec
@@ -213,15 +211,12 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
     benchmark: str, served_demo: str, tmp_path: Path
 ) -> None:
     """Whole runs: the same ledger, line by line, and the same metrics."""
-    clips = tmp_path / "clips"
-    clips.mkdir()
     own = {
         "local": ["model.device=cpu"],
         "served": [
             "model=openai_server",
             f"model.base_url={served_demo}",
             f"model.checkpoint={CHECKPOINT}",
-            f"model.server.clip_dir={clips}",
         ],
     }
     for name, overrides in own.items():
@@ -235,8 +230,8 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
     manifest = json.loads((tmp_path / "served" / "manifest.json").read_text())
     assert manifest["model"]["server"] == {"kind": "transformers", "version": None}
     assert manifest["model"]["served"] == CHECKPOINT
+    assert manifest["model"]["video_as"] == "video"
     assert manifest["guards"]["answered_by"] == {f"{CHECKPOINT}@main": 18}
-    assert list(clips.iterdir()) == []
 
 
 def test_a_server_that_is_none_of_these(tmp_path: Path) -> None:

@@ -252,8 +252,13 @@ def test_light_and_dark(report: Path, watched: OpenPage, width: int) -> None:
         page.click("#theme")
         page.click("#theme")
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-        page.reload()
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark", "it is kept"
+        for _ in range(50):  # the browser writes what a page stores when it finds the time
+            page.reload()
+            if page.evaluate("document.documentElement.dataset.theme") == "dark":
+                break
+            page.wait_for_timeout(100)
+        else:
+            pytest.fail("it is not kept")
     assert grounds[False] != grounds[True]
 
 
