@@ -5,13 +5,16 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import av
 
 from llava_eval.video.container import LIBAV_ERRORS, reason
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.errors import DamagedError, UntrustedError
 from llava_eval.video.logs import libav_messages, sign_of_damage
-from llava_eval.video.syntax import Entry, Syntax
+from llava_eval.video.references import References
+from llava_eval.video.syntax import Entry, Look, Syntax
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -39,6 +42,8 @@ def decode_burst(
     burst = _Burst(source, entry, frames, collector)
     try:
         with libav_messages() as messages:
+            if source.syntax.states_references:
+                burst.references = _Burst(source, entry, frames, collector).read_references()
             burst.run()
     except LIBAV_ERRORS as error:
         raise DamagedError(f"decoding from packet {entry.packet} fails: {reason(error)}") from error
@@ -56,7 +61,7 @@ class _Stored(NamedTuple):
     packet: Packet[VideoStream]
     pts: int
     is_shown: bool
-    data: bytes
+    look: Look
 
 
 class _Burst:
@@ -76,6 +81,7 @@ class _Burst:
         self.last_pts: int | None = None
         self.top_layer = 0
         self.is_open = False
+        self.references: References | None = None
 
     def run(self) -> None:
         """Read ahead far enough to know each packet's place in the order shown, and decode."""
@@ -101,50 +107,67 @@ class _Burst:
                 f"of a decode from packet {self.entry.packet}"
             )
 
+    def read_references(self) -> References:
+        """Read all packets up to the last that is wanted, and what their frames refer to."""
+        references = References()
+        remaining = len(self.wanted)
+        for stored in self._packets():
+            is_wanted = self._note_if_wanted(stored)
+            frames = self.syntax.frames(bytes(stored.packet))
+            references.add(stored.number, frames, is_wanted=is_wanted)
+            remaining -= is_wanted
+            if not remaining:
+                break
+        references.close()
+        return references
+
     def _packets(self) -> Iterator[_Stored]:
         """Packets from the entry point on, without those that are shown before it."""
+        # this loop sees several packets for each that is decoded: what is the same for all of
+        # them is looked up once
+        path, entry, syntax = self.source.path, self.entry.packet, self.syntax
+        look_at, shows_all = syntax.look, syntax.shows_every_packet
+        reads_data = not syntax.is_opaque or not shows_all
+        maybe_hidden = entry == 0 and syntax.marks_leading
         first_pts: int | None = None
-        is_start = self.entry.packet == 0
-        maybe_hidden = is_start and self.syntax.marks_leading
-        packets = self.source.packets_from(self.entry)
-        for number, packet in enumerate(packets, start=self.entry.packet):
-            check_deadline(self.source.path)
-            if packet.pts is None:
+        for number, packet in enumerate(self.source.packets_from(self.entry), start=entry):
+            check_deadline(path)
+            pts = packet.pts
+            if pts is None:
                 raise UntrustedError(f"packet {number} has no timestamp")
-            if packet.is_corrupt or packet.has_sidedata("new_extradata"):
+            if packet.is_corrupt or _changes_parameters(packet):
                 raise UntrustedError(f"packet {number} is corrupt or changes the parameters")
-            first_pts = packet.pts if first_pts is None else first_pts
-            if not is_start and packet.pts < first_pts:
+            if first_pts is None:
+                first_pts = pts
+            elif pts < first_pts and entry > 0:
                 continue
-            data = self._data(packet)
-            if number == self.entry.packet:
-                self.is_open = self.syntax.entry(data) is Entry.OPEN
-            if self.syntax.can_be_implausible and not self.syntax.plausible(data):
+            data = bytes(packet) if reads_data else b""
+            if number == entry:
+                self.is_open = syntax.entry(data) is Entry.OPEN
+            look = look_at(data)
+            if look is None:
                 raise DamagedError(f"packet {number} is damaged")
-            is_shown = not packet.is_discard and self._shows_frame(data)
+            is_shown = not packet.is_discard and (shows_all or syntax.shows(data[0], data[-1]))
             if maybe_hidden and number > 0:
-                maybe_hidden = self.syntax.is_leading(data)
-                is_shown &= not self.syntax.hidden_at_start(data)
+                maybe_hidden = syntax.is_leading(data)
+                is_shown &= not syntax.hidden_at_start(data)
             if is_shown:
-                self._place(packet.pts, number)
-            if self.syntax.has_disposable:
-                self.top_layer = max(self.top_layer, self.syntax.layer(data))
-            yield _Stored(number, packet, packet.pts, is_shown, data)
-
-    def _data(self, packet: Packet[VideoStream]) -> bytes:
-        looked_at = self.syntax.has_disposable or not self.syntax.shows_every_packet
-        return bytes(packet) if looked_at else b""
-
-    def _shows_frame(self, data: bytes) -> bool:
-        return self.syntax.shows_every_packet or self.syntax.shows(data[0], data[-1])
+                self._place(pts, number)
+            if look.layer > self.top_layer:
+                self.top_layer = look.layer
+            yield _Stored(number, packet, pts, is_shown, look)
 
     def _place(self, pts: int, number: int) -> None:
-        place = bisect.bisect_left(self.shown_pts, pts)
-        if place < len(self.shown_pts) and self.shown_pts[place] == pts:
+        shown = self.shown_pts
+        if not shown or pts > shown[-1]:
+            shown.append(pts)
+            return
+        place = bisect.bisect_left(shown, pts)
+        if shown[place] == pts:
             raise UntrustedError(f"packet {number} has the timestamp of another one")
-        if len(self.shown_pts) - place > 2 * self.syntax.max_reorder:
+        if len(shown) - place > 2 * self.syntax.max_reorder:
             raise UntrustedError(f"the timestamp of packet {number} is out of order")
-        self.shown_pts.insert(place, pts)
+        shown.insert(place, pts)
 
     def _note_if_wanted(self, stored: _Stored) -> bool:
         if not stored.is_shown:
@@ -156,18 +179,21 @@ class _Burst:
         return True
 
     def _feed(self, stored: _Stored) -> None:
-        if stored.number not in self.frame_of and self._is_disposable(stored):
+        packet: Packet[Any] = stored.packet
+        is_disposable = stored.look.is_disposable and stored.look.layer >= self.top_layer
+        if is_disposable and stored.number not in self.frame_of:
             return
+        if self.references is not None:
+            data = bytes(packet)
+            part = self.references.needed_part(stored.number, data)
+            if not part:
+                return
+            if part is not data:
+                packet = av.Packet(len(part))
+                packet.update(part)
         self.pts_of[stored.number] = stored.pts
-        packet = stored.packet
         packet.pts = packet.dts = stored.number
         self._take(self.context.decode(packet))
-
-    def _is_disposable(self, stored: _Stored) -> bool:
-        if not self.syntax.has_disposable:
-            return False
-        layer = self.syntax.disposable_layer(stored.data)
-        return layer is not None and layer >= self.top_layer
 
     def _take(self, frames: Sequence[VideoFrame]) -> None:
         for frame in frames:
@@ -183,3 +209,7 @@ class _Burst:
                 if frame.is_corrupt:
                     raise DamagedError(f"the decoder marks frame {index} as corrupt")
                 self.collector.add(index, frame, float(pts * self.time_base))
+
+
+def _changes_parameters(packet: Packet[VideoStream]) -> bool:
+    return any(data.data_type == "new_extradata" for data in packet.iter_sidedata())

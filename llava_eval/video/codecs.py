@@ -7,14 +7,16 @@ from collections.abc import Callable
 from llava_eval.video import av1
 from llava_eval.video.bits import BitReader
 from llava_eval.video.h26x import H264, Hevc
-from llava_eval.video.syntax import Entry, Syntax
+from llava_eval.video.syntax import NEEDED, Entry, Look, Syntax
 
 
 class Vp8(Syntax):
     """VP8: packets may hold a frame that is only a reference and never shown."""
 
-    has_disposable = False
     shows_every_packet = False
+
+    def look(self, packet: bytes) -> Look:
+        return NEEDED
 
     def entry(self, packet: bytes) -> Entry:
         return Entry.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else Entry.NO
@@ -29,8 +31,10 @@ class Vp9(Syntax):
     Frames without a reference to them still carry probabilities on, so none can be left out.
     """
 
-    has_disposable = False
     shows_every_packet = False
+
+    def look(self, packet: bytes) -> Look:
+        return NEEDED
 
     def entry(self, packet: bytes) -> Entry:
         if not packet:
@@ -57,17 +61,21 @@ def _skip_vp9_profile(bits: BitReader) -> None:
 class Av1(Syntax):
     """AV1 temporal units: each shows one frame and may hold hidden ones."""
 
+    states_references = True
+
     def __init__(self, extradata: bytes) -> None:
         self._header = av1.sequence_header(extradata[4:]) if extradata[:1] == b"\x81" else None
+
+    def look(self, packet: bytes) -> Look:
+        return NEEDED
 
     def entry(self, packet: bytes) -> Entry:
         return Entry.CLOSED if av1.starts_with_shown_key_frame(packet) else Entry.NO
 
-    def disposable_layer(self, packet: bytes) -> int | None:
-        self._header = av1.sequence_header(packet) or self._header
-        if self._header is None or not av1.no_references(packet, self._header):
-            return None
-        return 0
+    def frames(self, packet: bytes) -> list[av1.Frame] | None:
+        if self.entry(packet) is Entry.CLOSED:
+            self._header = av1.sequence_header(packet) or self._header
+        return None if self._header is None else av1.frames_of(packet, self._header)
 
 
 _SYNTAXES: dict[str, Callable[[bytes], Syntax]] = {

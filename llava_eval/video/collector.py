@@ -22,19 +22,21 @@ Pixels = npt.NDArray[np.uint8]
 class FrameCollector:
     """The frames asked for, written into place as RGB while a decoder shows them.
 
-    The array is allocated once, at the size of the first frame, so the memory needed is that of
-    the frames asked for and no more. Several threads may add frames.
+    There may be several sets of frames, which become one clip each. Their arrays are allocated
+    once, at the size of the first frame, so the memory needed is that of the frames asked for and
+    no more. Several threads may add frames.
     """
 
-    def __init__(self, path: str, indices: Sequence[int]) -> None:
+    def __init__(self, path: str, *sets: Sequence[int]) -> None:
         self.path = path
-        self.indices = tuple(indices)
-        self.places: dict[int, list[int]] = {}
-        for place, index in enumerate(self.indices):
-            self.places.setdefault(index, []).append(place)
+        self.sets = tuple(tuple(indices) for indices in sets)
+        self.places: dict[int, list[tuple[int, int]]] = {}  # set and row of each frame
+        for number, indices in enumerate(self.sets):
+            for row, index in enumerate(indices):
+                self.places.setdefault(index, []).append((number, row))
         self.missing = set(self.places)
-        self._pixels: Pixels | None = None
-        self._pts_seconds = [0.0] * len(self.indices)
+        self._pixels: list[Pixels] = []  # of each set
+        self._pts_seconds: dict[int, float] = {}
         self._lock = threading.Lock()
 
     def add(self, index: int, frame: VideoFrame, pts_seconds: float) -> None:
@@ -44,47 +46,59 @@ class FrameCollector:
 
     def add_pixels(self, index: int, pixels: Pixels, pts_seconds: float) -> None:
         """As :meth:`add`, for an RGB array (H, W, 3)."""
-        out = self._array_for(index, pixels)
-        first, *copies = self.places[index]
-        out[first] = pixels
-        for place in copies:
-            out[place] = out[first]
-        for place in self.places[index]:
-            self._pts_seconds[place] = pts_seconds
+        arrays = self._arrays_for(index, pixels)
+        for number, row in self.places[index]:
+            arrays[number][row] = pixels
+        self._pts_seconds[index] = pts_seconds
         self.missing.discard(index)
 
-    def clip(
+    def clips(
         self,
         *,
         fps: float | None = None,
         num_source_frames: int | None = None,
         notes: Sequence[str] = (),
-    ) -> Clip:
-        """The clip; every frame asked for must have been added."""
-        import torch  # heavy, and only needed to hand frames over
+    ) -> list[Clip]:
+        """The clip of each set; every frame asked for must have been added."""
+        import torch
 
-        if self.missing or self._pixels is None:
+        if self.missing:
             raise RuntimeError(f"{self.path}: frames {sorted(self.missing)} were never added")
-        return Clip(
-            frames=torch.from_numpy(self._pixels).permute(0, 3, 1, 2),
-            frame_indices=self.indices,
-            pts_seconds=tuple(self._pts_seconds),
-            fps=fps,
-            num_source_frames=num_source_frames,
-            notes=tuple(notes),
-        )
+        return [
+            Clip(
+                frames=torch.from_numpy(pixels).permute(0, 3, 1, 2),
+                frame_indices=indices,
+                pts_seconds=tuple(self._pts_seconds[index] for index in indices),
+                fps=fps,
+                num_source_frames=num_source_frames,
+                notes=tuple(notes),
+            )
+            for indices, pixels in zip(self.sets, self._pixels, strict=True)
+        ]
 
-    def _array_for(self, index: int, pixels: Pixels) -> Pixels:
+    def _arrays_for(self, index: int, pixels: Pixels) -> list[Pixels]:
         with self._lock:
-            if self._pixels is None:
-                self._pixels = np.empty((len(self.indices), *pixels.shape), np.uint8)
-            expected = self._pixels.shape[1:]
+            if not self._pixels:
+                self._pixels = [_empty(len(indices), pixels) for indices in self.sets]
+            expected = self._pixels[0].shape[1:]
         if pixels.shape != expected:
             raise MediaError(
                 f"{self.path}: frame {index} is {pixels.shape[1]}x{pixels.shape[0]} while others "
                 f"are {expected[1]}x{expected[0]}; the resolution changes within the video"
             )
         return self._pixels
+
+
+def _empty(count: int, pixels: Pixels) -> Pixels:
+    """Room for frames in torch's memory.
+
+    numpy asks for huge pages, and the kernel may take longer to find those than it takes to
+    convert the frames.
+    """
+    import torch  # heavy, and only needed once there are frames
+
+    array: Pixels = torch.empty((count, *pixels.shape), dtype=torch.uint8).numpy()
+    return array
 
 
 class _Converter(threading.local):

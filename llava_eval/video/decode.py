@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, VideoInfo
@@ -85,42 +84,27 @@ def decode_frame_sets(
     wanted = [tuple(int(index) for index in indices) for indices in sets]
     if not all(wanted):
         raise ValueError(f"{path}: no frame indices were given, expected at least one")
-    union = wanted[0] if len(wanted) == 1 else tuple(sorted(set().union(*wanted)))
-    if min(union) < 0:
-        raise MediaError(f"{path}: frame index {min(union)} is out of range, it is negative")
+    lowest = min(min(indices) for indices in wanted)
+    if lowest < 0:
+        raise MediaError(f"{path}: frame index {lowest} is out of range, it is negative")
     with time_limit(timeout_seconds), open_source(path) as source:
-        clip = _decode(source, union, num_threads or num_cores())
-    return [clip] if len(wanted) == 1 else [_pick(clip, indices) for indices in wanted]
+        return _decode(source, wanted, num_threads or num_cores())
 
 
-def _pick(clip: Clip, indices: tuple[int, ...]) -> Clip:
-    import torch
-
-    rows = {index: row for row, index in enumerate(clip.frame_indices)}
-    places = [rows[index] for index in indices]
-    # numpy copies whole frames, torch goes value by value
-    frames = torch.from_numpy(clip.frames.permute(0, 2, 3, 1).numpy()[places])
-    return replace(
-        clip,
-        frames=frames.permute(0, 3, 1, 2),
-        frame_indices=indices,
-        pts_seconds=tuple(clip.pts_seconds[place] for place in places),
-    )
-
-
-def _decode(source: Source, wanted: Sequence[int], num_threads: int) -> Clip:
-    collector = FrameCollector(source.path, wanted)
+def _decode(source: Source, wanted: Sequence[Sequence[int]], num_threads: int) -> list[Clip]:
+    collector = FrameCollector(source.path, *wanted)
     index = index_of(source, collector)
     info, note = index.info, index.sequential_reason
-    if max(wanted) >= info.num_frames:
+    highest = max(collector.places)
+    if highest >= info.num_frames:
         raise MediaError(
-            f"{source.path}: frame index {max(wanted)} is out of range, the video has "
+            f"{source.path}: frame index {highest} is out of range, the video has "
             f"{info.num_frames} frames"
         )
     if not note:
         note = _decode_bursts(source, index, collector, num_threads)
         if note:  # frames that came before the doubt are doubtful too
-            collector = FrameCollector(source.path, wanted)
+            collector = FrameCollector(source.path, *wanted)
     if note and collector.missing:
         _log.info("%s: decoded sequentially: %s", source.path, note)
         result = decode_sequentially(source.path, collector)
@@ -130,7 +114,7 @@ def _decode(source: Source, wanted: Sequence[int], num_threads: int) -> Clip:
                 f"{result.num_frames} frames ({result.error or note})"
             )
     notes = (f"decoded sequentially: {note}",) if note else ()
-    return collector.clip(fps=info.fps, num_source_frames=info.num_frames, notes=notes)
+    return collector.clips(fps=info.fps, num_source_frames=info.num_frames, notes=notes)
 
 
 def _decode_bursts(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llava_eval.video.bits import BitReader, nal_units, unescape, well_formed
-from llava_eval.video.syntax import Entry, Syntax
+from llava_eval.video.syntax import DISPOSABLE, NEEDED, Entry, Look, Syntax
 
 
 class H264(Syntax):
     """H.264. A keyframe of the container may be an IDR picture, a recovery point, or neither."""
 
     max_reorder = 16
-    can_be_implausible = True
+    is_opaque = False
 
     def __init__(self, extradata: bytes) -> None:
         is_avcc = len(extradata) > 6 and extradata[0] == 1
@@ -37,11 +37,6 @@ class H264(Syntax):
                 break
         return Entry.NO
 
-    def plausible(self, packet: bytes) -> bool:
-        return well_formed(packet, self.length_size) and any(
-            1 <= packet[start] & 31 <= 5 for start, _ in nal_units(packet, self.length_size)
-        )
-
     def parameters(self, packet: bytes) -> bytes:
         return b"".join(
             packet[start:end]
@@ -49,25 +44,33 @@ class H264(Syntax):
             if packet[start] & 31 == 7
         )
 
-    def disposable_layer(self, packet: bytes) -> int | None:
-        return 0 if self._is_non_reference(packet) else None
-
-    def _is_non_reference(self, packet: bytes) -> bool:
-        """Are there slices, all with nal_ref_idc 0?"""
-        found = False
-        for start, _ in nal_units(packet, self.length_size):
-            if 1 <= packet[start] & 31 <= 5:
-                if packet[start] & 0x60:
-                    return False
-                found = True
-        return found
+    def look(self, packet: bytes) -> Look | None:
+        kinds = 0  # of slices: 1 for references, 2 for others (nal_ref_idc 0)
+        end = len(packet)
+        if self.length_size:
+            # one pass, as this is asked of every packet
+            size, position = self.length_size, 0
+            while position < end:
+                start = position + size
+                position = start + int.from_bytes(packet[position:start], "big")
+                if start < end and start < position and 1 <= packet[start] & 31 <= 5:
+                    kinds |= 1 if packet[start] & 0x60 else 2
+            if position != end:
+                return None
+        else:
+            for start, _ in nal_units(packet, 0):
+                if 1 <= packet[start] & 31 <= 5:
+                    kinds |= 1 if packet[start] & 0x60 else 2
+        if not kinds:
+            return None
+        return NEEDED if kinds & 1 else DISPOSABLE
 
 
 class Hevc(Syntax):
     """HEVC. Keyframes may have leading pictures, which are shown before them."""
 
     max_reorder = 16
-    can_be_implausible = True
+    is_opaque = False
     keyframes_may_hide_frames = True
     marks_leading = True
 
@@ -83,9 +86,6 @@ class Hevc(Syntax):
             return Entry.NO
         return Entry.CLOSED if picture.kind == 20 else Entry.OPEN
 
-    def plausible(self, packet: bytes) -> bool:
-        return well_formed(packet, self.length_size) and self._picture(packet) is not None
-
     def parameters(self, packet: bytes) -> bytes:
         return b"".join(
             packet[start:end]
@@ -93,16 +93,12 @@ class Hevc(Syntax):
             if packet[start] >> 1 & 63 == 33
         )
 
-    def disposable_layer(self, packet: bytes) -> int | None:
+    def look(self, packet: bytes) -> Look | None:
         picture = self._picture(packet)
-        # even types up to 14: no reference for pictures of the same temporal layer
-        if picture is None or picture.kind > 14 or picture.kind % 2:
+        if picture is None or not well_formed(packet, self.length_size):
             return None
-        return picture.layer
-
-    def layer(self, packet: bytes) -> int:
-        picture = self._picture(packet)
-        return 0 if picture is None else picture.layer
+        # even types up to 14: no reference for pictures of the same temporal layer
+        return Look(picture.layer, picture.kind <= 14 and picture.kind % 2 == 0)
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
         picture = self._picture(packet)

@@ -65,7 +65,7 @@ def _index_packets(source: Source) -> VideoIndex:
         and syntax.states_reorder
         and mp4.has_sample_table(source.path, stream)
     )
-    if has_table and mp4.is_shown_upright(source.path, stream):
+    if has_table and mp4.is_shown_upright(source.path):
         return mp4.index_samples(source.path, stream, syntax, _info_of_header(source))
     packets = source.container.demux(stream)
     head: list[Packet[VideoStream]] = []

@@ -7,11 +7,16 @@ tracks without compression. Anything else is left to the scan of packets.
 from __future__ import annotations
 
 import mmap
+from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.errors import UntrustedError
+from llava_eval.video.index import Flags
 from llava_eval.video.scan import PacketTable
 
 if TYPE_CHECKING:
@@ -27,6 +32,11 @@ _TRACK, _TRACK_NUMBER, _TRACK_TYPE, _ENCODINGS = 0xAE, 0xD7, 0x83, 0x6D80
 _PICTURE, _PROJECTION = 0xE0, 0x7670
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
 _VIDEO = 1
+
+#: The first bytes of a block, which tell what a keyframe is.
+_PREFIX = 4096
+
+Bytes = npt.NDArray[np.uint8]
 
 
 class _UnusualError(Exception):
@@ -46,8 +56,8 @@ def walk_blocks(
     except (_UnusualError, IndexError, KeyError, ValueError):
         return None
     seen = [(packet.pts, packet.pos) for packet in head]
-    first = list(zip(table.pts, table.all_positions, strict=True))[: len(seen)]
-    return table if seen == first else None
+    first = zip(table.pts[: len(seen)], table.all_positions[: len(seen)], strict=True)
+    return table if seen == list(first) else None
 
 
 class _Walker:
@@ -57,6 +67,10 @@ class _Walker:
         self.syntax = syntax
         self.table = PacketTable()
         self.track = 0
+        self.starts = array("q")  # of all blocks, from the track number on
+        self.ends = array("q")
+        self.times: list[tuple[int, int]] = []  # first block, time of the cluster
+        self.groups: dict[int, int] = {}  # block in a group, flag of keyframes
 
     def walk(self) -> PacketTable:
         for kind, start, end in self._children(0, len(self.data)):
@@ -67,6 +81,7 @@ class _Walker:
                     elif child == _CLUSTER:
                         check_deadline(self.path)
                         self._cluster(child_start, child_end)
+        self._fill_table()
         return self.table
 
     def _video_track(self, start: int, end: int) -> int:
@@ -88,69 +103,82 @@ class _Walker:
 
     def _cluster(self, position: int, end: int) -> None:
         # this loop sees every block of the file: all names are local, nothing is called for most
-        data, track, plain = self.data, self.track, self.syntax.shows_every_packet
-        shows = self.syntax.shows
-        add_pts, add_position = self.table.pts.append, self.table.all_positions.append
-        add_shown = self.table.shown.append
-        time = 0
+        data, starts = self.data, self.starts
+        add_start, add_end = starts.append, self.ends.append
+        self.times.append((len(starts), 0))
         while position < end:
             kind = data[position]
             size = data[position + 1]
             if size >= 0x80:
-                start, size = position + 2, size & 0x7F
+                start = position + 2
+                position = start + (size & 0x7F)
             elif size >= 0x40:
-                start, size = position + 3, (size & 0x3F) << 8 | data[position + 2]
-            elif size >= 0x20:
-                start = position + 4
-                size = (size & 0x1F) << 16 | data[position + 2] << 8 | data[position + 3]
+                start = position + 3
+                position = start + ((size & 0x3F) << 8 | data[position + 2])
             else:
                 start, size = self._size(position + 1)
-            position = start + size
+                position = start + size
             if kind == _SIMPLE_BLOCK:
-                if data[start] != track:
-                    continue
-                flags = data[start + 3]
-                if flags & 0x86:
-                    self._special(start, position, flags)
-                offset = data[start + 1] << 8 | data[start + 2]
-                add_pts(time + offset if offset < 0x8000 else time + offset - 0x10000)
-                add_position(start)
-                add_shown(plain or shows(data[start + 4], data[position - 1]))
+                add_start(start)
+                add_end(position)
             elif kind == _TIMESTAMP:
-                time = self._number(start, position)
+                self.times.append((len(starts), self._number(start, position)))
             elif kind == _BLOCK_GROUP:
-                self._group(start, position, time)
+                self._group(start, position)
             elif kind < 0x80:  # an identifier of more than one byte
                 raise _UnusualError
         if position != end:
             raise _UnusualError
 
-    def _group(self, start: int, end: int, time: int) -> None:
+    def _group(self, start: int, end: int) -> None:
         fields = {
             child: (child_start, child_end)
             for child, child_start, child_end in self._children(start, end)
         }
-        start, end = fields[_BLOCK]
-        if self.data[start] == self.track:
-            keyframe = 0 if _REFERENCE in fields else 0x80
-            self._special(start, end, self.data[start + 3] & 0x06 | keyframe)
-            offset = int.from_bytes(self.data[start + 1 : start + 3], "big", signed=True)
-            self.table.pts.append(time + offset)
-            self.table.all_positions.append(start)
-            shows = self.syntax.shows(self.data[start + 4], self.data[end - 1])
-            self.table.shown.append(self.syntax.shows_every_packet or shows)
+        self.groups[len(self.starts)] = 0 if _REFERENCE in fields else 0x80
+        self.starts.append(fields[_BLOCK][0])
+        self.ends.append(fields[_BLOCK][1])
 
-    def _special(self, start: int, end: int, flags: int) -> None:
+    def _fill_table(self) -> None:
+        """The packets of the track from the first and last bytes of the blocks."""
+        starts, ends = np.array(self.starts), np.array(self.ends)
+        counts = np.diff([first for first, _ in self.times], append=len(starts))
+        times = np.repeat(np.array([time for _, time in self.times], np.int64), counts)
+        if len(starts) and int(starts.max()) + 4 >= len(self.data):
+            raise _UnusualError
+        # whatever is taken out of this view is a copy, so the file can be closed
+        content = np.frombuffer(self.data, np.uint8)
+        flags = content[starts + 3]
+        for block, keyframe in self.groups.items():
+            flags[block] = flags[block] & 0x06 | keyframe
+        ours = content[starts] == self.track
+        starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
+        offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
+        first, last = content[starts + 4], content[ends - 1]
+        del content
+        for block in np.flatnonzero(flags & 0x86).tolist():
+            self._special(block, int(starts[block]), int(ends[block]), int(flags[block]))
+        times += offsets - (offsets >= 0x8000) * 0x10000
+        self.table.pts.frombytes(times.tobytes())
+        self.table.all_positions.frombytes(starts.tobytes())
+        self.table.shown += self._shown(first, last).tobytes()
+
+    def _shown(self, first: Bytes, last: Bytes) -> Flags:
+        if self.syntax.shows_every_packet:
+            return np.ones(len(first), np.bool_)
+        pairs, which = np.unique(first.astype(np.int64) << 8 | last, return_inverse=True)
+        shows = [self.syntax.shows(pair >> 8, pair & 0xFF) for pair in pairs.tolist()]
+        return np.array(shows, np.bool_)[which]
+
+    def _special(self, number: int, start: int, end: int, flags: int) -> None:
         """A block that has lacing (6) or is a keyframe (0x80)."""
         if flags & 0x06:
             raise _UnusualError
-        if not flags & 0x80:
-            return
-        table, packet = self.table, self.data[start + 4 : end]
-        distrust = self.syntax.keyframe_distrust(packet, is_first=not table.pts)
+        table, packet = self.table, self.data[start + 4 : min(end, start + _PREFIX)]
+        distrust = self.syntax.keyframe_distrust(packet, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
-        table.keyframes.append(len(table.pts))
+        table.keyframes.append(number)
         table.positions.append(start)
         table.entries.append(self.syntax.entry(packet))
 

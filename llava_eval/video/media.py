@@ -47,6 +47,7 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     """
     if media.kind == "image" and media.data is not None:
         return _read_image(media.path, io.BytesIO(media.data))
+    asked = media
     if is_address(media.path):
         media = replace(media, path=fetch(media.path))
     if media.kind == "image":
@@ -54,11 +55,11 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     info = probe_media(media)
     indices = tuple(policy(info))
     if os.path.isdir(media.path):
-        clip = _read_folder(media.path, indices)
+        clip = replace(_read_folder(media.path, indices), video=asked)
         return clip if cache is None else replace(clip, frames=cache.prepare(clip.frames))
     if cache is not None:
         return cache.frames(media.path, indices)
-    return decode_frames(media.path, indices)
+    return replace(decode_frames(media.path, indices), video=asked)
 
 
 def probe_media(media: Media) -> VideoInfo:
@@ -113,13 +114,15 @@ def _read_folder(folder: str, indices: Sequence[int]) -> Clip:
             )
         pixels = _load(os.path.join(folder, names[index]))
         collector.add_pixels(index, pixels, index / FOLDER_FPS)
-    return collector.clip(fps=FOLDER_FPS, num_source_frames=len(names))
+    (clip,) = collector.clips(fps=FOLDER_FPS, num_source_frames=len(names))
+    return clip
 
 
 def _read_image(path: str, content: IO[bytes] | None = None) -> Clip:
     collector = FrameCollector(path, [0])
     collector.add_pixels(0, _load(path, content), 0.0)
-    return collector.clip(num_source_frames=1)
+    (clip,) = collector.clips(num_source_frames=1)
+    return clip
 
 
 def _load(path: str, content: IO[bytes] | None = None) -> Pixels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import SEEK_END, FileIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,36 +26,53 @@ _SETTLED = 64
 #: The first bytes of a sample that are enough to tell the kind of most pictures.
 _PREFIX = 96
 
+#: The last bytes of a sample, where the end of a sequence is marked.
+_SUFFIX = 8
+
 
 class Samples:
     """The samples of a video stream, read from the file without a demuxer."""
 
-    def __init__(self, data: mmap.mmap, entries: IndexEntries) -> None:
-        self.data = data
+    def __init__(self, file: FileIO, entries: IndexEntries) -> None:
+        self.file = file
+        self.end = file.seek(0, SEEK_END)
         self.entries = entries
 
     def read(self, number: int) -> bytes:
         """The sample with this number in decoding order."""
         entry = self.entries[number]
-        return self.data[entry.pos : entry.pos + entry.size]
+        return self._bytes(entry.pos, entry.size)
 
     def prefix(self, number: int) -> bytes:
         """Its first bytes."""
         entry = self.entries[number]
-        return self.data[entry.pos : entry.pos + min(entry.size, _PREFIX)]
+        return self._bytes(entry.pos, min(entry.size, _PREFIX))
 
     def suffix(self, number: int) -> bytes:
         """Its last bytes."""
         entry = self.entries[number]
-        end = entry.pos + entry.size
-        return self.data[end - min(8, entry.size) : end]
+        size = min(entry.size, _SUFFIX)
+        return self._bytes(entry.pos + entry.size - size, size)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        # a mapped page costs several times as much as a read of some bytes
+        if not 0 <= start < self.end:
+            return b""
+        self.file.seek(start)
+        return self.file.read(min(size, self.end - start))
 
 
 @contextmanager
 def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
     """Read samples of the file at ``path``, which ``stream`` was opened from."""
+    with FileIO(path) as file:
+        yield Samples(file, stream.index_entries)
+
+
+@contextmanager
+def _mapped(path: str) -> Iterator[mmap.mmap]:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield Samples(data, stream.index_entries)
+        yield data
 
 
 def has_sample_table(path: str, stream: VideoStream) -> bool:
@@ -62,15 +80,15 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
     entries = getattr(stream, "index_entries", None)
     if not entries or stream.frames == 0:
         return False
-    with open_samples(path, stream) as samples:
+    with _mapped(path) as data:
         last = entries[len(entries) - 1]
-        return last.pos + last.size <= len(samples.data) and not is_fragmented(samples.data)
+        return last.pos + last.size <= len(data) and not is_fragmented(data)
 
 
-def is_shown_upright(path: str, stream: VideoStream) -> bool:
+def is_shown_upright(path: str) -> bool:
     """Does the header ask for no rotation?"""
-    with open_samples(path, stream) as samples:
-        return is_upright(samples.data)
+    with _mapped(path) as data:
+        return is_upright(data)
 
 
 def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInfo) -> VideoIndex:
@@ -83,8 +101,9 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     positions = [entry.pos for entry in keyframes]
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
+    with _mapped(path) as data:
+        shown = _shown(entries, has_plain_edits(data))
     with open_samples(path, stream) as samples:
-        shown = _shown(samples)
         _check(samples, syntax, packets)
         for number in _leading(samples, syntax, 0):
             shown[number] &= not syntax.hidden_at_start(samples.read(number))
@@ -121,19 +140,21 @@ def _keyframes(entries: IndexEntries) -> list[int]:
     found = []
     number = len(entries) - 1
     while number >= 0:
-        number = entries.search_timestamp(entries[number].timestamp)
+        start = number
+        number = entries.search_timestamp(entries[start].timestamp)
+        if number > start:  # the search would go round for ever
+            raise UntrustedError("the timestamps of the sample table are out of order")
         if number >= 0:
             found.append(number)
         number -= 1
     return found[::-1]
 
 
-def _shown(samples: Samples) -> Flags:
+def _shown(entries: IndexEntries, has_plain_edits: bool) -> Flags:
     """Whether each sample is shown, as the edit list has it."""
-    entries = samples.entries
     count = len(entries)
     shown = np.ones(count, np.bool_)
-    if has_plain_edits(samples.data):
+    if has_plain_edits:
         _note_discarded(entries, range(count), shown)
         _note_discarded(entries, range(count - 1, -1, -1), shown)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -40,10 +41,10 @@ class PacketTable:
         is_upright: the container surely asks for no rotation.
     """
 
-    pts: list[int] = field(default_factory=list)
+    pts: array[int] = field(default_factory=lambda: array("q"))
     dts: list[int | None] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)
-    all_positions: list[int] = field(default_factory=list)
+    shown: bytearray = field(default_factory=bytearray)
+    all_positions: array[int] = field(default_factory=lambda: array("q"))
     keyframes: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
@@ -55,7 +56,7 @@ class PacketTable:
             raise UntrustedError("the first packet is not a keyframe")
         if min(self.positions) < 0 or len(set(self.positions)) != len(self.positions):
             raise UntrustedError("the positions of keyframes in the file are not known")
-        pts, shown = np.array(self.pts, np.int64), np.array(self.shown, np.bool_)
+        pts, shown = np.array(self.pts, np.int64), np.frombuffer(self.shown, np.bool_)
         self._check_order(pts, shown, syntax)
         keyframes = np.array(self.keyframes, np.int64)
         times = self.pts if "matroska" in container_format or not self.dts else self.dts
@@ -129,8 +130,8 @@ class _Scan:
             raise UntrustedError(f"packet {number} has no timestamp")
         if packet.is_corrupt:
             raise UntrustedError(f"packet {number} is marked as corrupt")
-        data = b"" if syntax.shows_every_packet and not syntax.can_be_implausible else bytes(packet)
-        if not syntax.plausible(data):
+        data = b"" if syntax.shows_every_packet and syntax.is_opaque else bytes(packet)
+        if syntax.look(data) is None:
             raise UntrustedError(f"packet {number} is damaged")
         shown = not packet.is_discard and (
             syntax.shows_every_packet or syntax.shows(data[0], data[-1])

@@ -5,14 +5,19 @@ Two questions decide which packets a decoder has to be given to show one frame e
 * may decoding begin at this packet, so that it and all that is shown after it come out as in a
   decode from the start of the file (:meth:`Syntax.entry`)?
 * may this packet be left out, because no other frame refers to it
-  (:meth:`Syntax.disposable_layer`)?
+  (:meth:`Syntax.look`), or because no frame that is asked for does (:meth:`Syntax.frames`)?
 
 A codec that :func:`llava_eval.video.codecs.syntax_for` does not know is decoded sequentially.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from llava_eval.video.av1 import Frame
 
 
 class Entry(Enum):
@@ -25,14 +30,28 @@ class Entry(Enum):
     """Pictures that follow may be shown before it; those must not be decoded from here."""
 
 
+class Look(NamedTuple):
+    """How much a packet matters to others.
+
+    Attributes:
+        layer: its temporal layer.
+        is_disposable: no other packet of its layer refers to it. It may be left out if the stream
+            has no higher layer.
+    """
+
+    layer: int
+    is_disposable: bool
+
+
+#: Packets of streams without layers.
+DISPOSABLE, NEEDED = Look(0, True), Look(0, False)
+
+
 class Syntax:
     """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...)."""
 
     #: Most packets by which decoding order can differ from the order shown.
     max_reorder = 0
-
-    #: Are there packets at all that no other refers to?
-    has_disposable = True
 
     #: Does every packet show a frame?
     shows_every_packet = True
@@ -41,32 +60,31 @@ class Syntax:
         """May decoding begin at this packet, which the container calls a keyframe?"""
         return Entry.CLOSED
 
-    def disposable_layer(self, packet: bytes) -> int | None:
-        """The temporal layer of a packet that no other of its layer refers to, else None.
+    def look(self, packet: bytes) -> Look | None:
+        """How much the packet matters to others; None if it is damaged as far as one can see.
 
-        It may be left out if the stream has no higher layer.
+        Where :attr:`is_opaque`, the packet may be empty.
         """
-        return 0
+        return DISPOSABLE
 
-    def layer(self, packet: bytes) -> int:
-        """The temporal layer of a packet."""
-        return 0
+    #: Do packets state which others they refer to, so that :meth:`frames` can tell?
+    states_references = False
+
+    def frames(self, packet: bytes) -> Sequence[Frame] | None:
+        """The frames of a packet and what they refer to, None if that cannot be read."""
+        return None
 
     def shows(self, first: int, last: int) -> bool:
         """Does decoding a packet with this first and last byte show a frame?"""
         return True
 
-    #: Can a packet be seen to be damaged?
-    can_be_implausible = False
-
-    def plausible(self, packet: bytes) -> bool:
-        """Is the packet well-formed as far as its outer structure tells?"""
-        return True
+    #: Does :meth:`look` say the same of every packet?
+    is_opaque = True
 
     @property
     def is_simple(self) -> bool:
         """Is a packet understood from its first and last byte, and shown in the order stored?"""
-        return self.max_reorder == 0 and not self.can_be_implausible
+        return self.max_reorder == 0 and self.is_opaque
 
     #: Why frames cannot be counted from packets, None if they can.
     distrust: str | None = None

@@ -130,6 +130,10 @@ def _x265(text: str) -> dict[str, Any]:
     return {"codec": "libx265", "options": {"x265-params": f"log-level=error:{text}"}}
 
 
+def _av1(text: str) -> dict[str, Any]:
+    return {"codec": "libsvtav1", "options": {"svtav1-params": text}}
+
+
 #: Keyword arguments of :func:`encode` for each file that it makes alone.
 ENCODED: dict[str, dict[str, Any]] = {
     "h264.mp4": _x264(),
@@ -190,6 +194,9 @@ ENCODED: dict[str, dict[str, Any]] = {
     },
     "av1.mp4": {"codec": "libsvtav1"},
     "av1.mkv": {"codec": "libsvtav1"},
+    "av1_pyramid.mp4": _av1("keyint=75:hierarchical-levels=5"),
+    "av1_grain.webm": _av1("keyint=40:hierarchical-levels=4:film-grain=12"),
+    "av1_low_delay.mkv": _av1("keyint=50:pred-struct=1"),
     "mpeg4.avi": {"codec": "mpeg4", "options": {"g": "25"}},
     "mpeg4_b.avi": {"codec": "mpeg4", "options": {"g": "25", "bf": "2"}},
     "mpeg2.ts": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},

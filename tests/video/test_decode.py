@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from llava_eval.errors import MediaError
-from llava_eval.video import decode_frame_sets, decode_frames, probe
+from llava_eval.video import decode_ahead, decode_frame_sets, decode_frames, probe
 from llava_eval.video.container import open_video
+from llava_eval.video.parallel import _Cores
 from llava_eval.video.samplers import segment_midpoints
 from tests.video import corpus
 
@@ -203,13 +204,47 @@ def test_threads_do_not_change_frames(
     num_threads: int, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("llava_eval.video.parallel._WORTH_PIXELS", 1)
-    monkeypatch.setattr(
-        "llava_eval.video.parallel._helpers", __import__("threading").BoundedSemaphore(8)
-    )
+    cores = _Cores(8)
+    monkeypatch.setattr("llava_eval.video.parallel._cores", cores)
     indices = list(range(0, 75, 3))
     expected = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=1)
     clip = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=num_threads)
     assert clip.frames.equal(expected.frames)
+    assert cores.busy == 0
+
+
+@pytest.mark.parametrize("num_cores", [1, 2])
+def test_videos_decoded_at_once_share_the_cores(
+    num_cores: int, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Helpers start where cores are free and leave where they are not; frames stay the same."""
+    cores = _Cores(num_cores)
+    monkeypatch.setattr("llava_eval.video.parallel._WORTH_PIXELS", 1)
+    monkeypatch.setattr("llava_eval.video.parallel._cores", cores)
+    names = ["all_keyframes.mp4", "h264.mp4", "hevc_cra.mp4", "av1.mp4"] * 3
+    indices = list(range(0, 75, 2))
+    expected = {name: decode_frames(file_of(name), indices, num_threads=1) for name in names}
+    paths = [file_of(name) for name in names]
+    outcomes = decode_ahead(
+        paths, lambda path: decode_frames(path, indices, num_threads=4), num_workers=3
+    )
+    for name, outcome in zip(names, outcomes, strict=True):
+        assert outcome.unwrap().frames.equal(expected[name].frames)
+    assert cores.busy == 0
+
+
+def test_an_error_of_a_helper_is_raised(file_of: FileOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = _Cores(3)
+    monkeypatch.setattr("llava_eval.video.parallel._WORTH_PIXELS", 1)
+    monkeypatch.setattr("llava_eval.video.parallel._cores", cores)
+
+    def fail(path: str) -> object:
+        raise MediaError(f"{path}: vanished")
+
+    monkeypatch.setattr("llava_eval.video.parallel.open_source", fail)
+    with pytest.raises(MediaError, match="vanished"):
+        decode_frames(file_of("all_keyframes.mp4"), range(75), num_threads=3)
+    assert cores.busy == 0
 
 
 def test_importing_does_not_need_torch() -> None:
