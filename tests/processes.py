@@ -6,6 +6,7 @@ to be killed, stopped and limited at will, without seconds of imports for each.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -63,8 +64,9 @@ class Command:
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, as ``kill`` does."""
-        os.kill(self.pid, number)
+        """Send a signal, as ``kill`` does; one that has just ended by itself gets none."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def finish(self, timeout: float = 300.0) -> Finished:
         """Wait for its end."""
@@ -97,6 +99,8 @@ def _run(
 ) -> None:
     from llava_eval import cli
 
+    # A shell that puts the tests into the background tells its children to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update({**environment, "COLUMNS": "80"})

@@ -54,7 +54,7 @@ def test_killed_again_and_again_a_run_ends_as_an_unbroken_one(tmp_path: Path) ->
         before = num_lines(broken)
         command = Command(ARGUMENTS, broken)
         wait_for_lines(command, broken, before + moments.randint(1, 8))
-        time.sleep(moments.random() * 0.1)
+        time.sleep(moments.random() * 0.03)
         command.send(signal.SIGKILL)
         num_killed += command.finish().exit_code == -signal.SIGKILL
         assert num_lines(broken) >= before
