@@ -22,7 +22,7 @@ from llava_eval.config.compose import expand_sweep, opened
 from llava_eval.config.composition import register_schema
 from llava_eval.config.groups import ROOT_NAME, search_path_override
 from llava_eval.engines.opening import engines_kept
-from llava_eval.errors import ConfigError, LlavaEvalError
+from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 from llava_eval.job import check_parts
 
 _LAUNCHER = "hydra/launcher="
@@ -61,6 +61,10 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
             )
     except HydraException as error:
         raise ConfigError(str(error)) from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith("submitit."):
+            raise
+        raise EngineError(f"a job of the sweep did not end by itself: {error}") from error
     finally:
         GlobalHydra.instance().clear()
     jobs: list[JobReturn] = [job for batch in batches for job in batch]

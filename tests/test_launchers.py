@@ -36,6 +36,8 @@ def test_jobs_elsewhere_tell_how_they_ended(tmp_path: Path) -> None:
     arguments = [
         "-m",
         "hydra/launcher=submitit_local",
+        # Submitit makes the folder %j of a local job after it has started the job.
+        "hydra.launcher.submitit_folder=submitit",
         "benchmark.media_root=nowhere,package://llava_eval/demo/videos",
         "benchmark.limit=2",
         "sampler.num_frames=2",
