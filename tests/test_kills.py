@@ -53,12 +53,11 @@ def test_killed_again_and_again_a_run_ends_as_an_unbroken_one(tmp_path: Path) ->
     for _ in range(4):
         before = num_lines(broken)
         command = Command(ARGUMENTS, broken)
-        wait_for_lines(command, broken, before + moments.randint(1, 8))
-        time.sleep(moments.random() * 0.03)
+        wait_for_lines(command, broken, before + moments.randint(1, 4))
         command.send(signal.SIGKILL)
         num_killed += command.finish().exit_code == -signal.SIGKILL
         assert num_lines(broken) >= before
-    assert num_killed > 2
+    assert num_killed > 1
     finish(broken)
     for name in ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md"):
         assert (broken / "out" / name).read_bytes() == (whole / "out" / name).read_bytes(), name
