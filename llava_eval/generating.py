@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from llava_eval.models.backend import Runner
     from llava_eval.models.pixels import FramePreprocessor
     from llava_eval.turns import DecodedPieces
+    from llava_eval.video.frame_cache import FrameCache
     from llava_eval.video.media import Policy
 
 
@@ -112,36 +113,40 @@ def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
     return [tuple(batch) for batch in batches]
 
 
-def shows_resized_frames(group: MediaGroup, resize: FramePreprocessor | None) -> bool:
-    """Whether a group's videos come resized from :func:`decode_group`."""
-    # Late pieces show frames as images, which a processor treats in another way.
-    return resize is not None and not any(sample.late_pieces for sample in group.samples)
+def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
+    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
+
+    Args:
+        resize: of the model runner.
+    """
+    from llava_eval.video.frame_cache import FrameCache, default_store
+
+    return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 
 
-def decode_group(
-    group: MediaGroup, policy: Policy, resize: FramePreprocessor | None
-) -> DecodedPieces:
-    """Decode what a group shows; videos are resized here where the checkpoint's processor allows.
+def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) -> DecodedPieces:
+    """Decode what a group shows; videos come resized where there is a cache.
 
     Raises:
         MediaError: something cannot be read.
     """
     from llava_eval.video import read_media
-    from llava_eval.video.frame_cache import FrameCache, default_store
 
-    cache = None
-    if shows_resized_frames(group, resize):
-        assert resize is not None
-        cache = FrameCache(default_store(), resize.prepare, resize.key)
-    return decode_pieces(group.samples, lambda medium: read_media(medium, policy, cache=cache))
+    used = None if _shows_frames_as_images(group) else cache
+    return decode_pieces(group.samples, lambda medium: read_media(medium, policy, cache=used))
 
 
 def prepare_group(group: MediaGroup, decoded: DecodedPieces, runner: Runner) -> PreparedPieces:
     """Preprocess what was decoded, as the model takes it."""
-    is_resized = shows_resized_frames(group, runner.frame_preprocessor)
+    is_resized = runner.frame_preprocessor is not None and not _shows_frames_as_images(group)
     return decoded.prepared(
         lambda kind, clip: runner.prepare(kind, clip, is_resized=is_resized and kind == "video")
     )
+
+
+def _shows_frames_as_images(group: MediaGroup) -> bool:
+    """Whether late pieces do; a processor treats images in another way than videos."""
+    return any(sample.late_pieces for sample in group.samples)
 
 
 def ask_batch(

@@ -115,7 +115,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     from llava_eval.config import compose_config
     from llava_eval.engines.ray.cluster import Share, connect
     from llava_eval.engines.ray.engine import setting_of
-    from llava_eval.engines.ray.remote import ModelWorker, decode
+    from llava_eval.engines.ray.remote import DecodeOrder, ModelWorker, decode
     from llava_eval.evaluation import Evaluation
     from llava_eval.generating import media_groups
 
@@ -124,12 +124,13 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     setting = pickle.dumps(setting_of(composed.config, Share(2, 0.0, 1)))
     loader = ModelWorker()
     resize = loader.load(pickle.loads(setting)).resize
+    order = pickle.dumps(DecodeOrder(pickle.loads(setting), resize))
     start = time.perf_counter()
     connect(composed.config.engine)
 
     def decoded(row: Mapping[str, bytes]) -> dict[str, bytes]:
         group = pickle.loads(row["group"])
-        _, pieces = decode(pickle.loads(setting), resize, group)
+        _, pieces = decode(order, group)
         return {"pair": pickle.dumps((group, pieces))}
 
     rows = ray.data.from_items(

@@ -13,6 +13,7 @@ from llava_eval.generating import (
     MediaGroup,
     ask_batch,
     decode_group,
+    frame_cache,
     media_groups,
     plan_batches,
     prepare_group,
@@ -65,9 +66,10 @@ class LocalEngine:
 
         runner, config, asking = self._runner, self._config.runner, asking_of(self._config)
         assert runner is not None
+        cache = frame_cache(runner.frame_preprocessor)
 
         def prepare(group: MediaGroup) -> PreparedPieces:
-            decoded = decode_group(group, asking.policy, runner.frame_preprocessor)
+            decoded = decode_group(group, asking.policy, cache)
             return prepare_group(group, decoded, runner)
 
         groups = media_groups(samples)

@@ -146,18 +146,17 @@ class Crew:
         worker.model = dict(loaded.model)
         return loaded
 
-    def replace(self, worker: Worker, reason: str) -> list[Work]:
-        """Put a new worker in the place of a dead one, and return what that had to do."""
-        place = "" if worker.facts is None else f" (process {worker.facts.process_id} on node "
-        place += "" if worker.facts is None else f"{worker.facts.host})"
+    def replace(self, worker: Worker, reason: str) -> None:
+        """Put a new worker in the place of a dead one."""
+        facts = worker.facts
+        place = "" if facts is None else f" (process {facts.process_id} on node {facts.host})"
         log.warning("a worker%s died and is replaced: %s", place, reason)
         worker.end = reason
         self._kill(worker)
-        works, worker.works = worker.works, []
+        worker.works = []
         successor = Worker(self._kind.remote())
         self._load(successor)
         self.all.append(successor)
-        return works
 
     def close(self) -> None:
         """End all workers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pickle
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
@@ -13,7 +14,15 @@ from typing import Any
 
 from llava_eval.engines.ray.cluster import import_ray
 from llava_eval.engines.ray.crew import Crew, Worker, short
-from llava_eval.engines.ray.remote import Loaded, Reply, Setting, Status, decode, own_error
+from llava_eval.engines.ray.remote import (
+    DecodeOrder,
+    Loaded,
+    Reply,
+    Setting,
+    Status,
+    decode,
+    own_error,
+)
 from llava_eval.engines.ray.work import Work, again
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.generating import Answer, MediaGroup, failures
@@ -67,7 +76,7 @@ class Dispatch:
         self._timeout_seconds = engine.start_timeout_seconds
         self._max_decoding = setting.num_decoding
         self._max_opened = len(crew.alive) + 1
-        self._arguments = (ray.put(setting), ray.put(loaded.resize))
+        self._order = ray.put(pickle.dumps(DecodeOrder(setting, loaded.resize)))
         self._decode = ray.remote(
             num_cpus=0,
             num_returns=2,
@@ -136,7 +145,7 @@ class Dispatch:
             self._ask(min(able, key=lambda worker: len(worker.works)), opened)
 
     def _start_decoding(self, opened: _Opened, place: int) -> None:
-        status, pieces = self._decode.remote(*self._arguments, opened.work.groups[place])
+        status, pieces = self._decode.remote(self._order, opened.work.groups[place])
         opened.num_running += 1
         self._decoding[status] = (opened, place, pieces)
 
@@ -183,12 +192,16 @@ class Dispatch:
             raise own
         if not _is_loss(error):
             raise error
-        self._lost[opened.work.number] += 1
-        if self._lost[opened.work.number] >= self._max_tries * len(opened.work.groups):
+        if self._is_lost_too_often(opened.work):
             yield from group.failed(MediaError(f"{group.path}: lost on its way: {short(error)}"))
             return
         log.warning("%s is decoded again: %s", group.path, short(error))
         opened.waiting.append(place)
+
+    def _is_lost_too_often(self, work: Work) -> bool:
+        """Count one more loss of a batch's media."""
+        self._lost[work.number] += 1
+        return self._lost[work.number] >= self._max_tries * len(work.groups)
 
     def _take_reply(self, reference: Any) -> Iterator[Answer]:
         ray = import_ray()
@@ -205,8 +218,7 @@ class Dispatch:
             if not _is_loss(error):
                 raise
             worker.works.remove(opened.work)
-            self._lost[opened.work.number] += 1
-            if self._lost[opened.work.number] >= self._max_tries * len(opened.work.groups):
+            if self._is_lost_too_often(opened.work):
                 raise EngineError(f"media are lost on their way: {short(error)}") from error
             log.warning("a batch is decoded again: %s", short(error))
             self._todo.appendleft(opened.work)

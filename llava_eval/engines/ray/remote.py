@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import pickle
@@ -14,15 +15,25 @@ from typing import TYPE_CHECKING, Any
 from llava_eval.backends import make_runner, plan_model
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import CheckpointError, LlavaEvalError, MediaError
-from llava_eval.generating import Answer, Batch, MediaGroup, ask_batch, decode_group, prepare_group
+from llava_eval.generating import (
+    Answer,
+    Asking,
+    Batch,
+    MediaGroup,
+    ask_batch,
+    decode_group,
+    frame_cache,
+    prepare_group,
+)
 from llava_eval.parts import asking_of, conversation_of
 from llava_eval.results import manifest
 from llava_eval.timing import StageClock
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
-    from llava_eval.models.pixels import FramePreprocessor
     from llava_eval.turns import DecodedPieces
+    from llava_eval.video.frame_cache import FrameCache
+    from llava_eval.video.media import Policy
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,8 @@ class ModelWorker:
     _messages: _Messages = field(default_factory=_Messages)
     _setting: Setting | None = None
     _plan: Plan | None = None
+    _facts: Facts | None = None
+    _asking: Asking | None = None
     _runner: Runner | None = None
 
     def plan(self, setting: Setting) -> Facts:
@@ -197,10 +210,9 @@ class ModelWorker:
         Raises:
             CheckpointError: model and processor do not fit.
         """
-        runner, setting = self._runner, self._setting
+        runner, asking = self._runner, self._asking
         assert runner is not None
-        assert setting is not None
-        asking = asking_of(setting.config)
+        assert asking is not None
         ready = [
             (group, prepare_group(group, pieces, runner))
             for group, pieces in zip(batch, decoded, strict=True)
@@ -231,16 +243,17 @@ class ModelWorker:
                 f"node {host} cannot see {folder}, the folder of the checkpoint; it has to lie at "
                 "the same path on every node"
             )
-        if setting != self._setting or self._plan is None:
-            if setting.num_threads is not None:
-                import torch
+        if setting == self._setting and self._facts is not None:
+            return self._facts
+        if setting.num_threads is not None:
+            import torch
 
-                torch.set_num_threads(setting.num_threads)
-            self._clock = StageClock()
-            with self._clock.stage("load_model"):
-                self._plan = plan_model(setting.config)
-            self._setting = setting
-        return Facts(
+            torch.set_num_threads(setting.num_threads)
+        self._clock = StageClock()
+        with self._clock.stage("load_model"):
+            self._plan = plan_model(setting.config)
+        self._setting, self._asking = setting, asking_of(setting.config)
+        self._facts = Facts(
             node=_node_id(),
             host=host,
             process_id=os.getpid(),
@@ -249,6 +262,7 @@ class ModelWorker:
             git_commit=manifest.git_commit(),
             machine=machine,
         )
+        return self._facts
 
 
 def _node_id() -> str:
@@ -265,17 +279,35 @@ def warm_up() -> None:
     import llava_eval.video.frame_cache  # noqa: F401
 
 
-_resizers: dict[bytes, FramePreprocessor] = {}
+@dataclass(frozen=True)
+class DecodeOrder:
+    """What every decode task of a run needs.
+
+    Attributes:
+        setting: of the workers.
+        resize: the pickled preprocessor that resizes frames; None where the processor cannot be
+            split.
+    """
+
+    setting: Setting
+    resize: bytes | None
 
 
-def decode(
-    setting: Setting, resize: bytes | None, group: MediaGroup
-) -> tuple[Status, DecodedPieces | None]:
+@functools.lru_cache(maxsize=1)
+def _ready_to_decode(order: bytes) -> tuple[Policy, FrameCache | None, float]:
+    """Make this process ready for a pickled order: how to sample, resize, and for how long."""
+    wanted: DecodeOrder = pickle.loads(order)
+    wanted.setting.take_place()
+    resize = None if wanted.resize is None else pickle.loads(wanted.resize)
+    config = wanted.setting.config
+    return asking_of(config).policy, frame_cache(resize), config.runner.decode_timeout_seconds
+
+
+def decode(order: bytes, group: MediaGroup) -> tuple[Status, DecodedPieces | None]:
     """Decode what a group shows.
 
     Args:
-        setting: of the workers.
-        resize: the pickled preprocessor that resizes frames.
+        order: a pickled :class:`DecodeOrder`, which a process reads once.
         group: samples with the same media.
 
     Returns:
@@ -283,20 +315,13 @@ def decode(
     """
     from llava_eval.video import decode_ahead
 
-    setting.take_place()
-    preprocessor = None
-    if resize is not None:
-        if resize not in _resizers:
-            _resizers.clear()
-            _resizers[resize] = pickle.loads(resize)
-        preprocessor = _resizers[resize]
-    policy = asking_of(setting.config).policy
+    policy, cache, timeout_seconds = _ready_to_decode(order)
     (outcome,) = decode_ahead(
         [group],
-        lambda one: decode_group(one, policy, preprocessor),
+        lambda one: decode_group(one, policy, cache),
         num_workers=1,
         max_pending=1,
-        timeout_seconds=setting.config.runner.decode_timeout_seconds,
+        timeout_seconds=timeout_seconds,
     )
     if outcome.error is None:
         return Status(), outcome.unwrap()
