@@ -14,12 +14,13 @@ import llava_eval
 PACKAGE = Path(llava_eval.__file__).parent
 
 #: Modules that every room may import.
-COMMON = {"types", "errors", "mappings", "timing", "appending"}
+COMMON = {"types", "errors", "mappings", "keys", "timing", "appending"}
 
 ROOMS = {
     "types": set(),
     "errors": set(),
     "mappings": set(),
+    "keys": set(),
     "timing": set(),
     "appending": set(),
     "video": COMMON,

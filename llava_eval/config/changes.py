@@ -8,26 +8,17 @@ from typing import Any
 from omegaconf import DictConfig
 
 from llava_eval.config.composition import compose_root, plain_values, without_hydra
+from llava_eval.keys import PLACES, is_among
 from llava_eval.mappings import flat
 
-#: Names say themselves; where rows, media and weights lie and where and how fast work happens
-#: changes neither protocol nor model.
-_UNSHOWN_KEYS = (
+#: Names say themselves; where and how fast work happens changes neither protocol nor model.
+_UNSHOWN = (
+    *PLACES,
     "benchmark.name",
-    "benchmark.source",
-    "benchmark.media_root",
     "benchmark.adapter.media",
     "benchmark.prepare",
     "benchmark.sample",  # the evaluation writes it as one entry
-    "model.name",
     "model.device",
-    "model.base_url",
-    "model.api_key_env",
-    "model.server.clip_dir",
-    "model.server.concurrency",
-    "model.server.retries",
-    "model.server.backoff_seconds",
-    "model.server.timeout_seconds",
 )
 
 
@@ -53,13 +44,9 @@ def differences(
     ours, theirs = flat(plain_values(own)), flat(plain_values(without_hydra(baseline)))
     for key in {**ours, **theirs}:
         unset = theirs.get(key) == "???"  # left for the user to fill in: no override of anything
-        if ours.get(key) != theirs.get(key) and not _is_unshown(key) and not unset:
+        if ours.get(key) != theirs.get(key) and not is_among(key, _UNSHOWN) and not unset:
             changed[key] = ours.get(key)
     return changed
-
-
-def _is_unshown(key: str) -> bool:
-    return any(key == unshown or key.startswith(f"{unshown}.") for unshown in _UNSHOWN_KEYS)
 
 
 def short_keys(changed: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llava_eval.keys import PLACES, is_among
 from llava_eval.mappings import flat
 from llava_eval.results.runs import Run
 
 #: Where things lie and what tables say of them; no settings.
 _IGNORED = (
+    *PLACES,
     "output_dir",
     "resume",
     "experiment",
     "benchmark.description",
     "benchmark.licence",
-    "benchmark.media_root",
-    "benchmark.source",
-    "model.name",
-    "model.base_url",
-    "model.api_key_env",
-    "model.server.clip_dir",
-    "model.server.concurrency",
-    "model.server.retries",
-    "model.server.backoff_seconds",
-    "model.server.timeout_seconds",
 )
 #: Parts that their own name stands for.
 _NAMED_PARTS = ("quantization", "conversation")
@@ -64,7 +56,7 @@ def _settings(run: Run) -> dict[str, Any]:
     target = leaves.pop("sampler._target_", None)
     if target is not None:
         leaves["sampler"] = str(target).rpartition(".")[2]
-    return {key: value for key, value in leaves.items() if not key.startswith(_IGNORED)}
+    return {key: value for key, value in leaves.items() if not is_among(key, _IGNORED)}
 
 
 def _origin(run: Run) -> dict[str, Any]:
