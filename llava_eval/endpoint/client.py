@@ -169,17 +169,6 @@ class Client:
         )
 
 
-def text_or_none(value: object) -> str | None:
-    """Return a field that should be a text, None where it is something else."""
-    return value if isinstance(value, str) else None
-
-
-def count_or_none(fields: Mapping[str, Any], name: str) -> int | None:
-    """Return a field that should be a number of things, None where it is something else."""
-    value = fields.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _wait_seconds(headers: Mapping[str, str]) -> float | None:
     """Return what Retry-After asks for: seconds, or a date (RFC 9110, section 10.2.3)."""
     asked = headers.get("retry-after", "").strip()

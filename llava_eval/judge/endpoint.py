@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from llava_eval.endpoint import Client, RequestError
-from llava_eval.endpoint.client import count_or_none, text_or_none
+from llava_eval.endpoint import Client, read_completion
 from llava_eval.judge.settings import JudgeSettings
 from llava_eval.judge.store import Messages, Reply
 
@@ -39,30 +37,15 @@ class Endpoint:
             parameters["temperature"] = settings.temperature
         if settings.max_tokens is not None:
             parameters["max_tokens"] = settings.max_tokens
-        return _reply(self._client.chat(settings.model, messages, parameters))
+        completion = read_completion(self._client.chat(settings.model, messages, parameters))
+        return Reply(
+            text=completion.text,
+            snapshot=completion.model,
+            finish_reason=completion.finish_reason,
+            num_input_tokens=completion.num_input_tokens,
+            num_output_tokens=completion.num_output_tokens,
+        )
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
-
-
-def _reply(text: str) -> Reply:
-    """Return the reply that a response's body holds."""
-    try:
-        content = json.loads(text)
-        choice = content["choices"][0]
-        reply = choice["message"]["content"]
-        if reply is None:
-            reply = ""  # a refusal or a filter: a reply without text, which no rule can read
-        if not isinstance(reply, str):
-            raise TypeError(f"the reply is a {type(reply).__name__}")
-        usage = content.get("usage") or {}
-        return Reply(
-            text=reply,
-            snapshot=str(content.get("model") or "unnamed"),
-            finish_reason=text_or_none(choice.get("finish_reason")),
-            num_input_tokens=count_or_none(usage, "prompt_tokens"),
-            num_output_tokens=count_or_none(usage, "completion_tokens"),
-        )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise RequestError.malformed(error, text) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llava_eval.endpoint import RequestError
+from llava_eval.endpoint import Completion, RequestError
 from llava_eval.errors import PromptError
 from llava_eval.models.served.messages import (
     Messages,
@@ -18,7 +18,6 @@ from llava_eval.models.served.messages import (
     continuation_fields,
     media_fields,
 )
-from llava_eval.models.served.replies import Completion
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, Request
 

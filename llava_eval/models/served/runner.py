@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llava_eval.endpoint import RequestError, pause_seconds
+from llava_eval.endpoint import Completion, RequestError, pause_seconds, read_completion
 from llava_eval.errors import CheckpointError, LlavaEvalError, PromptError, ServerError
 from llava_eval.models.pixels import FramePreprocessor
 from llava_eval.models.served.asking import ask_all
@@ -21,7 +21,7 @@ from llava_eval.models.served.messages import (
     readable,
 )
 from llava_eval.models.served.plan import ServedPlan, open_client
-from llava_eval.models.served.replies import Completion, read_completion, to_generation
+from llava_eval.models.served.replies import check_end, to_generation
 from llava_eval.timing import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia
 
@@ -173,6 +173,7 @@ class ServedRunner:
                 self._num_requests += 1
             try:
                 completion = read_completion(self._client.chat(settings.model, messages, fields))
+                check_end(completion)
             except RequestError as error:
                 if error.is_fatal:
                     self._stop.set()

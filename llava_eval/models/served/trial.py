@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from llava_eval.endpoint import Client, RequestError
+from llava_eval.endpoint import Client, RequestError, read_completion
 from llava_eval.models.served.encoding import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, generation_fields
 from llava_eval.models.served.plan import ServedPlan
-from llava_eval.models.served.replies import read_completion
+from llava_eval.models.served.replies import check_end
 from llava_eval.types import Clip, GenerationSettings, Request
 
 _SIZE = 64
@@ -29,7 +29,7 @@ def why_no_clips(plan: ServedPlan, client: Client) -> str | None:
         body = client.chat(
             plan.settings.model, chat_messages(request), generation_fields(request, dialect)
         )
-        read_completion(body)
+        check_end(read_completion(body))
     except RequestError as error:
         return str(error)
     finally:
