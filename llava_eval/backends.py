@@ -10,7 +10,6 @@ from llava_eval.benchmarks import resolve_package_path
 from llava_eval.config.schema import ModelConfig, RunConfig, RunnerConfig
 from llava_eval.errors import ConfigError
 from llava_eval.timing import StageClock
-from llava_eval.types import Sample
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
@@ -61,29 +60,29 @@ def check_backend(config: RunConfig) -> None:
         )
 
 
-def check_likelihoods(config: RunConfig, samples: Sequence[Sample]) -> None:
-    """Raise ConfigError where likelihoods are asked for that a server does not return."""
-    if config.model.base_url is not None and any(sample.options for sample in samples):
-        _plan_served(config).check_protocol(has_prefill=False, has_options=True)
-
-
-def plan_model(config: RunConfig) -> Plan:
+def plan_model(config: RunConfig, *, asks_likelihoods: bool) -> Plan:
     """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
+
+    Args:
+        config: of the run.
+        asks_likelihoods: the samples have options, which not every server can compare.
 
     Raises:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
         ConfigError: the server does not offer what the protocol needs.
     """
     if config.model.base_url is not None:
-        return _plan_served(config)
+        return _plan_served(config, asks_likelihoods)
     return _plan_loaded(config)
 
 
-def _plan_served(config: RunConfig) -> ServedPlan:
+def _plan_served(config: RunConfig, asks_likelihoods: bool) -> ServedPlan:
     from llava_eval.models.served.plan import plan_served
 
     plan = plan_served(_server_settings(config))
-    plan.check_protocol(has_prefill=bool(config.benchmark.assistant_prefill), has_options=False)
+    plan.check_protocol(
+        has_prefill=bool(config.benchmark.assistant_prefill), has_options=asks_likelihoods
+    )
     return plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.backends import check_backend, check_likelihoods
+from llava_eval.backends import check_backend
 from llava_eval.config import ComposedConfig
 from llava_eval.engines import Engine, open_engine
 from llava_eval.engines.opening import check_engine
@@ -43,8 +43,8 @@ class Job:
             evaluation = Evaluation.from_config(composed)
         if evaluation.judge is not None:
             check_judge(evaluation.judge)
-        check_likelihoods(composed.config, evaluation.samples)
-        engine = open_engine(composed, clock)
+        asks_likelihoods = any(sample.options for sample in evaluation.samples)
+        engine = open_engine(composed, clock, asks_likelihoods=asks_likelihoods)
         beside = {**composed.model_overrides, **_video_as(engine, evaluation)}
         label = named_with_overrides(model_name(composed), beside)
         return cls(composed, evaluation, engine, label, clock)

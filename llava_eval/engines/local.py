@@ -34,13 +34,14 @@ class LocalEngine:
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
+        asks_likelihoods: see :func:`llava_eval.backends.plan_model`.
     """
 
-    def __init__(self, config: RunConfig, clock: StageClock) -> None:
+    def __init__(self, config: RunConfig, clock: StageClock, asks_likelihoods: bool) -> None:
         self._config = config
         self._clock = clock
         with clock.stage("load_model"):
-            self._plan = plan_model(config)
+            self._plan = plan_model(config, asks_likelihoods=asks_likelihoods)
         self._runner: Runner | None = None
 
     def identity(self) -> dict[str, Any]:

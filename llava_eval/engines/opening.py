@@ -13,8 +13,13 @@ from llava_eval.errors import ConfigError
 from llava_eval.timing import StageClock
 
 
-def open_engine(composed: ComposedConfig, clock: StageClock) -> Engine:
+def open_engine(composed: ComposedConfig, clock: StageClock, *, asks_likelihoods: bool) -> Engine:
     """Open the engine: which model runs, and on what, is known and checked afterwards.
+
+    Args:
+        composed: the run's configuration.
+        clock: gets the seconds of every stage.
+        asks_likelihoods: see :func:`llava_eval.backends.plan_model`.
 
     Raises:
         LlavaEvalError: the checkpoint or the machines cannot be used as asked.
@@ -23,10 +28,10 @@ def open_engine(composed: ComposedConfig, clock: StageClock) -> Engine:
     if composed.config.engine.name == "ray":
         from llava_eval.engines.ray import RayEngine
 
-        return RayEngine(composed.config, clock)
+        return RayEngine(composed.config, clock)  # asks no server
     from llava_eval.engines.local import LocalEngine
 
-    return LocalEngine(composed.config, clock)
+    return LocalEngine(composed.config, clock, asks_likelihoods)
 
 
 @contextmanager

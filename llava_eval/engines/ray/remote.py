@@ -251,7 +251,8 @@ class ModelWorker:
             torch.set_num_threads(setting.num_threads)
         self._clock = StageClock()
         with self._clock.stage("load_model"):
-            self._plan = plan_model(setting.config)
+            # No server is asked here, and every model of one's own can compare options.
+            self._plan = plan_model(setting.config, asks_likelihoods=False)
         self._setting, self._asking = setting, asking_of(setting.config)
         self._facts = Facts(
             node=_node_id(),

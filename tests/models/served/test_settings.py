@@ -14,7 +14,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.job import check_parts
 from llava_eval.types import Media
 from llava_eval.video import read_media
-from tests.conftest import read_lines
+from tests.conftest import read_lines, write_lines
 from tests.endpoint.server import Answer, reply, serving
 from tests.models.served.fakes import PAGES
 from tests.processes import Command, run_command
@@ -172,3 +172,18 @@ def test_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
         done = command.finish(60)
     assert done.exit_code == 130, done.stderr
     assert len(read_lines(ledger)) == 2
+
+
+@pytest.mark.slow
+def test_a_protocol_that_the_server_cannot_serve_asks_nothing(tmp_path: Path) -> None:
+    options = [f"{letter}. {text}" for letter, text in zip("ABCDE", "vwxyz", strict=True)]
+    row = {"video_idx": "demo_001", "question": "Which?", "option": options, "answer": "3"}
+    source = write_lines(tmp_path / "rows.jsonl", [row])
+    chosen = ["benchmark=egoschema/mc_ppl", f"benchmark.source={source}"]
+    with serving(letter, {"/v1/models": {"data": [{"id": "org/m"}]}}) as server:
+        done = run_command(arguments(server.base_url, *chosen), tmp_path)
+        assert not server.requests
+    assert done.exit_code == 2
+    (line,) = [text for text in done.stderr.splitlines() if "likelihoods" in text]
+    assert line.startswith("llava-eval: this protocol compares likelihoods")
+    assert not (tmp_path / "out").exists()
