@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,10 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
 
     model, quantization = config.model, config.quantization
     checkpoint = find_checkpoint(resolve_package_path(model.checkpoint), model.revision)
+
+    # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
+    # CPU 8 % of its time in page faults.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     # These import torch and transformers, for seconds; a wrong path is known before.
     from llava_eval.models import loading

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -18,13 +19,16 @@ from llava_eval.models.shared_prefix import compute_prefixes, continue_prefix, l
 from llava_eval.models.vision import media_inputs
 from llava_eval.models.waves import alone, num_tokens
 from llava_eval.timing import StageClock
-from llava_eval.types import PreparedMedia
+from llava_eval.types import MediaKind, PreparedMedia
 
 #: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
 
 #: Largest difference of logits, relative to their spread, that rounding explains.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.25}
+
+#: What :func:`check_shared_prefix` found, by model and kind of medium.
+_differences: WeakKeyDictionary[Any, dict[MediaKind, float]] = WeakKeyDictionary()
 
 
 def context_length(config: Any) -> int | None:
@@ -107,15 +111,15 @@ def check_token_ids(loaded: LoadedModel, prompt: Prompt) -> None:
         )
 
 
-@torch.inference_mode()
 def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
     """Compare the logits after a shared prefix with those of the model's own forward pass.
 
-    One frame of a video is enough to see whether the parts fit, and costs little.
+    One frame of a video is enough to see whether the parts fit. A model is asked once for each kind
+    of medium: the next run of a sweep would find the same.
 
     Args:
         loaded: the model.
-        prompt: with one medium at most.
+        prompt: with one medium.
 
     Returns:
         The largest difference relative to the standard deviation of the logits.
@@ -124,7 +128,15 @@ def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
         CheckpointError: they differ by more than rounding; this model's inputs cannot be put
             together from parts.
     """
-    prompt = _with_one_frame(prompt)
+    (medium,) = prompt.request.prepared_media
+    found = _differences.setdefault(loaded.model, {})
+    if medium.kind not in found:
+        found[medium.kind] = _shared_prefix_difference(loaded, _with_one_frame(prompt))
+    return found[medium.kind]
+
+
+@torch.inference_mode()
+def _shared_prefix_difference(loaded: LoadedModel, prompt: Prompt) -> float:
     group = alone(prompt)
     prefix = compute_prefixes(loaded, [group], StageClock())
     rest = continue_prefix(loaded, prefix, [group], [(0, 0)], last=True)
@@ -147,8 +159,6 @@ def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
 
 def _with_one_frame(prompt: Prompt) -> Prompt:
     """Return a prompt that shows its video's first frame only, where frames can be told apart."""
-    if len(prompt.request.prepared_media) != 1:
-        return prompt
     (medium,) = prompt.request.prepared_media
     shapes = {tuple(value.shape[:2]) for value in medium.inputs.values() if value.ndim == 5}
     if medium.kind != "video" or len(shapes) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import random
@@ -309,6 +310,43 @@ def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
     assert runner.guards["video_tokens"] == 16
     assert runner.guards["video_pixel_shape"] == [1, 4, 3, 56, 56]
     assert runner.guards["shared_prefix_logit_difference"] < 1e-4
+
+
+def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel, list[Any]]:
+    """Return a copy of a model that takes note of forward passes with pixels in them.
+
+    Args:
+        loaded: the model.
+        offset: added to the first logit of those passes only.
+    """
+    copied = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
+    noted: list[Any] = []
+
+    def note(_: Any, __: Any, inputs: dict[str, Any], output: Any) -> None:
+        if any(name.startswith("pixel_values") for name in inputs):
+            noted.append(sorted(inputs))
+            output.logits[..., 0] += offset
+
+    copied.model.register_forward_hook(note, with_kwargs=True)
+    return copied, noted
+
+
+def test_a_model_that_cannot_be_put_together_from_parts_ends_the_run(loaded: LoadedModel) -> None:
+    other, _ = plain_passes(loaded, offset=3.0)
+    runner = ModelRunner(other, PLAIN)
+    with pytest.raises(CheckpointError, match=r"plain forward pass by .*share_prefixes=false"):
+        run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
+
+
+def test_parts_are_held_to_the_whole_once_a_model_and_kind(loaded: LoadedModel) -> None:
+    other, noted = plain_passes(loaded)
+    expected = []
+    for name, num_passes in (("four 0", 1), ("alone", 1), ("image 0", 2), ("four 0", 2)):
+        runner = ModelRunner(other, PLAIN)
+        run(runner, requests_of(runner, {name: TURNS[name]}))
+        expected.append(runner.guards["shared_prefix_logit_difference"])
+        assert len(noted) == num_passes
+    assert expected[0] == expected[1] == expected[3]
 
 
 def test_a_checkpoint_that_no_prompt_can_be_made_for_ends_the_run(
