@@ -90,6 +90,12 @@ def run_command(
     return Command(arguments, folder, before).finish()
 
 
+def num_lines(run_folder: Path) -> int:
+    """Return how many samples a run's ledger holds by now."""
+    path = run_folder / "samples.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def _run(
     arguments: list[str],
     folder: Path,

@@ -52,11 +52,12 @@ def make_prompts(request: Request, conversation: Conversation, processor: Any) -
         return [asked]
     prompts = []
     for number, option in enumerate(request.options):
-        if not option.strip():
-            raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
-        reply = conversation.continuation(text, request, option, processor)
+        is_blank = not option.strip()
+        reply = "" if is_blank else conversation.continuation(text, request, option, processor)
         whole = _tokenized(request, text + reply, processor)
         start = len(asked.token_ids)
+        if len(whole.token_ids) <= start:
+            raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
         prompts.append(replace(whole, option=number, option_start=start))
     return prompts
 
