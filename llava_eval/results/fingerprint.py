@@ -47,12 +47,17 @@ def _asked(piece: str | Media | LatePiece) -> Any:
     return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds]
 
 
-def first_difference(ours: Identity, theirs: Identity) -> str:
-    """Return "key was X there and is Y here" for the first key in which two identities differ."""
-    here, there = flat(ours), flat(theirs)
-    for key in {**here, **there}:
-        if here.get(key) != there.get(key):
-            return f"{key} was {_short(there.get(key))} there and is {_short(here.get(key))} here"
+def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
+    """Return the first key in which two identities differ, in words.
+
+    Args:
+        ours, theirs: the identities.
+        wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
+    """
+    one, other = flat(ours), flat(theirs)
+    for key in {**one, **other}:
+        if one.get(key) != other.get(key):
+            return wording.format(key=key, ours=_short(one.get(key)), theirs=_short(other.get(key)))
     return "nothing that is recorded differs"
 
 

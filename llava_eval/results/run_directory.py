@@ -127,7 +127,11 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
         return False
     theirs = manifest.get("identity")
     if not isinstance(theirs, dict) or digest(theirs) != digest(identity):
-        reason = first_difference(identity, theirs if isinstance(theirs, dict) else {})
+        reason = first_difference(
+            identity,
+            theirs if isinstance(theirs, dict) else {},
+            "{key} was {theirs} there and is {ours} here",
+        )
         raise RunDirectoryError(
             f"{directory} belongs to another configuration: {reason}; choose another output_dir"
         )

@@ -22,9 +22,14 @@ def check_agreement(workers: Sequence[Facts], *, allow_version_differences: bool
     first = workers[0]
     for other in workers[1:]:
         if other.identity != first.identity:
+            difference = first_difference(
+                first.identity,
+                other.identity,
+                "{key} is {ours} for the first and {theirs} for the other",
+            )
             raise ConfigError(
-                f"nodes {first.host} and {other.host} would not run the same model: "
-                f"{first_difference(first.identity, other.identity)}"
+                f"node {other.host} would not run the same model as the first worker, on "
+                f"{first.host}: {difference}"
             )
     if allow_version_differences:
         return

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from llava_eval.config.schema import EngineConfig
+from llava_eval.engines.ray.agreement import check_agreement
 from llava_eval.engines.ray.cluster import Share, import_ray
 from llava_eval.engines.ray.remote import Facts, Loaded, ModelWorker, Report, Setting, own_error
 from llava_eval.engines.ray.work import Work
@@ -66,13 +68,14 @@ class Crew:
 
     Args:
         share: how many, and what each may use.
-        max_tries: workers that may die in a row while they load the model.
+        config: of the engine.
     """
 
-    def __init__(self, share: Share, max_tries: int) -> None:
-        self._max_tries = max_tries
+    def __init__(self, share: Share, config: EngineConfig) -> None:
+        self._config = config
         self._num_failed_starts = 0
         self._setting: Setting | None = None
+        self._first: Facts | None = None
         options: dict[str, Any] = {
             "num_cpus": share.cpus,
             "num_gpus": share.gpus,
@@ -87,13 +90,15 @@ class Crew:
         """Those that are not known to be dead."""
         return [worker for worker in self.all if worker.end is None]
 
-    def plan(self, setting: Setting, timeout_seconds: float) -> list[Facts]:
-        """Let every worker choose how the model runs there.
+    def plan(self, setting: Setting) -> list[Facts]:
+        """Let every worker choose how the model runs there, and hold them to each other.
 
         Raises:
-            LlavaEvalError: it cannot run on one of them, or a worker does not start.
+            LlavaEvalError: it cannot run on one of them, or as on the others, or a worker does not
+                start.
         """
         ray = import_ray()
+        timeout_seconds = self._config.start_timeout_seconds
         self._setting = setting
         self.all = [Worker(worker.actor) for worker in self.alive]
         asked = [worker.actor.plan.remote(setting) for worker in self.alive]
@@ -110,12 +115,17 @@ class Crew:
             raise EngineError(f"a worker died while it started: {short(error)}") from error
         for worker, found in zip(self.alive, facts, strict=True):
             worker.facts = found
+        self._first = facts[0]
+        self._check_agreement(facts)
         return facts
 
     def load(self) -> None:
         """Let every worker load the model; :meth:`loaded` takes note of each."""
         for worker in self.alive:
             self._load(worker)
+
+    def _check_agreement(self, facts: list[Facts]) -> None:
+        check_agreement(facts, allow_version_differences=self._config.allow_version_differences)
 
     def _load(self, worker: Worker) -> None:
         worker.loading = worker.actor.load.remote(self._setting)
@@ -124,7 +134,8 @@ class Crew:
         """Take note of a worker that has loaded; one that died is replaced, and None returned.
 
         Raises:
-            LlavaEvalError: the model cannot be loaded there, or workers keep dying.
+            LlavaEvalError: the model cannot be loaded there, or is not that of the others, or
+                workers keep dying.
         """
         ray = import_ray()
         try:
@@ -133,13 +144,15 @@ class Crew:
             raise own_error(error) or error from None
         except ray.exceptions.RayActorError as error:
             self._num_failed_starts += 1
-            if self._num_failed_starts >= self._max_tries:
+            if self._num_failed_starts >= self._config.max_tries:
                 raise EngineError(
                     f"{self._num_failed_starts} workers in a row died while they loaded the "
                     f"model: {short(error)}"
                 ) from error
             self.replace(worker, short(error))
             return None
+        assert self._first is not None
+        self._check_agreement([self._first, loaded.facts])
         self._num_failed_starts = 0
         worker.loading = None
         worker.facts = loaded.facts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.config.schema import RunConfig
-from llava_eval.engines.ray.agreement import check_agreement, joint_versions
+from llava_eval.engines.ray.agreement import joint_versions
 from llava_eval.engines.ray.cluster import Share, import_ray, node_facts
 from llava_eval.engines.ray.crew import Worker
 from llava_eval.engines.ray.dispatch import Dispatch
@@ -48,12 +48,9 @@ class RayEngine:
                 raise
 
     def _plan(self) -> list[Facts]:
-        config = self._engine
         warm = import_ray().remote(num_cpus=0, scheduling_strategy="SPREAD")(warm_up)
         self._warming = [warm.remote() for _ in range(self._setting.num_decoding)]
-        facts = self._session.crew.plan(self._setting, config.start_timeout_seconds)
-        check_agreement(facts, allow_version_differences=config.allow_version_differences)
-        return facts
+        return self._session.crew.plan(self._setting)
 
     def identity(self) -> dict[str, Any]:
         """See :class:`llava_eval.engines.base.Engine`."""

@@ -58,7 +58,7 @@ def open_session(config: EngineConfig, device: str) -> Session:
     try:
         share = choose_share(config, device, node_resources())
         wait_for_resources(share, config.start_timeout_seconds)
-        session = Session(config, device, share, Crew(share, config.max_tries))
+        session = Session(config, device, share, Crew(share, config))
     except BaseException:
         disconnect()
         raise

@@ -23,7 +23,7 @@ def test_equal_workers_agree() -> None:
 
 def test_another_model_is_refused() -> None:
     other = dataclasses.replace(TWO, identity={"model": {"dtype": "torch.bfloat16"}})
-    with pytest.raises(ConfigError, match=r"nodes alpha and beta .* model\.dtype"):
+    with pytest.raises(ConfigError, match=r"node beta .* on alpha: model\.dtype is .*16 for"):
         check_agreement([ONE, other], allow_version_differences=True)
 
 

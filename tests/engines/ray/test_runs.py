@@ -23,7 +23,7 @@ from tests.engines.ray.nodes import (
     wait_for,
     wait_for_end,
 )
-from tests.processes import Command, run_command
+from tests.processes import Command, num_lines, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -64,11 +64,6 @@ def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
     return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
 
 
-def num_lines(folder: Path) -> int:
-    path = folder / "out" / "samples.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
 def same_results(one: Path, other: Path) -> bool:
     names = ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md")
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
@@ -85,15 +80,15 @@ def test_a_driver_a_worker_and_a_node_are_lost(
 ) -> None:
     """One run through all of it ends with the files of an unbroken local run."""
     first = Command([*ARGUMENTS, *on(cluster)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > 0 or not first.is_running)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not first.is_running)
     first.send(signal.SIGKILL)
     first.finish()
     wait_for(lambda: not cluster.workers())
-    before = num_lines(tmp_path)
+    before = num_lines(tmp_path / "out")
 
     node = cluster.add_node()
     second = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > before or not second.is_running)
+    wait_for(lambda: num_lines(tmp_path / "out") > before or not second.is_running)
     worker = next(pid for pid in cluster.workers() if pid not in descendants(node.pid))
     os.kill(worker, signal.SIGKILL)
     for pid in descendants(node.pid):
@@ -184,17 +179,39 @@ def test_what_kills_workers_is_an_error_of_its_own(
     assert [line["score"]["value"] for line in lines if line["generation"]["error"]] == [None] * 4
 
 
+def test_a_new_worker_with_another_model_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    """The weights change while the run goes on: nobody may answer with the new ones."""
+    checkpoint = shutil.copytree(DEMO / "checkpoint", tmp_path / "checkpoint")
+    arguments = [*ARGUMENTS, *on(cluster, 1), f"model.checkpoint={checkpoint}"]
+    command = Command(arguments, tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    weights = load_file(checkpoint / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 1
+    save_file(weights, tmp_path / "other.safetensors", {"format": "pt"})
+    os.replace(tmp_path / "other.safetensors", checkpoint / "model.safetensors")
+    os.kill(cluster.workers()[0], signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if "not run the same model" in text]
+    assert line.startswith("llava-eval: node ")
+    assert ": checkpoint_files.model.safetensors is " in line
+    assert 0 < num_lines(tmp_path / "out") < NUM_SAMPLES
+    wait_for(lambda: not cluster.workers())
+
+
 def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     whole: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
     first = Command(ARGUMENTS, tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > 5 or not first.is_running)
+    wait_for(lambda: num_lines(tmp_path / "out") > 5 or not first.is_running)
     first.send(signal.SIGKILL)
     first.finish()
-    before = num_lines(tmp_path)
+    before = num_lines(tmp_path / "out")
     second = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
-    wait_for(lambda: num_lines(tmp_path) > before + 5 or not second.is_running)
+    wait_for(lambda: num_lines(tmp_path / "out") > before + 5 or not second.is_running)
     below = descendants(second.pid)
     assert any(name_of(pid).startswith("ray::ModelWorker") for pid in below)
     second.send(signal.SIGKILL)
