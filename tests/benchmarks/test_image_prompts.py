@@ -9,6 +9,8 @@ import pytest
 from llava_eval.types import Media, Sample
 from tests.scorers.protocols import protocol
 
+pytestmark = pytest.mark.slow
+
 SHORT = "\nAnswer the question using a single word or phrase."
 LETTER = "\nAnswer with the option's letter from the given choices directly."
 UNANSWERABLE = (

@@ -15,6 +15,8 @@ from llava_eval.evaluation import Evaluation
 from tests.conftest import read_lines, write_lines
 from tests.judge.server import Answer, JudgeServer, failure, reply, serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-0123456789abcdef"
 QUESTIONS = [
     {

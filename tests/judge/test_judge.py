@@ -14,6 +14,8 @@ from llava_eval.errors import ConfigError, RunDirectoryError
 from llava_eval.judge import Judge, JudgeSettings, Judging, Messages, ReplyStore
 from tests.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-0123456789abcdef"
 
 

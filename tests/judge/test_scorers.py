@@ -11,6 +11,8 @@ from llava_eval.scorers.judged import JudgedScorer, JudgedText, Verdict, filled
 from llava_eval.scorers.judged_dimensions import JudgedDimensions
 from llava_eval.types import Sample
 
+pytestmark = pytest.mark.slow
+
 PROTOCOLS = {
     "activitynet_qa": ("llava_next", "lmms_eval", "lmms_eval_v0_2"),
     "video_chatgpt": ("llava_next", "video_chatgpt"),

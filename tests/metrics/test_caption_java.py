@@ -54,6 +54,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
+@pytest.mark.slow
 def test_meteor_is_the_reference_s() -> None:
     if shutil.which("java") is None or importlib.util.find_spec("pycocoevalcap") is None:
         pytest.skip("needs Java and pycocoevalcap")

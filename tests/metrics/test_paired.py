@@ -282,6 +282,7 @@ def skewed(random: np.random.Generator) -> tuple[FloatArray, FloatArray, float]:
     return scores[0].ravel(), 1.1 * scores[1].ravel(), 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [partly_right, skewed])
 def test_coverage_of_the_bootstrap_interval(
     model: Callable[[np.random.Generator], tuple[FloatArray, FloatArray, float]],

@@ -114,6 +114,7 @@ def plain_losses(loaded: LoadedModel, turn: Turn, options: Sequence[str]) -> lis
 OPTIONS = ("red", "a much longer answer", "blue circle", "B")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{}, {"batch_size": 3}, {"share_prefixes": False}])
 def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict[str, Any]) -> None:
     turns = {name: TURNS[name] for name in ("four 0", "four 1", "sixteen 2", "text")}
@@ -233,6 +234,7 @@ def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> N
     assert torch.equal(before.inputs["pixel_values_videos"], after.inputs["pixel_values_videos"])
 
 
+@pytest.mark.slow
 def test_a_sampled_text_depends_on_its_sample_alone(loaded: LoadedModel) -> None:
     settings = GenerationSettings(max_new_tokens=10, temperature=3.0, top_p=0.95, seed=3)
     turns = {name: TURNS[name] for name in ("four 0", "four 1", "sixteen 0", "text")}
@@ -246,6 +248,7 @@ def test_a_sampled_text_depends_on_its_sample_alone(loaded: LoadedModel) -> None
     assert run(runner, requests_of(runner, turns, settings=other)) != together
 
 
+@pytest.mark.slow
 def test_one_bad_request_takes_no_other_with_it(
     loaded: LoadedModel, batched: dict[str, Generation]
 ) -> None:
@@ -261,6 +264,7 @@ def test_one_bad_request_takes_no_other_with_it(
     assert done == batched
 
 
+@pytest.mark.slow
 def test_a_failing_forward_pass_fails_its_sample_only(
     loaded: LoadedModel, batched: dict[str, Generation]
 ) -> None:
@@ -274,6 +278,7 @@ def test_a_failing_forward_pass_fails_its_sample_only(
     assert done == batched
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
     loaded: LoadedModel, batched: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_is_one_published_number(name: str) -> None:
     config = compose_config([f"experiment={name}"]).config

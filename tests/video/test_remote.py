@@ -118,6 +118,7 @@ def test_a_failing_transfer_is_one_line(
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
+@pytest.mark.slow
 def test_limits_of_size_and_time(server: str) -> None:
     with pytest.raises(MediaError, match="larger than 50000 bytes"):
         fetch(f"{server}/endless", max_bytes=50_000)

@@ -82,6 +82,7 @@ def _write_and_read(folder: str, seed: int) -> int:
     return hits
 
 
+@pytest.mark.slow
 def test_several_processes(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with context.Pool(3) as pool:

@@ -118,6 +118,7 @@ def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
         assert np.array_equal(pixels, everything[number])
 
 
+@pytest.mark.slow
 def test_hidden_frames(file_of: FileOf) -> None:
     for name in ("vp8.webm", "vp9_hidden.webm", "av1.mkv"):
         syntax, packets = packets_of(file_of(name))

@@ -20,6 +20,8 @@ from tests.conftest import read_lines
 from tests.endpoint.server import Answer, Behaviour, ChatServer, failure, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-test-0123456789abcdef"
 
 

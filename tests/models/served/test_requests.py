@@ -24,6 +24,8 @@ from llava_eval.types import Clip, Generation, GenerationSettings, Media, Reques
 from tests.endpoint.server import Answer, failure, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, video_clip
 
+pytestmark = pytest.mark.slow
+
 
 def decoded(images: list[str]) -> torch.Tensor:
     """Return the pixels (N, 3, H, W) of images in base64."""

@@ -19,6 +19,8 @@ from tests.endpoint.server import Answer, reply, serving
 from tests.models.served.fakes import PAGES
 from tests.processes import Command, run_command
 
+pytestmark = pytest.mark.slow
+
 SERVED = ["model=openai_server", "model.checkpoint=org/m"]
 
 
@@ -113,7 +115,6 @@ def arguments(base_url: str, *more: str) -> list[str]:
     ]
 
 
-@pytest.mark.slow
 def test_a_command_from_questions_to_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +141,6 @@ def test_a_command_from_questions_to_tables(
     assert all(len(line["frame_indices"]) == 2 for line in lines)
 
 
-@pytest.mark.slow
 def test_protocols_that_the_server_cannot_follow_are_refused(tmp_path: Path) -> None:
     prefill = ["benchmark.assistant_prefill='The answer is ('"]
     with serving(letter, PAGES["openai"]) as server:
@@ -155,7 +155,6 @@ def test_protocols_that_the_server_cannot_follow_are_refused(tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
     def hanging(content: dict[str, Any], number: int) -> Answer:
         answer = reply("A", "model-1")
@@ -174,7 +173,6 @@ def test_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
     assert len(read_lines(ledger)) == 2
 
 
-@pytest.mark.slow
 def test_a_protocol_that_the_server_cannot_serve_asks_nothing(tmp_path: Path) -> None:
     options = [f"{letter}. {text}" for letter, text in zip("ABCDE", "vwxyz", strict=True)]
     row = {"video_idx": "demo_001", "question": "Which?", "option": options, "answer": "3"}

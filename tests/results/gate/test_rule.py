@@ -259,6 +259,7 @@ def failure_rate(tmp_path: Path, seeds: range, rule: Rule, **of_models: Any) -> 
     return num_failed / len(seeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alpha", "low", "high"),
     [
@@ -272,6 +273,7 @@ def test_equal_models_fail_at_about_the_stated_rate(
     assert low <= failure_rate(tmp_path, range(200), Rule(alpha=alpha)) <= high
 
 
+@pytest.mark.slow
 def test_the_rate_holds_for_few_samples_and_good_models(tmp_path: Path) -> None:
     rates = [
         failure_rate(tmp_path / "x", range(200), Rule(), num_videos=20),

@@ -13,6 +13,8 @@ from tests.conftest import DEMO
 from tests.results.report.conftest import OpenPage
 from tests.results.runs_on_disk import answered, failed, write_run
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "</script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
