@@ -94,10 +94,11 @@ def connect(config: EngineConfig) -> None:
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends with all its processes."""
     ray = import_ray()
-    while _guardians:
-        _guardians.pop().dismiss()
-    with contextlib.suppress(Exception):  # whatever is left of a broken cluster
-        ray.shutdown()
+    with contextlib.ExitStack() as stack:
+        while _guardians:
+            stack.enter_context(_guardians.pop().ending())
+        with contextlib.suppress(Exception):  # whatever is left of a broken cluster
+            ray.shutdown()
 
 
 def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str, float]]) -> Share:

@@ -8,17 +8,27 @@ of a pipe notices at once, waits for those that end by themselves, and ends the 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _WATCH = 'read -r _; sleep 2; kill -9 "$@" 2>/dev/null'
 
 
+#: A process that has not ended by then is killed.
+_PATIENCE_SECONDS = 5.0
+
+
 class Guardian:
-    """Ends processes some seconds after this one has died, however it did."""
+    """Sees to it that the processes of a cluster end some seconds after this one has died.
+
+    Made when the cluster was started.
+    """
 
     def __init__(self) -> None:
         import psutil  # Ray brings it
 
-        pids = [str(process.pid) for process in psutil.Process().children(recursive=True)]
+        self._processes = psutil.Process().children(recursive=True)
+        pids = [str(process.pid) for process in self._processes]
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, "llava-eval-guardian", *pids],
             stdin=subprocess.PIPE,
@@ -27,7 +37,19 @@ class Guardian:
             start_new_session=True,  # Ctrl-C is not for it
         )
 
-    def dismiss(self) -> None:
-        """Leave the processes alone from now on."""
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """End the cluster in the block; none of its processes is left behind it."""
+        import psutil
+
         self._shell.kill()
         self._shell.communicate()
+        processes = {*self._processes}
+        for process in self._processes:
+            with suppress(psutil.Error):
+                processes |= {*process.children(recursive=True)}
+        yield
+        _, left = psutil.wait_procs(processes, timeout=_PATIENCE_SECONDS)
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()

@@ -19,6 +19,7 @@ from tests.engines.ray.nodes import (
     Cluster,
     can_hide_folders,
     descendants,
+    is_running,
     name_of,
     wait_for,
     wait_for_end,
@@ -220,6 +221,20 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     third = run_command(ARGUMENTS, tmp_path)
     assert third.exit_code == 0, third.stderr
     assert same_results(tmp_path / "out", whole)
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    names: list[str] = []
+    while command.is_running and not any(name.startswith("ray::Model") for name in names):
+        below = descendants(command.pid)
+        names = [name_of(pid) for pid in below]
+    command.send(signal.SIGINT)
+    done = command.finish()
+    assert done.exit_code == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [name_of(pid) for pid in below if is_running(pid)]
 
 
 @pytest.mark.skipif(not can_hide_folders(), reason="no right to make a mount namespace")
