@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,12 @@ def connect(config: EngineConfig) -> None:
         ) from error
 
 
+def check_alive() -> None:
+    """Raise EngineError where a cluster that was started here cannot go on."""
+    for guardian in _guardians:
+        guardian.check()
+
+
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends with all its processes."""
     ray = import_ray()
@@ -99,6 +105,36 @@ def disconnect() -> None:
             stack.enter_context(_guardians.pop().ending())
         with contextlib.suppress(Exception):  # whatever is left of a broken cluster
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn a failure of the cluster itself into one line.
+
+    What code of ours raised in a worker passes as it is: a defect.
+
+    Raises:
+        EngineError: Ray cannot go on.
+    """
+    exceptions = import_ray().exceptions
+    try:
+        yield
+    except exceptions.RayTaskError:
+        raise
+    except exceptions.RayError as error:
+        raise EngineError(
+            f"Ray cannot go on ({short(error)}); finished samples are kept, and the same command "
+            "with resume=true goes on"
+        ) from error
+
+
+def short(error: BaseException) -> str:
+    """Return the lines of Ray's message that say what happened, as one."""
+    text = str(error)
+    for sentence in text.replace("\n", ". ").split(". "):
+        if "reason" in sentence.lower() or "because" in sentence.lower():
+            return " ".join(sentence.split())[:300]
+    return " ".join(text.split())[:300]
 
 
 def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str, float]]) -> Share:

@@ -9,7 +9,7 @@ from typing import Any
 
 from llava_eval.config.schema import EngineConfig
 from llava_eval.engines.ray.agreement import check_agreement
-from llava_eval.engines.ray.cluster import Share, import_ray
+from llava_eval.engines.ray.cluster import Share, import_ray, short
 from llava_eval.engines.ray.remote import Facts, Loaded, ModelWorker, Report, Setting, own_error
 from llava_eval.engines.ray.work import Work
 from llava_eval.errors import EngineError
@@ -179,12 +179,3 @@ class Crew:
     def _kill(self, worker: Worker) -> None:
         with contextlib.suppress(Exception):  # it is dead already, or the cluster is
             import_ray().kill(worker.actor, no_restart=True)
-
-
-def short(error: BaseException) -> str:
-    """Return the lines of Ray's message that say what happened, as one."""
-    text = str(error)
-    for sentence in text.replace("\n", ". ").split(". "):
-        if "reason" in sentence.lower() or "because" in sentence.lower():
-            return " ".join(sentence.split())[:300]
-    return " ".join(text.split())[:300]

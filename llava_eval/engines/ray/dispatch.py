@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llava_eval.engines.ray.cluster import import_ray
-from llava_eval.engines.ray.crew import Crew, Worker, short
+from llava_eval.engines.ray.cluster import check_alive, import_ray, short
+from llava_eval.engines.ray.crew import Crew, Worker
 from llava_eval.engines.ray.remote import (
     DecodeOrder,
     Loaded,
@@ -106,6 +106,7 @@ class Dispatch:
                 start = time.monotonic()
                 done, _ = ray.wait(references, num_returns=1, timeout=_POLL_SECONDS)
                 self._count_waiting(time.monotonic() - start)
+                check_alive()
                 if done or self._asked:
                     last_event = time.monotonic()
                 elif time.monotonic() - last_event > self._timeout_seconds:

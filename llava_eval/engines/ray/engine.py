@@ -11,7 +11,13 @@ from typing import Any
 
 from llava_eval.config.schema import RunConfig
 from llava_eval.engines.ray.agreement import joint_versions
-from llava_eval.engines.ray.cluster import Share, import_ray, node_facts
+from llava_eval.engines.ray.cluster import (
+    Share,
+    check_alive,
+    failures_told,
+    import_ray,
+    node_facts,
+)
 from llava_eval.engines.ray.crew import Worker
 from llava_eval.engines.ray.dispatch import Dispatch
 from llava_eval.engines.ray.remote import Facts, Loaded, Setting, warm_up
@@ -38,7 +44,7 @@ class RayEngine:
         self._engine = config.engine
         self._loaded: Loaded | None = None
         self._dispatch: Dispatch | None = None
-        with clock.stage("start_workers"):
+        with clock.stage("start_workers"), failures_told():
             self._session = open_session(config.engine, config.model.device)
             self._setting = setting_of(config, self._session.share)
             try:
@@ -64,11 +70,12 @@ class RayEngine:
         """See :class:`llava_eval.engines.base.Engine`; returns when the first worker is ready."""
         ray = import_ray()
         end = time.monotonic() + self._engine.start_timeout_seconds
-        with self._clock.stage("load_model"):
+        with self._clock.stage("load_model"), failures_told():
             self._session.crew.load()
             while self._loaded is None:
                 loading = {worker.loading: worker for worker in self._session.crew.alive}
                 done, _ = ray.wait(list(loading), num_returns=1, timeout=1.0)
+                check_alive()
                 for reference in done:
                     self._loaded = self._session.crew.loaded(loading[reference])
                 if time.monotonic() > end:
@@ -87,7 +94,8 @@ class RayEngine:
         self._dispatch = Dispatch(self._session.crew, self._setting, self._loaded, self._clock)
         batches = plan_batches(media_groups(samples), self._loaded.batch_size)
         self._session.is_idle = False
-        yield from self._dispatch.run(as_work(batches))
+        with failures_told():
+            yield from self._dispatch.run(as_work(batches))
         self._session.is_idle = True
         for worker in self._session.crew.all:
             if worker.report is not None:

@@ -10,9 +10,17 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from llava_eval.errors import EngineError
+
+if TYPE_CHECKING:
+    import psutil
 
 _WATCH = 'read -r _; sleep 2; kill -9 "$@" 2>/dev/null'
 
+#: What a cluster cannot live without.
+_VITAL = ("gcs_server", "raylet")
 
 #: A process that has not ended by then is killed.
 _PATIENCE_SECONDS = 5.0
@@ -28,6 +36,9 @@ class Guardian:
         import psutil  # Ray brings it
 
         self._processes = psutil.Process().children(recursive=True)
+        self._vital = {
+            process.name(): process for process in self._processes if process.name() in _VITAL
+        }
         pids = [str(process.pid) for process in self._processes]
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, "llava-eval-guardian", *pids],
@@ -36,6 +47,18 @@ class Guardian:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is not for it
         )
+
+    def check(self) -> None:
+        """Raise EngineError where the cluster has lost what it cannot live without.
+
+        Ray says so after 15 to 60 seconds, or ends this process without a word.
+        """
+        for name, process in self._vital.items():
+            if not _is_running(process):
+                raise EngineError(
+                    f"Ray cannot go on without its {name}; finished samples are kept, and the same "
+                    "command with resume=true goes on"
+                )
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -53,3 +76,11 @@ class Guardian:
         for process in left:
             with suppress(psutil.Error):
                 process.kill()
+
+
+def _is_running(process: psutil.Process) -> bool:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

@@ -223,6 +223,25 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     assert same_results(tmp_path / "out", whole)
 
 
+@pytest.mark.parametrize("vital", ["raylet", "gcs_server"])
+def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
+    """Where the only node is lost there is no elsewhere, but what is finished stays."""
+    pytest.importorskip("ray")
+    long = ["benchmark.limit=270", "sampler.num_frames=32"]
+    command = Command([*ARGUMENTS, *long, "engine=ray", "engine.num_workers=1"], tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    below = descendants(command.pid)
+    (victim,) = [pid for pid in below if f"/{vital}" in name_of(pid).partition(" ")[0]]
+    os.kill(victim, signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: Ray")]
+    assert f"cannot go on without its {vital}; finished samples are kept" in line
+    assert not [name_of(pid) for pid in below if is_running(pid)]
+    assert 0 < num_lines(tmp_path / "out") < 270
+
+
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
