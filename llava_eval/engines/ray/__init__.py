@@ -9,7 +9,7 @@ live in Ray actors, one checkpoint each.
 Actors, and not Ray Data, because a batch whose worker dies has to be known by name: it is tried
 again elsewhere, its samples alone if need be, and the one that kills workers becomes an error in
 the ledger. Ray Data knows blocks of rows only, and repeats a lost one without end or fails the
-whole pipeline. In time the two were about equal (scripts/bench_scale.py measures both).
+whole pipeline. It was no faster either: 73 s from the start against 59 s (results/ray.md).
 """
 
 from llava_eval.engines.ray.engine import RayEngine

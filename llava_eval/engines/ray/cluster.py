@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
-from llava_eval.engines.ray.guardian import Guardian
+from llava_eval.engines.ray.guardian import Guardian, cannot_go_on
 from llava_eval.errors import ConfigError, EngineError
 
 log = logging.getLogger(__name__)
@@ -122,10 +122,7 @@ def failures_told() -> Iterator[None]:
     except exceptions.RayTaskError:
         raise
     except exceptions.RayError as error:
-        raise EngineError(
-            f"Ray cannot go on ({short(error)}); finished samples are kept, and the same command "
-            "with resume=true goes on"
-        ) from error
+        raise cannot_go_on(short(error)) from error
 
 
 def short(error: BaseException) -> str:

@@ -55,10 +55,7 @@ class Guardian:
         """
         for name, process in self._vital.items():
             if not _is_running(process):
-                raise EngineError(
-                    f"Ray cannot go on without its {name}; finished samples are kept, and the same "
-                    "command with resume=true goes on"
-                )
+                raise cannot_go_on(f"its {name} has died")
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -76,6 +73,14 @@ class Guardian:
         for process in left:
             with suppress(psutil.Error):
                 process.kill()
+
+
+def cannot_go_on(reason: str) -> EngineError:
+    """Return the error of a cluster that has failed itself."""
+    return EngineError(
+        f"Ray cannot go on: {reason}; finished samples are kept, and the same command with "
+        "resume=true goes on"
+    )
 
 
 def _is_running(process: psutil.Process) -> bool:

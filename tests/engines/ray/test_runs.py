@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,21 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
     return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
+
+
+def processes_until(
+    command: Command, condition: Callable[[Collection[str]], bool]
+) -> dict[int, str]:
+    """Return a command's processes with their names, as last seen while it ran.
+
+    Args:
+        command: that is watched.
+        condition: of their names; where it holds, watching ends.
+    """
+    seen: dict[int, str] = {}
+    while command.is_running and not condition(seen.values()):
+        seen = {pid: name_of(pid) for pid in descendants(command.pid)} or seen
+    return seen
 
 
 def same_results(one: Path, other: Path) -> bool:
@@ -212,12 +227,8 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     first.finish()
     before = num_lines(tmp_path / "out")
     second = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
-    below: list[int] = []
-    names: list[str] = []
-    while second.is_running and num_lines(tmp_path / "out") <= before + 5:
-        below = descendants(second.pid) or below
-        names = [name_of(pid) for pid in below] if second.is_running else names
-    assert any(name.startswith("ray::ModelWorker") for name in names)
+    below = processes_until(second, lambda _: num_lines(tmp_path / "out") > before + 5)
+    assert any(name.startswith("ray::ModelWorker") for name in below.values())
     second.send(signal.SIGKILL)
     second.finish()
     wait_for_end(below)
@@ -240,7 +251,7 @@ def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
     assert done.exit_code == 1, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: Ray")]
-    assert f"cannot go on without its {vital}; finished samples are kept" in line
+    assert f"cannot go on: its {vital} has died; finished samples are kept" in line
     assert not [name_of(pid) for pid in below if is_running(pid)]
     assert 0 < num_lines(tmp_path / "out") < 270
 
@@ -248,10 +259,9 @@ def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
-    names: list[str] = []
-    while command.is_running and not any(name.startswith("ray::Model") for name in names):
-        below = descendants(command.pid)
-        names = [name_of(pid) for pid in below]
+    below = processes_until(
+        command, lambda names: any(name.startswith("ray::Model") for name in names)
+    )
     command.send(signal.SIGINT)
     done = command.finish()
     assert done.exit_code == 130, done.stderr
