@@ -19,7 +19,7 @@ class Completion:
         choice: its first choice.
         text: what the model wrote; nothing where the endpoint says null: a refusal, a filter, or
             an end token alone.
-        finish_reason: why it ended, as the endpoint says; None where it does not.
+        finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
         model: the model that the endpoint says has answered.
         num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
     """
@@ -27,7 +27,7 @@ class Completion:
     content: Mapping[str, Any]
     choice: Mapping[str, Any]
     text: str
-    finish_reason: str | None
+    finish_reason: Any
     model: str
     num_input_tokens: int | None
     num_output_tokens: int | None
@@ -43,7 +43,6 @@ def read_completion(body: str) -> Completion:
         content = json.loads(body)
         choice = content["choices"][0]
         text = choice["message"]["content"]
-        finish_reason = choice.get("finish_reason")
         usage = content.get("usage") or {}
         if text is None:
             text = ""
@@ -53,7 +52,7 @@ def read_completion(body: str) -> Completion:
             content=content,
             choice=choice,
             text=text.encode("utf-8", "replace").decode("utf-8"),  # JSON can hold half characters
-            finish_reason=None if finish_reason is None else str(finish_reason),
+            finish_reason=choice.get("finish_reason"),
             model=str(content.get("model") or "unnamed"),
             num_input_tokens=_count_or_none(usage.get("prompt_tokens")),
             num_output_tokens=_count_or_none(usage.get("completion_tokens")),

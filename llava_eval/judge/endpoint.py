@@ -38,10 +38,11 @@ class Endpoint:
         if settings.max_tokens is not None:
             parameters["max_tokens"] = settings.max_tokens
         completion = read_completion(self._client.chat(settings.model, messages, parameters))
+        reason = completion.finish_reason
         return Reply(
             text=completion.text,
             snapshot=completion.model,
-            finish_reason=completion.finish_reason,
+            finish_reason=reason if isinstance(reason, str) else None,
             num_input_tokens=completion.num_input_tokens,
             num_output_tokens=completion.num_output_tokens,
         )
