@@ -17,8 +17,8 @@ import llava_eval
 from llava_eval.errors import ConfigError, LlavaEvalError
 
 if TYPE_CHECKING:
-    from llava_eval.pipeline import Outcome
     from llava_eval.results.report.thumbnails import FrameRequest
+    from llava_eval.run import Outcome
 
 HELP = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
@@ -158,10 +158,10 @@ def parse(argv: Sequence[str]) -> Arguments:
 
 
 def _run(arguments: Arguments) -> int:
-    from llava_eval.config import compose_config
+    from llava_eval.config.compose import compose_config
 
     if arguments.multirun:
-        from llava_eval.sweep import run_sweep
+        from llava_eval.engine.sweep import run_sweep
 
         set_up_logging()
         return run_sweep(arguments.overrides, arguments.config_dir)
@@ -171,15 +171,15 @@ def _run(arguments: Arguments) -> int:
 
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
-    from llava_eval import pipeline
+    from llava_eval import run as pipeline
 
     set_up_logging()
     return report(pipeline.run(composed))
 
 
 def _score(arguments: Arguments) -> int:
-    from llava_eval import pipeline
-    from llava_eval.config import compose_config
+    from llava_eval import run as pipeline
+    from llava_eval.config.compose import compose_config
 
     given = [word for word in arguments.overrides if word.startswith("generations=")]
     if len(given) != 1 or not given[0].partition("=")[2]:
@@ -191,7 +191,7 @@ def _score(arguments: Arguments) -> int:
 
 
 def _list(arguments: Arguments) -> int:
-    from llava_eval.listing import listing_text
+    from llava_eval.config.catalogue import listing_text
 
     if len(arguments.overrides) > 1:
         raise ConfigError(f"list takes one kind, got {' '.join(arguments.overrides)}")
@@ -201,8 +201,8 @@ def _list(arguments: Arguments) -> int:
 
 
 def _prepare(arguments: Arguments) -> int:
-    from llava_eval.config import compose_config
-    from llava_eval.preparation import prepare, readiness_text
+    from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
+    from llava_eval.config.compose import compose_config
 
     composed = compose_config(arguments.overrides, arguments.config_dir)
     set_up_logging()
@@ -214,7 +214,7 @@ def _prepare(arguments: Arguments) -> int:
 def _published(arguments: Arguments) -> int:
     import shutil
 
-    from llava_eval.published import read_scores, scores_text
+    from llava_eval.benchmarks.published.scores import read_scores, scores_text
 
     chosen: dict[str, str] = {}
     words = list(arguments.overrides)
@@ -235,20 +235,20 @@ def _published(arguments: Arguments) -> int:
 
 
 def _compare(arguments: Arguments) -> int:
-    from llava_eval.results.compare.command import main
+    from llava_eval.results.compare.compare_command import main
 
     return main(arguments.overrides)
 
 
 def _gate(arguments: Arguments) -> int:
-    from llava_eval.results.gate.command import main
+    from llava_eval.results.gate.gate_command import main
 
     return main(arguments.overrides)
 
 
 def _report(arguments: Arguments) -> int:
-    from llava_eval.benchmarks import resolve_package_path
-    from llava_eval.results.report.command import main
+    from llava_eval.benchmarks.sources import resolve_package_path
+    from llava_eval.results.report.report_command import main
 
     return main(arguments.overrides, resolve_folder=resolve_package_path, read_frames=_read_frames)
 

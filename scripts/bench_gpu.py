@@ -25,13 +25,13 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.benchmarks import resolve_package_path
+from llava_eval.benchmarks.sources import resolve_package_path
 from llava_eval.errors import CheckpointError
-from llava_eval.models.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel, device_name, load_model, plan_model
-from llava_eval.models.quantization import Quantization
-from llava_eval.models.runner import ModelRunner
+from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel, device_name, load_model, plan_model
+from llava_eval.models.local.quantization import Quantization
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, Request
 
 QUESTIONS_PER_VIDEO = 3

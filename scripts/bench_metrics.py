@@ -66,7 +66,7 @@ def make_captions(num_images: int, num_references: int, seed: int = 0) -> Captio
 
 def score_ours(hypotheses: list[str], references: list[list[str]]) -> dict[str, Any]:
     """Values and seconds of this package."""
-    captions = importlib.import_module("llava_eval.metrics.captions")
+    captions = importlib.import_module("llava_eval.scoring.captions")
     cpu_start, start = _cpu_seconds(), time.perf_counter()
     scores = captions.score_captions(hypotheses, references)
     scored, cpu_end = time.perf_counter(), _cpu_seconds()

@@ -51,7 +51,7 @@ BENCHMARKS: dict[str, dict[str, Any]] = {
                 "scale": 100.0,
                 "unit": "points",
             },
-            "BLEU_4": {"_target_": "llava_eval.metrics.caption_sets.corpus_bleu", "order": 4},
+            "BLEU_4": {"_target_": "llava_eval.scoring.captions.corpus.corpus_bleu", "order": 4},
         },
     },
 }

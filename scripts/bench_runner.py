@@ -28,13 +28,13 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.benchmarks import resolve_package_path
-from llava_eval.models.checkpoint import find_checkpoint
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel, load_model, plan_model
-from llava_eval.models.runner import ModelRunner
+from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.models.clock import StageClock
+from llava_eval.models.local.checkpoint import find_checkpoint
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel, load_model, plan_model
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.manifest import processor_name
-from llava_eval.timing import StageClock
 from llava_eval.types import Clip, GenerationSettings, Request
 
 NUM_FRAMES = 8

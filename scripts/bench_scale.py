@@ -90,7 +90,7 @@ class DataWorker:
     """What Ray Data calls for every batch: the worker of the engine, given pickled rows."""
 
     def __init__(self, setting: bytes) -> None:
-        from llava_eval.engines.ray.remote import ModelWorker
+        from llava_eval.engine.ray.remote import ModelWorker
 
         self._worker = ModelWorker()
         self._worker.load(pickle.loads(setting))
@@ -112,12 +112,12 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     import ray
     import ray.data
 
-    from llava_eval.config import compose_config
-    from llava_eval.engines.ray.cluster import Share, connect
-    from llava_eval.engines.ray.engine import setting_of
-    from llava_eval.engines.ray.remote import DecodeOrder, ModelWorker, decode
-    from llava_eval.evaluation import Evaluation
-    from llava_eval.generating import media_groups
+    from llava_eval.config.compose import compose_config
+    from llava_eval.engine.batches import media_groups
+    from llava_eval.engine.ray.cluster import Share, connect
+    from llava_eval.engine.ray.engine import setting_of
+    from llava_eval.engine.ray.remote import DecodeOrder, ModelWorker, decode
+    from llava_eval.scoring.evaluation import Evaluation
 
     composed = compose_config([*overrides, *SIDES["Ray, 2 workers of 1 thread"]])
     groups = media_groups(Evaluation.from_config(composed).samples)

@@ -171,14 +171,14 @@ def ours(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
 
 
 def ours_cold(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
-    from llava_eval.video.known import forget_indices
+    from llava_eval.video.fast.index_cache import forget_indices
 
     forget_indices()
     return ours(path, indices)
 
 
 def ours_cached(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
-    from llava_eval.video.frame_cache import FrameCache
+    from llava_eval.video.cache import FrameCache
     from llava_eval.video.store import ArrayStore
 
     folder = os.path.join(tempfile.gettempdir(), f"bench_video_{os.getpid()}")
@@ -188,7 +188,7 @@ def ours_cached(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
 
 def ours_sweep(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
     from llava_eval.video import decode_frame_sets
-    from llava_eval.video.known import forget_indices
+    from llava_eval.video.fast.index_cache import forget_indices
 
     forget_indices()
     return rows(decode_frame_sets(path, sweep_sets(indices))[-1].frames)
@@ -237,7 +237,8 @@ class DecodingAlone:
     def record(self, path: str, indices: Sequence[int]) -> list[list[bytes]]:
         from unittest import mock
 
-        from llava_eval.video import burst, decode_frame_sets
+        from llava_eval.video import decode_frame_sets
+        from llava_eval.video.fast import burst
 
         given: list[list[bytes]] = []
 

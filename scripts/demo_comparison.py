@@ -17,9 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_eval.results.compare.sweep import Sweep, sweeps_of
-from llava_eval.results.compare.sweep_view import legend, sweep_charts, sweep_table
-from llava_eval.results.figures import to_svg
+from llava_eval.results.compare.sweep_curves import (
+    Sweep,
+    legend,
+    sweep_charts,
+    sweep_table,
+    sweeps_of,
+)
+from llava_eval.results.figures.draw import to_svg
 from llava_eval.results.runs import Run, RunReader, find_runs
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,10 +19,10 @@ from typing import NamedTuple
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
-        "llava_eval.pipeline",
-        "llava_eval.sweep",
-        "llava_eval.models.runner",
-        "llava_eval.video.frame_cache",
+        "llava_eval.run",
+        "llava_eval.engine.sweep",
+        "llava_eval.models.local.runner",
+        "llava_eval.video.cache",
         "transformers.models.llava_next_video.modeling_llava_next_video",
     ]
 )

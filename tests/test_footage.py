@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from llava_eval import pipeline
-from llava_eval.config import compose_config
+from llava_eval import run as pipeline
+from llava_eval.config.compose import compose_config
 from llava_eval.video import decode_frames
 from tests.conftest import read_lines, write_lines
 

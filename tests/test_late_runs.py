@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import llava_eval
-from llava_eval.config import compose_config
-from llava_eval.pipeline import run
+from llava_eval.config.compose import compose_config
+from llava_eval.run import run
 from llava_eval.video import decode_frames
 from tests.conftest import write_lines
 

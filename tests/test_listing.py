@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.config.catalogue import KINDS, listing_text
 from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
-from llava_eval.listing import KINDS, listing_text
 
 
 def entry(text: str, name: str) -> str:

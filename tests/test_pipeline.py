@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from llava_eval import pipeline
-from llava_eval.config import compose_config
+from llava_eval import run as pipeline
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import RowsError, RunDirectoryError
 from tests.conftest import DEMO, read_lines, write_lines
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config import compose_config
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import RowsError
-from llava_eval.pipeline import Outcome, score
+from llava_eval.run import Outcome, score
 from tests.benchmarks import test_prompts as rows
-from tests.scorers.test_wups import needs_packages
+from tests.scoring.test_wups import needs_packages
 
 VIDEOMME: dict[str, Any] = {
     **rows.VIDEOMME,

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from llava_eval.benchmarks.row_sets import read_row_sets
-from llava_eval.benchmarks.rows import Row
-from llava_eval.benchmarks.selection import Selection, selected
+from llava_eval.benchmarks.rows import Row, read_row_sets
+from llava_eval.benchmarks.select import Selection, selected
 from llava_eval.benchmarks.sources import resolve_package_path
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
@@ -33,7 +32,7 @@ def load_samples(
     """Read rows and adapt them.
 
     Args:
-        source, subset, split, revision: see :func:`llava_eval.benchmarks.row_sets.read_row_sets`.
+        source, subset, split, revision: see :func:`llava_eval.benchmarks.rows.read_row_sets`.
         adapter: makes one sample of one row, or several.
         facets: columns (or facets that the adapter derives) to keep with each sample.
         media_root: folder that media paths start from.

@@ -11,8 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from llava_eval.config.composition import compose_root, without_hydra
-from llava_eval.config.groups import list_choices, list_groups
-from llava_eval.config.messages import listing, suggest
+from llava_eval.config.groups import list_choices, list_groups, listing, suggest
 from llava_eval.errors import ConfigError
 
 #: Parts whose keys belong to the function or class that ``_target_`` names, or to the user.

@@ -15,13 +15,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from llava_eval.config.changes import differences, short_keys
-from llava_eval.config.checks import (
-    check_choices,
-    check_complete,
-    check_constraints,
-    check_keys,
-)
+from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.composition import (
     compose_root,
     hydra_session,
@@ -29,6 +23,7 @@ from llava_eval.config.composition import (
     plain_values,
     without_hydra,
 )
+from llava_eval.config.describe import differences, short_keys
 from llava_eval.config.groups import search_path_override
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError

@@ -17,8 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from llava_eval.config.groups import ROOT_NAME, config_folder
-from llava_eval.config.messages import listing, one_line, suggest
+from llava_eval.config.groups import ROOT_NAME, config_folder, listing, one_line, suggest
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 

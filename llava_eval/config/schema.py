@@ -2,7 +2,7 @@
 
 Parts that are functions or classes of their own (adapter, scorer, metrics, sampling policy) are
 nodes with a ``_target_``; their remaining keys are checked against that function's signature by
-:func:`llava_eval.config.targets.build_target`. Everything else is checked here, by OmegaConf.
+:func:`llava_eval.config.build.build_target`. Everything else is checked here, by OmegaConf.
 """
 
 from __future__ import annotations

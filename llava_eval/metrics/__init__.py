@@ -3,7 +3,3 @@
 A metric is a function ``(results, *, parameters) -> MetricValue`` named in a protocol's file. It
 gets the results of all samples of the set (or of one level of a facet), failed ones included.
 """
-
-from llava_eval.metrics.value import MetricValue
-
-__all__ = ["MetricValue"]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_eval.metrics.intervals import clustered_stderr, number_clusters, student_quantile
-from llava_eval.metrics.value import MetricValue
+from llava_eval.metrics.means import MetricValue
 from llava_eval.types import SampleResult
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]

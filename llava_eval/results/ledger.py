@@ -1,24 +1,49 @@
-"""The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
+"""Appending to a file of JSON lines so that it never ends in half a line.
+
+The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
 
 While a run goes on, lines stand in the order in which samples finished, each flushed to the
 operating system at once, so that a killed process loses at most the line it was writing. When the
 run ends the file is rewritten in the order of the source rows with the final scores. Nothing in a
 line depends on when or how fast it was made: a resumed run ends with the same file as an unbroken
 one.
+
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from llava_eval.appending import append_line
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results.files import storage_errors, write_bytes
 from llava_eval.types import Generation, SampleResult, Score
+
+
+def append_line(stream: FileIO, line: bytes) -> None:
+    """Write a line at once, or nothing of it.
+
+    Args:
+        stream: opened for appending, without a buffer.
+        line: with its line feed.
+
+    Raises:
+        OSError: it cannot be written; what was written of it is cut off again if possible.
+    """
+    start = stream.tell()
+    written = stream.write(line)
+    if written != len(line):
+        # A full disk takes part of a line without an error; the next write says why.
+        try:
+            stream.write(line[written:])
+        finally:
+            if stream.tell() != start + len(line):
+                stream.truncate(start)
+
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import llava_eval
 from llava_eval.results import files
-from llava_eval.timing import StageClock
 
 #: Packages whose version can move a number or a time.
 PACKAGES = (
@@ -124,7 +123,7 @@ class RunRecord:
         directory: the run directory.
         content: what is known from the start: identity, configuration, labels.
         earlier: the manifest that an earlier process left, whose sessions are kept.
-        clock: seconds by stage of this process.
+        stage_seconds: by stage of this process; read whenever the manifest is written.
 
     Attributes:
         is_written: this process has written the manifest.
@@ -135,12 +134,12 @@ class RunRecord:
         directory: Path,
         content: Mapping[str, Any],
         earlier: Mapping[str, Any] | None,
-        clock: StageClock,
+        stage_seconds: Mapping[str, float],
     ) -> None:
         self._path = directory / files.MANIFEST
         self._earlier = dict(earlier or {})
         self._content = dict(content)
-        self._clock = clock
+        self._stage_seconds = stage_seconds
         self._session: dict[str, Any] = {
             "started": _now(),
             "command": sys.argv,
@@ -167,7 +166,7 @@ class RunRecord:
         self._session.update(
             ended=_now(),
             wall_seconds=round(time.perf_counter() - self._start, 3),
-            stage_seconds={name: round(s, 3) for name, s in self._clock.seconds.items()},
+            stage_seconds={name: round(s, 3) for name, s in self._stage_seconds.items()},
             peak_host_memory_bytes=_largest(
                 self._session.get("peak_host_memory_bytes"), peak_host_memory_bytes()
             ),

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.intervals import number_clusters
-from llava_eval.results.plain_text import printable
 from llava_eval.results.runs import Run
+from llava_eval.results.table import printable
 from llava_eval.types import SampleResult
 
 #: Ids that a message names before it counts the rest.

@@ -12,9 +12,9 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results import files
+from llava_eval.results.directory import read_manifest
 from llava_eval.results.ledger import iterate_ledger
-from llava_eval.results.plain_text import printable
-from llava_eval.results.run_directory import read_manifest
+from llava_eval.results.table import printable
 from llava_eval.types import SampleResult
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.keys import PLACES, is_among
-from llava_eval.mappings import flat
+from llava_eval.config.roles import PLACES, flat, is_among
 from llava_eval.results.runs import Run
 
 #: Where things lie and what tables say of them; no settings.

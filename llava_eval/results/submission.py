@@ -3,6 +3,9 @@
 A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file; the
 pipeline writes what it returns as submission.json into the run directory, or bytes as
 submission.xlsx.
+
+
+Files for the servers of image benchmarks: a list of answers, or a sheet of choices.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from llava_eval.errors import ConfigError
+from llava_eval.results.spreadsheet import sheet
 from llava_eval.types import SampleResult
 
 SubmissionMaker = Callable[[Sequence[SampleResult]], Any]
@@ -42,3 +47,87 @@ def answers_by_id(
 def _index(result: SampleResult) -> int:
     answer = result.score.answer
     return string.ascii_uppercase.index(answer) if answer is not None else -1
+
+
+IdForm = Literal["text", "integer", "trailing_number"]
+
+_DETAIL = "detail:"
+
+
+def answer_list(
+    results: Sequence[SampleResult],
+    *,
+    id_key: str,
+    answer: str,
+    id_format: str = "{id}",
+    id_form: IdForm = "text",
+    answer_key: str = "answer",
+    failed_as: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return one object with an id and an answer per sample, in the order of the rows.
+
+    Args:
+        results: of all samples.
+        id_key, answer_key: names in the objects.
+        answer: "text" for the reply as it is, "read" for what the rule read of it (empty where that
+            was nothing), or "detail:NAME" for a text among the scorer's details.
+        id_format: template of the id, with ``{id}``.
+        id_form: whether it is written as text or, where it is one, as an integer; a trailing number
+            is that of "COCO_val2014_000000391895.jpg".
+        failed_as: the answer of a failed sample; null leaves it out.
+
+    Raises:
+        ConfigError: another form of answer.
+    """
+    return [
+        {
+            id_key: _identifier(result.id, id_format, id_form),
+            answer_key: failed_as if result.generation.error else _answer(result, answer),
+        }
+        for result in sorted(results, key=lambda result: result.row)
+        if result.generation.error is None or failed_as is not None
+    ]
+
+
+def _identifier(name: str, template: str, form: IdForm) -> str | int:
+    text = template.format(id=name)
+    number = text.split("_")[-1].split(".")[0] if form == "trailing_number" else text
+    return int(number) if form != "text" and number.isdecimal() else text
+
+
+def _answer(result: SampleResult, form: str) -> str:
+    if form == "text":
+        return str(result.generation.text)
+    if form == "read":
+        return result.score.answer or ""
+    if form.startswith(_DETAIL):
+        return str(result.score.details[form.removeprefix(_DETAIL)])
+    raise ConfigError(
+        f"benchmark.submission.answer: got {form!r}, expected text, read or {_DETAIL}NAME"
+    )
+
+
+def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
+    """Return an .xlsx file as MMBench's server reads it.
+
+    Its columns are index, question, the options, prediction and the facets. The prediction is the
+    reply as it is, empty for a failed sample.
+
+    Args:
+        results: of all samples.
+        letters: columns of the options.
+    """
+    ordered = sorted(results, key=lambda result: result.row)
+    facets = list(ordered[0].facets) if ordered else []
+    header = ["index", "question", *letters, "prediction", *facets]
+    rows = [
+        [
+            int(result.id) if result.id.isdecimal() else result.id,
+            result.question,
+            *(*result.choices, *[""] * len(letters))[: len(letters)],
+            result.generation.text or "",
+            *result.facets.values(),
+        ]
+        for result in ordered
+    ]
+    return sheet([header, *rows])

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from llava_eval.metrics import MetricValue
+from llava_eval.metrics.means import MetricValue
 from llava_eval.results import files
-from llava_eval.results.published import Comparison
-from llava_eval.results.summary import Summary
+from llava_eval.results.summary import Comparison, Summary
 
 CSV_COLUMNS = (
     "benchmark",

@@ -1,8 +1,14 @@
-"""Open a media file with libav and say in one line what is wrong with it."""
+"""Open a media file with libav and say in one line what is wrong with it.
+
+What libav's decoders complain about while they decode, for the current thread.
+
+Why a fast path gives up in favour of the sequential decode.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,16 +17,17 @@ from typing import TYPE_CHECKING
 
 import av
 import av.error
+import av.logging
 
 from llava_eval.errors import MediaError
-
-#: What PyAV raises for files that libav cannot read. IndexError: a damaged file announces a
-#: stream that was not there when it was opened.
-LIBAV_ERRORS = (av.error.FFmpegError, IndexError)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
+
+#: What PyAV raises for files that libav cannot read. IndexError: a damaged file announces a
+#: stream that was not there when it was opened.
+LIBAV_ERRORS = (av.error.FFmpegError, IndexError)
 
 
 def require_file(path: str, expected: str = "a video file") -> None:
@@ -94,3 +101,77 @@ def _is_utf8(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+Message = tuple[int, str, str]
+
+
+class _Listeners:
+    """Logging of libav is off by default and global: it is on while anybody listens."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.count = 0
+        self.before: tuple[int | None, bool] = (None, True)
+        self.of_nobody = av.logging.Capture(local=False)
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.count == 0:
+                self.before = (av.logging.get_level(), av.logging.get_skip_repeated())
+                self.of_nobody = av.logging.Capture(local=False)
+                self.of_nobody.__enter__()
+                av.logging.set_skip_repeated(False)
+                av.logging.set_level(av.logging.INFO)
+            self.count += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.count -= 1
+            if self.count == 0:
+                level, skip_repeated = self.before
+                av.logging.set_level(level)
+                av.logging.set_skip_repeated(skip_repeated)
+                self.of_nobody.__exit__(None, None, None)
+
+
+_listeners = _Listeners()
+
+
+@contextmanager
+def libav_messages() -> Iterator[list[Message]]:
+    """A list of (level, source, text) that holds, in the end, what libav logged in this thread.
+
+    Messages of a decoder's own threads cannot be told apart and go to everybody who listens.
+    """
+    messages: list[Message] = []
+    _listeners.enter()
+    of_nobody = _listeners.of_nobody.logs
+    before = len(of_nobody)
+    try:
+        with av.logging.Capture(local=True) as local:
+            yield messages
+    finally:
+        messages += local
+        messages += of_nobody[before:]
+        _listeners.leave()
+
+
+def sign_of_damage(
+    messages: list[Message], decoder: str, *, ignore: str | None = None
+) -> str | None:
+    """The first message of the decoder that tells of damage, None if there is none."""
+    for level, source, text in messages:
+        if source != decoder or (ignore and ignore in text):
+            continue
+        if level <= av.logging.WARNING or "concealing" in text or "reorder buffer" in text:
+            return " ".join(text.split())
+    return None
+
+
+class UntrustedError(Exception):
+    """The packets do not tell for sure which frames a plain decode shows."""
+
+
+class DamagedError(UntrustedError):
+    """The decoder had to conceal damage, and what it conceals with depends on earlier frames."""

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, VideoInfo
 from llava_eval.video.collector import FrameCollector
-from llava_eval.video.container import require_file
-from llava_eval.video.cuts import cut
+from llava_eval.video.container import DamagedError, UntrustedError, require_file
 from llava_eval.video.deadline import time_limit
-from llava_eval.video.errors import DamagedError, UntrustedError
-from llava_eval.video.index import VideoIndex
-from llava_eval.video.known import index_of, known_index
-from llava_eval.video.parallel import decode_bursts, num_cores
-from llava_eval.video.plan import plan_bursts
-from llava_eval.video.sequential import decode_sequentially
-from llava_eval.video.source import Source, open_source
+from llava_eval.video.fast.index import VideoIndex
+from llava_eval.video.fast.index_cache import index_of, known_index
+from llava_eval.video.fast.parallel import decode_bursts, num_cores
+from llava_eval.video.fast.plan import plan_bursts
+from llava_eval.video.fast.source import Source, open_source
+from llava_eval.video.sequential import cut, decode_sequentially
 
 _log = logging.getLogger(__name__)
 

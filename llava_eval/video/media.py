@@ -15,15 +15,15 @@ from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, VideoInfo
 from llava_eval.video.collector import FrameCollector, Pixels
 from llava_eval.video.container import require_file
-from llava_eval.video.cuts import cut
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import decode_frames, probe
 from llava_eval.video.remote import fetch, is_address
+from llava_eval.video.sequential import cut
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from llava_eval.video.frame_cache import FrameCache
+    from llava_eval.video.cache import FrameCache
 
 Policy = Callable[[VideoInfo], Sequence[int]]
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from llava_eval.benchmarks import Row, load_samples
-from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
-from llava_eval.config import build_target, compose_config
+from llava_eval.benchmarks.adapters.plain import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.load import load_samples
+from llava_eval.benchmarks.rows import Row
+from llava_eval.config.build import build_target
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
 

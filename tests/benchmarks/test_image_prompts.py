@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.types import Media, Sample
-from tests.scorers.protocols import protocol
+from tests.scoring.protocols import protocol
 
 pytestmark = pytest.mark.slow
 

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from llava_eval.benchmarks import Row, load_samples, read_rows
-from llava_eval.benchmarks.image_rows import row_image
+from llava_eval.benchmarks.adapters.image_rows import row_image
+from llava_eval.benchmarks.load import load_samples
+from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.sources import read_rows
 from llava_eval.errors import RowsError
 from llava_eval.types import Media
 from llava_eval.video.media import read_media
 from tests.benchmarks.test_image_prompts import MMBENCH
-from tests.scorers.protocols import protocol
+from tests.scoring.protocols import protocol
 
 
 def picture(colour: str, size: tuple[int, int] = (40, 24)) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from llava_eval.turns import Turn, decode_pieces, frames_shown
+from llava_eval.engine.batches import Turn, decode_pieces, frames_shown
 from llava_eval.types import (
     Clip,
     GenerationSettings,

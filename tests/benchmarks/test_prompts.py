@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config import compose_config
+from llava_eval.config.compose import compose_config
 from llava_eval.types import Media
-from tests.scorers.protocols import protocol
+from tests.scoring.protocols import protocol
 
 VIDEOMME = {
     "videoID": "fFjv93ACGo8",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.benchmarks.row_sets import read_row_sets
-from llava_eval.benchmarks.selection import Selection, selected
-from llava_eval.config import compose_config
+from llava_eval.benchmarks.rows import read_row_sets
+from llava_eval.benchmarks.select import Selection, selected
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError, RowsError
-from llava_eval.evaluation import Evaluation
+from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.types import Sample
 from tests.conftest import write_lines
 

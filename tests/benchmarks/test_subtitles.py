@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from llava_eval.benchmarks.longvideobench import FramesAndSubtitles
+from llava_eval.benchmarks.adapters.longvideobench import FramesAndSubtitles
 from llava_eval.benchmarks.subtitles import Subtitles, first_cues, windows_of_frames
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, prompt_text
-from tests.scorers.protocols import protocol
+from tests.scoring.protocols import protocol
 
 GOLDEN = Path(__file__).parent / "golden"
 VIDEO = Media("video", "v.mp4")
@@ -80,7 +80,7 @@ def test_the_official_prompt_with_subtitles(tmp_path: Path) -> None:
     }
     parts = protocol("videomme/official_subtitles", "benchmark.adapter.media=[v.mp4]")
     adapter = parts.adapter
-    from llava_eval.benchmarks import Row
+    from llava_eval.benchmarks.rows import Row
 
     sample = adapter(Row(0, row, "rows", tmp_path))
     assert not isinstance(sample, tuple)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.config import compose_config
-from llava_eval.config.compose import expand_sweep
+from llava_eval.config.compose import compose_config, expand_sweep
 from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 

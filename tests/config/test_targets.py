@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config.targets import build_target
+from llava_eval.config.build import build_target
 from llava_eval.errors import ConfigError
-from llava_eval.scorers.choice import StrictChoice
+from llava_eval.scoring.choice import StrictChoice
 from llava_eval.types import VideoInfo
 
 LINSPACE = "llava_eval.video.samplers.linspace_to_last_frame"
@@ -22,7 +22,7 @@ def test_a_function_is_bound_to_its_parameters() -> None:
 
 
 def test_a_class_is_made() -> None:
-    node = {"_target_": "llava_eval.scorers.choice.StrictChoice"}
+    node = {"_target_": "llava_eval.scoring.choice.StrictChoice"}
     assert build_target(node, key="scorer") == StrictChoice()
 
 

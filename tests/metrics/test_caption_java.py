@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.metrics.caption_java import meteor, spice
 from llava_eval.metrics.differences import paired_metric
 from llava_eval.metrics.means import mean_score
 from llava_eval.results.summary import summarise
 from llava_eval.results.tables import to_json, to_markdown, to_terminal
+from llava_eval.scoring.captions.java import meteor, spice
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.helpers import make_result
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from llava_eval.metrics import MetricValue
-from llava_eval.metrics.caption_java import meteor, spice
-from llava_eval.metrics.caption_sets import corpus_bleu
 from llava_eval.metrics.differences import (
     NoDifference,
     PairedBleu,
@@ -18,7 +15,9 @@ from llava_eval.metrics.differences import (
     PairedMean,
     paired_metric,
 )
-from llava_eval.metrics.means import mean_score
+from llava_eval.metrics.means import MetricValue, mean_score
+from llava_eval.scoring.captions.corpus import corpus_bleu
+from llava_eval.scoring.captions.java import meteor, spice
 from llava_eval.types import NOT_SCORED, Generation, SampleResult, Score
 from tests.results.helpers import make_result
 

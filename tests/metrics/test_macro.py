@@ -7,7 +7,7 @@ import math
 import pytest
 
 from llava_eval.errors import RowsError
-from llava_eval.metrics.macro import macro_mean
+from llava_eval.metrics.groups import macro_mean
 from llava_eval.metrics.means import mean_score
 from llava_eval.types import Generation, SampleResult, Score
 

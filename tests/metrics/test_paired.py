@@ -12,13 +12,7 @@ from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from llava_eval.metrics.paired import (
-    PairedEstimate,
-    detectable,
-    holm,
-    mcnemar_exact,
-    paired_means,
-)
+from llava_eval.metrics.paired import PairedEstimate, detectable, holm, mcnemar_exact, paired_means
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.models.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.loading import LoadedModel, load_model, plan_model
+from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.local.load import LoadedModel, load_model, plan_model
 
 
 @pytest.fixture(scope="session")

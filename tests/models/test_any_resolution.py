@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel
-from llava_eval.models.media import MediaPreparer
-from llava_eval.models.pixels import FramePreprocessor
-from llava_eval.models.runner import ModelRunner
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel
+from llava_eval.models.local.media import FramePreprocessor, MediaPreparer
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import GenerationSettings
 from tests.models.helpers import make_clip, make_request
 

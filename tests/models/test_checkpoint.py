@@ -12,15 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from llava_eval.errors import CheckpointError
-from llava_eval.models.attention import choose_attention
-from llava_eval.models.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.loading import (
-    LoadedModel,
-    load_model,
-    load_model_once,
-    plan_model,
-)
-from llava_eval.models.quantization import Quantization
+from llava_eval.models.local.attention import choose_attention
+from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.local.load import LoadedModel, load_model, load_model_once, plan_model
+from llava_eval.models.local.quantization import Quantization
 
 
 @pytest.fixture

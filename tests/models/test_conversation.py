@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config import compose_config
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ConfigError, PromptError
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel
 from llava_eval.types import Request
 from tests.models.helpers import make_medium, make_request
 

@@ -14,11 +14,11 @@ import torch
 from transformers.image_utils import SizeDict
 
 from llava_eval.errors import CheckpointError
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel
-from llava_eval.models.prompts import make_prompts
-from llava_eval.models.runner import ModelRunner
-from llava_eval.models.vision import media_inputs
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel
+from llava_eval.models.local.prompt import make_prompts
+from llava_eval.models.local.runner import ModelRunner
+from llava_eval.models.local.vision import media_inputs
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 from tests.models.helpers import make_clip, make_request
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llava_eval.models.prompts import Prompt, common_prefix_length
-from llava_eval.models.waves import PromptGroup, group_prompts, plan_waves, split_group
+from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_waves, split_group
+from llava_eval.models.local.prompt import Prompt, common_prefix_length
 from llava_eval.types import GenerationSettings, PreparedMedia
 from tests.models.helpers import make_medium, make_request
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llava_eval.metrics.means import mean_score
-from llava_eval.results.compare.metrics import metric_of
+from llava_eval.results.compare.paired_metrics import metric_of
 from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.summary import summarise
 from llava_eval.results.tables import write_tables
@@ -91,7 +91,7 @@ def write_run(
                 "model.dtype": "float32",
                 "sampler._target_": "llava_eval.video.samplers.linspace_to_last_frame",
                 "sampler.num_frames": 3,
-                "scorer._target_": "llava_eval.scorers.choice.StrictChoice",
+                "scorer._target_": "llava_eval.scoring.choice.StrictChoice",
                 "quantization.name": "none",
                 "quantization.method": None,
                 "errors.max": 0,

@@ -11,13 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.results.ledger import (
-    LedgerWriter,
-    from_line,
-    read_ledger,
-    rewrite_ledger,
-    to_line,
-)
+from llava_eval.results.ledger import LedgerWriter, from_line, read_ledger, rewrite_ledger, to_line
 from llava_eval.types import NOT_SCORED, Generation, Score
 from tests.results.helpers import make_result
 

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llava_eval.results.plain_text import columns, cut, padded, printable
-from llava_eval.results.table import html_text, latex_text, markdown_text
+from llava_eval.results.table import (
+    columns,
+    cut,
+    html_text,
+    latex_text,
+    markdown_text,
+    padded,
+    printable,
+)
 
 
 @pytest.mark.parametrize(

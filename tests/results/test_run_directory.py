@@ -9,9 +9,7 @@ import pytest
 
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
-from llava_eval.results.fingerprint import digest
-from llava_eval.results.ledger import read_ledger, rewrite_ledger
-from llava_eval.results.run_directory import (
+from llava_eval.results.directory import (
     check_owner,
     claim,
     find_unfinished,
@@ -19,6 +17,8 @@ from llava_eval.results.run_directory import (
     new_run_directory,
     runs_of,
 )
+from llava_eval.results.identity import digest
+from llava_eval.results.ledger import read_ledger, rewrite_ledger
 from llava_eval.types import NOT_SCORED, Generation, Sample
 from tests.results.helpers import make_result
 

@@ -12,7 +12,7 @@ import pytest
 
 from llava_eval.errors import MediaError
 from llava_eval.video import decode_frames, probe
-from llava_eval.video.logs import libav_messages, sign_of_damage
+from llava_eval.video.container import libav_messages, sign_of_damage
 from tests.video import corpus, naive
 from tests.video.test_exact import check
 

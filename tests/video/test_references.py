@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-from llava_eval.video import av1, decode_frames
-from llava_eval.video.av1 import Frame
-from llava_eval.video.references import References
+from llava_eval.video import decode_frames
+from llava_eval.video.fast import av1
+from llava_eval.video.fast.av1 import Frame
+from llava_eval.video.fast.plan import References
 from tests.video import naive
 from tests.video.test_exact import check
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from llava_eval.video import decode_frames, probe
-from llava_eval.video.frame_cache import FrameCache, default_store
-from llava_eval.video.known import forget_indices, known_index
+from llava_eval.video.cache import FrameCache, default_store
+from llava_eval.video.fast.index_cache import forget_indices, known_index
 from llava_eval.video.store import ArrayStore, cache_folder, digest, file_identity
 
 FileOf = Callable[[str], str]
@@ -124,7 +124,7 @@ def test_identity_follows_the_content(tmp_path: Path) -> None:
 def test_an_index_is_found_on_disk(
     file_of: FileOf, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    monkeypatch.setattr("llava_eval.video.known._WORTH_SECONDS", 0.0)
+    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
     for name in ("vp9_hidden.webm", "h264.ts", "hevc_cra.mp4", "mpeg4.avi"):
         path = file_of(name)
         info = probe(path)
@@ -164,7 +164,7 @@ def test_prepared_frames_are_shared_between_frame_counts(
         asked.append(indices)
         return decode_frames(path, indices)
 
-    monkeypatch.setattr("llava_eval.video.frame_cache.decode_frames", note)
+    monkeypatch.setattr("llava_eval.video.cache.decode_frames", note)
     again = cache.frames(path, [74, 0, 74])
     assert asked == []
     assert again.frames.equal(first.frames[[2, 0, 2]])

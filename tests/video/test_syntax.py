@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from llava_eval.video import av1
-from llava_eval.video.bits import BitReader, nal_units, unescape, well_formed
-from llava_eval.video.codecs import syntax_for
-from llava_eval.video.matroska import walk_blocks
-from llava_eval.video.source import open_source
-from llava_eval.video.syntax import Entry, Syntax
+from llava_eval.video.fast import av1
+from llava_eval.video.fast.bits import BitReader, nal_units, unescape, well_formed
+from llava_eval.video.fast.codecs import syntax_for
+from llava_eval.video.fast.matroska import walk_blocks
+from llava_eval.video.fast.source import open_source
+from llava_eval.video.fast.syntax import Entry, Syntax
 
 FileOf = Callable[[str], str]
 

@@ -6,7 +6,7 @@ import pytest
 
 from llava_eval.errors import MediaError
 from llava_eval.types import VideoInfo
-from llava_eval.video.whole_steps import whole_steps
+from llava_eval.video.samplers import whole_steps
 
 
 def info(num_frames: int, fps: float, first_frame_index: int = 0) -> VideoInfo:

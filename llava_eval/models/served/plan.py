@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.endpoint import Client
-from llava_eval.endpoint.address import is_this_machine
 from llava_eval.errors import ConfigError
+from llava_eval.models.http import Client, is_this_machine
 from llava_eval.models.served.server import Dialect, Server, find_server
 from llava_eval.models.served.settings import ServerSettings
 

@@ -1,28 +1,33 @@
-"""The runner of a served model: requests over HTTP in, generations out."""
+"""The runner of a served model: requests over HTTP in, generations out.
+
+Asking many things of a server at once, in threads that nobody has to wait for.
+"""
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from llava_eval.endpoint import Completion, RequestError, pause_seconds, read_completion
 from llava_eval.errors import CheckpointError, LlavaEvalError, PromptError, ServerError
-from llava_eval.models.pixels import FramePreprocessor
-from llava_eval.models.served.asking import ask_all
+from llava_eval.models.clock import StageClock
+from llava_eval.models.http import Completion, RequestError, pause_seconds, read_completion
+from llava_eval.models.local.media import FramePreprocessor
 from llava_eval.models.served.encoding import MediaEncoder
-from llava_eval.models.served.likelihood import likeliest_option
 from llava_eval.models.served.messages import (
     Messages,
     chat_messages,
+    check_end,
     generation_fields,
     readable,
+    to_generation,
 )
+from llava_eval.models.served.option_losses import likeliest_option
 from llava_eval.models.served.plan import ServedPlan, open_client
-from llava_eval.models.served.replies import check_end, to_generation
-from llava_eval.timing import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia
 
 log = logging.getLogger(__name__)
@@ -44,7 +49,7 @@ class ServedRunner:
         clock: gets the seconds of the stage "server_wait".
 
     Attributes:
-        batch_size, first_prompt, guards: see :class:`llava_eval.models.backend.Runner`.
+        batch_size, first_prompt, guards: see :class:`llava_eval.models.base.Runner`.
 
     Raises:
         ConfigError: the ``openai`` package is missing, or a key is.
@@ -225,3 +230,68 @@ class ServedRunner:
         return CheckpointError(
             f"{settings.base_url} refuses model.checkpoint={settings.model}: {error}{hint}"
         )
+
+
+#: How long an end before the last item waits for calls under way.
+_PATIENCE_SECONDS = 1.0
+
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
+
+
+def ask_all(
+    items: Sequence[ItemT],
+    ask: Callable[[ItemT], ValueT],
+    *,
+    concurrency: int,
+    stop: threading.Event,
+) -> Iterator[tuple[ItemT, ValueT]]:
+    """Yield what asking each item gives, as it comes in.
+
+    The threads are daemons: neither Ctrl-C nor the end of the process waits long for a server.
+
+    Args:
+        items: what to ask.
+        ask: called in threads.
+        concurrency: most calls at once.
+        stop: set when the iteration ends early; no further item is begun then.
+
+    Raises:
+        BaseException: whatever a call raised.
+    """
+    waiting: queue.SimpleQueue[ItemT] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[ItemT, ValueT | None, BaseException | None]] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((item, ask(item), None))
+            except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+                done.put((item, None, error))
+
+    threads = [
+        threading.Thread(target=work, name=f"served-{number}", daemon=True)
+        for number in range(min(concurrency, len(items)))
+    ]
+    for thread in threads:
+        thread.start()
+    is_complete = False
+    try:
+        for _ in items:
+            item, value, error = done.get()
+            if error is not None:
+                raise error
+            yield item, value  # type: ignore[misc]
+        is_complete = True
+    finally:
+        if not is_complete:
+            stop.set()
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llava_eval.endpoint import Client, RequestError
-from llava_eval.endpoint.address import is_openai
 from llava_eval.errors import CheckpointError
+from llava_eval.models.http import Client, RequestError, is_openai
 from llava_eval.models.served.settings import ServerSettings
 
 _log = logging.getLogger(__name__)

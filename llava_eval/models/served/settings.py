@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llava_eval.endpoint import EndpointSettings
+from llava_eval.models.http import EndpointSettings
 
 
 @dataclass(frozen=True)

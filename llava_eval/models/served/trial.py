@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from llava_eval.endpoint import Client, RequestError, read_completion
+from llava_eval.models.http import Client, RequestError, read_completion
 from llava_eval.models.served.encoding import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, generation_fields
+from llava_eval.models.served.messages import chat_messages, check_end, generation_fields
 from llava_eval.models.served.plan import ServedPlan
-from llava_eval.models.served.replies import check_end
 from llava_eval.types import Clip, GenerationSettings, Request
 
 _SIZE = 64

@@ -11,7 +11,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import IntArray
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate, holm
-from llava_eval.results.compare.metrics import ComparedMetric, compare_metrics
+from llava_eval.results.compare.paired_metrics import ComparedMetric, compare_metrics
 from llava_eval.results.pairing import Pairing, named, pair
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult

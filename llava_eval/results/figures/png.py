@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from llava_eval.results.figures.chart import Chart
-from llava_eval.results.figures.layout import HEIGHT, WIDTH, Anchor, Place, draw
-from llava_eval.results.figures.svg import outline
+from llava_eval.results.figures.draw import HEIGHT, WIDTH, Anchor, Place, draw, outline
 
 #: Everything is drawn this much larger and scaled down, which smooths the edges.
 _SMOOTHING = 3

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from llava_eval.config.roles import flat
 from llava_eval.errors import ComparisonError
-from llava_eval.mappings import flat
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import cost_of

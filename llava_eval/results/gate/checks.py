@@ -19,7 +19,7 @@ from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import Flip, flips_of
-from llava_eval.results.compare.metrics import ComparedMetric, compare_metrics, mean_metric
+from llava_eval.results.compare.paired_metrics import ComparedMetric, compare_metrics, mean_metric
 from llava_eval.results.cost import cost_of
 from llava_eval.results.gate.baseline import protocol_of, unusable
 from llava_eval.results.pairing import Pairing, named, pair

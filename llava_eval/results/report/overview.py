@@ -8,18 +8,23 @@ from typing import Any
 
 from llava_eval.errors import LlavaEvalError
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
-from llava_eval.results.compare.sweep import Sweep, sweeps_of
-from llava_eval.results.compare.sweep_view import legend, sweep_charts, sweep_table
-from llava_eval.results.compare.tables import (
+from llava_eval.results.compare.comparison_tables import (
     agreement_table,
     cost_table,
     letters,
     metrics_table,
     settings_table,
 )
-from llava_eval.results.compare.terminal import verdict
+from llava_eval.results.compare.screen import verdict
+from llava_eval.results.compare.sweep_curves import (
+    Sweep,
+    legend,
+    sweep_charts,
+    sweep_table,
+    sweeps_of,
+)
 from llava_eval.results.cost import cost_of
-from llava_eval.results.figures import Chart
+from llava_eval.results.figures.chart import Chart
 from llava_eval.results.runs import Run
 from llava_eval.results.table import Table, interval, number
 

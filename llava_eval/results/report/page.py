@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 import llava_eval
-from llava_eval.results.compare.tables import letters
+from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.cost import cost_of
 from llava_eval.results.report.overview import Overview, run_names
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of, packed

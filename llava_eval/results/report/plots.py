@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.results.figures.layout import series_style
+from llava_eval.results.figures.draw import series_style
 from llava_eval.results.report.overview import level_values
 from llava_eval.results.runs import Run
 from llava_eval.results.table import Table, html_text, interval, number

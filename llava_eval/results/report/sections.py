@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llava_eval.results.compare.tables import letters
+from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.cost import cost_of
-from llava_eval.results.figures import to_svg
+from llava_eval.results.figures.draw import to_svg
 from llava_eval.results.report.overview import (
     MAX_PAIRED_RUNS,
     Overview,

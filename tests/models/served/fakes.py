@@ -8,7 +8,7 @@ from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.runner import ServedRunner
 from llava_eval.models.served.settings import ServerSettings
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
-from tests.endpoint.server import Answer, ChatServer, reply
+from tests.models.chat_server import Answer, ChatServer, reply
 from tests.models.helpers import make_clip
 
 #: What servers say of themselves, as their sources and documentation have it.

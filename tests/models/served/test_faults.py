@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from llava_eval import pipeline
-from llava_eval.config import compose_config
+from llava_eval import run as pipeline
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ServerError
 from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.settings import ServerSettings
 from tests.conftest import read_lines
-from tests.endpoint.server import Answer, Behaviour, ChatServer, failure, reply, serving
+from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner
 
 pytestmark = pytest.mark.slow

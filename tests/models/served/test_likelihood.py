@@ -10,7 +10,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.settings import ServerSettings
 from llava_eval.types import Generation, GenerationSettings, Request
-from tests.endpoint.server import Answer, reply, serving
+from tests.models.chat_server import Answer, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_runner
 
 #: By option: its tokens with their log-probabilities, the end token's last.

@@ -21,7 +21,7 @@ from llava_eval.models.served.clips import ClipFolder
 from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.settings import ServerSettings
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
-from tests.endpoint.server import Answer, failure, reply, serving
+from tests.models.chat_server import Answer, failure, reply, serving
 from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, video_clip
 
 pytestmark = pytest.mark.slow

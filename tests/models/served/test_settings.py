@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config import compose_config
+from llava_eval.config.compose import compose_config
+from llava_eval.engine.job import check_parts
 from llava_eval.errors import ConfigError
-from llava_eval.job import check_parts
 from llava_eval.types import Media
 from llava_eval.video import read_media
 from tests.conftest import read_lines, write_lines
-from tests.endpoint.server import Answer, reply, serving
+from tests.models.chat_server import Answer, reply, serving
 from tests.models.served.fakes import PAGES
 from tests.processes import Command, run_command
 

@@ -18,19 +18,19 @@ import torch
 from PIL import Image
 from transformers.utils.import_utils import is_torchcodec_usable
 
-from llava_eval import pipeline
-from llava_eval.config import compose_config
+from llava_eval import run as pipeline
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ConfigError
-from llava_eval.models.conversation import Conversation
-from llava_eval.models.loading import LoadedModel
-from llava_eval.models.runner import ModelRunner
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import LoadedModel
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.models.served.plan import plan_served
 from llava_eval.models.served.runner import ServedRunner
 from llava_eval.models.served.settings import ServerSettings
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
 from llava_eval.video import decode_frames
 from tests.conftest import DEMO, read_lines
-from tests.endpoint.server import reply, serving
+from tests.models.chat_server import reply, serving
 
 pytestmark = pytest.mark.slow
 

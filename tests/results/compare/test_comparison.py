@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.caption_sets import corpus_bleu
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
-from llava_eval.results.compare.metrics import metric_of
+from llava_eval.results.compare.paired_metrics import metric_of
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.scorers.caption import CaptionScorer
+from llava_eval.scoring.captions.corpus import corpus_bleu
+from llava_eval.scoring.captions.scorer import CaptionScorer
 from llava_eval.types import Generation, Sample, SampleResult, Score
 from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
@@ -26,9 +26,9 @@ CAPTION_METRICS: dict[str, dict[str, Any]] = {
         "detail": "cider",
         "unit": "points",
     },
-    "BLEU_4": {"_target_": "llava_eval.metrics.caption_sets.corpus_bleu", "order": 4},
+    "BLEU_4": {"_target_": "llava_eval.scoring.captions.corpus.corpus_bleu", "order": 4},
 }
-CAPTION_SCORER = {"scorer._target_": "llava_eval.scorers.caption.CaptionScorer"}
+CAPTION_SCORER = {"scorer._target_": "llava_eval.scoring.captions.scorer.CaptionScorer"}
 
 
 def read(path: Path) -> Run:

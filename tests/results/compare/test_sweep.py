@@ -9,8 +9,13 @@ import pytest
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm
 from llava_eval.results.compare.comparison import compare_runs
-from llava_eval.results.compare.sweep import frontier, sweeps_of
-from llava_eval.results.compare.sweep_view import legend, sweep_charts, sweep_table
+from llava_eval.results.compare.sweep_curves import (
+    frontier,
+    legend,
+    sweep_charts,
+    sweep_table,
+    sweeps_of,
+)
 from llava_eval.results.runs import RunReader
 from tests.results.runs_on_disk import answered, equal_models, write_run
 

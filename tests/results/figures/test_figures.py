@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llava_eval.results.figures import Chart, Point, Series, to_png, to_svg, to_text
-from llava_eval.results.figures.chart import step_line, tick_text
-from llava_eval.results.figures.layout import COLOURS
+from llava_eval.results.figures.characters import to_text
+from llava_eval.results.figures.chart import Chart, Point, Series, step_line, tick_text
+from llava_eval.results.figures.draw import COLOURS, to_svg
+from llava_eval.results.figures.png import to_png
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -17,12 +17,7 @@ from PIL import Image
 
 from llava_eval import cli
 from llava_eval.results.report.samples import SampleSet, index_of, state_of
-from llava_eval.results.report.thumbnails import (
-    Budget,
-    FrameRequest,
-    make_thumbnails,
-    spread,
-)
+from llava_eval.results.report.thumbnails import Budget, FrameRequest, make_thumbnails, spread
 from llava_eval.results.runs import RunReader
 from llava_eval.types import Score
 from tests.conftest import DEMO

@@ -1,0 +1,53 @@
+"""EgoSchema (arXiv 2308.09126) answered by likelihood."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llava_eval.benchmarks.adapters.plain import multiple_choice
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import RowsError
+from llava_eval.types import Sample
+
+
+def by_likelihood(row: Row, *, media: list[str], prompt: str) -> Sample:
+    """Make a sample that asks how likely each option's text is, and not for a reply.
+
+    The text of an option is what stands between its first and its second full stop: of "A. C opens
+    the drawer. C takes a knife." it is "C opens the drawer".
+
+    Real row, shortened: ``{"video_idx": "0074f737-11cb-497d-8d07-77c3a8127391", "question": "Taking
+    into account all the actions performed by c, ...?", "option": ["A. C is cooking.", "B. C is
+    doing laundry.", "C. C is cleaning the kitchen.", ...], "answer": "3"}``; without ``answer``
+    outside the subset of 500.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, egoschema_doc_to_choice.
+
+    Args:
+        row: the row.
+        media: templates of the video file.
+        prompt: template of the user's text.
+    """
+    sample = multiple_choice(
+        row,
+        id="{video_idx}",
+        group="{video_idx}",
+        media=media,
+        question="{question}",
+        options="option",
+        options_carry_letters=True,
+        answer="{answer}",
+        answer_form="index",
+        hidden_answers=True,
+        prompt=prompt,
+    )
+    options = []
+    for option in row.texts("option"):
+        parts = option.split(".")
+        if len(parts) < 2:
+            raise RowsError(
+                f"{row.source}, row {row.number}: the option {option!r} should begin with a letter "
+                "and a full stop"
+            )
+        options.append(parts[1].strip())
+    return dataclasses.replace(sample, options=tuple(options))

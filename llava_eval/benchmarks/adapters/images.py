@@ -1,0 +1,224 @@
+"""Captions of images: COCO, NoCaps, Flickr30k.
+
+Multiple choice about an image: ScienceQA and AI2D.
+
+Questions about an image with a short answer: VQAv2 and its relatives, POPE, MME, ChartQA.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Literal
+
+from llava_eval.benchmarks.adapters.image_rows import UNKNOWN, first_filled, row_facets, row_image
+from llava_eval.benchmarks.adapters.plain import lettered
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import RowsError
+from llava_eval.types import Sample
+
+
+def image_caption(
+    row: Row,
+    *,
+    id: str,
+    media: list[str],
+    references: str,
+    prompt: str,
+    image: str = "image",
+    facets: dict[str, list[str]] | None = None,
+) -> Sample:
+    """Make a sample of an image and its reference captions.
+
+    Real row of COCO (arXiv 1504.00325) as lmms-eval has it: ``{"question_id":
+    "COCO_val2014_000000391895.jpg", "id": 391895, "answer": ["A man with a red helmet on a small
+    moped on a dirt road. ", ... five captions], "image": {"bytes": ...}}``.
+
+    Args:
+        row: the row.
+        id: template of the sample's id.
+        media: templates of the image's file, for rows that do not hold the image.
+        references: name of the column with the captions; a row without any has hidden ones.
+        prompt: template of the user's text.
+        image: name of the column that holds the image, or its address.
+        facets: as in :func:`llava_eval.benchmarks.adapters.images.image_question`.
+    """
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(id),
+        content=(row_image(row, column=image, files=media).media, row.text(prompt)),
+        targets=accepted_answers(row, references),
+        facets=row_facets(row, facets),
+    )
+
+
+def image_choice(
+    row: Row,
+    *,
+    id: str,
+    group: list[str],
+    media: list[str],
+    options: str,
+    prompt: str,
+    question: str = "{question}",
+    answer: str = "{answer}",
+    hint: str | None = None,
+    hint_format: str = "",
+    image: str = "image",
+    facets: dict[str, list[str]] | None = None,
+) -> Sample:
+    """Make a sample of an image, a question and lettered options.
+
+    Real row of ScienceQA (arXiv 2209.09513): ``{"question": "Which of these states is farthest
+    north?", "choices": ["West Virginia", "Louisiana", "Arizona", "Oklahoma"], "answer": 0, "hint":
+    "", "image": {"bytes": ...}, "subject": "social science", "grade": "grade2", ...}``.
+
+    Args:
+        row: the row.
+        id, group, media, question, image, facets: as in
+            :func:`llava_eval.benchmarks.adapters.images.image_question`.
+        options: name of the column that lists the options.
+        prompt: template of the user's text; beside the columns it may use ``{question}``,
+            ``{options}`` (one a line, "A. ...") and ``{hint}``.
+        answer: template of the right option's zero-based number.
+        hint: name of the column with a hint.
+        hint_format: template of the hint where there is one, with ``{hint}``.
+
+    Raises:
+        RowsError: a missing column, or an answer that is none of the options.
+    """
+    choices = row.texts(options)
+    asked = row.text(question)
+    given = row.optional(hint) if hint is not None else None
+    picture = row_image(row, column=image, files=media)
+    text = row.text(
+        prompt,
+        question=asked,
+        options="\n".join(lettered(choices)),
+        hint="" if given is None else row.text(hint_format, hint=str(given)),
+    )
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=first_filled(row, group, image=picture.name),
+        content=(picture.media, text),
+        targets=(_right_letter(row, row.text(answer), len(choices)),),
+        choices=choices,
+        question=asked,
+        facets=row_facets(row, facets),
+    )
+
+
+def _right_letter(row: Row, answer: str, num_choices: int) -> str:
+    if not answer.isdecimal() or int(answer) >= num_choices:
+        raise RowsError(
+            f"{row.source}, row {row.number}: the answer {answer!r} is not the number of one of "
+            f"{num_choices} options"
+        )
+    return string.ascii_uppercase[int(answer)]
+
+
+QuestionForm = Literal["as_is", "stripped", "capitalized"]
+
+#: Facet of a prompt with OCR tokens: whether the row had any to give.
+OCR_FACET = "ocr_tokens"
+
+
+def image_question(
+    row: Row,
+    *,
+    id: str,
+    group: list[str],
+    media: list[str],
+    prompt: str,
+    question: str = "{question}",
+    question_form: QuestionForm = "as_is",
+    delete_from_question: str | None = None,
+    answers: str = "answers",
+    one_answer: bool = False,
+    lower_answers: bool = False,
+    image: str = "image",
+    ocr_tokens: str | None = None,
+    facets: dict[str, list[str]] | None = None,
+) -> Sample:
+    """Make a sample of an image and a question.
+
+    Real row of VQAv2 (arXiv 1612.00837): ``{"image_id": 262148, "question_id": 262148000,
+    "question": "Where is he looking?", "question_type": "none of the above", "answer_type":
+    "other", "multiple_choice_answer": "down", "answers": [{"answer": "down", "answer_confidence":
+    "yes", "answer_id": 1}, ... ten of them], "image": {"bytes": ...}}``; of POPE (arXiv
+    2305.10355): ``{"question_id": "1", "question": "Is there a snowboard in the image?", "answer":
+    "yes", "image_source": "COCO_val2014_000000310196", "category": "adversarial", "image": ...}``.
+
+    Args:
+        row: the row.
+        id: template of the sample's id.
+        group: templates of what errors cluster by, the first that the row can fill; ``{image}`` is
+            a name of the picture itself.
+        media: templates of the image's file, for rows that do not hold the image.
+        prompt: template of the user's text; beside the columns it may use ``{question}`` and
+            ``{ocr}``, the line of OCR tokens.
+        question: template of the bare question.
+        question_form: as it is, stripped of outer white space, or with a capital letter and the
+            rest in lower case.
+        delete_from_question: text that is deleted wherever it stands in the question.
+        answers: name of the column with the accepted answers: one, a list, or a list of mappings
+            with ``answer``; a row without any has hidden answers.
+        one_answer: the column holds one answer, also where that looks like a written list.
+        lower_answers: answers are lower-cased and stripped.
+        image: name of the column that holds the image.
+        ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
+            get no such line, and are told apart by the facet ``ocr_tokens``.
+        facets: by facet, the columns whose first is its level; "unknown" where the row has none.
+
+    Raises:
+        RowsError: a missing column, or answers of another form.
+    """
+    asked = _formed(row.text(question), question_form).replace(delete_from_question or "\0", "")
+    picture = row_image(row, column=image, files=media)
+    tokens = row.optional(ocr_tokens) if ocr_tokens is not None else None
+    line = "" if tokens is None else f"\nReference OCR token: {', '.join(map(str, tokens))}"
+    levels = row_facets(row, facets)
+    if ocr_tokens is not None:
+        levels[OCR_FACET] = UNKNOWN if tokens is None else "given"
+    targets = accepted_answers(row, answers, one_answer=one_answer)
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=first_filled(row, group, image=picture.name),
+        content=(picture.media, row.text(prompt, question=asked, ocr=line)),
+        targets=tuple(one.lower().strip() for one in targets) if lower_answers else targets,
+        question=asked,
+        facets=levels,
+    )
+
+
+def _formed(question: str, form: QuestionForm) -> str:
+    if form == "stripped":
+        return question.strip()
+    return question.capitalize() if form == "capitalized" else question
+
+
+def accepted_answers(row: Row, column: str, *, one_answer: bool = False) -> tuple[str, ...]:
+    """Return the accepted answers of a column, in its order; none where they are hidden.
+
+    A text that is the written form of a list (CSV files) is read, unless there is one answer.
+
+    Raises:
+        RowsError: the column holds something else.
+    """
+    value = row.optional(column)
+    if value is None:
+        return ()
+    if isinstance(value, str) and (one_answer or not value.lstrip().startswith("[")):
+        return (value,)
+    found = row.texts(column) if isinstance(value, str) else value
+    if isinstance(found, int | float):
+        return (str(found),)
+    if not isinstance(found, list | tuple):
+        raise RowsError(
+            f"{row.source}, row {row.number}: column {column!r} should hold answers, "
+            f"got {type(value).__name__}"
+        )
+    return tuple(str(one["answer"]) if isinstance(one, Mapping) else str(one) for one in found)

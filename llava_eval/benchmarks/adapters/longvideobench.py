@@ -1,0 +1,175 @@
+"""LongVideoBench (arXiv 2407.15754): frames and subtitle lines in the order of time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from llava_eval.benchmarks.adapters.plain import multiple_choice
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip, Media, Sample
+
+#: Column that lists the options in the data set's own JSON files.
+_CANDIDATES = "candidates"
+
+
+def longvideobench(
+    row: Row,
+    *,
+    media: list[str],
+    prompt: str,
+    option_columns: list[str],
+    subtitles: str | None = None,
+    max_frames: int = 16,
+) -> Sample:
+    """Make a sample; with ``subtitles`` its frames and subtitle lines stand in the order of time.
+
+    Real row, shortened: ``{"id": "86CxyhFV9MI_0", "video_path": "86CxyhFV9MI.mp4", "question": "In
+    the video, which subtitles appear at the same time as the man with black hair ...?", "option0":
+    "promisc has come to an end, in and run away countless times, was just scared, i still",
+    "option1": ..., "option4": "N/A", "correct_choice": 1, "duration": 190.16, "duration_group":
+    600, "question_category": "TOS", "subtitle_path": "86CxyhFV9MI_en.json",
+    "starting_timestamp_for_subtitles": 0}``. The test split has no correct_choice. The files
+    lvb_val.json and lvb_test_wo_gt.json have ``candidates``, a list, in place of the options.
+
+    Args:
+        row: the row.
+        media: templates of the video file.
+        prompt: template of the user's text, with ``{question}`` and ``{options}``.
+        option_columns: the columns of the options; "N/A" stands for none.
+        subtitles: template of the subtitle file; null shows the video as it is.
+        max_frames: frames that the sampler takes at most.
+    """
+    listed = row.optional(_CANDIDATES) is not None
+    sample = multiple_choice(
+        row,
+        id="{id}",
+        group="{video_path}",
+        media=media,
+        question="{question}",
+        options=_CANDIDATES if listed else None,
+        option_columns=None if listed else option_columns,
+        option_padding="N/A",
+        answer="{correct_choice}",
+        answer_form="index",
+        hidden_answers=True,
+        prompt=prompt,
+    )
+    if subtitles is None:
+        return sample
+    in_order = FramesAndSubtitles(
+        media=sample.media[0],
+        path=row.media_path([subtitles]),
+        duration_seconds=float(row.column("duration")),
+        starting_seconds=float(row.column("starting_timestamp_for_subtitles")),
+        max_frames=max_frames,
+    )
+    return dataclasses.replace(sample, content=(in_order, *sample.content[1:]))
+
+
+class _Line(NamedTuple):
+    """One subtitle line, in seconds of the video."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FramesAndSubtitles:
+    """Each frame as an image, and between them the subtitle lines that are shown at a frame.
+
+    Frames stand at nominal times: ``duration / max_frames`` apart in videos of more than
+    ``max_frames`` seconds, else one second. A line comes after the frames up to its middle, where a
+    frame lies strictly inside its time, which is taken as at least a second.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/longvideobench/utils.py, compute_frame_timestamps and
+    insert_subtitles_into_frames.
+
+    Attributes:
+        media: the video.
+        path: its subtitle file, a JSON list.
+        duration_seconds: as the data set states it.
+        starting_seconds: where in the subtitles the video begins.
+        max_frames: frames that the sampler takes at most.
+    """
+
+    media: Media
+    path: str
+    duration_seconds: float
+    starting_seconds: float
+    max_frames: int
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words."""
+        cut = f"{self.duration_seconds:g} s from {self.starting_seconds:g} s"
+        return f"frames with the subtitles of {PurePath(self.path).name}, {cut}"
+
+    def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+        """Return frames and lines; every line ends in a line break.
+
+        Raises:
+            MediaError: the subtitle file cannot be read.
+        """
+        times = self._frame_times(len(clip))
+        pieces: list[str | Clip] = []
+        num_placed = 0
+        for line in self._lines():
+            middle = (line.start + line.end) / 2
+            while num_placed < len(times) and times[num_placed] <= middle:
+                pieces.append(_frame(clip, num_placed))
+                num_placed += 1
+            long_enough = line.end - line.start >= 1
+            start = line.start if long_enough else middle - 0.5
+            end = line.end if long_enough else middle + 0.5
+            if any(start < time < end for time in times):
+                pieces.append(f"{line.text}\n")
+        pieces += [_frame(clip, place) for place in range(num_placed, len(times))]
+        return tuple(pieces)
+
+    def _frame_times(self, num_frames: int) -> Sequence[float]:
+        if self.duration_seconds > self.max_frames:
+            return [self.duration_seconds / num_frames * place for place in range(num_frames)]
+        return range(num_frames)
+
+    def _lines(self) -> Iterator[_Line]:
+        path = Path(self.path)
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            for entry in entries:
+                yield self._line(entry)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise MediaError(
+                f"{path}: the subtitles cannot be read: {type(error).__name__}: {error}"
+            ) from error
+
+    def _line(self, entry: Mapping[str, Any]) -> _Line:
+        if "timestamp" in entry:
+            start, end = entry["timestamp"]
+            # A line whose end is missing (or written without a fraction) lasts to the end.
+            end = end if isinstance(end, float) else self.duration_seconds
+            text = entry["text"]
+        else:
+            start, end, text = _seconds(entry["start"]), _seconds(entry["end"]), entry["line"]
+        return _Line(start - self.starting_seconds, end - self.starting_seconds, str(text))
+
+
+def _seconds(written: str) -> float:
+    hours, minutes, seconds = written.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _frame(clip: Clip, place: int) -> Clip:
+    part = slice(place, place + 1)
+    return dataclasses.replace(
+        clip,
+        frames=clip.frames[part],
+        frame_indices=clip.frame_indices[part],
+        pts_seconds=clip.pts_seconds[part],
+    )

@@ -1,0 +1,92 @@
+"""MMMU (arXiv 2311.16502): college subjects, several images a question, some open answers."""
+
+from __future__ import annotations
+
+import re
+
+from llava_eval.benchmarks.adapters.image_rows import row_image
+from llava_eval.benchmarks.adapters.plain import lettered
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import RowsError
+from llava_eval.types import Sample
+
+_ID = re.compile(r"[^_]*_(.+?)_\d+")
+_IMAGE = re.compile(r"<image (\d+)>")
+#: What stands for a hidden answer.
+_HIDDEN = "?"
+_SUBJECTS = {
+    "Art and Design": "Art Art_Theory Design Music",
+    "Business": "Accounting Economics Finance Manage Marketing",
+    "Science": "Biology Chemistry Geography Math Physics",
+    "Health and Medicine": (
+        "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy "
+        "Public_Health"
+    ),
+    "Humanities and Social Science": "History Literature Sociology Psychology",
+    "Tech and Engineering": (
+        "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power "
+        "Materials Mechanical_Engineering"
+    ),
+}
+_DOMAINS = {subject: name for name, listed in _SUBJECTS.items() for subject in listed.split()}
+
+
+def mmmu(
+    row: Row, *, media: list[str], choice_prompt: str, open_prompt: str, image: str = "image_{}"
+) -> Sample:
+    """Make a sample with the images that its question and options mention, in the order of names.
+
+    Real row: ``{"id": "validation_Accounting_1", "question": "<image 1> Baxter Company has a
+    relevant range of production between 15,000 and 30,000 units. ...", "options": "['$6', '$7',
+    '$8', '$9']", "question_type": "multiple-choice", "answer": "B", "image_1": {"bytes": ...},
+    "image_2": null, ...}``.
+
+    Args:
+        row: the row.
+        media: templates of an image's file, with ``{image}`` for "image_1", for rows that do not
+            hold images.
+        choice_prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a
+            line, "A. ...").
+        open_prompt: the same for open questions.
+        image: name of the columns with images, with ``{}`` for their number.
+
+    Raises:
+        RowsError: a missing column, or an id that names no subject.
+    """
+    is_choice = row.text("{question_type}") == "multiple-choice"
+    choices = row.texts("options") if is_choice else ()
+    text = row.text(
+        choice_prompt if is_choice else open_prompt, options="\n".join(lettered(choices))
+    )
+    subject = _ID.fullmatch(row.text("{id}"))
+    if subject is None:
+        raise RowsError(
+            f"{row.source}, row {row.number}: the id {row.text('{id}')!r} names no subject; "
+            "expected one like validation_Accounting_1"
+        )
+    names = sorted({image.format(number) for number in _IMAGE.findall(text)})
+    images = [
+        row_image(row, column=name, files=[one.replace("{image}", name) for one in media]).media
+        for name in names
+    ]
+    return Sample(
+        id=row.text("{id}"),
+        row=row.number,
+        group=row.text("{id}"),
+        content=(*images, text),
+        targets=_targets(row),
+        choices=choices,
+        question=row.text("{question}"),
+        facets={
+            "domain": _DOMAINS.get(subject.group(1), "Other"),
+            "subject": subject.group(1),
+        },
+    )
+
+
+def _targets(row: Row) -> tuple[str, ...]:
+    """Return the answers; a text that is a written list stays one text, as the reference has it."""
+    answer = row.optional("answer")
+    if answer is None or answer == _HIDDEN:
+        return ()
+    return tuple(map(str, answer)) if isinstance(answer, list | tuple) else (str(answer),)

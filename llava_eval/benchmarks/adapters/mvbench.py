@@ -1,0 +1,68 @@
+"""MVBench (arXiv 2311.17005): twenty tasks, each with its own folder of videos."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import PurePosixPath
+
+from llava_eval.benchmarks.adapters.plain import AnswerForm, multiple_choice
+from llava_eval.benchmarks.rows import ROW_SET_COLUMN, Row
+from llava_eval.types import Media, Sample
+
+#: Columns that may name a row's task, in the order in which they are looked at.
+_TASK_COLUMNS = (ROW_SET_COLUMN, "task_type", "task")
+
+
+def mvbench(
+    row: Row,
+    *,
+    prompt: str,
+    folders: dict[str, str],
+    cut: list[str],
+    answer_form: AnswerForm,
+    strip_options_end: bool = False,
+) -> Sample:
+    """Make a sample with the facet ``task``.
+
+    Real row, of action_sequence: ``{"video": "ZS9XR.mp4", "question": "What happened after the
+    person took the food?", "candidates": ["Ate the medicine.", "Tidied up the blanket.", "Put down
+    the cup/glass/bottle.", "Took the box."], "answer": "Ate the medicine.", "start": 11.1,
+    "end": 30.4}``; most tasks have neither start nor end.
+
+    Args:
+        row: the row; its task is the name of its subset or file, or stands in a column task_type.
+        prompt: template of the user's text, with ``{question}`` and ``{options}``.
+        folders: by task, the folder of its videos.
+        cut: tasks whose videos are cut to the row's start and end. A row whose task is not known is
+            cut where it has both.
+        answer_form: which of two equal candidates is the right one.
+        strip_options_end: see :func:`llava_eval.benchmarks.adapters.multiple_choice`.
+    """
+    task = _task(row)
+    folder = PurePosixPath(folders.get(task, ""))
+    sample = multiple_choice(
+        row,
+        id=f"{task}/{{row_number}}",
+        group="{video}",
+        media=[str(folder / "{video}")],
+        question="{question}",
+        options="candidates",
+        option_format="({letter}) {option}",
+        answer="{answer}",
+        answer_form=answer_form,
+        strip_options_end=strip_options_end,
+        prompt=prompt,
+    )
+    start, end = row.optional("start"), row.optional("end")
+    if start is not None and end is not None and (task in cut or task not in folders):
+        whole = sample.media[0]
+        part = Media(whole.kind, whole.path, start_seconds=float(start), end_seconds=float(end))
+        sample = dataclasses.replace(sample, content=(part, *sample.content[1:]))
+    return dataclasses.replace(sample, facets={"task": task})
+
+
+def _task(row: Row) -> str:
+    """Return the task as "fine_grained_action", however the source writes it."""
+    named = next((row.optional(name) for name in _TASK_COLUMNS if row.optional(name)), "unknown")
+    return re.sub(r"[^a-z0-9]+", "_", str(named).lower())

@@ -1,0 +1,142 @@
+"""Video-ChatGPT's generative benchmark (arXiv 2306.05424).
+
+Three sets of rows: two with one question each, and one with two wordings of the same question.
+
+
+VideoDetailDescription as LLaVA-NeXT's script asks and judges it.
+
+ActivityNet-QA under lmms-eval's prompt, which rewrites the question.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llava_eval.benchmarks.adapters.plain import open_ended
+from llava_eval.benchmarks.rows import ROW_SET_COLUMN, Row
+from llava_eval.errors import RowsError
+from llava_eval.types import Media, Sample
+
+#: What the hub's rows hold where a pair's question stands in another row.
+_NO_QUESTION = "None"
+
+
+def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
+    """Make one sample, or the two of a pair that stands in one row.
+
+    Rows of the authors' files: ``{"Q": "What is happening in the video?", "A": "...",
+    "video_name": "v_p1QGn0IzfW0"}`` and, for consistency, ``{"Q1": ..., "Q2": ..., "A": ...,
+    "video_name": ...}``; the hub's rows name them ``question``, ``answer``, ``question_1`` and
+    ``question_2``, with the two questions of a pair in two rows and "None" in place of the other.
+
+    Rows with two questions are the consistency set; other rows belong to the set that their source
+    names (see :mod:`.row_sets`), and to the generic one where it names none. The sample's facet
+    ``row_set`` is generic, temporal, consistency_1 or consistency_2.
+
+    Args:
+        row: the row.
+        media: templates of the media file; the first that exists is taken.
+        prompt: template of the user's text, with ``{question}``.
+
+    Raises:
+        RowsError: a missing column, or a row set that does not exist.
+    """
+    video, answer = row.text("{video_name}"), _first_of(row, "answer", "A")
+    content = Media("video", row.media_path(media))
+    return tuple(
+        Sample(
+            id=f"{row_set}:{video}:{row.number}",
+            row=row.number,
+            group=video,
+            content=(content, row.text(prompt, question=question)),
+            targets=(answer,),
+            question=question,
+            facets={"row_set": row_set},
+        )
+        for row_set, question in _questions(row)
+    )
+
+
+def _questions(row: Row) -> list[tuple[str, str]]:
+    """Return the row's questions with the row set that each belongs to."""
+    for names in (("question_1", "question_2"), ("Q1", "Q2")):
+        if all(name in row.columns for name in names):
+            given = [row.columns[name] for name in names]
+            found = [
+                (f"consistency_{number}", str(question))
+                for number, question in enumerate(given, start=1)
+                if question is not None and question != _NO_QUESTION
+            ]
+            if found:
+                return found
+            raise RowsError(f"{row.source}, row {row.number}: neither of {names} is a question")
+    row_set = str(row.columns.get(ROW_SET_COLUMN, "generic")).lower()
+    if row_set not in ("generic", "temporal"):
+        raise RowsError(
+            f"{row.source}, row {row.number}: one question, but the row set is {row_set!r}; "
+            "expected generic or temporal"
+        )
+    return [(row_set, _first_of(row, "question", "Q"))]
+
+
+def _first_of(row: Row, *names: str) -> str:
+    present = next((name for name in names if name in row.columns), names[0])
+    return str(row.column(present))
+
+
+def first_line_is_the_reference(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: list[str],
+    question: str,
+    answers: str,
+    prompt: str,
+) -> Sample:
+    """Make a sample whose reference is the first line of the human description.
+
+    The script reads one text file a video and keeps ``readlines()[0]``: the line feed that ends the
+    first line stays, where there is one, and a byte order mark goes.
+
+    Source: LLaVA-VL/LLaVA-NeXT, branch video_inference,
+    llava/eval/model_video_detail_description.py.
+
+    Args:
+        row, id, group, media, question, answers, prompt: as in
+            :func:`llava_eval.benchmarks.adapters.open_ended`.
+    """
+    sample = open_ended(
+        row, id=id, group=group, media=media, question=question, answers=answers, prompt=prompt
+    )
+    first, line_feed, _ = sample.targets[0].removeprefix("\ufeff").partition("\n")
+    return dataclasses.replace(sample, targets=(first + line_feed,))
+
+
+def capitalised_question(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: list[str],
+    question: str,
+    answers: str,
+    prompt: str,
+) -> Sample:
+    """Make a sample whose prompt holds the question with a capital and a question mark.
+
+    "what color is the Guitar" becomes "What color is the guitar?": ``str.capitalize`` lower-cases
+    the rest. The judge still sees the question of the row.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, activitynetqa_doc_to_text.
+
+    Args:
+        row: as in :func:`llava_eval.benchmarks.adapters.open_ended`.
+        id, group, media, question, answers: likewise.
+        prompt: template of the user's text; beside the columns it may use ``{asked}``.
+    """
+    sample = open_ended(
+        row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
+    )
+    text = row.text(prompt, asked=sample.question.capitalize() + "?")
+    return dataclasses.replace(sample, content=(*sample.media, text))

@@ -1,0 +1,219 @@
+"""``llava-eval prepare``: fetch a benchmark, unpack it, and say whether it is complete.
+
+Fetching files of a hub data set.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from llava_eval.benchmarks.load import media_folder
+from llava_eval.benchmarks.prepare.members import Limits
+from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
+from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.schema import BenchmarkConfig
+from llava_eval.errors import ConfigError, FetchError, MediaError
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.types import Media, Sample
+
+WIDTH = 80
+
+
+@dataclass
+class Readiness:
+    """What there is of a benchmark and what is not.
+
+    Attributes:
+        benchmark: its name.
+        num_samples, num_expected: questions; None where the complete set's size is not known.
+        num_media, num_present, num_open: files that the rows name, that exist, and that open.
+        missing: files that do not exist.
+        damaged: files that do not open, and why.
+        counts: facet, level, questions found, questions expected.
+        manual, gated, licence: what the benchmark's file says.
+    """
+
+    benchmark: str
+    num_samples: int
+    num_expected: int | None
+    num_media: int = 0
+    num_present: int = 0
+    num_open: int = 0
+    missing: list[str] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+    counts: list[tuple[str, str, int, int]] = field(default_factory=list)
+    manual: str = ""
+    gated: str = ""
+    licence: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every question can be asked, and none is missing."""
+        return (
+            self.num_expected in (None, self.num_samples)
+            and not self.missing
+            and not self.damaged
+            and all(found == expected for _, _, found, expected in self.counts)
+        )
+
+
+def prepare(composed: ComposedConfig) -> Readiness:
+    """Fetch and unpack what can be, and check all of it.
+
+    Raises:
+        LlavaEvalError: something cannot be fetched or must not be unpacked, or the rows cannot be
+            used.
+    """
+    benchmark = composed.config.benchmark
+    _unpack_archives(benchmark)
+    evaluation = Evaluation.from_config(composed)
+    is_whole = benchmark.limit is None and not benchmark.where and benchmark.sample.size is None
+    readiness = Readiness(
+        benchmark.name,
+        len(evaluation.samples),
+        benchmark.num_rows if is_whole else None,
+        manual=benchmark.prepare.manual,
+        gated=benchmark.prepare.gated,
+        licence=benchmark.licence,
+    )
+    _check_media(evaluation.samples, readiness)
+    if is_whole:
+        readiness.counts = _counts(evaluation.samples, benchmark.prepare.counts)
+    return readiness
+
+
+def _unpack_archives(benchmark: BenchmarkConfig) -> None:
+    """Unpack archives of the hub, and those that lie in the media folder already."""
+    settings, root = benchmark.prepare, media_folder(benchmark.media_root)
+    patterns = [*settings.archives, *settings.files]
+    repository = settings.repository
+    if repository is None and benchmark.source.startswith(HUB_SCHEME):
+        repository = benchmark.source.removeprefix(HUB_SCHEME)
+    if root is None:
+        if patterns:
+            raise ConfigError(
+                f"benchmark.media_root is not set: give the folder that the media of "
+                f"{benchmark.name} are to be unpacked into"
+            )
+        return
+    found: list[Path] = []
+    if repository is not None and patterns:
+        found += fetch_files(repository, settings.revision or benchmark.revision, patterns)
+    if root.is_dir():
+        found += [path for path in root.iterdir() if path.is_file()]
+    limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
+    for archive in find_archives(found):
+        unpack(archive, root / settings.folder, limits)
+
+
+def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
+    from llava_eval.video.media import probe_media
+
+    media = {(medium.kind, medium.path): medium for medium in _all_media(samples)}
+    readiness.num_media = len(media)
+    for medium in tqdm(media.values(), unit=" files", desc="checking", dynamic_ncols=True):
+        if not Path(medium.path).exists():
+            readiness.missing.append(medium.path)
+            continue
+        readiness.num_present += 1
+        try:
+            if medium.kind == "video":
+                info = probe_media(Media("video", medium.path))
+                if info.num_frames == 0:
+                    raise MediaError(f"{medium.path}: no frames")
+            readiness.num_open += 1
+        except MediaError as error:
+            readiness.damaged.append((medium.path, str(error)))
+
+
+def _all_media(samples: Iterable[Sample]) -> Iterable[Media]:
+    return (medium for sample in samples for medium in sample.media)
+
+
+def _counts(
+    samples: Sequence[Sample], expected: Mapping[str, Mapping[str, int]]
+) -> list[tuple[str, str, int, int]]:
+    lines = []
+    for facet, levels in expected.items():
+        found = Counter(sample.facets.get(facet, "") for sample in samples)
+        for level in dict.fromkeys([*map(str, levels), *found]):
+            lines.append((facet, level, found[level], levels.get(level, 0)))
+    return lines
+
+
+def readiness_text(readiness: Readiness) -> str:
+    """Return what people read: counts first, what is missing then, and the verdict last."""
+    expected = "" if readiness.num_expected is None else f" of {readiness.num_expected}"
+    present = f"{readiness.num_present} of {readiness.num_media} present, "
+    present += f"{readiness.num_open} open"
+    lines = [
+        readiness.benchmark,
+        f"  questions  {readiness.num_samples}{expected}",
+        f"  media      {present}",
+    ]
+    lines += [
+        f"  {facet} {level}: {found} of {wanted} questions"
+        for facet, level, found, wanted in readiness.counts
+    ]
+    lines += [f"  missing: {path}" for path in readiness.missing]
+    lines += [f"  damaged: {path}: {reason}" for path, reason in readiness.damaged]
+    for title, text in (
+        ("licence", readiness.licence),
+        ("access", readiness.gated),
+        ("by hand", readiness.manual),
+    ):
+        if text:
+            lines += textwrap.wrap(
+                f"{title}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    "
+            )
+    lines.append("complete" if readiness.is_complete else "INCOMPLETE")
+    return "\n".join(lines)
+
+
+def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) -> list[Path]:
+    """Fetch the files of a data set that match, and return where they lie.
+
+    They go into the hub's own cache (``HF_HOME``), with progress bars; what is there is not fetched
+    again, an interrupted file goes on where it stopped, and without a network what is there is
+    returned.
+
+    Args:
+        repository: "organisation/name".
+        revision: branch, tag or commit; None is the main branch.
+        patterns: as the shell's, on the path inside the repository.
+
+    Raises:
+        FetchError: the repository, the revision or the network is not to be had, or terms must be
+            agreed to first.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repository, repo_type="dataset", revision=revision, allow_patterns=list(patterns)
+        )
+    except GatedRepoError as error:
+        raise FetchError(
+            f"{repository} is gated: agree to its terms on the hub, then log in (hf auth login)"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise FetchError(
+            f"{repository} is not on this machine, and cannot be fetched: {_first_line(error)}"
+        ) from error
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise FetchError(f"cannot fetch {repository}: {_first_line(error)}") from error
+    root = Path(folder)
+    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    return sorted(found)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,241 @@
+"""Archives as they are found: whole files, and the parts of a split tar.
+
+Unpacking a tar file, compressed or not, whole or in parts.
+
+Unpacking a zip file.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, NoReturn
+
+from tqdm import tqdm
+
+from llava_eval.benchmarks.prepare.members import Limits, Unpacked, Writer
+from llava_eval.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+ArchiveKind = Literal["zip", "tar"]
+
+_WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
+#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.tar.part01": what ``split`` leaves.
+_TAR_PART = re.compile(r"(.+\.(?:tar|tar\.gz|tgz))\.(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I)
+
+#: Folder below the target that notes which archives are unpacked.
+DONE_FOLDER = ".prepared"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One archive.
+
+    Attributes:
+        name: its file name, without the part's ending where it is split.
+        kind: zip or tar.
+        parts: its files, in the order in which they are read.
+    """
+
+    name: str
+    kind: ArchiveKind
+    parts: tuple[Path, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all parts."""
+        return sum(part.stat().st_size for part in self.parts)
+
+
+def find_archives(paths: Iterable[Path]) -> list[Archive]:
+    """Return the archives among some files, by name; other files are passed over."""
+    whole: list[Archive] = []
+    parts: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(set(paths)):
+        part = _TAR_PART.fullmatch(path.name)
+        if part is not None:
+            parts[part[1]].append(path)
+        elif path.suffix.lower() == ".zip":
+            whole.append(Archive(path.name, "zip", (path,)))
+        elif _WHOLE_TAR.fullmatch(path.name):
+            whole.append(Archive(path.name, "tar", (path,)))
+    split = [
+        Archive(name, "tar", tuple(sorted(files, key=_part_order))) for name, files in parts.items()
+    ]
+    return sorted([*whole, *split], key=lambda archive: archive.name)
+
+
+def _part_order(path: Path) -> tuple[int, str]:
+    match = _TAR_PART.fullmatch(path.name)
+    ending = match[2] if match is not None else ""
+    return (int(ending), "") if ending.isdigit() else (len(ending), ending)
+
+
+def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
+    """Unpack an archive into a folder; one that is unpacked already is left alone.
+
+    Files that are there with the right size are not written again, so that an interrupted command
+    goes on where it stopped.
+
+    Args:
+        archive: what to unpack.
+        target: folder that everything lands in; made where needed.
+        limits: bounds on size and number of members.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ArchiveError: a member would land outside the target, is a link or a device, the archive is
+            damaged or encrypted, or it passes a limit. Nothing was written outside the target.
+        StorageError: a file cannot be written.
+    """
+    note = target / DONE_FOLDER / f"{archive.name}.{archive.num_bytes}"
+    if note.exists():
+        return Unpacked(0, 0, was_done=True)
+    writer = Writer(archive.name, target, limits)
+    if archive.kind == "zip":
+        unpack_zip(archive.parts[0], writer)
+    else:
+        unpack_tar(archive.parts, writer)
+    writer.note_done(note)
+    return Unpacked(writer.num_members, writer.num_bytes)
+
+
+def unpack_tar(parts: Sequence[Path], writer: Writer) -> None:
+    """Unpack a tar file in one pass; it ends at the first member that may not be unpacked.
+
+    Raises:
+        ArchiveError: see :func:`llava_eval.benchmarks.prepare.unpack.unpack`.
+    """
+    total = sum(part.stat().st_size for part in parts)
+    name = ", ".join(str(part) for part in parts[:1]) + (" ..." if len(parts) > 1 else "")
+    try:
+        with (
+            io.BufferedReader(_Joined(parts), 1 << 20) as stream,
+            tarfile.open(fileobj=stream, mode="r|*") as archive,
+            tqdm(
+                total=total, unit="B", unit_scale=True, desc=writer.archive, dynamic_ncols=True
+            ) as bar,
+        ):
+            for member in archive:
+                _unpack_member(archive, member, writer, bar)
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
+        raise ArchiveError(f"{name} cannot be unpacked: {error or type(error).__name__}") from error
+    except OSError as error:
+        raise ArchiveError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _unpack_member(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, writer: Writer, bar: tqdm[NoReturn]
+) -> None:
+    if member.isdir():
+        writer.folder(member.name)
+    elif member.isreg():
+        content = archive.extractfile(member)
+        assert content is not None
+        writer.file(member.name, content, member.size, bar)
+    else:
+        raise ArchiveError(
+            f"{writer.archive}: the member {member.name!r} is a link or a device; only files and "
+            "folders are unpacked"
+        )
+
+
+class _Joined(io.RawIOBase):
+    """Several files read as one, from start to end."""
+
+    def __init__(self, parts: Sequence[Path]) -> None:
+        self._parts = list(parts)
+        self._open: IO[bytes] | None = None
+
+    def readable(self) -> bool:
+        """Return that this can be read."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Fill a buffer as far as the part at hand goes; 0 at the end of the last."""
+        view = memoryview(buffer)
+        while True:
+            if self._open is None:
+                if not self._parts:
+                    return 0
+                self._open = self._parts.pop(0).open("rb")
+            chunk = self._open.read(len(view))
+            if chunk:
+                view[: len(chunk)] = chunk
+                return len(chunk)
+            self._open.close()
+            self._open = None
+
+    def close(self) -> None:
+        """Close the part at hand."""
+        if self._open is not None:
+            self._open.close()
+        super().close()
+
+
+_UNIX = 3
+_ENCRYPTED = 0x1
+
+
+def unpack_zip(path: Path, writer: Writer) -> None:
+    """Unpack a zip file; every member is checked before the first is written.
+
+    Raises:
+        ArchiveError: see :func:`llava_eval.benchmarks.prepare.unpack.unpack`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check(members, writer)
+            total = sum(member.file_size for member in members)
+            with tqdm(
+                total=total, unit="B", unit_scale=True, desc=writer.archive, dynamic_ncols=True
+            ) as bar:
+                for member in members:
+                    if member.is_dir():
+                        writer.folder(member.filename)
+                        continue
+                    with archive.open(member) as content:
+                        writer.file(member.filename, content, member.file_size, bar)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise ArchiveError(f"{path} cannot be unpacked: {error or type(error).__name__}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check(members: list[zipfile.ZipInfo], writer: Writer) -> None:
+    stated = 0
+    for member in members:
+        writer.place_of(member.filename)
+        if member.flag_bits & _ENCRYPTED:
+            raise ArchiveError(f"{writer.archive}: the member {member.filename!r} is encrypted")
+        mode = member.external_attr >> 16 if member.create_system == _UNIX else 0
+        kind = stat.S_IFMT(mode)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise ArchiveError(
+                f"{writer.archive}: the member {member.filename!r} is a link or a device; only "
+                "files and folders are unpacked"
+            )
+        stated += member.file_size
+    writer.check_ahead(stated, len(members))

@@ -1,0 +1,132 @@
+"""Build the functions and classes that configuration nodes name.
+
+A node such as ``{_target_: llava_eval.video.samplers.linspace_to_last_frame, num_frames: 16}``
+names a function (bound to its keyword parameters) or a class (made). Parameters are checked
+against the signature's type hints before anything is called, so that a mistake in a file or on
+the command line is one line that names the key, not a traceback from deep inside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from llava_eval.config.former_modules import current_target
+from llava_eval.config.groups import one_line, suggest
+from llava_eval.errors import ConfigError
+
+TARGET_KEY = "_target_"
+
+
+def import_target(dotted: str, *, key: str) -> Callable[..., Any]:
+    """Return the function or class that a dotted path names.
+
+    Raises:
+        ConfigError: if the module or the attribute does not exist, or it cannot be called.
+    """
+    module_name, _, attribute = current_target(dotted).rpartition(".")
+    if not module_name:
+        raise ConfigError(f"{key}.{TARGET_KEY}: {dotted!r} is not a dotted path to a function")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {error}") from error
+    target = getattr(module, attribute, None)
+    if target is None:
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise ConfigError(
+            f"{key}.{TARGET_KEY}: {module_name} has no {attribute!r}{suggest(attribute, names)}"
+        )
+    if not callable(target):
+        raise ConfigError(f"{key}.{TARGET_KEY}: {dotted} is a {type(target).__name__}, no function")
+    return typing.cast("Callable[..., Any]", target)
+
+
+def build_target(node: Any, *, key: str) -> Any:
+    """Make the class, or bind the function, that ``node`` names.
+
+    A function's first parameter is given when it is called (a row, the results, a VideoInfo); all
+    others are configurable. A class is made with all its parameters.
+
+    Args:
+        node: a mapping with ``_target_`` and parameters.
+        key: where the node stands in the configuration, for messages.
+
+    Returns:
+        An instance of the class, or a :func:`functools.partial` of the function.
+
+    Raises:
+        ConfigError: unknown target, unknown or missing parameter, or a value of a wrong type.
+    """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key}: got {node!r}, expected a mapping with {TARGET_KEY}")
+    if TARGET_KEY not in node:
+        raise ConfigError(f"{key} has no {TARGET_KEY}; its keys are {', '.join(node) or 'none'}")
+    target = import_target(str(node[TARGET_KEY]), key=key)
+    given = {name: value for name, value in node.items() if name != TARGET_KEY}
+    values = _checked_values(target, given, key=key)
+    if inspect.isclass(target):
+        try:
+            return target(**values)
+        except ValueError as error:
+            raise ConfigError(f"{key}: {error}") from error
+    return functools.partial(target, **values)
+
+
+def _checked_values(
+    target: Callable[..., Any], given: Mapping[str, Any], *, key: str
+) -> dict[str, Any]:
+    """Return ``given`` converted to the types of ``target``'s parameters."""
+    parameters = _configurable_parameters(target)
+    for name in given:
+        if name not in parameters:
+            raise ConfigError(
+                f"unknown key '{key}.{name}'{suggest(name, parameters)}; "
+                f"{target.__name__} takes {', '.join(parameters) or 'no parameters'}"
+            )
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and given.get(name, "???") == "???":
+            raise ConfigError(f"{key}.{name} is not set, and {target.__name__} needs it")
+    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    return {
+        name: _checked_value(value, hints.get(name, Any), key=f"{key}.{name}")
+        for name, value in given.items()
+    }
+
+
+def _configurable_parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = list(inspect.signature(target).parameters.items())
+    return dict(parameters if inspect.isclass(target) else parameters[1:])
+
+
+def _checked_value(value: Any, hint: Any, *, key: str) -> Any:
+    """Convert one value to its type hint with OmegaConf's rules ("4" is an int, "x" is not)."""
+    literals = _literal_choices(hint)
+    if literals is not None:
+        if value not in literals:
+            allowed = ", ".join(str(choice) for choice in literals)
+            hinted = suggest(str(value), [str(choice) for choice in literals])
+            raise ConfigError(f"{key}: got {value!r}, expected one of {allowed}{hinted}")
+        return value
+    holder = dataclasses.make_dataclass("holder", [("value", hint, dataclasses.field())])
+    try:
+        config = OmegaConf.structured(holder(value))
+        converted = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+    assert isinstance(converted, dict)
+    return converted["value"]
+
+
+def _literal_choices(hint: Any) -> tuple[Any, ...] | None:
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    return None

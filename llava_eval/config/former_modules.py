@@ -1,0 +1,67 @@
+"""Where the functions and classes lie now that earlier versions' files name.
+
+Run directories keep the configuration that they were made with, and people keep files of their
+own: both go on naming what has moved since.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Modules of version 0.1 whose functions and classes stand in configuration files.
+_MOVED: Final = {
+    "benchmarks.activitynet_qa": "benchmarks.adapters.video_chatgpt",
+    "benchmarks.egoschema": "benchmarks.adapters.egoschema",
+    "benchmarks.image_captions": "benchmarks.adapters.images",
+    "benchmarks.image_choices": "benchmarks.adapters.images",
+    "benchmarks.image_questions": "benchmarks.adapters.images",
+    "benchmarks.longvideobench": "benchmarks.adapters.longvideobench",
+    "benchmarks.mmbench": "benchmarks.adapters.mmbench",
+    "benchmarks.mmmu": "benchmarks.adapters.mmmu",
+    "benchmarks.mvbench": "benchmarks.adapters.mvbench",
+    "benchmarks.nextqa": "benchmarks.adapters.nextqa",
+    "benchmarks.tempcompass": "benchmarks.adapters.tempcompass",
+    "benchmarks.video_chatgpt": "benchmarks.adapters.video_chatgpt",
+    "benchmarks.video_detail_description": "benchmarks.adapters.video_chatgpt",
+    "metrics.caption_java": "scoring.captions.java",
+    "metrics.caption_sets": "scoring.captions.corpus",
+    "metrics.judged": "metrics.groups",
+    "metrics.macro": "metrics.groups",
+    "metrics.whole_groups": "metrics.groups",
+    "results.answer_lists": "results.submission",
+    "scorers.caption": "scoring.captions.scorer",
+    "scorers.choice": "scoring.choice",
+    "scorers.first_letter": "scoring.choice",
+    "scorers.image.anls": "scoring.text",
+    "scorers.image.chartqa": "scoring.text",
+    "scorers.image.exact": "scoring.text",
+    "scorers.image.mmbench": "scoring.choice",
+    "scorers.image.mmmu": "scoring.mmmu_answer",
+    "scorers.image.scienceqa": "scoring.choice",
+    "scorers.image.vqa": "scoring.vqa",
+    "scorers.image.yes_no": "scoring.text",
+    "scorers.judged": "scoring.judge.scorers",
+    "scorers.judged_dimensions": "scoring.judge.dimensions",
+    "scorers.likelihood": "scoring.choice",
+    "scorers.mlvu": "scoring.choice",
+    "scorers.mmmu_letter": "scoring.choice",
+    "scorers.mvbench": "scoring.choice",
+    "scorers.ranked_letter": "scoring.choice",
+    "scorers.standalone_letter": "scoring.choice",
+    "scorers.tempcompass": "scoring.tempcompass_rules",
+    "scorers.tempcompass_judged": "scoring.tempcompass_rules",
+    "scorers.text": "scoring.text",
+    "scorers.wups": "scoring.wups.wups",
+    "video.whole_steps": "video.samplers",
+}
+
+
+def current_target(dotted: str) -> str:
+    """Return the present path of a function or class that a ``_target_`` names.
+
+    Args:
+        dotted: for instance "llava_eval.metrics.macro.macro_mean"; others come back as they are.
+    """
+    module, _, attribute = dotted.removeprefix("llava_eval.").rpartition(".")
+    moved = _MOVED.get(module) if dotted.startswith("llava_eval.") else None
+    return dotted if moved is None else f"llava_eval.{moved}.{attribute}"

@@ -1,0 +1,52 @@
+"""What every engine offers the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Protocol
+
+from llava_eval.engine.batches import Answer
+from llava_eval.types import Sample
+
+
+class Engine(Protocol):
+    """Runs the stages between samples and answers, and says how it did.
+
+    It is opened before anything is written, so that a mistake leaves no run directory.
+    """
+
+    def identity(self) -> dict[str, Any]:
+        """Return what about the model can change a generation."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of the packages that generate."""
+        ...
+
+    def load(self) -> dict[str, Any]:
+        """Load the model, and return the manifest's record of it.
+
+        Raises:
+            LlavaEvalError: it cannot be loaded.
+        """
+        ...
+
+    def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
+        """Yield an answer for every sample, as they come.
+
+        Raises:
+            LlavaEvalError: no further sample can be answered.
+        """
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest holds of the generation, once there was some."""
+        ...
+
+    def work(self) -> dict[str, Any]:
+        """Return what the manifest holds of this session's work."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; called once, whatever happened."""
+        ...

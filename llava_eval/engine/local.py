@@ -1,0 +1,115 @@
+"""The engine of one process: threads that decode ahead, and one model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.batches import (
+    Answer,
+    MediaGroup,
+    PreparedPieces,
+    ask_batch,
+    decode_group,
+    frame_cache,
+    media_groups,
+    plan_batches,
+    prepare_group,
+)
+from llava_eval.engine.job import asking_of, conversation_of
+from llava_eval.errors import MediaError
+from llava_eval.models.base import make_runner, plan_model
+from llava_eval.models.clock import StageClock
+from llava_eval.results import manifest
+from llava_eval.types import Sample
+
+if TYPE_CHECKING:
+    from llava_eval.models.base import Runner
+
+
+class LocalEngine:
+    """Does everything in this process.
+
+    Args:
+        config: of the run.
+        clock: gets the seconds of every stage.
+        asks_likelihoods: see :func:`llava_eval.models.base.plan_model`.
+    """
+
+    def __init__(self, config: RunConfig, clock: StageClock, asks_likelihoods: bool) -> None:
+        self._config = config
+        self._clock = clock
+        with clock.stage("load_model"):
+            self._plan = plan_model(config, asks_likelihoods=asks_likelihoods)
+        self._runner: Runner | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        return self._plan.identity()
+
+    def versions(self) -> Mapping[str, str]:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        return manifest.versions()
+
+    def load(self) -> dict[str, Any]:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        conversation = conversation_of(self._config)
+        self._runner = make_runner(self._plan, self._config, conversation, self._clock)
+        return self._runner.describe()
+
+    def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
+        """See :class:`llava_eval.engine.base.Engine`.
+
+        Media are decoded and preprocessed in threads, ahead of the model.
+        """
+        from llava_eval.video import decode_ahead
+
+        runner, config, asking = self._runner, self._config.runner, asking_of(self._config)
+        assert runner is not None
+        cache = frame_cache(runner.frame_preprocessor)
+
+        def prepare(group: MediaGroup) -> PreparedPieces:
+            decoded = decode_group(group, asking.policy, cache)
+            return prepare_group(group, decoded, runner)
+
+        groups = media_groups(samples)
+        outcomes = decode_ahead(
+            groups,
+            prepare,
+            num_workers=config.decode_workers,
+            max_pending=2 * config.decode_workers,
+            timeout_seconds=config.decode_timeout_seconds,
+        )
+        for batch in plan_batches(groups, runner.batch_size):
+            ready: list[tuple[MediaGroup, PreparedPieces]] = []
+            for group in batch:
+                with self._clock.stage("decode_wait"):
+                    outcome = next(outcomes)
+                if outcome.error is None:
+                    ready.append((group, outcome.unwrap()))
+                elif isinstance(outcome.error, MediaError):
+                    yield from group.failed(outcome.error)
+                else:
+                    raise outcome.error
+            yield from ask_batch(ready, asking, runner)
+
+    def record(self) -> dict[str, Any]:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        runner = self._runner
+        assert runner is not None
+        return {
+            "first_prompt": runner.first_prompt,
+            "guards": runner.guards,
+            "runner": runner.settings(),
+        }
+
+    def work(self) -> dict[str, Any]:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        assert self._runner is not None
+        return {"peak_device_memory_bytes": self._runner.peak_device_memory_bytes()}
+
+    def close(self) -> None:
+        """See :class:`llava_eval.engine.base.Engine`."""
+        if self._runner is not None:
+            self._runner.close()

@@ -1,0 +1,215 @@
+"""Starting or joining a Ray cluster, and what each worker may use of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llava_eval.config.schema import EngineConfig
+from llava_eval.engine.ray.watchdog import Guardian, cannot_go_on
+from llava_eval.errors import ConfigError, EngineError
+
+log = logging.getLogger(__name__)
+
+#: Variables of this process that hold for all workers of a cluster, if they are set.
+_PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", "HF_HUB_OFFLINE")
+
+
+#: Ray ends idle processes beyond the number of cores after a second; those that decode would import
+#: everything anew each time.
+_KEPT_PROCESSES = 64
+
+_guardians: list[Guardian] = []
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the workers are, and what each may use.
+
+    Attributes:
+        num_workers: workers that hold the model.
+        gpus, cpus: of each.
+    """
+
+    num_workers: int
+    gpus: float
+    cpus: int
+
+
+def import_ray() -> Any:
+    """Return the ray package.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    # Ray sends statistics home unless it is told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(
+            f"engine=ray needs the ray package: pip install 'llava-eval[ray]' ({error})"
+        ) from error
+    return ray
+
+
+def connect(config: EngineConfig) -> None:
+    """Start Ray on this machine, or join the cluster that the configuration names.
+
+    Raises:
+        ConfigError: there is no such cluster, or it cannot be joined.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        return
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if config.address is None:
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(_KEPT_PROCESSES))
+        wanted = (config.num_workers or 1) * (config.cpus_per_worker or 1)
+        ray.init(
+            address="local",
+            num_cpus=max(wanted, os.cpu_count() or 1),
+            include_dashboard=False,
+            **quiet,
+        )
+        _guardians.append(Guardian())
+        return
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    try:
+        ray.init(address=config.address, runtime_env={"env_vars": passed}, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        reason = " ".join(last[0].split())[:300]
+        raise ConfigError(
+            f"engine.address={config.address}: this process cannot join a Ray cluster there: "
+            f"{reason}"
+        ) from error
+
+
+def check_alive() -> None:
+    """Raise EngineError where a cluster that was started here cannot go on."""
+    for guardian in _guardians:
+        guardian.check()
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was started here ends with all its processes."""
+    ray = import_ray()
+    with contextlib.ExitStack() as stack:
+        while _guardians:
+            stack.enter_context(_guardians.pop().ending())
+        with contextlib.suppress(Exception):  # whatever is left of a broken cluster
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn a failure of the cluster itself into one line.
+
+    What code of ours raised in a worker passes as it is: a defect.
+
+    Raises:
+        EngineError: Ray cannot go on.
+    """
+    exceptions = import_ray().exceptions
+    try:
+        yield
+    except exceptions.RayTaskError:
+        raise
+    except exceptions.RayError as error:
+        raise cannot_go_on(short(error)) from error
+
+
+def short(error: BaseException) -> str:
+    """Return the lines of Ray's message that say what happened, as one."""
+    text = str(error)
+    for sentence in text.replace("\n", ". ").split(". "):
+        if "reason" in sentence.lower() or "because" in sentence.lower():
+            return " ".join(sentence.split())[:300]
+    return " ".join(text.split())[:300]
+
+
+def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str, float]]) -> Share:
+    """Fill in what the configuration leaves open.
+
+    Args:
+        config: the engine's settings.
+        device: model.device: auto, cpu or cuda.
+        nodes: for each node the resources that Ray counts, "CPU" and "GPU" among them.
+    """
+    num_gpus = int(sum(node.get("GPU", 0.0) for node in nodes))
+    gpus = config.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if device == "cuda" or (device == "auto" and num_gpus > 0) else 0.0
+    num_workers = config.num_workers
+    if num_workers is None:
+        num_workers = max(1, int(num_gpus / gpus)) if gpus > 0 else 1
+    cpus = config.cpus_per_worker
+    if cpus is None:
+        cpus = 1 if gpus > 0 else _even_share(num_workers, nodes)
+    return Share(num_workers, gpus, cpus)
+
+
+def _even_share(num_workers: int, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Return the most CPUs that each worker can have, where none spans two nodes."""
+    counts = [int(node.get("CPU", 0.0)) for node in nodes]
+    fitting = [
+        share
+        for share in range(1, max(counts, default=1) + 1)
+        if sum(count // share for count in counts) >= num_workers
+    ]
+    return max(fitting, default=1)
+
+
+def wait_for_resources(share: Share, timeout_seconds: float) -> None:
+    """Wait until the cluster has what the workers need.
+
+    Raises:
+        EngineError: it has not, after all this time.
+    """
+    needed = {"CPU": share.num_workers * share.cpus, "GPU": share.num_workers * share.gpus}
+    end = time.monotonic() + timeout_seconds
+    told = False
+    while True:
+        present = import_ray().cluster_resources()
+        lacking = {name: n for name, n in needed.items() if present.get(name, 0.0) < n}
+        if not lacking:
+            return
+        asked = " and ".join(
+            f"{count:g} {name}s, of which the cluster has {present.get(name, 0.0):g}"
+            for name, count in lacking.items()
+        )
+        text = f"{share.num_workers} workers need {asked}"
+        if time.monotonic() > end:
+            raise EngineError(
+                f"{text} (engine.num_workers, engine.gpus_per_worker, engine.cpus_per_worker)"
+            )
+        if not told:
+            log.warning("%s; waiting", text)
+            told = True
+        time.sleep(min(1.0, timeout_seconds))
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """Return the resources of every node that is alive."""
+    return [dict(node["Resources"]) for node in import_ray().nodes() if node["Alive"]]
+
+
+def node_facts() -> list[dict[str, Any]]:
+    """Return what the manifest says of the cluster's nodes."""
+    return [
+        {
+            "node": node["NodeID"],
+            "host": node["NodeManagerHostname"],
+            "address": node["NodeManagerAddress"],
+            "alive": bool(node["Alive"]),
+            "num_cpus": node["Resources"].get("CPU", 0.0),
+            "num_gpus": node["Resources"].get("GPU", 0.0),
+        }
+        for node in import_ray().nodes()
+    ]

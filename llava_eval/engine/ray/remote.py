@@ -1,0 +1,340 @@
+"""The code that runs in the worker processes: decoding, and a model that answers."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import pickle
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.batches import (
+    Answer,
+    Asking,
+    Batch,
+    MediaGroup,
+    ask_batch,
+    decode_group,
+    frame_cache,
+    prepare_group,
+)
+from llava_eval.engine.job import asking_of, conversation_of
+from llava_eval.errors import CheckpointError, LlavaEvalError, MediaError
+from llava_eval.models.base import make_runner, plan_model
+from llava_eval.models.clock import StageClock
+from llava_eval.results import manifest
+
+if TYPE_CHECKING:
+    from llava_eval.engine.batches import DecodedPieces
+    from llava_eval.models.base import Plan, Runner
+    from llava_eval.video.cache import FrameCache
+    from llava_eval.video.media import Policy
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a worker works; the same for all.
+
+    Attributes:
+        config: of the run.
+        folder: the driver's, where relative paths start.
+        checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
+        num_threads: torch's on a CPU.
+        num_decoding: decode tasks under way at once.
+    """
+
+    config: RunConfig
+    folder: str
+    checkpoint_folder: str | None
+    num_threads: int | None
+    num_decoding: int
+
+    def take_place(self) -> None:
+        """Make this process work as the driver would."""
+        if os.path.isdir(self.folder):
+            os.chdir(self.folder)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a worker says of itself.
+
+    Attributes:
+        node, host, process_id: where it is.
+        identity: what about its model can change a generation.
+        versions, git_commit: of its code.
+        machine: its processor and system.
+    """
+
+    node: str
+    host: str
+    process_id: int
+    identity: Mapping[str, Any]
+    versions: Mapping[str, str]
+    git_commit: str | None
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a worker says when its model is there.
+
+    Attributes:
+        facts: of the worker.
+        model: the manifest's record of the model.
+        batch_size: most questions that it works on together.
+        resize: the pickled preprocessor that resizes frames before they come here; None where
+            the processor cannot be split.
+    """
+
+    facts: Facts
+    model: Mapping[str, Any]
+    batch_size: int
+    resize: bytes | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker has done so far."""
+
+    stage_seconds: Mapping[str, float]
+    peak_device_memory_bytes: int | None
+    peak_host_memory_bytes: int | None
+    first_prompt: str | None
+    guards: Mapping[str, Any]
+    runner: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answers of one batch.
+
+    Attributes:
+        answers: one for each sample.
+        report: of the worker, up to now.
+        messages: (level, text) of what the worker logged.
+    """
+
+    answers: list[Answer]
+    report: Report
+    messages: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of decoding one group; the pieces themselves stay in the object store.
+
+    Attributes:
+        error: why there are none.
+        unseen: a path that does not exist on that node.
+        host: the node.
+    """
+
+    error: MediaError | None = None
+    unseen: str | None = None
+    host: str = ""
+
+
+class _Messages(logging.Handler):
+    """Collects what the package logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._taken: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._taken.append((record.levelno, record.getMessage()))
+
+    def take(self) -> list[tuple[int, str]]:
+        """Return what came since the last time."""
+        taken, self._taken = self._taken, []
+        return taken
+
+
+@dataclass
+class ModelWorker:
+    """A process with one model; a Ray actor, whose methods may run in two threads at once.
+
+    While one batch is generated the next is unpacked and preprocessed.
+    """
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _clock: StageClock = field(default_factory=StageClock)
+    _messages: _Messages = field(default_factory=_Messages)
+    _setting: Setting | None = None
+    _plan: Plan | None = None
+    _facts: Facts | None = None
+    _asking: Asking | None = None
+    _runner: Runner | None = None
+
+    def plan(self, setting: Setting) -> Facts:
+        """Choose how the model runs here, and say so; no weights are read.
+
+        Raises:
+            LlavaEvalError: it cannot run here.
+        """
+        with self._lock:
+            return self._take(setting)
+
+    def load(self, setting: Setting) -> Loaded:
+        """Load the model.
+
+        Raises:
+            LlavaEvalError: it cannot be loaded here.
+        """
+        with self._lock:
+            facts = self._take(setting)
+            assert self._plan is not None
+            config = setting.config
+            self._runner = make_runner(self._plan, config, conversation_of(config), self._clock)
+            resize = self._runner.frame_preprocessor
+            return Loaded(
+                facts,
+                self._runner.describe(),
+                self._runner.batch_size,
+                None if resize is None else pickle.dumps(resize),
+            )
+
+    def answer(self, batch: Batch, *decoded: DecodedPieces) -> Reply:
+        """Ask the questions of a batch.
+
+        Args:
+            batch: groups whose media could be read.
+            decoded: of each group.
+
+        Raises:
+            CheckpointError: model and processor do not fit.
+        """
+        runner, asking = self._runner, self._asking
+        assert runner is not None
+        assert asking is not None
+        ready = [
+            (group, prepare_group(group, pieces, runner))
+            for group, pieces in zip(batch, decoded, strict=True)
+        ]
+        with self._lock:
+            answers = list(ask_batch(ready, asking, runner))
+            report = Report(
+                dict(self._clock.seconds),
+                runner.peak_device_memory_bytes(),
+                manifest.peak_host_memory_bytes(),
+                runner.first_prompt,
+                dict(runner.guards),
+                runner.settings(),
+            )
+            return Reply(answers, report, self._messages.take())
+
+    def _take(self, setting: Setting) -> Facts:
+        setting.take_place()
+        logger = logging.getLogger("llava_eval")
+        logger.setLevel(logging.INFO)
+        if self._messages not in logger.handlers:
+            logger.addHandler(self._messages)
+        machine = manifest.machine()
+        host = str(machine["hostname"])
+        folder = setting.checkpoint_folder
+        if folder is not None and not Path(folder).is_dir():
+            raise CheckpointError(
+                f"node {host} cannot see {folder}, the folder of the checkpoint; it has to lie at "
+                "the same path on every node"
+            )
+        if setting == self._setting and self._facts is not None:
+            return self._facts
+        if setting.num_threads is not None:
+            import torch
+
+            torch.set_num_threads(setting.num_threads)
+        self._clock = StageClock()
+        with self._clock.stage("load_model"):
+            # No server is asked here, and every model of one's own can compare options.
+            self._plan = plan_model(setting.config, asks_likelihoods=False)
+        self._setting, self._asking = setting, asking_of(setting.config)
+        self._facts = Facts(
+            node=_node_id(),
+            host=host,
+            process_id=os.getpid(),
+            identity=self._plan.identity(),
+            versions=manifest.versions(),
+            git_commit=manifest.git_commit(),
+            machine=machine,
+        )
+        return self._facts
+
+
+def _node_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def warm_up() -> None:
+    """Import what decoding needs, while models are still being loaded."""
+    import torchvision  # noqa: F401
+    import transformers.video_processing_utils  # noqa: F401
+
+    import llava_eval.video.cache  # noqa: F401
+
+
+@dataclass(frozen=True)
+class DecodeOrder:
+    """What every decode task of a run needs.
+
+    Attributes:
+        setting: of the workers.
+        resize: the pickled preprocessor that resizes frames; None where the processor cannot be
+            split.
+    """
+
+    setting: Setting
+    resize: bytes | None
+
+
+@functools.lru_cache(maxsize=1)
+def _ready_to_decode(order: bytes) -> tuple[Policy, FrameCache | None, float]:
+    """Make this process ready for a pickled order: how to sample, resize, and for how long."""
+    wanted: DecodeOrder = pickle.loads(order)
+    wanted.setting.take_place()
+    resize = None if wanted.resize is None else pickle.loads(wanted.resize)
+    config = wanted.setting.config
+    return asking_of(config).policy, frame_cache(resize), config.runner.decode_timeout_seconds
+
+
+def decode(order: bytes, group: MediaGroup) -> tuple[Status, DecodedPieces | None]:
+    """Decode what a group shows.
+
+    Args:
+        order: a pickled :class:`DecodeOrder`, which a process reads once.
+        group: samples with the same media.
+
+    Returns:
+        How it went, and the pieces.
+    """
+    from llava_eval.video import decode_ahead
+
+    policy, cache, timeout_seconds = _ready_to_decode(order)
+    (outcome,) = decode_ahead(
+        [group],
+        lambda one: decode_group(one, policy, cache),
+        num_workers=1,
+        max_pending=1,
+        timeout_seconds=timeout_seconds,
+    )
+    if outcome.error is None:
+        return Status(), outcome.unwrap()
+    if not isinstance(outcome.error, MediaError):
+        raise outcome.error
+    paths = [medium.path for medium in group.media if medium.data is None]
+    missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
+    host = str(manifest.machine()["hostname"])
+    return Status(outcome.error, missing[0] if missing else None, host), None
+
+
+def own_error(error: BaseException) -> LlavaEvalError | None:
+    """Return the error of ours that a task ended with, if it was one."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, LlavaEvalError) else None

@@ -1,0 +1,227 @@
+"""What every backend of models looks like: loaded in this process, or served by another.
+
+From the configuration to a model that answers: which one it is, then the model itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.config.schema import ModelConfig, RunConfig, RunnerConfig
+from llava_eval.errors import ConfigError
+from llava_eval.models.clock import StageClock
+from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
+
+if TYPE_CHECKING:
+    from llava_eval.models.local.conversation import Conversation
+    from llava_eval.models.local.load import ModelPlan
+    from llava_eval.models.local.media import FramePreprocessor
+    from llava_eval.models.served.plan import ServedPlan
+    from llava_eval.models.served.settings import ServerSettings
+
+
+class Plan(Protocol):
+    """Which model runs and how, before it is loaded or asked anything."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what about the model can change a generation, for a run's identity."""
+        ...
+
+
+class Runner(Protocol):
+    """Prepares media and generates texts for requests.
+
+    Attributes:
+        batch_size: most questions that :meth:`generate` works on together.
+        first_prompt: the first prompt as the model reads it, as far as that is known here.
+        guards: what was checked on the way, for the manifest.
+    """
+
+    batch_size: int
+    first_prompt: str | None
+    guards: dict[str, Any]
+
+    @property
+    def frame_preprocessor(self) -> FramePreprocessor | None:
+        """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
+        ...
+
+    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ShownMedia:
+        """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
+
+        Raises:
+            CheckpointError: the model takes no such media.
+        """
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
+        """Yield a generation for every request, in any order; failures are generations too."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of the runner: limits as they ended up."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        ...
+
+    def peak_device_memory_bytes(self) -> int | None:
+        """Return the most memory held on an accelerator by this process; None where unknown."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; nothing may be asked afterwards."""
+        ...
+
+
+#: Keys that say how a checkpoint is loaded and run; with a server that is the server's to say.
+_LOADING_KEYS = ("revision", "dtype", "attention", "device", "rope_scaling", "trust_remote_code")
+_RUNNING_KEYS = ("max_batch_tokens", "share_prefixes", "num_threads")
+
+
+def check_backend(config: RunConfig) -> None:
+    """Raise ConfigError for settings that mean nothing to the chosen model.
+
+    Args:
+        config: of the run; nothing is loaded or asked.
+    """
+    model = config.model
+    if model.base_url is None:
+        for key, _ in _changed(model, ModelConfig(), ("api_key_env", "server")):
+            raise ConfigError(f"model.{key} is for served models: model=openai_server")
+        return
+    _server_settings(config)  # first: an address that holds a secret must not get into a message
+    if config.engine.name != "local":
+        raise ConfigError(
+            f"engine={config.engine.name} with a served model: a server is asked from one process "
+            "(engine=local); it has machines of its own"
+        )
+    strange = [
+        *((f"model.{key}", value) for key, value in _changed(model, ModelConfig(), _LOADING_KEYS)),
+        *(
+            (f"runner.{key}", value)
+            for key, value in _changed(config.runner, RunnerConfig(), _RUNNING_KEYS)
+        ),
+    ]
+    if config.quantization.method is not None:
+        strange.append(("quantization", config.quantization.name))
+    for key, value in strange:
+        raise ConfigError(
+            f"{key}={value} means nothing to a served model: {model.base_url} decides how it runs"
+        )
+    if config.conversation.template is not None:
+        raise ConfigError(
+            f"conversation={config.conversation.name} is a literal template, but a server applies "
+            "the checkpoint's own; expected conversation=chat_template"
+        )
+
+
+def plan_model(config: RunConfig, *, asks_likelihoods: bool) -> Plan:
+    """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
+
+    Args:
+        config: of the run.
+        asks_likelihoods: the samples have options, which not every server can compare.
+
+    Raises:
+        CheckpointError: there is no such checkpoint or server, or it cannot be used.
+        ConfigError: the server does not offer what the protocol needs.
+    """
+    if config.model.base_url is not None:
+        return _plan_served(config, asks_likelihoods)
+    return _plan_loaded(config)
+
+
+def _plan_served(config: RunConfig, asks_likelihoods: bool) -> ServedPlan:
+    from llava_eval.models.served.plan import plan_served
+
+    plan = plan_served(_server_settings(config))
+    plan.check_protocol(
+        has_prefill=bool(config.benchmark.assistant_prefill), has_options=asks_likelihoods
+    )
+    return plan
+
+
+def _server_settings(config: RunConfig) -> ServerSettings:
+    from llava_eval.models.served.settings import ServerSettings
+
+    model = config.model
+    assert model.base_url is not None
+    return ServerSettings(
+        model.checkpoint, model.base_url, model.api_key_env, **asdict(model.server)
+    )
+
+
+def _plan_loaded(config: RunConfig) -> ModelPlan:
+    from llava_eval.models.local.checkpoint import find_checkpoint
+
+    model, quantization = config.model, config.quantization
+    checkpoint = find_checkpoint(resolve_package_path(model.checkpoint), model.revision)
+
+    # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
+    # CPU 8 % of its time in page faults.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+    # These import torch and transformers, for seconds; a wrong path is known before.
+    from llava_eval.models.local import load as loading
+    from llava_eval.models.local.quantization import Quantization
+
+    return loading.plan_model(
+        checkpoint,
+        device=model.device,
+        dtype=model.dtype,
+        attention=model.attention,
+        quantization=Quantization(
+            method=quantization.method,
+            double_quant=quantization.double_quant,
+            compute_dtype=quantization.compute_dtype,
+            group_size=quantization.group_size,
+            skip_modules=tuple(quantization.skip_modules),
+        ),
+        rope_scaling=model.rope_scaling,
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def make_runner(
+    plan: Plan, config: RunConfig, conversation: Conversation, clock: StageClock
+) -> Runner:
+    """Load the model, unless the run before used the same, and put a runner around it."""
+    from llava_eval.models.served.plan import ServedPlan
+
+    if isinstance(plan, ServedPlan):
+        from llava_eval.models.served.runner import ServedRunner
+
+        return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
+
+    import torch
+
+    from llava_eval.models.local.load import ModelPlan, load_model_once
+    from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
+
+    assert isinstance(plan, ModelPlan)
+    if config.runner.num_threads is not None:
+        torch.set_num_threads(config.runner.num_threads)
+    with clock.stage("load_model"):
+        loaded = load_model_once(plan)
+    return ModelRunner(
+        loaded=loaded,
+        conversation=conversation,
+        batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
+        max_batch_tokens=config.runner.max_batch_tokens,
+        share_prefixes=config.runner.share_prefixes,
+        clock=clock,
+    )
+
+
+def _changed(given: Any, default: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield which of these keys differ from their defaults, with their values."""
+    for key in keys:
+        value = getattr(given, key)
+        if value != getattr(default, key):
+            yield key, value

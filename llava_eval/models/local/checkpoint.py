@@ -1,0 +1,172 @@
+"""Checkpoint folders: where one lies and what exactly is in it.
+
+How large a model's weights are, before and after quantization.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageTextToText
+
+from llava_eval.errors import CheckpointError
+
+_WEIGHTS = ("*.safetensors", "*.bin")
+_SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """A checkpoint on this machine.
+
+    Attributes:
+        path: folder with config.json, weights, tokenizer and processor.
+        name: as the user gave it.
+        commit: commit of a hub checkpoint; None for a folder.
+        file_sha256: (file name, SHA-256) of every file that can change an output, by name.
+    """
+
+    path: Path
+    name: str
+    commit: str | None
+    file_sha256: tuple[tuple[str, str], ...]
+
+    @property
+    def weights_sha256(self) -> str:
+        """One digest of all weight files."""
+        weights = [
+            f"{digest}  {name}\n"
+            for name, digest in self.file_sha256
+            if name.endswith((".safetensors", ".bin"))
+        ]
+        return hashlib.sha256("".join(weights).encode()).hexdigest()
+
+
+def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointFolder:
+    """Return a checkpoint's folder, downloading it from the hub where it is not on this machine.
+
+    Args:
+        checkpoint: an existing folder, or a hub id such as "llava-hf/LLaVA-NeXT-Video-7B-hf".
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        CheckpointError: there is no such folder or hub id, or the folder is no checkpoint.
+    """
+    path = Path(checkpoint).expanduser()
+    commit = None
+    if not path.is_dir():
+        if path.exists():
+            raise CheckpointError(f"model.checkpoint={checkpoint} is a file, expected a folder")
+        path = _download(checkpoint, revision)
+        commit = path.name
+    elif revision is not None:
+        raise CheckpointError(
+            f"model.revision={revision} is for hub checkpoints, but {checkpoint} is a folder"
+        )
+    if not (path / "config.json").is_file():
+        raise CheckpointError(f"{path} holds no config.json, so it is no transformers checkpoint")
+    if not _files(path, _WEIGHTS):
+        raise CheckpointError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
+    digests = ((file.name, _sha256(file)) for file in _files(path, _SETTINGS + _WEIGHTS))
+    return CheckpointFolder(path, checkpoint, commit, tuple(digests))
+
+
+def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return sorted({file for pattern in patterns for file in folder.glob(pattern)})
+
+
+def _download(checkpoint: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
+        raise CheckpointError(
+            f"model.checkpoint={checkpoint}: there is no such folder, and a hub id is written "
+            "organisation/name"
+        )
+    named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
+    try:
+        folder = Path(
+            snapshot_download(
+                checkpoint,
+                revision=revision,
+                allow_patterns=[*_SETTINGS, "*.safetensors", "*.safetensors.index.json"],
+            )
+        )
+        if not _files(folder, _WEIGHTS):
+            snapshot_download(checkpoint, revision=revision, allow_patterns=["*.bin"])
+    except HFValidationError as error:
+        raise CheckpointError(
+            f"model.checkpoint={checkpoint} is no folder and no hub id"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"model.checkpoint={checkpoint}: there is no such folder, and {named} is not in the "
+            "local cache while the hub cannot be reached"
+        ) from error
+    except HfHubHTTPError as error:
+        raise CheckpointError(
+            f"model.checkpoint={checkpoint}: the hub does not hand out {named}: "
+            f"{_first_line(error)}"
+        ) from error
+    return folder
+
+
+def _sha256(file: Path) -> str:
+    """Return a file's SHA-256; the hub's cache names its large files by it already."""
+    stored = file.resolve().name
+    if file.is_symlink() and _SHA256.fullmatch(stored):
+        return stored
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def stored_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes that parameters and buffers take as they are stored.
+
+    A quantized tensor of torchao poses as one of the dtype it computes in; counted are its parts.
+    """
+    seen: set[int] = set()
+    total = 0
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            total += _tensor_bytes(tensor)
+    return total
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> int:
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        # Constants of a bitsandbytes weight lie beside it, not in it.
+        state = getattr(tensor, "quant_state", None)
+        constants = state.as_dict().values() if state is not None else ()
+        beside = sum(_tensor_bytes(one) for one in constants if isinstance(one, torch.Tensor))
+        return tensor.numel() * tensor.element_size() + beside
+    names, _ = flatten()
+    return sum(_tensor_bytes(getattr(tensor, name)) for name in names)
+
+
+def plain_size(config: Any, dtype: torch.dtype, trust_remote_code: bool) -> tuple[int, int]:
+    """Return number of parameters, and bytes of weights, of a model that is not quantized.
+
+    Args:
+        config: of the model; nothing is allocated.
+        dtype: of all weights.
+        trust_remote_code: run code from the checkpoint's folder.
+    """
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            config, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+    return sum(weight.numel() for weight in model.parameters()), stored_bytes(model)

@@ -1,0 +1,237 @@
+"""The tables of a comparison."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+
+from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
+from llava_eval.results.compare.paired_metrics import ComparedMetric
+from llava_eval.results.cost import Cost, cost_of
+from llava_eval.results.runs import Run
+from llava_eval.results.settings import differing_settings, differing_versions
+from llava_eval.results.table import Table, interval, number, p_text
+
+#: Level of a test at which a difference is marked.
+SIGNIFICANT = 0.05
+
+
+def letters(num_runs: int) -> list[str]:
+    """Return a short name for each run: A, B, ..., Z, A2, B2, ..."""
+    alphabet = string.ascii_uppercase
+    return [
+        alphabet[place % 26] + (str(place // 26 + 1) if place >= 26 else "")
+        for place in range(num_runs)
+    ]
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """Return which run is which."""
+    rows = [
+        [letter, run.name, run.model, run.label]
+        for letter, run in zip(letters(len(runs)), runs, strict=True)
+    ]
+    return Table(["", "run", "model", "benchmark"], rows, num_names=4)
+
+
+def settings_table(runs: Sequence[Run]) -> Table | None:
+    """Return the settings, versions and weights in which the runs differ; None where in none."""
+    found = {**differing_settings(runs), **differing_versions(runs)}
+    if not found:
+        return None
+    rows = [[key, *values] for key, values in found.items()]
+    return Table(["differs in", *letters(len(runs))], rows, num_names=1 + len(runs))
+
+
+def metrics_table(comparisons: Sequence[Comparison]) -> Table:
+    """Return values, paired differences and tests of every metric."""
+    return _pair_table(comparisons[0]) if len(comparisons) == 1 else _many_table(comparisons)
+
+
+def _pair_table(comparison: Comparison) -> Table:
+    rows = [
+        [
+            one.name,
+            *_values(one.estimate, one.unit),
+            p_text(one.mcnemar.p_value if one.mcnemar else None),
+        ]
+        for one in comparison.metrics
+        if one.estimate is not None
+    ]
+    return Table(["metric", "A", "B", "B - A", "95 % interval", "p", "McNemar p"], rows)
+
+
+def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
+    if estimate is None:
+        return ["-"] * 5
+    return [
+        number(estimate.first, unit),
+        number(estimate.second, unit),
+        number(estimate.difference, unit, signed=True),
+        interval(estimate.low, estimate.high, unit, signed=True),
+        p_text(estimate.p_value),
+    ]
+
+
+def _many_table(comparisons: Sequence[Comparison]) -> Table:
+    names = letters(len(comparisons) + 1)[1:]
+    rows = []
+    for place, metric in enumerate(comparisons[0].metrics):
+        estimate = metric.estimate
+        value = number(None if estimate is None else estimate.first, metric.unit)
+        rows.append([metric.name, "A", value, *["-"] * 5])
+        for letter, comparison in zip(names, comparisons, strict=True):
+            one = comparison.metrics[place]
+            _, *values = _values(one.estimate, one.unit)
+            adjusted = comparison.adjusted_p_values.get(one.name)
+            exact = p_text(one.mcnemar.p_value if one.mcnemar else None)
+            rows.append([metric.name, f"{letter} - A", *values, p_text(adjusted), exact])
+    header = ["metric", "runs", "value", "change", "95 % interval", "p", "Holm", "McNemar"]
+    return Table(header, rows, num_names=2)
+
+
+def agreement_table(comparisons: Sequence[Comparison]) -> Table:
+    """Return how alike the runs are, and how small a difference could have been seen."""
+    names = letters(len(comparisons) + 1)[1:]
+    rows = [_agreement_row(name, one) for name, one in zip(names, comparisons, strict=True)]
+    header = [
+        "runs",
+        "samples",
+        "clusters",
+        "same text",
+        "same answer",
+        "worse",
+        "better",
+        "detectable",
+    ]
+    return Table(header, rows)
+
+
+def _agreement_row(letter: str, comparison: Comparison) -> list[str]:
+    agreement, headline = comparison.agreement, comparison.headline
+    estimate = headline.estimate
+    smallest = None if estimate is None else estimate.smallest_detectable
+    return [
+        f"{letter} - A",
+        str(agreement.num_samples),
+        str(comparison.pairing.num_clusters),
+        f"{100 * agreement.num_same_text / agreement.num_samples:.1f} %",
+        f"{100 * agreement.num_same_answer / agreement.num_samples:.1f} %",
+        str(len(comparison.worse)),
+        str(len(comparison.better)),
+        number(smallest, headline.unit),
+    ]
+
+
+def facet_tables(comparisons: Sequence[Comparison]) -> list[Table]:
+    """Return the headline in each level of each facet: A's value, and the differences to it."""
+    if len(comparisons) == 1:
+        return [_pair_facet(comparisons[0], facet) for facet in comparisons[0].facets]
+    return [_many_facet(comparisons, facet) for facet in comparisons[0].facets]
+
+
+def _pair_facet(comparison: Comparison, facet: str) -> Table:
+    unit = comparison.headline.unit
+    rows = [
+        [
+            one.level,
+            str(one.estimate.num_samples if one.estimate else 0),
+            *_values(one.estimate, unit)[:4],
+            p_text(one.adjusted_p_value),
+        ]
+        for one in comparison.facets[facet]
+    ]
+    header = [f"by {facet}", "samples", "A", "B", "B - A", "95 % interval", "Holm p"]
+    return Table(header, rows)
+
+
+def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:
+    names = letters(len(comparisons) + 1)[1:]
+    unit = comparisons[0].headline.unit
+    rows = []
+    for place, first in enumerate(comparisons[0].facets[facet]):
+        row = [first.level, number(first.estimate.first if first.estimate else None, unit)]
+        for one in comparisons:
+            level = _level(one, facet, place, first.level)
+            row.append("-" if level is None else _marked(level, unit))
+        rows.append(row)
+    return Table([f"by {facet}", "A", *(f"{name} - A" for name in names)], rows)
+
+
+def _level(comparison: Comparison, facet: str, place: int, name: str) -> ComparedLevel | None:
+    levels = comparison.facets.get(facet, ())
+    if place < len(levels) and levels[place].level == name:
+        return levels[place]
+    return next((one for one in levels if one.level == name), None)
+
+
+def _marked(level: ComparedLevel, unit: str) -> str:
+    """Return a difference, with a star where it is significant over all levels of the facet."""
+    if level.estimate is None:
+        return "-"
+    difference = number(level.estimate.difference, unit, signed=True)
+    significant = level.adjusted_p_value is not None and level.adjusted_p_value < SIGNIFICANT
+    return f"{difference}*" if significant else f"{difference} "
+
+
+def flips_table(flips: Sequence[Flip], metric: ComparedMetric, *, second: str = "B") -> Table:
+    """Return samples that changed, with the videos; with sizes where they differ."""
+    rows = [
+        [
+            flip.id,
+            ", ".join(flip.media) or flip.group,
+            _answer(flip.before),
+            _answer(flip.after),
+            " | ".join(flip.target),
+            number(flip.change, metric.unit, signed=True),
+        ]
+        for flip in flips
+    ]
+    header = ["sample", "video", "A", second, "target", "change"]
+    if metric.mcnemar is not None:
+        return Table(header[:-1], [row[:-1] for row in rows], num_names=5)
+    return Table(header, rows, num_names=5)
+
+
+def _answer(answer: str | None) -> str:
+    return "(none)" if answer is None else answer
+
+
+def cost_table(runs: Sequence[Run]) -> Table:
+    """Return what each run cost; rows that no run knows are left out."""
+    costs = [cost_of(run) for run in runs]
+    stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
+    lines: list[tuple[str, Callable[[Cost], str]]] = [
+        ("samples/s", lambda cost: _plain(cost.samples_per_second, 2)),
+        ("seconds, without loading", lambda cost: _plain(cost.seconds, 1)),
+    ]
+    for stage in stages:
+        lines.append((f"  {stage} (s)", _stage(stage)))
+    lines += [
+        ("weights (MB)", lambda cost: _megabytes(cost.weights_bytes)),
+        ("peak device memory (MB)", lambda cost: _megabytes(cost.peak_device_bytes)),
+        ("peak host memory (MB)", lambda cost: _megabytes(cost.peak_host_bytes)),
+        ("input tokens a sample", lambda cost: _per_sample(cost.num_input_tokens, cost)),
+        ("output tokens a sample", lambda cost: _per_sample(cost.num_output_tokens, cost)),
+        ("judge's cost", lambda cost: _plain(cost.judge_cost, 4)),
+    ]
+    rows = [[name, *(write(cost) for cost in costs)] for name, write in lines]
+    known = [row for row in rows if any(cell != "-" for cell in row[1:])]
+    return Table(["cost", *letters(len(runs))], known)
+
+
+def _stage(stage: str) -> Callable[[Cost], str]:
+    return lambda cost: _plain(cost.stage_seconds.get(stage), 1)
+
+
+def _plain(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _megabytes(value: int | None) -> str:
+    return "-" if value is None else f"{value / 1e6:.1f}"
+
+
+def _per_sample(value: int, cost: Cost) -> str:
+    return f"{value / cost.num_samples:.1f}" if value else "-"

@@ -1,0 +1,215 @@
+"""A comparison as files: JSON for programs, tables and curves for papers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from llava_eval.results import files
+from llava_eval.results.compare import comparison_tables as tables
+from llava_eval.results.compare.comparison import Comparison, notes
+from llava_eval.results.compare.sweep_curves import (
+    Setting,
+    Sweep,
+    legend,
+    sweep_charts,
+    sweep_table,
+)
+from llava_eval.results.cost import cost_of
+from llava_eval.results.figures.chart import Chart
+from llava_eval.results.figures.draw import to_svg
+from llava_eval.results.figures.png import to_png
+from llava_eval.results.runs import Run
+from llava_eval.results.table import Table, markdown_text
+
+
+def export_comparison(
+    folder: Path, runs: Sequence[Run], comparisons: Sequence[Comparison]
+) -> list[Path]:
+    """Write comparison.json, and every table as Markdown, CSV and LaTeX.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    names = tables.letters(len(runs))[1:]
+    parts = {
+        "runs": tables.runs_table(runs),
+        "metrics": tables.metrics_table(comparisons),
+        "agreement": tables.agreement_table(comparisons),
+        "cost": tables.cost_table(runs),
+    }
+    settings = tables.settings_table(runs)
+    if settings is not None:
+        parts["settings"] = settings
+    for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
+        parts[f"by_{facet}"] = table
+    for name, one in zip(names, comparisons, strict=True):
+        flips = [*one.worse, *one.better]
+        if flips:
+            parts[f"flips_{name}"] = tables.flips_table(flips, one.headline, second=name)
+    lines = [
+        f"- {markdown_text(note)}"
+        for name, one in zip(names, comparisons, strict=True)
+        for note in notes(one, "A", name)
+    ]
+    content = {
+        "runs": [_run(run) for run in runs],
+        "comparisons": [_comparison(one) for one in comparisons],
+    }
+    return [
+        write_json(folder / "comparison.json", content),
+        *write_tables(folder, "comparison", parts, lines),
+    ]
+
+
+def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
+    """Write sweep.json, the tables, and every curve as SVG and PNG.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    parts = {file_name(sweep.benchmark): sweep_table(sweep) for sweep in sweeps}
+    lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
+    written = [
+        write_json(folder / "sweep.json", [_sweep(sweep) for sweep in sweeps]),
+        *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines))),
+    ]
+    for sweep in sweeps:
+        charts = sweep_charts(sweep)
+        written += write_charts(folder, f"{file_name(sweep.benchmark)}_score_against", charts)
+    return written
+
+
+def write_tables(
+    folder: Path, name: str, parts: dict[str, Table], lines: Sequence[str]
+) -> list[Path]:
+    """Write all tables into one Markdown file, and each into a CSV and a LaTeX file.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    _make(folder)
+    blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
+    content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
+    for part, table in parts.items():
+        content[f"{name}_{part}.csv"] = table.to_csv()
+        content[f"{name}_{part}.tex"] = table.to_latex()
+    for file, text in content.items():
+        files.write_text(folder / file, text)
+    return [folder / file for file in content]
+
+
+def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path]:
+    """Write each chart as SVG and as PNG.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    _make(folder)
+    written = []
+    for part, chart in charts.items():
+        path = folder / f"{name}_{part}.svg"
+        files.write_text(path, to_svg(chart))
+        files.write_bytes(path.with_suffix(".png"), to_png(chart))
+        written += [path, path.with_suffix(".png")]
+    return written
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON file, its folder too where it is missing.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    _make(path.parent)
+    files.write_json(path, content)
+    return path
+
+
+def _make(folder: Path) -> None:
+    with files.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def file_name(name: str) -> str:
+    """Return a benchmark's name as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "path": run.name,
+        "benchmark": run.label,
+        "model": run.model,
+        "fingerprint": run.manifest.get("fingerprint"),
+        "num_samples": len(run.results),
+        "num_unreadable": run.num_unreadable,
+        "num_errors": run.num_errors,
+        "cost": asdict(cost_of(run)),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    pairing = comparison.pairing
+    return {
+        "first": pairing.first.name,
+        "second": pairing.second.name,
+        "num_samples": len(pairing.firsts),
+        "num_clusters": pairing.num_clusters,
+        "metrics": {
+            one.name: {
+                "unit": one.unit,
+                **(asdict(one.estimate) if one.estimate is not None else {"reason": one.reason}),
+                "holm_p_value": comparison.adjusted_p_values.get(one.name),
+                "mcnemar": None if one.mcnemar is None else asdict(one.mcnemar),
+            }
+            for one in comparison.metrics
+        },
+        "facets": {
+            facet: {
+                one.level: {
+                    **(asdict(one.estimate) if one.estimate is not None else {}),
+                    "holm_p_value": one.adjusted_p_value,
+                }
+                for one in levels
+            }
+            for facet, levels in comparison.facets.items()
+        },
+        "worse": [asdict(flip) for flip in comparison.worse],
+        "better": [asdict(flip) for flip in comparison.better],
+        "agreement": asdict(comparison.agreement),
+        "first_only": list(pairing.first_only),
+        "second_only": list(pairing.second_only),
+        "failed": list(pairing.failed),
+        "differences": list(pairing.differences),
+    }
+
+
+def _sweep(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "benchmark": sweep.benchmark,
+        "metric": sweep.metric,
+        "chance": sweep.chance,
+        "memory": sweep.memory_name,
+        "notes": list(sweep.notes),
+        "settings": [_setting(one) for one in sweep.settings],
+    }
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    return {
+        "run": setting.run.name,
+        "settings": setting.values,
+        "num_frames": setting.num_frames,
+        "score": asdict(setting.score),
+        "seconds_per_sample": setting.cost.seconds_per_sample,
+        "memory_bytes": setting.memory_bytes,
+        "on_time_frontier": setting.on_time_frontier,
+        "on_memory_frontier": setting.on_memory_frontier,
+        "to_best": None if setting.to_best is None else asdict(setting.to_best),
+        "holm_p_value": setting.p_value,
+        "cost": asdict(setting.cost),
+    }

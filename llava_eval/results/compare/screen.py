@@ -1,0 +1,110 @@
+"""A comparison as people read it in a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from llava_eval.results.compare import comparison_tables as tables
+from llava_eval.results.compare.comparison import Comparison, Flip, notes
+from llava_eval.results.runs import Run
+from llava_eval.results.table import Table, interval, number, printable
+
+#: Changed samples that are listed each way.
+SHOWN_FLIPS = 5
+
+
+def to_terminal(runs: Sequence[Run], comparisons: Sequence[Comparison], *, width: int = 80) -> str:
+    """Return everything that a comparison found, within ``width`` columns."""
+    names = tables.letters(len(runs))[1:]
+    differs = tables.settings_table(runs)
+    blocks = [
+        tables.runs_table(runs).to_text(width),
+        "no setting differs" if differs is None else differs.to_text(width),
+        tables.metrics_table(comparisons).to_text(width),
+        tables.agreement_table(comparisons).to_text(width),
+        "\n".join(verdict(one, name) for one, name in zip(comparisons, names, strict=True)),
+        "\n".join(_explanations(comparisons, names, width)),
+    ]
+    for one, name in zip(comparisons, names, strict=True):
+        blocks += _flips(one, name, width)
+    blocks += [table.to_text(width) for table in tables.facet_tables(comparisons)]
+    blocks += _cost(runs, width)
+    return "\n\n".join(block for block in blocks if block)
+
+
+def verdict(comparison: Comparison, second: str) -> str:
+    """Return what the headline metric says, in one sentence."""
+    headline = comparison.headline
+    estimate = headline.estimate
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return f"{headline.name} of A and {second} cannot be told apart: too few videos in common."
+    size = number(abs(estimate.difference), headline.unit)
+    bounds = interval(estimate.low, estimate.high, headline.unit, signed=True)
+    adjusted = comparison.adjusted_p_values.get(headline.name)
+    if (
+        adjusted is not None
+        and adjusted < tables.SIGNIFICANT
+        and not estimate.low <= 0 <= estimate.high
+    ):
+        direction = "higher" if estimate.difference > 0 else "lower"
+        return f"{headline.name} is {direction} in {second} than in A, by {size} ({bounds})."
+    return f"No difference in {headline.name} between A and {second} is shown ({bounds})."
+
+
+def _explanations(
+    comparisons: Sequence[Comparison], names: Sequence[str], width: int
+) -> Iterator[str]:
+    headline = comparisons[0].headline.name
+    yield _wrapped(
+        f"worse, better: samples, by {headline}. detectable: the smallest true difference in "
+        f"{headline} that so many samples show four times in five.",
+        width,
+    )
+    if len(comparisons) > 1:
+        yield _wrapped(
+            "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
+            width,
+        )
+    for one, name in zip(comparisons, names, strict=True):
+        for note in notes(one, "A", name):
+            yield _wrapped(f"Note: {note}.", width)
+
+
+def _flips(comparison: Comparison, second: str, width: int) -> Iterator[str]:
+    for flips, name in ((comparison.worse, "worse"), (comparison.better, "better")):
+        if flips:
+            yield "\n".join(_listed(flips, comparison, f"{second} is {name}", second, width))
+
+
+def _listed(
+    flips: Sequence[Flip], comparison: Comparison, title: str, second: str, width: int
+) -> Iterator[str]:
+    samples = "1 sample" if len(flips) == 1 else f"{len(flips)} samples"
+    more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
+    yield f"{title} on {samples}{more}:"
+    table = tables.flips_table(flips[:SHOWN_FLIPS], comparison.headline, second=second)
+    yield table.to_text(width, indent="  ")
+
+
+def _cost(runs: Sequence[Run], width: int) -> Iterator[str]:
+    """Yield the costs, in several tables where so many runs do not fit side by side."""
+    table = tables.cost_table(runs)
+    per_table = max(1, (width - 26) // 11)
+    for start in range(1, len(table.header), per_table):
+        columns = slice(start, start + per_table)
+        part = Table(
+            [table.header[0], *table.header[columns]],
+            [[row[0], *row[columns]] for row in table.rows],
+        )
+        yield part.to_text(width)
+
+
+def _wrapped(text: str, width: int) -> str:
+    return textwrap.fill(
+        printable(text),
+        width,
+        subsequent_indent="  ",
+        break_long_words=True,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,352 @@
+"""A sweep: what each setting scores and costs, and which settings no other beats.
+
+A sweep as a table, and as curves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.bootstrap import FloatArray, IntArray
+from llava_eval.metrics.differences import PairedMean, paired_metric
+from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.means import MetricValue
+from llava_eval.metrics.paired import PairedEstimate, holm, paired_means
+from llava_eval.results.compare.comparison import refuse_differences
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT
+from llava_eval.results.compare.paired_metrics import metric_of
+from llava_eval.results.cost import Cost, comparable_memory, cost_of
+from llava_eval.results.figures.chart import Chart, Point, Series
+from llava_eval.results.pairing import pair
+from llava_eval.results.runs import Run
+from llava_eval.results.settings import differing_settings
+from llava_eval.results.table import Table, interval, number
+
+FRAMES = "num_frames"
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One run of a sweep.
+
+    Attributes:
+        run: the run.
+        values: of the settings that vary, by short key.
+        score: the headline metric, as in the run's own table.
+        num_frames: frames that a sample showed, on average.
+        cost: time, tokens and memory.
+        memory_bytes: comparable between the runs of the sweep, see ``Sweep.memory_name``.
+        on_time_frontier, on_memory_frontier: no other run is better and at most as dear.
+        is_best: it has the highest score.
+        to_best: paired difference to the best run; None for the best itself.
+        p_value: of that difference, corrected for all pairs of runs.
+    """
+
+    run: Run
+    values: dict[str, str]
+    score: MetricValue
+    num_frames: float
+    cost: Cost
+    memory_bytes: int | None
+    on_time_frontier: bool = False
+    on_memory_frontier: bool = False
+    is_best: bool = False
+    to_best: PairedEstimate | None = None
+    p_value: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The values of all settings that vary, but for the number of frames."""
+        return ", ".join(value for key, value in self.values.items() if key != FRAMES)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All runs of one benchmark in a sweep.
+
+    Attributes:
+        benchmark: name and protocol.
+        metric: name of the headline metric.
+        chance: its chance level, if the protocol states one.
+        settings: in the order of the sweep.
+        memory_name: what ``memory_bytes`` is.
+        notes: runs that were left out or hold other samples.
+    """
+
+    benchmark: str
+    metric: str
+    chance: float | None
+    settings: Sequence[Setting]
+    memory_name: str
+    notes: Sequence[str]
+
+
+def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[Sweep]:
+    """Return one sweep for each benchmark among the runs.
+
+    Raises:
+        ComparisonError: the runs of a benchmark were not asked the same, or none is finished.
+    """
+    notes = [
+        f"left out: {run.name} {run.incomplete()}" for run in runs if run.incomplete() is not None
+    ]
+    whole = [run for run in runs if run.incomplete() is None]
+    if not whole:
+        raise ComparisonError(f"there is no finished run: {'; '.join(notes)}")
+    groups: dict[str, list[Run]] = {}
+    for run in whole:
+        groups.setdefault(run.benchmark, []).append(run)
+    return [
+        _sweep(benchmark, members, notes, allow_differences)
+        for benchmark, members in groups.items()
+    ]
+
+
+def _sweep(
+    benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
+) -> Sweep:
+    found = list(notes)
+    for other in runs[1:]:
+        pairing = pair(runs[0], other)
+        if not allow_differences:
+            refuse_differences(pairing)
+        only = [*pairing.first_only, *pairing.second_only]
+        if only:
+            found.append(f"{other.name} and {runs[0].name} do not share {len(only)} samples")
+    metric = next(iter(runs[0].metric_nodes), None)
+    if metric is None:
+        raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
+    costs = [cost_of(run) for run in runs]
+    memory_name, memory = comparable_memory(costs)
+    varying = differing_settings(runs)
+    settings = [
+        Setting(
+            run,
+            {key: values[place] for key, values in varying.items()},
+            _score(run, metric),
+            _num_frames(run),
+            costs[place],
+            memory[place],
+        )
+        for place, run in enumerate(runs)
+    ]
+    chance = (runs[0].protocol.get("chance") or {}).get(metric)
+    return Sweep(
+        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, found
+    )
+
+
+def _score(run: Run, metric: str) -> MetricValue:
+    node = run.metric_nodes[metric]
+    try:
+        return metric_of(node)(run.results)
+    except (ValueError, TypeError, KeyError, ImportError, AttributeError):
+        values = (run.tables.get("metrics") or {}).get(metric)
+        if values is None:
+            raise ComparisonError(f"{run.name}: its metrics.json has no {metric}") from None
+        return MetricValue(**values)
+
+
+def _num_frames(run: Run) -> float:
+    """Return the frames that a sample showed, on average; 0 where the ledger does not say."""
+    counts = [sum(map(len, result.frame_indices)) for result in run.results]
+    shown = [count for count in counts if count]
+    return statistics.fmean(shown) if shown else 0.0
+
+
+def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
+    by_time = frontier([(one.cost.seconds_per_sample, one.score.value) for one in settings])
+    by_memory = frontier([(one.memory_bytes, one.score.value) for one in settings])
+    return [
+        replace(one, on_time_frontier=time, on_memory_frontier=memory)
+        for one, time, memory in zip(settings, by_time, by_memory, strict=True)
+    ]
+
+
+def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
+    """Return for each (price, score) whether no other is at least as good and as cheap.
+
+    A point without price or score is not in the set.
+    """
+
+    def beaten(price: float, score: float) -> bool:
+        return any(
+            other_price is not None
+            and other_score is not None
+            and other_price <= price
+            and other_score >= score
+            and (other_price, other_score) != (price, score)
+            for other_price, other_score in points
+        )
+
+    return [
+        price is not None and score is not None and not beaten(price, score)
+        for price, score in points
+    ]
+
+
+def _against_best(settings: Sequence[Setting]) -> list[Setting]:
+    """Hold every run against the best one.
+
+    The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
+    of them might have been the one that is looked at.
+    """
+    values = _aligned_values([one.run for one in settings])
+    scored = [place for place, one in enumerate(settings) if one.score.value is not None]
+    if values is None or len(scored) < 2:
+        return list(settings)
+    best = max(scored, key=lambda place: settings[place].score.value or 0.0)
+    columns, membership, scale = values
+    pairs = list(itertools.combinations(range(len(settings)), 2))
+    estimates = {
+        (one, other): paired_means(columns[one], columns[other], membership) for one, other in pairs
+    }
+    adjusted = dict(
+        zip(
+            pairs,
+            holm([e.p_value if (e := estimates[key]) is not None else None for key in pairs]),
+            strict=True,
+        )
+    )
+    found = []
+    for place, setting in enumerate(settings):
+        to_best = paired_means(columns[best], columns[place], membership)
+        if place == best or to_best is None:
+            found.append(replace(setting, is_best=place == best))
+        else:
+            p_value = adjusted[min(place, best), max(place, best)]
+            found.append(replace(setting, to_best=to_best.scaled(scale), p_value=p_value))
+    return found
+
+
+def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, float] | None:
+    """Return each run's headline values for the first run's samples, clusters and unit.
+
+    None where the headline is no mean over samples.
+    """
+    first = runs[0]
+    metric = metric_of(next(iter(first.metric_nodes.values())))
+    columns = []
+    scale = 1.0
+    for run in runs:
+        by_id = {result.id: result for result in run.results}
+        common = [place for place, one in enumerate(first.results) if one.id in by_id]
+        chosen = [by_id[first.results[place].id] for place in common]
+        paired = paired_metric(metric, chosen, chosen)
+        if not isinstance(paired, PairedMean):
+            return None
+        column = np.full(len(first.results), np.nan)
+        column[common] = paired.first
+        columns.append(column)
+        scale = paired.scale
+    membership, _ = number_clusters([result.group for result in first.results])
+    return columns, membership, scale
+
+
+def sweep_table(sweep: Sweep) -> Table:
+    """Return what each setting scores and costs; :func:`legend` explains the columns."""
+    keys = list(dict.fromkeys(key for one in sweep.settings for key in one.values))
+    names = ["frames" if key == FRAMES else key for key in keys]
+    header = [*names, sweep.metric, "95 % interval", "to best", "s/sample", "MB", "Pareto"]
+    return Table(header, [_row(one, keys) for one in sweep.settings], num_names=len(keys))
+
+
+def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
+    score, seconds = setting.score, setting.cost.seconds_per_sample
+    on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
+    return [
+        *(setting.values[key] for key in keys),
+        number(score.value, score.unit),
+        interval(score.ci_low, score.ci_high, score.unit),
+        _to_best(setting),
+        "-" if seconds is None else f"{seconds:.3g}",
+        "-" if setting.memory_bytes is None else f"{setting.memory_bytes / 1e6:.1f}",
+        "".join(mark for mark, is_on in on.items() if is_on),
+    ]
+
+
+def _to_best(setting: Setting) -> str:
+    if setting.to_best is None:
+        return "best" if setting.is_best else "-"
+    significant = setting.p_value is not None and setting.p_value < SIGNIFICANT
+    difference = number(setting.to_best.difference, setting.score.unit, signed=True)
+    return f"{difference}*" if significant else difference
+
+
+def legend(sweep: Sweep) -> str:
+    """Return what the columns of the table mean."""
+    return (
+        f"to best: paired difference to the best run; * is significant at {SIGNIFICANT:g} after "
+        f"Holm's correction for all pairs of runs. MB: {sweep.memory_name}. Pareto: no other run "
+        "is at least as good and as fast (T), or as small (M)."
+    )
+
+
+def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
+    """Return the curves by a short name: score against frames, time and memory.
+
+    A curve of something that does not vary, or that a run's files do not hold, is left out.
+    """
+    unit = sweep.settings[0].score.unit
+    y_name = f"{sweep.metric} ({unit})"
+    chance = None if sweep.chance is None else (sweep.chance, "chance")
+    prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
+        "frames": ("frames a sample", lambda one: one.num_frames or None),
+        "time": ("seconds a sample", lambda one: one.cost.seconds_per_sample),
+        "memory": (f"{sweep.memory_name} (MB)", _megabytes),
+    }
+    charts = {}
+    for name, (x_name, price) in prices.items():
+        known = [one for one in sweep.settings if price(one) and one.score.value is not None]
+        if len({price(one) for one in known}) < 2:
+            continue
+        on_frontier = {"time": "on_time_frontier", "memory": "on_memory_frontier"}.get(name)
+        charts[name] = Chart(
+            title=f"{sweep.benchmark}: score against {name}",
+            x_name=x_name,
+            y_name=y_name,
+            series=_series(known, price, labelled=name != "frames"),
+            frontier=[
+                (price(one) or 0.0, one.score.value or 0.0)
+                for one in known
+                if on_frontier is not None and getattr(one, on_frontier)
+            ],
+            reference=chance,
+        )
+    return charts
+
+
+def _megabytes(setting: Setting) -> float | None:
+    return None if setting.memory_bytes is None else setting.memory_bytes / 1e6
+
+
+def _series(
+    settings: Sequence[Setting], price: Callable[[Setting], float | None], *, labelled: bool
+) -> list[Series]:
+    members: dict[str, list[Setting]] = {}
+    for one in sorted(settings, key=lambda one: one.num_frames):
+        members.setdefault(one.name, []).append(one)
+    varies = len({one.num_frames for one in settings}) > 1
+    order = dict.fromkeys(one.name for one in settings)
+    return [
+        Series(
+            name,
+            [
+                Point(
+                    price(one) or 0.0,
+                    one.score.value or 0.0,
+                    one.score.ci_low,
+                    one.score.ci_high,
+                    f"{one.num_frames:g}" if labelled and varies else "",
+                )
+                for one in members[name]
+            ],
+        )
+        for name in order
+    ]

@@ -1,0 +1,168 @@
+"""Who a run directory belongs to, and which samples in it are finished."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import RunDirectoryError
+from llava_eval.results import files
+from llava_eval.results.files import storage_errors
+from llava_eval.results.identity import Identity, digest, first_difference
+from llava_eval.results.ledger import read_ledger, rewrite_ledger
+from llava_eval.types import Sample, SampleResult
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; two processes in one directory go unnoticed there.
+    fcntl = None  # type: ignore[assignment]
+
+RUNS_ROOT = Path("results") / "runs"
+
+
+def runs_of(benchmark: str, model: str, root: Path = RUNS_ROOT) -> Path:
+    """Return the folder that holds the runs of one benchmark and model."""
+    return root / _file_name(benchmark) / _file_name(model)
+
+
+def new_run_directory(parent: Path) -> Path:
+    """Return a path for a new run below ``parent``, named by the time, that does not exist."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    candidates = (parent / (stamp if n == 1 else f"{stamp}_{n}") for n in range(1, 1000))
+    return next(path for path in candidates if not path.exists())
+
+
+def find_unfinished(parent: Path, identity: Identity) -> Path | None:
+    """Return the newest unfinished run of this identity below ``parent``, if any."""
+    found = []
+    for manifest_path in parent.glob(f"*/{files.MANIFEST}"):
+        manifest = read_manifest(manifest_path.parent)
+        if (
+            manifest is not None
+            and manifest.get("fingerprint") == digest(identity)
+            and manifest.get("status") != "finished"
+        ):
+            found.append(manifest_path.parent)
+    return max(found, key=lambda path: path.name, default=None)
+
+
+def read_manifest(directory: Path) -> Mapping[str, Any] | None:
+    """Return the manifest of a run directory, or None when it has none.
+
+    Raises:
+        RunDirectoryError: there is one that cannot be read.
+    """
+    path = directory / files.MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise RunDirectoryError(f"{path} should hold a JSON object")
+    return content
+
+
+@contextlib.contextmanager
+def claim(directory: Path) -> Iterator[None]:
+    """Make the directory where needed and keep other processes out of it while the block runs.
+
+    Halves of files that a killed process left there are removed.
+
+    Raises:
+        RunDirectoryError: another process is writing there.
+        StorageError: it cannot be made.
+    """
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    with storage_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunDirectoryError(
+                    f"{directory} is in use by another llava-eval process; wait for it or choose "
+                    "another output_dir"
+                ) from error
+            files.remove_partial_files(directory)
+        yield
+    finally:
+        os.close(descriptor)
+        # What failed before it wrote anything leaves no empty folders.
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()
+
+
+def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> bool:
+    """Decide whether generations in a directory are ours.
+
+    Args:
+        directory: the claimed run directory.
+        identity: of this run.
+        resume: False refuses a directory that already holds a run.
+
+    Returns:
+        True when it holds a run of the same identity, False when it holds none.
+
+    Raises:
+        RunDirectoryError: it holds something else.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None:
+        if (directory / files.LEDGER).exists():
+            raise RunDirectoryError(
+                f"{directory} holds a {files.LEDGER} but no {files.MANIFEST}, so it cannot be told "
+                "what made it; choose another output_dir"
+            )
+        return False
+    theirs = manifest.get("identity")
+    if not isinstance(theirs, dict) or digest(theirs) != digest(identity):
+        reason = first_difference(
+            identity,
+            theirs if isinstance(theirs, dict) else {},
+            "{key} was {theirs} there and is {ours} here",
+        )
+        raise RunDirectoryError(
+            f"{directory} belongs to another configuration: {reason}; choose another output_dir"
+        )
+    if resume is False:
+        raise RunDirectoryError(
+            f"{directory} already holds a run of this configuration and resume=false; "
+            "choose another output_dir or leave resume out"
+        )
+    return True
+
+
+def finished_results(directory: Path, samples: Mapping[str, Sample]) -> dict[str, SampleResult]:
+    """Return the finished results of a resumed run by sample id, and ready its ledger for more.
+
+    Failed samples are not finished: whatever failed may work now, so they are asked again.
+
+    Raises:
+        RunDirectoryError: the ledger is damaged, or holds samples that are not asked for.
+    """
+    path = directory / files.LEDGER
+    results = read_ledger(path)
+    for result in results:
+        if result.id not in samples:
+            raise RunDirectoryError(f"{path} holds sample {result.id!r}, which is not asked for")
+    finished = {result.id: result for result in results if result.generation.error is None}
+    if path.exists():
+        rewrite_ledger(path, finished.values())
+    return finished
+
+
+def _file_name(name: str) -> str:
+    """Return a benchmark's or model's name as one or more safe path parts."""
+    parts = [re.sub(r"[^\w.=,+-]+", "_", part).strip("._") for part in name.split("/")]
+    return "/".join(part for part in parts if part) or "unnamed"

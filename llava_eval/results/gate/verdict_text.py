@@ -1,0 +1,151 @@
+"""The gate's verdict for people: in a terminal, in a pull request, beside a workflow's steps."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from llava_eval.results.compare.comparison import Flip
+from llava_eval.results.compare.comparison_tables import flips_table
+from llava_eval.results.compare.paired_metrics import ComparedMetric
+from llava_eval.results.gate.checks import Verdict
+from llava_eval.results.settings import differing_settings, differing_versions
+from llava_eval.results.table import Table, markdown_text, printable
+
+PASSED = "passed: no worse than the baseline"
+#: Changed samples that are listed each way.
+SHOWN_FLIPS = 10
+
+
+def outcome(verdict: Verdict) -> str:
+    """Return the verdict in a few words."""
+    names = ", ".join(check.name for check in verdict.regressions)
+    return f"regressed: {names}" if names else PASSED
+
+
+def checks_table(verdict: Verdict) -> Table:
+    """Return one row for each check."""
+    level = f"{100 * verdict.confidence:.4g} % interval"
+    rows = [
+        [
+            check.name,
+            check.baseline,
+            check.run,
+            check.difference,
+            check.interval,
+            check.allowed,
+            "REGRESSED" if check.regressed else "passed",
+        ]
+        for check in verdict.checks
+    ]
+    return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
+
+
+def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
+    """Return the verdict with everything that it rests on."""
+    baseline, run = verdict.pairing.first, verdict.pairing.second
+    sides = Table(
+        ["", "", "benchmark", "model"],
+        [
+            ["baseline", baseline.name, baseline.label, baseline.model],
+            ["run", run.name, run.label, run.model],
+        ],
+        num_names=4,
+    )
+    blocks = [
+        sides.to_text(width),
+        _changes_table(verdict).to_text(width) if _changed(verdict) else "",
+        checks_table(verdict).to_text(width),
+    ]
+    blocks += [
+        f"{title}\n{_flips(flips, verdict.headline).to_text(width, indent='  ')}"
+        for title, flips in _listed(verdict)
+    ]
+    blocks += [textwrap.fill(printable(f"Note: {note}."), width) for note in verdict.notes]
+    blocks.append(textwrap.fill(printable(outcome(verdict)), width))
+    return "\n\n".join(block for block in blocks if block)
+
+
+def to_markdown(verdict: Verdict) -> str:
+    """Return the verdict for a pull request or a workflow's summary."""
+    baseline, run = verdict.pairing.first, verdict.pairing.second
+    mark = ":x:" if verdict.regressions else ":white_check_mark:"
+    about = (
+        f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
+        f"against baseline {markdown_text(baseline.name)}, {len(verdict.pairing.firsts)} samples "
+        f"in {verdict.pairing.num_clusters} clusters (videos)."
+    )
+    blocks = [
+        f"### {mark} llava-eval gate: {markdown_text(outcome(verdict))}",
+        about,
+        checks_table(verdict).to_markdown(),
+        *(f"- {markdown_text(check.message)}" for check in verdict.regressions),
+        *(f"- {markdown_text(note)}" for note in verdict.notes),
+    ]
+    if _changed(verdict):
+        blocks.append(_folded("What differs", _changes_table(verdict)))
+    blocks += [
+        _folded(title.rstrip(":"), _flips(flips, verdict.headline))
+        for title, flips in _listed(verdict)
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def not_comparable_markdown(reason: str) -> str:
+    """Return what stands in a pull request when there is no verdict."""
+    return f"### :warning: llava-eval gate: cannot compare\n\n{markdown_text(reason)}\n"
+
+
+def _folded(title: str, table: Table) -> str:
+    return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
+
+
+def _changed(verdict: Verdict) -> Mapping[str, Sequence[str]]:
+    runs = [verdict.pairing.first, verdict.pairing.second]
+    # A baseline file holds the protocol and no settings of the model or the runner.
+    whole = all("model" in run.config for run in runs)
+    settings = differing_settings(runs) if whole else {}
+    versions = {
+        key: values for key, values in differing_versions(runs).items() if "null" not in values
+    }
+    return {**settings, **versions}
+
+
+def _changes_table(verdict: Verdict) -> Table:
+    rows = [[key, *values] for key, values in _changed(verdict).items()]
+    return Table(["differs in", "baseline", "run"], rows, num_names=3)
+
+
+def _listed(verdict: Verdict) -> Iterator[tuple[str, Sequence[Flip]]]:
+    for name, flips in (("worse", verdict.worse), ("better", verdict.better)):
+        if flips:
+            samples = "1 sample" if len(flips) == 1 else f"{len(flips)} samples"
+            first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
+            yield f"{name} on {samples}{first}:", flips[:SHOWN_FLIPS]
+
+
+def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
+    table = flips_table(flips, headline, second="run")
+    header = ["baseline" if name == "A" else name for name in table.header]
+    return Table(header, table.rows, table.num_names)
+
+
+def workflow_commands(verdict: Verdict) -> list[str]:
+    """Return GitHub's workflow commands: an error for each regression, or one notice."""
+    title = f"llava-eval gate: {verdict.pairing.second.label}"
+    if not verdict.regressions:
+        return [annotation("notice", title, PASSED)]
+    return [annotation("error", title, check.message) for check in verdict.regressions]
+
+
+def annotation(kind: str, title: str, message: str) -> str:
+    """Return one workflow command; nothing in the texts can end it or begin another."""
+    return f"::{kind} title={_escaped_property(title)}::{_escaped(message)}"
+
+
+def _escaped(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,66 @@
+"""The identity of a run: everything that can change a generation.
+
+Two runs may share generations exactly when their identities are equal. Whatever only changes how
+fast the work is done, where it lies, or how texts are scored is no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from llava_eval.config.roles import flat
+from llava_eval.types import LatePiece, Media, Sample
+
+Identity = Mapping[str, Any]
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of a JSON value in canonical form."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def samples_digest(samples: Iterable[Sample]) -> str:
+    """Return a digest of what is asked: ids, texts and media, in order.
+
+    Media count by file name and cut, not by folder: moving a data set does not change it. Targets
+    do not count: a corrected label is a matter of scoring.
+    """
+    return digest(
+        [[sample.id, *map(_asked, sample.content), *_options(sample)] for sample in samples]
+    )
+
+
+def _options(sample: Sample) -> list[Any]:
+    return [list(sample.options)] if sample.options else []
+
+
+def _asked(piece: str | Media | LatePiece) -> Any:
+    if isinstance(piece, str):
+        return piece
+    if not isinstance(piece, Media):
+        return [piece.description, *_asked(piece.media)]
+    return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds]
+
+
+def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
+    """Return the first key in which two identities differ, in words.
+
+    Args:
+        ours, theirs: the identities.
+        wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
+    """
+    one, other = flat(ours), flat(theirs)
+    for key in {**one, **other}:
+        if one.get(key) != other.get(key):
+            return wording.format(key=key, ours=_short(one.get(key)), theirs=_short(other.get(key)))
+    return "nothing that is recorded differs"
+
+
+def _short(value: Any) -> str:
+    text = "unset" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

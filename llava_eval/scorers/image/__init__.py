@@ -1,1 +1,0 @@
-"""Rules of the image benchmarks, under their references' names."""

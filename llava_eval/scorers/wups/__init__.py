@@ -1,5 +1,0 @@
-"""WUPS: how near the words of an answer are to those of the reference, in WordNet 3.0."""
-
-from llava_eval.scorers.wups.score import Wups
-
-__all__ = ["Wups"]

@@ -1,0 +1,129 @@
+"""BLEU-1 to BLEU-4 (Papineni et al. 2002, https://aclanthology.org/P02-1040).
+
+As in pycocoevalcap (`bleu/bleu_scorer.py`, option "closest"): counts clipped by the largest count
+in any reference, the reference length closest to the hypothesis (the shorter on a tie), and tiny
+constants in place of smoothing, so that no matches give a value near 0, not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llava_eval.scoring.captions.ngrams import (
+    MAX_ORDER,
+    CaptionScore,
+    CaptionWords,
+    IntArray,
+    NgramCounts,
+)
+
+_SMALL = 1e-9  # added to denominators
+_TINY = 1e-15  # added to numerators: an empty hypothesis still scores about 0
+
+
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[CaptionScore, ...]:
+    """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of tokenized captions.
+
+    Args:
+        hypotheses: one tokenized caption a sample (see `tokenize`).
+        references: the tokenized references of each sample.
+
+    Returns:
+        Four scores from 0 to 1. The corpus value comes from counts summed over the set; it is not
+        the mean of the samples' values.
+
+    Raises:
+        ValueError: no sample, unequal lengths, or a sample without references.
+    """
+    words = CaptionWords.from_captions(hypotheses, references)
+    return bleu_from_counts(words, list(words.ngram_counts()))
+
+
+def bleu_from_counts(
+    words: CaptionWords, counts: Sequence[NgramCounts]
+) -> tuple[CaptionScore, ...]:
+    """BLEU from counts that are made once and shared with CIDEr."""
+    parts = sample_parts(words, counts)
+    corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
+    per_sample = bleu_of_parts(parts)
+    return tuple(
+        CaptionScore(float(corpus[0, order]), per_sample[:, order]) for order in range(MAX_ORDER)
+    )
+
+
+def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """(rows, MAX_ORDER) BLEU of each order from (rows, K) counts or sums of them."""
+    correct, guessed = parts[:, :MAX_ORDER], parts[:, MAX_ORDER : 2 * MAX_ORDER]
+    return _bleu(correct, guessed, parts[:, -2], parts[:, -1])
+
+
+def compact_counts(parts: IntArray) -> IntArray:
+    """(num_samples, 6) of what `sample_parts` returns: correct n-grams, own and reference's length.
+
+    How many n-grams there are follows from the length.
+    """
+    return np.concatenate([parts[:, :MAX_ORDER], parts[:, -2:]], axis=1)
+
+
+def expand_counts(compact: IntArray) -> IntArray:
+    """(num_samples, K) as `sample_parts` returns them, of what `compact_counts` left."""
+    correct, length = compact[:, :MAX_ORDER], compact[:, MAX_ORDER]
+    guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
+    return np.concatenate([correct, guessed, compact[:, MAX_ORDER:]], axis=1)
+
+
+def sample_parts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
+    """(num_samples, K) what each sample adds to the sums that BLEU of any set is made of.
+
+    ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
+    """
+    correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
+    length = words.hypothesis_num_words
+    guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
+    closest = _closest_length(words)
+    return np.concatenate([correct, guessed, length[:, None], closest[:, None]], axis=1)
+
+
+def _correct(words: CaptionWords, counts: NgramCounts) -> IntArray:
+    """(num_samples,) n-grams of the hypothesis that occur in a reference, each clipped."""
+    allowed = np.zeros(len(counts.hypothesis_count), np.int64)
+    np.maximum.at(
+        allowed, counts.shared_hypothesis, counts.reference_count[counts.shared_reference]
+    )
+    clipped = np.minimum(allowed, counts.hypothesis_count)
+    return np.bincount(counts.hypothesis_sample, clipped, words.num_samples).astype(np.int64)
+
+
+def _closest_length(words: CaptionWords) -> IntArray:
+    """(num_samples,) words of the reference closest in length, the shorter on a tie."""
+    length = words.reference_num_words
+    distance = np.abs(length - words.hypothesis_num_words[words.reference_sample])
+    base = int(length.max()) + 1
+    first = np.cumsum(words.num_references) - words.num_references
+    closest: IntArray = np.minimum.reduceat(distance * base + length, first) % base
+    return closest
+
+
+def _bleu(
+    correct: NDArray[np.int64] | NDArray[np.float64],
+    guessed: NDArray[np.int64] | NDArray[np.float64],
+    length: NDArray[np.int64] | NDArray[np.float64],
+    closest: NDArray[np.int64] | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(rows, MAX_ORDER) BLEU of each order.
+
+    Args:
+        correct, guessed: (rows, MAX_ORDER) counts of n-grams.
+        length, closest: (rows,) words of the hypothesis and of the reference it is held against.
+    """
+    precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
+    mean = precision ** (1.0 / np.arange(1, MAX_ORDER + 1))
+    ratio = (length + _TINY) / (closest + _SMALL)
+    with np.errstate(over="ignore"):  # an empty hypothesis: 1 / ratio is huge, exp of it is 0
+        brevity = np.exp(np.minimum(1 - 1 / ratio, 0))
+    return mean * brevity[:, None]

@@ -1,0 +1,88 @@
+"""CIDEr: consensus-based image description evaluation (Vedantam et al. 2015, arXiv 1411.5726).
+
+As in pycocoevalcap (`cider/cider_scorer.py`), where it is the paper's CIDEr-D under the shorter
+name: n-grams of 1 to 4 words weighted by tf-idf, no stemming, clipped, with a Gaussian penalty
+(sigma 6) on the difference in length. Two of its habits matter:
+
+* Document frequencies come from the references of the evaluated set itself, counted once for each
+  sample. The score of a subset is not comparable with that of the set, and a set of one sample
+  scores 0 whatever its captions.
+* The "length" is the number of bigrams, so captions of no word and of one word are equally long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llava_eval.scoring.captions.ngrams import MAX_ORDER, CaptionScore, CaptionWords, NgramCounts
+
+_SIGMA = 6.0
+
+FloatArray = NDArray[np.float64]
+
+
+def cider(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScore:
+    """CIDEr of tokenized captions.
+
+    Args:
+        hypotheses: one tokenized caption a sample (see `tokenize`).
+        references: the tokenized references of each sample.
+
+    Returns:
+        Values from 0 to 10; the corpus value is their mean.
+
+    Raises:
+        ValueError: no sample, unequal lengths, or a sample without references.
+    """
+    words = CaptionWords.from_captions(hypotheses, references)
+    return cider_from_counts(words, list(words.ngram_counts()))
+
+
+def cider_from_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> CaptionScore:
+    """CIDEr from counts that are made once and shared with BLEU."""
+    sample = words.reference_sample
+    num_bigrams = np.maximum(words.num_words - 1, 0)
+    hypothesis_length = num_bigrams[: words.num_samples][sample]
+    difference = (hypothesis_length - num_bigrams[words.num_samples :]).astype(np.float64)
+    penalty = np.exp(-(difference**2) / (2 * _SIGMA**2))
+    similarity = np.zeros(len(sample))
+    for order_counts in counts:
+        similarity += _cosine(words, order_counts) * penalty
+    total = np.bincount(sample, similarity, words.num_samples)
+    per_sample = 10.0 * (total / MAX_ORDER / words.num_references)
+    return CaptionScore(float(per_sample.mean()), per_sample)
+
+
+def _cosine(words: CaptionWords, counts: NgramCounts) -> FloatArray:
+    """(num_references,) clipped cosine similarity of each reference and its hypothesis."""
+    sample = words.reference_sample
+    idf = _inverse_document_frequency(words, counts)
+    hypothesis = counts.hypothesis_count * idf[counts.hypothesis_ngram]
+    reference = counts.reference_count * idf[counts.reference_ngram]
+    norm = np.sqrt(np.bincount(counts.hypothesis_sample, hypothesis**2, words.num_samples))[sample]
+    norm *= np.sqrt(np.bincount(counts.reference_caption, reference**2, len(sample)))
+    shared = reference[counts.shared_reference]
+    product = np.bincount(
+        counts.reference_caption[counts.shared_reference],
+        np.minimum(hypothesis[counts.shared_hypothesis], shared) * shared,
+        len(sample),
+    )
+    similarity: FloatArray = product / np.where(norm != 0, norm, 1.0)
+    return similarity
+
+
+def _inverse_document_frequency(words: CaptionWords, counts: NgramCounts) -> FloatArray:
+    """(num_ngrams,) log of the number of samples over that of samples whose references have it.
+
+    An n-gram that no reference has counts as if one had it.
+    """
+    sample = words.reference_sample[counts.reference_caption]
+    occurrence = np.sort(sample * counts.num_ngrams + counts.reference_ngram)
+    # once for each sample, however many of its references have it
+    document = occurrence[np.diff(occurrence, prepend=-1) > 0]
+    frequency = np.bincount(document % max(counts.num_ngrams, 1), minlength=counts.num_ngrams)
+    idf: FloatArray = np.log(float(words.num_samples)) - np.log(np.maximum(frequency, 1.0))
+    return idf

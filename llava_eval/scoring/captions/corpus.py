@@ -1,0 +1,137 @@
+"""All caption metrics of a set, from the texts themselves.
+
+Caption metrics that are no means over samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from llava_eval.metrics.means import MetricValue
+from llava_eval.scoring.captions.bleu import (
+    bleu_from_counts,
+    bleu_of_parts,
+    compact_counts,
+    expand_counts,
+    sample_parts,
+)
+from llava_eval.scoring.captions.cider import cider_from_counts
+from llava_eval.scoring.captions.ngrams import (
+    CaptionScore,
+    CaptionWords,
+    IntArray,
+    NgramCounts,
+    check_captions,
+)
+from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+from llava_eval.scoring.captions.rouge_l import rouge_l
+from llava_eval.types import SampleResult
+
+
+@dataclass(frozen=True)
+class CountedCaptions:
+    """A set of captions, tokenized and counted once for all metrics.
+
+    Attributes:
+        hypotheses: tokenized, one a sample.
+        references: tokenized, by sample.
+        words: all of them as numbers.
+        counts: of n-grams, by length.
+    """
+
+    hypotheses: Sequence[str]
+    references: Sequence[Sequence[str]]
+    words: CaptionWords
+    counts: Sequence[NgramCounts]
+
+    @classmethod
+    def of(cls, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CountedCaptions:
+        """Tokenize and count; see :func:`score_captions`."""
+        check_captions(hypotheses, references)
+        tokenized_references = iter(tokenize(list(itertools.chain.from_iterable(references))))
+        grouped = [list(itertools.islice(tokenized_references, len(refs))) for refs in references]
+        tokenized_hypotheses = tokenize(hypotheses)
+        words = CaptionWords.from_captions(tokenized_hypotheses, grouped)
+        return cls(tokenized_hypotheses, grouped, words, list(words.ngram_counts()))
+
+    def scores(self) -> dict[str, CaptionScore]:
+        """Return BLEU-1 to BLEU-4, ROUGE-L and CIDEr; see :func:`score_captions`."""
+        bleus = bleu_from_counts(self.words, self.counts)
+        scores = {f"bleu_{order}": score for order, score in enumerate(bleus, 1)}
+        scores["rouge_l"] = rouge_l(self.hypotheses, self.references)
+        scores["cider"] = cider_from_counts(self.words, self.counts)
+        return scores
+
+    def bleu_counts(self) -> IntArray:
+        """Return (num_samples, 6) what BLEU of any part of the set is made of.
+
+        See :func:`llava_eval.scoring.captions.bleu.expand_counts`.
+        """
+        return compact_counts(sample_parts(self.words, self.counts))
+
+
+def score_captions(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> dict[str, CaptionScore]:
+    """BLEU-1 to BLEU-4, ROUGE-L and CIDEr of untokenized captions, as pycocoevalcap scores them.
+
+    References and hypotheses are tokenized as two files, in the order of the samples. The order
+    can move a value in the fourth digit (see `tokenize`).
+
+    Args:
+        hypotheses: one caption a sample, as the model wrote it.
+        references: the captions of each sample, as the data set has them.
+
+    Returns:
+        "bleu_1" to "bleu_4", "rouge_l", "cider": values from 0 to 1, for CIDEr to 10.
+
+    Raises:
+        ValueError: no sample, unequal lengths, or a sample without references.
+        TypeError: a caption is not a string.
+    """
+    return CountedCaptions.of(hypotheses, references).scores()
+
+
+#: Name among a caption score's details: six counts, see
+#: :func:`llava_eval.scoring.captions.bleu.compact_counts`.
+BLEU_COUNTS = "bleu_counts"
+
+
+def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] = 4) -> MetricValue:
+    """Return the BLEU of a whole set times 100, as papers print it.
+
+    Counts of matching n-grams are added up over the set before precision is taken, so it is not the
+    mean of the samples' values and has no standard error here.
+
+    Args:
+        results: results of the set or of one level of a facet; failed ones are left out.
+        order: longest n-gram.
+    """
+    kept = [one for one in results if one.generation.text is not None and one.target]
+    if not kept:
+        return MetricValue(None, None, None, None, 0, "points")
+    counts = bleu_counts_of(kept)
+    bleu = float(bleu_of_parts(counts.sum(axis=0, keepdims=True))[0, order - 1])
+    return MetricValue(100 * bleu, None, None, None, len(kept), "points")
+
+
+def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
+    """Return (N, K) what each sample adds to the sums that BLEU is made of.
+
+    The scorer left them among the details; captions scored without are tokenized and counted anew.
+
+    Args:
+        results: all with a text and references, in the order of the set.
+    """
+    stored = [result.score.details.get(BLEU_COUNTS) for result in results]
+    if all(isinstance(row, list) for row in stored):
+        return expand_counts(np.array(stored, np.int64))
+    captions = [str(result.generation.text) for result in results]
+    return expand_counts(
+        CountedCaptions.of(captions, [result.target for result in results]).bleu_counts()
+    )

@@ -1,0 +1,131 @@
+"""METEOR and SPICE, which are Java programs that come with pycocoevalcap.
+
+Nothing is put in their place: where Java, the package or its files are missing, there is no number,
+and the reason stands beside it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from llava_eval.metrics.means import MetricValue
+from llava_eval.scoring.captions.ptb_tokenizer import tokenize
+from llava_eval.types import SampleResult
+
+_PACKAGE = "pycocoevalcap"
+_METEOR_JAR = Path("meteor") / "meteor-1.5.jar"
+#: What pycocoevalcap would download otherwise.
+_SPICE_FILES = (
+    Path("spice") / "spice-1.0.jar",
+    Path("spice") / "lib" / "stanford-corenlp-3.6.0.jar",
+    Path("spice") / "lib" / "stanford-corenlp-3.6.0-models.jar",
+)
+
+
+def meteor(results: Sequence[SampleResult]) -> MetricValue:
+    """Return METEOR 1.5 of a whole set times 100, as pycocoevalcap calls it.
+
+    Statistics are added up over the set before the score is taken, so it is not the mean of the
+    samples' values and has no standard error here.
+
+    Args:
+        results: results of the set or of one level of a facet; failed ones are left out.
+    """
+    return _measured(results, "METEOR", (_METEOR_JAR,), _meteor)
+
+
+def spice(results: Sequence[SampleResult]) -> MetricValue:
+    """Return the mean SPICE times 100, as pycocoevalcap calls it.
+
+    Args:
+        results: results of the set or of one level of a facet; failed ones are left out.
+    """
+    return _measured(results, "SPICE", _SPICE_FILES, _spice)
+
+
+class _JavaError(Exception):
+    """A program that did not end well."""
+
+
+def _measured(
+    results: Sequence[SampleResult],
+    name: str,
+    files: Sequence[Path],
+    measure: Callable[[Sequence[str], Sequence[Sequence[str]]], float],
+) -> MetricValue:
+    kept = [one for one in results if one.generation.text is not None and one.target]
+    if not kept:
+        return MetricValue(None, None, None, None, 0, "points")
+    missing = _missing(files)
+    if missing is not None:
+        return MetricValue(None, None, None, None, len(kept), "points", f"not available: {missing}")
+    flat = iter(tokenize([reference for one in kept for reference in one.target]))
+    references = [list(itertools.islice(flat, len(one.target))) for one in kept]
+    captions = tokenize([str(one.generation.text) for one in kept])
+    try:
+        value = measure(captions, references)
+    except (_JavaError, subprocess.CalledProcessError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        note = f"not available: {name} failed: {reason}"
+        return MetricValue(None, None, None, None, len(kept), "points", note)
+    return MetricValue(100 * value, None, None, None, len(kept), "points")
+
+
+def _missing(files: Sequence[Path]) -> str | None:
+    """Return what is missing, in words, or None."""
+    if shutil.which("java") is None:
+        return "there is no Java"
+    folder = _package_folder()
+    if folder is None:
+        return f"{_PACKAGE} is not installed (llava-eval[caption])"
+    absent = [path.name for path in files if not (folder / path).is_file()]
+    return f"{_PACKAGE} lacks {', '.join(absent)}" if absent else None
+
+
+def _package_folder() -> Path | None:
+    spec = importlib.util.find_spec(_PACKAGE)
+    locations = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(locations[0]) if locations else None
+
+
+def _meteor(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    lines = [
+        " ||| ".join(("SCORE", *texts, caption.replace("|||", "").replace("  ", " ")))
+        for caption, texts in zip(captions, references, strict=True)
+    ]
+    statistics = _run_meteor(lines, len(lines))
+    # One line a sample comes back, and the score of the set last.
+    scores = _run_meteor([" ||| ".join(("EVAL", *statistics))], len(lines) + 1)
+    return float(scores[-1])
+
+
+def _run_meteor(lines: Sequence[str], num_answers: int) -> list[str]:
+    folder = _package_folder()
+    assert folder is not None
+    jar = folder / _METEOR_JAR
+    command = ["java", "-jar", "-Xmx2G", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"]
+    done = subprocess.run(
+        command,
+        input="".join(f"{line}\n" for line in lines).encode(),
+        cwd=jar.parent,
+        capture_output=True,
+        check=False,
+    )
+    answers = done.stdout.decode(errors="replace").splitlines()
+    if done.returncode != 0 or len(answers) != num_answers:
+        message = done.stderr.decode(errors="replace").strip() or f"{len(answers)} answers"
+        raise _JavaError(message)
+    return answers
+
+
+def _spice(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    module = importlib.import_module(f"{_PACKAGE}.spice.spice")
+    by_number = {number: list(texts) for number, texts in enumerate(references)}
+    hypotheses = {number: [caption] for number, caption in enumerate(captions)}
+    return float(module.Spice().compute_score(by_number, hypotheses)[0])

@@ -1,0 +1,192 @@
+"""Counts of the n-grams of a whole set of captions, as arrays.
+
+BLEU and CIDEr are both defined on how often each n-gram occurs in a hypothesis and in each of its
+references. Counting with one sort for each order, not with one dictionary for each caption, is what
+makes them fast.
+
+
+What a caption metric returns, and what it asks of its input.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_ORDER = 4
+"""Longest n-gram of BLEU-4 and of CIDEr."""
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NgramCounts:
+    """How often each n-gram of one order occurs in each caption.
+
+    One row for each distinct n-gram of each caption; H rows of hypotheses, R rows of references.
+
+    Attributes:
+        num_ngrams: distinct n-grams of the set; they are numbered from 0.
+        hypothesis_sample, hypothesis_ngram, hypothesis_count: (H,), sorted by sample, then n-gram.
+        reference_caption, reference_ngram, reference_count: (R,), sorted likewise; the captions are
+            numbered through the set.
+        shared_hypothesis, shared_reference: (S,) row numbers of the pairs of rows that hold the
+            same n-gram in a hypothesis and in one of its own references.
+    """
+
+    num_ngrams: int
+    hypothesis_sample: IntArray
+    hypothesis_ngram: IntArray
+    hypothesis_count: IntArray
+    reference_caption: IntArray
+    reference_ngram: IntArray
+    reference_count: IntArray
+    shared_hypothesis: IntArray
+    shared_reference: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptionWords:
+    """The words of a set of captions, numbered.
+
+    Attributes:
+        words: (num_words,) the captions' words one after the other, hypotheses first, then all
+            references of the first sample, and so on.
+        num_words: (num_samples + num_references,) words of each caption.
+        num_references: (num_samples,) references of each sample.
+    """
+
+    words: IntArray
+    num_words: IntArray
+    num_references: IntArray
+
+    @classmethod
+    def from_captions(
+        cls, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> CaptionWords:
+        """Split tokenized captions at any white space, as the reference's `precook` does.
+
+        This is where a token with a no-break space becomes two words.
+
+        Raises:
+            ValueError: see `check_captions`.
+        """
+        check_captions(hypotheses, references)
+        captions = itertools.chain(hypotheses, itertools.chain.from_iterable(references))
+        split = [caption.split() for caption in captions]
+        numbers: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+        num_words = np.fromiter(map(len, split), np.int64, len(split))
+        words = np.fromiter(
+            map(numbers.__getitem__, itertools.chain.from_iterable(split)),
+            np.int64,
+            int(num_words.sum()),
+        )
+        return cls(words, num_words, np.array([len(refs) for refs in references], np.int64))
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.num_references)
+
+    @property
+    def hypothesis_num_words(self) -> IntArray:
+        """(num_samples,) words of each hypothesis."""
+        return self.num_words[: self.num_samples]
+
+    @property
+    def reference_num_words(self) -> IntArray:
+        """(num_references,) words of each reference."""
+        return self.num_words[self.num_samples :]
+
+    @property
+    def reference_sample(self) -> IntArray:
+        """(num_references,) the sample that each reference belongs to."""
+        return np.repeat(np.arange(self.num_samples), self.num_references)
+
+    def ngram_counts(self) -> Iterator[NgramCounts]:
+        """Counts for the orders 1 to `MAX_ORDER`."""
+        caption = np.repeat(np.arange(len(self.num_words)), self.num_words)
+        starts = np.arange(len(self.words))  # positions where an n-gram of this order starts
+        ngrams = self.words
+        vocabulary = int(self.words.max(initial=0)) + 1
+        for order in range(1, MAX_ORDER + 1):
+            if order > 1:
+                last = starts + order - 1
+                inside = last < len(self.words)
+                inside[inside] = caption[last[inside]] == caption[starts[inside]]
+                starts, ngrams, last = starts[inside], ngrams[inside], last[inside]
+                # the number of an n-gram: of its first n - 1 words, and its last word
+                ngrams = ngrams * vocabulary + self.words[last]
+            distinct, ngrams = np.unique(ngrams, return_inverse=True)
+            yield self._count(caption[starts], ngrams, len(distinct))
+
+    def _count(self, caption: IntArray, ngram: IntArray, num_ngrams: int) -> NgramCounts:
+        """Count the occurrences, given as (caption, n-gram) pairs, and join the two sides."""
+        key, count = np.unique(caption * max(num_ngrams, 1) + ngram, return_counts=True)
+        caption, ngram = np.divmod(key, max(num_ngrams, 1))
+        num_hypothesis_rows = int(np.searchsorted(caption, self.num_samples))
+        reference_caption = caption[num_hypothesis_rows:] - self.num_samples
+        reference_ngram = ngram[num_hypothesis_rows:]
+        # A hypothesis has its sample's number, so its keys are keys of (sample, n-gram).
+        hypothesis_key = key[:num_hypothesis_rows]
+        reference_key = self.reference_sample[reference_caption] * num_ngrams + reference_ngram
+        row = np.searchsorted(hypothesis_key, reference_key)
+        shared = np.zeros(len(row), bool)
+        inside = row < num_hypothesis_rows
+        shared[inside] = hypothesis_key[row[inside]] == reference_key[inside]
+        return NgramCounts(
+            num_ngrams=num_ngrams,
+            hypothesis_sample=caption[:num_hypothesis_rows],
+            hypothesis_ngram=ngram[:num_hypothesis_rows],
+            hypothesis_count=count[:num_hypothesis_rows],
+            reference_caption=reference_caption,
+            reference_ngram=reference_ngram,
+            reference_count=count[num_hypothesis_rows:],
+            shared_hypothesis=row[shared],
+            shared_reference=np.flatnonzero(shared),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptionScore:
+    """A caption metric of a set and of each of its samples.
+
+    Attributes:
+        corpus: the value of the set, in the reference implementation's own unit: 0 to 1, for CIDEr
+            0 to 10. Papers print it times 100.
+        per_sample: (num_samples,) float64, the value of each sample in the same unit and in the
+            order of the input. Their mean is `corpus` for CIDEr and ROUGE-L, not for BLEU.
+    """
+
+    corpus: float
+    per_sample: NDArray[np.float64]
+
+
+def check_captions(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Refuse input that no caption metric is defined on.
+
+    Raises:
+        ValueError: no sample at all, unequal numbers of hypotheses and reference lists, a sample
+            without references, or one string where a list of references is expected.
+    """
+    if isinstance(hypotheses, str):
+        raise ValueError(f"hypotheses must be one string a sample, got one string: {hypotheses!r}")
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            "each hypothesis needs its own list of references, got "
+            f"{len(hypotheses)} hypotheses and {len(references)} lists of references"
+        )
+    if not len(hypotheses):
+        raise ValueError("caption metrics need at least one sample, got none")
+    for index, captions in enumerate(references):
+        if isinstance(captions, str):
+            raise ValueError(
+                f"references must be lists of strings, got one string for sample {index}: "
+                f"{captions!r}"
+            )
+        if not len(captions):
+            raise ValueError(f"each sample needs at least one reference, sample {index} has none")

@@ -1,0 +1,692 @@
+"""What every rule for multiple choice does with the letter that it read, or did not read.
+
+Rules for multiple choice.
+
+The rule that deletes set phrases and takes the first option letter that is left.
+
+The rule that takes the first capital letter that stands as a word of its own.
+
+MLVU's own rule.
+
+Two descendants of MMMU's parser of multiple-choice replies, both with a guess at the end.
+
+The rule of lmms-eval's shared extractor: the letter in the most telling place wins.
+
+MVBench's own rule, and lmms-eval's.
+
+Answers by likelihood.
+
+ScienceQA: a letter, or a reply that begins with one.
+
+MMBench: what its rules read without a language model.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from llava_eval.scoring.text import read, through_spreadsheet
+from llava_eval.scoring.vqa import on_one_line, without_punctuation
+from llava_eval.types import Generation, Sample, Score
+
+#: What an unread reply is worth: no part of the denominator, wrong, or a letter drawn at random.
+WhenUnread = Literal["left_out", "wrong", "random"]
+
+
+def read_letter(letter: str, sample: Sample) -> Score:
+    """Return the score of a letter; without a target (hidden answers) only the answer is kept."""
+    return Score(value=_value(letter, sample), answer=letter)
+
+
+def unread(
+    sample: Sample, when: WhenUnread, *, letters: Sequence[str] = (), seed: int = 0
+) -> Score:
+    """Return the score of a reply in which no letter was read.
+
+    Args:
+        sample: the question.
+        when: see :data:`WhenUnread`. A letter at random is drawn anew for every sample, from its id
+            and the seed, so that a run can be repeated; ``chosen_at_random`` among the details says
+            so, and the tables count it.
+        letters: what is drawn from.
+        seed: of the draw.
+    """
+    if when == "random":
+        letter = random.Random(f"{seed}/{sample.id}").choice(list(letters))
+        return Score(
+            value=_value(letter, sample), answer=letter, details={"chosen_at_random": True}
+        )
+    scored = when == "wrong" and bool(sample.targets)
+    return Score(value=0.0 if scored else None, answer=None, unreadable=True)
+
+
+def _value(letter: str, sample: Sample) -> float | None:
+    return float(letter in sample.targets) if sample.targets else None
+
+
+UNREADABLE_IS_WRONG = Score(value=0.0, answer=None, unreadable=True)
+
+# "B", "(b)", "**B**", "B)": a letter and nothing else.
+_LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
+# "B. the red one", "(B) the red one", "B: the red one": a letter that introduces an option.
+_LETTER_FIRST = re.compile(r"[\s\"'*(\[]*([A-Z])(?:[.:)\]]|\*\*)+\s+(.+)", re.DOTALL)
+# "answer is (B)", "Answer: B", "option B": a capital in a phrase that gives an answer, at the end
+# of a clause: in "The answer is A blue car" it is an article.
+_LETTER_IN_PHRASE = re.compile(
+    r"\b(?i:answer|option|choice)(?:\s+(?:is|would\s+be|should\s+be))?[\s:*]*"
+    r"(?:(?i:option|choice)\s+)?[\"'*(\[]*([A-Z])\s*(?:$|[.,:;!)\]*\"'\n]|because\b|since\b|as\b)"
+)
+
+
+def read_choice(text: str, choices: tuple[str, ...]) -> str | None:
+    """Return the one letter that a reply names, or None when it names none or several.
+
+    Our own rule, made so that no reply is ever guessed at. In this order:
+
+    1. the reply is a letter and nothing else but punctuation ("b", "(B).", "**B**");
+    2. it is an option's text, or a letter and that option's text ("B. The red one");
+    3. it gives an answer in a phrase ("The answer is (B) because ..."), always the same letter;
+    4. it begins with a letter as an option does ("B) because ...") and no phrase names another.
+
+    Args:
+        text: the model's reply.
+        choices: the option texts without letters; letters beyond them are not read.
+    """
+    letters = string.ascii_uppercase[: len(choices)]
+    alone = _LETTER_ALONE.fullmatch(text)
+    if alone is not None:
+        letter = alone.group(1).upper()
+        return letter if letter in letters else None
+    by_text = [letters[i] for i, choice in enumerate(choices) if _plain(choice) == _plain(text)]
+    if by_text:
+        return by_text[0] if len(by_text) == 1 else None
+    first = _LETTER_FIRST.match(text)
+    introduced = first.group(1) if first is not None and first.group(1) in letters else None
+    if first is not None and introduced is not None:
+        own_text = choices[letters.index(introduced)]
+        if _plain(first.group(2)) == _plain(own_text):
+            return introduced
+    named = set(_LETTER_IN_PHRASE.findall(text)) & set(letters)
+    if introduced is not None:
+        named.add(introduced)
+    return named.pop() if len(named) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return text.strip().rstrip(".").casefold()
+
+
+@dataclass(frozen=True)
+class StrictChoice:
+    """Our own rule: :func:`read_choice`; an unreadable reply is wrong, and counted."""
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        answer = read_choice(text, sample.choices)
+        if answer is None:
+            return UNREADABLE_IS_WRONG
+        return Score(value=float(answer in sample.targets), answer=answer)
+
+
+def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None:
+    """Return the first of ``letters`` after every prefix was deleted wherever it stands, or None.
+
+    Prefixes are deleted in their order and case-sensitively. There are no word boundaries:
+    "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also give up on more
+    than ten words without any of the letters, which the search for a letter covers.
+    """
+    remaining = text.strip()
+    for prefix in prefixes:
+        remaining = remaining.replace(prefix, "")
+    return next((character for character in remaining if character in letters), None)
+
+
+@dataclass(frozen=True)
+class FirstLetter:
+    """Video-MME's rule and its relatives: :func:`first_letter`.
+
+    Sources, all called ``extract_characters_regex`` or ``parse_multi_choice_response``:
+    thanku-all/parse_answer eval_your_results.py; EvolvingLMMs-Lab/lmms-eval v0.2.0
+    tasks/videomme/utils.py and tasks/longvideobench/utils.py; open-compass/VLMEvalKit
+    dataset/utils/videomme.py.
+
+    Attributes:
+        prefixes: what is deleted; two that a missing comma joined in an original stand as one.
+        letters: what is looked for, whatever the number of options.
+        when_unread: what a reply without a letter is worth; "random" draws among the options.
+        spreadsheet: replies go through a spreadsheet first; see
+            :func:`llava_eval.scoring.text.through_spreadsheet`.
+        seed: of the draw.
+    """
+
+    prefixes: list[str]
+    letters: str = "ABCD"
+    when_unread: WhenUnread = "wrong"
+    spreadsheet: bool = False
+    seed: int = 0
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, or what an unread reply is worth."""
+        reply = through_spreadsheet(text) if self.spreadsheet else text
+        letter = first_letter(reply, self.letters, self.prefixes)
+        if letter is not None:
+            return read_letter(letter, sample)
+        options = string.ascii_uppercase[: len(sample.choices)]
+        return unread(sample, self.when_unread, letters=options, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class StandaloneLetter:
+    r"""PerceptionTest's rule in lmms-eval: the first match of ``\b[A-D]\b``; none is wrong.
+
+    The article "A" is a match, word boundaries are Unicode's, and D is looked for although the
+    questions have three options.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/perceptiontest/val/utils.py,
+    perceptiontest_val_process_results_mc.
+
+    Attributes:
+        letters: what is looked for, whatever the number of options.
+    """
+
+    letters: str = "ABCD"
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        match = re.search(rf"\b[{re.escape(self.letters)}]\b", text)
+        return unread(sample, "wrong") if match is None else read_letter(match.group(), sample)
+
+
+@dataclass(frozen=True)
+class MlvuOfficial:
+    """MLVU's official rule.
+
+    The assistant's turn began with "Best Option: (", so the character before the first ")" is the
+    answer; without any ")" the whole reply, spaces and all, must be the letter ("A." is wrong).
+
+    Source: JUNJIE99/MLVU, evaluation/multiple_choice_evaluation/choice_bench.py, check_ans.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        before, bracket, _ = text.partition(")")
+        answer = before[-1:] if bracket else text
+        letters = string.ascii_uppercase[: len(sample.choices)]
+        if len(answer) == 1 and answer in letters:
+            return read_letter(answer, sample)
+        return unread(sample, "wrong")
+
+
+#: Stripped from both ends of a reply, one kind after the other.
+_EDGE_MARKS = (",", ".", "!", "?", ";", ":", "'")
+
+#: A reply of at most so many words is never compared with the texts of the options.
+_MOST_WORDS_WITHOUT_CONTENT = 5
+
+
+@dataclass(frozen=True)
+class NextQaLetter:
+    """NExT-QA's rule in lmms-eval.
+
+    The first of these that finds a letter decides: "(A)", "A " (the end of any word counts, as in
+    "BBC "), "A.", and in replies of more than five words the text of an option. Of several letters
+    the one that comes last in the reply wins, where letters of the second and third form are
+    looked for as " A ". If nothing is found the original draws a letter: here with a seed of the
+    sample's own.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/nextqa/utils.py, parse_multi_choice_response.
+
+    Attributes:
+        seed: of the draw.
+    """
+
+    seed: int = 0
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, read or drawn, else 0.0."""
+        return _score(text, sample, last_letter, self.seed)
+
+
+@dataclass(frozen=True)
+class EgoSchemaLetter:
+    """EgoSchema's rule in lmms-eval.
+
+    "(A)", "A " and "A." are looked for together, and the one whose last occurrence comes first
+    wins. Only where there is none, and in replies of more than five words, the texts of the options
+    (which here begin with their letters) are compared, the first one winning. If nothing is found
+    the original draws a letter: here with a seed of the sample's own.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, parse_multi_choice_response.
+
+    Attributes:
+        seed: of the draw.
+    """
+
+    seed: int = 0
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, read or drawn, else 0.0."""
+        return _score(text, sample, _first_letter, self.seed)
+
+
+def _score(
+    text: str,
+    sample: Sample,
+    read: Callable[[str, str, Sequence[str]], str | None],
+    seed: int,
+) -> Score:
+    letters = string.ascii_uppercase[: len(sample.choices)]
+    letter = read(text, letters, [choice.strip() for choice in sample.choices])
+    if letter is None:
+        return unread(sample, "random", letters=letters, seed=seed)
+    return read_letter(letter, sample)
+
+
+def _padded(text: str) -> str:
+    for mark in _EDGE_MARKS:
+        text = text.strip(mark)
+    return f" {text} "
+
+
+def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
+    """Return the letter that MMMU's parser reads, or None where it would draw one.
+
+    Args:
+        reply: the model's text.
+        letters: of the options.
+        choices: the options' texts, which are looked for as they are but for their case.
+    """
+    text = _padded(reply)
+    in_brackets = [letter for letter in letters if f"({letter})" in text]
+    if in_brackets:
+        return _argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
+    for form in ("{} ", "{}."):
+        found = [letter for letter in letters if form.format(letter) in text]
+        if found:
+            return _argmax(found, [text.rfind(f" {letter} ") for letter in found])
+    places = _content_places(text, letters, choices)
+    return _argmax(list(places), list(places.values())) if places else None
+
+
+def _first_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
+    text = _padded(reply)
+    forms = [(letter, form.format(letter)) for form in ("({})", "{} ", "{}.") for letter in letters]
+    places = [(text.rfind(written), letter) for letter, written in forms if written in text]
+    if not places:
+        content = _content_places(text, letters, choices)
+        places = [(place, letter) for letter, place in content.items()]
+    # Of equal places the first in the list, as numpy's argmin takes it.
+    return min(places, key=lambda found: found[0])[1] if places else None
+
+
+def _content_places(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
+    """Return by letter where the texts of the options stand last in a long enough reply."""
+    if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
+        return {}
+    lowered = text.lower()
+    options = [choice.lower() for choice in choices]
+    return {
+        letter: lowered.rfind(option)
+        for letter, option in zip(letters, options, strict=True)
+        if option in lowered
+    }
+
+
+def _argmax(letters: Sequence[str], places: Sequence[int]) -> str:
+    """Return the letter with the furthest place, of equal ones the first."""
+    return letters[places.index(max(places))]
+
+
+#: Phrases that announce an answer, in lower case.
+_PHRASES = (
+    "the answer is",
+    "answer is",
+    "the correct answer is",
+    "correct answer is",
+    "the best answer is",
+    "best answer is",
+    "the correct option is",
+    "correct option is",
+    "the best option is",
+    "best option is",
+    "the choice is",
+    "choice is",
+    "the correct choice is",
+    "correct choice is",
+    "i choose",
+    "i select",
+    "i pick",
+    "my answer is",
+    "my choice is",
+    "옵션",
+    "정답은",
+    "답은",
+    "답:",
+    "答案是",
+    "答案为",
+    "选",
+    "答えは",
+)
+
+
+def ranked_letter(text: str, letters: str) -> str | None:
+    """Return the letter that stands in the most telling place, or None.
+
+    Places in this order: alone at the start, alone at the end, after a phrase such as "the answer
+    is", then "(A)", "A.", "A:", "A)", "A " and last anywhere. Within one kind of place the letter
+    that stands furthest to the right wins. After a phrase every letter counts with its first
+    occurrence, so "The answer is D because A is wrong" gives A; there are no word boundaries.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/_task_utils/mcq_extract.py, extract_mcq_answer.
+    """
+    bare = text.strip()
+    for mark in ",.!?;:'\"":
+        bare = bare.strip(mark)
+    padded = f" {bare} "
+    alone = padded.strip()
+    for letter in letters:
+        if alone.startswith(letter) and not alone[1:2].isalpha():
+            return letter
+    for letter in letters:
+        if alone.endswith(letter) and not alone[-2:-1].isalpha():
+            return letter
+    by_phrase = _after_phrases(padded, letters)
+    if by_phrase is not None:
+        return by_phrase
+    written: tuple[Callable[[str], str], ...] = (
+        lambda letter: f"({letter})",
+        lambda letter: f"{letter}.",
+        lambda letter: f"{letter}:",
+        lambda letter: f"{letter})",
+        lambda letter: f"{letter} ",
+        lambda letter: letter,
+    )
+    for form in written:
+        places = {letter: padded.rfind(form(letter)) for letter in letters}
+        furthest = max(letters, key=places.__getitem__)
+        if places[furthest] >= 0:
+            return furthest
+    return None
+
+
+def _after_phrases(text: str, letters: str) -> str | None:
+    lowered = text.lower()
+    places: dict[int, str] = {}
+    for phrase in _PHRASES:
+        start = lowered.find(phrase)
+        if start < 0:
+            continue
+        for letter in letters:
+            places[text.find(letter, start + len(phrase))] = letter
+    places.pop(-1, None)
+    return places[max(places)] if places else None
+
+
+@dataclass(frozen=True)
+class RankedLetter:
+    """lmms-eval's shared extractor: :func:`ranked_letter`; an unread reply is wrong.
+
+    Attributes:
+        letters: what is looked for, whatever the number of options.
+    """
+
+    letters: str = "ABCD"
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        letter = ranked_letter(text, self.letters)
+        return unread(sample, "wrong") if letter is None else read_letter(letter, sample)
+
+
+_OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
+_LETTER = re.compile(r"\b[A-E]\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MvBenchOfficial:
+    """MVBench's official rule.
+
+    The assistant's turn began with "Best option:(", so "(" is put in front of the first line of the
+    reply; its first word (split at spaces, lower case) must be part of "(a)", dots removed, or hold
+    "(a)". An empty reply is "(", which is part of every option, and so always right: it is counted
+    as unreadable. So is a reply that fits several options, whatever it scores.
+
+    Source: OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, infer_mvbench and check_ans.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, and the letter where the reply fits exactly one option."""
+        first_word = f"({text.strip().split(chr(10))[0]}".lower().split(" ")[0]
+        letters = string.ascii_uppercase[: len(sample.choices)]
+        fitting = [letter for letter in letters if _fits(first_word, f"({letter.lower()})")]
+        right = any(letter in sample.targets for letter in fitting)
+        answer = fitting[0] if len(fitting) == 1 else None
+        return Score(value=float(right), answer=answer, unreadable=answer is None)
+
+
+def _fits(word: str, option: str) -> bool:
+    return word.replace(".", "") in option or option in word
+
+
+@dataclass(frozen=True)
+class MvBenchLmmsEval:
+    """lmms-eval's rule for MVBench; empty replies leave the denominator.
+
+    "A. text" on one line is its letter; otherwise punctuation is cleaned up as VQA's evaluation
+    does and the first of A to E that stands alone, in either case, is taken: the article "a" too.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/mvbench/utils.py, mcq_acc and
+    mvbench_aggregate_results.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none, no score for an empty reply."""
+        if not text:
+            return unread(sample, "left_out")
+        letter = mvbench_letter(text)
+        return unread(sample, "wrong") if letter is None else read_letter(letter, sample)
+
+
+def mvbench_letter(text: str) -> str | None:
+    """Return the letter that lmms-eval's rule reads, whatever the number of options, or None."""
+    option = _OPTION.fullmatch(text.strip())
+    if option is not None:
+        return option.group(1).upper()
+    flat = without_punctuation(on_one_line(text))
+    for edge in "'\")(":
+        flat = flat.strip(edge)
+    letter = _LETTER.search(flat.strip().lower())
+    return None if letter is None else letter.group().upper()
+
+
+@dataclass(frozen=True)
+class LowestLoss:
+    """The option with the lowest mean loss is the answer, of equal ones the first.
+
+    Losses that are not a number never win; if none is, there is no answer, which is wrong.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, egoschema_process_results.
+    """
+
+    def score_generation(self, generation: Generation, sample: Sample) -> Score:
+        """Return 1.0 when the likeliest option is the right one, else 0.0.
+
+        Raises:
+            ValueError: there are no losses, or not one for each option.
+        """
+        losses = generation.option_losses
+        if losses is None or len(losses) != len(sample.options):
+            raise ValueError(
+                f"sample {sample.id}: answers by likelihood need {len(sample.options)} option "
+                f"losses, got {'none' if losses is None else len(losses)}"
+            )
+        best: int | None = None
+        for number, loss in enumerate(losses):
+            if loss < (math.inf if best is None else losses[best]):
+                best = number
+        if best is None:
+            return unread(sample, "wrong")
+        return read_letter(string.ascii_uppercase[best], sample)
+
+
+_LLAVA_LETTERS = "ABCDE"
+#: The dot stands for any character but a newline, as in the original.
+_LLAVA_PHRASE = re.compile(r"The answer is ([A-Z]).")
+
+
+@dataclass(frozen=True)
+class ScienceQaLmmsEval:
+    """ScienceQA in lmms-eval: a letter in either case, or a capital and a full stop.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/scienceqa/utils.py, sqa_process_results.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        reply = text.strip()
+        letter = reply[0] if reply[:1].isupper() and reply[1:2] == "." else reply
+        right = any(letter.lower() == target.lower() for target in sample.targets)
+        known = letter.upper() in _letters(sample)
+        return read(right, letter.upper() if known else None, sample)
+
+
+@dataclass(frozen=True)
+class ScienceQaLlava:
+    """ScienceQA in LLaVA: a letter, "A. " and more, or "The answer is A." exactly once.
+
+    Nothing is stripped; a letter beyond the choices, and one beyond E, is wrong.
+
+    Source: haotian-liu/LLaVA, llava/eval/eval_science_qa.py.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        letter = _llava_letter(text)
+        known = letter is not None and letter in _letters(sample)[: len(_LLAVA_LETTERS)]
+        return read(known and letter in sample.targets, letter if known else None, sample)
+
+
+def _llava_letter(text: str) -> str | None:
+    if len(text) == 1 and text in _LLAVA_LETTERS:
+        return text
+    if len(text) >= 3 and text[0] in _LLAVA_LETTERS and text[1:3] == ". ":
+        return text[0]
+    found = _LLAVA_PHRASE.findall(text)
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _letters(sample: Sample) -> tuple[str, ...]:
+    return tuple(string.ascii_uppercase[: len(sample.choices)])
+
+
+_LMMS_EVAL_LETTERS = "ABCDE"
+#: What may stand around a letter as a word of its own, in the order in which forms are tried.
+_LMMS_EVAL_FORMS = (
+    *("{}.", "{},", "{}:", "{})", "{}).", "({})", "({})."),
+    *(":{}", ":{},", ":{}.", ":{})", ":{})."),
+)
+_NO_ANSWER_FROM_API = "Failed to obtain answer via API"
+
+_VLMEVALKIT_SPACES = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
+_VLMEVALKIT_PHRASE = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
+_VLMEVALKIT_REFUSALS = (
+    "Sorry, I can't help with images of people yet.",
+    "I can't process this file.",
+    "I'm sorry, but without the image provided",
+    "Cannot determine the answer",
+)
+_LAST_WORDS = 4
+
+
+@dataclass(frozen=True)
+class MmBenchLmmsEval:
+    """MMBench in lmms-eval, as far as it needs no language model.
+
+    A letter that is a word of its own (of five, whatever the number of options), a letter with a
+    mark, or the text of exactly one option somewhere in the reply; in this order. What none of
+    these reads is wrong and unreadable; there the original asks GPT. ``static`` among the details
+    is the value with its own way without GPT: the letter in the most telling place.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/mmbench/mmbench_evals.py, can_infer and
+    eval_sub_data.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        options = _options(sample)
+        letter = _lmms_eval_letter(text) or _by_text(text, options)
+        static = letter or ranked_letter(text, "".join(options))
+        if not sample.targets:
+            return read(0.0, letter, sample)
+        details = {"static": float(static in sample.targets)}
+        return read(letter in sample.targets, letter, sample, details)
+
+
+@dataclass(frozen=True)
+class MmBenchVlmEvalKit:
+    """MMBench in VLMEvalKit with exact matching, after its spreadsheet.
+
+    An option's letter that is the only one in the reply and stands among the last four words, a
+    phrase ("answer is a cat" gives A), or the text of exactly one option in a reply of at most
+    twice the options' length. A refusal is no answer.
+
+    Source: open-compass/VLMEvalKit, vlmeval/utils/matching_util.py, can_infer.
+    """
+
+    def score(self, text: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        reply = through_spreadsheet(text)
+        # Options that are no texts for pandas are none here.
+        options = {letter: option for letter, option in _options(sample).items() if option}
+        letter = _vlmevalkit_letter(reply, options)
+        if letter is None and len(reply.lower()) <= 2 * sum(map(len, options.values())):
+            letter = _by_text(reply, options)
+        return read(letter in sample.targets, letter or None, sample)
+
+
+def _options(sample: Sample) -> dict[str, str]:
+    return dict(zip(string.ascii_uppercase, sample.choices, strict=False))
+
+
+def _by_text(reply: str, options: Mapping[str, str]) -> str | None:
+    lowered = reply.lower()
+    found = [letter for letter, option in options.items() if option.lower() in lowered]
+    return found[0] if len(found) == 1 else None
+
+
+def _lmms_eval_letter(reply: str) -> str | None:
+    if _NO_ANSWER_FROM_API in reply:
+        return None
+    words = reply.split()
+    alone = [letter for letter in _LMMS_EVAL_LETTERS if letter in words]
+    is_article = alone == ["A"] and len(words) > 3
+    if len(alone) == 1 and not is_article:
+        return alone[0]
+    for form in _LMMS_EVAL_FORMS:
+        found = [letter for letter in _LMMS_EVAL_LETTERS if form.format(letter) in words]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _vlmevalkit_letter(reply: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter; "" for a refusal, which ends the search, and None where none is read."""
+    if _NO_ANSWER_FROM_API in reply:
+        return None
+    if any(refusal in reply for refusal in _VLMEVALKIT_REFUSALS):
+        return ""
+    words = reply.translate(_VLMEVALKIT_SPACES).split()
+    found = [letter for letter in options if letter in words]
+    if len(found) == 1 and words.index(found[0]) >= len(words) - _LAST_WORDS:
+        return found[0]
+    if not found and "Z" in words:
+        return ""
+    phrase = _VLMEVALKIT_PHRASE.search(reply)
+    letter = phrase.group(1).upper() if phrase is not None else ""
+    return letter if letter in options else None

@@ -1,0 +1,106 @@
+"""Tokens, cost and the limits that stop a judge."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from llava_eval.scoring.judge.replies import Messages, Reply
+from llava_eval.scoring.judge.settings import JudgeSettings
+
+#: English text has about four characters to a token; good enough to plan by.
+CHARACTERS_PER_TOKEN = 4
+#: Tokens that a chat format adds to each message.
+TOKENS_PER_MESSAGE = 4
+#: Length of a reply where the protocol sets no limit: a small dictionary.
+USUAL_OUTPUT_TOKENS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens in and out."""
+
+    num_input: int = 0
+    num_output: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(self.num_input + other.num_input, self.num_output + other.num_output)
+
+
+def estimated_tokens(settings: JudgeSettings, messages: Messages) -> Tokens:
+    """Return about how many tokens a prompt and its reply will have."""
+    characters = sum(len(message["content"]) for message in messages)
+    outgoing = min(USUAL_OUTPUT_TOKENS, settings.max_tokens or USUAL_OUTPUT_TOKENS)
+    return Tokens(characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages), outgoing)
+
+
+def counted_tokens(settings: JudgeSettings, messages: Messages, reply: Reply) -> Tokens:
+    """Return the endpoint's count, and the estimate where it gives none."""
+    guess = estimated_tokens(settings, messages)
+    return Tokens(
+        guess.num_input if reply.num_input_tokens is None else reply.num_input_tokens,
+        len(reply.text) // CHARACTERS_PER_TOKEN
+        if reply.num_output_tokens is None
+        else reply.num_output_tokens,
+    )
+
+
+class LimitReached(Exception):
+    """One more request would pass a limit."""
+
+
+class Budget:
+    """Counts requests and cost of one command, from many threads.
+
+    The estimated cost of requests under way counts as spent, so that parallel requests do not
+    pass the limit together. Estimates are scaled by the largest ratio of count to estimate so far.
+
+    Attributes:
+        num_requests: requests that were sent.
+        tokens: counted for the replies.
+        num_settled: replies that were counted.
+    """
+
+    def __init__(self, settings: JudgeSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._reserved: dict[int, float] = {}
+        self._ratio = 1.0
+        self.num_requests = 0
+        self.num_settled = 0
+        self.tokens = Tokens()
+
+    def reserve(self, estimate: Tokens) -> int:
+        """Count a request that is about to be sent, and return its number.
+
+        Raises:
+            LimitReached: it must not be sent.
+        """
+        settings = self._settings
+        with self._lock:
+            if settings.max_requests is not None and self.num_requests >= settings.max_requests:
+                raise LimitReached(f"judge.max_requests={settings.max_requests} is reached")
+            cost = self._ratio * self._cost(estimate)
+            if settings.max_cost is not None:
+                spent = self._cost(self.tokens)
+                if spent + sum(self._reserved.values()) + cost > settings.max_cost:
+                    raise LimitReached(
+                        f"judge.max_cost={settings.max_cost:g} is reached ({spent:.4f} spent)"
+                    )
+            self.num_requests += 1
+            self._reserved[self.num_requests] = cost
+            return self.num_requests
+
+    def settle(self, number: int, estimate: Tokens, counted: Tokens | None) -> None:
+        """Replace the estimate of a request that is over by its count; None: it cost nothing."""
+        with self._lock:
+            del self._reserved[number]
+            if counted is None:
+                return
+            self.tokens += counted
+            self.num_settled += 1
+            if self._cost(estimate) > 0:
+                self._ratio = max(self._ratio, self._cost(counted) / self._cost(estimate))
+
+    def _cost(self, tokens: Tokens) -> float:
+        return self._settings.cost(tokens.num_input, tokens.num_output) or 0.0

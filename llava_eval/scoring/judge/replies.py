@@ -1,0 +1,180 @@
+"""The judge's replies, judge.jsonl: one JSON object per reply, appended as they come in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from llava_eval.errors import RunDirectoryError, StorageError
+from llava_eval.results.ledger import append_line
+from llava_eval.scoring.judge.settings import JudgeSettings
+
+#: One prompt: messages with a role and a text, in order.
+Messages = tuple[Mapping[str, str], ...]
+
+FILE_NAME = "judge.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a judge wrote.
+
+    Attributes:
+        text: the raw reply.
+        snapshot: the model that the endpoint says has answered.
+        finish_reason: why it stopped, as the endpoint says.
+        num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
+    """
+
+    text: str
+    snapshot: str
+    finish_reason: str | None = None
+    num_input_tokens: int | None = None
+    num_output_tokens: int | None = None
+
+
+def key_of(settings: JudgeSettings, messages: Messages) -> str:
+    """Return what a reply is kept under: everything that can change it but the address."""
+    content = {
+        "model": settings.model,
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_tokens,
+        "messages": [dict(message) for message in messages],
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class ReplyStore:
+    """Replies by key, read from files of earlier runs and appended to one's own.
+
+    Args:
+        path: the run's own file; made when the first reply comes in.
+        others: files of other runs whose replies may be used.
+
+    Raises:
+        RunDirectoryError: a file is damaged.
+        StorageError: a file cannot be read.
+    """
+
+    def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
+        self._path = path
+        self._replies: dict[str, Reply] = {}
+        self._borrowed: dict[str, Mapping[str, Any]] = {}
+        for content in _lines(path):
+            self._replies[content["key"]] = _reply(content)
+        for other in others:
+            for content in _lines(other):
+                if content["key"] not in self._replies:
+                    self._replies[content["key"]] = _reply(content)
+                    self._borrowed[content["key"]] = content
+        self._stream: FileIO | None = None
+
+    def get(self, key: str) -> Reply | None:
+        """Return a reply that is known; one of another run becomes part of this file too."""
+        borrowed = self._borrowed.pop(key, None)
+        if borrowed is not None:
+            self._append(borrowed)
+        return self._replies.get(key)
+
+    def add(self, key: str, settings: JudgeSettings, messages: Messages, reply: Reply) -> None:
+        """Keep a reply, on disk before anything is made of it.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._replies[key] = reply
+        self._append(
+            {
+                "key": key,
+                "model": settings.model,
+                "base_url": settings.base_url,
+                "temperature": settings.temperature,
+                "max_tokens": settings.max_tokens,
+                "messages": [dict(message) for message in messages],
+                "reply": reply.text,
+                "snapshot": reply.snapshot,
+                "finish_reason": reply.finish_reason,
+                "num_input_tokens": reply.num_input_tokens,
+                "num_output_tokens": reply.num_output_tokens,
+            }
+        )
+
+    def add_malformed(self, key: str, settings: JudgeSettings, fault: str, body: str) -> None:
+        """Keep a response that was no reply at all, for people to look at; it is never used."""
+        self._append({"key": key, "model": settings.model, "malformed": fault, "body": body})
+
+    def _append(self, content: Mapping[str, Any]) -> None:
+        # ASCII only: no line can be broken by a character that some reader takes for a line break.
+        line = json.dumps(content, ensure_ascii=True).encode() + b"\n"
+        try:
+            if self._stream is None:
+                _drop_torn_line(self._path)
+                self._stream = self._path.open("ab", buffering=0)
+            append_line(self._stream, line)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {self._path}: {error.strerror or error}; replies before this one "
+                "are kept"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a killed process left of a line."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        with path.open("r+b") as stream:
+            stream.truncate(whole)
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the replies of a file; a torn last line and malformed responses are passed over."""
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            found = json.loads(line)
+            if "malformed" in found:
+                continue
+            if not isinstance(found["key"], str) or not isinstance(found["reply"], str):
+                raise ValueError("key and reply should be texts")
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunDirectoryError(
+                f"{path}, line {number} is damaged ({type(error).__name__}: {error}); remove that "
+                "line to ask the judge again"
+            ) from error
+        yield found
+
+
+def _reply(content: Mapping[str, Any]) -> Reply:
+    return Reply(
+        text=content["reply"],
+        snapshot=str(content.get("snapshot") or "unnamed"),
+        finish_reason=content.get("finish_reason"),
+        num_input_tokens=content.get("num_input_tokens"),
+        num_output_tokens=content.get("num_output_tokens"),
+    )

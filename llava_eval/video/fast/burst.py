@@ -1,0 +1,220 @@
+"""Decode a few frames from a keyframe on, feeding the decoder no more than they need."""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import av
+
+from llava_eval.video.container import (
+    LIBAV_ERRORS,
+    DamagedError,
+    UntrustedError,
+    libav_messages,
+    reason,
+    sign_of_damage,
+)
+from llava_eval.video.deadline import check_deadline
+from llava_eval.video.fast.plan import References
+from llava_eval.video.fast.syntax import Entry, Look, Syntax
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from llava_eval.video.collector import FrameCollector
+    from llava_eval.video.fast.index import EntryPoint
+    from llava_eval.video.fast.source import Source
+
+
+#: h264 frees references that lie before an open entry point and were never decoded.
+_HARMLESS_WHEN_OPEN = "mmco: unref short failure"
+
+
+def decode_burst(
+    source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
+) -> None:
+    """Add these frames, all decodable from ``entry``, to the collector.
+
+    Every packet carries its number in decoding order through the decoder in place of its
+    timestamp, so each frame that comes out says which packet it is. Raises
+    :class:`UntrustedError` when anything is not as the index says.
+    """
+    burst = _Burst(source, entry, frames, collector)
+    try:
+        with libav_messages() as messages:
+            if source.syntax.states_references:
+                burst.references = _Burst(source, entry, frames, collector).read_references()
+            burst.run()
+    except LIBAV_ERRORS as error:
+        raise DamagedError(f"decoding from packet {entry.packet} fails: {reason(error)}") from error
+    decoder = source.stream.codec_context.codec.name
+    ignore = _HARMLESS_WHEN_OPEN if burst.is_open else None
+    damage = sign_of_damage(messages, decoder, ignore=ignore)
+    if damage:
+        raise DamagedError(f"the decoder reports damage: {damage}")
+
+
+class _Stored(NamedTuple):
+    """A packet in decoding order."""
+
+    number: int
+    packet: Packet[VideoStream]
+    pts: int
+    is_shown: bool
+    look: Look
+
+
+class _Burst:
+    def __init__(
+        self, source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
+    ) -> None:
+        self.source = source
+        self.syntax: Syntax = source.syntax
+        self.entry = entry
+        self.collector = collector
+        self.wanted = set(frames)
+        self.context = source.stream.codec_context
+        self.time_base = source.stream.time_base or 1
+        self.shown_pts: list[int] = []  # of all shown packets read so far, sorted
+        self.pts_of: dict[int, int] = {}  # of packets given to the decoder
+        self.frame_of: dict[int, int] = {}  # packet number to frame number, of the wanted
+        self.last_pts: int | None = None
+        self.top_layer = 0
+        self.is_open = False
+        self.references: References | None = None
+
+    def run(self) -> None:
+        """Read ahead far enough to know each packet's place in the order shown, and decode."""
+        remaining = len(self.wanted)
+        ahead: deque[_Stored] = deque()
+        packets = self._packets()
+        reading = True
+        while remaining and (reading or ahead):
+            while reading and len(ahead) <= self.syntax.max_reorder:
+                stored = next(packets, None)
+                if stored is None:
+                    reading = False
+                else:
+                    ahead.append(stored)
+            if ahead:
+                stored = ahead.popleft()
+                remaining -= self._note_if_wanted(stored)
+                self._feed(stored)
+        self._take(self.context.decode(None))
+        if self.frame_of or remaining:
+            raise UntrustedError(
+                f"{len(self.frame_of) + remaining} of {len(self.wanted)} frames did not come out "
+                f"of a decode from packet {self.entry.packet}"
+            )
+
+    def read_references(self) -> References:
+        """Read all packets up to the last that is wanted, and what their frames refer to."""
+        references = References()
+        remaining = len(self.wanted)
+        for stored in self._packets():
+            is_wanted = self._note_if_wanted(stored)
+            frames = self.syntax.frames(bytes(stored.packet))
+            references.add(stored.number, frames, is_wanted=is_wanted)
+            remaining -= is_wanted
+            if not remaining:
+                break
+        references.close()
+        return references
+
+    def _packets(self) -> Iterator[_Stored]:
+        """Packets from the entry point on, without those that are shown before it."""
+        # this loop sees several packets for each that is decoded: what is the same for all of
+        # them is looked up once
+        path, entry, syntax = self.source.path, self.entry.packet, self.syntax
+        look_at, shows_all = syntax.look, syntax.shows_every_packet
+        reads_data = not syntax.is_opaque or not shows_all
+        maybe_hidden = entry == 0 and syntax.marks_leading
+        first_pts: int | None = None
+        for number, packet in enumerate(self.source.packets_from(self.entry), start=entry):
+            check_deadline(path)
+            pts = packet.pts
+            if pts is None:
+                raise UntrustedError(f"packet {number} has no timestamp")
+            if packet.is_corrupt or _changes_parameters(packet):
+                raise UntrustedError(f"packet {number} is corrupt or changes the parameters")
+            if first_pts is None:
+                first_pts = pts
+            elif pts < first_pts and entry > 0:
+                continue
+            data = bytes(packet) if reads_data else b""
+            if number == entry:
+                self.is_open = syntax.entry(data) is Entry.OPEN
+            look = look_at(data)
+            if look is None:
+                raise DamagedError(f"packet {number} is damaged")
+            is_shown = not packet.is_discard and (shows_all or syntax.shows(data[0], data[-1]))
+            if maybe_hidden and number > 0:
+                maybe_hidden = syntax.is_leading(data)
+                is_shown &= not syntax.hidden_at_start(data)
+            if is_shown:
+                self._place(pts, number)
+            if look.layer > self.top_layer:
+                self.top_layer = look.layer
+            yield _Stored(number, packet, pts, is_shown, look)
+
+    def _place(self, pts: int, number: int) -> None:
+        shown = self.shown_pts
+        if not shown or pts > shown[-1]:
+            shown.append(pts)
+            return
+        place = bisect.bisect_left(shown, pts)
+        if shown[place] == pts:
+            raise UntrustedError(f"packet {number} has the timestamp of another one")
+        if len(shown) - place > 2 * self.syntax.max_reorder:
+            raise UntrustedError(f"the timestamp of packet {number} is out of order")
+        shown.insert(place, pts)
+
+    def _note_if_wanted(self, stored: _Stored) -> bool:
+        if not stored.is_shown:
+            return False
+        frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
+        if frame not in self.wanted:
+            return False
+        self.frame_of[stored.number] = frame
+        return True
+
+    def _feed(self, stored: _Stored) -> None:
+        packet: Packet[Any] = stored.packet
+        is_disposable = stored.look.is_disposable and stored.look.layer >= self.top_layer
+        if is_disposable and stored.number not in self.frame_of:
+            return
+        if self.references is not None:
+            data = bytes(packet)
+            part = self.references.needed_part(stored.number, data)
+            if not part:
+                return
+            if part is not data:
+                packet = av.Packet(len(part))
+                packet.update(part)
+        self.pts_of[stored.number] = stored.pts
+        packet.pts = packet.dts = stored.number
+        self._take(self.context.decode(packet))
+
+    def _take(self, frames: Sequence[VideoFrame]) -> None:
+        for frame in frames:
+            number = frame.pts
+            pts = None if number is None else self.pts_of.get(number)
+            if number is None or pts is None:
+                raise UntrustedError("the decoder shows a frame that belongs to no packet")
+            if self.last_pts is not None and pts <= self.last_pts:
+                raise UntrustedError("the decoder shows frames in another order than stated")
+            self.last_pts = pts
+            index = self.frame_of.pop(number, None)
+            if index is not None:
+                if frame.is_corrupt:
+                    raise DamagedError(f"the decoder marks frame {index} as corrupt")
+                self.collector.add(index, frame, float(pts * self.time_base))
+
+
+def _changes_parameters(packet: Packet[VideoStream]) -> bool:
+    return any(data.data_type == "new_extradata" for data in packet.iter_sidedata())

@@ -1,0 +1,120 @@
+"""Indices of videos that were seen before: in this process, or on disk beside the frame cache."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import asdict, replace
+
+import av
+import numpy as np
+
+from llava_eval.types import VideoInfo
+from llava_eval.video.collector import FrameCollector
+from llava_eval.video.fast.index import VideoIndex
+from llava_eval.video.fast.indexing import index_video
+from llava_eval.video.fast.source import Source
+from llava_eval.video.store import ArrayStore, Entry, cache_folder, digest, file_identity
+
+#: Changes whenever an index means something else than before.
+_VERSION = 1
+
+#: Indices that are found sooner than this are not worth a file.
+_WORTH_SECONDS = 0.005
+
+_MAX_IN_MEMORY = 256
+_MAX_BYTES_ON_DISK = 256 * 2**20
+
+_ROWS = ("packets", "shown_before", "timestamps", "positions", "leading")
+
+
+class _Memory:
+    """The indices used last by this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.indices: OrderedDict[str, VideoIndex] = OrderedDict()
+
+    def get(self, key: str) -> VideoIndex | None:
+        with self.lock:
+            if key in self.indices:
+                self.indices.move_to_end(key)
+            return self.indices.get(key)
+
+    def put(self, key: str, index: VideoIndex) -> None:
+        with self.lock:
+            self.indices[key] = index
+            while len(self.indices) > _MAX_IN_MEMORY:
+                self.indices.popitem(last=False)
+
+    def clear(self) -> None:
+        with self.lock:
+            self.indices.clear()
+
+
+_memory = _Memory()
+
+
+def forget_indices() -> None:
+    """Forget the indices in memory (those on disk stay)."""
+    _memory.clear()
+
+
+def known_index(path: str) -> VideoIndex | None:
+    """The index of the file at ``path`` if it was found before and the file has not changed."""
+    key = _key(path)
+    index = _memory.get(key)
+    if index is None:
+        store = _store()
+        entry = None if store is None else store.get(key)
+        if entry is not None:
+            index = _from_entry(entry)
+            _memory.put(key, index)
+    if index is not None and index.info.path != path:
+        index = replace(index, info=replace(index.info, path=path))
+    return index
+
+
+def index_of(source: Source, collector: FrameCollector | None = None) -> VideoIndex:
+    """The index of a freshly opened video, remembered for the next time.
+
+    The collector is given its frames if the video has to be decoded to find the index.
+    """
+    index = known_index(source.path)
+    if index is None:
+        began = time.perf_counter()
+        index = index_video(source, collector)
+        key = _key(source.path)
+        _memory.put(key, index)
+        store = _store()
+        if store is not None and time.perf_counter() - began > _WORTH_SECONDS:
+            _put(store, key, index)
+    return index
+
+
+def _key(path: str) -> str:
+    return digest("index", _VERSION, av.__version__, file_identity(path))
+
+
+def _store() -> ArrayStore | None:
+    folder = cache_folder()
+    return None if folder is None else ArrayStore(folder / "indices", _MAX_BYTES_ON_DISK)
+
+
+def _put(store: ArrayStore, key: str, index: VideoIndex) -> None:
+    table = np.stack([getattr(index, name) for name in _ROWS])
+    facts = {
+        "info": asdict(index.info),
+        "sequential_reason": index.sequential_reason,
+        "num_packets": index.num_packets,
+        "num_shown": index.num_shown,
+        "by_byte": index.by_byte,
+    }
+    store.put(key, table, facts)
+
+
+def _from_entry(entry: Entry) -> VideoIndex:
+    facts = dict(entry.facts)
+    info = VideoInfo(**facts.pop("info"))
+    return VideoIndex(info, **facts, **dict(zip(_ROWS, entry.array, strict=True)))

@@ -1,0 +1,206 @@
+"""Index webm and simple mkv files by walking their blocks, several times faster than a demuxer.
+
+Only the plain layout is read here: one segment of clusters of known size, blocks without lacing,
+tracks without compression. Anything else is left to the scan of packets.
+"""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from llava_eval.video.container import UntrustedError
+from llava_eval.video.deadline import check_deadline
+from llava_eval.video.fast.index import Flags
+from llava_eval.video.fast.scan import PacketTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from llava_eval.video.fast.syntax import Syntax
+
+_SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
+_TRACK, _TRACK_NUMBER, _TRACK_TYPE, _ENCODINGS = 0xAE, 0xD7, 0x83, 0x6D80
+_PICTURE, _PROJECTION = 0xE0, 0x7670
+_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
+_VIDEO = 1
+
+#: The first bytes of a block, which tell what a keyframe is.
+_PREFIX = 4096
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class _UnusualError(Exception):
+    """A layout that is legal but not read here."""
+
+
+def walk_blocks(
+    path: str, syntax: Syntax, head: Sequence[Packet[VideoStream]]
+) -> PacketTable | None:
+    """The packets of the first video track, None if the layout is not the plain one.
+
+    ``head`` holds the first packets as the demuxer gives them, to compare with.
+    """
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            table = _Walker(path, data, syntax).walk()
+    except (_UnusualError, IndexError, KeyError, ValueError):
+        return None
+    seen = [(packet.pts, packet.pos) for packet in head]
+    first = zip(table.pts[: len(seen)], table.all_positions[: len(seen)], strict=True)
+    return table if seen == list(first) else None
+
+
+class _Walker:
+    def __init__(self, path: str, data: mmap.mmap, syntax: Syntax) -> None:
+        self.path = path
+        self.data = data
+        self.syntax = syntax
+        self.table = PacketTable()
+        self.track = 0
+        self.starts = array("q")  # of all blocks, from the track number on
+        self.ends = array("q")
+        self.times: list[tuple[int, int]] = []  # first block, time of the cluster
+        self.groups: dict[int, int] = {}  # block in a group, flag of keyframes
+
+    def walk(self) -> PacketTable:
+        for kind, start, end in self._children(0, len(self.data)):
+            if kind == _SEGMENT:
+                for child, child_start, child_end in self._children(start, end):
+                    if child == _TRACKS:
+                        self.track = self._video_track(child_start, child_end)
+                    elif child == _CLUSTER:
+                        check_deadline(self.path)
+                        self._cluster(child_start, child_end)
+        self._fill_table()
+        return self.table
+
+    def _video_track(self, start: int, end: int) -> int:
+        for kind, track_start, track_end in self._children(start, end):
+            if kind != _TRACK:
+                continue
+            fields = {
+                child: (child_start, child_end)
+                for child, child_start, child_end in self._children(track_start, track_end)
+            }
+            if self._number(*fields[_TRACK_TYPE]) == _VIDEO:
+                number = self._number(*fields[_TRACK_NUMBER])
+                if _ENCODINGS in fields or not 0 < number < 127:
+                    raise _UnusualError
+                picture = self._children(*fields[_PICTURE])
+                self.table.is_upright = all(child != _PROJECTION for child, _, _ in picture)
+                return number | 0x80
+        raise _UnusualError
+
+    def _cluster(self, position: int, end: int) -> None:
+        # this loop sees every block of the file: all names are local, nothing is called for most
+        data, starts = self.data, self.starts
+        add_start, add_end = starts.append, self.ends.append
+        self.times.append((len(starts), 0))
+        while position < end:
+            kind = data[position]
+            size = data[position + 1]
+            if size >= 0x80:
+                start = position + 2
+                position = start + (size & 0x7F)
+            elif size >= 0x40:
+                start = position + 3
+                position = start + ((size & 0x3F) << 8 | data[position + 2])
+            else:
+                start, size = self._size(position + 1)
+                position = start + size
+            if kind == _SIMPLE_BLOCK:
+                add_start(start)
+                add_end(position)
+            elif kind == _TIMESTAMP:
+                self.times.append((len(starts), self._number(start, position)))
+            elif kind == _BLOCK_GROUP:
+                self._group(start, position)
+            elif kind < 0x80:  # an identifier of more than one byte
+                raise _UnusualError
+        if position != end:
+            raise _UnusualError
+
+    def _group(self, start: int, end: int) -> None:
+        fields = {
+            child: (child_start, child_end)
+            for child, child_start, child_end in self._children(start, end)
+        }
+        self.groups[len(self.starts)] = 0 if _REFERENCE in fields else 0x80
+        self.starts.append(fields[_BLOCK][0])
+        self.ends.append(fields[_BLOCK][1])
+
+    def _fill_table(self) -> None:
+        """The packets of the track from the first and last bytes of the blocks."""
+        starts, ends = np.array(self.starts), np.array(self.ends)
+        counts = np.diff([first for first, _ in self.times], append=len(starts))
+        times = np.repeat(np.array([time for _, time in self.times], np.int64), counts)
+        if len(starts) and int(starts.max()) + 4 >= len(self.data):
+            raise _UnusualError
+        # whatever is taken out of this view is a copy, so the file can be closed
+        content = np.frombuffer(self.data, np.uint8)
+        flags = content[starts + 3]
+        for block, keyframe in self.groups.items():
+            flags[block] = flags[block] & 0x06 | keyframe
+        ours = content[starts] == self.track
+        starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
+        offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
+        first, last = content[starts + 4], content[ends - 1]
+        del content
+        for block in np.flatnonzero(flags & 0x86).tolist():
+            self._special(block, int(starts[block]), int(ends[block]), int(flags[block]))
+        times += offsets - (offsets >= 0x8000) * 0x10000
+        self.table.pts.frombytes(times.tobytes())
+        self.table.all_positions.frombytes(starts.tobytes())
+        self.table.shown += self._shown(first, last).tobytes()
+
+    def _shown(self, first: Bytes, last: Bytes) -> Flags:
+        if self.syntax.shows_every_packet:
+            return np.ones(len(first), np.bool_)
+        pairs, which = np.unique(first.astype(np.int64) << 8 | last, return_inverse=True)
+        shows = [self.syntax.shows(pair >> 8, pair & 0xFF) for pair in pairs.tolist()]
+        return np.array(shows, np.bool_)[which]
+
+    def _special(self, number: int, start: int, end: int, flags: int) -> None:
+        """A block that has lacing (6) or is a keyframe (0x80)."""
+        if flags & 0x06:
+            raise _UnusualError
+        table, packet = self.table, self.data[start + 4 : min(end, start + _PREFIX)]
+        distrust = self.syntax.keyframe_distrust(packet, is_first=number == 0)
+        if distrust:
+            raise UntrustedError(distrust)
+        table.keyframes.append(number)
+        table.positions.append(start)
+        table.entries.append(self.syntax.entry(packet))
+
+    def _children(self, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """(identifier, start, end) of the elements between two positions."""
+        while position < end:
+            length = 9 - self.data[position].bit_length()
+            kind = int.from_bytes(self.data[position : position + length], "big")
+            start, size = self._size(position + length)
+            position = start + size
+            if position > end:
+                raise _UnusualError
+            yield kind, start, position
+
+    def _size(self, position: int) -> tuple[int, int]:
+        """(position after it, value) of an element's size; a size that is not known is refused."""
+        length = 9 - self.data[position].bit_length()
+        number = int.from_bytes(self.data[position : position + length], "big")
+        size = number & (1 << 7 * length) - 1
+        if size == (1 << 7 * length) - 1 or length > 8:
+            raise _UnusualError
+        return position + length, size
+
+    def _number(self, start: int, end: int) -> int:
+        return int.from_bytes(self.data[start:end], "big")

@@ -1,0 +1,284 @@
+"""Index mp4 and mov files from the sample table that their header holds.
+
+Walk the boxes of an mp4 or mov file.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import SEEK_END, FileIO
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from llava_eval.types import VideoInfo
+from llava_eval.video.container import UntrustedError
+from llava_eval.video.fast.index import UNKNOWN, UNSAFE, Flags, VideoIndex, keyframe_table
+from llava_eval.video.fast.syntax import Entry, Syntax
+
+if TYPE_CHECKING:
+    from av.index import IndexEntries
+    from av.video.stream import VideoStream
+
+
+#: Samples in a row that are shown, after which an edit list discards no more.
+_SETTLED = 64
+
+#: The first bytes of a sample that are enough to tell the kind of most pictures.
+_PREFIX = 96
+
+#: The last bytes of a sample, where the end of a sequence is marked.
+_SUFFIX = 8
+
+
+class Samples:
+    """The samples of a video stream, read from the file without a demuxer."""
+
+    def __init__(self, file: FileIO, entries: IndexEntries) -> None:
+        self.file = file
+        self.end = file.seek(0, SEEK_END)
+        self.entries = entries
+
+    def read(self, number: int) -> bytes:
+        """The sample with this number in decoding order."""
+        entry = self.entries[number]
+        return self._bytes(entry.pos, entry.size)
+
+    def prefix(self, number: int) -> bytes:
+        """Its first bytes."""
+        entry = self.entries[number]
+        return self._bytes(entry.pos, min(entry.size, _PREFIX))
+
+    def suffix(self, number: int) -> bytes:
+        """Its last bytes."""
+        entry = self.entries[number]
+        size = min(entry.size, _SUFFIX)
+        return self._bytes(entry.pos + entry.size - size, size)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        # a mapped page costs several times as much as a read of some bytes
+        if not 0 <= start < self.end:
+            return b""
+        self.file.seek(start)
+        return self.file.read(min(size, self.end - start))
+
+
+@contextmanager
+def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
+    """Read samples of the file at ``path``, which ``stream`` was opened from."""
+    with FileIO(path) as file:
+        yield Samples(file, stream.index_entries)
+
+
+@contextmanager
+def _mapped(path: str) -> Iterator[mmap.mmap]:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def has_sample_table(path: str, stream: VideoStream) -> bool:
+    """Does the header describe every sample: no fragments, and nothing cut off at the end?"""
+    entries = getattr(stream, "index_entries", None)
+    if not entries or stream.frames == 0:
+        return False
+    with _mapped(path) as data:
+        last = entries[len(entries) - 1]
+        return last.pos + last.size <= len(data) and not is_fragmented(data)
+
+
+def is_shown_upright(path: str) -> bool:
+    """Does the header ask for no rotation?"""
+    with _mapped(path) as data:
+        return is_upright(data)
+
+
+def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInfo) -> VideoIndex:
+    """The index of an mp4 or mov file with a sample table."""
+    entries = stream.index_entries
+    packets = _keyframes(entries)
+    if not packets or packets[0] != 0:
+        raise UntrustedError("the first sample is not a keyframe")
+    keyframes = [entries[packet] for packet in packets]
+    positions = [entry.pos for entry in keyframes]
+    if len(set(positions)) != len(positions):
+        raise UntrustedError("an edit list shows the same samples twice")
+    with _mapped(path) as data:
+        shown = _shown(entries, has_plain_edits(data))
+    with open_samples(path, stream) as samples:
+        _check(samples, syntax, packets)
+        for number in _leading(samples, syntax, 0):
+            shown[number] &= not syntax.hidden_at_start(samples.read(number))
+    return keyframe_table(
+        info,
+        packets=np.array(packets, np.int64),
+        shown=shown,
+        timestamps=[entry.timestamp for entry in keyframes],
+        positions=positions,
+        leading=[UNKNOWN] * len(packets),
+        by_byte=False,
+    )
+
+
+def leading_pictures(samples: Samples, syntax: Syntax, packet: int) -> int:
+    """Pictures stored after the keyframe with this number and shown before it, or UNSAFE.
+
+    UNKNOWN means that only timestamps can tell.
+    """
+    sample = samples.read(packet)
+    entry = syntax.entry(sample)
+    if entry is Entry.NO:
+        return UNSAFE
+    if entry is Entry.CLOSED:
+        return 0
+    if not syntax.marks_leading:
+        return UNKNOWN
+    leading = _leading(samples, syntax, packet)
+    return sum(not samples.entries[number].is_discard for number in leading)
+
+
+def _keyframes(entries: IndexEntries) -> list[int]:
+    """Numbers of the keyframes, found from the end by libav's own search."""
+    found = []
+    number = len(entries) - 1
+    while number >= 0:
+        start = number
+        number = entries.search_timestamp(entries[start].timestamp)
+        if number > start:  # the search would go round for ever
+            raise UntrustedError("the timestamps of the sample table are out of order")
+        if number >= 0:
+            found.append(number)
+        number -= 1
+    return found[::-1]
+
+
+def _shown(entries: IndexEntries, has_plain_edits: bool) -> Flags:
+    """Whether each sample is shown, as the edit list has it."""
+    count = len(entries)
+    shown = np.ones(count, np.bool_)
+    if has_plain_edits:
+        _note_discarded(entries, range(count), shown)
+        _note_discarded(entries, range(count - 1, -1, -1), shown)
+    else:
+        shown[:] = [not entry.is_discard for entry in entries[:]]
+    return shown
+
+
+def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags) -> None:
+    in_a_row = 0
+    for number in numbers:
+        if entries[number].is_discard:
+            shown[number] = False
+            in_a_row = 0
+        else:
+            in_a_row += 1
+            if in_a_row == _SETTLED:
+                return
+
+
+def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
+    """Raise if frames cannot be counted from samples."""
+    for number in packets if syntax.keyframes_may_hide_frames else packets[:1]:
+        distrust = syntax.keyframe_distrust(samples.prefix(number), is_first=number == 0)
+        if distrust:  # the prefix may have been too short
+            distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
+        if distrust:
+            raise UntrustedError(distrust)
+        if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
+            raise UntrustedError("the stream is several sequences put together")
+
+
+def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:
+    if not syntax.marks_leading:
+        return
+    for number in range(packet + 1, len(samples.entries)):
+        if not syntax.is_leading(samples.read(number)):
+            return
+        yield number
+
+
+class Box(NamedTuple):
+    """A box's type and where its content lies."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
+    """The boxes between two positions; the last one may be cut off."""
+    while start + 8 <= end:
+        size, content = int.from_bytes(data[start : start + 4], "big"), start + 8
+        kind = data[start + 4 : start + 8]
+        if size == 1:
+            size, content = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
+        elif size == 0:
+            size = end - start
+        if size < content - start:
+            return
+        yield Box(kind, content, start + size)
+        start += size
+
+
+def is_fragmented(data: mmap.mmap) -> bool:
+    """Are there samples that the header does not describe?"""
+    return any(box.kind == b"moof" for box in boxes(data, 0, len(data)))
+
+
+def has_plain_edits(data: mmap.mmap) -> bool:
+    """Does every track show one stretch of its samples, at most after a pause?"""
+    for movie in boxes(data, 0, len(data)):
+        if movie.kind != b"moov":
+            continue
+        for track in boxes(data, movie.start, movie.end):
+            if track.kind == b"trak" and not all(
+                _is_plain(data, edits) for edits in _edit_lists(data, track)
+            ):
+                return False
+    return True
+
+
+def _edit_lists(data: mmap.mmap, track: Box) -> Iterator[Box]:
+    for container in boxes(data, track.start, track.end):
+        if container.kind == b"edts":
+            for box in boxes(data, container.start, container.end):
+                if box.kind == b"elst":
+                    yield box
+
+
+def _is_plain(data: mmap.mmap, edits: Box) -> bool:
+    count = int.from_bytes(data[edits.start + 4 : edits.start + 8], "big")
+    wide = data[edits.start] == 1
+    entry = edits.start + 8
+    media_time = data[entry + 8 : entry + 16] if wide else data[entry + 4 : entry + 8]
+    starts_with_pause = int.from_bytes(media_time, "big", signed=True) == -1
+    return count <= (2 if starts_with_pause else 1)
+
+
+def is_upright(data: mmap.mmap) -> bool:
+    """Do the movie and all its tracks ask for no rotation, mirroring or shear?"""
+    for movie in boxes(data, 0, len(data)):
+        if movie.kind == b"moov":
+            matrices = list(_matrices(data, movie))
+            return bool(matrices) and all(matrix == _UPRIGHT for matrix in matrices)
+    return False
+
+
+#: The four numbers of a display matrix that turn pictures, for pictures that are not turned.
+_UPRIGHT = (1 << 16, 0, 0, 1 << 16)
+
+
+def _matrices(data: mmap.mmap, movie: Box) -> Iterator[tuple[int, ...]]:
+    for box in boxes(data, movie.start, movie.end):
+        if box.kind == b"mvhd":
+            yield _matrix(data, box.start + (48 if data[box.start] == 1 else 36))
+        elif box.kind == b"trak":
+            for header in boxes(data, box.start, box.end):
+                if header.kind == b"tkhd":
+                    yield _matrix(data, header.start + (52 if data[header.start] == 1 else 40))
+
+
+def _matrix(data: mmap.mmap, start: int) -> tuple[int, ...]:
+    places = (start + offset for offset in (0, 4, 12, 16))
+    return tuple(int.from_bytes(data[place : place + 4], "big") for place in places)

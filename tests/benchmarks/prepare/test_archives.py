@@ -1,0 +1,263 @@
+"""Unpacking: ordinary archives, and those that were made to do harm."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llava_eval.benchmarks.prepare.members import Limits
+from llava_eval.benchmarks.prepare.unpack import Archive, find_archives, unpack
+from llava_eval.errors import ArchiveError
+
+LIMITS = Limits(max_bytes=1 << 20, max_members=100)
+FILES = {"data/a.mp4": b"a" * 1000, "data/deep/b.mp4": b"b" * 70_000, "c.txt": b""}
+
+
+def make_zip(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return path
+
+
+def make_tar(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def split(path: Path, size: int, names: Callable[[int], str]) -> None:
+    content = path.read_bytes()
+    for number, start in enumerate(range(0, len(content), size)):
+        path.with_name(names(number)).write_bytes(content[start : start + size])
+    path.unlink()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".prepared" not in path.parts
+    }
+
+
+def unpack_all(source: Path, target: Path, limits: Limits = LIMITS) -> list[Archive]:
+    archives = find_archives(source.iterdir())
+    for archive in archives:
+        unpack(archive, target, limits)
+    return archives
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["v.zip", "v.tar", "v.tar.gz", "v.tgz", "v.tar.xz", "V.ZIP"])
+def test_ordinary_archives(source: Path, tmp_path: Path, name: str) -> None:
+    modes = {"v.tar": "w", "v.tar.gz": "w:gz", "v.tgz": "w:gz", "v.tar.xz": "w:xz"}
+    if name in modes:
+        make_tar(source / name, FILES, modes[name])
+    else:
+        make_zip(source / name, FILES)
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == FILES
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        lambda number: f"videos.tar.part.a{chr(97 + number)}",
+        lambda number: f"videos.tar.{number:03d}",
+        lambda number: f"videos.tar.part{number}",
+        lambda number: f"videos.tar.a{chr(97 + number)}",
+    ],
+)
+def test_a_split_tar_is_read_as_one(
+    source: Path, tmp_path: Path, names: Callable[[int], str]
+) -> None:
+    split(make_tar(source / "videos.tar", FILES), 7_000, names)
+    assert len(list(source.iterdir())) > 10
+    archives = unpack_all(source, tmp_path / "target")
+    assert [archive.name for archive in archives] == ["videos.tar"]
+    assert contents(tmp_path / "target") == FILES
+
+
+def test_a_split_compressed_tar(source: Path, tmp_path: Path) -> None:
+    members = {"a": os.urandom(50_000)}
+    split(make_tar(source / "v.tar.gz", members, "w:gz"), 9_000, lambda n: f"v.tar.gz.part0{n}")
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == members
+
+
+def test_what_is_unpacked_is_not_unpacked_again(source: Path, tmp_path: Path) -> None:
+    make_zip(source / "v.zip", FILES)
+    target = tmp_path / "target"
+    unpack_all(source, target)
+    (target / "c.txt").unlink()
+    done = unpack(find_archives(source.iterdir())[0], target, LIMITS)
+    assert done.was_done
+    assert not (target / "c.txt").exists()
+
+
+def test_an_interrupted_archive_goes_on(source: Path, tmp_path: Path) -> None:
+    make_zip(source / "v.zip", FILES)
+    target = tmp_path / "target"
+    (target / "data").mkdir(parents=True)
+    (target / "data" / "a.mp4").write_bytes(b"x" * 1000)  # right size: taken as it is
+    (target / "c.txt").write_bytes(b"half")
+    unpack_all(source, target)
+    assert contents(target) == {**FILES, "data/a.mp4": b"x" * 1000}
+
+
+OUTSIDE = [
+    "../evil.txt",
+    "data/../../evil.txt",
+    "/tmp/evil_of_llava_eval.txt",
+    "..\\evil.txt",
+    "C:\\evil.txt",
+    "C:/evil.txt",
+    "data/..",
+    "..",
+]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_no_member_lands_outside(source: Path, tmp_path: Path, name: str, kind: str) -> None:
+    make = make_zip if kind == "zip" else make_tar
+    make(source / f"v.{kind}", {"good.txt": b"1", name: b"evil"})
+    before = {path for path in tmp_path.rglob("*")}
+    with pytest.raises(ArchiveError, match="outside the target"):
+        unpack_all(source, tmp_path / "target")
+    new = {path for path in tmp_path.rglob("*")} - before
+    assert all(path.is_relative_to(tmp_path / "target") for path in new)
+    assert not Path("/tmp/evil_of_llava_eval.txt").exists()
+    if kind == "zip":  # checked as a whole before anything is written
+        assert contents(tmp_path / "target") == {}
+
+
+def test_links_and_devices_in_a_tar(source: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
+    for number, kind in enumerate(kinds):
+        folder = source / str(number)
+        folder.mkdir()
+        with tarfile.open(folder / "v.tar", "w") as archive:
+            entry = tarfile.TarInfo("link")
+            entry.type, entry.linkname = kind, str(secret)
+            archive.addfile(entry)
+            inside = tarfile.TarInfo("link/inside")
+            inside.size = 4
+            archive.addfile(inside, io.BytesIO(b"evil"))
+        with pytest.raises(ArchiveError, match="is a link or a device"):
+            unpack_all(folder, tmp_path / "target")
+    assert secret.read_text() == "secret"
+    assert contents(tmp_path / "target") == {}
+
+
+def test_a_symbolic_link_in_a_zip(source: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(source / "v.zip", "w") as archive:
+        entry = zipfile.ZipInfo("link")
+        entry.create_system = 3
+        entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(entry, "/etc/passwd")
+    with pytest.raises(ArchiveError, match="is a link or a device"):
+        unpack_all(source, tmp_path / "target")
+
+
+def test_a_link_that_lies_in_the_target_is_not_followed(source: Path, tmp_path: Path) -> None:
+    outside, target = tmp_path / "outside", tmp_path / "target"
+    outside.mkdir()
+    target.mkdir()
+    (target / "data").symlink_to(outside)
+    (target / "c.txt").symlink_to(outside / "c.txt")
+    for number, name in enumerate(("data/a.mp4", "c.txt")):
+        make_zip(source / f"{number}.zip", {name: b"evil"})
+        with pytest.raises(ArchiveError, match="link that is there"):
+            unpack(find_archives([source / f"{number}.zip"])[0], target, LIMITS)
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_bomb_is_bounded(source: Path, tmp_path: Path, kind: str) -> None:
+    bomb = {"a.bin": b"\0" * 900_000, "b.bin": b"\0" * 900_000}
+    if kind == "zip":
+        make_zip(source / "v.zip", bomb)
+    else:
+        make_tar(source / "v.tar.gz", bomb, "w:gz")
+    with pytest.raises(ArchiveError, match="unpacks to more than"):
+        unpack_all(source, tmp_path / "target")
+    assert sum(map(len, contents(tmp_path / "target").values())) <= LIMITS.max_bytes
+
+
+def test_a_zip_that_lies_about_its_size(source: Path, tmp_path: Path) -> None:
+    path = make_zip(source / "v.zip", {"a.bin": b"\0" * 3_000_000})
+    content = path.read_bytes().replace((3_000_000).to_bytes(4, "little"), b"\x0a\0\0\0")
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError):
+        unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_too_many_members(source: Path, tmp_path: Path, kind: str) -> None:
+    make = make_zip if kind == "zip" else make_tar
+    make(source / f"v.{kind}", {f"{number}.txt": b"" for number in range(101)})
+    with pytest.raises(ArchiveError, match="more than 100 members"):
+        unpack_all(source, tmp_path / "target")
+
+
+@pytest.mark.parametrize("name", ["v.zip", "v.tar", "v.tar.gz"])
+def test_damaged_archives(source: Path, tmp_path: Path, name: str) -> None:
+    members = {"a.bin": os.urandom(100_000), "b.bin": os.urandom(100_000)}
+    modes = {"v.tar": "w", "v.tar.gz": "w:gz"}
+    path = source / name
+    made = make_zip(path, members) if name == "v.zip" else make_tar(path, members, modes[name])
+    made.write_bytes(made.read_bytes()[:150_000])
+    with pytest.raises(ArchiveError, match=r"cannot be (unpacked|read)"):
+        unpack_all(source, tmp_path / "target")
+    made.write_bytes(b"no archive at all")
+    with pytest.raises(ArchiveError, match="cannot be unpacked"):
+        unpack_all(source, tmp_path / "target")
+
+
+def test_a_flipped_byte_in_a_zip_is_noticed(source: Path, tmp_path: Path) -> None:
+    path = source / "v.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.bin", b"0123456789" * 1000)
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="CRC"):
+        unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {}
+
+
+def test_a_tar_that_begins_with_its_folder(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"a")
+    with tarfile.open(source / "v.tar", "w") as archive:
+        archive.add(folder, arcname=".")
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {"a.mp4": b"a"}
+
+
+def test_files_that_are_no_archives_are_passed_over(source: Path) -> None:
+    for name in ("a.mp4", "rows.jsonl", "notes.tar.txt.md", "video.part.aa"):
+        (source / name).touch()
+    assert find_archives(source.iterdir()) == []

@@ -1,0 +1,173 @@
+"""``llava-eval prepare`` on local archives, and on a hub that runs on this machine."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from llava_eval.benchmarks.prepare.prepare import Readiness, prepare, readiness_text
+from llava_eval.config.compose import compose_config
+from llava_eval.errors import ArchiveError, ConfigError
+from tests.benchmarks.prepare import hub
+from tests.conftest import read_lines, write_lines
+
+
+@pytest.fixture
+def rows(demo: Path, tmp_path: Path) -> Path:
+    """Six questions about two of the embedded videos."""
+    return write_lines(tmp_path / "rows.jsonl", read_lines(demo / "multiple_choice.jsonl")[:6])
+
+
+def videos(demo: Path, rows: Path) -> list[Path]:
+    names = dict.fromkeys(f"{row['videoID']}.mp4" for row in read_lines(rows))
+    return [demo / "videos" / name for name in names]
+
+
+def zipped(files: list[Path]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+    return stream.getvalue()
+
+
+def run(rows: Path, root: Path, *overrides: str) -> Readiness:
+    return prepare(
+        compose_config(
+            [
+                "benchmark=demo/multiple_choice",
+                f"benchmark.source={rows}",
+                f"benchmark.media_root={root}",
+                "benchmark.num_rows=6",
+                *overrides,
+            ]
+        )
+    )
+
+
+def test_an_archive_in_the_media_folder(demo: Path, rows: Path, tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / "videos_01.zip").write_bytes(zipped(videos(demo, rows)))
+    ready = run(rows, root)
+    assert ready.is_complete
+    assert readiness_text(ready).endswith("\ncomplete")
+    assert (ready.num_samples, ready.num_media, ready.num_open) == (6, 2, 2)
+
+
+def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    root.mkdir()
+    first, second = videos(demo, rows)
+    (root / first.name).write_bytes(first.read_bytes()[:500])
+    ready = run(rows, root)
+    assert not ready.is_complete
+    assert ready.missing == [str(root / second.name)]
+    assert [path for path, _ in ready.damaged] == [str(root / first.name)]
+    text = readiness_text(ready)
+    assert f"missing: {root / second.name}" in text
+    assert f"damaged: {root / first.name}" in text
+    assert text.endswith("INCOMPLETE")
+
+
+def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> None:
+    root = demo / "videos"
+    counts = "+benchmark.prepare.counts.duration"
+    level = read_lines(rows)[0]["duration"]
+    found = sum(row["duration"] == level for row in read_lines(rows))
+    assert run(rows, root, f"{counts}={{{level}:{found}}}").counts[0][2:] == (found, found)
+    short = run(rows, root, "benchmark.num_rows=7")
+    assert not short.is_complete
+    assert "6 of 7" in readiness_text(short)
+    wrong = run(rows, root, f"{counts}={{{level}:{found + 1}}}")
+    assert not wrong.is_complete
+    part = run(rows, root, "benchmark.num_rows=7", "benchmark.limit=3")
+    assert part.is_complete
+    assert part.num_samples == 3
+
+
+def test_a_zip_that_writes_outside_its_folder(rows: Path, tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "media"
+    root.mkdir(parents=True)
+    with zipfile.ZipFile(root / "v.zip", "w") as archive:
+        archive.writestr("../../escaped.txt", "evil")
+    with pytest.raises(ArchiveError, match="outside the target"):
+        run(rows, root)
+    assert not (tmp_path / "escaped.txt").exists()
+
+
+def test_archives_need_a_folder(rows: Path) -> None:
+    with pytest.raises(ConfigError, match=r"benchmark\.media_root is not set"):
+        run(rows, Path("x"), "benchmark.media_root=null", "benchmark.prepare.archives=['*.zip']")
+
+
+def command(tmp_path: Path, hub_url: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub_url,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "llava_eval.cli", "prepare", *overrides],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+
+
+@pytest.mark.slow
+def test_archives_are_fetched_from_a_hub_once(demo: Path, rows: Path, tmp_path: Path) -> None:
+    overrides = [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.num_rows=6",
+        "benchmark.prepare.repository=someone/videos",
+        "benchmark.prepare.archives=['videos*.zip']",
+    ]
+    first, second = videos(demo, rows)
+    files = {"videos_1.zip": zipped([first]), "videos_2.zip": zipped([second]), "other.zip": b"x"}
+    with hub.serving("someone/videos", files) as server:
+        done = command(tmp_path, server.url, *overrides)
+        assert done.returncode == 0, done.stderr
+        assert "2 of 2 present, 2 open" in done.stdout
+        fetched = [request for request in server.requests if request.startswith("GET")]
+        assert not [request for request in fetched if "other.zip" in request]
+        server.requests.clear()
+        again = command(tmp_path, server.url, *overrides)
+        assert again.returncode == 0
+        assert not [request for request in server.requests if "GET /datasets" in request]
+    # the hub is gone: what is there is enough
+    alone = command(tmp_path, server.url, *overrides)
+    assert alone.returncode == 0, alone.stderr
+
+
+@pytest.mark.slow
+def test_a_hub_that_gives_nothing(rows: Path, tmp_path: Path) -> None:
+    overrides = [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.prepare.repository=someone/videos",
+        "benchmark.prepare.archives=['*.zip']",
+    ]
+    with hub.serving("someone/videos", {"v.zip": b"x"}, gated=True) as server:
+        gated = command(tmp_path, server.url, *overrides)
+        unknown = command(
+            tmp_path, server.url, *overrides[:-2], "benchmark.prepare.repository=a/b", overrides[-1]
+        )
+    assert gated.returncode == 1
+    assert "is gated" in gated.stderr.splitlines()[-1]
+    assert unknown.returncode == 1
+    assert "a/b is not on this machine" in unknown.stderr.splitlines()[-1]

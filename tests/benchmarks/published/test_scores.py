@@ -1,0 +1,178 @@
+"""Published scores: the file, the command, and runs held against them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llava_eval.benchmarks.published.scores import read_scores, scores_text
+from llava_eval.cli import run_command
+from llava_eval.config.compose import compose_config
+from llava_eval.config.groups import list_choices
+from llava_eval.errors import ConfigError
+from llava_eval.metrics.means import MetricValue
+from llava_eval.results.summary import PublishedNumber, Summary, held_against
+from llava_eval.results.tables import to_json, to_markdown, to_terminal
+
+EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
+
+#: Of the LLaVA-NeXT-Video blog's main table and the lmms-eval v0.2 post, typed in by hand.
+BY_HAND = [
+    ("activitynet_qa", "LLaVA-NeXT-Video-7B", "accuracy", "53.5"),
+    ("activitynet_qa", "LLaVA-NeXT-Video-34B-DPO", "accuracy", "64.42"),
+    ("activitynet_qa", "LLaVA-NeXT-Video-7B", "accuracy", "52.72"),
+    ("video_detail_description", "LLaVA-NeXT-Video-7B-DPO", "score", "3.72"),
+    ("nextqa_oe", "LLaVA-NeXT-Video-7B", "WUPS", "26.9"),
+    ("videomme", "LLaVA-NeXT-Video-34B", "accuracy", "52.0"),
+    ("videomme", "LLaVA-NeXT-Video-7B", "accuracy", "41.98"),
+    ("longvideobench", "LLaVA-NeXT-Video-34B", "accuracy", "50.5"),
+    ("vatex", "LLaVA-NeXT-Video-7B", "CIDEr", "39.28"),
+]
+
+
+@pytest.mark.parametrize(("benchmark", "model", "metric", "score"), BY_HAND)
+def test_scores_are_there(benchmark: str, model: str, metric: str, score: str) -> None:
+    found = read_scores(benchmark=benchmark, model=model)
+    assert [one for one in found if (one.metric, one.score, one.model) == (metric, score, model)]
+
+
+def test_every_row_has_a_source_and_a_number() -> None:
+    scores = read_scores()
+    assert len(scores) > 400
+    for one in scores:
+        assert one.source
+        assert one.kind in ("published", "second-hand", "conflicting")
+        assert float(one.score) >= 0
+
+
+def test_contradictions_are_called_so() -> None:
+    found = read_scores(benchmark="mvbench", model="LLaVA-NeXT-Video-7B")
+    assert {(one.score, one.kind) for one in found} == {
+        ("46.5", "conflicting"),
+        ("33.7", "conflicting"),
+    }
+    assert "[1] conflicting" in scores_text(found)
+
+
+def test_a_protocol_and_a_configurations_name_do() -> None:
+    assert read_scores(benchmark="videomme/official", model="llava_next_video_7b_dpo"[:19])
+    models = {one.model for one in read_scores(model="llava_next_video_7b")}
+    assert models == {"LLaVA-NeXT-Video-7B"}
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'videomme'"):
+        read_scores(benchmark="vidomme")
+    with pytest.raises(ConfigError, match="for the model 'gpt-9'"):
+        read_scores(model="gpt-9")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--benchmark", "videomme"], ["--model=7b-dpo"]])
+def test_the_command_prints_80_columns(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command(["published", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith(("[", "  ", "frames?"))
+
+
+def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["videomme"], ["--benchmark"], ["--bench", "x"], ["benchmark=x"]):
+        assert run_command(["published", *arguments]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_one_published_number(name: str) -> None:
+    config = compose_config([f"experiment={name}"]).config
+    assert config.published
+    assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
+    assert config.sampler["num_frames"] == 32
+    family = config.benchmark.name.partition("/")[0]
+    listed = {(one.model, float(one.score), one.source) for one in read_scores(benchmark=family)}
+    for number in config.published:
+        assert number.metric in config.benchmark.metrics
+        assert number.facet is None or number.facet in config.benchmark.facets
+        assert (config.model.name, number.value, number.source) in listed
+
+
+def summary(value: float | None, low: float | None, high: float | None) -> Summary:
+    metric = MetricValue(value, None, low, high, 100, "percent")
+    return Summary(
+        benchmark="b/p",
+        model="m",
+        num_samples=100,
+        num_scored=100,
+        num_unreadable=0,
+        num_errors=0,
+        metrics={"accuracy": metric},
+        groups={"duration": {"short": {"accuracy": metric}}},
+        chance={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("published", "explained"),
+    [(53.5, True), (50.0, True), (57.0, True), (57.04, True), (57.06, False), (49.9, False)],
+)
+def test_chance_explains_what_lies_in_our_interval(published: float, explained: bool) -> None:
+    found = held_against(
+        summary(53.0, 50.0, 57.0), PublishedNumber("accuracy", published, "a blog")
+    )
+    assert found.chance_explains is explained
+    assert found.difference == pytest.approx(53.0 - published)
+
+
+def test_without_an_interval_or_a_value_nothing_is_claimed() -> None:
+    number = PublishedNumber("accuracy", 53.5, "a blog")
+    assert held_against(summary(53.0, None, None), number).chance_explains is None
+    nothing = held_against(summary(None, None, None), number)
+    assert (nothing.ours, nothing.difference, nothing.chance_explains) == (None, None, None)
+
+
+def test_a_level_of_a_facet() -> None:
+    number = PublishedNumber("accuracy", 61.7, "a table", facet="duration", level="short")
+    found = held_against(summary(53.0, 50.0, 57.0), number)
+    assert (found.name, found.ours) == ("accuracy (short)", 53.0)
+
+
+def test_every_table_shows_the_comparison() -> None:
+    import dataclasses
+
+    bare = summary(53.0, 50.0, 57.0)
+    number = PublishedNumber("accuracy", 60.2, "a blog", note="32 frames are inferred")
+    full = dataclasses.replace(bare, published=(held_against(bare, number),))
+    [line] = [one for one in to_terminal(full).splitlines() if one.startswith("accuracy  ")][1:]
+    assert line.split() == ["accuracy", "60.2", "53.0", "-7.20", "50.0", "to", "57.0", "no"]
+    assert "source: a blog" in to_terminal(full)
+    assert "note: 32 frames are inferred" in to_markdown(full)
+    assert "published" not in to_json(bare)
+    assert to_json(full)["published"][0]["difference"] == pytest.approx(-7.2)
+
+
+def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path) -> None:
+    from llava_eval import run as pipeline
+
+    rows = [json.loads(line) for line in (demo / "multiple_choice.jsonl").read_text().splitlines()][
+        :20
+    ]
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(
+        "".join(
+            json.dumps({"row": number, "text": row["answer"] if number % 2 else "none"}) + "\n"
+            for number, row in enumerate(rows)
+        )
+    )
+    overrides = ["benchmark.limit=20", f"output_dir={tmp_path / 'out'}"]
+    numbers = "published=[{metric: accuracy, value: 50.0, source: hand}]"
+    outcome = pipeline.score(compose_config([*overrides, numbers]), texts)
+    [found] = outcome.summary.published
+    assert (found.ours, found.difference, found.chance_explains) == (50.0, 0.0, True)
+    assert "published" not in outcome.summary.benchmark
+    with pytest.raises(ConfigError, match="no metric 'acuracy'"):
+        pipeline.score(compose_config([numbers.replace("accuracy", "acuracy")]), texts)

@@ -1,0 +1,288 @@
+"""Whole runs on real Ray: two nodes on this machine, workers and nodes killed, a dead driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import DEMO, read_lines, write_lines
+from tests.engine.ray.nodes import (
+    Cluster,
+    can_hide_folders,
+    descendants,
+    is_running,
+    name_of,
+    wait_for,
+    wait_for_end,
+)
+from tests.processes import Command, num_lines, run_command
+
+pytestmark = pytest.mark.slow
+
+NUM_SAMPLES = 60
+ARGUMENTS = [
+    f"benchmark.limit={NUM_SAMPLES}",
+    "sampler.num_frames=4",
+    "runner.batch_size=3",
+    "runner.decode_workers=1",
+    "output_dir=out",
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    pytest.importorskip("ray")
+    nodes = Cluster()
+    try:
+        nodes.add_node()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, text in nodes.environment.items():
+                patch.setenv(name, text)
+            yield nodes
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of the local engine, unbroken."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = run_command(ARGUMENTS, folder)
+    assert done.exit_code == 0, done.stderr
+    return folder / "out"
+
+
+def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
+    return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
+
+
+def processes_until(
+    command: Command, condition: Callable[[Collection[str]], bool]
+) -> dict[int, str]:
+    """Return a command's processes with their names, as last seen while it ran.
+
+    Args:
+        command: that is watched.
+        condition: of their names; where it holds, watching ends.
+    """
+    seen: dict[int, str] = {}
+    while command.is_running and not condition(seen.values()):
+        seen = {pid: name_of(pid) for pid in descendants(command.pid)} or seen
+    return seen
+
+
+def same_results(one: Path, other: Path) -> bool:
+    names = ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def last_session(folder: Path) -> dict[str, Any]:
+    content = json.loads((folder / "out" / "manifest.json").read_text())
+    session: dict[str, Any] = content["sessions"][-1]
+    return session
+
+
+def test_a_driver_a_worker_and_a_node_are_lost(
+    cluster: Cluster, whole: Path, tmp_path: Path
+) -> None:
+    """One run through all of it ends with the files of an unbroken local run."""
+    first = Command([*ARGUMENTS, *on(cluster)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not first.is_running)
+    first.send(signal.SIGKILL)
+    first.finish()
+    wait_for(lambda: not cluster.workers())
+    before = num_lines(tmp_path / "out")
+
+    node = cluster.add_node()
+    second = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > before or not second.is_running)
+    worker = next(pid for pid in cluster.workers() if pid not in descendants(node.pid))
+    os.kill(worker, signal.SIGKILL)
+    for pid in descendants(node.pid):
+        if "raylet/raylet" in name_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    done = second.finish()
+    assert done.exit_code == 0, done.stderr
+    assert "died and is replaced" in done.stderr
+    assert same_results(tmp_path / "out", whole)
+    session = last_session(tmp_path)
+    assert sum(entry["num_generated"] for entry in session["workers"]) == session["num_generated"]
+    assert session["num_generated"] == NUM_SAMPLES - before
+    ended = [entry["process_id"] for entry in session["workers"] if entry["ended"]]
+    assert worker in ended
+    assert len(session["nodes"]) >= 3
+    assert len({entry["node"] for entry in session["workers"] if "node" in entry}) == 3
+    wait_for(lambda: not cluster.workers())
+
+
+def lethal_checkpoint(folder: Path, word: str) -> Path:
+    """Return a checkpoint whose own code ends the process where a prompt holds a word."""
+    shutil.copytree(DEMO / "checkpoint", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForImageTextToText": "lethal.Lethal"}
+    (folder / "config.json").write_text(json.dumps(config))
+    # transformers renames the old name of this weight for its own classes only.
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"] = weights.pop("language_model.lm_head.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    (folder / "lethal.py").write_text(
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from transformers import LlavaNextVideoForConditionalGeneration, AutoTokenizer\n"
+        f"TOKENIZER = AutoTokenizer.from_pretrained({str(folder)!r})\n"
+        "class Lethal(LlavaNextVideoForConditionalGeneration):\n"
+        "    def generate(self, input_ids=None, **arguments):\n"
+        f"        if any({word!r} in text for text in TOKENIZER.batch_decode(input_ids)):\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().generate(input_ids=input_ids, **arguments)\n"
+    )
+    return folder
+
+
+def lethal_policy(folder: Path, video: str) -> None:
+    """Write a sampling policy that ends the process for one video."""
+    (folder / "lethal_policy.py").write_text(
+        "import os, signal\n"
+        "def pick(info, num_frames: int):\n"
+        f"    if info.path.endswith({video!r}):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return [0] * num_frames\n"
+    )
+
+
+def find_modules_here() -> None:
+    sys.path.insert(0, os.getcwd())
+
+
+def test_what_kills_workers_is_an_error_of_its_own(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One question ends every model that it is asked, one video every process that decodes it."""
+    rows = read_lines(DEMO / "multiple_choice.jsonl")[:9]
+    rows[4]["question"] = f"{rows[4]['question']} zebra"
+    source = write_lines(tmp_path / "rows.jsonl", rows)
+    checkpoint = lethal_checkpoint(tmp_path / "lethal", "zebra")
+    lethal_policy(tmp_path, f"{rows[6]['videoID']}.mp4")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    arguments = [
+        *ARGUMENTS,
+        *on(cluster),
+        "engine.max_tries=3",
+        "sampler._target_=lethal_policy.pick",
+        f"benchmark.source={source}",
+        f"benchmark.media_root={DEMO / 'videos'}",
+        f"model.checkpoint={checkpoint}",
+        "model.trust_remote_code=true",
+    ]
+    done = run_command(arguments, tmp_path, before=find_modules_here)
+    assert done.exit_code == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = read_lines(tmp_path / "out" / "samples.jsonl")
+    errors = [line["generation"]["error"] for line in lines]
+    assert [number for number, error in enumerate(errors) if error] == [4, 6, 7, 8]
+    assert errors[4].startswith("EngineError: ended its worker 3 times")
+    assert errors[6].startswith("MediaError: ")
+    assert errors[6].endswith(".mp4: decoding it ended its process 3 times")
+    assert [line["score"]["value"] for line in lines if line["generation"]["error"]] == [None] * 4
+
+
+def test_a_new_worker_with_another_model_ends_the_run(cluster: Cluster, tmp_path: Path) -> None:
+    """The weights change while the run goes on: nobody may answer with the new ones."""
+    checkpoint = shutil.copytree(DEMO / "checkpoint", tmp_path / "checkpoint")
+    arguments = [*ARGUMENTS, *on(cluster, 1), f"model.checkpoint={checkpoint}"]
+    command = Command(arguments, tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    weights = load_file(checkpoint / "model.safetensors")
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 1
+    save_file(weights, tmp_path / "other.safetensors", {"format": "pt"})
+    os.replace(tmp_path / "other.safetensors", checkpoint / "model.safetensors")
+    os.kill(cluster.workers()[0], signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if "not run the same model" in text]
+    assert line.startswith("llava-eval: node ")
+    assert ": checkpoint_files.model.safetensors is " in line
+    assert 0 < num_lines(tmp_path / "out") < NUM_SAMPLES
+    wait_for(lambda: not cluster.workers())
+
+
+def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
+    whole: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    first = Command(ARGUMENTS, tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 5 or not first.is_running)
+    first.send(signal.SIGKILL)
+    first.finish()
+    before = num_lines(tmp_path / "out")
+    second = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    below = processes_until(second, lambda _: num_lines(tmp_path / "out") > before + 5)
+    assert any(name.startswith("ray::ModelWorker") for name in below.values())
+    second.send(signal.SIGKILL)
+    second.finish()
+    wait_for_end(below)
+    third = run_command(ARGUMENTS, tmp_path)
+    assert third.exit_code == 0, third.stderr
+    assert same_results(tmp_path / "out", whole)
+
+
+@pytest.mark.parametrize("vital", ["raylet", "gcs_server"])
+def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
+    """Where the only node is lost there is no elsewhere, but what is finished stays."""
+    pytest.importorskip("ray")
+    long = ["benchmark.limit=270", "sampler.num_frames=32"]
+    command = Command([*ARGUMENTS, *long, "engine=ray", "engine.num_workers=1"], tmp_path)
+    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    below = descendants(command.pid)
+    (victim,) = [pid for pid in below if f"/{vital}" in name_of(pid).partition(" ")[0]]
+    os.kill(victim, signal.SIGKILL)
+    done = command.finish()
+    assert done.exit_code == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: Ray")]
+    assert f"cannot go on: its {vital} has died; finished samples are kept" in line
+    assert not [name_of(pid) for pid in below if is_running(pid)]
+    assert 0 < num_lines(tmp_path / "out") < 270
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    below = processes_until(
+        command, lambda names: any(name.startswith("ray::Model") for name in names)
+    )
+    command.send(signal.SIGINT)
+    done = command.finish()
+    assert done.exit_code == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [name_of(pid) for pid in below if is_running(pid)]
+
+
+@pytest.mark.skipif(not can_hide_folders(), reason="no right to make a mount namespace")
+def test_what_a_node_cannot_see_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    checkpoint = shutil.copytree(DEMO / "checkpoint", hidden / "checkpoint")
+    videos = shutil.copytree(DEMO / "videos", hidden / "videos")
+    cluster.add_node(blind_to=hidden)
+    arguments = [*ARGUMENTS, *on(cluster, 3)]
+    for override, message in (
+        (f"model.checkpoint={checkpoint}", f" cannot see {checkpoint}, the folder of the check"),
+        (f"benchmark.media_root={videos}", f" cannot see {videos}/demo_"),
+    ):
+        done = run_command([*arguments, override], tmp_path)
+        assert done.exit_code == 2, done.stderr
+        assert "Traceback" not in done.stderr
+        (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: node")]
+        assert message in line

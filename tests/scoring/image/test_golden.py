@@ -1,0 +1,77 @@
+"""Every image rule against the values of its reference, reply by reply and set by set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.config.compose import compose_config
+from llava_eval.config.groups import list_choices
+from llava_eval.metrics.means import MetricValue
+from llava_eval.run import score
+from tests.scoring.image.golden import golden
+from tests.scoring.protocols import protocol
+
+RULES = golden()["rules"]
+SETS = golden()["sets"]
+IMAGE_SETS = (
+    *("vqav2", "gqa", "textvqa", "vizwiz", "okvqa", "scienceqa_img", "pope", "mme", "mmbench"),
+    *("mmmu", "ai2d", "chartqa", "docvqa"),
+)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_gives_the_values_of_its_reference(name: str) -> None:
+    parts = protocol(name)
+    num_replies = 0
+    for row, replies in RULES[name]:
+        sample = parts.sample(row)
+        for reply, value in replies:
+            scored = parts.score(reply, sample)
+            where = f"{name}: {reply!r} for {row}"
+            if value == "random":
+                assert scored.details.get("chosen_at_random") is True, where
+                assert scored.value in (0.0, 1.0), where
+            else:
+                assert "chosen_at_random" not in scored.details, where
+                assert scored.value == pytest.approx(value, abs=1e-12), where
+            num_replies += 1
+    assert num_replies > 190
+
+
+def test_every_image_rule_has_a_table() -> None:
+    names = {one for one in list_choices("benchmark") if one.partition("/")[0] in IMAGE_SETS}
+    assert set(RULES) == names
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, name: str) -> None:
+    table = SETS[name]
+    rows, generations = tmp_path / "rows.jsonl", tmp_path / "texts.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in table["rows"]))
+    generations.write_text(
+        "".join(
+            json.dumps({"row": number, "text": reply}) + "\n"
+            for number, reply in enumerate(table["replies"])
+        )
+    )
+    overrides = [f"benchmark={name}", f"benchmark.source={rows}", f"output_dir={tmp_path / 'out'}"]
+    summary = score(compose_config(overrides), generations).summary
+    tolerance = table.get("tolerance", 1e-12)
+    check(summary.metrics, table["metrics"], tolerance)
+    for facet, levels in table["groups"].items():
+        assert set(summary.groups[facet]) == set(levels)
+        for level, numbers in levels.items():
+            check(summary.groups[facet][level], numbers, tolerance)
+
+
+def check(ours: Any, expected: dict[str, float], tolerance: float) -> None:
+    for metric, value in expected.items():
+        number = ours[metric]
+        assert isinstance(number, MetricValue)
+        assert number.value is not None
+        scale = 100.0 if number.unit == "percent" else 1.0
+        assert number.value / scale == pytest.approx(value, abs=tolerance), metric

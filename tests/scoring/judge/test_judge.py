@@ -1,0 +1,341 @@
+"""The judge against a real server on this machine: replies, faults, limits, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import ConfigError, RunDirectoryError
+from llava_eval.scoring.judge.judge import Judge, Judging
+from llava_eval.scoring.judge.replies import Messages, ReplyStore
+from llava_eval.scoring.judge.settings import JudgeSettings
+from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
+
+pytestmark = pytest.mark.slow
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def prompt(text: str) -> Messages:
+    return ({"role": "system", "content": "judge"}, {"role": "user", "content": text})
+
+
+def ask(
+    folder: Path,
+    server: JudgeServer | str,
+    *texts: str,
+    others: list[Path] | None = None,
+    **settings: Any,
+) -> Judging:
+    """Put prompts to a server; fast retries unless told otherwise."""
+    base_url = server if isinstance(server, str) else server.base_url
+    values = {"model": "judge", "base_url": base_url, "backoff_seconds": 0.001, **settings}
+    with ReplyStore(folder / "judge.jsonl", others or []) as store:
+        return Judge(JudgeSettings(**values), store).ask([prompt(text) for text in texts])
+
+
+def echo(content: dict[str, Any], number: int) -> Answer:
+    return reply(f"re: {content['messages'][1]['content']}")
+
+
+def replies(judging: Judging) -> list[str | None]:
+    return [None if found is None else found.text for found in judging.replies]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "judge.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_replies_stand_in_the_order_of_the_prompts(tmp_path: Path) -> None:
+    texts = [f"question {n}" for n in range(40)]
+    with serving(echo) as server:
+        judging = ask(tmp_path, server, *texts)
+    assert replies(judging) == [f"re: {text}" for text in texts]
+    assert judging.snapshots == {"judge-2024-01-01": 40}
+    assert (judging.num_asked, judging.num_requests, judging.num_reused) == (40, 40, 0)
+    assert (judging.tokens.num_input, judging.tokens.num_output) == (4000, 400)
+    assert judging.failures == {}
+    assert judging.stopped is None
+
+
+def test_the_request_holds_the_prompt_and_what_is_set_only(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a")
+        ask(tmp_path, server, "a", temperature=0.0, max_tokens=64)
+    bare, full = server.requests
+    assert bare == {"model": "judge", "messages": [dict(message) for message in prompt("a")]}
+    assert full == {**bare, "temperature": 0.0, "max_tokens": 64}
+    assert server.keys == [f"Bearer {KEY}"] * 2
+
+
+def test_no_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
+    def slow(content: dict[str, Any], number: int) -> Answer:
+        answer = echo(content, number)
+        answer.wait_seconds = 0.02
+        return answer
+
+    with serving(slow) as server:
+        ask(tmp_path, server, *map(str, range(30)), concurrency=3)
+    assert 1 < server.most_at_once <= 3
+
+
+def test_equal_prompts_are_asked_once(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        judging = ask(tmp_path, server, "a", "b", "a", "a")
+    assert replies(judging) == ["re: a", "re: b", "re: a", "re: a"]
+    assert len(server.requests) == 2
+
+
+def test_a_second_command_uses_what_the_first_kept(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a", "b")
+        again = ask(tmp_path, server, "a", "b", "c")
+    assert replies(again) == ["re: a", "re: b", "re: c"]
+    assert (again.num_reused, again.num_asked, len(server.requests)) == (2, 1, 3)
+    # nothing to ask: neither a server nor a key is needed
+    known = ask(tmp_path, "http://127.0.0.1:1/v1", "a", api_key_env="NOT_SET_ANYWHERE")
+    assert replies(known) == ["re: a"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "other"}, {"temperature": 0.0}, {"max_tokens": 5}], ids=str
+)
+def test_another_judge_never_adopts_a_reply(tmp_path: Path, change: dict[str, Any]) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a")
+        ask(tmp_path, server, "a", **change)
+    assert len(server.requests) == 2
+    assert len({line["key"] for line in lines(tmp_path)}) == 2
+
+
+def test_replies_of_another_run_are_copied(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with serving(echo) as server:
+        ask(first, server, "a", "b")
+        judging = ask(second, server, "a", others=[first / "judge.jsonl"])
+    assert replies(judging) == ["re: a"]
+    assert len(server.requests) == 2
+    assert [line["reply"] for line in lines(second)] == ["re: a"]
+
+
+def times(number: int, first: Answer) -> Behaviour:
+    """Answer badly so many times, and well from then on."""
+    return lambda content, count: first if count < number else echo(content, count)
+
+
+PASSING = {
+    "429": failure(429, "slow down"),
+    "429 with Retry-After": failure(429, "slow down", Retry_After="0"),
+    "500": failure(500),
+    "503": failure(503),
+    "408": failure(408),
+    "cut in the body": Answer(body=b'{"choices": [' + b" " * 100, cut_after=20),
+    "cut before the body": Answer(body=b"{}" * 50, cut_after=0),
+    "no JSON": Answer(body=b"<html>bad gateway</html>"),
+    "half of a JSON": Answer(body=b'{"choices": [{"message"'),
+    "a list": Answer(body=b"[1, 2]"),
+    "no choices": Answer(body=b'{"model": "m", "choices": []}'),
+    "choices are null": Answer(body=b'{"model": "m", "choices": null}'),
+    "no message": Answer(body=b'{"choices": [{}]}'),
+    "content is a number": Answer(body=b'{"choices": [{"message": {"content": 4}}]}'),
+    "empty body": Answer(body=b""),
+    "no UTF-8": Answer(body=b'{"choices": "\xff\xfe"}'),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=str)
+def test_what_may_pass_is_asked_again(tmp_path: Path, fault: str) -> None:
+    with serving(times(2, PASSING[fault])) as server:
+        judging = ask(tmp_path, server, "a")
+    assert replies(judging) == ["re: a"]
+    assert len(server.requests) == 3
+    malformed = [line for line in lines(tmp_path) if "malformed" in line]
+    assert judging.num_malformed == len(malformed)
+    assert (len(malformed) == 2) == (PASSING[fault].status == 200 and "cut" not in fault)
+
+
+def test_retries_end_and_the_failure_is_told(tmp_path: Path) -> None:
+    with serving(lambda content, count: failure(500, "broken")) as server:
+        judging = ask(tmp_path, server, "a", retries=2)
+    assert replies(judging) == [None]
+    assert len(server.requests) == 3
+    assert judging.failures[0].startswith("HTTP 500")
+    assert "3 attempts" in judging.failures[0]
+
+
+def test_malformed_for_ever_is_counted_and_not_guessed(tmp_path: Path) -> None:
+    with serving(lambda content, count: Answer(body=b"{'pred': 'yes'}")) as server:
+        judging = ask(tmp_path, server, "a", retries=3)
+    assert replies(judging) == [None]
+    assert judging.num_malformed == len(server.requests) == 4
+
+
+def test_retry_after_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0.0)
+            return False
+
+    first = failure(429, Retry_After="7")
+    with serving(times(1, first)) as server:
+        settings = JudgeSettings(model="judge", base_url=server.base_url)
+        with ReplyStore(tmp_path / "judge.jsonl") as store:
+            judge = Judge(settings, store)
+            judge._stop = Event()
+            assert replies(judge.ask([prompt("a")])) == ["re: a"]
+    assert waited == [7.0]
+
+
+def test_an_endpoint_that_asks_for_an_hour_has_failed(tmp_path: Path) -> None:
+    with serving(lambda content, count: failure(429, Retry_After="3600")) as server:
+        judging = ask(tmp_path, server, "a")
+    assert replies(judging) == [None]
+    assert len(server.requests) == 1
+
+
+def test_a_slow_endpoint_times_out(tmp_path: Path) -> None:
+    def slow_once(content: dict[str, Any], number: int) -> Answer:
+        answer = echo(content, number)
+        answer.wait_seconds = 5.0 if number == 0 else 0.0
+        return answer
+
+    with serving(slow_once) as server:
+        judging = ask(tmp_path, server, "a", timeout_seconds=0.3)
+    assert replies(judging) == ["re: a"]
+    assert len(server.requests) == 2
+
+
+def test_nobody_listening(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        judging = ask(tmp_path, url, *map(str, range(50)), retries=1)
+    assert replies(judging) == [None] * 50
+    assert judging.stopped is not None
+    assert "10 prompts in a row" in judging.stopped
+    assert judging.num_requests < 60
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_every_request_would_meet_stops_at_once(tmp_path: Path, status: int) -> None:
+    with serving(lambda content, count: failure(status, f"key {KEY} is bad")) as server:
+        judging = ask(tmp_path, server, *map(str, range(50)), concurrency=2)
+    assert judging.stopped is not None
+    assert KEY not in judging.stopped
+    assert len(server.requests) <= 3
+
+
+def test_a_spent_quota_is_not_asked_again(tmp_path: Path) -> None:
+    body = {"error": {"message": "quota", "code": "insufficient_quota", "type": "t"}}
+    spent = Answer(429, json.dumps(body).encode())
+    with serving(lambda content, count: spent) as server:
+        judging = ask(tmp_path, server, "a", "b", concurrency=1)
+    assert judging.stopped is not None
+    assert len(server.requests) == 1
+
+
+def test_one_refused_prompt_fails_alone(tmp_path: Path) -> None:
+    def refuse(content: dict[str, Any], number: int) -> Answer:
+        is_bad = content["messages"][1]["content"] == "bad"
+        return failure(400, "repetitive patterns") if is_bad else echo(content, number)
+
+    with serving(refuse) as server:
+        judging = ask(tmp_path, server, "a", "bad", "b")
+    assert replies(judging) == ["re: a", None, "re: b"]
+    assert judging.stopped is None
+    assert list(judging.failures) == [1]
+    assert len(server.requests) == 3
+
+
+def test_an_empty_reply_is_a_reply(tmp_path: Path) -> None:
+    with serving(lambda content, count: reply(None)) as server:
+        assert replies(ask(tmp_path, server, "a")) == [""]
+
+
+def test_a_limit_of_requests_stops_cleanly_and_goes_on_later(tmp_path: Path) -> None:
+    texts = list(map(str, range(20)))
+    with serving(echo) as server:
+        judging = ask(tmp_path, server, *texts, max_requests=7)
+        assert sum(found is not None for found in judging.replies) == 7 == len(server.requests)
+        assert judging.stopped == "judge.max_requests=7 is reached"
+        assert set(judging.failures.values()) == {judging.stopped}
+        rest = ask(tmp_path, server, *texts)
+    assert replies(rest) == [f"re: {text}" for text in texts]
+    assert len(server.requests) == 20
+    assert rest.num_reused == 7
+
+
+def test_a_limit_of_cost_counts_requests_under_way(tmp_path: Path) -> None:
+    prices: dict[str, Any] = {
+        "price_per_million_input_tokens": 1e4,
+        "price_per_million_output_tokens": 0.0,
+    }
+    with serving(echo) as server:  # 100 tokens counted: 1.00 a reply
+        judging = ask(tmp_path, server, *map(str, range(50)), max_cost=10.0, **prices)
+    assert judging.cost is not None
+    assert judging.cost <= 10.0
+    assert 9 <= len(server.requests) <= 10
+    assert judging.stopped is not None
+    assert "judge.max_cost=10" in judging.stopped
+
+
+def test_the_key_is_written_nowhere(tmp_path: Path) -> None:
+    def leak(content: dict[str, Any], number: int) -> Answer:
+        return reply(f"your key is {KEY}") if number else failure(500, f"bad {KEY}")
+
+    with serving(leak) as server:
+        judging = ask(tmp_path, server, "a")
+    assert replies(judging) == ["your key is ***"]
+    assert KEY not in (tmp_path / "judge.jsonl").read_text()
+
+
+def test_a_torn_line_is_dropped_and_asked_again(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a", "b", concurrency=1)
+        path = tmp_path / "judge.jsonl"
+        path.write_bytes(path.read_bytes()[:-9])
+        judging = ask(tmp_path, server, "a", "b")
+    assert replies(judging) == ["re: a", "re: b"]
+    assert judging.num_reused == 1
+    assert [line["reply"] for line in lines(tmp_path)] == ["re: a", "re: b"]
+
+
+def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "judge.jsonl").write_text('{"key": "a"}\n')
+    with pytest.raises(RunDirectoryError, match=r"judge\.jsonl, line 1 is damaged"):
+        ask(tmp_path, "http://127.0.0.1:1/v1", "a")
+
+
+def test_settings_that_make_no_sense() -> None:
+    with pytest.raises(ConfigError, match="name of an environment variable") as caught:
+        JudgeSettings(model="m", api_key_env=KEY)
+    assert KEY not in str(caught.value)
+    with pytest.raises(ConfigError, match="user name") as caught:
+        JudgeSettings(model="m", base_url="http://me:secret@host/v1")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(ConfigError, match="http"):
+        JudgeSettings(model="m", base_url="localhost:8000")
+    with pytest.raises(ConfigError, match="price_per_million_input_tokens"):
+        JudgeSettings(model="m", max_cost=1.0)
+
+
+def test_openai_needs_a_key_and_a_local_server_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        JudgeSettings(model="m").key()
+    assert JudgeSettings(model="m", base_url="http://localhost:8000/v1").key() == "no-key"

@@ -1,0 +1,85 @@
+"""Readings against the references, which were run on the same replies outside this package."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.scoring.judge.reading import READINGS, Reading, ReadingName
+
+GOLDEN = json.loads(lzma.decompress((Path(__file__).parent / "golden.json.xz").read_bytes()))
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_every_reply_reads_as_in_the_reference(name: ReadingName) -> None:
+    num_defined = 0
+    for row in GOLDEN["replies"]:
+        reading, expected = READINGS[name](row["reply"]), row[name]
+        if expected is None:
+            assert reading == Reading(unreadable=True), row["reply"]
+            continue
+        num_defined += 1
+        is_right, score = expected
+        ours = None if reading.is_right is None else int(reading.is_right)
+        assert ours == is_right, row["reply"]
+        if score is None or reading.score is None:
+            assert score is reading.score, row["reply"]
+        else:
+            assert math.isclose(reading.score, score, rel_tol=1e-9, abs_tol=1e-9), row["reply"]
+    assert num_defined > 300
+
+
+# (reply, what the whole-literal rule makes of it, and the one that cuts out the first braces)
+BY_HAND: list[tuple[str, Any, Any]] = [
+    ("{'pred': 'yes', 'score': 4.8}", (True, 4), (True, 4)),
+    ("{'pred': 'no', 'score': 0}", (False, 0), (False, 0)),
+    ('{"pred": "yes", "score": "4"}', (True, 4), (True, 4)),
+    ("{'pred': 'yes', 'score': '4.8'}", None, None),
+    ("{'pred': 'I know', 'score': 3}", (False, 3), (False, 3)),
+    ("{'pred': 'yes and no', 'score': 3}", (True, 3), (True, 3)),
+    ("{'pred': 'maybe', 'score': 2}", (None, 2), (None, 2)),
+    ("Sure: {'pred': 'yes', 'score': 5}", None, (True, 5)),
+    ("```python\n{'pred': 'yes', 'score': 5}\n```", None, (True, 5)),
+    ("{'pred': 'yes', 'score': 10}", (True, 10), (True, 10)),
+    ("{'pred': 'no', 'score': -2}", (False, -2), (False, -2)),
+    ("{'pred': 'yes', 'score': True}", (True, 1), (True, 1)),
+    ("{'Pred': 'yes', 'score': 4}", None, None),
+    ("yes", None, None),
+    ("4", None, None),
+    ("", None, None),
+]
+
+
+@pytest.mark.parametrize(("reply", "whole", "braces"), BY_HAND)
+def test_by_hand(reply: str, whole: Any, braces: Any) -> None:
+    for name, expected in (
+        ("verdict_and_score_whole", whole),
+        ("verdict_and_score_first_braces", braces),
+    ):
+        reading = READINGS[name](reply)  # type: ignore[index]
+        if expected is None:
+            assert reading == Reading(unreadable=True)
+        else:
+            assert (reading.is_right, reading.score) == expected
+
+
+def test_what_v0_2_makes_of_replies() -> None:
+    read = READINGS["verdict_and_score_or_no"]
+    assert read("{'pred': 'yes', 'score': 4.8}") == Reading("yes", True, 4.8)
+    assert read("{'pred': 'Yes', 'score': 4}") == Reading("Yes", False, 4.0)
+    assert read("I say yes") == Reading("no", False, 0.0, unreadable=True)
+    assert read("{'score': 3}") == Reading("no", False, 3.0)
+    assert read("{'pred': 'yes', 'score': 'nan'}") == Reading("yes", True, None)
+
+
+def test_scores_of_dictionaries() -> None:
+    assert READINGS["score_of_first_value"]("{'x': 3, 'score': 5}").score == 3
+    assert READINGS["score_of_first_value"]("{}").score == 0
+    assert READINGS["score_by_key"]("{'x': 3, 'score': 5}").score == 5
+    assert READINGS["score_by_key"]("{}").unreadable
+    assert READINGS["score_or_zero"]("nothing") == Reading(score=0.0, unreadable=True)

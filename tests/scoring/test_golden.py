@@ -1,0 +1,54 @@
+"""Every rule against the values of its reference; see golden/README.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.scoring.protocols import protocol
+
+GOLDEN = Path(__file__).parent / "golden"
+TABLES = sorted(path.name for path in GOLDEN.glob("*__*.jsonl"))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_rule_gives_the_values_of_its_reference(table: str) -> None:
+    name = table.partition(".")[0].replace("__", "/")
+    parts = protocol(name)
+    num_replies = 0
+    for line in (GOLDEN / table).read_text(encoding="utf-8").strip().split("\n"):
+        content = json.loads(line)
+        sample = parts.sample(content["row"])
+        for reply, value in content["replies"]:
+            score = parts.score(reply, sample)
+            where = f"{name}: {reply!r} for {content['row']}"
+            if value == "random":
+                assert score.details.get("chosen_at_random") is True, where
+                assert score.value in (0.0, 1.0), where
+            else:
+                assert "chosen_at_random" not in score.details, where
+                assert score.value == value, where
+            num_replies += 1
+    assert num_replies > 200
+
+
+def test_every_rule_has_a_table() -> None:
+    covered = {table.partition(".")[0] for table in TABLES}
+    assert covered == {
+        "egoschema__lmms_eval",
+        "longvideobench__lmms_eval",
+        "mlvu__lmms_eval",
+        "mlvu__official",
+        "mvbench__lmms_eval",
+        "mvbench__official",
+        "nextqa_mc__lmms_eval",
+        "perceptiontest__lmms_eval",
+        "tempcompass__lmms_eval",
+        "tempcompass__official",
+        "videomme__lmms_eval",
+        "videomme__lmms_eval_v0_2",
+        "videomme__official",
+        "videomme__vlmevalkit",
+    }
