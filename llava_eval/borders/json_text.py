@@ -1,0 +1,113 @@
+"""The one reader of JSON: its size, depth and type are checked before anything uses it.
+
+Rows, ledgers, manifests, caches, checkpoints and servers' replies are all written by others. The
+standard library alone gives a RecursionError for 100,000 brackets, and accepts any type.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+#: Levels of lists and objects within each other; real files have fewer than 20.
+MAX_DEPTH = 100
+#: Largest file that is read as one JSON value.
+MAX_FILE_BYTES = 2 << 30
+
+ValueT = TypeVar("ValueT")
+
+_WORDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+class JsonError(ValueError):
+    """A text that is not the JSON that was expected; the message is one line without a source."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+@overload
+def parse_json(text: str | bytes, *, max_bytes: int | None = None) -> Any: ...
+@overload
+def parse_json(
+    text: str | bytes, expected: type[ValueT], *, max_bytes: int | None = None
+) -> ValueT: ...
+def parse_json(
+    text: str | bytes, expected: type[Any] = object, *, max_bytes: int | None = None
+) -> Any:
+    """Return the JSON value that a text holds.
+
+    Args:
+        text: as text, or as bytes in UTF-8, UTF-16 or UTF-32.
+        expected: type of the value: ``dict``, ``list``, ``str``, ...; any where it is left out.
+        max_bytes: a longer text is refused; None sets no limit.
+
+    Raises:
+        JsonError: it is too long, no JSON, nested too deep, or of another type.
+    """
+    if max_bytes is not None and len(text) > max_bytes:
+        raise JsonError(f"longer than {max_bytes} bytes")
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise JsonError(_too_deep()) from None
+    except ValueError as error:  # also bytes that are no text, and numbers of too many digits
+        raise JsonError(f"not JSON: {error}") from None
+    opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, opening)) > MAX_DEPTH:  # type: ignore[arg-type]
+        _check_depth(value)
+    if not isinstance(value, expected):
+        raise JsonError(f"expected {describe(expected)}, got {describe(type(value))}")
+    return value
+
+
+@overload
+def load_json(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> Any: ...
+@overload
+def load_json(path: Path, expected: type[ValueT], *, max_bytes: int = MAX_FILE_BYTES) -> ValueT: ...
+def load_json(path: Path, expected: type[Any] = object, *, max_bytes: int = MAX_FILE_BYTES) -> Any:
+    """Return the JSON value that a file holds.
+
+    Args:
+        path: the file.
+        expected: type of the value, see :func:`parse_json`.
+        max_bytes: a larger file is refused; no more of it is read.
+
+    Raises:
+        OSError: it cannot be read.
+        JsonError: see :func:`parse_json`.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
+    return parse_json(content, expected, max_bytes=max_bytes)
+
+
+def describe(kind: type[Any]) -> str:
+    """Return what a message calls the JSON values of a Python type."""
+    return _WORDS.get(kind, kind.__name__)
+
+
+def _check_depth(value: object) -> None:
+    """Raise JsonError where lists and objects lie within each other too deep."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        children = (
+            child for item in level for child in (item.values() if isinstance(item, dict) else item)
+        )
+        level = [child for child in children if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise JsonError(_too_deep())
+
+
+def _too_deep() -> str:
+    return f"more than {MAX_DEPTH} levels of lists and objects within each other"
