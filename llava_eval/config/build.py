@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from llava_eval.config.former_modules import current_target
+from llava_eval.config.former_names import current_target
 from llava_eval.config.groups import one_line, suggest
 from llava_eval.errors import ConfigError
 

@@ -11,21 +11,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from llava_eval.config.composition import compose_root, without_hydra
+from llava_eval.config.describe import setting_of
 from llava_eval.config.groups import list_choices, list_groups, listing, suggest
 from llava_eval.errors import ConfigError
-
-#: Parts whose keys belong to the function or class that ``_target_`` names, or to the user.
-FREE_NODES = (
-    "benchmark.adapter",
-    "benchmark.metrics",
-    "benchmark.submission",
-    "benchmark.chance",
-    "benchmark.prepare.counts",
-    "benchmark.where",
-    "model.rope_scaling",
-    "sampler",
-    "scorer",
-)
 
 
 def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
@@ -59,7 +47,9 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         parent = key.rpartition(".")[0]
         if key in known or key.startswith("hydra.") or "/" in key or "@" in key:
             continue
-        if parent.startswith(FREE_NODES) and (override.is_add() or override.is_force_add()):
+        setting = setting_of(parent)
+        is_added = override.is_add() or override.is_force_add()
+        if is_added and setting is not None and setting.is_free:
             continue
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         nearest = suggest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])

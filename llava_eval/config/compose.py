@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from omegaconf import OmegaConf
 
@@ -23,20 +23,14 @@ from llava_eval.config.composition import (
     plain_values,
     without_hydra,
 )
-from llava_eval.config.describe import differences, short_keys
+from llava_eval.config.describe import overrides as overrides_of
+from llava_eval.config.describe import replaceable_parts, role_of, setting_of, short_keys
 from llava_eval.config.groups import search_path_override
-from llava_eval.config.schema import RunConfig
+from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError
 
-#: Those that are empty at first; what is set on the command line is added to them.
-_OPEN_KEYS = ("benchmark.where.", "model.rope_scaling.", "model.rope_scaling=")
-
-#: Keys that belong to the protocol, to the model, or (everything else) to neither.
-_PROTOCOL_PARTS = ("benchmark", "sampler", "scorer", "seed")
-_MODEL_PARTS = ("model", "conversation", "quantization")
-
-#: What a judge's number depends on, beside its name.
-_JUDGE_KEYS = ("judge.temperature", "judge.max_tokens")
+#: What stands beside the name of a benchmark, and beside that of a model.
+NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
 
 
 @dataclass(frozen=True)
@@ -101,15 +95,63 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         config = OmegaConf.to_object(own)
         assert isinstance(config, RunConfig)
         check_constraints(config, "")
-        changed = differences(own, choices, search)
+        swapped, files = _files_alone(choices, search)
+    protocol, model = (
+        {
+            **{name: choices.get(name) for name in swapped if role_of(name) == role},
+            **overrides_of(resolved, files, role),
+        }
+        for role in NAMED_ROLES
+    )
+    judge = {key: value for key, value in protocol.items() if key.startswith("judge.")}
+    shown = {
+        key: value
+        for key, value in protocol.items()
+        if key not in judge and not key.startswith("benchmark.sample.")
+    }
+    judge.pop("judge.model", None)  # every judged number carries its judge's name
     return ComposedConfig(
         config=config,
         resolved=resolved,
         choices=choices,
-        benchmark_overrides=short_keys(changed, _PROTOCOL_PARTS),
-        model_overrides=short_keys(changed, _MODEL_PARTS),
-        judge_overrides={key: changed[key] for key in _JUDGE_KEYS if key in changed},
+        benchmark_overrides={**short_keys(shown), **_subsample_of(config)},
+        model_overrides=short_keys(model),
+        judge_overrides=judge,
     )
+
+
+def _files_alone(
+    choices: Mapping[str, str], search: Sequence[str]
+) -> tuple[list[str], Mapping[str, Any]]:
+    """Compose what the files of benchmark and model give by themselves.
+
+    It is composed anew, so nothing has to keep a record of who overrode what.
+
+    Returns:
+        The parts that were replaced by another option, and the values with these replaced too: a
+        replaced part is told by its option's name, and its keys are compared with that option's.
+    """
+    named = [f"{group}={choices[group]}" for group in ("benchmark", "model")]
+    alone = compose_root([*search, *named])
+    swapped = [
+        part
+        for part in replaceable_parts()
+        if alone.hydra.runtime.choices.get(part) != choices.get(part)
+    ]
+    if swapped:
+        alone = compose_root(
+            [*search, *named, *(f"{part}={choices.get(part)}" for part in swapped)]
+        )
+    return swapped, plain_values(without_hydra(alone))
+
+
+def _subsample_of(config: RunConfig) -> dict[str, str]:
+    """Return the seeded sample of the rows as one readable entry."""
+    sample = config.benchmark.sample
+    if sample.size is None:
+        return {}
+    by = f" by {', '.join(sample.by)}" if sample.by else ""
+    return {"sample": f"{sample.size}{by}, seed {sample.seed}"}
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -132,4 +174,6 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
 
 def opened(override: str) -> str:
     """Return ``benchmark.where.x=y`` and the like as an addition: the schema cannot know x."""
-    return f"++{override}" if override.startswith(_OPEN_KEYS) else override
+    key = override.partition("=")[0]
+    setting = setting_of(key)
+    return f"++{override}" if setting is not None and setting.is_open else override

@@ -1,58 +1,251 @@
-"""What of a configuration differs from the protocol's and the model's own files."""
+"""What the keys of a configuration mean: four questions, answered by their roles.
+
+* :func:`identity_of`: what can change a generation;
+* :func:`overrides`: what stands beside a name in every table;
+* :func:`protocol_difference`: what a gate refuses;
+* :func:`differences`: in which settings runs differ.
+
+The roles stand on the fields of :mod:`llava_eval.config.schema`; there is no other list of keys.
+Configurations are plain nested mappings here, as config.yaml and manifest.json hold them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+import typing
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from llava_eval.config.former_names import current_key, current_target
+from llava_eval.config.schema import Role, RunConfig, Step
 
-from llava_eval.config.composition import compose_root, plain_values, without_hydra
-from llava_eval.config.roles import PLACES, flat, is_among
-
-#: Names say themselves; where and how fast work happens changes neither protocol nor model.
-_UNSHOWN = (
-    *PLACES,
-    "benchmark.name",
-    "benchmark.adapter.media",
-    "benchmark.prepare",
-    "benchmark.sample",  # the evaluation writes it as one entry
-    "model.device",
-)
+TARGET_KEY = "_target_"
 
 
-def differences(
-    own: DictConfig, choices: Mapping[str, str], search: Sequence[str]
-) -> dict[str, Any]:
-    """Return what differs from the benchmark's and the model's own files, by full key.
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One declared key of the schema.
 
-    The baseline is composed anew from the two choices alone, so nothing has to keep a record of
-    who overrode what. A part whose option differs is reported by the option's name, and then
-    compared with that option's own values.
+    Attributes:
+        key: dotted, for instance "benchmark.generation.temperature".
+        role, step, parts, only_for, is_open: as :func:`llava_eval.config.schema.setting` has them.
+        is_free: a mapping, whose keys below belong to a function, a class or the user.
+        default: its default value; None where it has to be given.
     """
-    named = [f"{group}={choices[group]}" for group in ("benchmark", "model")]
-    baseline = compose_root([*search, *named])
-    changed: dict[str, Any] = {}
-    swapped = []
-    for group in ("sampler", "scorer", "conversation", "quantization"):
-        if baseline.hydra.runtime.choices.get(group) != choices.get(group):
-            changed[group] = choices.get(group)
-            swapped.append(f"{group}={choices.get(group)}")
-    if swapped:
-        baseline = compose_root([*search, *named, *swapped])
-    ours, theirs = flat(plain_values(own)), flat(plain_values(without_hydra(baseline)))
-    for key in {**ours, **theirs}:
-        unset = theirs.get(key) == "???"  # left for the user to fill in: no override of anything
-        if ours.get(key) != theirs.get(key) and not is_among(key, _UNSHOWN) and not unset:
-            changed[key] = ours.get(key)
+
+    key: str
+    role: Role
+    step: Step | None
+    parts: Mapping[str, Role]
+    only_for: str | None
+    is_open: bool
+    is_free: bool
+    default: Any
+
+    @property
+    def makes_samples(self) -> bool:
+        """Whether it writes the samples: prompts, media and targets show what it does."""
+        return self.step == "rows" and self.is_free and not self.is_open
+
+    def role_of(self, key: str) -> Role:
+        """Return the role of this key, or of one below it."""
+        return self.parts.get(key.removeprefix(f"{self.key}.").partition(".")[0], self.role)
+
+
+@functools.cache
+def declared_settings() -> Mapping[str, Setting]:
+    """Return every declared key with what the schema says of it, in the schema's order."""
+    return {setting.key: setting for setting in _settings_of(RunConfig, "")}
+
+
+def _settings_of(kind: type, prefix: str) -> Iterator[Setting]:
+    hints = typing.get_type_hints(kind)
+    for entry in dataclasses.fields(kind):
+        key = f"{prefix}{entry.name}"
+        if "role" not in entry.metadata:
+            yield from _settings_of(hints[entry.name], f"{key}.")
+            continue
+        facts = entry.metadata
+        default = entry.default
+        if entry.default_factory is not dataclasses.MISSING:
+            default = entry.default_factory()
+        yield Setting(
+            key,
+            facts["role"],
+            facts["step"],
+            facts["parts"],
+            facts["only_for"],
+            facts["is_open"],
+            is_free=_is_mapping(hints[entry.name]),
+            default=None if default == "???" else default,
+        )
+
+
+def _is_mapping(hint: Any) -> bool:
+    return any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint)))
+
+
+def replaceable_parts() -> list[str]:
+    """Return the top-level parts that are replaced as a whole, by an option's name."""
+    settings = declared_settings()
+    return [
+        entry.name
+        for entry in dataclasses.fields(RunConfig)
+        if entry.metadata.get("is_named")
+        or (entry.name in settings and settings[entry.name].is_free)
+    ]
+
+
+def setting_of(key: str) -> Setting | None:
+    """Return the declared key that a dotted key is, or lies below; None for an unknown one."""
+    settings = declared_settings()
+    while key:
+        if key in settings:
+            return settings[key]
+        key = key.rpartition(".")[0]
+    return None
+
+
+def role_of(key: str) -> Role:
+    """Return what a change of a key means.
+
+    A section has the role of its keys. A key that this version does not know may have been part
+    of a protocol, so it counts as one.
+    """
+    setting = setting_of(key)
+    if setting is not None:
+        return setting.role_of(key)
+    below = [
+        other.role for other in declared_settings().values() if other.key.startswith(f"{key}.")
+    ]
+    return next((role for role in below if role != "label"), "protocol")
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested mapping as one level of dotted keys, under their present names."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        key = current_key(f"{prefix}{name}")
+        if isinstance(value, Mapping):
+            leaves.update(flat(value, f"{key}."))
+        else:
+            leaves[key] = current_target(str(value)) if name == TARGET_KEY else value
+    return leaves
+
+
+def with_role(config: Mapping[str, Any], *roles: Role) -> dict[str, Any]:
+    """Return the leaves of a configuration that have one of some roles, by dotted key."""
+    return {key: value for key, value in flat(config).items() if role_of(key) in roles}
+
+
+def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a configuration can change a generation, apart from rows and weights.
+
+    What is asked is told by the samples themselves, what answers by the engine. How finished texts
+    are scored is no part of it: a corrected scorer never costs a generation.
+    """
+    found = {}
+    for key, value in flat(config).items():
+        setting = setting_of(key)
+        if setting is not None and setting.role == "protocol" and setting.step == "generation":
+            found[key] = value
+    if not found.get("benchmark.generation.temperature"):
+        found.pop("seed", None)
+    return found
+
+
+def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) -> dict[str, Any]:
+    """Return what differs from the files that were chosen, by dotted key, for some roles.
+
+    Args:
+        ours: the configuration.
+        theirs: what the files of benchmark and model give by themselves; a key that they leave to
+            the user (``???``) is no override of anything.
+        roles: of the keys that count.
+    """
+    left, right = with_role(ours, *roles), with_role(theirs, *roles)
+    return {
+        key: left.get(key)
+        for key in {**left, **right}
+        if left.get(key) != right.get(key) and right.get(key) != "???"
+    }
+
+
+def short_keys(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values under the last part of their keys, or the whole key where two would clash."""
+    lasts = [key.rpartition(".")[2] for key in named]
+    return {
+        (last if lasts.count(last) == 1 else key): value
+        for (key, value), last in zip(named.items(), lasts, strict=True)
+    }
+
+
+def protocol_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what makes the protocol of a run, by dotted key; a baseline keeps it."""
+    return with_role(config, "protocol")
+
+
+def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return in which keys two protocols differ, with both values, ours first.
+
+    Samples are compared one by one, so what only writes them is left to that comparison.
+
+    Args:
+        ours, theirs: as :func:`protocol_of` gives them, perhaps of an earlier version or of a run
+            that only scored texts: a setting that one of them does not know is not compared.
+    """
+    parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
+    unknown = {
+        setting.key
+        for setting in declared_settings().values()
+        if not setting.is_open  # nothing below it means that nothing was set
+        and not (_has(ours, setting.key) and _has(theirs, setting.key))
+    }
+    changed = {}
+    for key in {**theirs, **ours}:
+        setting = setting_of(key)
+        if key.partition(".")[0] not in parts:
+            continue
+        if setting is not None and (setting.key in unknown or setting.makes_samples):
+            continue
+        left, right = ours.get(key), theirs.get(key)
+        if left != right:
+            changed[key] = (left, right)
     return changed
 
 
-def short_keys(changed: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
-    """Return the changes of some parts under their last key, or a longer one where two clash."""
-    mine = {key: value for key, value in changed.items() if key.split(".")[0] in parts}
-    lasts = [key.rpartition(".")[2] for key in mine]
+def _has(leaves: Mapping[str, Any], key: str) -> bool:
+    return any(leaf == key or leaf.startswith(f"{key}.") for leaf in leaves)
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return, by dotted key, the values of the settings in which runs differ, one per run.
+
+    Places and labels are no settings. A part whose name says what it is (quantization, for
+    instance) is told by its name, a sampler by its function's.
+    """
+    trees = [_settings_by_name(config) for config in configs]
+    keys = dict.fromkeys(key for tree in trees for key in tree)
     return {
-        (last if lasts.count(last) == 1 else key): value
-        for (key, value), last in zip(mine.items(), lasts, strict=True)
+        key: [tree.get(key) for tree in trees]
+        for key in keys
+        if any(tree.get(key) != trees[0].get(key) for tree in trees)
     }
+
+
+def _settings_by_name(config: Mapping[str, Any]) -> dict[str, Any]:
+    leaves = with_role(config, "protocol", "model", "speed")
+    for entry in dataclasses.fields(RunConfig):
+        name = (
+            (config.get(entry.name) or {}).get("name") if entry.metadata.get("is_named") else None
+        )
+        if name is not None:
+            leaves = {
+                key: value for key, value in leaves.items() if not key.startswith(f"{entry.name}.")
+            }
+            leaves[entry.name] = name
+    target = leaves.pop(f"sampler.{TARGET_KEY}", None)
+    if target is not None:
+        leaves["sampler"] = str(target).rpartition(".")[2]
+    return leaves

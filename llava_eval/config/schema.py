@@ -7,8 +7,9 @@ nodes with a ``_target_``; their remaining keys are checked against that functio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import MISSING
 
@@ -24,26 +25,72 @@ ATTENTIONS = (
 QUANTIZATIONS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
 
-def _one_of(choices: tuple[str, ...], default: str | None) -> Any:
-    return field(default=default, metadata={"choices": choices})
+Role = Literal["protocol", "model", "place", "speed", "label"]
+Step = Literal["rows", "generation", "scoring"]
 
 
-def _at_least(minimum: float, default: float | None) -> Any:
-    return field(default=default, metadata={"minimum": minimum})
+def setting(
+    role: Role,
+    default: Any = MISSING,
+    *,
+    step: Step | None = None,
+    choices: tuple[str, ...] | None = None,
+    minimum: float | None = None,
+    not_empty: bool = False,
+    is_open: bool = False,
+    only_for: Literal["loaded", "served"] | None = None,
+    parts: Mapping[str, Role] | None = None,
+) -> Any:
+    """Declare one key of the configuration: its default, what is allowed, and its role.
+
+    Args:
+        role: what a change of the key means. ``protocol``: the number means something else;
+            ``model``: something else answers; ``speed``: neither, but the time may change;
+            ``place``: where things lie; ``label``: only what is said about a run.
+        default: the value where none is given; without one the key must be given. Lists and
+            mappings are copied.
+        step: for the role ``protocol``, what it acts on first: the rows that are asked, the
+            generation of texts, or the scoring of texts that exist already.
+        choices: the allowed values, beside null.
+        minimum: the smallest allowed number.
+        not_empty: the empty text is refused.
+        is_open: keys below it are the user's own and may be added on the command line.
+        only_for: the key means nothing to models that are served (or loaded) instead.
+        parts: roles of single keys below a node whose other keys have ``role``.
+    """
+    metadata = {
+        "role": role,
+        "step": step,
+        "choices": choices,
+        "minimum": minimum,
+        "not_empty": not_empty,
+        "is_open": is_open,
+        "only_for": only_for,
+        "parts": dict(parts or {}),
+    }
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
-def _not_empty(default: str | None) -> Any:
-    return field(default=default, metadata={"not_empty": True})
+def section(kind: type, *, is_named: bool = False) -> Any:
+    """Declare a part of the configuration that has keys of its own.
+
+    Args:
+        kind: its class.
+        is_named: its ``name`` stands for all its keys where runs are compared.
+    """
+    return field(default_factory=kind, metadata={"is_named": is_named})
 
 
 @dataclass
 class GenerationConfig:
     """Generation settings of a protocol; see :class:`llava_eval.types.GenerationSettings`."""
 
-    max_new_tokens: int = _at_least(1, 16)
-    temperature: float = _at_least(0, 0.0)
-    top_p: float = 1.0
-    stop_strings: list[str] = field(default_factory=list)
+    max_new_tokens: int = setting("protocol", 16, step="generation", minimum=1)
+    temperature: float = setting("protocol", 0.0, step="generation", minimum=0)
+    top_p: float = setting("protocol", 1.0, step="generation")
+    stop_strings: list[str] = setting("protocol", [], step="generation")
 
 
 @dataclass
@@ -56,9 +103,9 @@ class SampleConfig:
         seed: of the draw.
     """
 
-    size: int | None = _at_least(1, None)
-    by: list[str] = field(default_factory=list)
-    seed: int = 0
+    size: int | None = setting("protocol", None, step="rows", minimum=1)
+    by: list[str] = setting("protocol", [], step="rows")
+    seed: int = setting("protocol", 0, step="rows")
 
 
 @dataclass
@@ -79,16 +126,16 @@ class PrepareConfig:
         max_members: archives with more members than this are refused.
     """
 
-    repository: str | None = None
-    revision: str | None = None
-    archives: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    folder: str = ""
-    manual: str = ""
-    gated: str = ""
-    counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    max_unpacked_gib: float = _at_least(0, 500.0)
-    max_members: int = _at_least(1, 1_000_000)
+    repository: str | None = setting("place", None)
+    revision: str | None = setting("place", None)
+    archives: list[str] = setting("place", [])
+    files: list[str] = setting("place", [])
+    folder: str = setting("place", "")
+    manual: str = setting("place", "")
+    gated: str = setting("place", "")
+    counts: dict[str, dict[str, int]] = setting("place", {})
+    max_unpacked_gib: float = setting("place", 500.0, minimum=0)
+    max_members: int = setting("place", 1_000_000, minimum=1)
 
 
 @dataclass
@@ -121,30 +168,30 @@ class BenchmarkConfig:
         prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
-    name: str = MISSING
-    version: int = 1
-    description: str = ""
-    source: str = _not_empty(MISSING)
-    subset: str | None = None
-    split: str | None = None
-    revision: str | None = None
-    media_root: str | None = None
-    num_rows: int | None = None
-    licence: str = ""
-    adapter: dict[str, Any] = MISSING
-    system: str | None = None
-    assistant_prefill: str = ""
-    generation: GenerationConfig = field(default_factory=GenerationConfig)
-    strip_replies: bool = False
-    metrics: dict[str, Any] = MISSING
-    facet_metrics: list[str] | None = None
-    submission: dict[str, Any] | None = None
-    chance: dict[str, float] = field(default_factory=dict)
-    facets: list[str] = field(default_factory=list)
-    limit: int | None = _at_least(1, None)
-    where: dict[str, Any] = field(default_factory=dict)
-    sample: SampleConfig = field(default_factory=SampleConfig)
-    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    name: str = setting("label")
+    version: int = setting("protocol", 1, step="generation")
+    description: str = setting("label", "")
+    source: str = setting("place", not_empty=True)
+    subset: str | None = setting("protocol", None, step="rows")
+    split: str | None = setting("protocol", None, step="rows")
+    revision: str | None = setting("protocol", None, step="rows")
+    media_root: str | None = setting("place", None)
+    num_rows: int | None = setting("label", None)
+    licence: str = setting("label", "")
+    adapter: dict[str, Any] = setting("protocol", step="rows", parts={"media": "place"})
+    system: str | None = setting("protocol", None, step="generation")
+    assistant_prefill: str = setting("protocol", "", step="generation")
+    generation: GenerationConfig = section(GenerationConfig)
+    strip_replies: bool = setting("protocol", False, step="scoring")
+    metrics: dict[str, Any] = setting("protocol", step="scoring")
+    facet_metrics: list[str] | None = setting("protocol", None, step="scoring")
+    submission: dict[str, Any] | None = setting("protocol", None, step="scoring")
+    chance: dict[str, float] = setting("protocol", {}, step="scoring")
+    facets: list[str] = setting("protocol", [], step="scoring")
+    limit: int | None = setting("protocol", None, step="rows", minimum=1)
+    where: dict[str, Any] = setting("protocol", {}, step="rows", is_open=True)
+    sample: SampleConfig = section(SampleConfig)
+    prepare: PrepareConfig = section(PrepareConfig)
 
 
 @dataclass
@@ -167,16 +214,23 @@ class ServerConfig:
         timeout_seconds: longest wait for the server.
     """
 
-    kind: str = _one_of(("auto", "openai", "transformers", "vllm", "sglang"), "auto")
-    video_as: str = _one_of(("auto", "images", "video", "url"), "auto")
-    image_format: str = _one_of(("png", "jpeg"), "png")
-    jpeg_quality: int = _at_least(1, 95)
-    clip_dir: str | None = _not_empty(None)
-    end_token: str | None = _not_empty(None)
-    concurrency: int = _at_least(1, 8)
-    retries: int = _at_least(0, 5)
-    backoff_seconds: float = _at_least(0, 1.0)
-    timeout_seconds: float = _at_least(0.001, 300.0)
+    kind: str = setting(
+        "model",
+        "auto",
+        choices=("auto", "openai", "transformers", "vllm", "sglang"),
+        only_for="served",
+    )
+    video_as: str = setting(
+        "model", "auto", choices=("auto", "images", "video", "url"), only_for="served"
+    )
+    image_format: str = setting("model", "png", choices=("png", "jpeg"), only_for="served")
+    jpeg_quality: int = setting("model", 95, minimum=1, only_for="served")
+    clip_dir: str | None = setting("place", None, not_empty=True, only_for="served")
+    end_token: str | None = setting("model", None, not_empty=True, only_for="served")
+    concurrency: int = setting("speed", 8, minimum=1, only_for="served")
+    retries: int = setting("speed", 5, minimum=0, only_for="served")
+    backoff_seconds: float = setting("speed", 1.0, minimum=0, only_for="served")
+    timeout_seconds: float = setting("speed", 300.0, minimum=0.001, only_for="served")
 
 
 @dataclass
@@ -200,17 +254,17 @@ class ModelConfig:
         server: how a served model is asked.
     """
 
-    name: str | None = None
-    checkpoint: str = _not_empty(MISSING)
-    revision: str | None = None
-    dtype: str = _one_of(DTYPES, "auto")
-    attention: str = _one_of(ATTENTIONS, "auto")
-    device: str = "auto"
-    rope_scaling: dict[str, Any] | None = field(default_factory=dict)
-    trust_remote_code: bool = False
-    base_url: str | None = _not_empty(None)
-    api_key_env: str = "OPENAI_API_KEY"
-    server: ServerConfig = field(default_factory=ServerConfig)
+    name: str | None = setting("label", None)
+    checkpoint: str = setting("model", not_empty=True)
+    revision: str | None = setting("model", None, only_for="loaded")
+    dtype: str = setting("model", "auto", choices=DTYPES, only_for="loaded")
+    attention: str = setting("model", "auto", choices=ATTENTIONS, only_for="loaded")
+    device: str = setting("speed", "auto", only_for="loaded")
+    rope_scaling: dict[str, Any] | None = setting("model", {}, is_open=True, only_for="loaded")
+    trust_remote_code: bool = setting("model", False, only_for="loaded")
+    base_url: str | None = setting("place", None, not_empty=True)
+    api_key_env: str = setting("place", "OPENAI_API_KEY", only_for="served")
+    server: ServerConfig = section(ServerConfig)
 
 
 @dataclass
@@ -225,10 +279,10 @@ class ConversationConfig:
         media_separator: what follows each media placeholder in a literal template.
     """
 
-    name: str = MISSING
-    template: str | None = None
-    system: str = ""
-    media_separator: str = "\n"
+    name: str = setting("label")
+    template: str | None = setting("model", None)
+    system: str = setting("model", "")
+    media_separator: str = setting("model", "\n")
 
 
 @dataclass
@@ -244,12 +298,12 @@ class QuantizationConfig:
         skip_modules: parts that keep their precision.
     """
 
-    name: str = MISSING
-    method: str | None = _one_of(QUANTIZATIONS, None)
-    double_quant: bool = True
-    compute_dtype: str | None = _one_of(DTYPES[1:], None)
-    group_size: int = 64
-    skip_modules: list[str] = field(default_factory=list)
+    name: str = setting("label")
+    method: str | None = setting("model", None, choices=QUANTIZATIONS)
+    double_quant: bool = setting("model", True)
+    compute_dtype: str | None = setting("model", None, choices=DTYPES[1:])
+    group_size: int = setting("model", 64)
+    skip_modules: list[str] = setting("model", [])
 
 
 @dataclass
@@ -266,12 +320,12 @@ class RunnerConfig:
         num_threads: torch's threads on a CPU; null leaves torch's choice.
     """
 
-    batch_size: int | None = _at_least(1, None)
-    max_batch_tokens: int | None = _at_least(1, None)
-    share_prefixes: bool = True
-    decode_workers: int = _at_least(1, 2)
-    decode_timeout_seconds: float = _at_least(0.001, 600.0)
-    num_threads: int | None = _at_least(1, None)
+    batch_size: int | None = setting("speed", None, minimum=1)
+    max_batch_tokens: int | None = setting("speed", None, minimum=1, only_for="loaded")
+    share_prefixes: bool = setting("speed", True, only_for="loaded")
+    decode_workers: int = setting("speed", 2, minimum=1)
+    decode_timeout_seconds: float = setting("speed", 600.0, minimum=0.001)
+    num_threads: int | None = setting("speed", None, minimum=1, only_for="loaded")
 
 
 @dataclass
@@ -290,14 +344,14 @@ class EngineConfig:
         allow_version_differences: go on where a node has other versions of packages.
     """
 
-    name: str = _one_of(("local", "ray"), "local")
-    address: str | None = _not_empty(None)
-    num_workers: int | None = _at_least(1, None)
-    gpus_per_worker: float | None = _at_least(0, None)
-    cpus_per_worker: int | None = _at_least(1, None)
-    max_tries: int = _at_least(2, 4)
-    start_timeout_seconds: float = _at_least(1, 600.0)
-    allow_version_differences: bool = False
+    name: str = setting("speed", "local", choices=("local", "ray"))
+    address: str | None = setting("place", None, not_empty=True)
+    num_workers: int | None = setting("speed", None, minimum=1)
+    gpus_per_worker: float | None = setting("speed", None, minimum=0)
+    cpus_per_worker: int | None = setting("speed", None, minimum=1)
+    max_tries: int = setting("speed", 4, minimum=2)
+    start_timeout_seconds: float = setting("speed", 600.0, minimum=1)
+    allow_version_differences: bool = setting("speed", False)
 
 
 @dataclass
@@ -320,19 +374,19 @@ class JudgeConfig:
         price_per_million_input_tokens, price_per_million_output_tokens: null where unknown.
     """
 
-    model: str | None = None
-    base_url: str = "https://api.openai.com/v1"
-    api_key_env: str = "OPENAI_API_KEY"
-    temperature: float | None = _at_least(0, None)
-    max_tokens: int | None = _at_least(1, None)
-    concurrency: int = _at_least(1, 8)
-    retries: int = _at_least(0, 5)
-    backoff_seconds: float = _at_least(0, 1.0)
-    timeout_seconds: float = _at_least(0.001, 60.0)
-    max_requests: int | None = _at_least(0, None)
-    max_cost: float | None = _at_least(0, None)
-    price_per_million_input_tokens: float | None = _at_least(0, None)
-    price_per_million_output_tokens: float | None = _at_least(0, None)
+    model: str | None = setting("protocol", None, step="scoring")
+    base_url: str = setting("place", "https://api.openai.com/v1")
+    api_key_env: str = setting("place", "OPENAI_API_KEY")
+    temperature: float | None = setting("protocol", None, step="scoring", minimum=0)
+    max_tokens: int | None = setting("protocol", None, step="scoring", minimum=1)
+    concurrency: int = setting("speed", 8, minimum=1)
+    retries: int = setting("speed", 5, minimum=0)
+    backoff_seconds: float = setting("speed", 1.0, minimum=0)
+    timeout_seconds: float = setting("speed", 60.0, minimum=0.001)
+    max_requests: int | None = setting("speed", None, minimum=0)
+    max_cost: float | None = setting("speed", None, minimum=0)
+    price_per_million_input_tokens: float | None = setting("label", None, minimum=0)
+    price_per_million_output_tokens: float | None = setting("label", None, minimum=0)
 
 
 @dataclass
@@ -348,13 +402,13 @@ class PublishedConfig:
         note: what could not be verified.
     """
 
-    metric: str = MISSING
-    value: float = MISSING
-    source: str = MISSING
-    facet: str | None = None
-    level: str | None = None
-    half_step: float = _at_least(0, 0.05)
-    note: str = ""
+    metric: str = setting("label")
+    value: float = setting("label")
+    source: str = setting("label")
+    facet: str | None = setting("label", None)
+    level: str | None = setting("label", None)
+    half_step: float = setting("label", 0.05, minimum=0)
+    note: str = setting("label", "")
 
 
 @dataclass
@@ -365,7 +419,7 @@ class ErrorsConfig:
         max: failed samples up to which a run still ends with exit code 0.
     """
 
-    max: int = _at_least(0, 0)
+    max: int = setting("label", 0, minimum=0)
 
 
 @dataclass
@@ -382,17 +436,17 @@ class RunConfig:
         experiment: name of the experiment, where one was chosen.
     """
 
-    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    sampler: dict[str, Any] = MISSING
-    scorer: dict[str, Any] = MISSING
-    conversation: ConversationConfig = field(default_factory=ConversationConfig)
-    quantization: QuantizationConfig = field(default_factory=QuantizationConfig)
-    runner: RunnerConfig = field(default_factory=RunnerConfig)
-    engine: EngineConfig = field(default_factory=EngineConfig)
-    errors: ErrorsConfig = field(default_factory=ErrorsConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
-    published: list[PublishedConfig] = field(default_factory=list)
-    output_dir: str | None = _not_empty(None)
-    resume: bool | None = None
-    seed: int = 0
+    benchmark: BenchmarkConfig = section(BenchmarkConfig)
+    model: ModelConfig = section(ModelConfig)
+    sampler: dict[str, Any] = setting("protocol", step="generation")
+    scorer: dict[str, Any] = setting("protocol", step="scoring")
+    conversation: ConversationConfig = section(ConversationConfig, is_named=True)
+    quantization: QuantizationConfig = section(QuantizationConfig, is_named=True)
+    runner: RunnerConfig = section(RunnerConfig)
+    engine: EngineConfig = section(EngineConfig)
+    errors: ErrorsConfig = section(ErrorsConfig)
+    judge: JudgeConfig = section(JudgeConfig)
+    published: list[PublishedConfig] = setting("label", [])
+    output_dir: str | None = setting("place", None, not_empty=True)
+    resume: bool | None = setting("place", None)
+    seed: int = setting("protocol", 0, step="generation")

@@ -5,13 +5,15 @@ From the configuration to a model that answers: which one it is, then the model 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llava_eval.benchmarks.sources import resolve_package_path
-from llava_eval.config.schema import ModelConfig, RunConfig, RunnerConfig
+from llava_eval.config.describe import declared_settings
+from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
@@ -79,11 +81,6 @@ class Runner(Protocol):
         ...
 
 
-#: Keys that say how a checkpoint is loaded and run; with a server that is the server's to say.
-_LOADING_KEYS = ("revision", "dtype", "attention", "device", "rope_scaling", "trust_remote_code")
-_RUNNING_KEYS = ("max_batch_tokens", "share_prefixes", "num_threads")
-
-
 def check_backend(config: RunConfig) -> None:
     """Raise ConfigError for settings that mean nothing to the chosen model.
 
@@ -92,8 +89,8 @@ def check_backend(config: RunConfig) -> None:
     """
     model = config.model
     if model.base_url is None:
-        for key, _ in _changed(model, ModelConfig(), ("api_key_env", "server")):
-            raise ConfigError(f"model.{key} is for served models: model=openai_server")
+        for key, _ in _changed(config, only_for="served"):
+            raise ConfigError(f"{key} is for served models: model=openai_server")
         return
     _server_settings(config)  # first: an address that holds a secret must not get into a message
     if config.engine.name != "local":
@@ -101,13 +98,7 @@ def check_backend(config: RunConfig) -> None:
             f"engine={config.engine.name} with a served model: a server is asked from one process "
             "(engine=local); it has machines of its own"
         )
-    strange = [
-        *((f"model.{key}", value) for key, value in _changed(model, ModelConfig(), _LOADING_KEYS)),
-        *(
-            (f"runner.{key}", value)
-            for key, value in _changed(config.runner, RunnerConfig(), _RUNNING_KEYS)
-        ),
-    ]
+    strange = list(_changed(config, only_for="loaded"))
     if config.quantization.method is not None:
         strange.append(("quantization", config.quantization.name))
     for key, value in strange:
@@ -219,9 +210,9 @@ def make_runner(
     )
 
 
-def _changed(given: Any, default: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield which of these keys differ from their defaults, with their values."""
-    for key in keys:
-        value = getattr(given, key)
-        if value != getattr(default, key):
+def _changed(config: RunConfig, *, only_for: str) -> Iterator[tuple[str, Any]]:
+    """Yield the keys for one kind of model that were changed from their defaults, with values."""
+    for key, setting in declared_settings().items():
+        value = functools.reduce(getattr, key.split("."), config)
+        if setting.only_for == only_for and value != setting.default:
             yield key, value

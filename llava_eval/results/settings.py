@@ -5,57 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.config.roles import PLACES, flat, is_among
+from llava_eval.config.describe import differences, short_keys
 from llava_eval.results.runs import Run
-
-#: Where things lie and what tables say of them; no settings.
-_IGNORED = (
-    *PLACES,
-    "output_dir",
-    "resume",
-    "experiment",
-    "benchmark.description",
-    "benchmark.licence",
-)
-#: Parts that their own name stands for.
-_NAMED_PARTS = ("quantization", "conversation")
 
 
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
-    found = _differing([_settings(run) for run in runs])
-    lasts = [key.rpartition(".")[2] for key in found]
-    return {
-        (last if lasts.count(last) == 1 else key): values
-        for (key, values), last in zip(found.items(), lasts, strict=True)
-    }
+    changed = short_keys(differences([run.config for run in runs]))
+    return {key: [_written(value) for value in values] for key, values in changed.items()}
 
 
 def differing_versions(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return in which software, weights and machines runs differ, one value per run."""
-    return _differing([_origin(run) for run in runs])
-
-
-def _differing(trees: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    trees = [_origin(run) for run in runs]
     keys = dict.fromkeys(key for tree in trees for key in tree)
     return {
         key: [_written(tree.get(key)) for tree in trees]
         for key in keys
         if any(tree.get(key) != trees[0].get(key) for tree in trees)
     }
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    leaves = flat(run.config)
-    for part in _NAMED_PARTS:
-        name = leaves.get(f"{part}.name")
-        if name is not None:
-            leaves = {key: v for key, v in leaves.items() if not key.startswith(f"{part}.")}
-            leaves[part] = name
-    target = leaves.pop("sampler._target_", None)
-    if target is not None:
-        leaves["sampler"] = str(target).rpartition(".")[2]
-    return {key: value for key, value in leaves.items() if not is_among(key, _IGNORED)}
 
 
 def _origin(run: Run) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Evaluation:
                 benchmark.where, benchmark.sample.size, benchmark.sample.by, benchmark.sample.seed
             ),
         )
-        overrides = {**_shown_overrides(composed), **composed.judge_overrides}
+        overrides = {**composed.benchmark_overrides, **composed.judge_overrides}
         judge = None
         if isinstance(scorer, JudgedScorer):
             judge = judge_settings(composed.config.judge, benchmark.name)
@@ -287,13 +287,3 @@ def _checked_published(
                 f"facets: {', '.join(facets) or 'none'}"
             )
     return published
-
-
-def _shown_overrides(composed: ComposedConfig) -> dict[str, object]:
-    """Return what differs from the protocol, a sample as one readable entry."""
-    overrides = dict(composed.benchmark_overrides)
-    sample = composed.config.benchmark.sample
-    if sample.size is not None:
-        by = f" by {', '.join(sample.by)}" if sample.by else ""
-        overrides["sample"] = f"{sample.size}{by}, seed {sample.seed}"
-    return overrides

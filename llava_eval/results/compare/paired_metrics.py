@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llava_eval.config.former_modules import current_target
+from llava_eval.config.former_names import current_target
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import (

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from llava_eval.config.roles import flat
+from llava_eval.config.describe import protocol_of
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
@@ -28,31 +28,6 @@ from llava_eval.types import Generation, SampleResult, Score
 
 FORMAT = "llava_eval baseline"
 VERSION = 1
-
-#: Parts of the configuration that make a protocol. Prompts are compared sample by sample.
-_PROTOCOL = (
-    "benchmark.name",
-    "benchmark.version",
-    "benchmark.system",
-    "benchmark.assistant_prefill",
-    "benchmark.generation",
-    "benchmark.limit",
-    "benchmark.where",
-    "benchmark.sample",
-    "sampler",
-    "scorer",
-    "judge.model",
-    "judge.temperature",
-)
-
-
-def protocol_of(run: Run) -> dict[str, Any]:
-    """Return what makes the protocol of a run, by flat key."""
-    return {
-        key: value
-        for key, value in flat(run.config).items()
-        if any(key == part or key.startswith(f"{part}.") for part in _PROTOCOL)
-    }
 
 
 def write_baseline(path: Path, run: Run) -> None:
@@ -77,7 +52,7 @@ def write_baseline(path: Path, run: Run) -> None:
         "num_errors": run.num_errors,
         "seconds_per_sample": _rounded(cost_of(run).seconds_per_sample),
         "origin": _origin(run),
-        "protocol": protocol_of(run),
+        "protocol": protocol_of(run.config),
         "metric_nodes": {name: dict(node) for name, node in run.metric_nodes.items()},
     }
     lines = [f"  {_json(key)}: {_header_value(value)}," for key, value in header.items()]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from llava_eval.config.describe import protocol_difference, protocol_of
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
@@ -21,7 +22,7 @@ from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import Flip, flips_of
 from llava_eval.results.compare.paired_metrics import ComparedMetric, compare_metrics, mean_metric
 from llava_eval.results.cost import cost_of
-from llava_eval.results.gate.baseline import protocol_of, unusable
+from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.pairing import Pairing, named, pair
 from llava_eval.results.runs import Run
 from llava_eval.results.table import interval, number
@@ -156,15 +157,8 @@ def _refuse(run: Run, baseline: Run) -> None:
 
 
 def _protocol_difference(run: Run, baseline: Run) -> str | None:
-    ours, theirs = protocol_of(run), protocol_of(baseline)
-    # A run that only scored texts does not know how they came about.
-    parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
-    changed = [
-        f"{key} was {theirs.get(key)} and is {ours.get(key)}"
-        for key in {**theirs, **ours}
-        if key.partition(".")[0] in parts and ours.get(key) != theirs.get(key)
-    ]
-    return "; ".join(changed) or None
+    changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
+    return "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items()) or None
 
 
 def _check_tolerances(rule: Rule, metrics: Sequence[str]) -> None:

@@ -65,3 +65,12 @@ def current_target(dotted: str) -> str:
     module, _, attribute = dotted.removeprefix("llava_eval.").rpartition(".")
     moved = _MOVED.get(module) if dotted.startswith("llava_eval.") else None
     return dotted if moved is None else f"llava_eval.{moved}.{attribute}"
+
+
+#: Keys of version 0.1 under their present names; keys below them follow.
+_RENAMED: Final[dict[str, str]] = {}
+
+
+def current_key(key: str) -> str:
+    """Return the present name of a dotted key of a run's configuration."""
+    return _RENAMED.get(key, key)

@@ -1,0 +1,96 @@
+"""Roles of configuration keys, and the four questions that they answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.config import describe
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import RunConfig
+from tests.processes import run_command
+
+
+def test_every_key_of_the_schema_has_one_role() -> None:
+    def leaves(value: Any, prefix: str) -> list[str]:
+        return [
+            key
+            for entry in dataclasses.fields(value)
+            for key in (
+                leaves(getattr(value, entry.name), f"{prefix}{entry.name}.")
+                if dataclasses.is_dataclass(getattr(value, entry.name))
+                else [f"{prefix}{entry.name}"]
+            )
+        ]
+
+    assert list(describe.declared_settings()) == leaves(RunConfig(), "")
+
+
+@pytest.mark.parametrize(
+    ("key", "role"),
+    [
+        ("benchmark.strip_replies", "protocol"),
+        ("benchmark.adapter.prompt", "protocol"),
+        ("benchmark.adapter.media", "place"),
+        ("benchmark.where.duration", "protocol"),
+        ("sampler.num_frames", "protocol"),
+        ("judge.temperature", "protocol"),
+        ("judge.base_url", "place"),
+        ("judge.concurrency", "speed"),
+        ("model.dtype", "model"),
+        ("model.rope_scaling.factor", "model"),
+        ("model.name", "label"),
+        ("model.server.clip_dir", "place"),
+        ("conversation", "model"),
+        ("scorer", "protocol"),
+        ("runner.batch_size", "speed"),
+        ("a key of another version", "protocol"),
+    ],
+)
+def test_role(key: str, role: str) -> None:
+    assert describe.role_of(key) == role
+
+
+def test_identity_knows_what_changes_texts_and_not_how_they_are_scored() -> None:
+    plain = dict(compose_config([]).resolved)
+    other = dict(compose_config(["scorer=exact_match", "runner.batch_size=2"]).resolved)
+    fewer = dict(compose_config(["sampler.num_frames=4"]).resolved)
+    seeded = dict(compose_config(["seed=7"]).resolved)
+    sampled = dict(compose_config(["seed=7", "benchmark.generation.temperature=0.5"]).resolved)
+    assert describe.identity_of(plain) == describe.identity_of(other)
+    assert describe.identity_of(plain) == describe.identity_of(seeded)
+    assert describe.identity_of(fewer)["sampler.num_frames"] == 4
+    assert describe.identity_of(sampled)["seed"] == 7
+
+
+def test_differences_are_told_by_the_names_of_parts() -> None:
+    runs = [
+        compose_config(overrides).resolved
+        for overrides in (["output_dir=a"], ["quantization=bnb_nf4", "judge.model=b"])
+    ]
+    assert describe.differences(runs) == {
+        "quantization": ["none", "bnb_nf4"],
+        "judge.model": [None, "b"],
+    }
+
+
+def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> None:
+    ours = describe.protocol_of(compose_config(["benchmark.where.duration=short"]).resolved)
+    earlier = {"benchmark.version": 1, "sampler.num_frames": 16, "sampler._target_": "x.y"}
+    changed = describe.protocol_difference(ours, earlier)
+    assert changed["benchmark.where.duration"] == ("short", None)
+    assert set(changed) == {"benchmark.where.duration", "sampler._target_"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("override", ["benchmark.strip_replies=true", "judge.max_tokens=3"])
+def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_path: Path) -> None:
+    few = ["benchmark.limit=4", "sampler.num_frames=2"]
+    run_command([*few, "output_dir=base"], tmp_path)
+    run_command([*few, override, "output_dir=changed"], tmp_path)
+    gate = run_command(["gate", "changed", "--baseline", "base"], tmp_path)
+    assert gate.exit_code == 2
+    assert override.partition("=")[0] in gate.stderr
