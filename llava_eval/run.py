@@ -19,6 +19,7 @@ import yaml
 
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.job import Job, model_name
+from llava_eval.engine.loaded import LoadedBenchmark
 from llava_eval.engine.progress import ProgressBar
 from llava_eval.errors import LlavaEvalError
 from llava_eval.models.clock import StageClock
@@ -29,7 +30,6 @@ from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
-from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _run_job(job: Job) -> Outcome:
     config = job.composed.config
     identity = job.identity()
     directory = _choose_directory(job, identity)
-    samples = {sample.id: sample for sample in job.evaluation.samples}
+    samples = {sample.id: sample for sample in job.benchmark.samples}
     with run_directory.claim(directory):
         finished: dict[str, SampleResult] = {}
         earlier = None
@@ -83,9 +83,7 @@ def _run_job(job: Job) -> Outcome:
         )
         try:
             results = {**finished, **_generate_missing(job, directory, finished, record)}
-            summary = _conclude(
-                job.evaluation, directory, results.values(), job.model_label, record
-            )
+            summary = _conclude(job.benchmark, directory, results.values(), job.model_label, record)
         except KeyboardInterrupt:
             if record.is_written:
                 record.write("interrupted")
@@ -112,13 +110,14 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
     """
     clock = StageClock()
     with clock.stage("load_rows"):
-        evaluation = Evaluation.from_config(composed)
-    texts = read_generations(generations, evaluation.samples)
-    results = [evaluation.result(sample, texts[sample.id]) for sample in evaluation.samples]
+        benchmark = LoadedBenchmark.from_config(composed)
+    texts = read_generations(generations, benchmark.samples)
+    evaluation = benchmark.evaluation
+    results = [evaluation.result(sample, texts[sample.id]) for sample in benchmark.samples]
     origin = run_directory.read_manifest(generations.parent) or {}
     identity: Identity = {
         "benchmark": composed.config.benchmark.name,
-        "samples": samples_digest(evaluation.samples),
+        "samples": samples_digest(benchmark.samples),
         "generations": digest([[result.id, result.generation.text] for result in results]),
     }
     directory = _named_directory(composed) or run_directory.new_run_directory(
@@ -131,7 +130,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
         description = {
             "fingerprint": digest(identity),
             "identity": identity,
-            "benchmark": evaluation.label,
+            "benchmark": benchmark.label,
             "model": origin.get("model"),
             "generations": {"path": str(generations), "model_label": origin.get("model_label")},
             "config": judging,
@@ -142,7 +141,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
         _write_config(directory, judging)
         with clock.stage("score"):
             summary = _conclude(
-                evaluation,
+                benchmark,
                 directory,
                 results,
                 origin.get("model_label"),
@@ -160,7 +159,7 @@ def _generate_missing(
     record: manifest.RunRecord,
 ) -> dict[str, SampleResult]:
     """Generate what is not finished, and put every result into the ledger as soon as it exists."""
-    samples = {sample.id: sample for sample in job.evaluation.samples}
+    samples = {sample.id: sample for sample in job.benchmark.samples}
     pending = [sample for sample in samples.values() if sample.id not in finished]
     results: dict[str, SampleResult] = {}
     if pending:
@@ -174,7 +173,7 @@ def _generate_missing(
     start = time.perf_counter()
     with LedgerWriter(directory / files.LEDGER) as ledger, bar, contextlib.closing(answers):
         for answer in answers:
-            result = job.evaluation.result(
+            result = job.benchmark.evaluation.result(
                 samples[answer.sample_id], answer.generation, answer.frame_indices, answer.prompt
             )
             ledger.append(result)
@@ -194,7 +193,7 @@ def _generate_missing(
 
 
 def _conclude(
-    evaluation: Evaluation,
+    benchmark: LoadedBenchmark,
     directory: Path,
     results: Iterable[SampleResult],
     model_label: str | None,
@@ -203,13 +202,13 @@ def _conclude(
     replies_of: Sequence[Path] = (),
 ) -> Summary:
     """Judge all results, and write the final ledger and the tables."""
-    scored = evaluation.rescored(results, directory, replies_of)
-    summary = evaluation.summary(scored.results, model_label, scored.judge)
+    scored = benchmark.evaluation.rescored(results, directory, replies_of)
+    summary = benchmark.summary(scored.results, model_label, scored.judge)
     if summary.judge is not None:
         record.add(benchmark=summary.benchmark, judge=dict(summary.judge))
     rewrite_ledger(directory / files.LEDGER, scored.results)
-    if evaluation.submission is not None:
-        files.write_submission(directory, evaluation.submission(scored.results))
+    if benchmark.submission is not None:
+        files.write_submission(directory, benchmark.submission(scored.results))
     write_tables(directory, summary)
     return summary
 
@@ -225,7 +224,7 @@ def _description(job: Job, identity: Identity) -> dict[str, Any]:
     return {
         "fingerprint": digest(identity),
         "identity": identity,
-        "benchmark": job.evaluation.label,
+        "benchmark": job.benchmark.label,
         "model_label": job.model_label,
         "choices": dict(job.composed.choices),
         "config": dict(job.composed.resolved),

@@ -401,12 +401,14 @@ class Score:
         value: the sample's score in [0, 1] (or the scorer's stated unit); None is not scored.
         answer: what was read from the text; None when nothing could be read.
         unreadable: the text held no answer that the rule could read.
+        explanation: how the answer was read, or why there is none or no score, in words.
         details: further facts that a rule wants to keep, by name.
     """
 
     value: float | None
     answer: str | None
     unreadable: bool = False
+    explanation: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -418,7 +420,7 @@ class Score:
 
 
 #: The score of a sample whose generation failed: nothing was scored.
-NOT_SCORED = Score(value=None, answer=None)
+NOT_SCORED = Score(value=None, answer=None, explanation="not scored: the sample failed")
 
 
 @dataclass(frozen=True, slots=True)

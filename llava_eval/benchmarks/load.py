@@ -10,11 +10,34 @@ from pathlib import Path
 from llava_eval.benchmarks.rows import Row, read_row_sets
 from llava_eval.benchmarks.select import Selection, selected
 from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.config.build import build_target
+from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
 #: Makes one sample of a row, or several where a row holds several questions.
 Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
+
+
+def samples_of(benchmark: BenchmarkConfig) -> list[Sample]:
+    """Read and adapt the rows of a benchmark as it is configured.
+
+    Raises:
+        ConfigError: the adapter cannot be built, or the selection does not fit the benchmark.
+        RowsError: the rows cannot be used.
+    """
+    subsample = benchmark.sample
+    return load_samples(
+        benchmark.source,
+        build_target(benchmark.adapter, key="benchmark.adapter"),
+        facets=benchmark.facets,
+        media_root=benchmark.media_root,
+        subset=benchmark.subset,
+        split=benchmark.split,
+        revision=benchmark.revision,
+        limit=benchmark.limit,
+        selection=Selection(benchmark.where, subsample.size, subsample.by, subsample.seed),
+    )
 
 
 def load_samples(

@@ -14,13 +14,18 @@ from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import Asking
+from llava_eval.engine.loaded import (
+    LoadedBenchmark,
+    build_metrics,
+    build_scorer,
+    build_submission,
+)
 from llava_eval.engine.open import check_engine, open_engine
 from llava_eval.errors import ConfigError
 from llava_eval.models.base import check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results.identity import Identity, samples_digest
 from llava_eval.results.summary import named_with_overrides
-from llava_eval.scoring.evaluation import Evaluation, build_parts, build_submission
 from llava_eval.scoring.judge.report import check_judge
 from llava_eval.types import GenerationSettings, VideoInfo
 
@@ -38,7 +43,7 @@ class Job:
     """Everything that one run needs, checked before any work is done."""
 
     composed: ComposedConfig
-    evaluation: Evaluation
+    benchmark: LoadedBenchmark
     engine: Engine
     model_label: str
     clock: StageClock
@@ -53,14 +58,14 @@ class Job:
         clock = StageClock()
         check_parts(composed)
         with clock.stage("load_rows"):
-            evaluation = Evaluation.from_config(composed)
-        if evaluation.judge is not None:
-            check_judge(evaluation.judge)
-        asks_likelihoods = any(sample.options for sample in evaluation.samples)
+            benchmark = LoadedBenchmark.from_config(composed)
+        if benchmark.evaluation.judge is not None:
+            check_judge(benchmark.evaluation.judge)
+        asks_likelihoods = any(sample.options for sample in benchmark.samples)
         engine = open_engine(composed, clock, asks_likelihoods=asks_likelihoods)
-        beside = {**composed.model_overrides, **_video_as(engine, evaluation)}
+        beside = {**composed.model_overrides, **_video_as(engine, benchmark)}
         label = named_with_overrides(model_name(composed), beside)
-        return cls(composed, evaluation, engine, label, clock)
+        return cls(composed, benchmark, engine, label, clock)
 
     def identity(self) -> Identity:
         """Return everything that can change a generation."""
@@ -69,8 +74,8 @@ class Job:
         return {
             "benchmark": config.benchmark.name,
             "benchmark_version": config.benchmark.version,
-            "samples": samples_digest(self.evaluation.samples),
-            "num_samples": len(self.evaluation.samples),
+            "samples": samples_digest(self.benchmark.samples),
+            "num_samples": len(self.benchmark.samples),
             "system": config.benchmark.system,
             "assistant_prefill": config.benchmark.assistant_prefill,
             "generation": resolved["benchmark"]["generation"],
@@ -88,7 +93,9 @@ def check_parts(composed: ComposedConfig) -> None:
     Raises:
         ConfigError: a part cannot be built, or its parameters make no sense.
     """
-    build_parts(composed)
+    build_target(composed.config.benchmark.adapter, key="benchmark.adapter")
+    build_scorer(composed)
+    build_metrics(composed)
     build_submission(composed)
     asking_of(composed.config)
     conversation_of(composed.config)
@@ -96,10 +103,10 @@ def check_parts(composed: ComposedConfig) -> None:
     check_engine(composed)
 
 
-def _video_as(engine: Engine, evaluation: Evaluation) -> dict[str, str]:
+def _video_as(engine: Engine, benchmark: LoadedBenchmark) -> dict[str, str]:
     """Return how videos are shown to a served model, where not as one video of their frames."""
     how = engine.identity()["model"].get("video_as", "video")
-    media = (medium for sample in evaluation.samples for medium in sample.media)
+    media = (medium for sample in benchmark.samples for medium in sample.media)
     has_videos = any(medium.kind == "video" for medium in media)
     return {"video_as": how} if how != "video" and has_videos else {}
 

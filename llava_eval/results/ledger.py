@@ -55,6 +55,7 @@ def to_line(result: SampleResult) -> str:
         "value": result.score.value,
         "answer": result.score.answer,
         "unreadable": result.score.unreadable,
+        **({"explanation": result.score.explanation} if result.score.explanation else {}),
         **result.score.details,
     }
     generation: dict[str, Any] = {
@@ -114,6 +115,7 @@ def from_line(line: str) -> SampleResult:
             value=score.pop("value"),
             answer=score.pop("answer"),
             unreadable=score.pop("unreadable"),
+            explanation=score.pop("explanation", ""),
             details=score,
         ),
     )

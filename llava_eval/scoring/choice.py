@@ -1,24 +1,7 @@
-"""What every rule for multiple choice does with the letter that it read, or did not read.
+"""Rules for multiple choice: every way to read a letter from a reply.
 
-Rules for multiple choice.
-
-The rule that deletes set phrases and takes the first option letter that is left.
-
-The rule that takes the first capital letter that stands as a word of its own.
-
-MLVU's own rule.
-
-Two descendants of MMMU's parser of multiple-choice replies, both with a guess at the end.
-
-The rule of lmms-eval's shared extractor: the letter in the most telling place wins.
-
-MVBench's own rule, and lmms-eval's.
-
-Answers by likelihood.
-
-ScienceQA: a letter, or a reply that begins with one.
-
-MMBench: what its rules read without a language model.
+Our own rule stands first, then those of the references, each under the name of the benchmark or
+the function that it is from.
 """
 
 from __future__ import annotations
@@ -31,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_eval.scoring.text import read, through_spreadsheet
+from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, ReplyScorer, SampleScorer, read
+from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Generation, Sample, Score
 
@@ -39,13 +23,29 @@ from llava_eval.types import Generation, Sample, Score
 WhenUnread = Literal["left_out", "wrong", "random"]
 
 
-def read_letter(letter: str, sample: Sample) -> Score:
-    """Return the score of a letter; without a target (hidden answers) only the answer is kept."""
-    return Score(value=_value(letter, sample), answer=letter)
+def letters_of(sample: Sample) -> str:
+    """Return the letters of a sample's options, "ABCD" for four."""
+    return string.ascii_uppercase[: len(sample.choices)]
+
+
+def read_letter(letter: str, sample: Sample, how: str = "a letter") -> Score:
+    """Return the score of a letter; without a target (hidden answers) only the answer is kept.
+
+    Args:
+        letter: what was read.
+        sample: the question.
+        how: see :func:`llava_eval.scoring.scorer.read`.
+    """
+    return read(sample, letter, letter in sample.targets, how)
 
 
 def unread(
-    sample: Sample, when: WhenUnread, *, letters: Sequence[str] = (), seed: int = 0
+    sample: Sample,
+    when: WhenUnread,
+    why: str = "no letter was found",
+    *,
+    letters: Sequence[str] = (),
+    seed: int = 0,
 ) -> Score:
     """Return the score of a reply in which no letter was read.
 
@@ -54,23 +54,19 @@ def unread(
         when: see :data:`WhenUnread`. A letter at random is drawn anew for every sample, from its id
             and the seed, so that a run can be repeated; ``chosen_at_random`` among the details says
             so, and the tables count it.
+        why: why nothing was read, in words.
         letters: what is drawn from.
         seed: of the draw.
     """
     if when == "random":
         letter = random.Random(f"{seed}/{sample.id}").choice(list(letters))
-        return Score(
-            value=_value(letter, sample), answer=letter, details={"chosen_at_random": True}
-        )
-    scored = when == "wrong" and bool(sample.targets)
-    return Score(value=0.0 if scored else None, answer=None, unreadable=True)
+        how = f"which was drawn at random: {why}"
+        return read(sample, letter, letter in sample.targets, how, {CHOSEN_AT_RANDOM: True})
+    if when == "left_out":
+        explanation = f"no answer: {why}; left out of the mean"
+        return Score(value=None, answer=None, unreadable=True, explanation=explanation)
+    return read(sample, None, 0.0, why)
 
-
-def _value(letter: str, sample: Sample) -> float | None:
-    return float(letter in sample.targets) if sample.targets else None
-
-
-UNREADABLE_IS_WRONG = Score(value=0.0, answer=None, unreadable=True)
 
 # "B", "(b)", "**B**", "B)": a letter and nothing else.
 _LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
@@ -123,15 +119,15 @@ def _plain(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class StrictChoice:
+class StrictChoice(ReplyScorer):
     """Our own rule: :func:`read_choice`; an unreadable reply is wrong, and counted."""
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        answer = read_choice(text, sample.choices)
+        answer = read_choice(reply, sample.choices)
         if answer is None:
-            return UNREADABLE_IS_WRONG
-        return Score(value=float(answer in sample.targets), answer=answer)
+            return unread(sample, "wrong", "the reply states no letter, or several")
+        return read_letter(answer, sample, "the one letter that the reply states")
 
 
 def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None:
@@ -148,7 +144,7 @@ def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None
 
 
 @dataclass(frozen=True)
-class FirstLetter:
+class FirstLetter(ReplyScorer):
     """Video-MME's rule and its relatives: :func:`first_letter`.
 
     Sources, all called ``extract_characters_regex`` or ``parse_multi_choice_response``:
@@ -171,18 +167,19 @@ class FirstLetter:
     spreadsheet: bool = False
     seed: int = 0
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, or what an unread reply is worth."""
-        reply = through_spreadsheet(text) if self.spreadsheet else text
-        letter = first_letter(reply, self.letters, self.prefixes)
+        text = through_spreadsheet(reply) if self.spreadsheet else reply
+        letter = first_letter(text, self.letters, self.prefixes)
         if letter is not None:
-            return read_letter(letter, sample)
-        options = string.ascii_uppercase[: len(sample.choices)]
-        return unread(sample, self.when_unread, letters=options, seed=self.seed)
+            how = f"the first of {self.letters} once the set phrases are deleted"
+            return read_letter(letter, sample, how)
+        why = f"none of {self.letters} is left once the set phrases are deleted"
+        return unread(sample, self.when_unread, why, letters=letters_of(sample), seed=self.seed)
 
 
 @dataclass(frozen=True)
-class StandaloneLetter:
+class StandaloneLetter(ReplyScorer):
     r"""PerceptionTest's rule in lmms-eval: the first match of ``\b[A-D]\b``; none is wrong.
 
     The article "A" is a match, word boundaries are Unicode's, and D is looked for although the
@@ -197,14 +194,16 @@ class StandaloneLetter:
 
     letters: str = "ABCD"
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        match = re.search(rf"\b[{re.escape(self.letters)}]\b", text)
-        return unread(sample, "wrong") if match is None else read_letter(match.group(), sample)
+        match = re.search(rf"\b[{re.escape(self.letters)}]\b", reply)
+        if match is None:
+            return unread(sample, "wrong", f"none of {self.letters} is a word of its own")
+        return read_letter(match.group(), sample, f"the first of {self.letters} as a word")
 
 
 @dataclass(frozen=True)
-class MlvuOfficial:
+class MlvuOfficial(ReplyScorer):
     """MLVU's official rule.
 
     The assistant's turn began with "Best Option: (", so the character before the first ")" is the
@@ -213,14 +212,14 @@ class MlvuOfficial:
     Source: JUNJIE99/MLVU, evaluation/multiple_choice_evaluation/choice_bench.py, check_ans.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        before, bracket, _ = text.partition(")")
-        answer = before[-1:] if bracket else text
-        letters = string.ascii_uppercase[: len(sample.choices)]
-        if len(answer) == 1 and answer in letters:
-            return read_letter(answer, sample)
-        return unread(sample, "wrong")
+        before, bracket, _ = reply.partition(")")
+        answer = before[-1:] if bracket else reply
+        where = 'before the first ")"' if bracket else "the whole reply"
+        if len(answer) == 1 and answer in letters_of(sample):
+            return read_letter(answer, sample, where)
+        return unread(sample, "wrong", f"{where} is no option's letter")
 
 
 #: Stripped from both ends of a reply, one kind after the other.
@@ -231,7 +230,7 @@ _MOST_WORDS_WITHOUT_CONTENT = 5
 
 
 @dataclass(frozen=True)
-class NextQaLetter:
+class NextQaLetter(ReplyScorer):
     """NExT-QA's rule in lmms-eval.
 
     The first of these that finds a letter decides: "(A)", "A " (the end of any word counts, as in
@@ -248,13 +247,13 @@ class NextQaLetter:
 
     seed: int = 0
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
-        return _score(text, sample, last_letter, self.seed)
+        return _read_or_drawn(reply, sample, last_letter, self.seed)
 
 
 @dataclass(frozen=True)
-class EgoSchemaLetter:
+class EgoSchemaLetter(ReplyScorer):
     """EgoSchema's rule in lmms-eval.
 
     "(A)", "A " and "A." are looked for together, and the one whose last occurrence comes first
@@ -270,22 +269,23 @@ class EgoSchemaLetter:
 
     seed: int = 0
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
-        return _score(text, sample, _first_letter, self.seed)
+        return _read_or_drawn(reply, sample, _first_letter, self.seed)
 
 
-def _score(
-    text: str,
+def _read_or_drawn(
+    reply: str,
     sample: Sample,
-    read: Callable[[str, str, Sequence[str]], str | None],
+    rule: Callable[[str, str, Sequence[str]], str | None],
     seed: int,
 ) -> Score:
-    letters = string.ascii_uppercase[: len(sample.choices)]
-    letter = read(text, letters, [choice.strip() for choice in sample.choices])
+    letters = letters_of(sample)
+    letter = rule(reply, letters, [choice.strip() for choice in sample.choices])
     if letter is None:
-        return unread(sample, "random", letters=letters, seed=seed)
-    return read_letter(letter, sample)
+        why = "no letter with a mark and no option's text was found"
+        return unread(sample, "random", why, letters=letters, seed=seed)
+    return read_letter(letter, sample, "a letter with a mark, or the text of an option")
 
 
 def _padded(text: str) -> str:
@@ -307,25 +307,25 @@ def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
     if in_brackets:
         return _argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
     for form in ("{} ", "{}."):
-        found = [letter for letter in letters if form.format(letter) in text]
-        if found:
-            return _argmax(found, [text.rfind(f" {letter} ") for letter in found])
-    places = _content_places(text, letters, choices)
-    return _argmax(list(places), list(places.values())) if places else None
+        fitting = [letter for letter in letters if form.format(letter) in text]
+        if fitting:
+            return _argmax(fitting, [text.rfind(f" {letter} ") for letter in fitting])
+    positions = _content_positions(text, letters, choices)
+    return _argmax(list(positions), list(positions.values())) if positions else None
 
 
 def _first_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
     text = _padded(reply)
     forms = [(letter, form.format(letter)) for form in ("({})", "{} ", "{}.") for letter in letters]
-    places = [(text.rfind(written), letter) for letter, written in forms if written in text]
-    if not places:
-        content = _content_places(text, letters, choices)
-        places = [(place, letter) for letter, place in content.items()]
-    # Of equal places the first in the list, as numpy's argmin takes it.
-    return min(places, key=lambda found: found[0])[1] if places else None
+    positions = [(text.rfind(written), letter) for letter, written in forms if written in text]
+    if not positions:
+        content = _content_positions(text, letters, choices)
+        positions = [(position, letter) for letter, position in content.items()]
+    # Of equal positions the first in the list, as numpy's argmin takes it.
+    return min(positions, key=lambda item: item[0])[1] if positions else None
 
 
-def _content_places(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
+def _content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
     """Return by letter where the texts of the options stand last in a long enough reply."""
     if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
         return {}
@@ -338,9 +338,9 @@ def _content_places(text: str, letters: str, choices: Sequence[str]) -> dict[str
     }
 
 
-def _argmax(letters: Sequence[str], places: Sequence[int]) -> str:
-    """Return the letter with the furthest place, of equal ones the first."""
-    return letters[places.index(max(places))]
+def _argmax(letters: Sequence[str], positions: Sequence[int]) -> str:
+    """Return the letter with the furthest position, of equal ones the first."""
+    return letters[positions.index(max(positions))]
 
 
 #: Phrases that announce an answer, in lower case.
@@ -376,12 +376,12 @@ _PHRASES = (
 
 
 def ranked_letter(text: str, letters: str) -> str | None:
-    """Return the letter that stands in the most telling place, or None.
+    """Return the letter that stands in the most telling position, or None.
 
-    Places in this order: alone at the start, alone at the end, after a phrase such as "the answer
-    is", then "(A)", "A.", "A:", "A)", "A " and last anywhere. Within one kind of place the letter
-    that stands furthest to the right wins. After a phrase every letter counts with its first
-    occurrence, so "The answer is D because A is wrong" gives A; there are no word boundaries.
+    Positions in this order: alone at the start, alone at the end, after a phrase such as "the
+    answer is", then "(A)", "A.", "A:", "A)", "A " and last anywhere. Within one kind of position
+    the letter that stands furthest to the right wins. After a phrase every letter counts with its
+    first occurrence, so "The answer is D because A is wrong" gives A; there are no word boundaries.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/_task_utils/mcq_extract.py, extract_mcq_answer.
     """
@@ -408,28 +408,28 @@ def ranked_letter(text: str, letters: str) -> str | None:
         lambda letter: letter,
     )
     for form in written:
-        places = {letter: padded.rfind(form(letter)) for letter in letters}
-        furthest = max(letters, key=places.__getitem__)
-        if places[furthest] >= 0:
+        positions = {letter: padded.rfind(form(letter)) for letter in letters}
+        furthest = max(letters, key=positions.__getitem__)
+        if positions[furthest] >= 0:
             return furthest
     return None
 
 
 def _after_phrases(text: str, letters: str) -> str | None:
     lowered = text.lower()
-    places: dict[int, str] = {}
+    positions: dict[int, str] = {}
     for phrase in _PHRASES:
         start = lowered.find(phrase)
         if start < 0:
             continue
         for letter in letters:
-            places[text.find(letter, start + len(phrase))] = letter
-    places.pop(-1, None)
-    return places[max(places)] if places else None
+            positions[text.find(letter, start + len(phrase))] = letter
+    positions.pop(-1, None)
+    return positions[max(positions)] if positions else None
 
 
 @dataclass(frozen=True)
-class RankedLetter:
+class RankedLetter(ReplyScorer):
     """lmms-eval's shared extractor: :func:`ranked_letter`; an unread reply is wrong.
 
     Attributes:
@@ -438,10 +438,12 @@ class RankedLetter:
 
     letters: str = "ABCD"
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        letter = ranked_letter(text, self.letters)
-        return unread(sample, "wrong") if letter is None else read_letter(letter, sample)
+        letter = ranked_letter(reply, self.letters)
+        if letter is None:
+            return unread(sample, "wrong", f"none of {self.letters} occurs")
+        return read_letter(letter, sample, "the letter in the most telling position")
 
 
 _OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
@@ -449,7 +451,7 @@ _LETTER = re.compile(r"\b[A-E]\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class MvBenchOfficial:
+class MvBenchOfficial(ReplyScorer):
     """MVBench's official rule.
 
     The assistant's turn began with "Best option:(", so "(" is put in front of the first line of the
@@ -460,14 +462,15 @@ class MvBenchOfficial:
     Source: OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, infer_mvbench and check_ans.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, and the letter where the reply fits exactly one option."""
-        first_word = f"({text.strip().split(chr(10))[0]}".lower().split(" ")[0]
-        letters = string.ascii_uppercase[: len(sample.choices)]
-        fitting = [letter for letter in letters if _fits(first_word, f"({letter.lower()})")]
+        first_word = f"({reply.strip().split(chr(10))[0]}".lower().split(" ")[0]
+        fitting = [
+            letter for letter in letters_of(sample) if _fits(first_word, f"({letter.lower()})")
+        ]
         right = any(letter in sample.targets for letter in fitting)
-        answer = fitting[0] if len(fitting) == 1 else None
-        return Score(value=float(right), answer=answer, unreadable=answer is None)
+        how = f"the first word, {first_word!r}, fits {', '.join(fitting) or 'no option'}"
+        return read(sample, fitting[0] if len(fitting) == 1 else None, right, how)
 
 
 def _fits(word: str, option: str) -> bool:
@@ -475,7 +478,7 @@ def _fits(word: str, option: str) -> bool:
 
 
 @dataclass(frozen=True)
-class MvBenchLmmsEval:
+class MvBenchLmmsEval(ReplyScorer):
     """lmms-eval's rule for MVBench; empty replies leave the denominator.
 
     "A. text" on one line is its letter; otherwise punctuation is cleaned up as VQA's evaluation
@@ -485,12 +488,14 @@ class MvBenchLmmsEval:
     mvbench_aggregate_results.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none, no score for an empty reply."""
-        if not text:
-            return unread(sample, "left_out")
-        letter = mvbench_letter(text)
-        return unread(sample, "wrong") if letter is None else read_letter(letter, sample)
+        if not reply:
+            return unread(sample, "left_out", "the reply is empty")
+        letter = mvbench_letter(reply)
+        if letter is None:
+            return unread(sample, "wrong", "none of A to E stands alone")
+        return read_letter(letter, sample, "the first of A to E that stands alone")
 
 
 def mvbench_letter(text: str) -> str | None:
@@ -506,7 +511,7 @@ def mvbench_letter(text: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class LowestLoss:
+class LowestLoss(SampleScorer):
     """The option with the lowest mean loss is the answer, of equal ones the first.
 
     Losses that are not a number never win; if none is, there is no answer, which is wrong.
@@ -531,8 +536,8 @@ class LowestLoss:
             if loss < (math.inf if best is None else losses[best]):
                 best = number
         if best is None:
-            return unread(sample, "wrong")
-        return read_letter(string.ascii_uppercase[best], sample)
+            return unread(sample, "wrong", "no loss is a number")
+        return read_letter(string.ascii_uppercase[best], sample, "the option with the lowest loss")
 
 
 _LLAVA_LETTERS = "ABCDE"
@@ -541,23 +546,24 @@ _LLAVA_PHRASE = re.compile(r"The answer is ([A-Z]).")
 
 
 @dataclass(frozen=True)
-class ScienceQaLmmsEval:
+class ScienceQaLmmsEval(ReplyScorer):
     """ScienceQA in lmms-eval: a letter in either case, or a capital and a full stop.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/scienceqa/utils.py, sqa_process_results.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        reply = text.strip()
-        letter = reply[0] if reply[:1].isupper() and reply[1:2] == "." else reply
+        text = reply.strip()
+        letter = text[0] if text[:1].isupper() and text[1:2] == "." else text
         right = any(letter.lower() == target.lower() for target in sample.targets)
-        known = letter.upper() in _letters(sample)
-        return read(right, letter.upper() if known else None, sample)
+        known = letter.upper() in list(letters_of(sample))
+        how = 'a letter alone, or a capital and "." at the start'
+        return read(sample, letter.upper() if known else None, right, how)
 
 
 @dataclass(frozen=True)
-class ScienceQaLlava:
+class ScienceQaLlava(ReplyScorer):
     """ScienceQA in LLaVA: a letter, "A. " and more, or "The answer is A." exactly once.
 
     Nothing is stripped; a letter beyond the choices, and one beyond E, is wrong.
@@ -565,11 +571,12 @@ class ScienceQaLlava:
     Source: haotian-liu/LLaVA, llava/eval/eval_science_qa.py.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        letter = _llava_letter(text)
-        known = letter is not None and letter in _letters(sample)[: len(_LLAVA_LETTERS)]
-        return read(known and letter in sample.targets, letter if known else None, sample)
+        letter = _llava_letter(reply)
+        known = letter is not None and letter in letters_of(sample)[: len(_LLAVA_LETTERS)]
+        how = 'a letter alone, "A. " at the start, or one "The answer is A."'
+        return read(sample, letter if known else None, known and letter in sample.targets, how)
 
 
 def _llava_letter(text: str) -> str | None:
@@ -577,12 +584,8 @@ def _llava_letter(text: str) -> str | None:
         return text
     if len(text) >= 3 and text[0] in _LLAVA_LETTERS and text[1:3] == ". ":
         return text[0]
-    found = _LLAVA_PHRASE.findall(text)
-    return str(found[0]) if len(found) == 1 else None
-
-
-def _letters(sample: Sample) -> tuple[str, ...]:
-    return tuple(string.ascii_uppercase[: len(sample.choices)])
+    fitting = _LLAVA_PHRASE.findall(text)
+    return str(fitting[0]) if len(fitting) == 1 else None
 
 
 _LMMS_EVAL_LETTERS = "ABCDE"
@@ -605,31 +608,30 @@ _LAST_WORDS = 4
 
 
 @dataclass(frozen=True)
-class MmBenchLmmsEval:
+class MmBenchLmmsEval(ReplyScorer):
     """MMBench in lmms-eval, as far as it needs no language model.
 
     A letter that is a word of its own (of five, whatever the number of options), a letter with a
     mark, or the text of exactly one option somewhere in the reply; in this order. What none of
     these reads is wrong and unreadable; there the original asks GPT. ``static`` among the details
-    is the value with its own way without GPT: the letter in the most telling place.
+    is the value with its own way without GPT: the letter in the most telling position.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/mmbench/mmbench_evals.py, can_infer and
     eval_sub_data.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
         options = _options(sample)
-        letter = _lmms_eval_letter(text) or _by_text(text, options)
-        static = letter or ranked_letter(text, "".join(options))
-        if not sample.targets:
-            return read(0.0, letter, sample)
-        details = {"static": float(static in sample.targets)}
-        return read(letter in sample.targets, letter, sample, details)
+        letter = _lmms_eval_letter(reply) or _by_text(reply, options)
+        static = letter or ranked_letter(reply, "".join(options))
+        details = {"static": float(static in sample.targets)} if sample.targets else {}
+        how = "one letter as a word or with a mark, or the text of one option"
+        return read(sample, letter, letter in sample.targets, how, details)
 
 
 @dataclass(frozen=True)
-class MmBenchVlmEvalKit:
+class MmBenchVlmEvalKit(ReplyScorer):
     """MMBench in VLMEvalKit with exact matching, after its spreadsheet.
 
     An option's letter that is the only one in the reply and stands among the last four words, a
@@ -639,15 +641,16 @@ class MmBenchVlmEvalKit:
     Source: open-compass/VLMEvalKit, vlmeval/utils/matching_util.py, can_infer.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        reply = through_spreadsheet(text)
+        text = through_spreadsheet(reply)
         # Options that are no texts for pandas are none here.
         options = {letter: option for letter, option in _options(sample).items() if option}
-        letter = _vlmevalkit_letter(reply, options)
-        if letter is None and len(reply.lower()) <= 2 * sum(map(len, options.values())):
-            letter = _by_text(reply, options)
-        return read(letter in sample.targets, letter or None, sample)
+        letter = _vlmevalkit_letter(text, options)
+        if letter is None and len(text.lower()) <= 2 * sum(map(len, options.values())):
+            letter = _by_text(text, options)
+        how = "the only letter, near the end or in a phrase, or the text of one option"
+        return read(sample, letter, letter in sample.targets, how)
 
 
 def _options(sample: Sample) -> dict[str, str]:
@@ -656,8 +659,8 @@ def _options(sample: Sample) -> dict[str, str]:
 
 def _by_text(reply: str, options: Mapping[str, str]) -> str | None:
     lowered = reply.lower()
-    found = [letter for letter, option in options.items() if option.lower() in lowered]
-    return found[0] if len(found) == 1 else None
+    fitting = [letter for letter, option in options.items() if option.lower() in lowered]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _lmms_eval_letter(reply: str) -> str | None:
@@ -669,9 +672,9 @@ def _lmms_eval_letter(reply: str) -> str | None:
     if len(alone) == 1 and not is_article:
         return alone[0]
     for form in _LMMS_EVAL_FORMS:
-        found = [letter for letter in _LMMS_EVAL_LETTERS if form.format(letter) in words]
-        if len(found) == 1:
-            return found[0]
+        fitting = [letter for letter in _LMMS_EVAL_LETTERS if form.format(letter) in words]
+        if len(fitting) == 1:
+            return fitting[0]
     return None
 
 
@@ -682,10 +685,10 @@ def _vlmevalkit_letter(reply: str, options: Mapping[str, str]) -> str | None:
     if any(refusal in reply for refusal in _VLMEVALKIT_REFUSALS):
         return ""
     words = reply.translate(_VLMEVALKIT_SPACES).split()
-    found = [letter for letter in options if letter in words]
-    if len(found) == 1 and words.index(found[0]) >= len(words) - _LAST_WORDS:
-        return found[0]
-    if not found and "Z" in words:
+    fitting = [letter for letter in options if letter in words]
+    if len(fitting) == 1 and words.index(fitting[0]) >= len(words) - _LAST_WORDS:
+        return fitting[0]
+    if not fitting and "Z" in words:
         return ""
     phrase = _VLMEVALKIT_PHRASE.search(reply)
     letter = phrase.group(1).upper() if phrase is not None else ""

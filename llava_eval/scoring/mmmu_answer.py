@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice import last_letter, read_letter, unread
-from llava_eval.scoring.text import read
+from llava_eval.scoring.choice import last_letter, letters_of, read_letter, unread
+from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 #: What a short answer stands after; the shortest rest counts.
@@ -33,7 +32,7 @@ Comparable = str | float
 
 
 @dataclass(frozen=True)
-class MmmuOfficial:
+class MmmuOfficial(ReplyScorer):
     """MMMU's rule as lmms-eval v0.2.0 has it.
 
     Multiple choice: a letter is read as :func:`llava_eval.scoring.choice.last_letter` does;
@@ -50,21 +49,23 @@ class MmmuOfficial:
 
     seed: int = 0
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for a right answer, read or drawn, else 0.0."""
         if not sample.choices:
-            return self._open(text, sample)
-        letters = string.ascii_uppercase[: len(sample.choices)]
-        letter = last_letter(text, letters, sample.choices)
+            return _open(reply, sample)
+        letters = letters_of(sample)
+        letter = last_letter(reply, letters, sample.choices)
         if letter is None:
-            return unread(sample, "random", letters=letters, seed=self.seed)
-        return read_letter(letter, sample)
+            why = "no letter with a mark and no option's text was found"
+            return unread(sample, "random", why, letters=letters, seed=self.seed)
+        return read_letter(letter, sample, "a letter with a mark, or the text of an option")
 
-    def _open(self, text: str, sample: Sample) -> Score:
-        candidates = [one for part in _candidates(text) for one in comparable(part)]
-        accepted = [one for target in sample.targets for one in comparable(target)]
-        right = any(_matches(candidate, accepted) for candidate in candidates)
-        return read(right, text.strip(), sample)
+
+def _open(reply: str, sample: Sample) -> Score:
+    candidates = [answer for part in _candidates(reply) for answer in comparable(part)]
+    accepted = [answer for target in sample.targets for answer in comparable(target)]
+    right = any(_matches(candidate, accepted) for candidate in candidates)
+    return read(sample, reply.strip(), right, "by the key parts and numbers of the reply")
 
 
 def comparable(text: str) -> list[Comparable]:
@@ -82,7 +83,7 @@ def comparable(text: str) -> list[Comparable]:
 
 def _matches(candidate: Comparable, accepted: list[Comparable]) -> bool:
     if isinstance(candidate, str):
-        return any(isinstance(one, str) and one in candidate for one in accepted)
+        return any(isinstance(text, str) and text in candidate for text in accepted)
     return candidate in accepted
 
 
@@ -90,7 +91,7 @@ def _candidates(text: str) -> Iterator[str]:
     reply = text.strip().strip(".").lower()
     # The original splits sentences before capitals too, after it has lower-cased all of them.
     lines = reply.split("\n")
-    parts = [_key_part(line, is_last=place == len(lines)) for place, line in enumerate(lines, 1)]
+    parts = [_key_part(line, is_last=index == len(lines)) for index, line in enumerate(lines, 1)]
     parts = [part for part in parts if part and part not in _TRIVIAL] or [reply]
     yield from parts
     for part in parts:

@@ -1,38 +1,217 @@
-"""The kinds of scorers."""
+"""What a scorer is.
+
+There is one protocol, :class:`Scorer`: generations and their samples in, scores out. Two bases
+help to write one:
+
+* :class:`ReplyScorer` for a rule that looks at one reply alone (:class:`SampleScorer`: at one
+  generation), so that results are scored as they come in;
+* :class:`JudgedScorer` for a rule that asks a language model; it becomes a scorer when it is given
+  its judge.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from llava_eval.errors import ConfigError
 from llava_eval.types import Generation, Sample, Score
 
+#: Name among a score's details: the rule drew its answer at random, for want of one in the reply.
+CHOSEN_AT_RANDOM = "chosen_at_random"
 
-@runtime_checkable
-class SampleScorer(Protocol):
-    """A rule that judges one text alone; scores are known while a run goes on."""
+#: One prompt of a judge: messages with a role and a text, in order.
+Messages = tuple[Mapping[str, str], ...]
 
-    def score(self, text: str, sample: Sample) -> Score:
-        """Return the score of one generated text."""
+
+class Scorer(Protocol):
+    """Turns generations into scores."""
+
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        """Return one score per generation.
+
+        Args:
+            generations: N generations that did not fail, their texts as the protocol hands them
+                to its rule (see :mod:`llava_eval.scoring.reply`).
+            samples: N samples; ``generations[i]`` answers ``samples[i]``.
+        """
         ...
 
 
-@runtime_checkable
-class GenerationScorer(Protocol):
-    """A rule that needs more of a generation than its text, for instance option losses."""
+class SampleScorer(ABC):
+    """A rule that looks at one generation alone."""
+
+    @abstractmethod
+    def score_generation(self, generation: Generation, sample: Sample) -> Score:
+        """Return the score of one generation.
+
+        Args:
+            generation: one that did not fail.
+            sample: the question.
+        """
+
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        """Return one score per generation; see :class:`Scorer`."""
+        pairs = zip(generations, samples, strict=True)
+        return [self.score_generation(generation, sample) for generation, sample in pairs]
+
+
+class ReplyScorer(SampleScorer):
+    """A rule that looks at one reply alone."""
+
+    @abstractmethod
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return the score of one reply.
+
+        Args:
+            reply: the model's text as the protocol hands it to its rule.
+            sample: the question.
+        """
 
     def score_generation(self, generation: Generation, sample: Sample) -> Score:
-        """Return the score of one generation that did not fail."""
+        """Return the score of a generation's text."""
+        return self.score(str(generation.text), sample)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReply:
+    """What a judge answered to one prompt, or why there is no answer.
+
+    Attributes:
+        text: the judge's words as they came; None exactly when there is an error.
+        error: what went wrong, in one line.
+    """
+
+    text: str | None
+    error: str | None = None
+
+
+class Judge(Protocol):
+    """A language model that judges."""
+
+    def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
+        """Return one reply per prompt."""
         ...
 
 
-@runtime_checkable
-class SetScorer(Protocol):
-    """A rule whose scores depend on the whole set; scores are known when a run ends."""
+class JudgedScorer(ABC):
+    """A rule that puts prompts to a judge, and reads the replies."""
 
-    def score_set(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
-        """Return one score per text; ``texts[i]`` answers ``samples[i]``."""
-        ...
+    @abstractmethod
+    def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
+        """Return every prompt that the judge has to answer.
+
+        Args:
+            texts: N texts of the model.
+            samples: N samples; ``texts[i]`` answers ``samples[i]``.
+        """
+
+    @abstractmethod
+    def score_judged(
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
+    ) -> list[Score]:
+        """Return one score per text.
+
+        Args:
+            texts, samples: as in :meth:`prompts`.
+            replies: ``replies[j]`` answers ``prompts(texts, samples)[j]``.
+        """
+
+    def given(self, judge: Judge) -> Scorer:
+        """Return the scorer that asks this judge."""
+        return _WithJudge(self, judge)
 
 
-Scorer = SampleScorer | GenerationScorer | SetScorer
+@dataclass(frozen=True)
+class _WithJudge:
+    rule: JudgedScorer
+    judge: Judge
+
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        texts = [str(generation.text) for generation in generations]
+        # A judge compares with the right answer: where that is hidden, there is nothing to ask.
+        known = [index for index, sample in enumerate(samples) if sample.targets]
+        judged_texts = [texts[index] for index in known]
+        judged_samples = [samples[index] for index in known]
+        replies = self.judge.ask(self.rule.prompts(judged_texts, judged_samples))
+        scores = self.rule.score_judged(judged_texts, judged_samples, replies)
+        by_index = dict(zip(known, scores, strict=True))
+        return [
+            by_index[index] if index in by_index else read(sample, text.strip(), 0.0, "as it is")
+            for index, (text, sample) in enumerate(zip(texts, samples, strict=True))
+        ]
+
+
+def checked_scorer(built: Any, *, key: str = "scorer") -> Scorer | JudgedScorer:
+    """Return an object that a configuration built as a scorer.
+
+    An object of a user's own that is given no judge need not inherit from anything: it has
+    ``score_all`` as in :class:`Scorer`, or ``score(reply, sample)`` alone.
+
+    Args:
+        built: the object.
+        key: where its node stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: it has none of these.
+    """
+    if isinstance(built, JudgedScorer) or callable(getattr(built, "score_all", None)):
+        scorer: Scorer | JudgedScorer = built
+        return scorer
+    if callable(getattr(built, "score", None)):
+        return _ScoreFunction(built.score)
+    raise ConfigError(
+        f"{key}: {type(built).__name__} is no scorer; it needs score(reply, sample) or "
+        "score_all(generations, samples)"
+    )
+
+
+@dataclass(frozen=True)
+class _ScoreFunction(ReplyScorer):
+    function: Callable[[str, Sample], Score]
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        return self.function(reply, sample)
+
+
+def read(
+    sample: Sample,
+    answer: str | None,
+    value: float,
+    how: str,
+    details: Mapping[str, object] | None = None,
+) -> Score:
+    """Return the score of an answer that a rule read, or did not read.
+
+    Without targets (hidden answers) nothing is scored, and the answer is kept.
+
+    Args:
+        sample: the question.
+        answer: what was read; nothing at all, or an empty text, is unreadable, whatever it scores.
+        value: what the rule makes of it.
+        how: how it was read, or why it was not, for people who read the ledger.
+        details: further facts to keep.
+    """
+    scored = float(value) if sample.targets else None
+    said = f"read {answer!r}, {how}" if answer else f"no answer: {how}"
+    return Score(
+        value=scored,
+        answer=answer or None,
+        unreadable=not answer,
+        explanation=f"{said}; {_worth(scored)}",
+        details=details or {},
+    )
+
+
+def _worth(value: float | None) -> str:
+    if value is None:
+        return "not scored, the right answer is hidden"
+    return {0.0: "wrong", 1.0: "right"}.get(value, f"worth {value:.4g} of 1")

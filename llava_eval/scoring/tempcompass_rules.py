@@ -1,7 +1,4 @@
-"""TempCompass: the hand-made rules that stand before its language model.
-
-TempCompass with its language model, which judges what the hand-made rules cannot read.
-"""
+"""TempCompass: its hand-made rules, and the language model that judges what they cannot read."""
 
 from __future__ import annotations
 
@@ -9,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.judge.scorers import Messages, Verdict, chat, not_judged
+from llava_eval.scoring.judge.scorers import chat, not_judged
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 TASK_FACET = "task"
 
 
 @dataclass(frozen=True)
-class TempCompassRules:
+class TempCompassRules(ReplyScorer):
     """The rules of TempCompass's four tasks, with its language model left out.
 
     A reply that no rule reads is wrong, as under the original's ``--disable_llm``; the original
@@ -33,19 +31,21 @@ class TempCompassRules:
 
     remove: list[str]
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, or no score for a caption."""
-        reply = cleaned(text, self.remove)
-        answer = sample.targets[0]
+        reply = cleaned(reply, self.remove)
+        answer = sample.targets[0] if sample.targets else ""
         task = sample.facets.get(TASK_FACET)
         if task == "multi-choice":
-            return _matched(*_multi_choice(reply, answer))
+            return _matched(sample, *_multi_choice(reply, answer))
         if task == "yes_no":
-            return _matched(*_yes_no(reply, answer))
+            return _matched(sample, *_yes_no(reply, answer))
         if task == "caption_matching":
-            return _matched(*_caption_matching(reply, answer, sample.question.split("\n")[1:]))
+            options = sample.question.split("\n")[1:]
+            return _matched(sample, *_caption_matching(reply, answer, options))
         if task == "captioning":
-            return Score(value=None, answer=None, details={"rule_matched": 0.0})
+            why = "not scored: captions need TempCompass's language model"
+            return Score(None, None, explanation=why, details={"rule_matched": 0.0})
         raise ConfigError(
             f"sample {sample.id}: TempCompass needs its facet {TASK_FACET!r}, got {task!r}; "
             f"benchmark.facets has to name it"
@@ -59,13 +59,9 @@ def cleaned(text: str, remove: Sequence[str]) -> str:
     return text.strip()
 
 
-def _matched(answer: str | None, right: bool) -> Score:
-    return Score(
-        value=float(right),
-        answer=answer,
-        unreadable=answer is None,
-        details={"rule_matched": float(answer is not None)},
-    )
+def _matched(sample: Sample, answer: str | None, right: bool) -> Score:
+    how = "by TempCompass's rules" if answer is not None else "none of TempCompass's rules fits"
+    return read(sample, answer, right, how, {"rule_matched": float(answer is not None)})
 
 
 def _multi_choice(reply: str, answer: str) -> tuple[str | None, bool]:
@@ -100,8 +96,8 @@ def _caption_matching(reply: str, answer: str, options: Sequence[str]) -> tuple[
     matches = [option for option in options if option == reply]
     matches += [sentence for sentence in sentences if sentence in (reply, after_bracket)]
     matches += [label for label in [*labels, *bare] if label in (reply, reply.replace(".", ""))]
-    if not matches:
-        return None, False
+    if not matches or not answer:
+        return (matches[-1] if matches else None), False
     label, sentence = answer.split(": ")[:2]
     accepted = (answer, answer.split(":")[0], sentence, label.split()[1])
     return matches[-1], matches[-1] in accepted
@@ -112,7 +108,7 @@ _OPTION_MARKS = ("A.", "B.", "C.", "D.")
 
 
 @dataclass(frozen=True)
-class TempCompassJudged:
+class TempCompassJudged(JudgedScorer):
     """TempCompass's rules, and its language model for the rest.
 
     A reply that no rule reads is put to the judge, who says "Correct" or "Incorrect". Captions are
@@ -152,10 +148,10 @@ class TempCompassJudged:
         ]
 
     def score_judged(
-        self, texts: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[Verdict]
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
     ) -> list[Score]:
         """Return one score per text."""
-        waiting = iter(verdicts)
+        waiting = iter(replies)
         return [
             _judged(next(waiting), sample) if _needs_judge(by_rule) else by_rule
             for sample, by_rule in zip(samples, self._by_rule(texts, samples), strict=True)
@@ -178,22 +174,20 @@ def _needs_judge(by_rule: Score) -> bool:
     return by_rule.details["rule_matched"] == 0.0
 
 
-def _judged(verdict: Verdict, sample: Sample) -> Score:
-    if verdict.reply is None:
-        return not_judged(verdict)
-    reply = verdict.reply.strip()
+def _judged(reply: JudgeReply, sample: Sample) -> Score:
+    if reply.text is None:
+        return not_judged(reply)
+    said = reply.text.strip()
     if sample.facets[TASK_FACET] == "captioning":
-        answer = _option_in(reply)
+        answer = _option_in(said)
         right = answer is not None and _is_only_option(answer, sample.targets[0])
+        how = "which the judge chose by the caption alone"
     else:
-        answer = _correctness_in(reply)
+        answer = _correctness_in(said)
         right = answer == "Correct"
-    return Score(
-        value=float(right),
-        answer=answer,
-        unreadable=answer is None,
-        details={"rule_matched": 0.0},
-    )
+        how = "as the judge says"
+    how = how if answer is not None else "the judge's reply cannot be read"
+    return read(sample, answer, right, how, {"rule_matched": 0.0})
 
 
 def _correctness_in(reply: str) -> str | None:

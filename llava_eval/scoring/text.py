@@ -1,62 +1,30 @@
-"""What the rules here do with what they read.
-
-Rules for free answers.
-
-What a reply becomes when a reference keeps it in an .xlsx file before it looks at it.
-
-Rules that want the whole answer.
-
-ANLS: how near a text is to one of the answers, letter by letter.
-
-ChartQA: numbers may be 5 % off.
-
-Yes or no: POPE and MME.
-"""
+"""Rules for short free answers: exact match and its relatives, ANLS, numbers, yes or no."""
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 
-def read(
-    value: float, answer: str | None, sample: Sample, details: Mapping[str, object] | None = None
-) -> Score:
-    """Return the score of one reply.
-
-    Args:
-        value: what the rule makes of it; dropped where the sample has no target (hidden answers).
-        answer: what was read; nothing at all, or an empty text, is unreadable, whatever it scores.
-        sample: the question.
-        details: further facts to keep.
-    """
-    return Score(
-        value=float(value) if sample.targets else None,
-        answer=answer or None,
-        unreadable=not answer,
-        details=details or {},
-    )
-
-
 @dataclass(frozen=True)
-class ExactMatch:
+class ExactMatch(ReplyScorer):
     """The whole reply equals an accepted answer.
 
     Case, outer white space and a final full stop do not count. An empty reply is unreadable, and
     wrong.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 when the reply equals one of the targets, else 0.0."""
-        answer = _normalised(text)
+        answer = _normalised(reply)
         if not answer:
-            return Score(value=0.0, answer=None, unreadable=True)
+            return read(sample, None, 0.0, "the reply is empty")
         accepted = {_normalised(target) for target in sample.targets}
-        return Score(value=float(answer in accepted), answer=answer)
+        return read(sample, answer, answer in accepted, "the whole reply, case ignored")
 
 
 def _normalised(text: str) -> str:
@@ -101,7 +69,7 @@ def lmms_eval_exact(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class LmmsEvalExactMatch:
+class LmmsEvalExactMatch(ReplyScorer):
     """lmms-eval's exact_match: punctuation is deleted, not replaced; articles and spaces stay.
 
     Sources: EvolvingLMMs-Lab/lmms-eval, tasks/gqa/gqa.yaml; tasks/ai2d/utils.py,
@@ -114,16 +82,17 @@ class LmmsEvalExactMatch:
 
     cut_to_letter: bool = False
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for an equal text, else 0.0."""
-        letter = _LETTER_FIRST.match(text) if self.cut_to_letter else None
-        reply = lmms_eval_exact(text if letter is None else letter.group(1))
-        right = any(lmms_eval_exact(target) == reply for target in sample.targets)
-        return read(right, reply, sample)
+        letter = _LETTER_FIRST.match(reply) if self.cut_to_letter else None
+        answer = lmms_eval_exact(reply if letter is None else letter.group(1))
+        right = any(lmms_eval_exact(target) == answer for target in sample.targets)
+        how = "the whole reply" if letter is None else 'the capital before "."'
+        return read(sample, answer, right, f"{how}, case and punctuation ignored")
 
 
 @dataclass(frozen=True)
-class GqaLlava:
+class GqaLlava(ReplyScorer):
     """GQA as LLaVA hands it to GQA's own script: full stops at the end go, and case.
 
     Nothing else goes, white space neither; the script compares with the answer as it is.
@@ -131,10 +100,11 @@ class GqaLlava:
     Sources: haotian-liu/LLaVA, scripts/convert_gqa_for_eval.py; GQA's eval.py.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for an equal text, else 0.0."""
-        reply = text.rstrip(".").lower()
-        return read(reply in sample.targets, reply, sample)
+        answer = reply.rstrip(".").lower()
+        how = "the whole reply in lower case, full stops at the end removed"
+        return read(sample, answer, answer in sample.targets, how)
 
 
 THRESHOLD = 0.5
@@ -143,10 +113,10 @@ THRESHOLD = 0.5
 def edit_distance(first: str, second: str) -> int:
     """Return the fewest insertions, deletions and replacements from one text to the other."""
     row = list(range(len(first) + 1))
-    for place, character in enumerate(second, start=1):
-        diagonal, row[0] = row[0], place
-        for column, other in enumerate(first, start=1):
-            replaced = diagonal + (character != other)
+    for index, character in enumerate(second, start=1):
+        diagonal, row[0] = row[0], index
+        for column, old in enumerate(first, start=1):
+            replaced = diagonal + (character != old)
             diagonal = row[column]
             row[column] = min(replaced, row[column] + 1, row[column - 1] + 1)
     return row[-1]
@@ -169,18 +139,18 @@ def _flat(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Anls:
+class Anls(ReplyScorer):
     """Average normalised Levenshtein similarity (arXiv 1907.00490); below a half it is 0.
 
     Source: EvolvingLMMs-Lab/lmms-eval, api/metrics.py, anls.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return the similarity to the nearest answer in [0, 1]."""
-        if not sample.targets:
-            return read(0.0, text, sample)
-        similarity = 1 - min(normalised_distance(text, answer) for answer in sample.targets)
-        return read(similarity if similarity >= THRESHOLD else 0.0, text, sample)
+        distances = [normalised_distance(reply, answer) for answer in sample.targets]
+        similarity = 1 - min(distances, default=1.0)
+        value = similarity if similarity >= THRESHOLD else 0.0
+        return read(sample, reply, value, "the whole reply")
 
 
 MAX_RELATIVE_CHANGE = 0.05
@@ -208,30 +178,32 @@ def _number(text: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class RelaxedAccuracy:
+class RelaxedAccuracy(ReplyScorer):
     """ChartQA's relaxed accuracy: :func:`relaxed_match`."""
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for a match, else 0.0."""
-        return read(any(relaxed_match(text, one) for one in sample.targets), text, sample)
+        right = any(relaxed_match(reply, target) for target in sample.targets)
+        return read(sample, reply, right, "the whole reply, numbers up to 5 % off")
 
 
 @dataclass(frozen=True)
-class PopeLmmsEval:
+class PopeLmmsEval(ReplyScorer):
     """POPE in lmms-eval: the reply is "yes" or "no" and nothing else, "Yes." is neither.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/pope/utils.py, pope_process_results.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right word, 0.0 for the other or neither."""
-        reply = text.lower().strip()
-        answer = reply if reply in ("yes", "no") else None
-        return read(answer is not None and answer in sample.targets, answer, sample)
+        text = reply.lower().strip()
+        answer = text if text in ("yes", "no") else None
+        how = "the whole reply" if answer else "the reply is neither yes nor no and nothing else"
+        return read(sample, answer, answer in sample.targets, how)
 
 
 @dataclass(frozen=True)
-class PopeLlava:
+class PopeLlava(ReplyScorer):
     """POPE in LLaVA: "No", "no" or "not" among the words of the first sentence is no.
 
     Everything else is yes, also an empty reply, which is counted as unreadable.
@@ -239,19 +211,20 @@ class PopeLlava:
     Source: haotian-liu/LLaVA, llava/eval/eval_pope.py.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right word, 0.0 for the other.
 
         ``counted_as`` among the details is what a reply counts as, readable or not.
         """
-        words = text.partition(".")[0].replace(",", "").split(" ")
+        words = reply.partition(".")[0].replace(",", "").split(" ")
         answer = "no" if any(word in words for word in ("No", "not", "no")) else "yes"
-        shown = answer if text.strip() else None
-        return read(answer in sample.targets, shown, sample, {"counted_as": answer})
+        shown = answer if reply.strip() else None
+        how = "by the words of the first sentence" if shown else "an empty reply counts as yes"
+        return read(sample, shown, answer in sample.targets, how, {"counted_as": answer})
 
 
 @dataclass(frozen=True)
-class MmeLmmsEval:
+class MmeLmmsEval(ReplyScorer):
     """MME in lmms-eval: yes or no among the first four characters, full stops removed.
 
     "y" and "n" alone count too; "know" begins with no as well as "not", "none" and "now".
@@ -259,10 +232,12 @@ class MmeLmmsEval:
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/mme/utils.py, parse_pred_ans.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right word, 0.0 for the other or neither."""
-        answer = _mme_answer(text.lower().strip().replace(".", ""))
-        return read(answer is not None and answer in sample.targets, answer, sample)
+        answer = _mme_answer(reply.lower().strip().replace(".", ""))
+        where = "among the first four characters"
+        how = where if answer else f"neither yes nor no {where}"
+        return read(sample, answer, answer in sample.targets, how)
 
 
 def _mme_answer(reply: str) -> str | None:

@@ -1,13 +1,4 @@
-"""VQA accuracy: how many of ten people gave the same answer.
-
-How VQA's evaluation, and the server EvalAI, make texts comparable.
-
-Contractions as VQA's evaluation puts their apostrophes right, odd entries included.
-
-Source: GT-Vision-Lab/VQA, vqaEval.py, contractions; those that lower-casing makes unreachable
-("Im", "Ive") are left out.
-
-"""
+"""VQA accuracy (how many of ten people gave the same answer), and how it makes texts comparable."""
 
 from __future__ import annotations
 
@@ -17,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_eval.scoring.text import read
+from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 
@@ -25,15 +16,18 @@ def leave_one_out(reply: str, answers: Sequence[str]) -> float:
     """Return the mean over people of min(1, matches among the others / 3).
 
     Args:
-        reply, answers: as they are to be compared.
+        reply: the model's answer, made comparable.
+        answers: the people's, likewise; without any the accuracy is 0.
     """
     same = [answer == reply for answer in answers]
     matches = sum(same)
+    if not same:
+        return 0.0
     return float(statistics.mean(min(1.0, (matches - own) / 3) for own in same))
 
 
 @dataclass(frozen=True)
-class VqaOfficial:
+class VqaOfficial(ReplyScorer):
     """VQA's own accuracy.
 
     Texts are normalised only where the ten answers differ: with ten times "2", "two" is wrong.
@@ -43,25 +37,23 @@ class VqaOfficial:
     Source: GT-Vision-Lab/VQA, vqaEval.py, evaluate.
     """
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return the accuracy in [0, 1]; none where the answers are hidden."""
-        reply = on_one_line(text)
-        answers = [on_one_line(answer) for answer in sample.targets]
-        if len(set(answers)) != 1:
-            reply, answers = official_text(reply), [official_text(answer) for answer in answers]
-        normalised = evalai_text(text)
-        if not answers:
-            return read(0.0, reply, sample, {"evalai_answer": normalised})
-        evalai_answers = [evalai_text(answer) for answer in sample.targets]
-        details = {
-            "evalai_accuracy": leave_one_out(normalised, evalai_answers),
-            "evalai_answer": normalised,
-        }
-        return read(leave_one_out(reply, answers), reply, sample, details)
+        answer = on_one_line(reply)
+        targets = [on_one_line(target) for target in sample.targets]
+        if len(set(targets)) != 1:
+            answer, targets = official_text(answer), [official_text(target) for target in targets]
+        normalised = evalai_text(reply)
+        details: dict[str, object] = {}
+        if sample.targets:
+            evalai_targets = [evalai_text(target) for target in sample.targets]
+            details["evalai_accuracy"] = leave_one_out(normalised, evalai_targets)
+        details["evalai_answer"] = normalised
+        return read(sample, answer, leave_one_out(answer, targets), "the whole reply", details)
 
 
 @dataclass(frozen=True)
-class VqaNormalised:
+class VqaNormalised(ReplyScorer):
     """VQA accuracy of normalised texts, whatever the answers are.
 
     Sources: EvolvingLMMs-Lab/lmms-eval, tasks/vqav2/utils.py, textvqa/utils.py,
@@ -74,16 +66,14 @@ class VqaNormalised:
 
     normalisation: Literal["evalai", "lmms_eval"]
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return the accuracy in [0, 1]; none where the answers are hidden."""
         if self.normalisation == "lmms_eval" and not sample.targets:
-            return read(0.0, text, sample)
+            return read(sample, reply, 0.0, "the whole reply")
         normalised = evalai_text if self.normalisation == "evalai" else lmms_eval_text
-        reply = normalised(text)
-        if not sample.targets:
-            return read(0.0, reply, sample)
-        answers = [normalised(answer) for answer in sample.targets]
-        return read(leave_one_out(reply, answers), reply, sample)
+        answer = normalised(reply)
+        targets = [normalised(target) for target in sample.targets]
+        return read(sample, answer, leave_one_out(answer, targets), "the whole reply, normalised")
 
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
@@ -147,7 +137,9 @@ def _plain_words(text: str) -> str:
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
-#: The written form, "=", and the forms that become it.
+#: The written form, "=", and the forms that become it, as VQA's evaluation puts apostrophes right,
+#: odd entries included; those that lower-casing makes unreachable ("Im", "Ive") are left out.
+#: Source: GT-Vision-Lab/VQA, vqaEval.py, contractions.
 _TABLE = """
     ain't=aint aren't=arent can't=cant couldn't=couldnt couldn't've=couldn'tve,couldnt've
     could've=couldve didn't=didnt doesn't=doesnt don't=dont hadn't=hadnt

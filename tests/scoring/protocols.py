@@ -9,7 +9,7 @@ from llava_eval.benchmarks.load import Adapter
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
-from llava_eval.scoring.scorer import SampleScorer
+from llava_eval.scoring.scorer import ReplyScorer
 from llava_eval.types import Sample, Score
 
 
@@ -28,7 +28,7 @@ class Protocol(NamedTuple):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return what the protocol's scorer makes of a reply."""
-        assert isinstance(self.scorer, SampleScorer)
+        assert isinstance(self.scorer, ReplyScorer)
         return self.scorer.score(reply.strip() if self.strip_replies else reply, sample)
 
 

@@ -10,7 +10,7 @@ import pytest
 from llava_eval.scoring.captions.corpus import corpus_bleu, score_captions
 from llava_eval.scoring.captions.scorer import CaptionScorer
 from llava_eval.scoring.choice import StrictChoice
-from llava_eval.scoring.scorer import SampleScorer, SetScorer
+from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import NOT_SCORED, Generation, Sample
 from tests.results.helpers import make_result
 
@@ -30,7 +30,7 @@ def samples() -> list[Sample]:
 
 
 def test_values_are_those_of_the_metric() -> None:
-    scores = CaptionScorer().score_set(list(TEXTS.values()), samples())
+    scores = CaptionScorer().score_all([*map(Generation, TEXTS.values())], samples())
     expected = score_captions(list(TEXTS.values()), list(REFERENCES.values()))
     assert [score.value for score in scores] == expected["cider"].per_sample.tolist()
     assert [score.details["rouge_l"] for score in scores] == (
@@ -43,14 +43,12 @@ def test_values_are_those_of_the_metric() -> None:
 
 
 def test_nothing_to_score() -> None:
-    assert CaptionScorer().score_set([], []) == []
+    assert CaptionScorer().score_all([], []) == []
 
 
 def test_the_two_kinds_of_scorers_are_told_apart() -> None:
-    assert isinstance(CaptionScorer(), SetScorer)
     assert not isinstance(CaptionScorer(), SampleScorer)
     assert isinstance(StrictChoice(), SampleScorer)
-    assert not isinstance(StrictChoice(), SetScorer)
 
 
 def test_corpus_bleu_adds_counts_up_and_leaves_failures_out() -> None:
@@ -73,7 +71,7 @@ def test_counts_that_the_scorer_left_give_the_same_bleu(order: Literal[1, 2, 3, 
         make_result(row, target=REFERENCES[name], generation=Generation(TEXTS[name]))
         for row, name in enumerate(REFERENCES)
     ]
-    scores = CaptionScorer().score_set(list(TEXTS.values()), samples())
+    scores = CaptionScorer().score_all([*map(Generation, TEXTS.values())], samples())
     # 5, 4, 3 and 2 n-grams of the first caption are right, its length is its reference's.
     assert scores[0].details["bleu_counts"] == [5, 4, 3, 2, 5, 5]
     scored = [replace(result, score=score) for result, score in zip(plain, scores, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval.scoring.choice import LowestLoss
-from llava_eval.scoring.scorer import GenerationScorer
+from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample
 
 SAMPLE = Sample(
@@ -31,7 +31,7 @@ SAMPLE = Sample(
 )
 def test_the_lowest_loss_is_the_answer(losses: tuple[float, ...], answer: str | None) -> None:
     scorer = LowestLoss()
-    assert isinstance(scorer, GenerationScorer)
+    assert isinstance(scorer, SampleScorer)
     score = scorer.score_generation(Generation("", option_losses=losses), SAMPLE)
     assert (score.answer, score.unreadable) == (answer, answer is None)
     assert score.value == float(answer == "B")

@@ -10,7 +10,7 @@ import pytest
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.judge.scorers import JudgedScorer, Verdict
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.scoring.tempcompass_rules import TempCompassJudged
 from llava_eval.types import Sample
 from tests.scoring.protocols import Protocol
@@ -43,7 +43,7 @@ def test_prompts_and_ratings_of_the_references() -> None:
         if "prompt" in case:
             assert messages[1]["content"] == case["prompt"]
             num_prompts += 1
-        (score,) = parts.scorer.score_judged([case["text"]], [sample], [Verdict(case["reply"])])
+        (score,) = parts.scorer.score_judged([case["text"]], [sample], [JudgeReply(case["reply"])])
         assert score.value == case["value"], case
     assert num_prompts == 8
 
@@ -72,18 +72,18 @@ def test_what_a_rule_reads_is_not_put_to_the_judge() -> None:
     sample = parts.sample(row)
     texts, samples = ["Yes.", "It goes up", "no</s>"], [sample] * 3
     assert len(scorer().prompts(texts, samples)) == 1
-    scores = scorer().score_judged(texts, samples, [Verdict("Correct")])
+    scores = scorer().score_judged(texts, samples, [JudgeReply("Correct")])
     assert [score.value for score in scores] == [1.0, 1.0, 0.0]
     assert [score.details["rule_matched"] for score in scores] == [1.0, 0.0, 1.0]
 
 
 def test_a_reply_that_says_neither_is_counted() -> None:
-    (score,) = scorer().score_judged(["It rises."], [caption()], [Verdict(" ")])
+    (score,) = scorer().score_judged(["It rises."], [caption()], [JudgeReply(" ")])
     assert (score.value, score.unreadable) == (0.0, True)
 
 
 def test_a_judge_that_failed_scores_nothing() -> None:
-    (score,) = scorer().score_judged(["It rises."], [caption()], [Verdict(None, "timed out")])
+    (score,) = scorer().score_judged(["It rises."], [caption()], [JudgeReply(None, "timed out")])
     assert score.value is None
     assert score.details == {"judge_error": "timed out"}
 

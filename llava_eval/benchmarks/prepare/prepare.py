@@ -13,14 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from llava_eval.benchmarks.load import media_folder
+from llava_eval.benchmarks.load import media_folder, samples_of
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, FetchError, MediaError
-from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.types import Media, Sample
 
 WIDTH = 80
@@ -73,19 +72,19 @@ def prepare(composed: ComposedConfig) -> Readiness:
     """
     benchmark = composed.config.benchmark
     _unpack_archives(benchmark)
-    evaluation = Evaluation.from_config(composed)
+    samples = samples_of(benchmark)
     is_whole = benchmark.limit is None and not benchmark.where and benchmark.sample.size is None
     readiness = Readiness(
         benchmark.name,
-        len(evaluation.samples),
+        len(samples),
         benchmark.num_rows if is_whole else None,
         manual=benchmark.prepare.manual,
         gated=benchmark.prepare.gated,
         licence=benchmark.licence,
     )
-    _check_media(evaluation.samples, readiness)
+    _check_media(samples, readiness)
     if is_whole:
-        readiness.counts = _counts(evaluation.samples, benchmark.prepare.counts)
+        readiness.counts = _counts(samples, benchmark.prepare.counts)
     return readiness
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llava_eval.scoring.captions.corpus import BLEU_COUNTS, CountedCaptions
-from llava_eval.types import Sample, Score
+from llava_eval.scoring.scorer import read
+from llava_eval.types import Generation, Sample, Score
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,16 @@ class CaptionScorer:
     in theirs, 0 to 1, and so are the counts that BLEU of the whole set is made of.
     """
 
-    def score_set(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
-        """Return one score per caption."""
-        if not any(sample.targets for sample in samples):  # hidden references
-            return [Score(value=None, answer=" ".join(text.split())) for text in texts]
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        """Return one score per caption; see :class:`llava_eval.scoring.scorer.Scorer`."""
+        texts = [str(generation.text) for generation in generations]
+        if not any(sample.targets for sample in samples):
+            return [
+                read(sample, " ".join(text.split()), 0.0, "as it is")
+                for text, sample in zip(texts, samples, strict=True)
+            ]
         counted = CountedCaptions.of(texts, [sample.targets for sample in samples])
         details = {name: score.per_sample.tolist() for name, score in counted.scores().items()}
         details[BLEU_COUNTS] = counted.bleu_counts().tolist()
@@ -32,7 +39,9 @@ class CaptionScorer:
             Score(
                 value=details["cider"][row],
                 answer=" ".join(text.split()),
+                explanation=f"CIDEr {details['cider'][row]:.4g} of 10 against "
+                f"{len(sample.targets)} references, weighed by the whole set",
                 details={name: values[row] for name, values in details.items()},
             )
-            for row, text in enumerate(texts)
+            for row, (text, sample) in enumerate(zip(texts, samples, strict=True))
         ]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from llava_eval.scoring.judge.reading import READINGS, ReadingName
-from llava_eval.scoring.judge.scorers import Messages, Verdict, chat
+from llava_eval.scoring.judge.scorers import chat
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages
 from llava_eval.types import Sample, Score
 
 #: Dimensions by the row set whose answers they judge; the facet ``row_set`` names it.
@@ -30,7 +31,7 @@ class _Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JudgedDimensions:
+class JudgedDimensions(JudgedScorer):
     """Correctness, detail, context, temporal order and consistency, each 0 to 5.
 
     Generic questions are judged in three dimensions, temporal ones in one; two texts to two
@@ -66,22 +67,22 @@ class JudgedDimensions:
         return [task.prompt for task in self._tasks(texts, samples) if task.prompt is not None]
 
     def score_judged(
-        self, texts: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[Verdict]
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
     ) -> list[Score]:
         """Return one score per text; the second text of a pair has none of its own."""
-        waiting = iter(verdicts)
+        waiting = iter(replies)
         numbers: dict[int, dict[str, float | None]] = defaultdict(dict)
         unreadable: dict[int, int] = defaultdict(int)
         errors: dict[int, str] = {}
         for task in self._tasks(texts, samples):
             number: float | None = 0.0
             if task.prompt is not None:
-                verdict = next(waiting)
+                reply = next(waiting)
                 number = None
-                if verdict.reply is None:
-                    errors[task.place] = str(verdict.error)
+                if reply.text is None:
+                    errors[task.place] = str(reply.error)
                 else:
-                    reading = READINGS[self.reading](verdict.reply)
+                    reading = READINGS[self.reading](reply.text)
                     number = reading.score
                     unreadable[task.place] += reading.unreadable
             numbers[task.place][task.dimension] = number
@@ -165,5 +166,15 @@ def _score(numbers: Mapping[str, float | None], num_unreadable: int, error: str 
         value=value,
         answer=None if num_unreadable else answer or None,
         unreadable=num_unreadable > 0,
+        explanation=_explanation(answer, num_unreadable, error),
         details=details,
     )
+
+
+def _explanation(answer: str, num_unreadable: int, error: str | None) -> str:
+    said = [f"the judge says {answer}"] if answer else []
+    if num_unreadable:
+        said.append(f"{num_unreadable} of its replies cannot be read")
+    if error is not None:
+        said.append(f"it did not answer ({error})")
+    return "; ".join(said) or "not scored: nothing was put to the judge"

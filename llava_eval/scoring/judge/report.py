@@ -1,4 +1,4 @@
-"""Joins a judged scorer with its judge, and says what came of it."""
+"""A judge whose replies are kept, and what is said of it beside the numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.judge import Endpoint, Judge, Judging
 from llava_eval.scoring.judge.replies import FILE_NAME, ReplyStore
-from llava_eval.scoring.judge.scorers import JudgedScorer, Verdict
 from llava_eval.scoring.judge.settings import JudgeSettings
-from llava_eval.types import Sample, Score
+from llava_eval.scoring.scorer import JudgeReply, Messages
 
 
 @dataclass(frozen=True)
@@ -56,37 +55,49 @@ def check_judge(settings: JudgeSettings) -> None:
     Endpoint(settings).close()
 
 
-def judge_texts(
-    scorer: JudgedScorer,
-    settings: JudgeSettings,
-    texts: Sequence[str],
-    samples: Sequence[Sample],
-    *,
-    directory: Path,
-    others: Iterable[Path] = (),
-) -> tuple[list[Score], JudgeReport]:
-    """Ask the judge what is not known yet, and score every text.
+class RecordedJudge:
+    """A judge that keeps every reply in a run directory, and says what it did.
 
     Args:
-        scorer: makes prompts and reads replies.
         settings: the judge.
-        texts, samples: ``texts[i]`` answers ``samples[i]``.
         directory: the run directory, whose ``judge.jsonl`` keeps every reply.
         others: run directories whose replies may be used as well.
-
-    Raises:
-        ConfigError: something must be asked, and the key or the ``openai`` package is missing.
-        RunDirectoryError, StorageError: the file of replies is damaged or cannot be written.
     """
-    prompts = scorer.prompts(texts, samples)
-    files = [other / FILE_NAME for other in others if other.resolve() != directory.resolve()]
-    with ReplyStore(directory / FILE_NAME, files) as store:
-        judging = Judge(settings, store).ask(prompts)
-    verdicts = [
-        Verdict(reply.text) if reply is not None else Verdict(None, judging.failures[place])
-        for place, reply in enumerate(judging.replies)
-    ]
-    return scorer.score_judged(texts, samples, verdicts), _report(settings, judging)
+
+    def __init__(
+        self, settings: JudgeSettings, directory: Path, others: Iterable[Path] = ()
+    ) -> None:
+        self._settings = settings
+        self._path = directory / FILE_NAME
+        self._others = [
+            other / FILE_NAME for other in others if other.resolve() != directory.resolve()
+        ]
+        self._report: JudgeReport | None = None
+
+    def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
+        """Return a reply, or an error, for every prompt; only what is not known yet is asked.
+
+        Args:
+            prompts: any number of them.
+
+        Raises:
+            ConfigError: something must be asked, and the key or the ``openai`` package is missing.
+            RunDirectoryError, StorageError: the file of replies is damaged or cannot be written.
+        """
+        with ReplyStore(self._path, self._others) as store:
+            judging = Judge(self._settings, store).ask(prompts)
+        self._report = _report(self._settings, judging)
+        return [
+            JudgeReply(reply.text)
+            if reply is not None
+            else JudgeReply(None, judging.failures[index])
+            for index, reply in enumerate(judging.replies)
+        ]
+
+    @property
+    def report(self) -> JudgeReport | None:
+        """What the judge did; None before it was asked."""
+        return self._report
 
 
 def _report(settings: JudgeSettings, judging: Judging) -> JudgeReport:

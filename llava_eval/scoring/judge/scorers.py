@@ -5,45 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from llava_eval.scoring.judge.reading import READINGS, Reading, ReadingName
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages
 from llava_eval.types import Sample, Score
 
-Messages = tuple[Mapping[str, str], ...]
-
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A judge's raw reply to one prompt, or why there is none.
-
-    Attributes:
-        reply: the raw text; None exactly when there is an error.
-        error: what went wrong, in one line.
-    """
-
-    reply: str | None
-    error: str | None = None
-
-
-@runtime_checkable
-class JudgedScorer(Protocol):
-    """A rule that puts prompts to a judge, and reads the replies.
-
-    Both methods see the same texts; ``texts[i]`` answers ``samples[i]``.
-    """
-
-    def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
-        """Return every prompt that the judge has to answer."""
-        ...
-
-    def score_judged(
-        self, texts: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[Verdict]
-    ) -> list[Score]:
-        """Return one score per text; ``verdicts[j]`` answers ``prompts(texts, samples)[j]``."""
-        ...
 
 
 def filled(template: str, fields: Mapping[str, str]) -> str:
@@ -72,7 +39,7 @@ def chat(system: str, user: str, fields: Mapping[str, str]) -> Messages:
 
 
 @dataclass(frozen=True)
-class JudgedText:
+class JudgedText(JudgedScorer):
     """One prompt per text.
 
     Attributes:
@@ -107,28 +74,36 @@ class JudgedText:
         ]
 
     def score_judged(
-        self, texts: Sequence[str], samples: Sequence[Sample], verdicts: Sequence[Verdict]
+        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
     ) -> list[Score]:
         """Return one score per text."""
-        waiting = iter(verdicts)
+        waiting = iter(replies)
         return [
             self._score(next(waiting))
             if len(text) >= self.min_characters
-            else Score(value=0.0, answer=None, details={"judge_score": 0.0, "too_short": True})
+            else Score(
+                value=0.0,
+                answer=None,
+                explanation=f"worth 0, not judged: under {self.min_characters} characters",
+                details={"judge_score": 0.0, "too_short": True},
+            )
             for text in texts
         ]
 
-    def _score(self, verdict: Verdict) -> Score:
-        if verdict.reply is None:
-            return not_judged(verdict)
-        reading = READINGS[self.reading](verdict.reply)
+    def _score(self, reply: JudgeReply) -> Score:
+        if reply.text is None:
+            return not_judged(reply)
+        reading = READINGS[self.reading](reply.text)
         value = reading.score if reading.is_right is None else float(reading.is_right)
         if reading.verdict is not None and reading.is_right is None:
             value = None  # neither yes nor no: out of the accuracy, inside the mean score
+        answer = None if reading.unreadable else _answer(reading)
+        said = "the judge's reply cannot be read" if answer is None else f"the judge says {answer}"
         return Score(
             value=value,
-            answer=None if reading.unreadable else _answer(reading),
+            answer=answer,
             unreadable=reading.unreadable,
+            explanation=said if value is not None else f"{said}; not scored",
             details={"judge_score": reading.score},
         )
 
@@ -139,6 +114,7 @@ def _answer(reading: Reading) -> str | None:
     return None if reading.score is None else f"{reading.score:g}"
 
 
-def not_judged(verdict: Verdict) -> Score:
+def not_judged(reply: JudgeReply) -> Score:
     """Return the score of a sample whose judge did not answer: nothing was scored."""
-    return Score(value=None, answer=None, details={"judge_error": verdict.error})
+    explanation = f"not scored: the judge did not answer ({reply.error})"
+    return Score(None, None, explanation=explanation, details={"judge_error": reply.error})

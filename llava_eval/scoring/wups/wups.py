@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llava_eval.errors import ConfigError
+from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.scoring.wups.english import English, check_english
 from llava_eval.types import Sample, Score
 
@@ -37,7 +38,7 @@ _STOP_WORDS = frozenset(
 
 
 @dataclass(frozen=True)
-class Wups:
+class Wups(ReplyScorer):
     """NExT-QA's rule: lemmas without stop words, compared word by word.
 
     Each word of one side is worth its best Wu-Palmer similarity to a word of the other (equal words
@@ -60,7 +61,7 @@ class Wups:
     def __post_init__(self) -> None:
         check_english()
 
-    def score(self, text: str, sample: Sample) -> Score:
+    def score(self, reply: str, sample: Sample) -> Score:
         """Return WUPS@All, with WUPS@0.9 among the details.
 
         Raises:
@@ -72,20 +73,17 @@ class Wups:
                 f"sample {sample.id}: WUPS needs the facet {_TYPE_FACET!r}; benchmark.facets has "
                 "to name it"
             )
-        reply = content_words(text)
+        words = content_words(reply)
         references = [content_words(target) for target in sample.targets]
         if kind in _EXACT_TYPES:
-            at_all = at_0_9 = float(reply in references)
+            at_all = at_0_9 = float(words in references)
+            how = "its content words, which must equal the answer's"
         else:
             thresholds = [_THRESHOLD, *[self.additional_threshold] * (len(references) - 1)]
-            at_all = max(wups(reply, reference, 0.0) for reference in references)
-            at_0_9 = max(map(wups, [reply] * len(references), references, thresholds))
-        return Score(
-            value=at_all,
-            answer=reply or None,
-            unreadable=not reply,
-            details={"wups_0_9": at_0_9},
-        )
+            at_all = max((wups(words, one, 0.0) for one in references), default=0.0)
+            at_0_9 = max(map(wups, [words] * len(references), references, thresholds), default=0.0)
+            how = "its content words, compared word by word"
+        return read(sample, words, at_all, how, {"wups_0_9": at_0_9} if references else {})
 
 
 @functools.cache

@@ -152,7 +152,9 @@ def captions(texts: Sequence[str | None]) -> list[SampleResult]:
     scores = dict(
         zip(
             kept,
-            CaptionScorer().score_set([str(texts[n]) for n in kept], [samples[n] for n in kept]),
+            CaptionScorer().score_all(
+                [Generation(texts[n]) for n in kept], [samples[n] for n in kept]
+            ),
             strict=True,
         )
     )

@@ -9,7 +9,8 @@ import pytest
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
-from llava_eval.scoring.judge.scorers import JudgedScorer, JudgedText, Verdict, filled
+from llava_eval.scoring.judge.scorers import JudgedText, filled
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import Sample
 
 pytestmark = pytest.mark.slow
@@ -103,14 +104,14 @@ def test_short_descriptions_are_not_put_to_the_judge() -> None:
     texts, samples = ["", "a", "ab"], [sample(), sample(), sample()]
     scorer: JudgedText = scorer_of("video_detail_description/llava_next")
     assert len(scorer.prompts(texts, samples)) == 1
-    scores = scorer.score_judged(texts, samples, [Verdict("{'score': 4}")])
+    scores = scorer.score_judged(texts, samples, [JudgeReply("{'score': 4}")])
     assert [score.value for score in scores] == [0.0, 0.0, 4.0]
     assert len(scorer_of("video_detail_description/lmms_eval").prompts(texts, samples)) == 3
 
 
 def test_a_reply_that_failed_scores_nothing() -> None:
     [score] = scorer_of("activitynet_qa/llava_next").score_judged(
-        ["x"], [sample()], [Verdict(None, "HTTP 500")]
+        ["x"], [sample()], [JudgeReply(None, "HTTP 500")]
     )
     assert (score.value, score.answer, score.unreadable) == (None, None, False)
     assert score.details == {"judge_error": "HTTP 500"}
@@ -118,7 +119,7 @@ def test_a_reply_that_failed_scores_nothing() -> None:
 
 def test_neither_yes_nor_no_is_out_of_the_accuracy_and_in_the_score() -> None:
     [score] = scorer_of("activitynet_qa/llava_next").score_judged(
-        ["x"], [sample()], [Verdict("{'pred': 'maybe', 'score': 3}")]
+        ["x"], [sample()], [JudgeReply("{'pred': 'maybe', 'score': 3}")]
     )
     assert score.value is None
     assert score.answer == "maybe"
@@ -144,7 +145,7 @@ def test_three_dimensions_for_generic_and_one_for_temporal() -> None:
     for prompt, role in zip(prompts, roles, strict=True):
         assert f"evaluating the {role}" in prompt[0]["content"]
     scores = scorer.score_judged(
-        ["t0", "t1"], samples, [Verdict(f"{{'score': {n}.9}}") for n in (1, 2, 3, 4)]
+        ["t0", "t1"], samples, [JudgeReply(f"{{'score': {n}.9}}") for n in (1, 2, 3, 4)]
     )
     assert scores[0].details == {"correctness": 1, "detail": 2, "context": 3}
     assert scores[0].value == 2.0
@@ -161,7 +162,7 @@ def test_consistency_shows_both_answers(name: str, second: str, rows: tuple[int,
         f"Question 1: who?\nQuestion 2: {second}\nCorrect Answer: a man\n"
         "Predicted Answer to Question 1: one text\nPredicted Answer to Question 2: other text\n\n"
     ) in prompt[1]["content"]
-    scores = scorer.score_judged(["one text", "other text"], samples, [Verdict("{'score': 4}")])
+    scores = scorer.score_judged(["one text", "other text"], samples, [JudgeReply("{'score': 4}")])
     assert scores[0].details == {"consistency": 4}
     assert scores[1].details == {}
     assert scores[1].value is None
@@ -203,8 +204,8 @@ def test_pairs_that_cannot_be_told_apart_are_left_out() -> None:
 
 def test_an_unreadable_dimension_leaves_the_others() -> None:
     samples = [pair("generic", "q", 0)]
-    verdicts = [Verdict("{'score': 5}"), Verdict("five"), Verdict(None, "HTTP 500")]
-    [score] = dimensions("video_chatgpt").score_judged(["text"], samples, verdicts)
+    replies = [JudgeReply("{'score': 5}"), JudgeReply("five"), JudgeReply(None, "HTTP 500")]
+    [score] = dimensions("video_chatgpt").score_judged(["text"], samples, replies)
     assert score.unreadable
     assert score.answer is None
     assert score.value == 5.0
