@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from llava_eval.config.experiments import published_experiments
 from llava_eval.config.groups import config_folder, list_choices, suggest
 from llava_eval.errors import ConfigError
 
@@ -105,16 +106,22 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _published_by_benchmark(config_dir: Path | None) -> dict[str, list[str]]:
-    """Return, by benchmark, the published numbers that an experiment holds a run against."""
+    """Return, by benchmark, the headline that each experiment puts beside ours."""
+    experiments = {**published_experiments(), **_own_experiments(config_dir)}
     found: dict[str, list[str]] = {}
-    for name in list_choices("experiment", config_dir):
-        content = yaml.safe_load(_file("experiment", name, config_dir).read_text("utf-8")) or {}
+    for name, content in sorted(experiments.items()):
         numbers = content.get("published") or []
         if numbers:
             shown = f"{numbers[0]['metric']} {numbers[0]['value']} (experiment={name})"
             for benchmark in _chosen(content, "benchmark"):
                 found.setdefault(benchmark, []).append(shown)
     return found
+
+
+def _own_experiments(config_dir: Path | None) -> dict[str, Any]:
+    folder = None if config_dir is None else config_dir / "experiment"
+    files = [] if folder is None else sorted(folder.rglob("*.yaml"))
+    return {path.stem: yaml.safe_load(path.read_text("utf-8")) or {} for path in files}
 
 
 def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:

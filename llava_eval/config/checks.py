@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from llava_eval.config.composition import compose_root, without_hydra
 from llava_eval.config.describe import setting_of
+from llava_eval.config.experiments import published_experiments
 from llava_eval.config.groups import list_choices, list_groups, listing, suggest
 from llava_eval.errors import ConfigError
 
@@ -34,6 +35,10 @@ def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
                 f"unknown {group} {str(value)!r}{suggest(str(value), available)}; "
                 f"available: {listing(available)}"
             )
+        if group == "experiment" and config_dir is not None:
+            own = config_dir / group / f"{value}.yaml"
+            if own.is_file() and value in published_experiments():
+                raise ConfigError(f"{own}: experiment={value} is the package's; rename the file")
 
 
 def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:

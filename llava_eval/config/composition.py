@@ -17,14 +17,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from llava_eval.config.experiments import published_experiments
 from llava_eval.config.groups import ROOT_NAME, config_folder, listing, one_line, suggest
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 
 
 def register_schema() -> None:
-    """Tell Hydra the typed root schema that configs/config.yaml begins with."""
-    ConfigStore.instance().store(name="schema", node=RunConfig)
+    """Tell Hydra what has no file: the typed root schema, and the published experiments."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=RunConfig)
+    for name, node in published_experiments().items():
+        store.store(group="experiment", name=name, node=node, package="_global_")
 
 
 @contextmanager

@@ -51,7 +51,7 @@ _MOVED: Final = {
     "scorers.tempcompass": "scoring.tempcompass_rules",
     "scorers.tempcompass_judged": "scoring.tempcompass_rules",
     "scorers.text": "scoring.text",
-    "scorers.wups": "scoring.wups.wups",
+    "scorers.wups": "scoring.wups",
     "video.whole_steps": "video.samplers",
 }
 

@@ -10,6 +10,7 @@ import importlib.resources
 from collections.abc import Iterable
 from pathlib import Path
 
+from llava_eval.config.experiments import published_experiments
 from llava_eval.errors import ConfigError
 
 ROOT_NAME = "config"
@@ -31,14 +32,13 @@ def config_folder() -> Path:
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
-    return sorted(
-        {
-            path.relative_to(root).with_suffix("").as_posix()
-            for root in roots
-            for path in root.rglob("*.yaml")
-            if not path.name.startswith("_")  # shared parts of several options
-        }
-    )
+    found = {
+        path.relative_to(root).with_suffix("").as_posix()
+        for root in roots
+        for path in root.rglob("*.yaml")
+        if not path.name.startswith("_")  # shared parts of several options
+    }
+    return sorted(found | set(published_experiments() if group == "experiment" else ()))
 
 
 def list_groups(config_dir: Path | None = None) -> list[str]:

@@ -17,7 +17,22 @@ _FILE = Path(__file__).with_name("scores.csv")
 
 @dataclass(frozen=True, slots=True)
 class PublishedScore:
-    """One row of ``scores.csv``; all fields as printed."""
+    """One row of ``scores.csv``; all fields are texts.
+
+    Attributes:
+        benchmark: family, for instance "videomme".
+        part: of the benchmark, in the source's words.
+        metric, unit: of the score.
+        model: as the source names it.
+        frames: as far as stated or inferred.
+        subtitles: "yes", "no", "interleaved", or nothing where images are asked about.
+        score: the number.
+        kind: "published" (the source itself was read), "second-hand" or "conflicting".
+        source: where it was printed.
+        printed: the number's own text, where it ends in a zero that ``score`` lacks.
+        experiment: ``experiment=`` that reproduces it, if there is one.
+        our_metric: the metric of that experiment, with ``[facet=level]`` for a part of it.
+    """
 
     benchmark: str
     part: str
@@ -29,6 +44,9 @@ class PublishedScore:
     score: str
     kind: str
     source: str
+    printed: str
+    experiment: str
+    our_metric: str
 
 
 def read_scores(
@@ -86,7 +104,7 @@ def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
                 one.model,
                 ", ".join(part for part in (one.metric, one.part) if part),
                 _frames(one),
-                one.score,
+                one.printed or one.score,
                 f"[{sources.index((one.source, one.kind)) + 1}]"
                 + ("" if one.kind == "published" else f" {one.kind}"),
             ]

@@ -1,0 +1,72 @@
+"""Experiments that reproduce a published number: rows of a table, no files.
+
+``experiment=NAME`` chooses a benchmark, a model and a recipe, and puts the published numbers beside
+ours. Which those are stands in two tables of ``llava_eval/benchmarks/published``: experiments.csv
+(one line per experiment) and scores.csv (its rows whose column ``experiment`` names it).
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib.resources
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+#: "accuracy", or "accuracy[duration=short]" for one level of a facet.
+_METRIC = re.compile(r"(?P<metric>[^\[]+)(?:\[(?P<facet>\w+)=(?P<level>.+)\])?")
+
+#: What is said of a published number whose source does not state its frames.
+_NOTES_OF_FRAMES = {
+    "32 (inferred)": "32 frames are inferred",
+    "not stated": "number of frames not stated",
+}
+
+
+@functools.cache
+def published_experiments() -> Mapping[str, Mapping[str, Any]]:
+    """Return by name what each experiment's file would hold: its defaults and ``published``."""
+    scores = _rows("scores.csv")
+    return {
+        row["experiment"]: {
+            "defaults": [
+                {"override /benchmark": row["benchmark"]},
+                {"override /model": row["model"]},
+                {"override /recipe": row["recipe"]},
+                "_self_",
+            ],
+            "published": [
+                _published(score, row["note"])
+                for score in scores
+                if score["experiment"] == row["experiment"]
+            ],
+        }
+        for row in _rows("experiments.csv")
+    }
+
+
+def half_step(printed: str) -> float:
+    """Return half of the last printed digit's unit: 0.005 for "26.90", 0.5 for "54"."""
+    _, _, decimals = printed.partition(".")
+    return float(f"5e-{len(decimals) + 1}")
+
+
+def _published(score: Mapping[str, str], note: str) -> dict[str, Any]:
+    printed = score["printed"] or score["score"]
+    metric = _METRIC.fullmatch(score["our_metric"])
+    assert metric is not None, score
+    notes = (_NOTES_OF_FRAMES.get(score["frames"], ""), note)
+    return {
+        **metric.groupdict(),
+        "value": float(printed),
+        "half_step": half_step(printed),
+        "source": score["source"],
+        "note": "; ".join(filter(None, notes)),
+    }
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    folder = importlib.resources.files("llava_eval") / "benchmarks" / "published"
+    return list(csv.DictReader(io.StringIO((folder / name).read_text("utf-8"))))
