@@ -1,68 +1,40 @@
-"""The command line.
+"""The command line: a parser and a help of its own for every command.
 
 Only the standard library is imported at the top: ``llava-eval --help`` must answer at once, while
-torch, transformers and Hydra take seconds.
+torch, transformers and Hydra take seconds. What a command does lies in its stage; here it is
+looked up and given its arguments, and its errors become one line and an exit code.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import llava_eval
 from llava_eval.errors import ConfigError, LlavaEvalError
 
 if TYPE_CHECKING:
     from llava_eval.results.report.thumbnails import FrameRequest
-    from llava_eval.run import Outcome
 
-HELP = """\
+OVERVIEW = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
 
-  llava-eval [run] [key=value ...]       evaluate; without arguments the demo
-  llava-eval -m key=a,b [key=c,d ...]    a sweep: one run per combination
-  llava-eval score generations=FILE benchmark=... [key=value ...]
-                                         score texts generated elsewhere
-  llava-eval list [benchmarks|models|samplers|scorers]
-  llava-eval prepare benchmark=... benchmark.media_root=DIR
-                                         fetch, unpack and check a benchmark
-  llava-eval published [--benchmark B] [--model M]
-                                         published scores and their sources
-  llava-eval compare RUN RUN ...         paired differences, flips and cost; of
-                                         a sweep's folder its curves
-  llava-eval gate RUN --baseline FILE    exit 1 when it is worse than a baseline
-  llava-eval report PATH ... --out FILE  one HTML page of runs and their samples
+  llava-eval [COMMAND] ...     without a command: run
+  llava-eval COMMAND --help    options, keys and exit codes of a command
+
+commands
+{commands}
 
 options
   --config-dir DIR   also find benchmarks, models, ... in this folder
-  --cfg              print the configuration and stop
-  -m, --multirun     run every combination of comma-separated values
   --version, --help
-
-keys that you will want (llava-eval --cfg prints them all)
-  benchmark=videomme/official    benchmark and protocol
-  benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
-  benchmark.media_root=DIR       where its videos lie
-  benchmark.limit=100            only the first rows
-  benchmark.where.duration=short only one level (or [a,b]) of a facet
-  benchmark.sample.size=100      a seeded sample (benchmark.sample.by=[facet])
-  model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
-  model=openai_server            a served model: model.base_url=http://.../v1
-  model.dtype=float16            auto, float32, float16, bfloat16
-  model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
-  quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
-  sampler.num_frames=16          frames a video
-  runner.batch_size=8            questions generated together
-  engine=ray                     workers on every GPU of a Ray cluster
-  judge.model=...                the judge of GPT-judged protocols, at any
-  judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
-  output_dir=DIR                 run directory; again: continues a killed run
-  resume=true                    continue the newest unfinished run like this
-  errors.max=0                   failed samples that still give exit code 0
 
 exit codes
   0    done
@@ -71,22 +43,9 @@ exit codes
   130  interrupted; finished samples are kept
 """
 
-COMMANDS = ("run", "score", "list", "prepare", "published", "compare", "gate", "report")
-#: Commands that take paths and options of their own, and no configuration; so does their --help.
-_ON_RESULTS = ("compare", "gate", "report")
+_INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
-
-
-@dataclass
-class Arguments:
-    """The command line, taken apart."""
-
-    command: str = "run"
-    overrides: list[str] = field(default_factory=list)
-    config_dir: Path | None = None
-    multirun: bool = False
-    print_config: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,18 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command and return its exit code; mistakes of the user print one line."""
-    on_results = bool(argv) and argv[0] in _ON_RESULTS
-    if not on_results and ("--help" in argv or "-h" in argv):
-        print(HELP, end="")
-        return 0
-    if not on_results and "--version" in argv:
-        print(f"llava-eval {llava_eval.__version__}")
-        return 0
     try:
-        arguments = parse(argv)
-        exit_code = _COMMANDS[arguments.command](arguments)
+        exit_code = _dispatch(list(argv))
         sys.stdout.flush()
         return exit_code
+    except _HelpShown:
+        return 0
     except BrokenPipeError:
         # `llava-eval list | head`: nobody reads the rest. Nor may Python write it when it leaves.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -121,65 +74,239 @@ def run_command(argv: Sequence[str]) -> int:
             "resume=true (or the same output_dir) continues",
             file=sys.stderr,
         )
-        return 130
+        return _INTERRUPTED
 
 
-def parse(argv: Sequence[str]) -> Arguments:
-    """Take the arguments apart.
+def _dispatch(words: list[str]) -> int:
+    """Run the command that the words name, ``run`` where they name none."""
+    index = _index_of_command(words)
+    if index is None and words[:1] == ["--version"]:
+        print(f"llava-eval {llava_eval.__version__}")
+        return 0
+    if index is None and words[:1] in (["-h"], ["--help"]):
+        lines = [f"  {name:<10} {one.summary.rstrip('.')}" for name, one in COMMANDS.items()]
+        print(OVERVIEW.format(commands="\n".join(lines)), end="")
+        return 0
+    name = "run" if index is None else words.pop(index)
+    command = COMMANDS[name]
+    return command.function(_Parser(name, command).parsed(words))
+
+
+def _index_of_command(words: Sequence[str]) -> int | None:
+    """Return where the command stands: the first word that is no option; None where there is none.
 
     Raises:
-        ConfigError: an unknown command or option.
+        ConfigError: that word is neither a command nor key=value.
     """
-    arguments = Arguments()
-    rest = list(argv)
-    if rest and rest[0] in COMMANDS:
-        arguments.command = rest.pop(0)
-    elif rest and "=" not in rest[0] and not rest[0].startswith("-"):
-        raise ConfigError(f"there is no command {rest[0]!r}; commands: {', '.join(COMMANDS)}")
-    if arguments.command in ("published", *_ON_RESULTS):
-        arguments.overrides = rest  # it takes options of its own, and no configuration
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] == "--config-dir" else 1
+    if index >= len(words) or "=" in words[index]:
+        return None
+    if words[index] not in COMMANDS:
+        raise ConfigError(f"there is no command {words[index]!r}; commands: {', '.join(COMMANDS)}")
+    return index
+
+
+# Commands and their arguments.
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    Attributes:
+        function: does it, and returns the exit code; its docstring is the help.
+        usage: its arguments in short.
+        arguments: positional and keyword parameters of argparse's ``add_argument``.
+    """
+
+    function: Callable[[argparse.Namespace], int]
+    usage: str
+    arguments: Sequence[tuple[tuple[str, ...], dict[str, Any]]]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the help."""
+        return (self.function.__doc__ or "").partition("\n")[0]
+
+    @property
+    def details(self) -> str:
+        """The other lines of the help."""
+        return textwrap.dedent((self.function.__doc__ or "").partition("\n")[2]).strip()
+
+
+#: Every command by its name.
+COMMANDS: dict[str, Command] = {}
+
+_Function = Callable[[argparse.Namespace], int]
+_Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _argument(*names: str, **settings: Any) -> _Argument:
+    return names, settings
+
+
+def _command(name: str, usage: str, *arguments: _Argument) -> Callable[[_Function], _Function]:
+    """Register a function as a command."""
+
+    def register(function: _Function) -> _Function:
+        COMMANDS[name] = Command(function, usage, arguments)
+        return function
+
+    return register
+
+
+class _HelpShown(Exception):
+    """Help was asked for, and printed."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are a :class:`ConfigError`, and whose help fits 80 columns."""
+
+    def __init__(self, name: str, command: Command) -> None:
+        super().__init__(
+            prog=f"llava-eval {name}",
+            usage=f"llava-eval {name} {command.usage}",
+            description=command.summary,
+            epilog=command.details,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+                prog, max_help_position=28, width=80
+            ),
+            allow_abbrev=False,
+        )
+        for names, settings in command.arguments:
+            self.add_argument(*names, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError where argparse would print its usage."""
+        raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}; {self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise where argparse would end the process."""
+        raise _HelpShown
+
+    def parsed(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the arguments; options may stand before, between and after the others.
+
+        Raises:
+            ConfigError: a mistake in them.
+            _HelpShown: the command is done.
+        """
+        arguments, rest = self.parse_known_intermixed_args(list(words))
+        if rest:
+            self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
         return arguments
-    while rest:
-        word = rest.pop(0)
-        if word in ("-m", "--multirun"):
-            arguments.multirun = True
-        elif word == "--cfg":
-            arguments.print_config = True
-        elif word == "--config-dir" or word.startswith("--config-dir="):
-            value = word.partition("=")[2] or (rest.pop(0) if rest else "")
-            if not value:
-                raise ConfigError("--config-dir needs a folder")
-            arguments.config_dir = Path(value).expanduser()
-        elif word.startswith("-"):
-            raise ConfigError(f"there is no option {word!r}; llava-eval --help lists them")
-        else:
-            arguments.overrides.append(word)
-    return arguments
 
 
-def _run(arguments: Arguments) -> int:
+class _Folder(argparse.Action):
+    """An option that takes a folder, and says so where none is given."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
+        if not value:
+            raise ConfigError(f"{option} needs a folder")
+        setattr(namespace, self.dest, _path(value))
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+_OVERRIDES = _argument(
+    "overrides", nargs="*", metavar="key=value", help="a setting, or the choice of a group"
+)
+_CONFIG_DIR = _argument(
+    "--config-dir",
+    nargs="?",
+    action=_Folder,
+    metavar="DIR",
+    help="also find benchmarks, models, ... in this folder",
+)
+
+
+@_command(
+    "run",
+    "[-m] [key=value ...]",
+    _OVERRIDES,
+    _CONFIG_DIR,
+    _argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="a sweep: one run for every combination of comma-separated values",
+    ),
+    _argument("--cfg", action="store_true", help="print the configuration and stop"),
+)
+def _run(arguments: argparse.Namespace) -> int:
+    """Evaluate a model on a benchmark; without settings the embedded demo.
+
+    keys that you will want (llava-eval --cfg prints them all)
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      benchmark.media_root=DIR       where its videos lie
+      benchmark.limit=100            only the first rows
+      benchmark.where.duration=short only one level (or [a,b]) of a facet
+      benchmark.sample.size=100      a seeded sample (benchmark.sample.by=[facet])
+      model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
+      model=openai_server            a served model: model.base_url=http://.../v1
+      model.dtype=float16            auto, float32, float16, bfloat16
+      model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
+      quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
+      sampler.num_frames=16          frames a video
+      runner.batch_size=8            questions generated together
+      engine=ray                     workers on every GPU of a Ray cluster
+      judge.model=...                the judge of GPT-judged protocols, at any
+      judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
+      output_dir=DIR                 run directory; again: continues a killed run
+      resume=true                    continue the newest unfinished run like this
+      errors.max=0                   failed samples that still give exit code 0
+
+    exit codes
+      0    done
+      1    samples failed, the judge stopped, or the disk is full
+      2    a mistake in the command or its files
+      130  interrupted; finished samples are kept
+
+    other commands: score, list, prepare, published, compare, gate, report
+    """
     from llava_eval.config.compose import compose_config
 
     if arguments.multirun:
+        from llava_eval.engine.progress import set_up_logging
         from llava_eval.engine.sweep import run_sweep
 
         set_up_logging()
         return run_sweep(arguments.overrides, arguments.config_dir)
     composed = compose_config(arguments.overrides, arguments.config_dir)
-    if arguments.print_config:
+    if arguments.cfg:
         import yaml
 
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
-    from llava_eval import run as pipeline
+    from llava_eval import run
+    from llava_eval.engine.progress import print_outcome, set_up_logging
 
     set_up_logging()
-    return report(pipeline.run(composed))
+    return print_outcome(run.run(composed))
 
 
-def _score(arguments: Arguments) -> int:
-    from llava_eval import run as pipeline
+@_command("score", "generations=FILE benchmark=... [key=value ...]", _OVERRIDES, _CONFIG_DIR)
+def _score(arguments: argparse.Namespace) -> int:
+    """Score texts that were generated elsewhere or earlier.
+
+    The file holds JSON lines: {"id": sample id, "text": ...} or {"row": number of
+    the source row from 0, "text": ...}. No media are needed.
+
+    keys that you will want
+      generations=FILE               the texts
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      judge.model=...                the judge of GPT-judged protocols
+      output_dir=DIR                 run directory
+    """
+    from llava_eval import run
     from llava_eval.config.compose import compose_config
+    from llava_eval.engine.progress import print_outcome, set_up_logging
 
     given = [word for word in arguments.overrides if word.startswith("generations=")]
     if len(given) != 1 or not given[0].partition("=")[2]:
@@ -187,22 +314,46 @@ def _score(arguments: Arguments) -> int:
     others = [word for word in arguments.overrides if word not in given]
     composed = compose_config(others, arguments.config_dir)
     set_up_logging()
-    return report(pipeline.score(composed, Path(given[0].partition("=")[2]).expanduser()))
+    return print_outcome(run.score(composed, _path(given[0].partition("=")[2])))
 
 
-def _list(arguments: Arguments) -> int:
+@_command(
+    "list",
+    "[benchmarks|models|samplers|scorers]",
+    _argument("kinds", nargs="*", metavar="KIND", help="what to list; everything without one"),
+    _CONFIG_DIR,
+)
+def _list(arguments: argparse.Namespace) -> int:
+    """Show what there is to choose from."""
     from llava_eval.config.catalogue import listing_text
 
-    if len(arguments.overrides) > 1:
-        raise ConfigError(f"list takes one kind, got {' '.join(arguments.overrides)}")
-    kind = arguments.overrides[0] if arguments.overrides else None
-    print(listing_text(kind, arguments.config_dir))
+    if len(arguments.kinds) > 1:
+        raise ConfigError(f"list takes one kind, got {' '.join(arguments.kinds)}")
+    print(listing_text(next(iter(arguments.kinds), None), arguments.config_dir))
     return 0
 
 
-def _prepare(arguments: Arguments) -> int:
+@_command(
+    "prepare",
+    "benchmark=... benchmark.media_root=DIR [key=value ...]",
+    _OVERRIDES,
+    _CONFIG_DIR,
+)
+def _prepare(arguments: argparse.Namespace) -> int:
+    """Fetch, unpack and check the media of a benchmark.
+
+    keys that you will want
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.media_root=DIR       folder to unpack into
+
+    exit codes
+      0  everything is there
+      1  files are missing, or cannot be fetched or unpacked
+      2  a mistake in the command
+    """
     from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
     from llava_eval.config.compose import compose_config
+    from llava_eval.engine.progress import set_up_logging
 
     composed = compose_config(arguments.overrides, arguments.config_dir)
     set_up_logging()
@@ -211,46 +362,181 @@ def _prepare(arguments: Arguments) -> int:
     return 0 if readiness.is_complete else 1
 
 
-def _published(arguments: Arguments) -> int:
-    import shutil
-
+@_command(
+    "published",
+    "[--benchmark B] [--model M]",
+    _argument("--benchmark", metavar="B", help="a family, for instance videomme"),
+    _argument("--model", metavar="M", help="part of the model's name"),
+)
+def _published(arguments: argparse.Namespace) -> int:
+    """Show published scores and their sources."""
     from llava_eval.benchmarks.published.scores import read_scores, scores_text
 
-    chosen: dict[str, str] = {}
-    words = list(arguments.overrides)
-    while words:
-        option, equals, value = words.pop(0).partition("=")
-        if option not in ("--benchmark", "--model"):
-            raise ConfigError(
-                f"published takes --benchmark and --model, got {option!r}; llava-eval --help"
-            )
-        value = value if equals else (words.pop(0) if words else "")
-        if not value:
-            raise ConfigError(f"{option} needs a name")
-        chosen[option.removeprefix("--")] = value
-    width = shutil.get_terminal_size().columns
-    scores = read_scores(benchmark=chosen.get("benchmark"), model=chosen.get("model"))
-    print(scores_text(scores, width=width))
+    scores = read_scores(benchmark=arguments.benchmark, model=arguments.model)
+    print(scores_text(scores, width=shutil.get_terminal_size().columns))
     return 0
 
 
-def _compare(arguments: Arguments) -> int:
-    from llava_eval.results.compare.compare_command import main
+@_command(
+    "compare",
+    "RUN RUN [RUN ...] | SWEEP",
+    _argument(
+        "paths",
+        nargs="+",
+        type=_path,
+        metavar="RUN",
+        help="run directories, all compared with the first; or folders of a sweep",
+    ),
+    _argument(
+        "--allow-differences",
+        action="store_true",
+        help="compare runs that are not finished, or whose prompts, targets, media or benchmark "
+        "version differ",
+    ),
+    _argument(
+        "--export",
+        type=_path,
+        metavar="DIR",
+        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
+    ),
+)
+def _compare(arguments: argparse.Namespace) -> int:
+    """Compare runs of the same questions, or the runs of a sweep.
 
-    return main(arguments.overrides)
+    Samples are paired by id. Intervals and p-values treat the questions of one
+    video as one cluster; McNemar's exact test takes samples as independent.
+
+    exit codes
+      0  compared
+      2  the runs cannot be compared, or a mistake in the command
+    """
+    from llava_eval.results.compare.compare_command import compare_paths
+
+    compare_paths(
+        arguments.paths, export=arguments.export, allow_differences=arguments.allow_differences
+    )
+    return 0
 
 
-def _gate(arguments: Arguments) -> int:
-    from llava_eval.results.gate.gate_command import main
+@_command(
+    "gate",
+    "RUN --baseline FILE_OR_RUN [options]",
+    _argument("run", metavar="RUN", type=_path, help="run directory"),
+    _argument(
+        "--baseline",
+        type=_path,
+        metavar="FILE_OR_RUN",
+        help="a written baseline, or another run directory",
+    ),
+    _argument(
+        "--write-baseline",
+        type=_path,
+        metavar="FILE",
+        help="write RUN's baseline and do nothing else",
+    ),
+    _argument(
+        "--tolerance",
+        action="append",
+        default=[],
+        metavar="METRIC=POINTS",
+        help="how much worse a metric may get; may be given several times",
+    ),
+    _argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        help="how often a model as good as the baseline fails (default 0.05)",
+    ),
+    _argument(
+        "--max-slowdown",
+        type=float,
+        metavar="FACTOR",
+        help="most seconds a sample, as a multiple of the baseline's",
+    ),
+    _argument("--junit", metavar="FILE", help="write JUnit XML"),
+    _argument("--summary", metavar="FILE", help="write Markdown for a pull request"),
+)
+def _gate(arguments: argparse.Namespace) -> int:
+    """Fail when a run is worse than a baseline.
 
-    return main(arguments.overrides)
+    A metric has regressed when the paired interval of its difference, clustered by
+    video, excludes no change and the drop exceeds the tolerance. Tolerances are in
+    the metric's own points; unreadable=1 allows one percent more unreadable
+    answers, errors=1 one percent more failed samples.
+
+    exit codes
+      0  passed
+      1  regressed
+      2  cannot compare, or a mistake in the command
+    """
+    from llava_eval.results.gate.gate_command import rule_of, run_gate, write_baseline_of
+
+    if (arguments.baseline is None) == (arguments.write_baseline is None):
+        raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
+    if arguments.write_baseline is not None:
+        write_baseline_of(arguments.run, arguments.write_baseline)
+        return 0
+    rule = rule_of(
+        alpha=arguments.alpha, tolerances=arguments.tolerance, max_slowdown=arguments.max_slowdown
+    )
+    files = {"junit": arguments.junit, "summary": arguments.summary}
+    return run_gate(arguments.run, arguments.baseline, rule, **files)
 
 
-def _report(arguments: Arguments) -> int:
+@_command(
+    "report",
+    "PATH [PATH ...] --out FILE [options]",
+    _argument(
+        "paths", nargs="+", type=_path, metavar="PATH", help="run directories, or folders of runs"
+    ),
+    _argument("--out", required=True, type=_path, metavar="FILE", help="the page"),
+    _argument(
+        "--thumbnails-mb",
+        type=float,
+        default=8.0,
+        metavar="MB",
+        help="most that pictures of frames may add (default 8; 0: none)",
+    ),
+    _argument(
+        "--thumbnails-seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="most time to take them in (default 10)",
+    ),
+    _argument(
+        "--export",
+        type=_path,
+        metavar="DIR",
+        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
+    ),
+)
+def _report(arguments: argparse.Namespace) -> int:
+    """Write one HTML page with runs and all their samples.
+
+    The page needs no network and no server. Videos that are missing have no
+    pictures; that is no error.
+
+    exit codes
+      0  written
+      2  a path holds no run, or a mistake in the command
+    """
     from llava_eval.benchmarks.sources import resolve_package_path
-    from llava_eval.results.report.report_command import main
+    from llava_eval.results.report.report_command import write_report
+    from llava_eval.results.report.thumbnails import Budget
 
-    return main(arguments.overrides, resolve_folder=resolve_package_path, read_frames=_read_frames)
+    for name in ("thumbnails_mb", "thumbnails_seconds"):
+        if not getattr(arguments, name) >= 0:
+            raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
+    write_report(
+        arguments.paths,
+        arguments.out,
+        Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds),
+        read_frames=_read_frames,
+        resolve_folder=resolve_package_path,
+        export=arguments.export,
+    )
+    return 0
 
 
 def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
@@ -265,66 +551,6 @@ def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]
     outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
     for outcome in outcomes:
         yield outcome.value
-
-
-_COMMANDS: dict[str, Callable[[Arguments], int]] = {
-    "run": _run,
-    "score": _score,
-    "list": _list,
-    "prepare": _prepare,
-    "published": _published,
-    "compare": _compare,
-    "gate": _gate,
-    "report": _report,
-}
-
-
-def report(outcome: Outcome) -> int:
-    """Print the table and the run directory; return the exit code."""
-    import shutil
-
-    from llava_eval.results.tables import to_terminal
-
-    width = shutil.get_terminal_size().columns
-    print(to_terminal(outcome.summary, width=width))
-    print(f"\n{outcome.directory}")
-    judge = outcome.summary.judge or {}
-    if judge.get("num_judged", 0) < judge.get("num_prompts", 0):
-        stopped = f": {judge['stopped']}" if judge["stopped"] else ""
-        print(
-            f"llava-eval: {judge['num_judged']} of {judge['num_prompts']} prompts are judged"
-            f"{stopped}; replies so far are kept in {outcome.directory / 'judge.jsonl'}, and the "
-            "same command asks for the others",
-            file=sys.stderr,
-        )
-    if outcome.summary.num_errors > outcome.max_errors:
-        print(
-            f"llava-eval: {outcome.summary.num_errors} samples failed, at most "
-            f"{outcome.max_errors} are allowed (errors.max); their causes are in "
-            f"{outcome.directory / 'samples.jsonl'}",
-            file=sys.stderr,
-        )
-    return outcome.exit_code
-
-
-def set_up_logging() -> None:
-    """Send the package's messages to stderr, above the progress bar."""
-    import logging
-
-    from tqdm import tqdm
-
-    class BarHandler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            tqdm.write(f"llava-eval: {self.format(record)}", file=sys.stderr)
-
-    logger = logging.getLogger("llava_eval")
-    logger.handlers = [BarHandler()]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    # At every start torchao makes torch say what concerns torchao's authors alone, and for every
-    # layer bitsandbytes says that its 8-bit products take float16.
-    for name in ("torch.utils._pytree", "bitsandbytes"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

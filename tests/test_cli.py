@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,48 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert max(map(len, text.splitlines())) <= 80
         for command in cli.COMMANDS:
             assert command in text
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command(["--config-dir", "anywhere", name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: llava-eval {name} ")
+    assert max(map(len, text.splitlines())) <= 80
+    for names, settings in cli.COMMANDS[name].arguments:
+        assert all(option in text for option in names if option.startswith("-"))
+        assert settings["help"].partition(" ")[0] in text
+
+
+def test_help_needs_the_standard_library_alone() -> None:
+    """Half a second is what a person may wait for help; a package to import takes longer."""
+    script = (
+        "import sys; before = set(sys.modules)\n"
+        "from llava_eval.cli import run_command; run_command(['run', '--help'])\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "sys.exit(', '.join(loaded - sys.stdlib_module_names - {'llava_eval'}) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_stand_before_between_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "my_own.yaml").write_text("# Mine.\n_target_: os.nothing\n")
+    folder = str(tmp_path)
+    for arguments in (
+        ["--config-dir", folder, "list", "samplers"],
+        [f"--config-dir={folder}", "list", "samplers"],
+        ["list", "--config-dir", folder, "samplers"],
+        ["list", "samplers", "--config-dir", folder],
+    ):
+        assert cli.run_command(arguments) == 0
+        assert "my_own" in capsys.readouterr().out
+    for arguments in (["seed=4", "--cfg", "sampler.num_frames=3"], ["--cfg", "run", "seed=4"]):
+        assert cli.run_command(arguments) == 0
+        assert "\nseed: 4\n" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

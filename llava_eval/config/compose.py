@@ -154,17 +154,34 @@ def _subsample_of(config: RunConfig) -> dict[str, str]:
     return {"sample": f"{sample.size}{by}, seed {sample.seed}"}
 
 
+def sweep_options(overrides: Sequence[str]) -> list[list[str]]:
+    """Return, for each key in order, its override with each of its values.
+
+    Args:
+        overrides: as on the command line; a key that comes again takes the later values.
+
+    Raises:
+        ConfigError: an override that cannot be read, or that has infinitely many values.
+    """
+    options: dict[str, list[str]] = {}
+    for override in parse_overrides(overrides):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            options[key.lstrip("+")] = [str(override.input_line)]
+        elif override.is_discrete_sweep():
+            values = override.sweep_string_iterator()
+            options[key.lstrip("+")] = [f"{key}={value}" for value in values]
+        else:
+            raise ConfigError(f"{override.input_line!r}: a sweep runs every value; list them")
+    return list(options.values())
+
+
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """Return override lists that between them hold every value of every swept key.
 
     Enough to check a sweep before it starts: values are not combined with each other.
     """
-    options = [
-        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [str(override.input_line)]
-        for override in parse_overrides(overrides)
-    ]
+    options = sweep_options(overrides)
     first = [values[0] for values in options]
     variants = [first]
     for position, values in enumerate(options):

@@ -53,8 +53,13 @@ def search_path_override(config_dir: Path | None) -> list[str]:
         return []
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    quoted = str(config_dir.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    return [f"hydra.searchpath=['file://{quoted}']"]
+    return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
+
+
+def quoted(value: object) -> str:
+    """Return a value as an override may hold it, whatever characters are in it."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:

@@ -1,14 +1,70 @@
-"""The progress bar of a run."""
+"""What people see of a run: messages, the progress bar, and the table at its end."""
 
 from __future__ import annotations
 
+import logging
+import shutil
+import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
+from llava_eval.results.tables import to_terminal
 from llava_eval.types import SampleResult
+
+if TYPE_CHECKING:
+    from llava_eval.run import Outcome
+
+
+def set_up_logging() -> None:
+    """Send the package's messages to stderr, above the progress bar."""
+    logger = logging.getLogger("llava_eval")
+    logger.handlers = [_BarHandler()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    # At every start torchao makes torch say what concerns torchao's authors alone, and for every
+    # layer bitsandbytes says that its 8-bit products take float16.
+    for name in ("torch.utils._pytree", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class _BarHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        tqdm.write(f"llava-eval: {self.format(record)}", file=sys.stderr)
+
+
+def print_outcome(outcome: Outcome) -> int:
+    """Print the table and the run directory of a finished run.
+
+    Args:
+        outcome: what the run left.
+
+    Returns:
+        The exit code of the command.
+    """
+    summary = outcome.summary
+    print(to_terminal(summary, width=shutil.get_terminal_size().columns))
+    print(f"\n{outcome.directory}")
+    judge = summary.judge or {}
+    if judge.get("num_judged", 0) < judge.get("num_prompts", 0):
+        stopped = f": {judge['stopped']}" if judge["stopped"] else ""
+        print(
+            f"llava-eval: {judge['num_judged']} of {judge['num_prompts']} prompts are judged"
+            f"{stopped}; replies so far are kept in {outcome.directory / 'judge.jsonl'}, and the "
+            "same command asks for the others",
+            file=sys.stderr,
+        )
+    if summary.num_errors > outcome.max_errors:
+        print(
+            f"llava-eval: {summary.num_errors} samples failed, at most {outcome.max_errors} are "
+            "allowed (errors.max); their causes are in "
+            f"{outcome.directory / 'samples.jsonl'}",
+            file=sys.stderr,
+        )
+    return outcome.exit_code
 
 
 class ProgressBar:

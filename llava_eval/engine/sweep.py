@@ -1,33 +1,69 @@
-"""Sweeps: one run for each combination of values, driven by Hydra's sweeper and launcher."""
+"""Sweeps: one run for each combination of values, one after the other or as jobs of a cluster."""
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import importlib.util
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn
-from hydra.errors import HydraException
-from omegaconf import DictConfig
+from hydra.core.override_parser.types import Override
 
-from llava_eval import cli
-from llava_eval import run as pipeline
-from llava_eval.config.compose import compose_config, expand_sweep, opened
-from llava_eval.config.composition import register_schema
-from llava_eval.config.groups import ROOT_NAME, config_folder, search_path_override
+from llava_eval import run
+from llava_eval.config.compose import compose_config, expand_sweep, opened, sweep_options
+from llava_eval.config.composition import (
+    compose_root,
+    hydra_session,
+    parse_overrides,
+    plain_values,
+)
+from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.engine.job import check_parts
 from llava_eval.engine.open import engines_kept
+from llava_eval.engine.progress import print_outcome, set_up_logging
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 
-_LAUNCHER = "hydra/launcher="
-#: Launchers that run jobs in processes of their own, whose output is not seen here.
-_SUBMITIT = ("slurm", "submitit_slurm", "submitit_local")
+#: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
+_CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep, in this process or wherever it is unpickled.
+
+    Attributes:
+        number: of the run, from 0.
+        overrides: its settings, as on the command line.
+        directory: its run directory, where the settings name none.
+        config_dir: a user's folder of configurations.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    directory: Path
+    config_dir: Path | None
+
+    def __call__(self) -> int:
+        """Run it and return its exit code; an error that ends it is printed."""
+        set_up_logging()
+        print(f"\n[{self.number}] {' '.join(self.overrides)}")
+        # First, so that an output_dir among the settings wins.
+        overrides = [f"output_dir={quoted(self.directory)}", *self.overrides]
+        try:
+            return print_outcome(run.run(compose_config(overrides, self.config_dir)))
+        except LlavaEvalError as error:
+            print(f"llava-eval: {error}", file=sys.stderr)
+            return error.exit_code
+
+    def checkpoint(self) -> Any:
+        """Return what Submitit queues again when the cluster takes the job's machine back."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
 
 
 def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
@@ -35,56 +71,127 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
 
     All values are checked before the first run starts. A run that fails does not stop the others.
 
+    Args:
+        overrides: as on the command line; ``key=a,b`` gives a key several values, and the keys of
+            ``hydra`` say where the runs are kept and which cluster they are handed to.
+        config_dir: a user's folder of configurations.
+
     Raises:
-        ConfigError: a mistake in one of the values, or a launcher that is not installed.
+        ConfigError: a mistake in one of the values, or a launcher that cannot be used.
+        EngineError: the cluster refuses the jobs.
     """
-    own = [opened(text) for text in overrides if not text.startswith("hydra.")]
-    for variant in expand_sweep(own):
-        chosen = [text for text in variant if not text.startswith("hydra/")]
-        check_parts(compose_config(chosen, config_dir))
-    launchers = [text.removeprefix(_LAUNCHER) for text in overrides if text.startswith(_LAUNCHER)]
-    is_elsewhere = bool(launchers) and launchers[-1] in _SUBMITIT
-    if is_elsewhere and importlib.util.find_spec("submitit") is None:
-        raise ConfigError(
-            f"{_LAUNCHER}{launchers[-1]} needs a package: pip install 'llava-eval[slurm]'"
-        )
-    register_schema()
-    GlobalHydra.instance().clear()
-    search = create_config_search_path(str(config_folder()))
-    hydra = Hydra.create_main_hydra2(task_name="llava-eval", config_search_path=search)
-    try:
+    runs, launcher = plan_sweep(overrides, config_dir)
+    cluster = _cluster(launcher)
+    if cluster is None:
         with engines_kept():
-            batches = hydra.multirun(
-                config_name=ROOT_NAME,
-                task_function=functools.partial(_run_job, config_dir),
-                overrides=[*search_path_override(config_dir), *map(opened, overrides)],
-            )
-    except HydraException as error:
-        raise ConfigError(str(error)) from error
-    except RuntimeError as error:
-        if not type(error).__module__.startswith("submitit."):
-            raise
-        raise EngineError(f"a job of the sweep did not end by itself: {error}") from error
-    finally:
-        GlobalHydra.instance().clear()
-    jobs: list[JobReturn] = [job for batch in batches for job in batch]
-    if is_elsewhere:
-        for number, job in enumerate(jobs):
-            print(f"[{number}] {' '.join(job.overrides or ())}: exit code {job.return_value}")
-    return max((int(job.return_value) for job in jobs), default=0)
+            codes = [each() for each in runs]
+    else:
+        codes = _run_as_jobs(runs, cluster, launcher)
+        for each, code in zip(runs, codes, strict=True):
+            print(f"[{each.number}] {' '.join(each.overrides)}: exit code {code}")
+    return max(codes)
 
 
-def _run_job(config_dir: Path | None, _: DictConfig) -> int:
-    """Run the job that Hydra has just composed, wherever its launcher has put it."""
-    cli.set_up_logging()
-    job = HydraConfig.get()
-    overrides = [text for text in job.overrides.task if not text.startswith("hydra")]
-    if not any(text.startswith("output_dir=") for text in overrides):
-        overrides.append(f"output_dir='{job.runtime.output_dir}'")
-    print(f"\n[{job.job.num}] {' '.join(job.overrides.task)}")
+def plan_sweep(
+    overrides: Sequence[str], config_dir: Path | None
+) -> tuple[list[SweepRun], dict[str, Any]]:
+    """Check a sweep and return its runs and the settings of its launcher.
+
+    Args:
+        overrides: see :func:`run_sweep`.
+        config_dir: see :func:`run_sweep`.
+
+    Raises:
+        ConfigError: a mistake in one of the values.
+    """
+    search = search_path_override(config_dir)
+    parsed = parse_overrides(list(map(opened, overrides)))
+    about_sweep = [str(item.input_line) for item in parsed if _is_about_sweep(item)]
+    about_runs = [str(item.input_line) for item in parsed if not _is_about_sweep(item)]
+    fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
+    _check_launcher(about_sweep)
+    with hydra_session():
+        hydra = compose_root([*search, *fixed]).hydra
+        presets = [f"{key}={values}" for key, values in (hydra.sweeper.params or {}).items()]
+        launcher = plain_values(hydra.launcher)
+        about_sweep.append(f"hydra.sweep.dir={quoted(hydra.sweep.dir)}")  # the time in it, once
+    options = [*presets, *about_runs]
+    for variant in expand_sweep(options):
+        check_parts(compose_config(variant, config_dir))
+    runs = []
+    with hydra_session():
+        for number, chosen in enumerate(itertools.product(*sweep_options(options))):
+            about_run = [*search, *chosen, *about_sweep, f"hydra.job.num={number}"]
+            sweep = compose_root(about_run).hydra.sweep
+            runs.append(SweepRun(number, chosen, Path(sweep.dir, sweep.subdir), config_dir))
+    return runs, launcher
+
+
+def _is_about_sweep(override: Override) -> bool:
+    """Return whether an override is of Hydra's own, which say where and how a sweep runs."""
+    return override.key_or_group.partition(".")[0].partition("/")[0] == "hydra"
+
+
+def _check_launcher(about_sweep: Sequence[str]) -> None:
+    """Raise ConfigError where a cluster is asked for and the package for it is not installed."""
+    launchers = [text for text in about_sweep if text.startswith("hydra/launcher=")]
+    if not launchers or launchers[-1].endswith("=basic"):
+        return
+    if importlib.util.find_spec("submitit") is None:
+        raise ConfigError(f"{launchers[-1]} needs a package: pip install 'llava-eval[slurm]'")
+
+
+def _cluster(launcher: Mapping[str, Any]) -> str | None:
+    """Return Submitit's name of the cluster that a launcher hands runs to; None for no cluster."""
+    target = str(launcher.get("_target_")).rpartition(".")[2]
+    if target not in _CLUSTERS:
+        raise ConfigError(
+            f"hydra/launcher: a sweep cannot use {target}; expected basic (one run after the "
+            "other), slurm or submitit_local"
+        )
+    return _CLUSTERS[target]
+
+
+def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, Any]) -> list[int]:
+    """Hand every run to a cluster, wait for all, and return their exit codes.
+
+    Args:
+        runs: to be pickled.
+        cluster: Submitit's name of it.
+        launcher: Submitit's settings under the names of hydra-submitit-launcher.
+
+    Raises:
+        EngineError: the cluster refuses them.
+    """
+    import submitit
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+
+    of_any_cluster = {entry.name for entry in dataclasses.fields(BaseQueueConf)}
+    settings = {
+        name if name in of_any_cluster else f"{cluster}_{name}": value
+        for name, value in launcher.items()
+        if name not in ("_target_", "submitit_folder")
+    }
+    of_executor = {
+        name: settings.pop(name) for name in (f"{cluster}_max_num_timeout",) if name in settings
+    }
     try:
-        outcome = pipeline.run(compose_config(overrides, config_dir))
-    except LlavaEvalError as error:
-        print(f"llava-eval: {error}", file=sys.stderr)
-        return error.exit_code
-    return cli.report(outcome)
+        executor = submitit.AutoExecutor(launcher["submitit_folder"], cluster, **of_executor)
+        executor.update_parameters(**settings)
+        with executor.batch():
+            jobs = [executor.submit(each) for each in runs]
+    except (RuntimeError, NameError, OSError) as error:  # no srun, an unknown setting, ...
+        raise EngineError(f"hydra/launcher: the jobs cannot be submitted: {error}") from error
+    return [_exit_code(job) for job in jobs]
+
+
+def _exit_code(job: Any) -> int:
+    """Wait for a job and return its run's exit code; one that was ended by others is named."""
+    import submitit
+
+    try:
+        return int(job.results()[0])
+    except submitit.core.utils.UncompletedJobError as error:
+        reason = " ".join(str(error).split())
+        print(f"llava-eval: job {job.job_id} did not end by itself: {reason}", file=sys.stderr)
+        return EngineError.exit_code

@@ -1,55 +1,12 @@
-"""Arguments of the commands that take paths, with one line for every mistake."""
+"""What the commands that read runs print, and the files that they write."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from llava_eval.errors import ConfigError
 from llava_eval.results import files
-
-
-class HelpShown(Exception):
-    """Help was asked for, and printed."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are :class:`~llava_eval.errors.ConfigError`."""
-
-    def __init__(self, command: str, description: str, epilog: str = "") -> None:
-        super().__init__(
-            prog=f"llava-eval {command}",
-            description=description,
-            epilog=epilog,
-            formatter_class=_Formatter,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise for a mistake in the arguments."""
-        raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}; {self.prog} --help")
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Raise where argparse would end the process."""
-        raise HelpShown
-
-    def parsed(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the arguments.
-
-        Raises:
-            ConfigError: a mistake in them.
-            HelpShown: the command is done.
-        """
-        return self.parse_args(list(words))
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=80, max_help_position=28)
 
 
 def write_out(text: str) -> None:

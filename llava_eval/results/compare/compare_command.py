@@ -7,68 +7,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llava_eval.errors import ConfigError
-from llava_eval.results.command_line import HelpShown, Parser, terminal_width, write_out
+from llava_eval.results.command_line import terminal_width, write_out
 from llava_eval.results.runs import Run, RunReader, find_runs, is_run
 from llava_eval.results.table import printable
 
-EPILOG = """\
-Samples are paired by id. Intervals and p-values treat the questions of one
-video as one cluster; McNemar's exact test takes samples as independent.
 
-exit codes
-  0  compared
-  2  the runs cannot be compared, or a mistake in the command
-"""
+def compare_paths(
+    paths: Sequence[Path], *, export: Path | None = None, allow_differences: bool = False
+) -> None:
+    """Print how runs differ from the first one, or how the runs of a sweep compare.
 
-
-def main(words: Sequence[str]) -> int:
-    """Run the command and return its exit code.
+    Args:
+        paths: run directories, or folders that hold runs.
+        export: folder to write tables and curves into.
+        allow_differences: compare runs whose questions or benchmark versions differ, too.
 
     Raises:
         LlavaEvalError: the runs cannot be read or compared, or a file cannot be written.
     """
-    try:
-        arguments = _parser().parsed(words)
-    except HelpShown:
-        return 0
-    paths = [Path(word).expanduser() for word in arguments.paths]
-    export = None if arguments.export is None else Path(arguments.export).expanduser()
     if len(paths) == 1 and is_run(paths[0]):
         raise ConfigError(f"compare needs another run beside {paths[0]}, or the folder of a sweep")
     reader = RunReader()
     if all(is_run(path) for path in paths):
         runs = [reader.read(path) for path in paths]
-        return _compare(runs, export, allow_differences=arguments.allow_differences)
+        _compare(runs, export, allow_differences=allow_differences)
+        return
     found = [run for path in paths for run in find_runs(path)]
     runs = [reader.read(path) for path in dict.fromkeys(found)]
-    return _compare_sweep(runs, export, allow_differences=arguments.allow_differences)
+    _compare_sweep(runs, export, allow_differences=allow_differences)
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        "compare", "Compare runs of the same questions, or the runs of a sweep.", EPILOG
-    )
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="RUN",
-        help="run directories, all compared with the first; or folders of a sweep",
-    )
-    parser.add_argument(
-        "--allow-differences",
-        action="store_true",
-        help="compare runs that are not finished, or whose prompts, targets, media or benchmark "
-        "version differ",
-    )
-    parser.add_argument(
-        "--export",
-        metavar="DIR",
-        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
-    )
-    return parser
-
-
-def _compare(runs: Sequence[Run], export: Path | None, *, allow_differences: bool) -> int:
+def _compare(runs: Sequence[Run], export: Path | None, *, allow_differences: bool) -> None:
     from llava_eval.results.compare.comparison import compare_runs
     from llava_eval.results.compare.files import export_comparison
     from llava_eval.results.compare.screen import to_terminal
@@ -77,10 +46,9 @@ def _compare(runs: Sequence[Run], export: Path | None, *, allow_differences: boo
     write_out(to_terminal(runs, comparisons, width=terminal_width()))
     if export is not None:
         _say_written(export, export_comparison(export, runs, comparisons))
-    return 0
 
 
-def _compare_sweep(runs: Sequence[Run], export: Path | None, *, allow_differences: bool) -> int:
+def _compare_sweep(runs: Sequence[Run], export: Path | None, *, allow_differences: bool) -> None:
     from llava_eval.results.compare.files import export_sweeps
     from llava_eval.results.compare.sweep_curves import legend, sweep_charts, sweep_table, sweeps_of
     from llava_eval.results.figures.characters import to_text
@@ -98,7 +66,6 @@ def _compare_sweep(runs: Sequence[Run], export: Path | None, *, allow_difference
         write_out("\n\n".join(blocks) + "\n")
     if export is not None:
         _say_written(export, export_sweeps(export, sweeps))
-    return 0
 
 
 def _say_written(folder: Path, written: Sequence[Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 from collections.abc import Sequence
@@ -10,99 +9,76 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
-from llava_eval.results.command_line import (
-    HelpShown,
-    Parser,
-    terminal_width,
-    write_out,
-    write_output,
-)
+from llava_eval.results.command_line import terminal_width, write_out, write_output
 from llava_eval.results.runs import Run, RunReader, is_run
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.checks import Rule
 
-EPILOG = """\
-A metric has regressed when the paired interval of its difference, clustered by
-video, excludes no change and the drop exceeds the tolerance. Tolerances are in
-the metric's own points; unreadable=1 allows one percent more unreadable
-answers, errors=1 one percent more failed samples.
 
-exit codes
-  0  passed
-  1  regressed
-  2  cannot compare, or a mistake in the command
-"""
+def run_gate(
+    run_path: Path,
+    baseline_path: Path,
+    rule: Rule,
+    *,
+    junit: str | None = None,
+    summary: str | None = None,
+) -> int:
+    """Compare a run with a baseline and print the verdict.
 
+    Args:
+        run_path: run directory.
+        baseline_path: a written baseline, or another run directory.
+        rule: what counts as a regression.
+        junit: file to write JUnit XML into.
+        summary: file to write Markdown into.
 
-def main(words: Sequence[str]) -> int:
-    """Run the command and return its exit code.
+    Returns:
+        The exit code: 0 passed, 1 regressed.
 
     Raises:
         LlavaEvalError: nothing can be compared, or a file cannot be written.
     """
     try:
-        arguments = _parser().parsed(words)
-    except HelpShown:
-        return 0
-    if (arguments.baseline is None) == (arguments.write_baseline is None):
-        raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
-    run_path = Path(arguments.run).expanduser()
-    if arguments.write_baseline is not None:
-        return _write(run_path, Path(arguments.write_baseline).expanduser())
-    rule = _rule(arguments)
-    try:
-        return _judge(arguments, run_path, Path(arguments.baseline).expanduser(), rule)
+        return _judge(run_path, baseline_path, rule, junit, summary)
     except (ConfigError, StorageError):
         raise
     except LlavaEvalError as error:
-        _report_not_comparable(arguments, str(error))
+        _report_not_comparable(str(error), junit, summary)
         raise
 
 
-def _parser() -> Parser:
-    parser = Parser("gate", "Fail when a run is worse than a baseline.", EPILOG)
-    parser.add_argument("run", metavar="RUN", help="run directory")
-    parser.add_argument(
-        "--baseline", metavar="FILE_OR_RUN", help="a written baseline, or another run directory"
-    )
-    parser.add_argument(
-        "--write-baseline", metavar="FILE", help="write RUN's baseline and do nothing else"
-    )
-    parser.add_argument(
-        "--tolerance",
-        metavar="METRIC=POINTS",
-        action="append",
-        default=[],
-        help="how much worse a metric may get; may be given several times",
-    )
-    parser.add_argument(
-        "--alpha",
-        type=float,
-        default=0.05,
-        help="how often a model as good as the baseline fails (default 0.05)",
-    )
-    parser.add_argument(
-        "--max-slowdown",
-        type=float,
-        metavar="FACTOR",
-        help="most seconds a sample, as a multiple of the baseline's",
-    )
-    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-    parser.add_argument("--summary", metavar="FILE", help="write Markdown for a pull request")
-    return parser
+def write_baseline_of(run_path: Path, path: Path) -> None:
+    """Write the baseline of a run.
+
+    Raises:
+        LlavaEvalError: the run cannot be read, or the file cannot be written.
+    """
+    from llava_eval.results.gate.baseline import write_baseline
+
+    write_baseline(path, RunReader().read(run_path))
+    write_out(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
 
 
-def _rule(arguments: argparse.Namespace) -> Rule:
+def rule_of(*, alpha: float, tolerances: Sequence[str], max_slowdown: float | None) -> Rule:
+    """Return the rule that the command line asks for.
+
+    Args:
+        alpha: how often a model as good as the baseline fails.
+        tolerances: "METRIC=POINTS" each.
+        max_slowdown: most seconds a sample, as a multiple of the baseline's.
+
+    Raises:
+        ConfigError: a value that makes no sense.
+    """
     from llava_eval.results.gate.checks import Rule
 
-    tolerance = dict(_tolerance(text) for text in arguments.tolerance)
-    if not 0 < arguments.alpha < 0.5:
-        raise ConfigError(f"gate: --alpha {arguments.alpha:g}: expected a rate between 0 and 0.5")
-    slowdown = arguments.max_slowdown
-    if slowdown is not None and not (math.isfinite(slowdown) and slowdown > 0):
-        raise ConfigError(f"gate: --max-slowdown {slowdown:g}: expected a factor above 0")
-    return Rule(arguments.alpha, tolerance, slowdown)
+    tolerance = dict(_tolerance(text) for text in tolerances)
+    if not 0 < alpha < 0.5:
+        raise ConfigError(f"gate: --alpha {alpha:g}: expected a rate between 0 and 0.5")
+    if max_slowdown is not None and not (math.isfinite(max_slowdown) and max_slowdown > 0):
+        raise ConfigError(f"gate: --max-slowdown {max_slowdown:g}: expected a factor above 0")
+    return Rule(alpha, tolerance, max_slowdown)
 
 
 def _tolerance(text: str) -> tuple[str, float]:
@@ -119,15 +95,9 @@ def _tolerance(text: str) -> tuple[str, float]:
     return name, value
 
 
-def _write(run_path: Path, path: Path) -> int:
-    from llava_eval.results.gate.baseline import write_baseline
-
-    write_baseline(path, RunReader().read(run_path))
-    write_out(f"wrote {path}, {path.stat().st_size / 1000:.0f} kB")
-    return 0
-
-
-def _judge(arguments: argparse.Namespace, run_path: Path, baseline_path: Path, rule: Rule) -> int:
+def _judge(
+    run_path: Path, baseline_path: Path, rule: Rule, junit: str | None, summary: str | None
+) -> int:
     from llava_eval.results.gate.checks import judge
     from llava_eval.results.gate.junit import to_junit
     from llava_eval.results.gate.verdict_text import to_markdown, to_terminal, workflow_commands
@@ -138,10 +108,10 @@ def _judge(arguments: argparse.Namespace, run_path: Path, baseline_path: Path, r
     write_out(to_terminal(verdict, width=terminal_width()))
     if _on_github():
         write_out("\n".join(workflow_commands(verdict)))
-    if arguments.junit is not None:
-        write_output(arguments.junit, to_junit(verdict, to_terminal(verdict)))
-    if arguments.summary is not None:
-        write_output(arguments.summary, to_markdown(verdict))
+    if junit is not None:
+        write_output(junit, to_junit(verdict, to_terminal(verdict)))
+    if summary is not None:
+        write_output(summary, to_markdown(verdict))
     return int(bool(verdict.regressions))
 
 
@@ -155,16 +125,16 @@ def _baseline(path: Path, run: Run, reader: RunReader) -> Run:
     return read_baseline(path, run)
 
 
-def _report_not_comparable(arguments: argparse.Namespace, reason: str) -> None:
+def _report_not_comparable(reason: str, junit: str | None, summary: str | None) -> None:
     from llava_eval.results.gate.junit import not_comparable_junit
     from llava_eval.results.gate.verdict_text import annotation, not_comparable_markdown
 
     if _on_github():
         write_out(annotation("error", "llava-eval gate: cannot compare", reason))
-    if arguments.junit is not None:
-        write_output(arguments.junit, not_comparable_junit(reason))
-    if arguments.summary is not None:
-        write_output(arguments.summary, not_comparable_markdown(reason))
+    if junit is not None:
+        write_output(junit, not_comparable_junit(reason))
+    if summary is not None:
+        write_output(summary, not_comparable_markdown(reason))
 
 
 def _on_github() -> bool:

@@ -8,84 +8,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llava_eval.errors import ConfigError
-from llava_eval.results.command_line import HelpShown, Parser, write_out, write_output
+from llava_eval.results.command_line import write_out, write_output
 from llava_eval.results.compare.files import file_name, write_charts, write_tables
 from llava_eval.results.report.overview import Overview, facet_table, facets_of, results_table
 from llava_eval.results.report.thumbnails import Budget, ReadFrames, ResolveFolder, make_thumbnails
 from llava_eval.results.runs import Run, RunReader, find_runs
 from llava_eval.results.table import Table, printable
 
-EPILOG = """\
-The page needs no network and no server. Videos that are missing have no
-pictures; that is no error.
 
-exit codes
-  0  written
-  2  a path holds no run, or a mistake in the command
-"""
-
-
-def main(words: Sequence[str], *, read_frames: ReadFrames, resolve_folder: ResolveFolder) -> int:
-    """Run the command and return its exit code.
+def write_report(
+    paths: Sequence[Path],
+    out: Path,
+    budget: Budget,
+    *,
+    read_frames: ReadFrames,
+    resolve_folder: ResolveFolder,
+    export: Path | None = None,
+) -> None:
+    """Write the page of some runs, and say so.
 
     Args:
-        words: the command line after "report".
+        paths: run directories, or folders of runs.
+        out: the page.
+        budget: most bytes and seconds for pictures of frames.
         read_frames: decodes frames.
         resolve_folder: finds configured folders.
+        export: folder to write tables and curves into.
 
     Raises:
         LlavaEvalError: the runs cannot be read, or a file cannot be written.
     """
-    try:
-        arguments = _parser().parsed(words)
-    except HelpShown:
-        return 0
-    for name in ("thumbnails_mb", "thumbnails_seconds"):
-        if getattr(arguments, name) < 0:
-            raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
-    out = Path(arguments.out).expanduser()
-    paths = [found for word in arguments.paths for found in find_runs(Path(word).expanduser())]
+    found = [run for path in paths for run in find_runs(path)]
     reader = RunReader()
-    runs = [reader.read(path) for path in dict.fromkeys(paths)]
-    budget = Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
+    runs = [reader.read(path) for path in dict.fromkeys(found)]
     _write_page(out, runs, read_frames, resolve_folder, budget)
-    written = [out]
-    if arguments.export is not None:
-        written += export_report(Path(arguments.export).expanduser(), by_benchmark(runs))
+    exported = [] if export is None else export_report(export, by_benchmark(runs))
     size = out.stat().st_size / 1e6
     write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {len(runs)} runs")
-    if len(written) > 1:
-        write_out(f"{len(written) - 1} files in {printable(arguments.export)}")
-    return 0
-
-
-def _parser() -> Parser:
-    parser = Parser("report", "Write one HTML page with runs and all their samples.", EPILOG)
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="run directories, or folders of runs"
-    )
-    parser.add_argument("--out", required=True, metavar="FILE", help="the page")
-    parser.add_argument(
-        "--thumbnails-mb",
-        type=float,
-        default=8.0,
-        metavar="MB",
-        help="most that pictures of frames may add (default 8; 0: none)",
-    )
-    parser.add_argument(
-        "--thumbnails-seconds",
-        type=float,
-        default=10.0,
-        metavar="S",
-        help="most time to take them in (default 10)",
-    )
-    parser.add_argument(
-        "--export",
-        metavar="DIR",
-        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
-    )
-    return parser
+    if exported:
+        write_out(f"{len(exported)} files in {printable(str(export))}")
 
 
 def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
