@@ -19,7 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from llava_eval.config.former_names import current_target
+from llava_eval.config.former_names import current_node, current_target
 from llava_eval.config.groups import one_line, suggest
 from llava_eval.errors import ConfigError
 
@@ -70,7 +70,8 @@ def build_target(node: Any, *, key: str) -> Any:
         raise ConfigError(f"{key}: got {node!r}, expected a mapping with {TARGET_KEY}")
     if TARGET_KEY not in node:
         raise ConfigError(f"{key} has no {TARGET_KEY}; its keys are {', '.join(node) or 'none'}")
-    target = import_target(str(node[TARGET_KEY]), key=key)
+    node = current_node(node)
+    target = import_target(node[TARGET_KEY], key=key)
     given = {name: value for name, value in node.items() if name != TARGET_KEY}
     values = _checked_values(target, given, key=key)
     if inspect.isclass(target):

@@ -17,7 +17,7 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llava_eval.config.former_names import current_key, current_target
+from llava_eval.config.former_names import current_key, current_node
 from llava_eval.config.schema import Role, RunConfig, Step
 
 TARGET_KEY = "_target_"
@@ -125,12 +125,12 @@ def role_of(key: str) -> Role:
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return a nested mapping as one level of dotted keys, under their present names."""
     leaves: dict[str, Any] = {}
-    for name, value in tree.items():
+    for name, value in (current_node(tree) if TARGET_KEY in tree else tree).items():
         key = current_key(f"{prefix}{name}")
         if isinstance(value, Mapping):
             leaves.update(flat(value, f"{key}."))
         else:
-            leaves[key] = current_target(str(value)) if name == TARGET_KEY else value
+            leaves[key] = value
     return leaves
 
 

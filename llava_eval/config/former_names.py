@@ -6,7 +6,8 @@ own: both go on naming what has moved since.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 #: Modules of version 0.1 whose functions and classes stand in configuration files.
 _MOVED: Final = {
@@ -65,6 +66,32 @@ def current_target(dotted: str) -> str:
     module, _, attribute = dotted.removeprefix("llava_eval.").rpartition(".")
     moved = _MOVED.get(module) if dotted.startswith("llava_eval.") else None
     return dotted if moved is None else f"llava_eval.{moved}.{attribute}"
+
+
+#: Functions whose parameters have changed since version 0.1.
+_MEANS: Final = ("llava_eval.metrics.means.mean_score", "llava_eval.metrics.groups.macro_mean")
+
+
+def current_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a node with a ``_target_`` under the present names of its target and parameters.
+
+    Args:
+        node: as a file of this or an earlier version has it.
+    """
+    current = {**node, "_target_": current_target(str(node["_target_"]))}
+    if current["_target_"] in _MEANS:
+        _name_denominator(current)
+    return current
+
+
+def _name_denominator(node: dict[str, Any]) -> None:
+    """Put ``denominator`` for the options of version 0.1 that stood for one."""
+    if "unscored_as" in node and node["unscored_as"] in (None, 0):
+        counts_all = node.pop("unscored_as") == 0
+        node.update({"denominator": "all"} if counts_all else {})
+    if isinstance(node.get("strict"), bool):
+        is_strict = node.pop("strict")
+        node.update({"denominator": "strict"} if is_strict else {})
 
 
 #: Keys of version 0.1 under their present names; keys below them follow.

@@ -118,9 +118,7 @@ class PairedMean:
     @classmethod
     def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedMean:
         """Take the values of :func:`~llava_eval.metrics.means.mean_score` apart."""
-        chosen = {
-            key: parameters[key] for key in ("detail", "unscored_as", "strict") if key in parameters
-        }
+        chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
         values = [np.round(sample_values(run, **chosen), DECIMALS) for run in (first, second)]
         scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
         return cls(values[0], values[1], scale, unit)

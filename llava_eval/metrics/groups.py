@@ -1,9 +1,4 @@
-"""Means of means: every level of a facet counts the same, however many samples it has.
-
-Numbers of questions that belong together: MMBench's circular accuracy, MME's scores.
-
-Averages of several means, as tables of judged dimensions print them.
-"""
+"""Numbers of samples that belong together: means of levels, of details, and of whole groups."""
 
 from __future__ import annotations
 
@@ -17,13 +12,15 @@ import numpy.typing as npt
 
 from llava_eval.errors import RowsError
 from llava_eval.metrics.intervals import (
+    bounded_interval,
     clustered_mean,
     clustered_stderr,
     number_clusters,
-    student_quantile,
 )
-from llava_eval.metrics.means import MetricValue, sample_values
+from llava_eval.metrics.means import Denominator, MetricValue, highest_value, sample_values
 from llava_eval.types import SampleResult
+
+FloatArray = npt.NDArray[np.float64]
 
 
 def macro_mean(
@@ -31,8 +28,7 @@ def macro_mean(
     *,
     facet: str,
     levels: list[str] | None = None,
-    strict: bool = False,
-    unscored_as: float | None = None,
+    denominator: Denominator = "scored",
     scale: float = 100.0,
     unit: str = "percent",
 ) -> MetricValue:
@@ -46,7 +42,7 @@ def macro_mean(
         facet: whose levels are averaged.
         levels: the levels that the mean is divided by, a level without samples counting 0, as some
             references have it; null takes the levels that there are.
-        strict, unscored_as, scale, unit: see :func:`llava_eval.metrics.means.mean_score`.
+        denominator, scale, unit: see :func:`llava_eval.metrics.means.mean_score`.
 
     Raises:
         RowsError: a level that ``levels`` does not name.
@@ -61,44 +57,67 @@ def macro_mean(
             f"{', '.join(levels or ())}"
         )
     counted = {
-        level: _counted(chosen, strict=strict, unscored_as=unscored_as)
+        level: counted
         for level, chosen in members.items()
+        if (counted := _counted(chosen, denominator)).groups
     }
-    counted = {level: part for level, part in counted.items() if part.groups}
     num_levels = len(counted) if levels is None else len(levels)
     if not counted:
-        return MetricValue(None, None, None, None, 0, unit)
+        return MetricValue.none(0, unit)
     value = scale * sum(float(part.values.mean()) for part in counted.values()) / num_levels
-    groups = [group for part in counted.values() for group in part.groups]
-    membership, num_clusters = number_clusters(groups)
-    if num_clusters < 2:
-        return MetricValue(value, None, None, None, len(groups), unit)
     influence = [
         (part.values - part.values.mean()) / (len(part.values) * num_levels)
         for part in counted.values()
     ]
-    stderr = scale * clustered_stderr(np.concatenate(influence), membership)
-    half = stderr * student_quantile(num_clusters - 1)
-    return MetricValue(value, stderr, max(0.0, value - half), value + half, len(groups), unit)
+    groups = [group for part in counted.values() for group in part.groups]
+    highest = scale if all(part.values.max() <= 1.0 for part in counted.values()) else None
+    return _estimated(value, scale * np.concatenate(influence), groups, highest, unit)
 
 
 class _Counted(NamedTuple):
     """Values of one level's denominator, and what they cluster by."""
 
-    values: npt.NDArray[np.float64]
+    values: FloatArray
     groups: list[str]
 
 
-def _counted(
-    results: Sequence[SampleResult], *, strict: bool, unscored_as: float | None
-) -> _Counted:
-    values = sample_values(results, strict=strict, unscored_as=unscored_as)
+def _counted(results: Sequence[SampleResult], denominator: Denominator) -> _Counted:
+    values = sample_values(results, denominator=denominator)
     inside = ~np.isnan(values)
     groups = [result.group for result, counts in zip(results, inside, strict=True) if counts]
     return _Counted(values[inside], groups)
 
 
+def _estimated(
+    value: float,
+    influence: FloatArray,
+    groups: Sequence[str],
+    highest: float | None,
+    unit: str,
+    num_samples: int | None = None,
+) -> MetricValue:
+    """Return a number with its clustered standard error and its interval from 0 to ``highest``.
+
+    Args:
+        value: the number, in ``unit``.
+        influence: (N,) what each observation contributes to it, in the same unit.
+        groups: (N,) what observations cluster by.
+        highest: the largest possible value; None where that is not known.
+        unit: unit of the value.
+        num_samples: samples behind it; None for N.
+    """
+    num_samples = len(groups) if num_samples is None else num_samples
+    membership, num_clusters = number_clusters(groups)
+    if num_clusters < 2:
+        return MetricValue(value, None, None, None, num_samples, unit)
+    stderr = clustered_stderr(influence, membership)
+    low, high = bounded_interval(value, stderr, num_clusters, 0.0, highest)
+    return MetricValue(value, stderr, low, high, num_samples, unit)
+
+
 _MME_QUESTIONS_PER_IMAGE = 2
+#: Of one category: accuracy and accuracy+ in percent.
+_MME_HIGHEST = 200.0
 
 
 def all_right(
@@ -132,17 +151,9 @@ def all_right(
         and size in (None, len(values))
     }
     if not kept:
-        return MetricValue(None, None, None, None, 0, "percent")
+        return MetricValue.none(0, "percent")
     hits = np.array([float(all(value == 1.0 for value in values)) for values in kept.values()])
-    estimate = clustered_mean(hits, list(kept))
-    return MetricValue(
-        value=100 * estimate.mean,
-        stderr=None if estimate.stderr is None else 100 * estimate.stderr,
-        ci_low=None if estimate.low is None else 100 * estimate.low,
-        ci_high=None if estimate.high is None else 100 * estimate.high,
-        num_samples=len(hits),
-        unit="percent",
-    )
+    return MetricValue.of(clustered_mean(hits, list(kept)), scale=100.0)
 
 
 def mme_score(
@@ -181,26 +192,18 @@ def mme_score(
         if len(values) == _MME_QUESTIONS_PER_IMAGE and not np.isnan(values).any():
             images[category][group] = 50 * sum(values) + 100 * (sum(values) == 2)
     if not images:
-        return MetricValue(None, None, None, None, 0, "points")
+        return MetricValue.none(0, "points")
     return _sum_of_means(images)
 
 
 def _sum_of_means(images: dict[str, dict[str, float]]) -> MetricValue:
-    total, num_samples = 0.0, 0
-    influence: list[npt.NDArray[np.float64]] = []
-    groups: list[str] = []
-    for scores in images.values():
-        values = np.array(list(scores.values()))
-        total += float(values.mean())
-        num_samples += _MME_QUESTIONS_PER_IMAGE * len(values)
-        influence.append((values - values.mean()) / len(values))
-        groups += scores
-    membership, num_clusters = number_clusters(groups)
-    if num_clusters < 2:
-        return MetricValue(total, None, None, None, num_samples, "points")
-    stderr = clustered_stderr(np.concatenate(influence), membership)
-    half = stderr * student_quantile(num_clusters - 1)
-    return MetricValue(total, stderr, max(0.0, total - half), total + half, num_samples, "points")
+    columns = [np.array(list(scores.values())) for scores in images.values()]
+    total = sum(float(values.mean()) for values in columns)
+    influence = np.concatenate([(values - values.mean()) / len(values) for values in columns])
+    groups = [group for scores in images.values() for group in scores]
+    highest = _MME_HIGHEST * len(images)
+    num_samples = _MME_QUESTIONS_PER_IMAGE * len(groups)
+    return _estimated(total, influence, groups, highest, "points", num_samples)
 
 
 def mean_of_means(
@@ -214,7 +217,7 @@ def mean_of_means(
 
     The standard error is the cluster-robust one of the whole average: what a group (a video)
     adds to each mean is added up before it is squared, so that dimensions judged on the same videos
-    are not taken for independent. The interval is 1.96 standard errors to either side.
+    are not taken for independent.
 
     Args:
         results: results of the set or of one level of a facet.
@@ -222,31 +225,27 @@ def mean_of_means(
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    columns = {
-        name: [
-            (float(value), result.group)
-            for result in results
-            if isinstance(value := result.score.details.get(name), int | float)
-        ]
-        for name in details
-    }
-    num_samples = sum(
-        any(isinstance(result.score.details.get(name), int | float) for name in details)
-        for result in results
+    observed = np.array([[_number(one, name) for name in details] for one in results], np.float64)
+    observed = observed.reshape(len(results), len(details))  # (N, K), NaN where there is none
+    known = ~np.isnan(observed)
+    any_known: npt.NDArray[np.bool_] = np.any(known, axis=1)
+    num_samples = int(any_known.sum())
+    if not known.any(axis=0).all():
+        return MetricValue.none(num_samples, unit)
+    counts = known.sum(axis=0)
+    means = np.nansum(observed, axis=0) / counts
+    influence = np.where(known, observed - means, 0.0) / counts / len(details)
+    groups = [result.group for result, counted in zip(results, any_known, strict=True) if counted]
+    highest = highest_value(observed[known], None, scale, unit)
+    return _estimated(
+        scale * float(means.mean()),
+        scale * influence.sum(axis=1)[any_known],
+        groups,
+        None if highest is None else scale * highest,
+        unit,
     )
-    if not all(columns.values()):
-        return MetricValue(None, None, None, None, num_samples, unit)
-    influence: defaultdict[str, float] = defaultdict(float)
-    total = 0.0
-    for observed in columns.values():
-        mean = sum(value for value, _ in observed) / len(observed)
-        total += mean / len(details)
-        for value, group in observed:
-            influence[group] += (value - mean) / len(observed) / len(details)
-    value, groups = scale * total, len(influence)
-    if groups < 2:
-        return MetricValue(value, None, None, None, num_samples, unit)
-    squares = sum(part**2 for part in influence.values())
-    stderr = scale * math.sqrt(groups / (groups - 1) * squares)
-    half = 1.96 * stderr
-    return MetricValue(value, stderr, max(0.0, value - half), value + half, num_samples, unit)
+
+
+def _number(result: SampleResult, detail: str) -> float:
+    value = result.score.details.get(detail)
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 CONFIDENCE = 0.95
 
+#: Below this share of the value a standard error is rounding: the observations are equal.
+_NO_SPREAD = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class MeanEstimate:
@@ -25,7 +28,8 @@ class MeanEstimate:
     Attributes:
         mean: arithmetic mean over observations.
         stderr: clustered standard error; None for fewer than two clusters.
-        low, high: interval; None with ``stderr``.
+        low, high: interval; None with ``stderr``, or where all observations are equal and their
+            range is not known.
         num_observations, num_clusters: what it rests on.
     """
 
@@ -38,19 +42,22 @@ class MeanEstimate:
 
 
 def clustered_mean(
-    values: Sequence[float] | npt.NDArray[np.float64], clusters: Sequence[Hashable]
+    values: Sequence[float] | npt.NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    *,
+    highest: float | None = None,
 ) -> MeanEstimate:
     """Estimate a mean from observations that are dependent within clusters.
 
     Proportions (all values 0 or 1) get Wilson's interval with the effective sample size that the
     clustered variance implies, so that the interval stays inside [0, 1] and does not collapse at
-    the ends; with no variance at all, each cluster counts as one observation. Other values get
-    Student's interval, cut at 0 where no value is negative. Both use G - 1 degrees of freedom for
-    G clusters.
+    the ends. Other values get the interval of :func:`bounded_interval`, from 0 where no value is
+    negative. Both use G - 1 degrees of freedom for G clusters.
 
     Args:
         values: (N,) observations.
         clusters: (N,) cluster of each observation.
+        highest: the largest value that an observation can have; None where that is not known.
 
     Raises:
         ValueError: no observations, or lengths that differ.
@@ -66,14 +73,49 @@ def clustered_mean(
     if num_clusters < 2:
         return MeanEstimate(mean, None, None, None, observed.size, num_clusters)
     stderr = clustered_stderr((observed - mean) / observed.size, membership)
-    quantile = student_quantile(num_clusters - 1)
-    if np.isin(observed, (0.0, 1.0)).all():
-        low, high = _wilson(mean, stderr, quantile, num_clusters)
+    if highest in (None, 1.0) and np.isin(observed, (0.0, 1.0)).all():
+        low: float | None
+        high: float | None
+        low, high = _wilson(mean, stderr, num_clusters)
     else:
-        low, high = mean - quantile * stderr, mean + quantile * stderr
-        if observed.min() >= 0:
-            low = max(0.0, low)
+        lowest = 0.0 if observed.min() >= 0 else None
+        low, high = bounded_interval(mean, stderr, num_clusters, lowest, highest)
     return MeanEstimate(mean, stderr, low, high, observed.size, num_clusters)
+
+
+def bounded_interval(
+    value: float,
+    stderr: float,
+    num_clusters: int,
+    lowest: float | None,
+    highest: float | None,
+) -> tuple[float | None, float | None]:
+    """Return Student's interval of an estimate, within the range that it can have.
+
+    Observations that are all equal say nothing of how far others may be, so a standard error of 0
+    gives no interval without width: with a known range it is Wilson's interval for as many
+    observations as there are clusters, which no spread within the range can exceed; otherwise
+    there is none.
+
+    Args:
+        value: the estimate.
+        stderr: its clustered standard error.
+        num_clusters: G, at least 2.
+        lowest, highest: ends of the range of the estimate; None where they are not known.
+
+    Returns:
+        Low and high end, or None for both.
+    """
+    if stderr > _NO_SPREAD * max(1.0, abs(value)):
+        half = student_quantile(num_clusters - 1) * stderr
+        low = value - half if lowest is None else max(lowest, value - half)
+        high = value + half if highest is None else min(highest, value + half)
+        return low, high
+    if lowest is None or highest is None:
+        return None, None
+    width = highest - lowest
+    low, high = _wilson((value - lowest) / width, 0.0, num_clusters)
+    return lowest + width * low, lowest + width * high
 
 
 def number_clusters(clusters: Sequence[Hashable]) -> tuple[npt.NDArray[np.int64], int]:
@@ -103,9 +145,14 @@ def student_quantile(degrees_of_freedom: int, confidence: float = CONFIDENCE) ->
     return float(stdtrit(degrees_of_freedom, 0.5 + confidence / 2))
 
 
-def _wilson(mean: float, stderr: float, quantile: float, num_clusters: int) -> tuple[float, float]:
-    """Return Wilson's score interval for the sample size that would give this standard error."""
+def _wilson(mean: float, stderr: float, num_clusters: int) -> tuple[float, float]:
+    """Return Wilson's score interval for the sample size that would give this standard error.
+
+    With no spread at all, each cluster counts as one observation.
+    """
+    mean = min(1.0, max(0.0, mean))
     size = mean * (1 - mean) / stderr**2 if stderr > 0 else float(num_clusters)
+    quantile = student_quantile(num_clusters - 1)
     square = quantile**2
     centre = (mean + square / (2 * size)) / (1 + square / size)
     half = quantile * math.sqrt(mean * (1 - mean) / size + square / (4 * size**2))

@@ -1,19 +1,28 @@
-"""What a metric returns.
-
-Metrics that are means over samples.
-"""
+"""What a metric returns, and metrics that are means over samples."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.metrics.intervals import clustered_mean
+from llava_eval.metrics.intervals import MeanEstimate, clustered_mean
+from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, NOT_SCORED_BECAUSE
 from llava_eval.types import SampleResult
+
+#: Which samples a mean is divided by, apart from failed ones, which never count: those with a
+#: score; all, where one without a score counts 0; all, where also an unreadable reply and an answer
+#: that was drawn at random count 0, whatever the reference makes of them.
+Denominator = Literal["scored", "all", "strict"]
+
+#: Largest value of details that do not lie between 0 and 1.
+_HIGHEST = {"cider": 10.0}
+_RANGE_AS_UNIT = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class MetricValue:
         value: the metric in ``unit``; None when no sample had a score.
         stderr: standard error in the same unit, clustered by the samples' group; None when fewer
             than two groups had a score.
-        ci_low, ci_high: 95 % confidence interval; None with ``stderr``.
+        ci_low, ci_high: 95 % confidence interval; None where there is none.
         num_samples: samples in the denominator.
         unit: unit of the published table, for instance "percent".
         note: what must be known of the number, or why there is none; empty for nothing.
@@ -38,13 +47,36 @@ class MetricValue:
     unit: str
     note: str = ""
 
+    @classmethod
+    def none(cls, num_samples: int, unit: str, note: str = "") -> MetricValue:
+        """Return that there is no number, and perhaps why."""
+        return cls(None, None, None, None, num_samples, unit, note)
+
+    @classmethod
+    def of(
+        cls, estimate: MeanEstimate, *, scale: float = 1.0, unit: str = "percent", note: str = ""
+    ) -> MetricValue:
+        """Return an estimate in the unit of a table, ``scale`` times its own."""
+
+        def scaled(number: float | None) -> float | None:
+            return None if number is None else scale * number
+
+        return cls(
+            scale * estimate.mean,
+            scaled(estimate.stderr),
+            scaled(estimate.low),
+            scaled(estimate.high),
+            estimate.num_observations,
+            unit,
+            note,
+        )
+
 
 def mean_score(
     results: Sequence[SampleResult],
     *,
     detail: str | None = None,
-    unscored_as: float | None = None,
-    strict: bool = False,
+    denominator: Denominator = "scored",
     empty_as: float | None = None,
     scale: float = 100.0,
     unit: str = "percent",
@@ -52,23 +84,21 @@ def mean_score(
 ) -> MetricValue:
     """Return the mean score with a standard error clustered by group.
 
-    Samples whose generation failed are never in the denominator; the table counts them.
-
     Args:
         results: results of the set or of one level of a facet.
         detail: name of the scorer's detail to average; null averages the score itself.
-        unscored_as: what a sample counts that the scorer left without a score (an unread reply
-            under some official rules); null leaves it out of the denominator.
-        strict: count a sample as wrong whose reply was unreadable or whose answer was drawn at
-            random, whatever the reference makes of it.
-        empty_as: the value where no sample has a score, as some references print 0 there; null
-            leaves it open.
+        denominator: which samples count; see :data:`Denominator`.
+        empty_as: the value that a reference prints where its denominator is empty; null leaves it
+            open.
         scale: factor to the unit of the published table.
-        unit: that unit.
+        unit: that unit: "percent", or the range of values as "0-5", or any other name.
         num_complete: samples of the complete set, where a sample's value depends on which others
             there are, as CIDEr does; the number of another set says so.
+
+    Raises:
+        ValueError: a detail that is no number.
     """
-    values = sample_values(results, detail=detail, unscored_as=unscored_as, strict=strict)
+    values = sample_values(results, detail=detail, denominator=denominator)
     counted = ~np.isnan(values)
     note = ""
     if num_complete not in (None, len(results)):
@@ -77,52 +107,77 @@ def mean_score(
             "not comparable with the complete set's"
         )
     if not counted.any():
-        return MetricValue(empty_as, None, None, None, 0, unit, note)
+        reason = _why_none(results) if empty_as is None else ""
+        return MetricValue(empty_as, None, None, None, 0, unit, reason or note)
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
-    estimate = clustered_mean(values[counted], groups)
-    return MetricValue(
-        value=scale * estimate.mean,
-        stderr=None if estimate.stderr is None else scale * estimate.stderr,
-        ci_low=None if estimate.low is None else scale * estimate.low,
-        ci_high=None if estimate.high is None else scale * estimate.high,
-        num_samples=estimate.num_observations,
-        unit=unit,
-        note=note,
-    )
+    highest = highest_value(values[counted], detail, scale, unit)
+    estimate = clustered_mean(values[counted], groups, highest=highest)
+    return MetricValue.of(estimate, scale=scale, unit=unit, note=note)
+
+
+def _why_none(results: Sequence[SampleResult]) -> str:
+    """Return why nothing has a score, where the explanations of all samples agree."""
+    reasons = {
+        result.score.explanation.partition(NOT_SCORED_BECAUSE)[2]
+        for result in results
+        if result.generation.error is None
+    }
+    return f"not available: {reasons.pop()}" if len(reasons) == 1 and "" not in reasons else ""
+
+
+def highest_value(
+    observed: npt.NDArray[np.float64], detail: str | None, scale: float, unit: str
+) -> float | None:
+    """Return the largest value that a sample can have, before scaling; None where not known.
+
+    Args:
+        observed: values of samples; one above what the unit allows says that it is not known.
+        detail: name of the scorer's detail that they are; None for the score itself.
+        scale, unit: see :func:`mean_score`.
+    """
+    as_unit = _RANGE_AS_UNIT.fullmatch(unit)
+    if as_unit is not None:
+        highest = float(as_unit[2]) / scale
+    elif unit == "percent":
+        highest = 100.0 / scale
+    else:
+        highest = _HIGHEST.get(detail or "", 1.0)
+    return highest if observed.max() <= highest else None
 
 
 def sample_values(
     results: Sequence[SampleResult],
     *,
     detail: str | None = None,
-    unscored_as: float | None = None,
-    strict: bool = False,
+    denominator: Denominator = "scored",
 ) -> npt.NDArray[np.float64]:
     """Return what each result puts into a mean, (N,), NaN where it is not in the denominator.
 
+    Where nothing has a score because all right answers are hidden, no denominator counts anything.
+
     Args:
         results: N results.
-        detail, unscored_as, strict: see :func:`mean_score`.
+        detail, denominator: see :func:`mean_score`.
 
     Raises:
         ValueError: a detail that is no number.
     """
-    return np.array([_value(one, detail, unscored_as, strict) for one in results], dtype=np.float64)
+    values = np.array([_value(one, detail, denominator) for one in results], dtype=np.float64)
+    if not any(one.target or one.score.value is not None for one in results):
+        values[:] = math.nan
+    return values
 
 
-def _value(
-    result: SampleResult, detail: str | None, unscored_as: float | None, strict: bool
-) -> float:
+def _value(result: SampleResult, detail: str | None, denominator: Denominator) -> float:
     if result.generation.error is not None:
         return math.nan
     score = result.score
-    drawn = score.details.get("chosen_at_random")
-    if strict and result.target and (score.unreadable or drawn):
+    is_said = not score.unreadable and not score.details.get(CHOSEN_AT_RANDOM)
+    if denominator == "strict" and result.target and not is_said:
         return 0.0
     value = score.value if detail is None else score.details.get(detail)
-    value = unscored_as if value is None else value
     if value is None:
-        return math.nan
+        return 0.0 if denominator == "all" else math.nan
     if not isinstance(value, int | float):
         raise ValueError(f"sample {result.id}: score detail {detail!r} is {value!r}, no number")
     return float(value)

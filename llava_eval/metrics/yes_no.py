@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.metrics.intervals import clustered_stderr, number_clusters, student_quantile
+from llava_eval.metrics.intervals import bounded_interval, clustered_stderr, number_clusters
 from llava_eval.metrics.means import MetricValue
 from llava_eval.types import SampleResult
 
@@ -29,7 +29,7 @@ def yes_no(
     """Return one measure in percent; yes is the positive answer.
 
     A reply that is neither is wrong, and part of neither precision nor recall. The standard error
-    is that of a ratio of sums, linearised and clustered by group; the interval is Student's.
+    is that of a ratio of sums, linearised and clustered by group.
 
     Args:
         results: results of the set or of one level of a facet; failed ones are left out.
@@ -38,25 +38,24 @@ def yes_no(
         mean_over: a facet; the plain mean of its levels' values is returned.
         undefined_as: what the measure is, in percent, where its denominator is 0; null for none.
     """
-    kept = [one for one in results if one.generation.error is None and one.target]
+    kept = [result for result in results if result.generation.error is None and result.target]
     levels: dict[str, list[SampleResult]] = defaultdict(list)
     for result in kept:
         levels["" if mean_over is None else result.facets[mean_over]].append(result)
     ratios = [_ratio(members, measure) for members in levels.values()]
-    values = [undefined_as if one.value is None else 100 * one.value for one in ratios]
+    values = [undefined_as if ratio.value is None else 100 * ratio.value for ratio in ratios]
     known = [value for value in values if value is not None]
     if not kept or len(known) < len(values):
-        return MetricValue(None, None, None, None, len(kept), "percent")
+        return MetricValue.none(len(kept), "percent")
     value = sum(known) / len(known)
     membership, num_clusters = number_clusters(
         [result.group for members in levels.values() for result in members]
     )
-    if num_clusters < 2 or any(one.value is None for one in ratios):
+    if num_clusters < 2 or any(ratio.value is None for ratio in ratios):
         return MetricValue(value, None, None, None, len(kept), "percent")
-    influence = np.concatenate([one.influence / len(ratios) for one in ratios])
+    influence = np.concatenate([ratio.influence / len(ratios) for ratio in ratios])
     stderr = 100 * clustered_stderr(influence, membership)
-    half = stderr * student_quantile(num_clusters - 1)
-    low, high = max(0.0, value - half), min(100.0, value + half)
+    low, high = bounded_interval(value, stderr, num_clusters, 0.0, 100.0)
     return MetricValue(value, stderr, low, high, len(kept), "percent")
 
 

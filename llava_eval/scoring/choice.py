@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, ReplyScorer, SampleScorer, read
+from llava_eval.scoring.scorer import (
+    CHOSEN_AT_RANDOM,
+    NOT_SCORED_BECAUSE,
+    ReplyScorer,
+    SampleScorer,
+    read,
+)
 from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Generation, Sample, Score
@@ -63,7 +69,7 @@ def unread(
         how = f"which was drawn at random: {why}"
         return read(sample, letter, letter in sample.targets, how, {CHOSEN_AT_RANDOM: True})
     if when == "left_out":
-        explanation = f"no answer: {why}; left out of the mean"
+        explanation = f"no answer: {why}; {NOT_SCORED_BECAUSE}unread replies are left out"
         return Score(value=None, answer=None, unreadable=True, explanation=explanation)
     return read(sample, None, 0.0, why)
 

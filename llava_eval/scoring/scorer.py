@@ -22,6 +22,9 @@ from llava_eval.types import Generation, Sample, Score
 #: Name among a score's details: the rule drew its answer at random, for want of one in the reply.
 CHOSEN_AT_RANDOM = "chosen_at_random"
 
+#: What the reason stands after in the explanation of a score without a value.
+NOT_SCORED_BECAUSE = "not scored: "
+
 #: One prompt of a judge: messages with a role and a text, in order.
 Messages = tuple[Mapping[str, str], ...]
 
@@ -213,5 +216,5 @@ def read(
 
 def _worth(value: float | None) -> str:
     if value is None:
-        return "not scored, the right answer is hidden"
+        return f"{NOT_SCORED_BECAUSE}the right answer is hidden"
     return {0.0: "wrong", 1.0: "right"}.get(value, f"worth {value:.4g} of 1")

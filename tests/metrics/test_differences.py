@@ -67,8 +67,8 @@ def test_parameters_of_the_mean_are_kept() -> None:
     second = answers(2)
     for metric in (
         functools.partial(mean_score),
-        functools.partial(mean_score, unscored_as=0.0),
-        functools.partial(mean_score, strict=True),
+        functools.partial(mean_score, denominator="all"),
+        functools.partial(mean_score, denominator="strict"),
     ):
         found = paired_metric(metric, first, second).difference(*all_rows(first), 0.95)
         assert found is not None

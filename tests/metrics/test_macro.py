@@ -75,9 +75,9 @@ def test_strict_counts_the_unread_and_the_drawn_as_wrong() -> None:
     ]
     assert mean_score(results).value == 100.0
     assert mean_score(results).num_samples == 3
-    assert mean_score(results, strict=True).value == 25.0
+    assert mean_score(results, denominator="strict").value == 25.0
     hidden = [result("a", Score(None, "B", details={"chosen_at_random": True}), target="")]
-    assert mean_score(hidden, strict=True).value is None
+    assert mean_score(hidden, denominator="strict").value is None
 
 
 def test_some_references_print_0_where_nothing_was_read() -> None:

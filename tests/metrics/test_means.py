@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
+from scipy import stats
 
-from llava_eval.metrics.means import mean_score
+from llava_eval.metrics.means import Denominator, MetricValue, mean_score
 from llava_eval.types import NOT_SCORED, Generation, SampleResult, Score
 
 
@@ -41,7 +43,7 @@ def test_the_unscored_leave_the_denominator_or_count_as_wrong() -> None:
     left_out = mean_score(RESULTS)
     assert left_out.value == pytest.approx(200 / 3)
     assert left_out.num_samples == 3
-    counted = mean_score(RESULTS, unscored_as=0.0)
+    counted = mean_score(RESULTS, denominator="all")
     assert (counted.value, counted.num_samples) == (50.0, 4)
 
 
@@ -59,3 +61,59 @@ def test_nothing_scored_is_no_number_rather_than_zero() -> None:
 def test_a_detail_that_is_no_number_is_refused(detail: Any) -> None:
     with pytest.raises(ValueError, match="'x', no number"):
         mean_score(RESULTS, detail=detail)
+
+
+def partial(*values: float, unit: str = "percent", scale: float = 100.0) -> MetricValue:
+    results = [result(value, group=str(n)) for n, value in enumerate(values)]
+    return mean_score(results, scale=scale, unit=unit)
+
+
+def test_the_interval_of_partial_scores_ends_at_the_best_score() -> None:
+    metric = partial(1.0, 1.0, 1.0, 1.0, 0.9)
+    assert metric.ci_high == 100.0
+    assert metric.ci_low is not None
+    assert metric.ci_low < 98.0
+    judged = partial(5.0, 5.0, 5.0, 4.0, unit="0-5", scale=1.0)
+    assert judged.ci_high == 5.0
+    own_scale = partial(100.0, 100.0, 40.0, scale=1.0)
+    assert own_scale.ci_high == 100.0
+
+
+def test_a_score_without_a_known_range_is_not_cut() -> None:
+    metric = partial(1.0, 3.0, 2.0, unit="points", scale=1.0)
+    assert metric.ci_high == pytest.approx(2.0 + float(stats.t.ppf(0.975, 2)) / 3**0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "unit", "highest"),
+    [(0.4, 100.0, "percent", 100.0), (4.0, 1.0, "0-5", 5.0), (0.1, 100.0, "points", 100.0)],
+)
+def test_equal_partial_scores_have_an_interval_with_a_width(
+    value: float, scale: float, unit: str, highest: float
+) -> None:
+    metric = partial(*[value] * 12, unit=unit, scale=scale)
+    # Wilson's formula with Student's quantile, each of twelve groups one observation.
+    share, square = value * scale / highest, float(stats.t.ppf(0.975, 11)) ** 2
+    centre = (share + square / 24) / (1 + square / 12)
+    half = (square * (share * (1 - share) / 12 + square / 576)) ** 0.5 / (1 + square / 12)
+    assert (metric.ci_low, metric.ci_high) == pytest.approx(
+        (highest * (centre - half), highest * (centre + half))
+    )
+
+
+def test_equal_scores_without_a_known_range_have_no_interval() -> None:
+    metric = partial(3.0, 3.0, 3.0, unit="points", scale=1.0)
+    assert (metric.value, metric.ci_low, metric.ci_high) == (3.0, None, None)
+
+
+@pytest.mark.parametrize("denominator", ["scored", "all", "strict"])
+def test_hidden_answers_are_in_no_denominator(denominator: Denominator) -> None:
+    hidden = "read 'A', so; not scored: the right answer is hidden"
+    results = [
+        dataclasses.replace(RESULTS[0], score=Score(None, "A", explanation=hidden)),
+        dataclasses.replace(RESULTS[0], score=Score(None, None, True, explanation=hidden)),
+        RESULTS[4],
+    ]
+    metric = mean_score(results, denominator=denominator)
+    assert (metric.value, metric.num_samples) == (None, 0)
+    assert metric.note == "not available: the right answer is hidden"

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from llava_eval.metrics.means import mean_score
 from llava_eval.scoring.captions.corpus import corpus_bleu, score_captions
 from llava_eval.scoring.captions.scorer import CaptionScorer
 from llava_eval.scoring.choice import StrictChoice
@@ -40,6 +41,27 @@ def test_values_are_those_of_the_metric() -> None:
     assert perfect.details["bleu_4"] == pytest.approx(1.0, abs=1e-6)
     assert wrong.details["bleu_4"] == pytest.approx(0.0, abs=1e-3)
     assert (empty.value, empty.answer, empty.unreadable) == (0.0, "", False)
+
+
+def test_cider_of_a_single_video_is_not_available_and_says_why() -> None:
+    (score,) = CaptionScorer().score_all([Generation(TEXTS["a"])], samples()[:1])
+    assert (score.value, score.details["cider"]) == (None, None)
+    assert score.details["rouge_l"] == pytest.approx(1.0)
+    assert score.details["bleu_counts"] == [5, 4, 3, 2, 5, 5]
+    result = make_result(0, generation=Generation(TEXTS["a"]), score=score)
+    cider = mean_score([result], detail="cider", unit="points")
+    assert cider.value is None
+    assert "not available: CIDEr weighs words" in cider.note
+    assert mean_score([result], detail="rouge_l", unit="points").value == pytest.approx(100.0)
+
+
+def test_captions_with_hidden_references_stand_beside_the_others() -> None:
+    hidden = replace(samples()[1], targets=())
+    mixed = [samples()[0], hidden, samples()[2]]
+    first, kept, third = CaptionScorer().score_all([*map(Generation, TEXTS.values())], mixed)
+    assert (kept.value, kept.answer) == (None, "a green star")
+    pair = score_captions([TEXTS["a"], TEXTS["c"]], [REFERENCES["a"], REFERENCES["c"]])
+    assert [first.value, third.value] == pair["cider"].per_sample.tolist()
 
 
 def test_nothing_to_score() -> None:

@@ -90,7 +90,7 @@ def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:
     assert StrictChoice().score("C", sample()).explanation.endswith("; wrong")
     assert read(sample(), "x", 0.3, "so").explanation == "read 'x', so; worth 0.3 of 1"
     assert unread(sample(), "left_out", "empty").explanation == (
-        "no answer: empty; left out of the mean"
+        "no answer: empty; not scored: unread replies are left out"
     )
     drawn = unread(sample(), "random", "empty", letters="ABC")
     assert "drawn at random: empty" in drawn.explanation

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llava_eval.config.former_names import current_target
+from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import (
@@ -101,7 +101,8 @@ def metric_of(node: Mapping[str, Any]) -> Metric:
         ValueError: it is not one of this package.
         ImportError, AttributeError: this version of the package does not have it.
     """
-    target = current_target(str(node.get("_target_", "nothing")))
+    node = current_node({"_target_": "nothing", **node})
+    target = node["_target_"]
     if not target.startswith(_METRICS_PACKAGES):
         raise ValueError(f"{target} is not a metric of llava_eval, and is not called")
     module, _, function = target.rpartition(".")

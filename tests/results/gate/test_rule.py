@@ -234,7 +234,7 @@ def test_a_tolerance_for_nothing_is_a_mistake(tmp_path: Path) -> None:
 def test_alpha_is_shared_among_tests_that_could_find_anything(tmp_path: Path) -> None:
     metrics = {
         name: {"_target_": "llava_eval.metrics.means.mean_score", **extra}
-        for name, extra in {"accuracy": {}, "all_rows": {"unscored_as": 0.0}}.items()
+        for name, extra in {"accuracy": {}, "all_rows": {"denominator": "all"}}.items()
     }
     before = [answered(n, n % 3 > 0) for n in range(90)]
     after = [answered(n, n % 4 > 0) for n in range(90)]

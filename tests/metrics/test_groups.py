@@ -1,0 +1,198 @@
+"""Numbers of whole groups, against hand-worked cases and scipy's textbook formulas."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from llava_eval.errors import RowsError
+from llava_eval.metrics.groups import all_right, macro_mean, mean_of_means, mme_score
+from llava_eval.metrics.means import MetricValue
+from llava_eval.types import Generation, SampleResult, Score
+from tests.results.helpers import make_result
+
+
+def result(
+    name: str,
+    value: float | None,
+    group: str,
+    facets: Mapping[str, str] | None = None,
+    details: Mapping[str, object] | None = None,
+) -> SampleResult:
+    return make_result(
+        0,
+        id=name,
+        group=group,
+        facets=facets or {},
+        generation=Generation("x"),
+        score=Score(value, "x", details=details or {}),
+    )
+
+
+def interval(metric: MetricValue) -> tuple[float, float]:
+    assert metric.ci_low is not None
+    assert metric.ci_high is not None
+    return metric.ci_low, metric.ci_high
+
+
+def students_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the textbook interval of a mean of independent values."""
+    low, high = stats.t.interval(
+        0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
+    )
+    return float(low), float(high)
+
+
+def circular() -> list[SampleResult]:
+    """MMBench's layout: question n is asked as n and as n + 1,000,000 k, its options shifted."""
+    right = {"1": (1, 1, 1, 1), "2": (1, 0, 1, 1), "3": (1, 1), "4": (0, 0)}
+    return [
+        result(name if shift == 0 else f"{shift}00000{name}", float(value), name)
+        for name, values in right.items()
+        for shift, value in enumerate(values)
+    ]
+
+
+def test_circular_accuracy_counts_questions_that_are_right_in_every_order() -> None:
+    metric = all_right(circular(), lead=True)
+    assert (metric.value, metric.num_samples, metric.unit) == (50.0, 4, "percent")
+    # Independent questions, 2 of 4 right: Wilson's formula with Student's quantile of 3 degrees
+    # and the sample size 0.25 / (0.25 / 3) = 3 that the corrected variance stands for.
+    square, size = float(stats.t.ppf(0.975, 3)) ** 2, 3.0
+    half = math.sqrt(square) * math.sqrt(0.25 / size + square / (4 * size**2))
+    half /= 1 + square / size
+    assert metric.stderr == pytest.approx(100 * math.sqrt(0.25 / 3))
+    assert interval(metric) == pytest.approx((50 - 100 * half, 50 + 100 * half))
+
+
+def test_copies_without_their_original_count_nowhere() -> None:
+    orphans = [one for one in circular() if one.id != "2"]
+    assert all_right(orphans, lead=True).value == pytest.approx(200 / 3)
+    assert all_right(orphans).num_samples == 4
+    assert all_right(circular(), size=2).num_samples == 2
+
+
+def test_a_group_with_an_unscored_question_is_left_out() -> None:
+    results = [result("1", None, "1"), *circular()[4:]]
+    assert all_right(results).num_samples == 3
+    assert all_right([result("1", None, "1")]).value is None
+
+
+def test_all_right_everywhere_still_has_an_interval() -> None:
+    metric = all_right([result(str(n), 1.0, str(n)) for n in range(10)])
+    low, high = interval(metric)
+    assert (metric.value, high) == (100.0, 100.0)
+    assert low == pytest.approx(100 / (1 + float(stats.t.ppf(0.975, 9)) ** 2 / 10))
+
+
+def test_mme_adds_accuracy_and_accuracy_plus_of_each_category() -> None:
+    answers = {"existence": [(1, 1), (1, 0), (1, 1)], "colour": [(0, 0), (1, 0)]}
+    results = [
+        result(f"{category}{number}{side}", float(pair[side]), f"{number}", {"category": category})
+        for category, pairs in answers.items()
+        for number, pair in enumerate(pairs)
+        for side in (0, 1)
+    ]
+    metric = mme_score(results)
+    # existence: accuracy 5/6, accuracy+ 2/3; colour: accuracy 1/4, accuracy+ 0.
+    assert metric.value == pytest.approx(100 * (5 / 6 + 2 / 3 + 1 / 4))
+    assert (metric.num_samples, metric.unit) == (10, "points")
+    # Images 0, 1, 2 score 200, 50, 200 of mean 150 and 0, 50 of mean 25; image 0 has both.
+    parts = [50 / 3 - 25 / 2, -100 / 3 + 25 / 2, 50 / 3]
+    stderr = math.sqrt(3 / 2 * sum(part**2 for part in parts))
+    assert metric.stderr == pytest.approx(stderr)
+    half = float(stats.t.ppf(0.975, 2)) * stderr
+    assert interval(metric) == pytest.approx(
+        (max(0.0, 175 - half), min(400.0, 175 + half)), abs=1e-9
+    )
+    assert mme_score(results, only=["colour"]).value == pytest.approx(25.0)
+    assert mme_score(results, without=["colour"]).value == pytest.approx(150.0)
+
+
+def test_mme_knows_two_questions_about_an_image() -> None:
+    thrice = [result(str(n), 1.0, "image", {"category": "count"}) for n in range(3)]
+    with pytest.raises(RowsError, match="count has 3 questions about image, expected 2"):
+        mme_score(thrice)
+    assert mme_score(thrice[:1]).value is None
+
+
+def test_the_interval_of_mme_stays_within_what_it_can_reach() -> None:
+    right = [
+        result(f"{n}{side}", 1.0, str(n), {"category": "count"})
+        for n in range(8)
+        for side in (0, 1)
+    ]
+    low, high = interval(mme_score(right))
+    assert high == 200.0
+    assert low == pytest.approx(200 / (1 + float(stats.t.ppf(0.975, 7)) ** 2 / 8))
+    almost = [*right[1:], result("x", 0.0, "0", {"category": "count"})]
+    low, high = interval(mme_score(almost))
+    assert 0.0 < low < high == 200.0
+
+
+def test_the_interval_of_one_level_is_students() -> None:
+    values = [0.2, 0.9, 0.4, 0.5, 0.6]
+    results = [result(str(n), value, str(n), {"task": "a"}) for n, value in enumerate(values)]
+    metric = macro_mean(results, facet="task")
+    assert metric.stderr == pytest.approx(100 * float(stats.sem(values)))
+    assert interval(metric) == pytest.approx([100 * end for end in students_interval(values)])
+
+
+@pytest.mark.parametrize(("value", "others"), [(0.0, 0.3), (1.0, 0.7)])
+def test_the_interval_of_a_macro_mean_ends_where_its_range_does(
+    value: float, others: float
+) -> None:
+    values = [value] * 5 + [others]
+    results = [result(str(n), one, str(n), {"task": str(n % 2)}) for n, one in enumerate(values)]
+    low, high = interval(macro_mean(results, facet="task"))
+    assert (low if value == 0.0 else high) == 100 * value
+    assert 0.0 <= low < high <= 100.0
+
+
+def test_one_group_has_no_interval() -> None:
+    results = [result(str(n), value, "v", {"task": "a"}) for n, value in enumerate((0.0, 1.0))]
+    metric = macro_mean(results, facet="task")
+    assert (metric.value, metric.stderr, metric.ci_low, metric.ci_high) == (50.0, None, None, None)
+
+
+def test_a_mean_of_means_counts_each_detail_once() -> None:
+    numbers = [(4, 2), (3, None), (5, 1), (2, 3)]
+    results = [
+        result(str(n), None, str(n), details={"detail": one, "context": other})
+        for n, (one, other) in enumerate(numbers)
+    ]
+    metric = mean_of_means(results, details=["detail", "context"])
+    assert metric.value == pytest.approx((3.5 + 2.0) / 2)
+    # What each video adds: half of (its value - the mean) / count, over both details.
+    parts = [0.5 / 8 + 0.0, -0.5 / 8, 1.5 / 8 - 1 / 6, -1.5 / 8 + 1 / 6]
+    stderr = math.sqrt(4 / 3 * sum(part**2 for part in parts))
+    assert metric.stderr == pytest.approx(stderr)
+    half = float(stats.t.ppf(0.975, 3)) * stderr
+    assert interval(metric) == pytest.approx((2.75 - half, 2.75 + half))
+    assert metric.num_samples == 4
+
+
+def test_a_mean_of_means_of_independent_values_has_students_interval() -> None:
+    values = [1.0, 2.0, 4.0, 3.0, 3.0]
+    results = [result(str(n), None, str(n), details={"a": one}) for n, one in enumerate(values)]
+    assert interval(mean_of_means(results, details=["a"])) == pytest.approx(
+        students_interval(values)
+    )
+
+
+def test_a_mean_of_means_stays_between_0_and_5() -> None:
+    full = [result(str(n), None, str(n), details={"a": 5, "b": 5}) for n in range(6)]
+    low, high = interval(mean_of_means(full, details=["a", "b"]))
+    assert high == 5.0
+    assert low == pytest.approx(5 / (1 + float(stats.t.ppf(0.975, 5)) ** 2 / 6))
+
+
+def test_a_detail_that_nobody_has_gives_no_mean_of_means() -> None:
+    results = [result("0", None, "v", details={"a": 1, "b": None})]
+    metric = mean_of_means(results, details=["a", "b"])
+    assert (metric.value, metric.num_samples) == (None, 1)
+    assert mean_of_means([], details=["a"]).value is None
