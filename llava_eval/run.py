@@ -169,12 +169,12 @@ def _generate_missing(
     if not pending:
         return results
     bar = ProgressBar(len(samples), list(finished.values()))
-    answers = job.engine.generate(pending)
+    answers = job.engine.answer(pending)
     start = time.perf_counter()
     with LedgerWriter(directory / files.LEDGER) as ledger, bar, contextlib.closing(answers):
         for answer in answers:
             result = job.benchmark.evaluation.result(
-                samples[answer.sample_id], answer.generation, answer.frame_indices, answer.prompt
+                samples[answer.id], answer.generation, answer.frame_indices, answer.prompt
             )
             ledger.append(result)
             results[result.id] = result

@@ -14,6 +14,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ class Sample:
         facets: columns to break results down by, e.g. {"duration": "short"}.
         options: where given, nothing is generated: the texts whose likelihood as the assistant's
             turn is asked for, in the order of the choices.
+        media_root: the benchmark's folder of media; None where their paths are complete.
     """
 
     id: str
@@ -233,6 +235,7 @@ class Sample:
     question: str = ""
     facets: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    media_root: PurePath | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require(bool(self.id), f"row {self.row}: the sample id is empty")
@@ -246,6 +249,16 @@ class Sample:
         shown = [piece for piece in self.content if isinstance(piece, Media)]
         needed = dict.fromkeys(piece.media for piece in self.late_pieces)
         return (*shown, *(medium for medium in needed if medium not in shown))
+
+    @property
+    def media_names(self) -> tuple[str, ...]:
+        """Paths of the media below the folder of media: the same wherever the data set lies."""
+        return tuple(self._name(medium.path) for medium in self.media)
+
+    def _name(self, path: str) -> str:
+        root = self.media_root
+        below = root is not None and PurePath(path).is_relative_to(root)
+        return PurePath(path).relative_to(root).as_posix() if root and below else path
 
     @property
     def late_pieces(self) -> tuple[LatePiece, ...]:
@@ -430,7 +443,7 @@ class SampleResult:
     Attributes:
         id, row, group, facets: as in the sample.
         question, choices: as in the sample.
-        prompt: the user's text as the protocol wrote it.
+        prompt: the user's text as it was asked.
         media: paths of the media, from the benchmark's media folder where they lie in it.
         frame_indices: for each medium of the sample the frames that were shown.
         target: accepted answers.
@@ -449,3 +462,39 @@ class SampleResult:
     target: tuple[str, ...]
     generation: Generation
     score: Score
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        generation: Generation,
+        frame_indices: tuple[tuple[int, ...], ...] = (),
+        prompt: str | None = None,
+    ) -> SampleResult:
+        """Return the result of a sample that is not scored yet.
+
+        Args:
+            sample: what was asked.
+            generation: what came of it.
+            frame_indices: for each medium of the sample the frames that were shown.
+            prompt: the user's text as it was asked, where that depended on the frames.
+        """
+        return cls(
+            id=sample.id,
+            row=sample.row,
+            group=sample.group,
+            facets=sample.facets,
+            question=sample.question,
+            choices=sample.choices,
+            prompt=sample.prompt if prompt is None else prompt,
+            media=sample.media_names,
+            frame_indices=frame_indices,
+            target=sample.targets,
+            generation=generation,
+            score=NOT_SCORED,
+        )
+
+    @classmethod
+    def failed(cls, sample: Sample, error: Exception) -> SampleResult:
+        """Return the result of a sample that ended with an error before anything was generated."""
+        return cls.of(sample, Generation(text=None, error=f"{type(error).__name__}: {error}"))

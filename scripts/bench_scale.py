@@ -100,7 +100,7 @@ class DataWorker:
         pairs = [pickle.loads(row) for row in rows["pair"]]
         groups, pieces = zip(*pairs, strict=True)
         reply = self._worker.answer(groups, *pieces)
-        return {"answer": [pickle.dumps(answer) for answer in reply.answers]}
+        return {"answer": [pickle.dumps(answer) for answer in reply.results]}
 
 
 def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:

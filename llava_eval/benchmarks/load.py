@@ -97,6 +97,7 @@ def _adapt(row: Row, adapter: Adapter, facets: Sequence[str]) -> list[Sample]:
     return [
         dataclasses.replace(
             sample,
+            media_root=row.media_root,
             facets={
                 name: sample.facets[name] if name in sample.facets else str(row.column(name))
                 for name in facets

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Protocol
 
-from llava_eval.engine.batches import Answer
-from llava_eval.types import Sample
+from llava_eval.types import Sample, SampleResult
 
 
 class Engine(Protocol):
-    """Runs the stages between samples and answers, and says how it did.
+    """Runs the stages between samples and results, and says how it did.
 
     It is opened before anything is written, so that a mistake leaves no run directory.
     """
@@ -31,8 +30,8 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
-        """Yield an answer for every sample, as they come.
+    def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
+        """Yield a result for every sample, as they come; they are not scored yet.
 
         Raises:
             LlavaEvalError: no further sample can be answered.

@@ -1,32 +1,33 @@
-"""From samples to what a model answered: the steps of every engine, joined in the plain order.
+"""From samples to results that are not scored yet: the steps of every engine, in the plain order.
 
     samples -> groups with the same media -> batches of groups   (decided before anything runs)
-    group -> decoded pieces                                      (any process, ahead of the model)
-    batch of decoded groups -> requests -> answers               (where the model is)
+    group -> decoded content                                     (any process, ahead of the model)
+    batch of decoded groups -> requests -> results               (where the model is)
 
 Each step takes and returns values that can be pickled. Batches do not depend on who works on them
 or when, so every engine runs the same forward passes.
-
-
-From decoded media to what the user's turn of each sample holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from llava_eval.config.build import build_target
+from llava_eval.config.schema import RunConfig
+from llava_eval.errors import ConfigError
 from llava_eval.types import (
     Clip,
-    Generation,
     GenerationSettings,
     LatePiece,
     Media,
     MediaKind,
     Request,
     Sample,
+    SampleResult,
     ShownMedia,
+    VideoInfo,
     prompt_text,
 )
 
@@ -36,39 +37,62 @@ if TYPE_CHECKING:
     from llava_eval.video.cache import FrameCache
     from llava_eval.video.media import Policy
 
+MediumT = TypeVar("MediumT", Clip, ShownMedia)
+
 
 @dataclass(frozen=True)
-class Asking:
+class PromptSettings:
     """How the questions of a run are asked.
 
     Attributes:
         policy: chooses the frames of a video.
-        settings: of generation.
+        generation: settings of the generation.
         system: system text of the protocol; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
     """
 
     policy: Policy
-    settings: GenerationSettings
+    generation: GenerationSettings
     system: str | None
     assistant_prefill: str
 
+    @classmethod
+    def of(cls, config: RunConfig) -> PromptSettings:
+        """Build them from the configuration; every process does so for itself.
 
-@dataclass(frozen=True)
-class Answer:
-    """What a model made of one sample.
+        Raises:
+            ConfigError: the sampling policy cannot be built, or a setting makes no sense.
+        """
+        return cls(
+            _policy(config),
+            _generation_settings(config),
+            config.benchmark.system,
+            config.benchmark.assistant_prefill,
+        )
 
-    Attributes:
-        sample_id: the sample.
-        generation: its text, or why there is none.
-        frame_indices: for each medium of the sample, numbers of the frames that were shown.
-        prompt: the user's text as it was asked; None where nothing was.
-    """
 
-    sample_id: str
-    generation: Generation
-    frame_indices: tuple[tuple[int, ...], ...] = ()
-    prompt: str | None = None
+def _policy(config: RunConfig) -> Policy:
+    policy: Policy = build_target(config.sampler, key="sampler")
+    example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
+    try:
+        policy(example)
+    except ValueError as error:
+        raise ConfigError(f"sampler: {error}") from error
+    return policy
+
+
+def _generation_settings(config: RunConfig) -> GenerationSettings:
+    generation = config.benchmark.generation
+    try:
+        return GenerationSettings(
+            max_new_tokens=generation.max_new_tokens,
+            temperature=generation.temperature,
+            top_p=generation.top_p,
+            stop_strings=tuple(generation.stop_strings),
+            seed=config.seed,
+        )
+    except ValueError as error:
+        raise ConfigError(f"benchmark.generation: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -83,18 +107,17 @@ class MediaGroup:
         """Its name in messages."""
         return ", ".join(medium.path for medium in self.media) or "no media"
 
-    def failed(self, error: Exception) -> list[Answer]:
-        """Return the answers of samples whose media could not be read."""
-        return failures(self.samples, error)
+    @property
+    def shows_frames_as_images(self) -> bool:
+        """Whether frames of a video stand in its prompts as images of their own."""
+        return any(sample.late_pieces for sample in self.samples)
+
+    def failed(self, error: Exception) -> list[SampleResult]:
+        """Return the results of samples whose media could not be read."""
+        return [SampleResult.failed(sample, error) for sample in self.samples]
 
 
 Batch = tuple[MediaGroup, ...]
-
-
-def failures(samples: Iterable[Sample], error: Exception) -> list[Answer]:
-    """Return answers that are this error."""
-    text = f"{type(error).__name__}: {error}"
-    return [Answer(sample.id, Generation(text=None, error=text)) for sample in samples]
 
 
 def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
@@ -118,6 +141,51 @@ def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
     return [tuple(batch) for batch in batches]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupContent(Generic[MediumT]):
+    """The media that the samples of a group share: decoded frames, or what a model takes of them.
+
+    Attributes:
+        media: those that are shown as they are.
+        late: what the pieces became that depend on the frames; each of their media is one image.
+    """
+
+    media: Mapping[Media, MediumT]
+    late: Mapping[LatePiece, tuple[str | MediumT, ...]]
+
+    def prepared(
+        self: GroupContent[Clip], prepare: Callable[[MediaKind, Clip], ShownMedia]
+    ) -> GroupContent[ShownMedia]:
+        """Return the content as a model takes it, each clip preprocessed once."""
+        return GroupContent(
+            {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()},
+            {
+                piece: tuple(
+                    part if isinstance(part, str) else prepare("image", part) for part in parts
+                )
+                for piece, parts in self.late.items()
+            },
+        )
+
+    def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
+        """Return the user's turn of a sample, neighbouring texts joined."""
+        turn: list[str | MediumT] = []
+        for piece in sample.content:
+            if isinstance(piece, str):
+                parts: tuple[str | MediumT, ...] = (piece,)
+            elif isinstance(piece, Media):
+                parts = (self.media[piece],)
+            else:
+                parts = self.late[piece]
+            for part in parts:
+                # Chat templates put something between two texts.
+                if isinstance(part, str) and turn and isinstance(turn[-1], str):
+                    turn[-1] += part
+                else:
+                    turn.append(part)
+        return tuple(turn)
+
+
 def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
 
@@ -129,133 +197,63 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 
 
-def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) -> DecodedPieces:
-    """Decode what a group shows; videos come resized where there is a cache.
+def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) -> GroupContent[Clip]:
+    """Decode what a group shows, each medium once; videos come resized where there is a cache.
 
     Raises:
-        MediaError: something cannot be read.
+        MediaError: a medium, or a file that a late piece needs, cannot be read.
     """
     from llava_eval.video import read_media
 
-    used = None if _shows_frames_as_images(group) else cache
-    return decode_pieces(group.samples, lambda medium: read_media(medium, policy, cache=used))
+    # A processor treats images in another way than videos.
+    used = None if group.shows_frames_as_images else cache
+    clips = {medium: read_media(medium, policy, cache=used) for medium in group.media}
+    return expanded(group.samples, clips)
 
 
-def prepare_group(group: MediaGroup, decoded: DecodedPieces, runner: Runner) -> PreparedPieces:
+def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupContent[Clip]:
+    """Return the content of samples from the decoded frames of each of their media."""
+    shown = {piece for sample in samples for piece in sample.content if isinstance(piece, Media)}
+    late = dict.fromkeys(piece for sample in samples for piece in sample.late_pieces)
+    return GroupContent(
+        {medium: clip for medium, clip in clips.items() if medium in shown},
+        {piece: tuple(piece.expand(clips[piece.media])) for piece in late},
+    )
+
+
+def prepare_group(
+    group: MediaGroup, decoded: GroupContent[Clip], runner: Runner
+) -> GroupContent[ShownMedia]:
     """Preprocess what was decoded, as the model takes it."""
-    is_resized = runner.frame_preprocessor is not None and not _shows_frames_as_images(group)
+    is_resized = runner.frame_preprocessor is not None and not group.shows_frames_as_images
     return decoded.prepared(
         lambda kind, clip: runner.prepare(kind, clip, is_resized=is_resized and kind == "video")
     )
 
 
-def _shows_frames_as_images(group: MediaGroup) -> bool:
-    """Whether late pieces do; a processor treats images in another way than videos."""
-    return any(sample.late_pieces for sample in group.samples)
-
-
 def ask_batch(
-    groups: Sequence[tuple[MediaGroup, PreparedPieces]], asking: Asking, runner: Runner
-) -> Iterator[Answer]:
-    """Yield an answer for every sample of groups that are ready."""
+    groups: Sequence[tuple[MediaGroup, GroupContent[ShownMedia]]],
+    settings: PromptSettings,
+    runner: Runner,
+) -> Iterator[SampleResult]:
+    """Yield a result, not scored yet, for every sample of groups that are ready."""
     samples = {sample.id: sample for group, _ in groups for sample in group.samples}
     requests = [
-        _request(asking, sample, prepared.turn(sample))
-        for group, prepared in groups
+        Request(
+            id=sample.id,
+            content=content.turn(sample),
+            settings=settings.generation,
+            system=settings.system,
+            assistant_prefill=settings.assistant_prefill,
+            options=sample.options,
+        )
+        for group, content in groups
         for sample in group.samples
     ]
     for request, generation in runner.generate(requests):
-        yield Answer(
-            request.id,
-            generation,
-            frames_shown(samples[request.id], request),
-            prompt_text(request.content),
-        )
-
-
-def _request(asking: Asking, sample: Sample, turn: Turn) -> Request:
-    return Request(
-        id=sample.id,
-        content=turn,
-        settings=asking.settings,
-        system=asking.system,
-        assistant_prefill=asking.assistant_prefill,
-        options=sample.options,
-    )
-
-
-#: Pieces of a user's turn as the model runner takes them.
-Turn = tuple[str | ShownMedia, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PreparedPieces:
-    """What samples that need the same media share.
-
-    Attributes:
-        media: the media that are shown as they are.
-        late: what the late pieces became.
-    """
-
-    media: Mapping[Media, ShownMedia]
-    late: Mapping[LatePiece, Turn]
-
-    def turn(self, sample: Sample) -> Turn:
-        """Return the user's turn of a sample, neighbouring texts joined."""
-        pieces: list[str | ShownMedia] = []
-        for piece in sample.content:
-            if isinstance(piece, str):
-                pieces.append(piece)
-            elif isinstance(piece, Media):
-                pieces.append(self.media[piece])
-            else:
-                pieces += self.late[piece]
-        return _joined(pieces)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedPieces:
-    """What samples that need the same media share, before any model has seen it; picklable.
-
-    Attributes:
-        media: frames of the media that are shown as they are.
-        late: what the late pieces became; each clip is one image.
-    """
-
-    media: Mapping[Media, Clip]
-    late: Mapping[LatePiece, tuple[str | Clip, ...]]
-
-    def prepared(self, prepare: Callable[[MediaKind, Clip], ShownMedia]) -> PreparedPieces:
-        """Return the pieces as a model takes them, each clip preprocessed once."""
-        return PreparedPieces(
-            {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()},
-            {
-                piece: tuple(
-                    one if isinstance(one, str) else prepare("image", one) for one in expanded
-                )
-                for piece, expanded in self.late.items()
-            },
-        )
-
-
-def decode_pieces(samples: Iterable[Sample], read: Callable[[Media], Clip]) -> DecodedPieces:
-    """Decode the media of samples, each once, and expand their late pieces.
-
-    Args:
-        samples: that need the same media.
-        read: decodes the frames of a medium.
-
-    Raises:
-        MediaError: a medium, or a file that a late piece needs, cannot be read.
-    """
-    members = list(samples)
-    clips = {medium: read(medium) for medium in dict.fromkeys(m for s in members for m in s.media)}
-    shown = {piece for sample in members for piece in sample.content if isinstance(piece, Media)}
-    late = dict.fromkeys(piece for sample in members for piece in sample.late_pieces)
-    return DecodedPieces(
-        {medium: clip for medium, clip in clips.items() if medium in shown},
-        {piece: tuple(piece.expand(clips[piece.media])) for piece in late},
-    )
+        sample = samples[request.id]
+        prompt = prompt_text(request.content)
+        yield SampleResult.of(sample, generation, frames_shown(sample, request), prompt)
 
 
 def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...]:
@@ -267,14 +265,3 @@ def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...
     if len(shown) != len(sample.media) and len(sample.media) == 1:
         return (tuple(index for indices in shown for index in indices),)
     return shown
-
-
-def _joined(pieces: Iterable[str | ShownMedia]) -> Turn:
-    """Join neighbouring texts: chat templates put something between two."""
-    joined: list[str | ShownMedia] = []
-    for piece in pieces:
-        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += piece
-        else:
-            joined.append(piece)
-    return tuple(joined)

@@ -13,7 +13,7 @@ from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import Engine
-from llava_eval.engine.batches import Asking
+from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.loaded import (
     LoadedBenchmark,
     build_metrics,
@@ -21,17 +21,14 @@ from llava_eval.engine.loaded import (
     build_submission,
 )
 from llava_eval.engine.open import check_engine, open_engine
-from llava_eval.errors import ConfigError
 from llava_eval.models.base import check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results.identity import Identity, samples_digest
 from llava_eval.results.summary import named_with_overrides
 from llava_eval.scoring.judge.report import check_judge
-from llava_eval.types import GenerationSettings, VideoInfo
 
 if TYPE_CHECKING:
     from llava_eval.models.local.conversation import Conversation
-    from llava_eval.video.media import Policy
 
 
 #: Packages whose version can change a generation; a run is not continued across them.
@@ -97,7 +94,7 @@ def check_parts(composed: ComposedConfig) -> None:
     build_scorer(composed)
     build_metrics(composed)
     build_submission(composed)
-    asking_of(composed.config)
+    PromptSettings.of(composed.config)
     conversation_of(composed.config)
     check_backend(composed.config)
     check_engine(composed)
@@ -117,20 +114,6 @@ def model_name(composed: ComposedConfig) -> str:
     return model.name or Path(model.checkpoint).name
 
 
-def asking_of(config: RunConfig) -> Asking:
-    """Return how the questions of a run are asked.
-
-    Raises:
-        ConfigError: the sampling policy cannot be built, or a setting makes no sense.
-    """
-    return Asking(
-        policy=_policy(config),
-        settings=_generation_settings(config),
-        system=config.benchmark.system,
-        assistant_prefill=config.benchmark.assistant_prefill,
-    )
-
-
 def conversation_of(config: RunConfig) -> Conversation:
     """Return the conversation around every question.
 
@@ -140,27 +123,3 @@ def conversation_of(config: RunConfig) -> Conversation:
     from llava_eval.models.local.conversation import Conversation
 
     return Conversation(**asdict(config.conversation))
-
-
-def _policy(config: RunConfig) -> Policy:
-    policy: Policy = build_target(config.sampler, key="sampler")
-    example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
-    try:
-        policy(example)
-    except ValueError as error:
-        raise ConfigError(f"sampler: {error}") from error
-    return policy
-
-
-def _generation_settings(config: RunConfig) -> GenerationSettings:
-    generation = config.benchmark.generation
-    try:
-        return GenerationSettings(
-            max_new_tokens=generation.max_new_tokens,
-            temperature=generation.temperature,
-            top_p=generation.top_p,
-            stop_strings=tuple(generation.stop_strings),
-            seed=config.seed,
-        )
-    except ValueError as error:
-        raise ConfigError(f"benchmark.generation: {error}") from error

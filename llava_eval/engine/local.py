@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
-    Answer,
+    GroupContent,
     MediaGroup,
-    PreparedPieces,
+    PromptSettings,
     ask_batch,
     decode_group,
     frame_cache,
@@ -17,12 +17,12 @@ from llava_eval.engine.batches import (
     plan_batches,
     prepare_group,
 )
-from llava_eval.engine.job import asking_of, conversation_of
+from llava_eval.engine.job import conversation_of
 from llava_eval.errors import MediaError
 from llava_eval.models.base import make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
-from llava_eval.types import Sample
+from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.base import Runner
@@ -58,19 +58,23 @@ class LocalEngine:
         self._runner = make_runner(self._plan, self._config, conversation, self._clock)
         return self._runner.describe()
 
-    def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
+    def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
         """See :class:`llava_eval.engine.base.Engine`.
 
         Media are decoded and preprocessed in threads, ahead of the model.
         """
         from llava_eval.video import decode_ahead
 
-        runner, config, asking = self._runner, self._config.runner, asking_of(self._config)
+        runner, config, settings = (
+            self._runner,
+            self._config.runner,
+            PromptSettings.of(self._config),
+        )
         assert runner is not None
         cache = frame_cache(runner.frame_preprocessor)
 
-        def prepare(group: MediaGroup) -> PreparedPieces:
-            decoded = decode_group(group, asking.policy, cache)
+        def prepare(group: MediaGroup) -> GroupContent[ShownMedia]:
+            decoded = decode_group(group, settings.policy, cache)
             return prepare_group(group, decoded, runner)
 
         groups = media_groups(samples)
@@ -82,7 +86,7 @@ class LocalEngine:
             timeout_seconds=config.decode_timeout_seconds,
         )
         for batch in plan_batches(groups, runner.batch_size):
-            ready: list[tuple[MediaGroup, PreparedPieces]] = []
+            ready: list[tuple[MediaGroup, GroupContent[ShownMedia]]] = []
             for group in batch:
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)
@@ -92,7 +96,7 @@ class LocalEngine:
                     yield from group.failed(outcome.error)
                 else:
                     raise outcome.error
-            yield from ask_batch(ready, asking, runner)
+            yield from ask_batch(ready, settings, runner)
 
     def record(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""

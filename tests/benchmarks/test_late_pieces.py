@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from llava_eval.engine.batches import Turn, decode_pieces, frames_shown
+from llava_eval.engine.batches import expanded, frames_shown
 from llava_eval.types import (
     Clip,
     GenerationSettings,
@@ -16,6 +16,7 @@ from llava_eval.types import (
     PreparedMedia,
     Request,
     Sample,
+    ShownMedia,
     prompt_text,
 )
 
@@ -57,7 +58,7 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
     return prepared, prepare
 
 
-def request(turn: Turn) -> Request:
+def request(turn: tuple[str | ShownMedia, ...]) -> Request:
     return Request(id="1", content=turn, settings=GenerationSettings())
 
 
@@ -65,7 +66,7 @@ def test_texts_are_expanded_and_joined() -> None:
     asked = sample(VIDEO, Late(VIDEO), "Why?")
     prepared, prepare = counting()
     members = [asked, sample(VIDEO, Late(VIDEO), "How?", name="2")]
-    turn = decode_pieces(members, read).prepared(prepare)
+    turn = expanded(members, {VIDEO: read(VIDEO)}).prepared(prepare)
     video, text = turn.turn(asked)
     assert isinstance(video, PreparedMedia)
     assert text == "3 frames\nWhy?"
@@ -78,7 +79,7 @@ def test_texts_are_expanded_and_joined() -> None:
 def test_frames_can_become_images() -> None:
     asked = sample(Late(VIDEO, images=True), "Why?")
     prepared, prepare = counting()
-    turn = decode_pieces([asked], read).prepared(prepare).turn(asked)
+    turn = expanded([asked], {VIDEO: read(VIDEO)}).prepared(prepare).turn(asked)
     assert prepared == ["image"] * 3
     assert [one if isinstance(one, str) else one.kind for one in turn] == ["image"] * 3 + ["Why?"]
     assert asked.media == (VIDEO,)

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llava_eval.engine.batches import Answer, MediaGroup, failures
+from llava_eval.engine.batches import MediaGroup
 from llava_eval.engine.ray.cluster import check_alive, import_ray, short
 from llava_eval.engine.ray.remote import (
     DecodeOrder,
@@ -27,6 +27,7 @@ from llava_eval.engine.ray.work import Work, again
 from llava_eval.engine.ray.workers import Crew, Worker
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import StageClock
+from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +92,8 @@ class Dispatch:
         self._first_number: int | None = None
         self.first_reply: Reply | None = None
 
-    def run(self, works: Sequence[Work]) -> Generator[Answer, None, None]:
-        """Yield the answers of all batches, as they come."""
+    def run(self, works: Sequence[Work]) -> Generator[SampleResult, None, None]:
+        """Yield the results of all batches, as they come."""
         ray = import_ray()
         self._todo.extend(works)
         last_event = time.monotonic()
@@ -159,7 +160,7 @@ class Dispatch:
         worker.works.append(opened.work)
         self._asked[reference] = (worker, opened)
 
-    def _take_decoded(self, reference: Any) -> Iterator[Answer]:
+    def _take_decoded(self, reference: Any) -> Iterator[SampleResult]:
         ray = import_ray()
         opened, place, pieces = self._decoding.pop(reference)
         opened.num_running -= 1
@@ -186,7 +187,7 @@ class Dispatch:
 
     def _lost_media(
         self, opened: _Opened, place: int, group: MediaGroup, error: Any
-    ) -> Iterator[Answer]:
+    ) -> Iterator[SampleResult]:
         """Decode a group again whose pieces were lost, or for which there was no room."""
         own = own_error(error)
         if own is not None:
@@ -204,7 +205,7 @@ class Dispatch:
         self._lost[work.number] += 1
         return self._lost[work.number] >= self._max_tries * len(work.groups)
 
-    def _take_reply(self, reference: Any) -> Iterator[Answer]:
+    def _take_reply(self, reference: Any) -> Iterator[SampleResult]:
         ray = import_ray()
         worker, opened = self._asked.pop(reference)
         try:
@@ -226,14 +227,14 @@ class Dispatch:
             return
         worker.works.remove(opened.work)
         worker.report = reply.report
-        worker.num_samples += len(reply.answers)
+        worker.num_samples += len(reply.results)
         if self._first_number is None or opened.work.number < self._first_number:
             self._first_number, self.first_reply = opened.work.number, reply
         for level, text in reply.messages:
             log.log(level, "%s", text)
-        yield from reply.answers
+        yield from reply.results
 
-    def _bury(self, worker: Worker, opened: _Opened, reason: str) -> Iterator[Answer]:
+    def _bury(self, worker: Worker, opened: _Opened, reason: str) -> Iterator[SampleResult]:
         """Replace a dead worker, and put what it had back."""
         if worker.end is None:
             self._crew.replace(worker, reason)
@@ -241,7 +242,7 @@ class Dispatch:
         self._todo.extendleft(reversed(works))
         if given_up:
             text = f"ended its worker {self._max_tries} times, last: {reason}"
-            yield from failures(given_up, EngineError(text))
+            yield from (SampleResult.failed(sample, EngineError(text)) for sample in given_up)
 
     def _count_waiting(self, seconds: float) -> None:
         """Count the time of workers that are free while media are being decoded."""

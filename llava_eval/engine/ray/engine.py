@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.batches import Answer, media_groups, plan_batches
+from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.agreement import joint_versions
 from llava_eval.engine.ray.cluster import Share, check_alive, failures_told, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
@@ -20,7 +20,7 @@ from llava_eval.engine.ray.work import as_work
 from llava_eval.engine.ray.workers import Worker
 from llava_eval.errors import EngineError
 from llava_eval.models.clock import StageClock
-from llava_eval.types import Sample
+from llava_eval.types import Sample, SampleResult
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class RayEngine:
             ray.wait(self._warming, num_returns=len(self._warming), timeout=left)
         return dict(self._loaded.model)
 
-    def generate(self, samples: Sequence[Sample]) -> Generator[Answer, None, None]:
+    def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
         """See :class:`llava_eval.engine.base.Engine`."""
         assert self._loaded is not None
         self._dispatch = Dispatch(self._session.crew, self._setting, self._loaded, self._clock)

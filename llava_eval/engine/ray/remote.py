@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
-    Answer,
-    Asking,
     Batch,
+    GroupContent,
     MediaGroup,
+    PromptSettings,
     ask_batch,
     decode_group,
     frame_cache,
     prepare_group,
 )
-from llava_eval.engine.job import asking_of, conversation_of
+from llava_eval.engine.job import conversation_of
 from llava_eval.errors import CheckpointError, LlavaEvalError, MediaError
 from llava_eval.models.base import make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
+from llava_eval.types import Clip, SampleResult
 
 if TYPE_CHECKING:
-    from llava_eval.engine.batches import DecodedPieces
     from llava_eval.models.base import Plan, Runner
     from llava_eval.video.cache import FrameCache
     from llava_eval.video.media import Policy
@@ -112,15 +112,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answers of one batch.
+    """The results of one batch.
 
     Attributes:
-        answers: one for each sample.
+        results: one for each sample, not scored yet.
         report: of the worker, up to now.
         messages: (level, text) of what the worker logged.
     """
 
-    answers: list[Answer]
+    results: list[SampleResult]
     report: Report
     messages: list[tuple[int, str]]
 
@@ -169,7 +169,7 @@ class ModelWorker:
     _setting: Setting | None = None
     _plan: Plan | None = None
     _facts: Facts | None = None
-    _asking: Asking | None = None
+    _prompts: PromptSettings | None = None
     _runner: Runner | None = None
 
     def plan(self, setting: Setting) -> Facts:
@@ -200,7 +200,7 @@ class ModelWorker:
                 None if resize is None else pickle.dumps(resize),
             )
 
-    def answer(self, batch: Batch, *decoded: DecodedPieces) -> Reply:
+    def answer(self, batch: Batch, *decoded: GroupContent[Clip]) -> Reply:
         """Ask the questions of a batch.
 
         Args:
@@ -210,15 +210,15 @@ class ModelWorker:
         Raises:
             CheckpointError: model and processor do not fit.
         """
-        runner, asking = self._runner, self._asking
+        runner, prompts = self._runner, self._prompts
         assert runner is not None
-        assert asking is not None
+        assert prompts is not None
         ready = [
             (group, prepare_group(group, pieces, runner))
             for group, pieces in zip(batch, decoded, strict=True)
         ]
         with self._lock:
-            answers = list(ask_batch(ready, asking, runner))
+            results = list(ask_batch(ready, prompts, runner))
             report = Report(
                 dict(self._clock.seconds),
                 runner.peak_device_memory_bytes(),
@@ -227,7 +227,7 @@ class ModelWorker:
                 dict(runner.guards),
                 runner.settings(),
             )
-            return Reply(answers, report, self._messages.take())
+            return Reply(results, report, self._messages.take())
 
     def _take(self, setting: Setting) -> Facts:
         setting.take_place()
@@ -253,7 +253,7 @@ class ModelWorker:
         with self._clock.stage("load_model"):
             # No server is asked here, and every model of one's own can compare options.
             self._plan = plan_model(setting.config, asks_likelihoods=False)
-        self._setting, self._asking = setting, asking_of(setting.config)
+        self._setting, self._prompts = setting, PromptSettings.of(setting.config)
         self._facts = Facts(
             node=_node_id(),
             host=host,
@@ -301,10 +301,14 @@ def _ready_to_decode(order: bytes) -> tuple[Policy, FrameCache | None, float]:
     wanted.setting.take_place()
     resize = None if wanted.resize is None else pickle.loads(wanted.resize)
     config = wanted.setting.config
-    return asking_of(config).policy, frame_cache(resize), config.runner.decode_timeout_seconds
+    return (
+        PromptSettings.of(config).policy,
+        frame_cache(resize),
+        config.runner.decode_timeout_seconds,
+    )
 
 
-def decode(order: bytes, group: MediaGroup) -> tuple[Status, DecodedPieces | None]:
+def decode(order: bytes, group: MediaGroup) -> tuple[Status, GroupContent[Clip] | None]:
     """Decode what a group shows.
 
     Args:
