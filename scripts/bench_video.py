@@ -138,8 +138,8 @@ def repeat(unit: Path, path: Path, count: int) -> None:
         assert stream.time_base is not None
         length = round(len(packets) / (FPS * stream.time_base))
         for number in range(count):
-            turn, place = divmod(number, len(packets))
-            packet, (pts, dts) = packets[place], times[place]
+            turn, row = divmod(number, len(packets))
+            packet, (pts, dts) = packets[row], times[row]
             packet.pts = pts + turn * length
             packet.dts = None if dts is None else dts + turn * length
             packet.stream, packet.time_base = copy, stream.time_base
@@ -171,24 +171,25 @@ def ours(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
 
 
 def ours_cold(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
-    from llava_eval.video.fast.index_cache import forget_indices
+    from llava_eval.video.fast import forget_indices
 
     forget_indices()
     return ours(path, indices)
 
 
 def ours_cached(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
-    from llava_eval.video.cache import FrameCache
-    from llava_eval.video.store import ArrayStore
+    from llava_eval.types import Media
+    from llava_eval.video import read_media
+    from llava_eval.video.cache import ArrayStore, FrameCache
 
-    folder = os.path.join(tempfile.gettempdir(), f"bench_video_{os.getpid()}")
+    folder = Path(tempfile.gettempdir()) / f"bench_video_{os.getpid()}"
     cache = FrameCache(ArrayStore(folder, 2**31), lambda frames: frames, "raw")
-    return rows(cache.frames(path, indices).frames)
+    return rows(read_media(Media("video", path), lambda _: indices, cache=cache).frames)
 
 
 def ours_sweep(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
     from llava_eval.video import decode_frame_sets
-    from llava_eval.video.fast.index_cache import forget_indices
+    from llava_eval.video.fast import forget_indices
 
     forget_indices()
     return rows(decode_frame_sets(path, sweep_sets(indices))[-1].frames)
@@ -213,9 +214,9 @@ class DecodingAlone:
         key = (path, *indices)
         if key not in self.known:
             self.known[key] = self.prepare(path, indices)
-        container, bursts = self.known[key]
+        container, ranges = self.known[key]
         context = container.streams.video[0].codec_context
-        for packets in bursts:
+        for packets in ranges:
             for packet in [*packets, None]:
                 context.decode(packet)
             context.flush_buffers()
@@ -227,18 +228,18 @@ class DecodingAlone:
         container = av.open(path)
         context = container.streams.video[0].codec_context
         context.thread_count = 2 if context.codec.canonical_name == "hevc" else 1  # as ours
-        bursts = []
+        ranges = []
         for given in self.record(path, indices):
-            bursts.append([av.Packet(data) for data in given])
-            for number, packet in enumerate(bursts[-1]):
+            ranges.append([av.Packet(data) for data in given])
+            for number, packet in enumerate(ranges[-1]):
                 packet.pts = packet.dts = number
-        return container, bursts
+        return container, ranges
 
     def record(self, path: str, indices: Sequence[int]) -> list[list[bytes]]:
         from unittest import mock
 
         from llava_eval.video import decode_frame_sets
-        from llava_eval.video.fast import burst
+        from llava_eval.video.fast.range_decoder import _RangeDecoder
 
         given: list[list[bytes]] = []
 
@@ -252,13 +253,13 @@ class DecodingAlone:
                     given[-1].append(bytes(packet))
                 return self.context.decode(packet)
 
-        run = burst._Burst.run
+        run = _RangeDecoder.run
 
         def recorded(self: Any) -> None:
             self.context = Recorder(self.context)
             run(self)
 
-        with mock.patch.object(burst._Burst, "run", recorded):
+        with mock.patch.object(_RangeDecoder, "run", recorded):
             decode_frame_sets(path, self.sets_of(indices), num_threads=1)
         return given
 

@@ -1,77 +1,245 @@
-"""Prepared frames on disk, one entry per frame, so that sweeps over frame counts share them."""
+"""Caches on disk: bounded in size, safe for several processes at once, and of prepared frames."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
-from collections.abc import Callable, Sequence
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from llava_eval.types import Clip
-from llava_eval.video.decode import decode_frames, probe
-from llava_eval.video.store import ArrayStore, cache_folder, digest, file_identity
 
 if TYPE_CHECKING:
     import torch
 
-_VERSION = 1
+_log = logging.getLogger(__name__)
 
+#: Environment variable with the cache folder; "off" switches caching off.
+CACHE_VARIABLE = "LLAVA_EVAL_CACHE"
+
+_SUFFIX = ".array"
+
+#: A store over its limit is emptied down to this part of it.
+_KEEP = 0.9
+
+#: Limit of the store of prepared frames.
 DEFAULT_MAX_BYTES = 16 * 2**30
+
+#: Changes whenever an entry of prepared frames means something else than before.
+_FRAMES_VERSION = 1
+
+
+class Entry(NamedTuple):
+    """An array with the facts that were stored beside it."""
+
+    array: npt.NDArray[Any]
+    facts: dict[str, Any]
+
+
+def cache_folder() -> Path | None:
+    """Return the folder for caches; None if caching is switched off."""
+    stated = os.environ.get(CACHE_VARIABLE)
+    if stated:
+        return None if stated.lower() == "off" else Path(stated).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "llava_eval"
+
+
+def file_identity(path: str) -> str:
+    """Return a digest that changes when another file lies at ``path`` or it was written to."""
+    status = Path(path).stat()
+    return digest(os.path.realpath(path), status.st_size, status.st_mtime_ns)
+
+
+def digest(*parts: object) -> str:
+    """Return one short name for all the parts."""
+    text = json.dumps([str(part) for part in parts])
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+class ArrayStore:
+    """Files of one array each; those not used for longest go first when there are too many.
+
+    A file appears complete or not at all, may vanish at any time, and is checked when it is read,
+    so processes need no lock between them. A full or read-only disk costs the cache, not the run.
+
+    Args:
+        folder: of the files; made when something is stored.
+        max_bytes: limit of all arrays together.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], max_bytes: int) -> None:
+        if max_bytes <= 0:
+            raise ValueError(f"max_bytes is {max_bytes}, expected more than 0")
+        self.folder = Path(folder)
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._until_cleaning = 0  # bytes that may still be written before sizes are added up again
+        self._works = True
+
+    def get(self, key: str) -> Entry | None:
+        """Return what was stored under ``key``, None if there is nothing (any more)."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                facts = json.loads(file.readline())
+                shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
+                content = bytearray(file.read())
+            array = np.frombuffer(content, dtype).reshape(shape)
+            os.utime(path)
+            return Entry(array, facts)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.info("%s: unreadable cache entry (%s)", path, error)
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+    def put(
+        self, key: str, array: npt.NDArray[Any], facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Store an array and JSON-able facts about it under ``key``."""
+        if not self._works:
+            return
+        header = {**(facts or {}), "shape": array.shape, "dtype": array.dtype.str}
+        try:
+            self._write(self._path(key), json.dumps(header).encode() + b"\n", array)
+            self._make_space(array.nbytes)
+        except OSError as error:
+            self._works = False
+            _log.warning("%s: nothing more is cached (%s)", self.folder, error)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}{_SUFFIX}"
+
+    def _write(self, path: Path, header: bytes, array: npt.NDArray[Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(header)
+                file.write(np.ascontiguousarray(array).data)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _make_space(self, written: int) -> None:
+        with self._lock:
+            self._until_cleaning -= written
+            if self._until_cleaning > 0:
+                return
+            self._until_cleaning = self.max_bytes // 20
+        files = self._files()
+        total = sum(size for _, size, _ in files)
+        if total <= self.max_bytes:
+            return
+        for _, size, path in sorted(files):
+            if total <= _KEEP * self.max_bytes:
+                break
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """Return (last use, size, path) of every entry."""
+        files = []
+        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            files.append((status.st_mtime, status.st_size, path))
+        return files
+
+
+class PreparedFrame(NamedTuple):
+    """One frame as the cache keeps it.
+
+    Attributes:
+        pixels: uint8 (3, h, w), as the cache's ``prepare`` returned it.
+        pts_seconds: presentation time.
+        notes: of the clip that it was decoded with.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    pts_seconds: float
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Decodes frames, prepares them, and remembers the result.
+    """Prepares frames and remembers each one, so that sweeps over frame counts share them.
 
     Attributes:
-        store: where prepared frames are kept.
+        store: where prepared frames are kept; None keeps nothing.
         prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
-        key: names everything that changes what ``prepare`` gives.
+        key: names everything that changes what ``prepare`` returns.
     """
 
     store: ArrayStore | None
     prepare: Callable[[torch.Tensor], torch.Tensor]
     key: str
 
-    def frames(self, path: str, indices: Sequence[int]) -> Clip:
-        """The prepared frames with these numbers, decoding only those that are not stored."""
-        import torch
+    def load(self, path: str, indices: Iterable[int]) -> dict[int, PreparedFrame]:
+        """Return those of a video's frames that are kept, by their indices.
 
-        keys = {index: self._key(path, index) for index in indices}
-        notes: dict[str, None] = {}
-        found: dict[int, tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], float]] = {}
-        for index, key in keys.items():
-            entry = None if self.store is None else self.store.get(key)
+        Args:
+            path: the video file.
+            indices: numbers of frames in the whole file.
+        """
+        if self.store is None:
+            return {}
+        frames = {}
+        identity = file_identity(path)
+        for index in set(indices):
+            entry = self.store.get(self._key(identity, index))
             if entry is not None:
-                found[index] = (entry.array, entry.facts["pts_seconds"])
-                notes.update(dict.fromkeys(entry.facts["notes"]))
-        missing = sorted(set(indices) - set(found))
-        if missing:
-            clip = decode_frames(path, missing)
-            notes.update(dict.fromkeys(clip.notes))
-            prepared = self.prepare(clip.frames).numpy()
-            for row, index in enumerate(missing):
-                found[index] = (prepared[row], clip.pts_seconds[row])
-                if self.store is not None:
-                    facts = {"pts_seconds": clip.pts_seconds[row], "notes": clip.notes}
-                    self.store.put(keys[index], prepared[row], facts)
-        info = probe(path)
-        return Clip(
-            frames=torch.from_numpy(np.stack([found[index][0] for index in indices])),
-            frame_indices=tuple(indices),
-            pts_seconds=tuple(found[index][1] for index in indices),
-            fps=info.fps,
-            num_source_frames=info.num_frames,
-            notes=tuple(notes),
-        )
+                facts = entry.facts
+                frames[index] = PreparedFrame(
+                    entry.array, facts["pts_seconds"], tuple(facts["notes"])
+                )
+        return frames
 
-    def _key(self, path: str, index: int) -> str:
-        return digest("frame", _VERSION, file_identity(path), index, self.key)
+    def keep(self, path: str, clip: Clip) -> dict[int, PreparedFrame]:
+        """Prepare decoded frames of a video, keep them, and return them by their indices.
+
+        Args:
+            path: the video file.
+            clip: the frames as they were decoded.
+        """
+        prepared = self.prepare(clip.frames).numpy()  # (N, 3, h, w)
+        identity = file_identity(path)
+        frames = {}
+        for row, index in enumerate(clip.frame_indices):
+            frame = PreparedFrame(prepared[row], clip.pts_seconds[row], clip.notes)
+            frames[index] = frame
+            if self.store is not None:
+                facts = {"pts_seconds": frame.pts_seconds, "notes": frame.notes}
+                self.store.put(self._key(identity, index), frame.pixels, facts)
+        return frames
+
+    def _key(self, identity: str, index: int) -> str:
+        return digest("frame", _FRAMES_VERSION, identity, index, self.key)
 
 
 def default_store(max_bytes: int = DEFAULT_MAX_BYTES) -> ArrayStore | None:
-    """The store in the cache folder, None if caching is switched off."""
+    """Return the store of prepared frames in the cache folder, None if caching is switched off."""
     folder = cache_folder()
-    return None if folder is None else ArrayStore(os.path.join(folder, "frames"), max_bytes)
+    return None if folder is None else ArrayStore(folder / "frames", max_bytes)

@@ -16,38 +16,67 @@ from llava_eval.types import Clip
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
+#: RGB, (H, W, 3) or (N, H, W, 3).
 Pixels = npt.NDArray[np.uint8]
 
 
 class FrameCollector:
-    """The frames asked for, written into place as RGB while a decoder shows them.
+    """The frames that are asked for, written as RGB into their rows while a decoder shows them.
 
     There may be several sets of frames, which become one clip each. Their arrays are allocated
     once, at the size of the first frame, so the memory needed is that of the frames asked for and
     no more. Several threads may add frames.
+
+    Attributes:
+        path: the file, for messages.
+        sets: frame indices of each clip.
+        rows: for each frame index the (set, row) pairs that it fills.
+        missing: frame indices that have not been added yet.
     """
 
     def __init__(self, path: str, *sets: Sequence[int]) -> None:
         self.path = path
         self.sets = tuple(tuple(indices) for indices in sets)
-        self.places: dict[int, list[tuple[int, int]]] = {}  # set and row of each frame
+        self.rows: dict[int, list[tuple[int, int]]] = {}
         for number, indices in enumerate(self.sets):
             for row, index in enumerate(indices):
-                self.places.setdefault(index, []).append((number, row))
-        self.missing = set(self.places)
-        self._pixels: list[Pixels] = []  # of each set
+                self.rows.setdefault(index, []).append((number, row))
+        self.missing = set(self.rows)
+        self._pixels: list[Pixels] = []  # of each set, (N, H, W, 3)
         self._pts_seconds: dict[int, float] = {}
         self._lock = threading.Lock()
 
+    def require_below(self, num_frames: int) -> None:
+        """Check that a source of ``num_frames`` frames has all that are asked for.
+
+        Raises:
+            MediaError: it is too short.
+        """
+        highest = max(self.rows)
+        if highest >= num_frames:
+            raise MediaError(
+                f"{self.path}: frame index {highest} is out of range, the video has "
+                f"{num_frames} frames"
+            )
+
     def add(self, index: int, frame: VideoFrame, pts_seconds: float) -> None:
-        """Store the frame with number ``index``; frames nobody asked for are ignored."""
+        """Store a decoded frame; one that nobody asked for is ignored.
+
+        Args:
+            index: its number in the order shown.
+            frame: in any pixel format.
+            pts_seconds: its presentation time.
+
+        Raises:
+            MediaError: its size differs from that of the frames before.
+        """
         if index in self.missing:
             self.add_pixels(index, _rgb(frame), pts_seconds)
 
     def add_pixels(self, index: int, pixels: Pixels, pts_seconds: float) -> None:
-        """As :meth:`add`, for an RGB array (H, W, 3)."""
+        """As :meth:`add`, for an RGB array (H, W, 3) that is asked for."""
         arrays = self._arrays_for(index, pixels)
-        for number, row in self.places[index]:
+        for number, row in self.rows[index]:
             arrays[number][row] = pixels
         self._pts_seconds[index] = pts_seconds
         self.missing.discard(index)
@@ -59,14 +88,20 @@ class FrameCollector:
         num_source_frames: int | None = None,
         notes: Sequence[str] = (),
     ) -> list[Clip]:
-        """The clip of each set; every frame asked for must have been added."""
-        import torch
+        """Return the clip of each set, once every frame has been added.
+
+        Args:
+            fps: average frames per second of the source.
+            num_source_frames: frames of the whole source.
+            notes: of all clips.
+        """
+        import torch  # heavy, and only needed once there are frames
 
         if self.missing:
             raise RuntimeError(f"{self.path}: frames {sorted(self.missing)} were never added")
         return [
             Clip(
-                frames=torch.from_numpy(pixels).permute(0, 3, 1, 2),
+                frames=torch.from_numpy(pixels).permute(0, 3, 1, 2),  # (N, H, W, 3) -> (N, 3, H, W)
                 frame_indices=indices,
                 pts_seconds=tuple(self._pts_seconds[index] for index in indices),
                 fps=fps,
@@ -90,12 +125,12 @@ class FrameCollector:
 
 
 def _empty(count: int, pixels: Pixels) -> Pixels:
-    """Room for frames in torch's memory.
+    """Return an array for ``count`` such frames, in torch's memory.
 
     numpy asks for huge pages, and the kernel may take longer to find those than it takes to
     convert the frames.
     """
-    import torch  # heavy, and only needed once there are frames
+    import torch
 
     array: Pixels = torch.empty((count, *pixels.shape), dtype=torch.uint8).numpy()
     return array
@@ -112,7 +147,7 @@ _converter = _Converter()
 
 
 def _rgb(frame: VideoFrame) -> Pixels:
-    """The same bytes as ``frame.to_ndarray(format="rgb24")``."""
+    """Return the same bytes as ``frame.to_ndarray(format="rgb24")``, (H, W, 3)."""
     converted = _converter.reformatter.reformat(frame, format="rgb24", threads=1)
     array: Any = converted.to_ndarray()
     return array  # type: ignore[no-any-return]

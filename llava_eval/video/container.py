@@ -1,13 +1,7 @@
-"""Open a media file with libav and say in one line what is wrong with it.
-
-What libav's decoders complain about while they decode, for the current thread.
-
-Why a fast path gives up in favour of the sequential decode.
-"""
+"""Open media files with libav, and say in one line what is wrong with one that cannot be opened."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,21 +25,33 @@ LIBAV_ERRORS = (av.error.FFmpegError, IndexError)
 
 
 def require_file(path: str, expected: str = "a video file") -> None:
-    """Raise a :class:`MediaError` unless ``path`` is a file that holds something."""
-    if not os.path.exists(path):
+    """Check that a path names a file with content.
+
+    Args:
+        path: the file.
+        expected: what it should be, for the message.
+
+    Raises:
+        MediaError: nothing is there, it is a folder, or it is empty.
+    """
+    file = Path(path)
+    if not file.exists():
         raise MediaError(f"{path}: no such file")
-    if os.path.isdir(path):
+    if file.is_dir():
         raise MediaError(f"{path}: is a folder, expected {expected}")
-    if os.path.getsize(path) == 0:
+    if file.stat().st_size == 0:
         raise MediaError(f"{path}: the file is empty")
 
 
 @contextmanager
 def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The opened container of ``path`` and its first video stream.
+    """Open a video file; yield its container and its first video stream.
 
-    The first video stream is what a plain ``container.decode(video=0)`` shows. Packets of the
-    other streams are dropped by the demuxer.
+    The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
+    drops the packets of all other streams.
+
+    Raises:
+        MediaError: the file is missing, is no video, or has no video stream that can be decoded.
     """
     require_file(path)
     try:
@@ -57,22 +63,22 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in container.streams}))
             raise MediaError(f"{path}: no video stream, only {kinds or 'an empty container'}")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
+        video = container.streams.video[0]
+        if video.codec_context is None:
             raise MediaError(f"{path}: no decoder for the codec of its video stream")
-        for other in container.streams:
-            if other.index != stream.index:
-                other.discard = av.stream.Discard.all
-        yield container, stream
+        for stream in container.streams:
+            if stream.index != video.index:
+                stream.discard = av.stream.Discard.all
+        yield container, video
 
 
 def reason(error: BaseException) -> str:
-    """The short text of a libav error, without the file name and the error number."""
+    """Return the short text of a libav error, without file name and error number."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def average_fps(stream: VideoStream) -> float:
-    """Average frames per second as the container states it, else libav's best guess."""
+    """Return the average frames per second as the container states it, else libav's best guess."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate:
             return float(rate)
@@ -80,7 +86,7 @@ def average_fps(stream: VideoStream) -> float:
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Duration of the video stream, else of the whole file, in seconds."""
+    """Return the stated duration of the video stream, else that of the whole file."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:
@@ -103,6 +109,7 @@ def _is_utf8(head: bytes) -> bool:
     return True
 
 
+#: A message that libav logged: level, source (the name of a decoder, for instance), text.
 Message = tuple[int, str, str]
 
 
@@ -140,7 +147,7 @@ _listeners = _Listeners()
 
 @contextmanager
 def libav_messages() -> Iterator[list[Message]]:
-    """A list of (level, source, text) that holds, in the end, what libav logged in this thread.
+    """Yield a list that is filled, at the end, with what libav logged in this thread.
 
     Messages of a decoder's own threads cannot be told apart and go to everybody who listens.
     """
@@ -160,18 +167,16 @@ def libav_messages() -> Iterator[list[Message]]:
 def sign_of_damage(
     messages: list[Message], decoder: str, *, ignore: str | None = None
 ) -> str | None:
-    """The first message of the decoder that tells of damage, None if there is none."""
+    """Return the first message that tells of damage in the stream, None if there is none.
+
+    Args:
+        messages: what libav logged.
+        decoder: libav's name of the decoder; messages of others do not count.
+        ignore: messages with this text do not count either.
+    """
     for level, source, text in messages:
         if source != decoder or (ignore and ignore in text):
             continue
         if level <= av.logging.WARNING or "concealing" in text or "reorder buffer" in text:
             return " ".join(text.split())
     return None
-
-
-class UntrustedError(Exception):
-    """The packets do not tell for sure which frames a plain decode shows."""
-
-
-class DamagedError(UntrustedError):
-    """The decoder had to conceal damage, and what it conceals with depends on earlier frames."""

@@ -1,4 +1,4 @@
-"""A time limit that decode loops obey, set for the current thread."""
+"""Time limits that decode loops obey, set for the current thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llava_eval.errors import MediaError
 
 
 class _Limit(NamedTuple):
-    end: float
+    end: float  # of time.monotonic()
     seconds: float
     cancelled: threading.Event | None
 
@@ -29,21 +29,29 @@ _local = _Local()
 
 @contextmanager
 def time_limit(seconds: float | None, cancelled: threading.Event | None = None) -> Iterator[None]:
-    """Let :func:`check_deadline` of this thread raise once ``seconds`` have passed.
+    """Let :func:`check_deadline` of this thread raise once the time is over.
 
-    It raises as well once ``cancelled`` is set. Limits nest; None sets no limit.
+    Limits nest.
+
+    Args:
+        seconds: how long the body may take; None sets no limit.
+        cancelled: it raises as well once this is set.
     """
-    before = _local.limits
     end = float("inf") if seconds is None else time.monotonic() + seconds
-    _local.limits = (*before, _Limit(end, 0.0 if seconds is None else seconds, cancelled))
-    try:
+    limit = _Limit(end, 0.0 if seconds is None else seconds, cancelled)
+    with limits_of((*_local.limits, limit)):
         yield
-    finally:
-        _local.limits = before
 
 
 def check_deadline(path: str) -> None:
-    """Raise a :class:`MediaError` for ``path`` if a time limit of this thread has passed."""
+    """Check the time limits of this thread.
+
+    Args:
+        path: the file that is being read, for the message.
+
+    Raises:
+        MediaError: a limit has passed, or the work was cancelled.
+    """
     for limit in _local.limits:
         if time.monotonic() > limit.end:
             raise MediaError(f"{path}: timed out after {limit.seconds:g} s")
@@ -53,7 +61,7 @@ def check_deadline(path: str) -> None:
 
 @contextmanager
 def limits_of(limits: Limits) -> Iterator[None]:
-    """Obey the limits of another thread, as :func:`current_limits` gave them there."""
+    """Obey the limits of another thread, as :func:`current_limits` returned them there."""
     before = _local.limits
     _local.limits = limits
     try:
@@ -63,5 +71,5 @@ def limits_of(limits: Limits) -> Iterator[None]:
 
 
 def current_limits() -> Limits:
-    """The limits of this thread, for its helpers."""
+    """Return the limits of this thread, for its helpers."""
     return _local.limits

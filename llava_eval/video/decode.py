@@ -1,22 +1,33 @@
-"""Describe a video, and decode exactly the frames that are asked for."""
+"""Describe a video, and decode exactly the frames that are asked for.
+
+The plain decode is the definition that everything else has to equal bit for bit: PyAV's
+``container.decode(video=0)`` with its default decoder settings, frames numbered from 0 in the
+order they come out, converted with ``to_ndarray(format="rgb24")``. Rotation metadata is not
+applied. :mod:`llava_eval.video.fast` finds the same frames without decoding all others; where it
+cannot be sure of that, it says why, and the plain decode is run.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, VideoInfo
+from llava_eval.video import fast
 from llava_eval.video.collector import FrameCollector
-from llava_eval.video.container import DamagedError, UntrustedError, require_file
-from llava_eval.video.deadline import time_limit
-from llava_eval.video.fast.index import VideoIndex
-from llava_eval.video.fast.index_cache import index_of, known_index
-from llava_eval.video.fast.parallel import decode_bursts, num_cores
-from llava_eval.video.fast.plan import plan_bursts
-from llava_eval.video.fast.source import Source, open_source
-from llava_eval.video.sequential import cut, decode_sequentially
+from llava_eval.video.container import (
+    LIBAV_ERRORS,
+    average_fps,
+    duration_seconds,
+    open_video,
+    reason,
+    require_file,
+)
+from llava_eval.video.deadline import check_deadline, time_limit
 
 _log = logging.getLogger(__name__)
 
@@ -27,22 +38,27 @@ def probe(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
 ) -> VideoInfo:
-    """Describe the video at ``path``, or the part of it between two times.
+    """Describe a video, or the part of it between two times (see :func:`cut`).
 
-    ``num_frames`` is the number of frames that a plain decode from the start shows, which
-    differs from what many containers state.
+    Args:
+        path: the video file.
+        start_seconds: begin of the part; None begins with the first frame.
+        end_seconds: end of the part; None ends with the last frame.
 
-    A cut holds the frames ``round(start_seconds * fps)`` to ``round(end_seconds * fps)``, both
-    included and limited to the video, with Python's rounding and the average frame rate. This is
-    the rule of the official MVBench code, whose rows are the reason for cuts.
+    Returns:
+        What a sampler needs to know. ``num_frames`` is the number of frames that a plain decode
+        from the start shows, which differs from what many containers state.
+
+    Raises:
+        MediaError: the file is missing or cannot be decoded, or the part holds no frame.
     """
     path = os.fspath(path)
     require_file(path)
-    index = known_index(path)
-    if index is None:
-        with open_source(path) as source:
-            index = index_of(source)
-    return cut(index.info, start_seconds, end_seconds)
+    info, why_not = fast.probe(path)
+    if info is None:
+        info = _decode_plainly(path, None, to_the_end=True).info
+        fast.remember(info, why_not)
+    return cut(info, start_seconds, end_seconds)
 
 
 def decode_frames(
@@ -52,17 +68,21 @@ def decode_frames(
     timeout_seconds: float | None = None,
     num_threads: int | None = None,
 ) -> Clip:
-    """Decode the frames with these numbers: bit-identical to a plain decode from the start.
-
-    Indices are numbers of frames in the whole file, in any order, duplicates allowed. Frames are
-    not rotated, whatever rotation the file asks players for. The tensor is (N, 3, H, W) with the
-    strides of (N, H, W, 3) memory.
+    """Decode some frames of a video: bit-identical to a plain decode from the start.
 
     Args:
         path: the video file.
-        indices: numbers of the frames.
+        indices: numbers of frames in the whole file, in any order, duplicates allowed.
         timeout_seconds: give up after this time; None waits.
         num_threads: cores to decode on; None uses all that are free.
+
+    Returns:
+        The frames in the order of ``indices``, not rotated, whatever rotation the file asks
+        players for.
+
+    Raises:
+        MediaError: the file is missing or damaged, an index is out of range, or time is over.
+        ValueError: no indices are given.
     """
     (clip,) = decode_frame_sets(
         path, [indices], timeout_seconds=timeout_seconds, num_threads=num_threads
@@ -77,7 +97,20 @@ def decode_frame_sets(
     timeout_seconds: float | None = None,
     num_threads: int | None = None,
 ) -> list[Clip]:
-    """As :func:`decode_frames` for several sets of frames, which together are decoded once."""
+    """Decode several sets of frames of a video, which together are decoded once.
+
+    Args:
+        path: the video file.
+        sets: frame indices of each clip.
+        timeout_seconds: give up after this time; None waits.
+        num_threads: cores to decode on; None uses all that are free.
+
+    Returns:
+        One clip for each set, as :func:`decode_frames` returns it.
+
+    Raises:
+        MediaError, ValueError: as :func:`decode_frames`.
+    """
     path = os.fspath(path)
     wanted = [tuple(int(index) for index in indices) for indices in sets]
     if not all(wanted):
@@ -85,47 +118,118 @@ def decode_frame_sets(
     lowest = min(min(indices) for indices in wanted)
     if lowest < 0:
         raise MediaError(f"{path}: frame index {lowest} is out of range, it is negative")
-    with time_limit(timeout_seconds), open_source(path) as source:
-        return _decode(source, wanted, num_threads or num_cores())
-
-
-def _decode(source: Source, wanted: Sequence[Sequence[int]], num_threads: int) -> list[Clip]:
-    collector = FrameCollector(source.path, *wanted)
-    index = index_of(source, collector)
-    info, note = index.info, index.sequential_reason
-    highest = max(collector.places)
-    if highest >= info.num_frames:
-        raise MediaError(
-            f"{source.path}: frame index {highest} is out of range, the video has "
-            f"{info.num_frames} frames"
-        )
-    if not note:
-        note = _decode_bursts(source, index, collector, num_threads)
-        if note:  # frames that came before the doubt are doubtful too
-            collector = FrameCollector(source.path, *wanted)
-    if note and collector.missing:
-        _log.info("%s: decoded sequentially: %s", source.path, note)
-        result = decode_sequentially(source.path, collector)
-        if collector.missing:
-            raise MediaError(
-                f"{source.path}: frame {min(collector.missing)} cannot be decoded, the video shows "
-                f"{result.num_frames} frames ({result.error or note})"
-            )
-    notes = (f"decoded sequentially: {note}",) if note else ()
+    with time_limit(timeout_seconds):
+        require_file(path)
+        collector = FrameCollector(path, *wanted)
+        info, why_not = fast.decode(collector, num_threads)
+        if why_not:
+            _log.info("%s: decoded sequentially: %s", path, why_not)
+            # frames that came before the doubt are doubtful too
+            collector = FrameCollector(path, *wanted)
+            plain = _decode_plainly(path, collector, to_the_end=info is None)
+            if info is None:
+                info = plain.info
+                fast.remember(info, why_not)
+                collector.require_below(info.num_frames)
+            if collector.missing:
+                raise MediaError(
+                    f"{path}: frame {min(collector.missing)} cannot be decoded, the video shows "
+                    f"{plain.info.num_frames} frames ({plain.error or why_not})"
+                )
+    assert info is not None
+    notes = (f"decoded sequentially: {why_not}",) if why_not else ()
     return collector.clips(fps=info.fps, num_source_frames=info.num_frames, notes=notes)
 
 
-def _decode_bursts(
-    source: Source, index: VideoIndex, collector: FrameCollector, num_threads: int
-) -> str:
-    """Decode only what is needed; why that cannot be trusted, or an empty string."""
-    source.by_byte = index.by_byte
-    try:
-        bursts = plan_bursts(source, index, collector.places)
-        decode_bursts(source, index, bursts, collector, num_threads)
-    except DamagedError as damaged:
-        _log.warning("%s: %s; replaying from the start", source.path, damaged)
-        return str(damaged)
-    except UntrustedError as untrusted:
-        return str(untrusted)
-    return ""
+class _PlainDecode(NamedTuple):
+    """What a plain decode met.
+
+    Attributes:
+        info: the video as far as it was decoded.
+        error: why that was not to its end, None if it was.
+    """
+
+    info: VideoInfo
+    error: str | None
+
+
+def _decode_plainly(
+    path: str, collector: FrameCollector | None, *, to_the_end: bool
+) -> _PlainDecode:
+    """Decode from the first frame until the collector is full, or to the end of the file."""
+    num_frames, width, height, rotation = 0, 0, 0, 0
+    first_time: float | None = None
+    last_time = 0.0
+    error: str | None = None
+    with open_video(path) as (container, stream):
+        fps = average_fps(stream)
+        frame_seconds = 1.0 / fps if fps > 0 else 0.0
+        try:
+            for index, frame in enumerate(container.decode(stream)):
+                check_deadline(path)
+                pts = frame.pts if frame.pts is not None else frame.dts
+                if pts is not None and stream.time_base is not None:
+                    last_time = float(pts * stream.time_base)
+                else:
+                    last_time = index * frame_seconds
+                if first_time is None:
+                    first_time, rotation = last_time, frame.rotation % 360
+                    width, height = frame.width, frame.height
+                num_frames = index + 1
+                if collector is not None:
+                    collector.add(index, frame, last_time)
+                    if not collector.missing and not to_the_end:
+                        break
+        except LIBAV_ERRORS as failure:
+            error = f"decoding stops after frame {num_frames - 1}: {reason(failure)}"
+        if num_frames == 0:
+            raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
+        seconds = duration_seconds(container, stream) or 0.0
+        if seconds <= 0:
+            seconds = last_time - (first_time or 0.0) + frame_seconds
+        codec = stream.codec_context.codec.canonical_name
+    info = VideoInfo(path, num_frames, fps, seconds, width, height, codec, rotation)
+    return _PlainDecode(info, error)
+
+
+def cut(
+    info: VideoInfo,
+    start_seconds: float | None,
+    end_seconds: float | None,
+    *,
+    first_number: int = 0,
+) -> VideoInfo:
+    """Return the part of a video between two times.
+
+    It holds the frames numbered ``round(start_seconds * fps)`` to ``round(end_seconds * fps)``,
+    both included, as far as the video has them, with Python's rounding and the average frame rate:
+    the rule of the official MVBench code, whose rows are the reason for cuts.
+
+    Args:
+        info: the whole video.
+        start_seconds: begin of the part; None is the first frame.
+        end_seconds: end of the part; None is the last frame.
+        first_number: the number of the first frame in this count (frame images in a folder are
+            often numbered from 1).
+
+    Raises:
+        MediaError: no frame lies between the times, or the file states no frame rate.
+    """
+    if start_seconds is None and end_seconds is None:
+        return info
+    if info.fps <= 0:
+        raise MediaError(f"{info.path}: a cut needs a frame rate, and the file states none")
+    first, last = 0, info.num_frames - 1
+    if start_seconds is not None:
+        first = max(first, round(start_seconds * info.fps) - first_number)
+    if end_seconds is not None:
+        last = min(last, round(end_seconds * info.fps) - first_number)
+    if first > last:
+        raise MediaError(
+            f"{info.path}: no frame lies between {start_seconds} s and {end_seconds} s; the video "
+            f"has {info.num_frames} frames at {info.fps:g} fps"
+        )
+    num_frames = last - first + 1
+    return replace(
+        info, num_frames=num_frames, first_frame_index=first, seconds=num_frames / info.fps
+    )

@@ -25,7 +25,7 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[ItemT, ValueT]):
-    """What became of one item: a value, or the error that it ended with.
+    """What a function made of one item: a value, or the error that it ended with.
 
     Attributes:
         item: what the function was given.
@@ -40,7 +40,7 @@ class Outcome(Generic[ItemT, ValueT]):
     seconds: float
 
     def unwrap(self) -> ValueT:
-        """The value; raises the error if there is one."""
+        """Return the value; raises the error if there is one."""
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]
@@ -54,16 +54,26 @@ def decode_ahead(
     max_pending: int = 4,
     timeout_seconds: float | None = None,
 ) -> Iterator[Outcome[ItemT, ValueT]]:
-    """Apply ``function`` to ``items`` in threads and yield one outcome per item, in order.
+    """Apply a function to items in threads, and yield one outcome per item, in order.
 
-    At most ``max_pending`` items are started and not yet taken by the consumer, which bounds the
-    memory. An item that raises, or that takes longer than ``timeout_seconds``, has its error in
-    its outcome and does not touch the others. Closing the iterator early, or an exception such as
-    Ctrl-C in the consumer, starts no further item and tells decode loops that run to end.
+    An item that raises, or that takes too long, has its error in its outcome and does not touch
+    the others. Closing the iterator early, or an exception such as Ctrl-C in the consumer, starts
+    no further item and tells decode loops that run to end.
 
     A thread that overruns its limit cannot be killed: decode loops of this package end by
     themselves soon after (:mod:`llava_eval.video.deadline`); a function that does not is left
     behind as a daemon thread, and a new thread takes its place.
+
+    Args:
+        items: read as they are needed.
+        function: called with one item.
+        num_workers: threads.
+        max_pending: most items that are started and not yet taken by the consumer, which bounds
+            the memory.
+        timeout_seconds: longest time for one item; None sets no limit.
+
+    Raises:
+        ValueError: a number is not positive.
     """
     for name, number in (("num_workers", num_workers), ("max_pending", max_pending)):
         if number < 1:
@@ -80,7 +90,7 @@ def _run(
     max_pending: int,
     timeout_seconds: float | None,
 ) -> Iterator[Outcome[ItemT, ValueT]]:
-    crew = _Crew(function, num_workers, timeout_seconds)
+    workers = _WorkerPool(function, num_workers, timeout_seconds)
     pending: deque[_Job[ItemT, ValueT]] = deque()
     source = iter(items)
     exhausted = False
@@ -92,12 +102,12 @@ def _run(
                 except StopIteration:
                     exhausted = True
                     break
-                pending.append(crew.submit(item))
+                pending.append(workers.submit(item))
             if not pending:
                 return
-            yield crew.wait_for(pending.popleft())
+            yield workers.wait_for(pending.popleft())
     finally:
-        crew.stop()
+        workers.stop()
 
 
 class _Job(Generic[ItemT, ValueT]):
@@ -131,7 +141,7 @@ class _Job(Generic[ItemT, ValueT]):
         self.done.set()
 
 
-class _Crew(Generic[ItemT, ValueT]):
+class _WorkerPool(Generic[ItemT, ValueT]):
     """Daemon threads that take jobs from one queue."""
 
     def __init__(
@@ -155,7 +165,7 @@ class _Crew(Generic[ItemT, ValueT]):
         return job
 
     def wait_for(self, job: _Job[ItemT, ValueT]) -> Outcome[ItemT, ValueT]:
-        """The job's outcome, or a timeout error once it has run for longer than allowed."""
+        """Return the job's outcome, or a timeout error once it has run for longer than allowed."""
         if self.timeout_seconds is None:
             job.done.wait()
         else:
@@ -196,7 +206,7 @@ class _Crew(Generic[ItemT, ValueT]):
     def _work(self) -> None:
         while (job := self.queue.get()) is not None:
             job.run(self.function, self.timeout_seconds, self.cancelled)
-            if job in self.overrun:  # somebody else has taken this thread's place
+            if job in self.overrun:  # a new thread was started instead of this one
                 return
 
 

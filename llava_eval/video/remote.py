@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llava_eval.errors import MediaError
-from llava_eval.video.store import cache_folder, digest
+from llava_eval.video.cache import cache_folder, digest
 
 MAX_BYTES = 2 << 30
 TIMEOUT_SECONDS = 300.0

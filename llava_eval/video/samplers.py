@@ -3,7 +3,8 @@
 Each policy is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
 the whole file; within a cut they start at ``info.first_frame_index`` and stay inside the cut. The
 arithmetic, floats included, is that of the reference named in each docstring. A video shorter
-than ``num_frames`` repeats frames, as the references do.
+than ``num_frames`` repeats frames, as the references do. A video without frames raises
+:class:`~llava_eval.errors.MediaError`, a ``num_frames`` below 1 ValueError.
 
 For 300 frames and ``num_frames=8``:
 
@@ -12,9 +13,6 @@ For 300 frames and ``num_frames=8``:
     integer_steps            0, 37, 75, 112, 150, 187, 225, 262
     interior_points          33, 66, 100, 133, 166, 200, 233, 266
     segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
-
-
-LongVideoBench's sampling policy: whole seconds and whole steps.
 """
 
 from __future__ import annotations
@@ -97,6 +95,19 @@ def at_fps(info: VideoInfo, num_frames: int | None, *, fps: float = 1.0) -> tupl
     return _absolute(info, indices)
 
 
+def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """Steps of a whole number of frames from the first frame on.
+
+    ``int(T / n) * i`` with ``T = int(seconds * fps)`` and at most one frame a whole second:
+    LongVideoBench's own loader (longvideobench_dataset.py, load_video), and lmms-eval's. A video of
+    less than a second, for which they have no frame, shows its first one.
+    """
+    total = min(int(info.seconds * info.fps), _checked_total(info, num_frames))
+    num_shown = max(1, min(num_frames, int(info.seconds)))
+    step = int(total / num_shown)
+    return tuple(info.first_frame_index + step * i for i in range(num_shown))
+
+
 def _checked_total(info: VideoInfo, num_frames: int) -> int:
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1")
@@ -107,20 +118,3 @@ def _checked_total(info: VideoInfo, num_frames: int) -> int:
 
 def _absolute(info: VideoInfo, indices: Sequence[int]) -> tuple[int, ...]:
     return tuple(info.first_frame_index + index for index in indices)
-
-
-def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
-    """Steps of a whole number of frames from the first frame on.
-
-    ``int(T / n) * i`` with ``T = int(seconds * fps)`` and at most one frame a whole second:
-    LongVideoBench's own loader (longvideobench_dataset.py, load_video), and lmms-eval's. A video of
-    less than a second, for which they have no frame, shows its first one.
-    """
-    if num_frames < 1:
-        raise ValueError(f"num_frames is {num_frames}, expected at least 1")
-    if info.num_frames == 0:
-        raise MediaError(f"{info.path}: the video has no frames to sample from")
-    total = min(int(info.seconds * info.fps), info.num_frames)
-    num_shown = max(1, min(num_frames, int(info.seconds)))
-    step = int(total / num_shown)
-    return tuple(info.first_frame_index + step * place for place in range(num_shown))

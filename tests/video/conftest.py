@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.video.fast.index_cache import forget_indices
+from llava_eval.video.fast import forget_indices
 from tests.video import corpus, naive
 
 FileOf = Callable[[str], str]

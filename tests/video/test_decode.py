@@ -13,7 +13,7 @@ import pytest
 from llava_eval.errors import MediaError
 from llava_eval.video import decode_ahead, decode_frame_sets, decode_frames, probe
 from llava_eval.video.container import open_video
-from llava_eval.video.fast.parallel import _Cores
+from llava_eval.video.fast.ranges import _Cores
 from llava_eval.video.samplers import segment_midpoints
 from tests.video import corpus
 
@@ -107,7 +107,7 @@ def test_a_video_is_decoded_once_to_count_and_to_show(
         opened.append(path)
         return open_video(path)
 
-    monkeypatch.setattr("llava_eval.video.sequential.open_video", note)
+    monkeypatch.setattr("llava_eval.video.decode.open_video", note)
     clip = decode_frames(file_of("mpeg4.avi"), [0, 30])
     assert len(opened) == 1
     assert clip.num_source_frames == 75
@@ -203,9 +203,9 @@ def test_sets_are_decoded_together(file_of: FileOf) -> None:
 def test_threads_do_not_change_frames(
     num_threads: int, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llava_eval.video.fast.parallel._WORTH_PIXELS", 1)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._WORTH_PIXELS", 1)
     cores = _Cores(8)
-    monkeypatch.setattr("llava_eval.video.fast.parallel._cores", cores)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._cores", cores)
     indices = list(range(0, 75, 3))
     expected = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=1)
     clip = decode_frames(file_of("all_keyframes.mp4"), indices, num_threads=num_threads)
@@ -219,8 +219,8 @@ def test_videos_decoded_at_once_share_the_cores(
 ) -> None:
     """Helpers start where cores are free and leave where they are not; frames stay the same."""
     cores = _Cores(num_cores)
-    monkeypatch.setattr("llava_eval.video.fast.parallel._WORTH_PIXELS", 1)
-    monkeypatch.setattr("llava_eval.video.fast.parallel._cores", cores)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._WORTH_PIXELS", 1)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._cores", cores)
     names = ["all_keyframes.mp4", "h264.mp4", "hevc_cra.mp4", "av1.mp4"] * 3
     indices = list(range(0, 75, 2))
     expected = {name: decode_frames(file_of(name), indices, num_threads=1) for name in names}
@@ -235,13 +235,13 @@ def test_videos_decoded_at_once_share_the_cores(
 
 def test_an_error_of_a_helper_is_raised(file_of: FileOf, monkeypatch: pytest.MonkeyPatch) -> None:
     cores = _Cores(3)
-    monkeypatch.setattr("llava_eval.video.fast.parallel._WORTH_PIXELS", 1)
-    monkeypatch.setattr("llava_eval.video.fast.parallel._cores", cores)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._WORTH_PIXELS", 1)
+    monkeypatch.setattr("llava_eval.video.fast.ranges._cores", cores)
 
     def fail(path: str) -> object:
         raise MediaError(f"{path}: vanished")
 
-    monkeypatch.setattr("llava_eval.video.fast.parallel.open_source", fail)
+    monkeypatch.setattr("llava_eval.video.fast.ranges.open_source", fail)
     with pytest.raises(MediaError, match="vanished"):
         decode_frames(file_of("all_keyframes.mp4"), range(75), num_threads=3)
     assert cores.busy == 0

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from llava_eval.video.container import UntrustedError
 from llava_eval.video.fast import mp4
+from llava_eval.video.fast.index import UntrustedError
 
 
 class Entries(list[SimpleNamespace]):

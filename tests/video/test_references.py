@@ -14,8 +14,7 @@ from av.bitstream import BitStreamFilterContext
 
 from llava_eval.video import decode_frames
 from llava_eval.video.fast import av1
-from llava_eval.video.fast.av1 import Frame
-from llava_eval.video.fast.plan import References
+from llava_eval.video.fast.references import Frame, References
 from tests.video import naive
 from tests.video.test_exact import check
 

@@ -11,10 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from llava_eval.video import decode_frames, probe
-from llava_eval.video.cache import FrameCache, default_store
-from llava_eval.video.fast.index_cache import forget_indices, known_index
-from llava_eval.video.store import ArrayStore, cache_folder, digest, file_identity
+from llava_eval.types import Clip, Media
+from llava_eval.video import decode_frames, probe, read_media
+from llava_eval.video.cache import (
+    ArrayStore,
+    FrameCache,
+    cache_folder,
+    default_store,
+    digest,
+    file_identity,
+)
+from llava_eval.video.fast import forget_indices
+from llava_eval.video.fast.index_cache import known_index
 
 FileOf = Callable[[str], str]
 
@@ -147,6 +155,11 @@ def test_an_index_is_not_used_for_another_file(file_of: FileOf, tmp_path: Path) 
     assert probe(path).num_frames == 3
 
 
+def through(cache: FrameCache, path: str, indices: list[int]) -> Clip:
+    """The frames of a video as the cache prepares them."""
+    return read_media(Media("video", path), lambda _: indices, cache=cache)
+
+
 def halve(frames: torch.Tensor) -> torch.Tensor:
     return frames[:, :, ::2, ::2].contiguous()
 
@@ -156,7 +169,7 @@ def test_prepared_frames_are_shared_between_frame_counts(
 ) -> None:
     path = file_of("h264.mp4")
     cache = FrameCache(default_store(), halve, "half")
-    first = cache.frames(path, [0, 37, 74])
+    first = through(cache, path, [0, 37, 74])
     assert first.frames.equal(halve(decode_frames(path, [0, 37, 74]).frames))
     asked: list[list[int]] = []
 
@@ -164,26 +177,26 @@ def test_prepared_frames_are_shared_between_frame_counts(
         asked.append(indices)
         return decode_frames(path, indices)
 
-    monkeypatch.setattr("llava_eval.video.cache.decode_frames", note)
-    again = cache.frames(path, [74, 0, 74])
+    monkeypatch.setattr("llava_eval.video.media.decode_frames", note)
+    again = through(cache, path, [74, 0, 74])
     assert asked == []
     assert again.frames.equal(first.frames[[2, 0, 2]])
     assert again.pts_seconds == (first.pts_seconds[2], 0.0, first.pts_seconds[2])
     assert (again.fps, again.num_source_frames) == (25.0, 75)
-    cache.frames(path, [0, 12, 37, 50, 74])
+    through(cache, path, [0, 12, 37, 50, 74])
     assert asked == [[12, 50]]
-    FrameCache(default_store(), halve, "another way").frames(path, [0])
+    through(FrameCache(default_store(), halve, "another way"), path, [0])
     assert asked == [[12, 50], [0]]
 
 
 def test_notes_are_kept_with_frames(file_of: FileOf) -> None:
     path = file_of("mpeg4.avi")
     cache = FrameCache(default_store(), halve, "half")
-    first = cache.frames(path, [3])
+    first = through(cache, path, [3])
     assert "decoded sequentially" in first.notes[0]
-    assert cache.frames(path, [3]).notes == first.notes
+    assert through(cache, path, [3]).notes == first.notes
 
 
 def test_without_a_store(file_of: FileOf) -> None:
-    clip = FrameCache(None, halve, "half").frames(file_of("h264.mp4"), [5, 5])
+    clip = through(FrameCache(None, halve, "half"), file_of("h264.mp4"), [5, 5])
     assert clip.frames[0].equal(clip.frames[1])

@@ -11,10 +11,9 @@ import pytest
 
 from llava_eval.video.fast import av1
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape, well_formed
-from llava_eval.video.fast.codecs import syntax_for
 from llava_eval.video.fast.matroska import walk_blocks
-from llava_eval.video.fast.source import open_source
-from llava_eval.video.fast.syntax import Entry, Syntax
+from llava_eval.video.fast.source import open_source, syntax_for
+from llava_eval.video.fast.syntax import EntryKind, Syntax
 
 FileOf = Callable[[str], str]
 
@@ -65,17 +64,17 @@ def test_pictures_that_a_stream_needs_begin_at_keyframes(
         assert syntax is not None
         packets = [packet for packet in container.demux(stream) if packet.size]
         for packet in packets:
-            assert (syntax.entry(bytes(packet)) is Entry.CLOSED) == packet.is_keyframe
-            assert syntax.look(bytes(packet)) is not None
+            assert (syntax.entry_kind(bytes(packet)) is EntryKind.CLOSED) == packet.is_keyframe
+            assert syntax.packet_info(bytes(packet)) is not None
 
 
 def test_kinds_of_entries(file_of: FileOf) -> None:
     syntax, packets = packets_of(file_of("open_gop.mp4"))
-    kinds = [syntax.entry(packet) for packet in packets]
-    assert kinds[0] is Entry.CLOSED
-    assert kinds.count(Entry.OPEN) >= 2
+    kinds = [syntax.entry_kind(packet) for packet in packets]
+    assert kinds[0] is EntryKind.CLOSED
+    assert kinds.count(EntryKind.OPEN) >= 2
     syntax, packets = packets_of(file_of("intra_refresh.mp4"))
-    assert [syntax.entry(packet) for packet in packets].count(Entry.NO) == len(packets) - 1
+    assert [syntax.entry_kind(packet) for packet in packets].count(EntryKind.NO) == len(packets) - 1
 
 
 def decode_without(path: str, left_out: set[int]) -> dict[int | None, Any]:
@@ -103,12 +102,12 @@ def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
         syntax = syntax_for(codec, stream.codec_context.extradata or b"")
         assert syntax is not None
         packets = [packet for packet in container.demux(stream) if packet.size]
-        looks = [syntax.look(bytes(packet)) for packet in packets]
-    top = max(look.layer for look in looks if look)
+        infos = [syntax.packet_info(bytes(packet)) for packet in packets]
+    top = max(info.layer for info in infos if info)
     disposable = {
         number
-        for number, look in enumerate(looks)
-        if look and look.is_disposable and look.layer == top
+        for number, info in enumerate(infos)
+        if info and info.is_disposable and info.layer == top
     }
     assert 10 < len(disposable) < len(packets) - 10
     everything = decode_without(file_of(name), set())

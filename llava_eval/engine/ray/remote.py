@@ -277,7 +277,7 @@ def warm_up() -> None:
     import torchvision  # noqa: F401
     import transformers.video_processing_utils  # noqa: F401
 
-    import llava_eval.video.cache  # noqa: F401
+    import llava_eval.video  # noqa: F401
 
 
 @dataclass(frozen=True)

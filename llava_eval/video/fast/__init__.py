@@ -1,1 +1,104 @@
-"""Exact frames without decoding the others; :mod:`llava_eval.video.decode` works without it."""
+"""Exact frames without decoding the others: the one entry to everything in this folder.
+
+Nothing outside imports a module of this folder, and all that is here could go: each function may
+answer that it cannot be sure, and the caller then decodes from the start.
+
+    path --index_video--> VideoIndex --plan_ranges--> DecodeRange --decode_range--> FrameCollector
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import NamedTuple
+
+from llava_eval.types import VideoInfo
+from llava_eval.video.collector import FrameCollector
+from llava_eval.video.fast.index import DamagedError, UntrustedError, VideoIndex
+from llava_eval.video.fast.index_cache import forget_indices, known_index, remember_index
+from llava_eval.video.fast.ranges import decode_ranges, plan_ranges
+from llava_eval.video.fast.scan import index_video
+from llava_eval.video.fast.source import Source, open_source
+
+__all__ = ["Attempt", "decode", "forget_indices", "probe", "remember"]
+
+_log = logging.getLogger(__name__)
+
+
+class Attempt(NamedTuple):
+    """What could be done without decoding from the start.
+
+    Attributes:
+        info: the video; None where only a decode of all of it can tell how many frames it has.
+        why_not: why frames have to come from a sequential decode; empty where they need not.
+    """
+
+    info: VideoInfo | None
+    why_not: str
+
+
+def probe(path: str) -> Attempt:
+    """Describe a video without decoding it.
+
+    Args:
+        path: of a file that exists.
+
+    Raises:
+        MediaError: the file is no video.
+    """
+    index = known_index(path)
+    if index is None:
+        try:
+            with open_source(path) as source:
+                index = _find_index(source)
+        except UntrustedError as untrusted:
+            return Attempt(None, str(untrusted))
+    return Attempt(index.info, index.sequential_reason)
+
+
+def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt:
+    """Add the missing frames to a collector, decoding no more than they need.
+
+    Where the attempt has a ``why_not``, no frame in the collector is to be trusted.
+
+    Args:
+        collector: of frames of a file that exists.
+        num_threads: cores to decode on; None uses all that are free.
+
+    Raises:
+        MediaError: the file is no video, or too short.
+    """
+    index = known_index(collector.path)
+    if index is not None and index.sequential_reason:
+        collector.require_below(index.info.num_frames)
+        return Attempt(index.info, index.sequential_reason)
+    try:
+        with open_source(collector.path) as source:
+            if index is None:
+                index = _find_index(source)
+            collector.require_below(index.info.num_frames)
+            source.by_byte = index.by_byte
+            ranges = plan_ranges(source, index, collector.rows)
+            decode_ranges(source, index, ranges, collector, num_threads)
+    except UntrustedError as untrusted:
+        if isinstance(untrusted, DamagedError):
+            _log.warning("%s: %s; replaying from the start", collector.path, untrusted)
+        return Attempt(None if index is None else index.info, str(untrusted))
+    return Attempt(index.info, "")
+
+
+def remember(info: VideoInfo, why_not: str) -> None:
+    """Keep what a decode of a whole video found out, so that the next time it is known.
+
+    Args:
+        info: the video.
+        why_not: why it had to be decoded.
+    """
+    remember_index(VideoIndex(info, sequential_reason=why_not), float("inf"))
+
+
+def _find_index(source: Source) -> VideoIndex:
+    began = time.perf_counter()
+    index = index_video(source)
+    remember_index(index, time.perf_counter() - began)
+    return index

@@ -1,17 +1,50 @@
-"""The few facts of AV1 bitstream headers that frame-exact seeking needs."""
+"""The few facts of AV1 bitstream headers that frame-exact seeking needs.
+
+Sections are those of the AV1 Bitstream & Decoding Process Specification, version 1.0.0 with
+errata 1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader
+from llava_eval.video.fast.references import Frame
+from llava_eval.video.fast.syntax import NEEDED, EntryKind, PacketInfo, Syntax
 
+# obu_type (6.2.2)
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
-_UNREAD = frozenset({4, 7, 8})  # frames in several OBUs, tile lists
+_UNREAD = frozenset({4, 7, 8})  # tile groups of their own, redundant headers, tile lists
+# frame_type (6.8.2)
 _KEY_FRAME, _INTRA_ONLY, _SWITCH_FRAME = 0, 2, 3
-_SELECT = 2  # "decided per frame"
+#: SELECT_SCREEN_CONTENT_TOOLS and SELECT_INTEGER_MV (3): decided per frame.
+_SELECT = 2
+
+
+class Av1(Syntax):
+    """AV1 temporal units: each shows one frame and may hold hidden ones.
+
+    Args:
+        extradata: an AV1CodecConfigurationRecord (AV1 in ISOBMFF, 2.3.3), whose four bytes of
+            fields begin with marker and version, 0x81, and are followed by OBUs; or anything else.
+    """
+
+    states_references = True
+
+    def __init__(self, extradata: bytes) -> None:
+        self._header = sequence_header(extradata[4:]) if extradata[:1] == b"\x81" else None
+
+    def packet_info(self, packet: bytes) -> PacketInfo:
+        return NEEDED
+
+    def entry_kind(self, packet: bytes) -> EntryKind:
+        return EntryKind.CLOSED if starts_with_shown_key_frame(packet) else EntryKind.NO
+
+    def frames(self, packet: bytes) -> list[Frame] | None:
+        if self.entry_kind(packet) is EntryKind.CLOSED:
+            self._header = sequence_header(packet) or self._header
+        return None if self._header is None else frames_of(packet, self._header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +60,20 @@ class SequenceHeader:
 
 
 def starts_with_shown_key_frame(unit: bytes) -> bool:
-    """Does the first frame of this temporal unit begin a new sequence for all that follows?"""
+    """Return whether the first frame of a temporal unit is a key frame that is shown.
+
+    Nothing that follows such a frame refers to anything before it (7.20, 7.21).
+    """
     for kind, _, payload, _ in _obus(unit):
         if kind in (_FRAME_HEADER, _FRAME) and payload < len(unit):
-            bits = BitReader(unit[payload : payload + 1])
+            bits = BitReader(unit[payload : payload + 1])  # uncompressed_header(), 5.9.2
             show_existing, frame_type, show = bits.flag(), bits.bits(2), bits.flag()
             return not show_existing and frame_type == _KEY_FRAME and show
     return False
 
 
 def sequence_header(unit: bytes) -> SequenceHeader | None:
-    """The sequence header in these OBUs, if there is one that can be read."""
+    """Return the sequence header in some OBUs, None if there is none that can be read."""
     for kind, _, payload, end in _obus(unit):
         if kind == _SEQUENCE_HEADER:
             try:
@@ -47,39 +83,21 @@ def sequence_header(unit: bytes) -> SequenceHeader | None:
     return None
 
 
-class Frame(NamedTuple):
-    """What the header of a frame, or of the showing of an earlier one, says about others.
-
-    Attributes:
-        start, end: where it lies in its temporal unit.
-        is_shown: whether the unit shows it.
-        is_key: whether it is a key frame.
-        existing: the slot of the earlier frame that is shown, None for a frame of its own.
-        refresh: bit i is set if it is stored in slot i.
-        references: the slots it may refer to, None if that may be all that came before.
-    """
-
-    start: int
-    end: int
-    is_shown: bool
-    is_key: bool
-    existing: int | None
-    refresh: int
-    references: tuple[int, ...] | None
-
-
 def frames_of(unit: bytes, sequence: SequenceHeader) -> list[Frame] | None:
-    """The frames in a temporal unit, None if it has something that is not read here.
+    """Return the frames in a temporal unit, None if it has something that is not read here.
 
-    The slots of ``ref_frame_idx`` are all that the decoding of a frame depends on (AV1
-    specification, 5.9.2 and 7.20 f.): pixels, probabilities, motion, segmentation, loop filter,
-    film grain and order hints are loaded from them. Two rarely used fields go beyond that, and
-    so does what scalable streams do.
+    The slots of ``ref_frame_idx`` are all that the decoding of a frame depends on (5.9.2, 7.20 and
+    7.21): pixels, probabilities, motion, segmentation, loop filter, film grain and order hints are
+    loaded from them. Two rarely used fields go beyond that, and so does what scalable streams do.
+
+    Args:
+        unit: the temporal unit's bytes.
+        sequence: the header of the sequence that it belongs to.
     """
     frames = []
     try:
         for kind, start, payload, end in _obus(unit):
-            if unit[start] & 0x04 or kind in _UNREAD:
+            if unit[start] & 0x04 or kind in _UNREAD:  # obu_extension_flag: a scalable stream
                 return None
             if kind == _SEQUENCE_HEADER:
                 if unit[payload:end] != sequence.content:
@@ -99,19 +117,20 @@ class _UnusualError(Exception):
 
 
 def _obus(unit: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """(type, start, start of the payload, end) of each OBU."""
+    """Yield (type, start, start of the payload, end) of each OBU (5.3.1, 5.3.2)."""
     position = 0
     while position < len(unit):
         start, header = position, unit[position]
-        position += 2 if header & 0x04 else 1
+        position += 2 if header & 0x04 else 1  # obu_extension_flag
         size = len(unit) - position
-        if header & 0x02:
+        if header & 0x02:  # obu_has_size_field
             size, position = _leb128(unit, position)
         yield header >> 3 & 15, start, position, position + size
         position += size
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """Return a leb128() number (4.10.5) and the position after it."""
     number = 0
     for shift in range(0, 56, 7):
         if position >= len(data):
@@ -125,38 +144,39 @@ def _leb128(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _parse_sequence_header(content: bytes) -> SequenceHeader:
+    """Read sequence_header_obu(), 5.5.1, as far as frame headers depend on it."""
     bits = BitReader(content)
     bits.bits(3)  # profile
     bits.flag()  # still picture
     reduced = bits.flag()
     if reduced:
-        bits.bits(5)
+        bits.bits(5)  # seq_level_idx
     else:
-        if bits.flag():  # timing info
+        if bits.flag():  # timing_info(), 5.5.3
             bits.bits(64)
-            if bits.flag():  # equal picture interval
+            if bits.flag():  # equal_picture_interval
                 bits.ue()
-            if bits.flag():  # a decoder model, which moves what follows
+            if bits.flag():  # decoder_model_info(), which moves what follows
                 raise _UnusualError
         display_delay = bits.flag()
-        for _ in range(bits.bits(5) + 1):
-            bits.bits(12)
-            if bits.bits(5) > 7:
-                bits.flag()
+        for _ in range(bits.bits(5) + 1):  # operating points
+            bits.bits(12)  # operating_point_idc
+            if bits.bits(5) > 7:  # seq_level_idx
+                bits.flag()  # seq_tier
             if display_delay and bits.flag():
                 bits.bits(4)
     width_bits, height_bits = bits.bits(4) + 1, bits.bits(4) + 1
     bits.bits(width_bits + height_bits)
     has_ids = not reduced and bits.flag()
     if has_ids:
-        bits.bits(7)  # how long they are
+        bits.bits(7)  # their lengths
     bits.bits(3)  # superblock size, filter intra, intra edge filter
     hint_bits, tools, motion = 0, _SELECT, _SELECT
     if not reduced:
         bits.bits(4)  # interintra, masked compound, warped motion, dual filter
         has_hint = bits.flag()
         if has_hint:
-            bits.bits(2)
+            bits.bits(2)  # jnt_comp, ref_frame_mvs
         if not bits.flag():
             tools = bits.bits(1)
         if tools > 0 and not bits.flag():
@@ -167,10 +187,10 @@ def _parse_sequence_header(content: bytes) -> SequenceHeader:
 
 
 def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
-    """The part of uncompressed_header() that tells what a frame depends on."""
+    """Read the part of uncompressed_header(), 5.9.2, that tells what a frame depends on."""
     if sequence.reduced_still_picture or sequence.has_frame_ids:
         raise _UnusualError
-    if bits.flag():
+    if bits.flag():  # show_existing_frame, frame_to_show_map_idx
         return Frame(0, 0, True, False, bits.bits(3), 0, ())
     frame_type, is_shown = bits.bits(2), bits.flag()
     is_shown_key = frame_type == _KEY_FRAME and is_shown
@@ -183,10 +203,10 @@ def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
     if tools == _SELECT:
         tools = bits.bits(1)
     if tools and sequence.integer_motion == _SELECT:
-        bits.flag()
+        bits.flag()  # force_integer_mv
     if frame_type != _SWITCH_FRAME:
         bits.flag()  # frame_size_override
-    bits.bits(sequence.order_hint_bits)
+    bits.bits(sequence.order_hint_bits)  # order_hint
     if not is_intra and not error_resilient:
         bits.bits(3)  # primary_ref_frame
     refresh = 0xFF if frame_type == _SWITCH_FRAME or is_shown_key else bits.bits(8)
@@ -195,6 +215,6 @@ def _parse_frame(bits: BitReader, sequence: SequenceHeader) -> Frame:
         references = None  # ref_order_hint speaks of all slots
     elif not is_intra:
         is_short = sequence.order_hint_bits > 0 and bits.flag()
-        # the short form is completed from the order hints of all slots
+        # frame_refs_short_signaling is completed from the order hints of all slots (7.8)
         references = None if is_short else tuple(bits.bits(3) for _ in range(7))
     return Frame(0, 0, is_shown, frame_type == _KEY_FRAME, None, refresh, references)

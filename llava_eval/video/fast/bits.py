@@ -4,52 +4,60 @@ from __future__ import annotations
 
 
 class BitReader:
-    """Bits of ``data``, most significant first; reading past the end raises EOFError."""
+    """Bits of ``data``, most significant first; reading past the end raises EOFError.
+
+    Args:
+        data: the bytes.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._number = int.from_bytes(data, "big")
         self._left = 8 * len(data)
 
     def bits(self, count: int) -> int:
-        """The next ``count`` bits as an unsigned number."""
+        """Return the next ``count`` bits as an unsigned number."""
         if count > self._left:
             raise EOFError("the header ends early")
         self._left -= count
         return (self._number >> self._left) & ((1 << count) - 1)
 
     def flag(self) -> bool:
-        """The next bit."""
+        """Return the next bit."""
         return self.bits(1) == 1
 
     def ue(self) -> int:
-        """An unsigned Exp-Golomb number."""
+        """Return an unsigned Exp-Golomb number (H.264 and H.265, 9.1 and 9.2)."""
         zeros = 0
         while not self.flag():
             zeros += 1
         return (1 << zeros) - 1 + (self.bits(zeros) if zeros else 0)
 
     def se(self) -> int:
-        """A signed Exp-Golomb number."""
+        """Return a signed Exp-Golomb number."""
         number = self.ue()
         return (number + 1) // 2 if number % 2 else -(number // 2)
 
 
 def unescape(nal: bytes) -> bytes:
-    """A NAL unit without its emulation prevention bytes (00 00 03 becomes 00 00)."""
+    """Return a NAL unit without emulation prevention (00 00 03 becomes 00 00; H.264, 7.4.1)."""
     return nal.replace(b"\0\0\3", b"\0\0")
 
 
 def nal_units(data: bytes, length_size: int) -> list[tuple[int, int]]:
-    """(start, end) of the NAL units in ``data``.
+    """Return (start, end) of the NAL units in a packet.
 
-    ``length_size`` is the size of the length field before each unit as in mp4, 0 for the start
-    codes of Annex B. A unit that is cut off by the end of the data is included.
+    A unit that is cut off by the end of the data is included.
+
+    Args:
+        data: the packet.
+        length_size: size of the length field before each unit, as in mp4 (ISO/IEC 14496-15); 0 for
+            the start codes of Annex B.
     """
     return _by_start_code(data) if length_size == 0 else _by_length(data, length_size)
 
 
 def well_formed(data: bytes, length_size: int) -> bool:
-    """Do the lengths before the NAL units add up to the size of ``data``?"""
+    """Return whether the lengths before the NAL units add up to the size of ``data``."""
     position = 0
     while length_size and position < len(data):
         start = position + length_size

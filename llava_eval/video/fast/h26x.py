@@ -1,15 +1,23 @@
-"""H.264 and HEVC packets, in the form of mp4 and mkv (lengths) and of Annex B (start codes)."""
+"""H.264 and HEVC packets, in the form of mp4 and mkv (lengths) and of Annex B (start codes).
+
+Sections are those of ITU-T H.264 (08/2021) and H.265 (08/2021).
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape, well_formed
-from llava_eval.video.fast.syntax import DISPOSABLE, NEEDED, Entry, Look, Syntax
+from llava_eval.video.fast.syntax import DISPOSABLE, NEEDED, EntryKind, PacketInfo, Syntax
 
 
 class H264(Syntax):
-    """H.264. A keyframe of the container may be an IDR picture, a recovery point, or neither."""
+    """H.264. A keyframe of the container may be an IDR picture, a recovery point, or neither.
+
+    Args:
+        extradata: an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1), which begins with
+            version 1 and has lengthSizeMinusOne in its fifth byte, or parameter sets in Annex B.
+    """
 
     max_reorder = 16
     is_opaque = False
@@ -26,25 +34,25 @@ class H264(Syntax):
             self.distrust = "interlaced h264 may hold its fields in packets of their own"
         self.states_reorder = sps.states_reorder
 
-    def entry(self, packet: bytes) -> Entry:
+    def entry_kind(self, packet: bytes) -> EntryKind:
         for start, end in nal_units(packet, self.length_size):
-            kind = packet[start] & 31
-            if kind == 5:
-                return Entry.CLOSED
+            kind = packet[start] & 31  # nal_unit_type (table 7-1)
+            if kind == 5:  # a slice of an IDR picture
+                return EntryKind.CLOSED
             if kind == 6 and _is_exact_recovery_point(unescape(packet[start + 1 : end])):
-                return Entry.OPEN
-            if 1 <= kind <= 4:
+                return EntryKind.OPEN
+            if 1 <= kind <= 4:  # a slice of another picture
                 break
-        return Entry.NO
+        return EntryKind.NO
 
     def parameters(self, packet: bytes) -> bytes:
         return b"".join(
             packet[start:end]
             for start, end in nal_units(packet, self.length_size)
-            if packet[start] & 31 == 7
+            if packet[start] & 31 == 7  # sequence parameter set
         )
 
-    def look(self, packet: bytes) -> Look | None:
+    def packet_info(self, packet: bytes) -> PacketInfo | None:
         kinds = 0  # of slices: 1 for references, 2 for others (nal_ref_idc 0)
         end = len(packet)
         if self.length_size:
@@ -67,7 +75,12 @@ class H264(Syntax):
 
 
 class Hevc(Syntax):
-    """HEVC. Keyframes may have leading pictures, which are shown before them."""
+    """HEVC. Keyframes may have leading pictures, which are shown before them.
+
+    Args:
+        extradata: an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), which has
+            lengthSizeMinusOne in its 22nd byte, or parameter sets in Annex B.
+    """
 
     max_reorder = 16
     is_opaque = False
@@ -75,30 +88,33 @@ class Hevc(Syntax):
     marks_leading = True
 
     def __init__(self, extradata: bytes) -> None:
+        # some writers leave the version at 0, so a start code has to be told apart
         is_hvcc = len(extradata) > 22 and extradata[0] in (0, 1) and extradata[:3] != b"\0\0\1"
         is_hvcc = is_hvcc and extradata[:4] != b"\0\0\0\1"
         self.length_size = (extradata[21] & 3) + 1 if is_hvcc else 0
         self._seen: tuple[bytes, _Picture | None] = (b"", None)
 
-    def entry(self, packet: bytes) -> Entry:
+    def entry_kind(self, packet: bytes) -> EntryKind:
         picture = self._picture(packet)
-        if picture is None or not 16 <= picture.kind <= 21:
-            return Entry.NO
-        return Entry.CLOSED if picture.kind == 20 else Entry.OPEN
+        if picture is None or not 16 <= picture.kind <= 21:  # BLA, IDR and CRA (table 7-1)
+            return EntryKind.NO
+        # IDR_N_LP has no leading pictures; the others may have some
+        return EntryKind.CLOSED if picture.kind == 20 else EntryKind.OPEN
 
     def parameters(self, packet: bytes) -> bytes:
         return b"".join(
             packet[start:end]
             for start, end in nal_units(packet, self.length_size)
-            if packet[start] >> 1 & 63 == 33
+            if packet[start] >> 1 & 63 == 33  # sequence parameter set
         )
 
-    def look(self, packet: bytes) -> Look | None:
+    def packet_info(self, packet: bytes) -> PacketInfo | None:
         picture = self._picture(packet)
         if picture is None or not well_formed(packet, self.length_size):
             return None
-        # even types up to 14: no reference for pictures of the same temporal layer
-        return Look(picture.layer, picture.kind <= 14 and picture.kind % 2 == 0)
+        # even types up to 14 are sub-layer non-reference pictures (table 7-1): no other picture of
+        # the same temporal layer refers to them
+        return PacketInfo(picture.layer, picture.kind <= 14 and picture.kind % 2 == 0)
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
         picture = self._picture(packet)
@@ -106,7 +122,7 @@ class Hevc(Syntax):
             return "a keyframe of the container is not a random access picture"
         if is_first:
             return None
-        if picture.kind <= 18:
+        if picture.kind <= 18:  # its RASL pictures are not output (8.3.3)
             return "a broken link (BLA picture) hides frames"
         if picture.kind in (19, 20) and picture.discards_prior:
             return "a keyframe discards frames that were not shown yet"
@@ -114,14 +130,16 @@ class Hevc(Syntax):
 
     def is_leading(self, packet: bytes) -> bool:
         picture = self._picture(packet)
-        return picture is not None and 6 <= picture.kind <= 9
+        return picture is not None and 6 <= picture.kind <= 9  # RADL and RASL
 
     def hidden_at_start(self, packet: bytes) -> bool:
         picture = self._picture(packet)
+        # RASL pictures refer to what was before the keyframe (8.1.3: NoRaslOutputFlag)
         return picture is not None and picture.kind in (8, 9)
 
     def ends_sequence(self, packet_end: bytes) -> bool:
-        # the mark is a NAL unit of two bytes: type 36 or 37, temporal layer 0
+        # end of sequence or of bitstream (7.3.2.6 f.): a NAL unit of two bytes, which are its
+        # header with type 36 or 37 and temporal layer 0
         return packet_end[-2:] in (b"\x48\x01", b"\x4a\x01") and (
             self.length_size == 0
             or packet_end[-2 - self.length_size : -2] == (2).to_bytes(self.length_size, "big")
@@ -133,6 +151,10 @@ class Hevc(Syntax):
         return self._seen[1]
 
     def _first_picture(self, packet: bytes) -> _Picture | None:
+        # nal_unit_header() is two bytes: forbidden_zero_bit, nal_unit_type (6 bits),
+        # nuh_layer_id (6), nuh_temporal_id_plus1 (3); types up to 31 are slices, whose header
+        # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
+        # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
         size = self.length_size
         position = 0
         while size and position + size + 2 < len(packet):  # as below, without looking further
@@ -164,7 +186,11 @@ class _Sps(NamedTuple):
 
 
 def _is_exact_recovery_point(sei: bytes) -> bool:
-    """Does this SEI hold a recovery point of 0 frames that is exact and no broken link?"""
+    """Return whether an SEI holds a recovery point of 0 frames, exact and no broken link.
+
+    sei_message() is in 7.3.2.3.1, recovery_point() in D.1.8: recovery_frame_cnt, exact_match_flag,
+    broken_link_flag.
+    """
     position = 0
     while position + 2 < len(sei):
         kind, position = _sei_number(sei, position)
@@ -180,6 +206,7 @@ def _is_exact_recovery_point(sei: bytes) -> bool:
 
 
 def _sei_number(sei: bytes, position: int) -> tuple[int, int]:
+    """Return a payload's type or size, which 0xFF bytes continue, and the position after it."""
     number = 0
     while position < len(sei) and sei[position] == 0xFF:
         number += 255
@@ -188,7 +215,7 @@ def _sei_number(sei: bytes, position: int) -> tuple[int, int]:
 
 
 def _first_sps(extradata: bytes, length_size: int) -> bytes:
-    """The first sequence parameter set in avcC or Annex B extradata, unescaped."""
+    """Return the first sequence parameter set in avcC or Annex B extradata, unescaped."""
     if length_size and len(extradata) > 8 and extradata[5] & 31:
         size = int.from_bytes(extradata[6:8], "big")
         return unescape(extradata[8 : 8 + size])
@@ -199,37 +226,38 @@ def _first_sps(extradata: bytes, length_size: int) -> bytes:
 
 
 def _parse_sps(sps: bytes) -> _Sps:
+    """Read seq_parameter_set_data(), 7.3.2.1.1."""
     bits = BitReader(sps[1:])
     profile = bits.bits(8)
     bits.bits(16)  # constraints, level
-    bits.ue()
+    bits.ue()  # seq_parameter_set_id
     if profile in (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135):
         chroma = bits.ue()
         if chroma == 3:
-            bits.flag()
+            bits.flag()  # separate_colour_plane_flag
         bits.ue()  # bit depths
         bits.ue()
-        bits.flag()
-        if bits.flag():
+        bits.flag()  # qpprime_y_zero_transform_bypass_flag
+        if bits.flag():  # seq_scaling_matrix_present_flag
             _skip_scaling_lists(bits, 12 if chroma == 3 else 8)
     bits.ue()  # log2_max_frame_num
-    order_type = bits.ue()
+    order_type = bits.ue()  # pic_order_cnt_type
     if order_type == 0:
-        bits.ue()
+        bits.ue()  # log2_max_pic_order_cnt_lsb
     elif order_type == 1:
-        bits.flag()
-        bits.se()
+        bits.flag()  # delta_pic_order_always_zero_flag
+        bits.se()  # offsets
         bits.se()
         for _ in range(bits.ue()):
             bits.se()
-    bits.ue()  # reference frames
-    bits.flag()
+    bits.ue()  # max_num_ref_frames
+    bits.flag()  # gaps_in_frame_num_value_allowed_flag
     bits.ue()  # width, height
     bits.ue()
-    frames_only = bits.flag()
+    frames_only = bits.flag()  # frame_mbs_only_flag
     if not frames_only:
-        bits.flag()
-    bits.flag()
+        bits.flag()  # mb_adaptive_frame_field_flag
+    bits.flag()  # direct_8x8_inference_flag
     if bits.flag():  # cropping
         for _ in range(4):
             bits.ue()
@@ -238,7 +266,7 @@ def _parse_sps(sps: bytes) -> _Sps:
 
 
 def _vui_states_reorder(bits: BitReader) -> bool:
-    """bitstream_restriction_flag of the video usability information."""
+    """Return bitstream_restriction_flag of vui_parameters(), E.1.1."""
     if bits.flag() and bits.bits(8) == 255:  # aspect ratio
         bits.bits(32)
     if bits.flag():  # overscan
@@ -260,6 +288,7 @@ def _vui_states_reorder(bits: BitReader) -> bool:
 
 
 def _skip_hrd(bits: BitReader) -> bool:
+    """Skip hrd_parameters(), E.1.2."""
     count = bits.ue() + 1
     bits.bits(8)
     for _ in range(count):
@@ -271,6 +300,7 @@ def _skip_hrd(bits: BitReader) -> bool:
 
 
 def _skip_scaling_lists(bits: BitReader, count: int) -> None:
+    """Skip the scaling lists of a sequence parameter set, 7.3.2.1.1.1."""
     for number in range(count):
         if not bits.flag():
             continue

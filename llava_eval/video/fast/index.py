@@ -8,20 +8,37 @@ stored after it and shown before it.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from llava_eval.types import VideoInfo
+from llava_eval.video.fast.syntax import EntryKind, Syntax
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 #: ``leading`` of a keyframe that has not been looked at, and of one where decoding cannot begin.
 UNKNOWN, UNSAFE = -1, -2
+
+#: Containers whose timestamps cannot be sought exactly; their packets are found by position.
+_BY_BYTE = frozenset({"mpegts", "mpeg"})
+
+#: libav learns the reorder depth of a stream that does not state it from its first frames.
+_PROBED_PACKETS = 16
+
+
+class UntrustedError(Exception):
+    """The packets do not tell for sure which frames a plain decode shows."""
+
+
+class DamagedError(UntrustedError):
+    """The decoder had to conceal damage, and what it conceals with depends on earlier frames."""
 
 
 class EntryPoint(NamedTuple):
@@ -32,7 +49,8 @@ class EntryPoint(NamedTuple):
         packet: its number in decoding order.
         first_frame: its number in the order shown; what is decoded from here is exact from this
             frame on.
-        timestamp, position: to find it by seeking, and to know it when it comes.
+        timestamp: to find it by seeking, in units of the stream.
+        position: to find it by seeking, and to know it when it comes: its byte in the file.
     """
 
     keyframe: int
@@ -54,7 +72,8 @@ class VideoIndex:
         info: what a sampler needs to know of it.
         sequential_reason: why only the sequential decode can be trusted; empty if that is not so.
         packets, shown_before, timestamps, positions, leading: the table of keyframes.
-        num_packets, num_shown: packets of the video stream, and how many of them show a frame.
+        num_packets: packets of the video stream.
+        num_shown: how many of them show a frame.
         by_byte: keyframes are found by their position in the file, not by their timestamp.
     """
 
@@ -70,11 +89,11 @@ class VideoIndex:
     by_byte: bool = False
 
     def keyframe_before(self, frame: int) -> int:
-        """Row of the last keyframe that is stored before, or is, the frame with this number."""
+        """Return the row of the last keyframe that is stored before, or is, this frame."""
         return int(np.searchsorted(self.shown_before, frame, side="right")) - 1
 
     def entry_point(self, keyframe: int, leading: int) -> EntryPoint:
-        """The keyframe in this row as a place to begin decoding."""
+        """Return the keyframe in this row, which has so many leading pictures."""
         return EntryPoint(
             keyframe,
             int(self.packets[keyframe]),
@@ -82,11 +101,6 @@ class VideoIndex:
             int(self.timestamps[keyframe]),
             int(self.positions[keyframe]),
         )
-
-
-def sequential_index(info: VideoInfo, reason: str) -> VideoIndex:
-    """The index of a video that has to be decoded from its start."""
-    return VideoIndex(info, sequential_reason=reason)
 
 
 def keyframe_table(
@@ -99,7 +113,15 @@ def keyframe_table(
     leading: Sequence[int],
     by_byte: bool,
 ) -> VideoIndex:
-    """An index from the numbers of the keyframes and whether each packet is shown."""
+    """Return an index.
+
+    Args:
+        info: the video; its number of frames is counted here.
+        packets: numbers of the keyframes in decoding order.
+        shown: whether each packet of the stream shows a frame.
+        timestamps, positions, leading: of each keyframe, as in :class:`VideoIndex`.
+        by_byte: as in :class:`VideoIndex`.
+    """
     counts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int64)
     return VideoIndex(
         info,
@@ -112,3 +134,92 @@ def keyframe_table(
         num_shown=int(counts[-1]),
         by_byte=by_byte,
     )
+
+
+@dataclass(slots=True)
+class PacketTable:
+    """What was seen of all packets, in decoding order.
+
+    Attributes:
+        pts, shown: of each packet.
+        dts, all_positions: of each packet, or empty.
+        keyframes: numbers of the keyframes.
+        positions, entries: of each keyframe.
+        is_upright: the container surely asks for no rotation.
+    """
+
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    dts: list[int | None] = field(default_factory=list)
+    shown: bytearray = field(default_factory=bytearray)
+    all_positions: array[int] = field(default_factory=lambda: array("q"))
+    keyframes: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    entries: list[EntryKind] = field(default_factory=list)
+    is_upright: bool = False
+
+    def index(self, info: VideoInfo, container_format: str, syntax: Syntax) -> VideoIndex:
+        """Return the index of a video.
+
+        Args:
+            info: the video; its number of frames is counted here.
+            container_format: libav's name of the container.
+            syntax: of its codec.
+
+        Raises:
+            UntrustedError: something speaks against trusting the packets.
+        """
+        if not self.keyframes or self.keyframes[0] != 0:
+            raise UntrustedError("the first packet is not a keyframe")
+        if min(self.positions) < 0 or len(set(self.positions)) != len(self.positions):
+            raise UntrustedError("the positions of keyframes in the file are not known")
+        pts, shown = np.array(self.pts, np.int64), np.frombuffer(self.shown, np.bool_)
+        self._check_order(pts, shown, syntax)
+        times = self.pts if "matroska" in container_format or not self.dts else self.dts
+        timestamps = [times[number] for number in self.keyframes]
+        return keyframe_table(
+            info,
+            packets=np.array(self.keyframes, np.int64),
+            shown=shown,
+            timestamps=[-1 if time is None else time for time in timestamps],
+            positions=self.positions,
+            leading=self._leading(pts, shown, syntax),
+            by_byte=container_format in _BY_BYTE,
+        )
+
+    def _check_order(self, pts: Integers, shown: Flags, syntax: Syntax) -> None:
+        if syntax.max_reorder == 0 and (np.diff(pts) > 0).all():
+            return
+        if len(np.unique(pts[shown])) != int(shown.sum()):
+            raise UntrustedError("two packets have the same timestamp")
+        dts = [time for time in self.dts if time is not None]
+        if any(later < earlier for earlier, later in pairwise(dts)):
+            raise UntrustedError("timestamps jump back")
+        depth = _reorder_depth(pts)
+        if depth.max() > syntax.max_reorder:
+            raise UntrustedError("timestamps are out of order")
+        if not syntax.states_reorder and depth.max() > depth[:_PROBED_PACKETS].max():
+            raise UntrustedError("the stream does not state how far its frames are reordered")
+
+    def _leading(self, pts: Integers, shown: Flags, syntax: Syntax) -> list[int]:
+        """For each keyframe the shown packets after it with an earlier timestamp, or UNSAFE."""
+        highest = np.maximum.accumulate(pts)
+        counts = []
+        for number, entry in zip(self.keyframes, self.entries, strict=True):
+            after = slice(number + 1, number + 1 + 2 * syntax.max_reorder)
+            leading = int(((pts[after] < pts[number]) & shown[after]).sum())
+            is_safe = (
+                entry is not EntryKind.NO
+                and (number == 0 or highest[number - 1] < pts[number])
+                and (leading == 0 or entry is EntryKind.OPEN)
+            )
+            counts.append(leading if is_safe else UNSAFE)
+        return counts
+
+
+def _reorder_depth(pts: Integers) -> Integers:
+    """Return for each packet how many packets later it is shown than stored, at least 0."""
+    order = np.argsort(pts, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    depth: Integers = np.maximum(rank - np.arange(len(order)), 0)
+    return depth

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import asdict, replace
 
@@ -11,11 +10,8 @@ import av
 import numpy as np
 
 from llava_eval.types import VideoInfo
-from llava_eval.video.collector import FrameCollector
+from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
 from llava_eval.video.fast.index import VideoIndex
-from llava_eval.video.fast.indexing import index_video
-from llava_eval.video.fast.source import Source
-from llava_eval.video.store import ArrayStore, Entry, cache_folder, digest, file_identity
 
 #: Changes whenever an index means something else than before.
 _VERSION = 1
@@ -26,6 +22,7 @@ _WORTH_SECONDS = 0.005
 _MAX_IN_MEMORY = 256
 _MAX_BYTES_ON_DISK = 256 * 2**20
 
+#: Rows of the array on disk: the columns of the table of keyframes.
 _ROWS = ("packets", "shown_before", "timestamps", "positions", "leading")
 
 
@@ -62,7 +59,7 @@ def forget_indices() -> None:
 
 
 def known_index(path: str) -> VideoIndex | None:
-    """The index of the file at ``path`` if it was found before and the file has not changed."""
+    """Return the index of a file that was found before; None if there is none or it has changed."""
     key = _key(path)
     index = _memory.get(key)
     if index is None:
@@ -76,21 +73,26 @@ def known_index(path: str) -> VideoIndex | None:
     return index
 
 
-def index_of(source: Source, collector: FrameCollector | None = None) -> VideoIndex:
-    """The index of a freshly opened video, remembered for the next time.
+def remember_index(index: VideoIndex, seconds: float) -> None:
+    """Keep an index for the next time that its file is read.
 
-    The collector is given its frames if the video has to be decoded to find the index.
+    Args:
+        index: of the file that its ``info`` names.
+        seconds: how long finding it took.
     """
-    index = known_index(source.path)
-    if index is None:
-        began = time.perf_counter()
-        index = index_video(source, collector)
-        key = _key(source.path)
-        _memory.put(key, index)
-        store = _store()
-        if store is not None and time.perf_counter() - began > _WORTH_SECONDS:
-            _put(store, key, index)
-    return index
+    key = _key(index.info.path)
+    _memory.put(key, index)
+    store = _store()
+    if store is not None and seconds > _WORTH_SECONDS:
+        table = np.stack([getattr(index, name) for name in _ROWS])
+        facts = {
+            "info": asdict(index.info),
+            "sequential_reason": index.sequential_reason,
+            "num_packets": index.num_packets,
+            "num_shown": index.num_shown,
+            "by_byte": index.by_byte,
+        }
+        store.put(key, table, facts)
 
 
 def _key(path: str) -> str:
@@ -100,18 +102,6 @@ def _key(path: str) -> str:
 def _store() -> ArrayStore | None:
     folder = cache_folder()
     return None if folder is None else ArrayStore(folder / "indices", _MAX_BYTES_ON_DISK)
-
-
-def _put(store: ArrayStore, key: str, index: VideoIndex) -> None:
-    table = np.stack([getattr(index, name) for name in _ROWS])
-    facts = {
-        "info": asdict(index.info),
-        "sequential_reason": index.sequential_reason,
-        "num_packets": index.num_packets,
-        "num_shown": index.num_shown,
-        "by_byte": index.by_byte,
-    }
-    store.put(key, table, facts)
 
 
 def _from_entry(entry: Entry) -> VideoIndex:

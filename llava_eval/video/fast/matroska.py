@@ -2,6 +2,9 @@
 
 Only the plain layout is read here: one segment of clusters of known size, blocks without lacing,
 tracks without compression. Anything else is left to the scan of packets.
+
+Sections are those of RFC 8794 (EBML: elements, their identifiers and sizes) and of RFC 9559
+(Matroska).
 """
 
 from __future__ import annotations
@@ -9,15 +12,14 @@ from __future__ import annotations
 import mmap
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.video.container import UntrustedError
 from llava_eval.video.deadline import check_deadline
-from llava_eval.video.fast.index import Flags
-from llava_eval.video.fast.scan import PacketTable
+from llava_eval.video.fast.index import Flags, PacketTable, UntrustedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 
     from llava_eval.video.fast.syntax import Syntax
 
+# identifiers of elements (RFC 9559, 5.1), their length marker included
 _SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
 _TRACK, _TRACK_NUMBER, _TRACK_TYPE, _ENCODINGS = 0xAE, 0xD7, 0x83, 0x6D80
 _PICTURE, _PROJECTION = 0xE0, 0x7670
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _REFERENCE = 0xE7, 0xA3, 0xA0, 0xA1, 0xFB
+#: TrackType of video (RFC 9559, 5.1.4.1.3).
 _VIDEO = 1
 
 #: The first bytes of a block, which tell what a keyframe is.
@@ -46,12 +50,21 @@ class _UnusualError(Exception):
 def walk_blocks(
     path: str, syntax: Syntax, head: Sequence[Packet[VideoStream]]
 ) -> PacketTable | None:
-    """The packets of the first video track, None if the layout is not the plain one.
+    """Return the packets of the first video track, None if the layout is not the plain one.
 
-    ``head`` holds the first packets as the demuxer gives them, to compare with.
+    Args:
+        path: the file.
+        syntax: of the video's codec.
+        head: the first packets as the demuxer returns them, to compare with.
+
+    Raises:
+        UntrustedError: frames cannot be counted from the packets.
     """
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            Path(path).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             table = _Walker(path, data, syntax).walk()
     except (_UnusualError, IndexError, KeyError, ValueError):
         return None
@@ -94,6 +107,8 @@ class _Walker:
             }
             if self._number(*fields[_TRACK_TYPE]) == _VIDEO:
                 number = self._number(*fields[_TRACK_NUMBER])
+                # ContentEncodings compress or encrypt blocks; larger track numbers take more than
+                # one byte in each block
                 if _ENCODINGS in fields or not 0 < number < 127:
                     raise _UnusualError
                 picture = self._children(*fields[_PICTURE])
@@ -102,7 +117,8 @@ class _Walker:
         raise _UnusualError
 
     def _cluster(self, position: int, end: int) -> None:
-        # this loop sees every block of the file: all names are local, nothing is called for most
+        # this loop sees every block of the file: all names are local, nothing is called for most;
+        # sizes of one and two bytes (RFC 8794, 4.1: 1xxxxxxx and 01xxxxxx xxxxxxxx) are read here
         data, starts = self.data, self.starts
         add_start, add_end = starts.append, self.ends.append
         self.times.append((len(starts), 0))
@@ -131,6 +147,10 @@ class _Walker:
             raise _UnusualError
 
     def _group(self, start: int, end: int) -> None:
+        """Note the Block of a BlockGroup, which is a keyframe if it refers to no other.
+
+        RFC 9559, 5.1.3.5: its own flags do not tell, a ReferenceBlock does.
+        """
         fields = {
             child: (child_start, child_end)
             for child, child_start, child_end in self._children(start, end)
@@ -140,7 +160,11 @@ class _Walker:
         self.ends.append(fields[_BLOCK][1])
 
     def _fill_table(self) -> None:
-        """The packets of the track from the first and last bytes of the blocks."""
+        """Fill the table from the first and last bytes of the blocks.
+
+        A block begins with the track number (one byte here), a signed 16-bit offset to the time of
+        its cluster, and flags: 0x80 keyframe (of SimpleBlocks), 0x06 lacing (RFC 9559, 10.1 f.).
+        """
         starts, ends = np.array(self.starts), np.array(self.ends)
         counts = np.diff([first for first, _ in self.times], append=len(starts))
         times = np.repeat(np.array([time for _, time in self.times], np.int64), counts)
@@ -180,10 +204,10 @@ class _Walker:
             raise UntrustedError(distrust)
         table.keyframes.append(number)
         table.positions.append(start)
-        table.entries.append(self.syntax.entry(packet))
+        table.entries.append(self.syntax.entry_kind(packet))
 
     def _children(self, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """(identifier, start, end) of the elements between two positions."""
+        """Yield (identifier, start, end) of the elements between two positions."""
         while position < end:
             length = 9 - self.data[position].bit_length()
             kind = int.from_bytes(self.data[position : position + length], "big")
@@ -194,7 +218,10 @@ class _Walker:
             yield kind, start, position
 
     def _size(self, position: int) -> tuple[int, int]:
-        """(position after it, value) of an element's size; a size that is not known is refused."""
+        """Return (position after it, value) of an element's size (RFC 8794, 4 and 6.2).
+
+        All value bits set is a size that is not known, which is refused.
+        """
         length = 9 - self.data[position].bit_length()
         number = int.from_bytes(self.data[position : position + length], "big")
         size = number & (1 << 7 * length) - 1

@@ -1,6 +1,7 @@
 """Index mp4 and mov files from the sample table that their header holds.
 
-Walk the boxes of an mp4 or mov file.
+libav reads the table; its boxes are walked here for what libav does not say. Sections are those
+of ISO/IEC 14496-12 (2022).
 """
 
 from __future__ import annotations
@@ -9,14 +10,21 @@ import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import SEEK_END, FileIO
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from llava_eval.types import VideoInfo
-from llava_eval.video.container import UntrustedError
-from llava_eval.video.fast.index import UNKNOWN, UNSAFE, Flags, VideoIndex, keyframe_table
-from llava_eval.video.fast.syntax import Entry, Syntax
+from llava_eval.video.fast.index import (
+    UNKNOWN,
+    UNSAFE,
+    Flags,
+    UntrustedError,
+    VideoIndex,
+    keyframe_table,
+)
+from llava_eval.video.fast.syntax import EntryKind, Syntax
 
 if TYPE_CHECKING:
     from av.index import IndexEntries
@@ -34,7 +42,12 @@ _SUFFIX = 8
 
 
 class Samples:
-    """The samples of a video stream, read from the file without a demuxer."""
+    """The samples of a video stream, read from the file without a demuxer.
+
+    Args:
+        file: the opened file.
+        entries: the sample table as libav read it.
+    """
 
     def __init__(self, file: FileIO, entries: IndexEntries) -> None:
         self.file = file
@@ -42,17 +55,17 @@ class Samples:
         self.entries = entries
 
     def read(self, number: int) -> bytes:
-        """The sample with this number in decoding order."""
+        """Return the sample with this number in decoding order."""
         entry = self.entries[number]
         return self._bytes(entry.pos, entry.size)
 
     def prefix(self, number: int) -> bytes:
-        """Its first bytes."""
+        """Return the first bytes of a sample."""
         entry = self.entries[number]
         return self._bytes(entry.pos, min(entry.size, _PREFIX))
 
     def suffix(self, number: int) -> bytes:
-        """Its last bytes."""
+        """Return the last bytes of a sample."""
         entry = self.entries[number]
         size = min(entry.size, _SUFFIX)
         return self._bytes(entry.pos + entry.size - size, size)
@@ -67,19 +80,22 @@ class Samples:
 
 @contextmanager
 def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
-    """Read samples of the file at ``path``, which ``stream`` was opened from."""
+    """Yield the samples of a stream, which was opened from the file at ``path``."""
     with FileIO(path) as file:
         yield Samples(file, stream.index_entries)
 
 
 @contextmanager
 def _mapped(path: str) -> Iterator[mmap.mmap]:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with (
+        Path(path).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
         yield data
 
 
 def has_sample_table(path: str, stream: VideoStream) -> bool:
-    """Does the header describe every sample: no fragments, and nothing cut off at the end?"""
+    """Return whether the header describes all samples: no fragments, nothing cut off at the end."""
     entries = getattr(stream, "index_entries", None)
     if not entries or stream.frames == 0:
         return False
@@ -89,13 +105,23 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
 
 
 def is_shown_upright(path: str) -> bool:
-    """Does the header ask for no rotation?"""
+    """Return whether the header of a file surely asks for no rotation."""
     with _mapped(path) as data:
         return is_upright(data)
 
 
 def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInfo) -> VideoIndex:
-    """The index of an mp4 or mov file with a sample table."""
+    """Return the index of an mp4 or mov file with a sample table.
+
+    Args:
+        path: the file.
+        stream: as it was opened from it.
+        syntax: of its codec.
+        info: the video; its number of frames is counted here.
+
+    Raises:
+        UntrustedError: frames cannot be counted from the samples.
+    """
     entries = stream.index_entries
     packets = _keyframes(entries)
     if not packets or packets[0] != 0:
@@ -122,15 +148,21 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
 
 
 def leading_pictures(samples: Samples, syntax: Syntax, packet: int) -> int:
-    """Pictures stored after the keyframe with this number and shown before it, or UNSAFE.
+    """Count the pictures stored after a keyframe and shown before it.
 
-    UNKNOWN means that only timestamps can tell.
+    Args:
+        samples: of the stream.
+        syntax: of its codec.
+        packet: number of the keyframe in decoding order.
+
+    Returns:
+        Their number; UNSAFE where decoding cannot begin, UNKNOWN where only timestamps can tell.
     """
     sample = samples.read(packet)
-    entry = syntax.entry(sample)
-    if entry is Entry.NO:
+    entry = syntax.entry_kind(sample)
+    if entry is EntryKind.NO:
         return UNSAFE
-    if entry is Entry.CLOSED:
+    if entry is EntryKind.CLOSED:
         return 0
     if not syntax.marks_leading:
         return UNKNOWN
@@ -139,8 +171,8 @@ def leading_pictures(samples: Samples, syntax: Syntax, packet: int) -> int:
 
 
 def _keyframes(entries: IndexEntries) -> list[int]:
-    """Numbers of the keyframes, found from the end by libav's own search."""
-    found = []
+    """Return the numbers of the keyframes, found from the end by libav's own search."""
+    keyframes = []
     number = len(entries) - 1
     while number >= 0:
         start = number
@@ -148,13 +180,13 @@ def _keyframes(entries: IndexEntries) -> list[int]:
         if number > start:  # the search would go round for ever
             raise UntrustedError("the timestamps of the sample table are out of order")
         if number >= 0:
-            found.append(number)
+            keyframes.append(number)
         number -= 1
-    return found[::-1]
+    return keyframes[::-1]
 
 
 def _shown(entries: IndexEntries, has_plain_edits: bool) -> Flags:
-    """Whether each sample is shown, as the edit list has it."""
+    """Return whether each sample is shown, as the edit list (8.6.6) has it."""
     count = len(entries)
     shown = np.ones(count, np.bool_)
     if has_plain_edits:
@@ -166,6 +198,7 @@ def _shown(entries: IndexEntries, has_plain_edits: bool) -> Flags:
 
 
 def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags) -> None:
+    """Clear the flags of discarded samples, until many in a row are shown."""
     in_a_row = 0
     for number in numbers:
         if entries[number].is_discard:
@@ -190,6 +223,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
 
 
 def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:
+    """Yield the numbers of the leading pictures after a keyframe."""
     if not syntax.marks_leading:
         return
     for number in range(packet + 1, len(samples.entries)):
@@ -207,13 +241,13 @@ class Box(NamedTuple):
 
 
 def boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
-    """The boxes between two positions; the last one may be cut off."""
+    """Yield the boxes (4.2) between two positions; the last one may be cut off."""
     while start + 8 <= end:
         size, content = int.from_bytes(data[start : start + 4], "big"), start + 8
         kind = data[start + 4 : start + 8]
-        if size == 1:
+        if size == 1:  # largesize
             size, content = int.from_bytes(data[start + 8 : start + 16], "big"), start + 16
-        elif size == 0:
+        elif size == 0:  # to the end of the file
             size = end - start
         if size < content - start:
             return
@@ -222,12 +256,12 @@ def boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
 
 
 def is_fragmented(data: mmap.mmap) -> bool:
-    """Are there samples that the header does not describe?"""
+    """Return whether there are samples that the header does not describe (moof, 8.8.4)."""
     return any(box.kind == b"moof" for box in boxes(data, 0, len(data)))
 
 
 def has_plain_edits(data: mmap.mmap) -> bool:
-    """Does every track show one stretch of its samples, at most after a pause?"""
+    """Return whether every track shows one stretch of its samples, at most after a pause."""
     for movie in boxes(data, 0, len(data)):
         if movie.kind != b"moov":
             continue
@@ -248,6 +282,7 @@ def _edit_lists(data: mmap.mmap, track: Box) -> Iterator[Box]:
 
 
 def _is_plain(data: mmap.mmap, edits: Box) -> bool:
+    """Return whether an EditListBox (8.6.6) shows one stretch; media_time -1 is a pause."""
     count = int.from_bytes(data[edits.start + 4 : edits.start + 8], "big")
     wide = data[edits.start] == 1
     entry = edits.start + 8
@@ -257,7 +292,7 @@ def _is_plain(data: mmap.mmap, edits: Box) -> bool:
 
 
 def is_upright(data: mmap.mmap) -> bool:
-    """Do the movie and all its tracks ask for no rotation, mirroring or shear?"""
+    """Return whether the movie and all its tracks ask for no rotation, mirroring or shear."""
     for movie in boxes(data, 0, len(data)):
         if movie.kind == b"moov":
             matrices = list(_matrices(data, movie))
@@ -270,6 +305,7 @@ _UPRIGHT = (1 << 16, 0, 0, 1 << 16)
 
 
 def _matrices(data: mmap.mmap, movie: Box) -> Iterator[tuple[int, ...]]:
+    """Yield the display matrices of MovieHeaderBox (8.2.2) and TrackHeaderBoxes (8.3.2)."""
     for box in boxes(data, movie.start, movie.end):
         if box.kind == b"mvhd":
             yield _matrix(data, box.start + (48 if data[box.start] == 1 else 36))
@@ -280,5 +316,5 @@ def _matrices(data: mmap.mmap, movie: Box) -> Iterator[tuple[int, ...]]:
 
 
 def _matrix(data: mmap.mmap, start: int) -> tuple[int, ...]:
-    places = (start + offset for offset in (0, 4, 12, 16))
-    return tuple(int.from_bytes(data[place : place + 4], "big") for place in places)
+    starts = (start + offset for offset in (0, 4, 12, 16))  # a, b, c, d of nine numbers
+    return tuple(int.from_bytes(data[first : first + 4], "big") for first in starts)

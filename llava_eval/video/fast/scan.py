@@ -1,106 +1,131 @@
-"""Index any container by reading all packets of the video stream once, without decoding."""
+"""Find the index of a video without decoding: from its header, its blocks, or all its packets."""
 
 from __future__ import annotations
 
 import hashlib
-from array import array
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-import numpy as np
+import av.stream
 
 from llava_eval.types import VideoInfo
-from llava_eval.video.container import LIBAV_ERRORS, UntrustedError, reason
+from llava_eval.video.container import (
+    LIBAV_ERRORS,
+    average_fps,
+    duration_seconds,
+    libav_messages,
+    reason,
+)
 from llava_eval.video.deadline import check_deadline
-from llava_eval.video.fast.index import UNSAFE, Flags, Integers, VideoIndex, keyframe_table
-from llava_eval.video.fast.syntax import Entry, Syntax
+from llava_eval.video.fast import mp4
+from llava_eval.video.fast.index import PacketTable, UntrustedError, VideoIndex
+from llava_eval.video.fast.matroska import walk_blocks
+from llava_eval.video.fast.source import Source
+from llava_eval.video.fast.syntax import Syntax
 
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-#: Containers whose timestamps cannot be sought exactly; their packets are found by position.
-_BY_BYTE = frozenset({"mpegts", "mpeg"})
-
-#: libav learns the reorder depth of a stream that does not state it from its first frames.
-_PROBED_PACKETS = 16
+#: Packets to give to the decoder before the first frame has to come out.
+_MAX_DELAY = 512
 
 
-@dataclass(slots=True)
-class PacketTable:
-    """What was seen of all packets, in decoding order.
+def index_video(source: Source) -> VideoIndex:
+    """Return the index of a freshly opened video.
 
-    Attributes:
-        pts, shown: of each packet.
-        dts, all_positions: of each packet, or empty.
-        keyframes: numbers of the keyframes.
-        positions, entries: of each keyframe.
-        is_upright: the container surely asks for no rotation.
+    Raises:
+        UntrustedError: only a decode can tell which frames it shows.
     """
-
-    pts: array[int] = field(default_factory=lambda: array("q"))
-    dts: list[int | None] = field(default_factory=list)
-    shown: bytearray = field(default_factory=bytearray)
-    all_positions: array[int] = field(default_factory=lambda: array("q"))
-    keyframes: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    is_upright: bool = False
-
-    def index(self, info: VideoInfo, container_format: str, syntax: Syntax) -> VideoIndex:
-        """The index, unless something speaks against trusting it."""
-        if not self.keyframes or self.keyframes[0] != 0:
-            raise UntrustedError("the first packet is not a keyframe")
-        if min(self.positions) < 0 or len(set(self.positions)) != len(self.positions):
-            raise UntrustedError("the positions of keyframes in the file are not known")
-        pts, shown = np.array(self.pts, np.int64), np.frombuffer(self.shown, np.bool_)
-        self._check_order(pts, shown, syntax)
-        keyframes = np.array(self.keyframes, np.int64)
-        times = self.pts if "matroska" in container_format or not self.dts else self.dts
-        timestamps = [times[number] for number in self.keyframes]
-        return keyframe_table(
-            info,
-            packets=keyframes,
-            shown=shown,
-            timestamps=[-1 if time is None else time for time in timestamps],
-            positions=self.positions,
-            leading=self._leading(pts, shown, syntax),
-            by_byte=container_format in _BY_BYTE,
-        )
-
-    def _check_order(self, pts: Integers, shown: Flags, syntax: Syntax) -> None:
-        if syntax.max_reorder == 0 and (np.diff(pts) > 0).all():
-            return
-        if len(np.unique(pts[shown])) != int(shown.sum()):
-            raise UntrustedError("two packets have the same timestamp")
-        dts = [time for time in self.dts if time is not None]
-        if any(later < earlier for earlier, later in pairwise(dts)):
-            raise UntrustedError("timestamps jump back")
-        depth = _reorder_depth(pts)
-        if depth.max() > syntax.max_reorder:
-            raise UntrustedError("timestamps are out of order")
-        if not syntax.states_reorder and depth.max() > depth[:_PROBED_PACKETS].max():
-            raise UntrustedError("the stream does not state how far its frames are reordered")
-
-    def _leading(self, pts: Integers, shown: Flags, syntax: Syntax) -> list[int]:
-        """For each keyframe the shown packets after it with an earlier timestamp, or UNSAFE."""
-        highest = np.maximum.accumulate(pts)
-        counts = []
-        for number, entry in zip(self.keyframes, self.entries, strict=True):
-            after = slice(number + 1, number + 1 + 2 * syntax.max_reorder)
-            leading = int(((pts[after] < pts[number]) & shown[after]).sum())
-            is_safe = (
-                entry is not Entry.NO
-                and (number == 0 or highest[number - 1] < pts[number])
-                and (leading == 0 or entry is Entry.OPEN)
-            )
-            counts.append(leading if is_safe else UNSAFE)
-        return counts
+    index = _index_packets(source)
+    info = replace(index.info, num_frames=index.num_shown)
+    if info.seconds <= 0 and info.fps > 0:
+        info = replace(info, seconds=info.num_frames / info.fps)
+    return replace(index, info=info)
 
 
-def scan_packets(path: str, packets: Iterable[Packet[VideoStream]], syntax: Syntax) -> PacketTable:
+def _index_packets(source: Source) -> VideoIndex:
+    stream, syntax = source.stream, source.syntax
+    if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
+        raise UntrustedError("the video stream is a cover picture")
+    if syntax.distrust:
+        raise UntrustedError(syntax.distrust)
+    container_format = source.container.format.name
+    has_table = (
+        "mp4" in container_format
+        and syntax.states_reorder
+        and mp4.has_sample_table(source.path, stream)
+    )
+    if has_table and mp4.is_shown_upright(source.path):
+        return mp4.index_samples(source.path, stream, syntax, _info_of_header(source))
+    packets = source.container.demux(stream)
+    head: list[Packet[VideoStream]] = []
+    table = None
+    if "matroska" in container_format and syntax.is_simple:
+        head += islice(packets, 4)
+        table = walk_blocks(source.path, syntax, head)
+        if table is not None and table.is_upright:
+            return table.index(_info_of_header(source), container_format, syntax)
+    info = _first_frame(source, packets, head)
+    if has_table:
+        return mp4.index_samples(source.path, stream, syntax, info)
+    if table is None:
+        table = _scan_packets(source.path, chain(head, packets), syntax)
+    return table.index(info, container_format, syntax)
+
+
+def _info_of_header(source: Source) -> VideoInfo:
+    context = source.stream.codec_context
+    return _info(source, context.width, context.height, 0)
+
+
+def _first_frame(
+    source: Source, packets: Iterator[Packet[VideoStream]], head: list[Packet[VideoStream]]
+) -> VideoInfo:
+    """Describe the video with the first frame's size and rotation; packets read go to ``head``."""
+    context = source.stream.codec_context
+    try:
+        with libav_messages():
+            for packet in chain(tuple(head), _kept(packets, head)):
+                frames = context.decode(packet)
+                if not frames and packet.size and not packet.is_discard:
+                    frames = context.decode(None)
+                    context.flush_buffers()
+                if frames:
+                    context.flush_buffers()
+                    frame = frames[0]
+                    return _info(source, frame.width, frame.height, frame.rotation % 360)
+                if len(head) > _MAX_DELAY:
+                    break
+    except LIBAV_ERRORS as error:
+        raise UntrustedError(f"the first frame cannot be decoded: {reason(error)}") from error
+    raise UntrustedError("the first packet shows no frame")
+
+
+def _kept(
+    packets: Iterator[Packet[VideoStream]], head: list[Packet[VideoStream]]
+) -> Iterator[Packet[VideoStream]]:
+    for packet in packets:
+        head.append(packet)
+        yield packet
+
+
+def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
+    return VideoInfo(
+        path=source.path,
+        num_frames=0,
+        fps=average_fps(source.stream),
+        seconds=duration_seconds(source.container, source.stream) or 0.0,
+        width=width,
+        height=height,
+        codec=source.stream.codec_context.codec.canonical_name,
+        rotation=rotation,
+    )
+
+
+def _scan_packets(path: str, packets: Iterable[Packet[VideoStream]], syntax: Syntax) -> PacketTable:
     """Read all packets of a video, from the first on."""
     scan = _Scan(syntax)
     try:
@@ -130,7 +155,7 @@ class _Scan:
         if packet.is_corrupt:
             raise UntrustedError(f"packet {number} is marked as corrupt")
         data = b"" if syntax.shows_every_packet and syntax.is_opaque else bytes(packet)
-        if syntax.look(data) is None:
+        if syntax.packet_info(data) is None:
             raise UntrustedError(f"packet {number} is damaged")
         shown = not packet.is_discard and (
             syntax.shows_every_packet or syntax.shows(data[0], data[-1])
@@ -158,13 +183,4 @@ class _Scan:
             self.parameters = digest
         self.table.keyframes.append(number)
         self.table.positions.append(-1 if packet.pos is None else packet.pos)
-        self.table.entries.append(self.syntax.entry(data))
-
-
-def _reorder_depth(pts: Integers) -> Integers:
-    """For each packet, how many places later it is shown than stored, at least 0."""
-    order = np.argsort(pts, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    depth: Integers = np.maximum(rank - np.arange(len(order)), 0)
-    return depth
+        self.table.entries.append(self.syntax.entry_kind(data))

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llava_eval.video.container import UntrustedError, open_video
-from llava_eval.video.fast.codecs import syntax_for
-from llava_eval.video.fast.syntax import Syntax
+from llava_eval.video.container import open_video
+from llava_eval.video.fast.av1 import Av1
+from llava_eval.video.fast.h26x import H264, Hevc
+from llava_eval.video.fast.index import EntryPoint, UntrustedError
+from llava_eval.video.fast.syntax import Syntax, Vp8, Vp9
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-    from llava_eval.video.fast.index import EntryPoint
-
 #: Packets to look at for a keyframe after seeking to it.
 _MAX_SEARCH = 4096
 
 
 class Source:
-    """A container of one thread, positioned by :meth:`packets_from`."""
+    """A container of one thread, positioned by :meth:`packets_from`.
+
+    Args:
+        path: the file.
+        container: as it was opened.
+        stream: its first video stream.
+        syntax: of the stream's codec, None if it is not known here.
+    """
 
     def __init__(
         self, path: str, container: InputContainer, stream: VideoStream, syntax: Syntax | None
@@ -30,18 +37,26 @@ class Source:
         self.path = path
         self.container = container
         self.stream = stream
-        self.known_syntax = syntax
+        self._syntax = syntax
         self.by_byte = False
 
     @property
     def syntax(self) -> Syntax:
-        """The syntax of the codec, which must be a known one."""
-        if self.known_syntax is None:
+        """The syntax of the codec.
+
+        Raises:
+            UntrustedError: it is not known here.
+        """
+        if self._syntax is None:
             raise UntrustedError("nothing is known of the codec's packets")
-        return self.known_syntax
+        return self._syntax
 
     def packets_from(self, entry: EntryPoint) -> Iterator[Packet[VideoStream]]:
-        """The packets of the video stream from this keyframe on."""
+        """Yield the packets of the video stream from a keyframe on.
+
+        Raises:
+            UntrustedError: seeking does not find the keyframe.
+        """
         self._seek(entry)
         packets = self.container.demux(self.stream)
         yield self._find(entry, packets)
@@ -76,3 +91,29 @@ def open_source(path: str) -> Iterator[Source]:
         context.thread_count = 2 if context.codec.canonical_name == "hevc" else 1
         syntax = syntax_for(context.codec.canonical_name, context.extradata or b"")
         yield Source(path, container, stream, syntax)
+
+
+_SYNTAXES: dict[str, Callable[[bytes], Syntax]] = {
+    "h264": H264,
+    "hevc": Hevc,
+    "vp8": lambda _: Vp8(),
+    "vp9": lambda _: Vp9(),
+    "av1": Av1,
+}
+
+#: Codecs whose every packet is a whole, independent, shown picture.
+_INTRA_ONLY = frozenset(
+    {"dnxhd", "dvvideo", "ffvhuff", "huffyuv", "mjpeg", "png", "prores", "rawvideo", "utvideo"}
+)
+
+
+def syntax_for(codec: str, extradata: bytes) -> Syntax | None:
+    """Return the syntax of a codec, None if it is not known here.
+
+    Args:
+        codec: libav's canonical name.
+        extradata: of the stream, which holds its parameters.
+    """
+    if codec in _SYNTAXES:
+        return _SYNTAXES[codec](extradata)
+    return Syntax() if codec in _INTRA_ONLY else None

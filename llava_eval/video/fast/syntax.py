@@ -3,24 +3,24 @@
 Two questions decide which packets a decoder has to be given to show one frame exactly:
 
 * may decoding begin at this packet, so that it and all that is shown after it come out as in a
-  decode from the start of the file (:meth:`Syntax.entry`)?
+  decode from the start of the file (:meth:`Syntax.entry_kind`)?
 * may this packet be left out, because no other frame refers to it
-  (:meth:`Syntax.look`), or because no frame that is asked for does (:meth:`Syntax.frames`)?
+  (:meth:`Syntax.packet_info`), or because no frame that is asked for does (:meth:`Syntax.frames`)?
 
-A codec that :func:`llava_eval.video.fast.codecs.syntax_for` does not know is decoded sequentially.
+A codec that :func:`llava_eval.video.fast.source.syntax_for` does not know is decoded sequentially.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from llava_eval.video.fast.av1 import Frame
+from llava_eval.video.fast.bits import BitReader
+from llava_eval.video.fast.references import Frame
 
 
-class Entry(Enum):
+class EntryKind(Enum):
     """Whether decoding may begin at a keyframe."""
 
     NO = "no"
@@ -30,7 +30,7 @@ class Entry(Enum):
     """Pictures that follow may be shown before it; those must not be decoded from here."""
 
 
-class Look(NamedTuple):
+class PacketInfo(NamedTuple):
     """How much a packet matters to others.
 
     Attributes:
@@ -44,78 +44,127 @@ class Look(NamedTuple):
 
 
 #: Packets of streams without layers.
-DISPOSABLE, NEEDED = Look(0, True), Look(0, False)
+DISPOSABLE, NEEDED = PacketInfo(0, True), PacketInfo(0, False)
 
 
 class Syntax:
-    """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...)."""
+    """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...).
 
-    #: Most packets by which decoding order can differ from the order shown.
+    Attributes:
+        max_reorder: most packets by which decoding order can differ from the order shown.
+        shows_every_packet: every packet shows a frame.
+        is_opaque: :meth:`packet_info` says the same of every packet.
+        states_references: packets state which others they refer to, so :meth:`frames` can tell.
+        states_reorder: the stream states by how many packets its frames are reordered.
+        keyframes_may_hide_frames: a keyframe can hide frames, so all of them have to be looked at.
+        marks_leading: packets themselves say that they are shown before the keyframe that they
+            follow.
+        distrust: why frames cannot be counted from packets, None if they can.
+    """
+
     max_reorder = 0
-
-    #: Does every packet show a frame?
     shows_every_packet = True
-
-    def entry(self, packet: bytes) -> Entry:
-        """May decoding begin at this packet, which the container calls a keyframe?"""
-        return Entry.CLOSED
-
-    def look(self, packet: bytes) -> Look | None:
-        """How much the packet matters to others; None if it is damaged as far as one can see.
-
-        Where :attr:`is_opaque`, the packet may be empty.
-        """
-        return DISPOSABLE
-
-    #: Do packets state which others they refer to, so that :meth:`frames` can tell?
-    states_references = False
-
-    def frames(self, packet: bytes) -> Sequence[Frame] | None:
-        """The frames of a packet and what they refer to, None if that cannot be read."""
-        return None
-
-    def shows(self, first: int, last: int) -> bool:
-        """Does decoding a packet with this first and last byte show a frame?"""
-        return True
-
-    #: Does :meth:`look` say the same of every packet?
     is_opaque = True
+    states_references = False
+    states_reorder = True
+    keyframes_may_hide_frames = False
+    marks_leading = False
+    distrust: str | None = None
 
     @property
     def is_simple(self) -> bool:
-        """Is a packet understood from its first and last byte, and shown in the order stored?"""
+        """Whether first and last byte tell all of a packet, and packets are shown as stored."""
         return self.max_reorder == 0 and self.is_opaque
 
-    #: Why frames cannot be counted from packets, None if they can.
-    distrust: str | None = None
+    def entry_kind(self, packet: bytes) -> EntryKind:
+        """Return whether decoding may begin at a packet that the container calls a keyframe."""
+        return EntryKind.CLOSED
 
-    #: Does the stream state by how many packets its frames are reordered?
-    states_reorder = True
+    def packet_info(self, packet: bytes) -> PacketInfo | None:
+        """Return how much a packet matters to others; None if it is visibly damaged.
 
-    #: Can a keyframe hide frames, so that all of them have to be looked at?
-    keyframes_may_hide_frames = False
+        Args:
+            packet: its bytes; may be empty where :attr:`is_opaque`.
+        """
+        return DISPOSABLE
+
+    def frames(self, packet: bytes) -> Sequence[Frame] | None:
+        """Return the frames of a packet and what they refer to, None if that cannot be read."""
+        return None
+
+    def shows(self, first: int, last: int) -> bool:
+        """Return whether decoding a packet with this first and last byte shows a frame."""
+        return True
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
-        """Why frames cannot be counted across this keyframe, None if they can."""
-        if is_first and self.entry(packet) is not Entry.CLOSED:
+        """Return why frames cannot be counted across this keyframe, None if they can."""
+        if is_first and self.entry_kind(packet) is not EntryKind.CLOSED:
             return "the first packet is no place to begin decoding"
         return None
 
     def parameters(self, packet: bytes) -> bytes:
-        """The parameter sets that a keyframe repeats within the stream, empty if it does not."""
+        """Return the parameter sets that a keyframe repeats in the stream, empty if none."""
         return b""
 
-    #: Do packets themselves say that they are shown before the keyframe that they follow?
-    marks_leading = False
-
     def is_leading(self, packet: bytes) -> bool:
-        """Does it say that it is shown before the keyframe that it follows?"""
+        """Return whether a packet says that it is shown before the keyframe that it follows."""
         return False
 
     def hidden_at_start(self, packet: bytes) -> bool:
-        """Is it a leading packet that is not shown because its keyframe begins the stream?"""
+        """Return whether a leading packet is not shown because its keyframe begins the stream."""
         return False
 
     def ends_sequence(self, packet_end: bytes) -> bool:
-        """Is this the end of a packet whose last mark makes keyframes hide leading packets?"""
+        """Return whether the last bytes of a packet make the next keyframe hide leading packets."""
         return False
+
+
+class Vp8(Syntax):
+    """VP8: packets may hold a frame that is only a reference and never shown.
+
+    The frame tag (RFC 6386, 9.1) is little-endian: bit 0 of the first byte is clear in key frames,
+    bit 4 is show_frame.
+    """
+
+    shows_every_packet = False
+
+    def packet_info(self, packet: bytes) -> PacketInfo:
+        return NEEDED
+
+    def entry_kind(self, packet: bytes) -> EntryKind:
+        return EntryKind.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else EntryKind.NO
+
+    def shows(self, first: int, last: int) -> bool:
+        return first & 0x10 != 0
+
+
+class Vp9(Syntax):
+    """VP9: hidden frames are packed together with a shown one in a superframe.
+
+    Frames without a reference to them still carry probabilities on, so none can be left out.
+    """
+
+    shows_every_packet = False
+
+    def packet_info(self, packet: bytes) -> PacketInfo:
+        return NEEDED
+
+    def entry_kind(self, packet: bytes) -> EntryKind:
+        if not packet:
+            return EntryKind.NO
+        # uncompressed_header() of the VP9 bitstream specification, 6.2
+        bits = BitReader(packet[:2])
+        bits.bits(2)  # frame_marker
+        low, high = bits.bits(1), bits.bits(1)
+        if low and high:
+            bits.bits(1)  # reserved_zero of profile 3
+        show_existing, not_key = bits.flag(), bits.flag()
+        return EntryKind.NO if show_existing or not_key else EntryKind.CLOSED
+
+    def shows(self, first: int, last: int) -> bool:
+        # a superframe ends with an index that begins with 0b110 (Annex B), and its last frame is
+        # the one that is shown
+        if last & 0xE0 == 0xC0:
+            return True
+        # show_existing_frame or show_frame; profile 3 has one bit more before them
+        return first & (0x05 if first & 0x30 == 0x30 else 0x0A) != 0

@@ -1,4 +1,4 @@
-"""Decode a few frames from a keyframe on, feeding the decoder no more than they need."""
+"""Decode some frames from a keyframe on, feeding the decoder no more than they need."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 
-from llava_eval.video.container import (
-    LIBAV_ERRORS,
-    DamagedError,
-    UntrustedError,
-    libav_messages,
-    reason,
-    sign_of_damage,
-)
+from llava_eval.video.container import LIBAV_ERRORS, libav_messages, reason, sign_of_damage
 from llava_eval.video.deadline import check_deadline
-from llava_eval.video.fast.plan import References
-from llava_eval.video.fast.syntax import Entry, Look, Syntax
+from llava_eval.video.fast.index import DamagedError, UntrustedError
+from llava_eval.video.fast.references import References
+from llava_eval.video.fast.syntax import EntryKind, PacketInfo, Syntax
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -35,26 +29,35 @@ if TYPE_CHECKING:
 _HARMLESS_WHEN_OPEN = "mmco: unref short failure"
 
 
-def decode_burst(
+def decode_range(
     source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
 ) -> None:
-    """Add these frames, all decodable from ``entry``, to the collector.
+    """Decode some frames that can all be decoded from one keyframe.
 
     Every packet carries its number in decoding order through the decoder in place of its
-    timestamp, so each frame that comes out says which packet it is. Raises
-    :class:`UntrustedError` when anything is not as the index says.
+    timestamp, so each frame that comes out says which packet it is.
+
+    Args:
+        source: the opened video.
+        entry: the keyframe.
+        frames: their indices.
+        collector: takes the frames.
+
+    Raises:
+        UntrustedError: anything is not as the index says.
+        DamagedError: the decoder met damage.
     """
-    burst = _Burst(source, entry, frames, collector)
+    decoder = _RangeDecoder(source, entry, frames, collector)
     try:
         with libav_messages() as messages:
             if source.syntax.states_references:
-                burst.references = _Burst(source, entry, frames, collector).read_references()
-            burst.run()
+                reader = _RangeDecoder(source, entry, frames, collector)
+                decoder.references = reader.read_references()
+            decoder.run()
     except LIBAV_ERRORS as error:
         raise DamagedError(f"decoding from packet {entry.packet} fails: {reason(error)}") from error
-    decoder = source.stream.codec_context.codec.name
-    ignore = _HARMLESS_WHEN_OPEN if burst.is_open else None
-    damage = sign_of_damage(messages, decoder, ignore=ignore)
+    ignore = _HARMLESS_WHEN_OPEN if decoder.is_open else None
+    damage = sign_of_damage(messages, source.stream.codec_context.codec.name, ignore=ignore)
     if damage:
         raise DamagedError(f"the decoder reports damage: {damage}")
 
@@ -66,10 +69,12 @@ class _Stored(NamedTuple):
     packet: Packet[VideoStream]
     pts: int
     is_shown: bool
-    look: Look
+    info: PacketInfo
 
 
-class _Burst:
+class _RangeDecoder:
+    """The packets that were read from one keyframe on, and the frames expected of them."""
+
     def __init__(
         self, source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
     ) -> None:
@@ -82,14 +87,14 @@ class _Burst:
         self.time_base = source.stream.time_base or 1
         self.shown_pts: list[int] = []  # of all shown packets read so far, sorted
         self.pts_of: dict[int, int] = {}  # of packets given to the decoder
-        self.frame_of: dict[int, int] = {}  # packet number to frame number, of the wanted
+        self.frame_of: dict[int, int] = {}  # packet number to frame index, of the wanted
         self.last_pts: int | None = None
         self.top_layer = 0
         self.is_open = False
         self.references: References | None = None
 
     def run(self) -> None:
-        """Read ahead far enough to know each packet's place in the order shown, and decode."""
+        """Read ahead far enough to know which frame each packet shows, and decode."""
         remaining = len(self.wanted)
         ahead: deque[_Stored] = deque()
         packets = self._packets()
@@ -113,7 +118,7 @@ class _Burst:
             )
 
     def read_references(self) -> References:
-        """Read all packets up to the last that is wanted, and what their frames refer to."""
+        """Read all packets up to the last that is wanted; return what their frames refer to."""
         references = References()
         remaining = len(self.wanted)
         for stored in self._packets():
@@ -127,11 +132,11 @@ class _Burst:
         return references
 
     def _packets(self) -> Iterator[_Stored]:
-        """Packets from the entry point on, without those that are shown before it."""
+        """Yield packets from the entry point on, without those that are shown before it."""
         # this loop sees several packets for each that is decoded: what is the same for all of
         # them is looked up once
         path, entry, syntax = self.source.path, self.entry.packet, self.syntax
-        look_at, shows_all = syntax.look, syntax.shows_every_packet
+        packet_info, shows_all = syntax.packet_info, syntax.shows_every_packet
         reads_data = not syntax.is_opaque or not shows_all
         maybe_hidden = entry == 0 and syntax.marks_leading
         first_pts: int | None = None
@@ -148,33 +153,35 @@ class _Burst:
                 continue
             data = bytes(packet) if reads_data else b""
             if number == entry:
-                self.is_open = syntax.entry(data) is Entry.OPEN
-            look = look_at(data)
-            if look is None:
+                self.is_open = syntax.entry_kind(data) is EntryKind.OPEN
+            info = packet_info(data)
+            if info is None:
                 raise DamagedError(f"packet {number} is damaged")
             is_shown = not packet.is_discard and (shows_all or syntax.shows(data[0], data[-1]))
             if maybe_hidden and number > 0:
                 maybe_hidden = syntax.is_leading(data)
                 is_shown &= not syntax.hidden_at_start(data)
             if is_shown:
-                self._place(pts, number)
-            if look.layer > self.top_layer:
-                self.top_layer = look.layer
-            yield _Stored(number, packet, pts, is_shown, look)
+                self._note_shown(pts, number)
+            if info.layer > self.top_layer:
+                self.top_layer = info.layer
+            yield _Stored(number, packet, pts, is_shown, info)
 
-    def _place(self, pts: int, number: int) -> None:
+    def _note_shown(self, pts: int, number: int) -> None:
+        """Insert the timestamp of a shown packet into the order shown."""
         shown = self.shown_pts
         if not shown or pts > shown[-1]:
             shown.append(pts)
             return
-        place = bisect.bisect_left(shown, pts)
-        if shown[place] == pts:
+        row = bisect.bisect_left(shown, pts)
+        if shown[row] == pts:
             raise UntrustedError(f"packet {number} has the timestamp of another one")
-        if len(shown) - place > 2 * self.syntax.max_reorder:
+        if len(shown) - row > 2 * self.syntax.max_reorder:
             raise UntrustedError(f"the timestamp of packet {number} is out of order")
-        shown.insert(place, pts)
+        shown.insert(row, pts)
 
     def _note_if_wanted(self, stored: _Stored) -> bool:
+        """Return whether a packet shows a frame that is asked for, and note which."""
         if not stored.is_shown:
             return False
         frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
@@ -184,8 +191,9 @@ class _Burst:
         return True
 
     def _feed(self, stored: _Stored) -> None:
+        """Give the decoder what is needed of a packet."""
         packet: Packet[Any] = stored.packet
-        is_disposable = stored.look.is_disposable and stored.look.layer >= self.top_layer
+        is_disposable = stored.info.is_disposable and stored.info.layer >= self.top_layer
         if is_disposable and stored.number not in self.frame_of:
             return
         if self.references is not None:
@@ -201,6 +209,7 @@ class _Burst:
         self._take(self.context.decode(packet))
 
     def _take(self, frames: Sequence[VideoFrame]) -> None:
+        """Collect what the decoder shows, after checking that it is as expected."""
         for frame in frames:
             number = frame.pts
             pts = None if number is None else self.pts_of.get(number)

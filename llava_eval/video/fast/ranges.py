@@ -1,0 +1,248 @@
+"""Group the frames of a video into ranges, and decode those on several cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import NamedTuple
+
+from llava_eval.video.collector import FrameCollector
+from llava_eval.video.deadline import Limits, current_limits, limits_of
+from llava_eval.video.fast import mp4
+from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
+from llava_eval.video.fast.range_decoder import decode_range
+from llava_eval.video.fast.source import Source, open_source
+
+#: Work that pays for opening the file once more, in pixels to decode.
+_WORTH_PIXELS = 10_000_000
+
+
+class DecodeRange(NamedTuple):
+    """Frames that are decoded in one go.
+
+    Attributes:
+        entry: the keyframe where that begins.
+        frames: their indices, ascending.
+    """
+
+    entry: EntryPoint
+    frames: tuple[int, ...]
+
+    @property
+    def num_packets(self) -> int:
+        """About how many packets are decoded."""
+        return self.frames[-1] - self.entry.first_frame + 1
+
+
+def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> list[DecodeRange]:
+    """Group frames by the last keyframe from which each can be decoded exactly.
+
+    Args:
+        source: the opened video.
+        index: of it.
+        frames: frame indices.
+    """
+    planner = _Planner(source, index)
+    groups: dict[EntryPoint, list[int]] = {}
+    for frame in sorted(frames):
+        groups.setdefault(planner.entry_for(frame), []).append(frame)
+    return [DecodeRange(entry, tuple(members)) for entry, members in groups.items()]
+
+
+class _Planner:
+    """Finds entry points; leading pictures of a keyframe are counted once."""
+
+    def __init__(self, source: Source, index: VideoIndex) -> None:
+        self.source = source
+        self.index = index
+        self.leading: dict[int, int] = {}
+
+    def entry_for(self, frame: int) -> EntryPoint:
+        """Return the last keyframe that is safe and not shown after the frame."""
+        for keyframe in range(self.index.keyframe_before(frame), 0, -1):
+            leading = self._leading(keyframe)
+            if leading >= 0 and frame >= self.index.shown_before[keyframe] + leading:
+                return self.index.entry_point(keyframe, leading)
+        return self.index.entry_point(0, 0)
+
+    def _leading(self, keyframe: int) -> int:
+        if keyframe not in self.leading:
+            self.leading[keyframe] = self._count_leading(keyframe)
+        return self.leading[keyframe]
+
+    def _count_leading(self, keyframe: int) -> int:
+        leading = int(self.index.leading[keyframe])
+        if leading != UNKNOWN:
+            return leading
+        packet = int(self.index.packets[keyframe])
+        with mp4.open_samples(self.source.path, self.source.stream) as samples:
+            leading = mp4.leading_pictures(samples, self.source.syntax, packet)
+        return self._count_by_timestamp(keyframe) if leading == UNKNOWN else leading
+
+    def _count_by_timestamp(self, keyframe: int) -> int:
+        """Count shown packets soon after the keyframe that have an earlier timestamp."""
+        packets = self.source.packets_from(self.index.entry_point(keyframe, 0))
+        first = next(packets)
+        following = list(islice(packets, 2 * self.source.syntax.max_reorder))
+        if first.pts is None or any(packet.pts is None for packet in following):
+            return UNSAFE
+        return sum(
+            packet.pts is not None and packet.pts < first.pts and not packet.is_discard
+            for packet in following
+        )
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Cores:
+    """How many threads of this process decode, for any video, and how many may."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.busy = 0
+        self.lock = threading.Lock()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """One thread decodes, even if no core is free."""
+        with self.lock:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            self.give_back()
+
+    def take_if_free(self) -> bool:
+        with self.lock:
+            is_free = self.busy < self.count
+            self.busy += is_free
+        return is_free
+
+    def give_back(self) -> None:
+        with self.lock:
+            self.busy -= 1
+
+    def give_back_if_crowded(self) -> bool:
+        """Give a core back if more threads decode than there are cores."""
+        with self.lock:
+            is_crowded = self.busy > self.count
+            self.busy -= is_crowded
+        return is_crowded
+
+
+_cores = _Cores(num_cores())
+
+
+def decode_ranges(
+    source: Source,
+    index: VideoIndex,
+    ranges: Sequence[DecodeRange],
+    collector: FrameCollector,
+    num_threads: int | None = None,
+) -> None:
+    """Decode all ranges of a video.
+
+    Helpers, each with a container of its own, start while cores are free, and leave between ranges
+    when other videos need the cores.
+
+    Args:
+        source: the opened video.
+        index: of it.
+        ranges: what to decode.
+        collector: takes the frames.
+        num_threads: most threads; None stands for the number of cores.
+
+    Raises:
+        UntrustedError, DamagedError, MediaError: the first error that any range meets.
+    """
+    pixels = index.info.width * index.info.height
+    worth = max(1, _WORTH_PIXELS // max(1, pixels))
+    pool = _WorkerPool(source, ranges, collector, num_threads or num_cores(), worth)
+    with _cores.taken():
+        pool.run()
+
+
+class _WorkerPool:
+    """The threads that decode ranges of one video; the longest ranges come first."""
+
+    def __init__(
+        self,
+        source: Source,
+        ranges: Sequence[DecodeRange],
+        collector: FrameCollector,
+        num_threads: int,
+        worth: int,
+    ) -> None:
+        self.source = source
+        self.ranges = sorted(ranges, key=lambda each: -each.num_packets)
+        self.num_taken = 0
+        self.lock = threading.Lock()
+        self.collector = collector
+        self.num_threads = num_threads
+        self.worth = worth  # num_packets that pay for one more thread
+        self.helpers: list[threading.Thread] = []
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            while self._has_more():
+                self._start_helpers()
+                self._decode_next(self.source)
+        finally:
+            self._drop_rest()
+            for helper in self.helpers:
+                helper.join()
+        if self.error is not None:
+            raise self.error
+
+    def _has_more(self) -> bool:
+        return self.num_taken < len(self.ranges)
+
+    def _drop_rest(self) -> None:
+        with self.lock:
+            self.num_taken = len(self.ranges)
+
+    def _decode_next(self, source: Source) -> None:
+        with self.lock:
+            if not self._has_more():  # another thread was faster
+                return
+            current = self.ranges[self.num_taken]
+            self.num_taken += 1
+        decode_range(source, current.entry, current.frames, self.collector)
+
+    def _start_helpers(self) -> None:
+        """Start as many helpers as pay, one range being left to this thread."""
+        self.helpers = [helper for helper in self.helpers if helper.is_alive()]
+        waiting = [each.num_packets for each in self.ranges[self.num_taken :]]
+        most = min(self.num_threads, len(waiting), 1 + sum(waiting) // self.worth) - 1
+        while len(self.helpers) < most and _cores.take_if_free():
+            helper = threading.Thread(
+                target=self._help, args=(current_limits(),), name="decode-range", daemon=True
+            )
+            self.helpers.append(helper)
+            helper.start()
+
+    def _help(self, limits: Limits) -> None:
+        has_core = True
+        try:
+            with limits_of(limits), open_source(self.source.path) as own:
+                own.by_byte = self.source.by_byte
+                while self._has_more():
+                    self._decode_next(own)
+                    if self._has_more() and _cores.give_back_if_crowded():
+                        has_core = False
+                        return
+        except Exception as error:  # noqa: BLE001 - raised by the thread that waits
+            self._drop_rest()
+            self.error = error
+        finally:
+            if has_core:
+                _cores.give_back()

@@ -1,0 +1,125 @@
+"""Which frames have to be decoded to show some of them, where frames state what they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Frame(NamedTuple):
+    """What the header of a frame, or of the showing of an earlier one, says about others.
+
+    Attributes:
+        start, end: where it lies in its temporal unit.
+        is_shown: whether the unit shows it.
+        is_key: whether it is a key frame.
+        existing: the slot of the earlier frame that is shown, None for a frame of its own.
+        refresh: bit i is set if it is stored in slot i.
+        references: the slots it may refer to, None if that may be all that came before.
+    """
+
+    start: int
+    end: int
+    is_shown: bool
+    is_key: bool
+    existing: int | None
+    refresh: int
+    references: tuple[int, ...] | None
+
+
+class _Packet(NamedTuple):
+    """The frames of a packet: the number of the first, and (start, end) of each in its bytes."""
+
+    first: int
+    spans: tuple[tuple[int, int], ...] | None
+
+
+class References:
+    """The frames of packets in a row, from a key frame on, and what each may refer to.
+
+    Packets are added up to the last one that is wanted. :meth:`needed_part` then leaves out of
+    each packet the frames that are neither wanted nor referred to, directly or through others.
+    """
+
+    def __init__(self) -> None:
+        self._slots = [0] * 8  # which frame lies in each
+        self._needs: list[tuple[int, ...] | None] = []  # of each frame; None: all before it
+        self._keys: set[int] = set()
+        self._targets: list[int] = []
+        self._packets: dict[int, _Packet] = {}
+        self._is_needed = bytearray()
+
+    def add(self, packet: int, frames: Sequence[Frame] | None, *, is_wanted: bool) -> None:
+        """Add the next packet.
+
+        Args:
+            packet: its number in decoding order.
+            frames: its frames in order, None if they cannot be read.
+            is_wanted: the frame that it shows is asked for.
+        """
+        first = len(self._needs)
+        if frames is None:
+            self._packets[packet] = _Packet(first, None)
+            self._store(0xFF, None)
+        else:
+            self._packets[packet] = _Packet(first, tuple((f.start, f.end) for f in frames))
+            for frame in frames:
+                self._add_frame(frame, is_wanted=is_wanted and frame.is_shown)
+        if len(self._packets) == 1 or (is_wanted and frames is None):
+            self._targets.extend(range(first, len(self._needs)))
+
+    def close(self) -> None:
+        """Find out what is needed, once all packets were added."""
+        needed = self._is_needed = bytearray(len(self._needs))
+        for number in self._targets:
+            needed[number] = 1
+        for number in range(len(needed) - 1, -1, -1):
+            if needed[number]:
+                before = self._needs[number]
+                for earlier in range(number) if before is None else before:
+                    needed[earlier] = 1
+
+    def needed_part(self, number: int, packet: bytes) -> bytes:
+        """Return the needed part of a packet, empty if nothing of it is.
+
+        Args:
+            number: that it was added with.
+            packet: its bytes.
+        """
+        first, spans = self._packets[number]
+        if spans is None:
+            return packet if self._is_needed[first] else b""
+        flags = self._is_needed[first : first + len(spans)]
+        if all(flags):
+            return packet
+        if not any(flags):
+            return b""
+        parts, position = [], 0
+        for (start, end), is_needed in zip(spans, flags, strict=True):
+            if not is_needed:
+                parts.append(packet[position:start])
+                position = end
+        return b"".join([*parts, packet[position:]])
+
+    def _add_frame(self, frame: Frame, *, is_wanted: bool) -> None:
+        if is_wanted:
+            self._targets.append(len(self._needs))
+        if frame.existing is None:
+            if frame.is_key:
+                self._keys.add(len(self._needs))
+            if frame.references is None:
+                self._store(0xFF, None)
+            else:
+                needs = tuple({self._slots[slot] for slot in frame.references})
+                self._store(frame.refresh, needs)
+        else:
+            shown = self._slots[frame.existing]
+            # a key frame that is shown again takes all slots (AV1 specification, 7.21)
+            self._store(0xFF if shown in self._keys else 0, (shown,))
+
+    def _store(self, refresh: int, needs: tuple[int, ...] | None) -> None:
+        number = len(self._needs)
+        self._needs.append(needs)
+        for slot in range(8):
+            if refresh >> slot & 1:
+                self._slots[slot] = number
