@@ -259,6 +259,59 @@ def _twice(folder: Path, path: Path) -> None:
     path.write_bytes(2 * make("h264.ts", folder).read_bytes())
 
 
+def _element(identifier: int, content: bytes) -> bytes:
+    """An EBML element (RFC 8794) whose size takes eight bytes."""
+    kind = identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
+    return kind + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+
+def _children(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """(identifier, content) of the EBML elements in ``content``."""
+    position = 0
+    while position < len(content):
+        numbers = []
+        for keeps_marker in (True, False):
+            length = 9 - content[position].bit_length()
+            number = int.from_bytes(content[position : position + length], "big")
+            numbers.append(number if keeps_marker else number - (1 << 7 * length))
+            position += length
+        identifier, size = numbers
+        yield identifier, content[position : position + size]
+        position += size
+
+
+def group_blocks(source: str | Path, path: str | Path, *, which: Callable[[int], bool]) -> None:
+    """Rewrite SimpleBlocks of a Matroska file as BlockGroups, as some muxers write them.
+
+    What states positions in the file (SeekHead, Cues) is left out.
+    """
+    number = 0
+    segment = b""
+    header, (_, old_segment) = _children(Path(source).read_bytes())
+    for kind, content in _children(old_segment):
+        if kind != 0x1F43B675:  # Cluster
+            segment += b"" if kind in (0x114D9B74, 0x1C53BB6B) else _element(kind, content)
+            continue
+        cluster = b""
+        for child, block in _children(content):
+            if child == 0xA3 and which(number):  # SimpleBlock, whose flags follow track and time
+                group = _element(0xA1, block[:3] + bytes([block[3] & 0x7F]) + block[4:])
+                if not block[3] & 0x80:  # no keyframe: a ReferenceBlock, 40 ms earlier
+                    group += _element(0xFB, b"\xd8")
+                cluster += _element(0xA0, group)
+            else:
+                cluster += _element(child, block)
+            number += child == 0xA3
+        segment += _element(kind, cluster)
+    Path(path).write_bytes(_element(*header) + _element(0x18538067, segment))
+
+
+def _grouped(
+    source: str, which: Callable[[int], bool] = lambda number: True
+) -> Callable[[Path, Path], None]:
+    return lambda folder, path: group_blocks(make(source, folder), path, which=which)
+
+
 #: Files that are made from others.
 DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "edit_list.mp4": _edit_list,
@@ -273,6 +326,10 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "truncated.ts": _truncated("h264.ts", 0.6),
     "truncated.flv": _truncated("h264.flv", 0.6),
     "truncated_fragments.mp4": _truncated("fragmented.mp4", 0.6),
+    "groups.webm": _grouped("vp9_hidden.webm"),
+    "groups_av1.mkv": _grouped("av1.mkv"),
+    "groups_h264.mkv": _grouped("h264.mkv"),
+    "some_groups.webm": _grouped("vp9.webm", lambda number: number % 3 != 1),
     "new_size.ts": _new_size,
     "twice.ts": _twice,
 }

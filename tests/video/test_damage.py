@@ -19,7 +19,6 @@ from tests.video.test_exact import check
 FileOf = Callable[[str], str]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     "name", ["h264.mp4", "h264.mkv", "h264.ts", "pyramid.mp4", "intra_refresh.mp4", "hevc.mp4"]

@@ -117,7 +117,6 @@ def test_disposable_packets_can_be_left_out(name: str, file_of: FileOf) -> None:
         assert np.array_equal(pixels, everything[number])
 
 
-@pytest.mark.slow
 def test_hidden_frames(file_of: FileOf) -> None:
     for name in ("vp8.webm", "vp9_hidden.webm", "av1.mkv"):
         syntax, packets = packets_of(file_of(name))
@@ -145,7 +144,19 @@ def test_av1_headers(file_of: FileOf) -> None:
     assert av1.frames_of(b"", header) == []
 
 
-@pytest.mark.parametrize("name", ["vp9.webm", "vp9_hidden.webm", "vp8.webm", "av1.mkv", "h264.mkv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vp9.webm",
+        "vp9_hidden.webm",
+        "vp8.webm",
+        "av1.mkv",
+        "h264.mkv",
+        "groups.webm",
+        "groups_av1.mkv",
+        "some_groups.webm",
+    ],
+)
 def test_blocks_are_the_packets_of_the_demuxer(name: str, file_of: FileOf) -> None:
     path = file_of(name)
     with open_source(path) as source:
