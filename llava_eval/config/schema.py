@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from omegaconf import MISSING
 
+from llava_eval.borders.address import check_address, check_variable
+from llava_eval.errors import ConfigError
+
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 ATTENTIONS = (
     "auto",
@@ -211,7 +214,7 @@ class ServerConfig:
         concurrency: requests under way at once.
         retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
         backoff_seconds: wait before the first further attempt; doubles with each.
-        timeout_seconds: longest wait for the server.
+        timeout_seconds: longest wait for a complete reply.
     """
 
     kind: str = setting(
@@ -265,6 +268,11 @@ class ModelConfig:
     base_url: str | None = setting("place", None, not_empty=True)
     api_key_env: str = setting("place", "OPENAI_API_KEY", only_for="served")
     server: ServerConfig = section(ServerConfig)
+
+    def __post_init__(self) -> None:
+        check_variable(self.api_key_env, key="model.api_key_env")
+        if self.base_url:
+            check_address(self.base_url, key="model.base_url")
 
 
 @dataclass
@@ -368,7 +376,7 @@ class JudgeConfig:
         concurrency: requests under way at once.
         retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
         backoff_seconds: wait before the first further attempt; doubles with each.
-        timeout_seconds: longest wait for the endpoint.
+        timeout_seconds: longest wait for a complete reply.
         max_requests: requests after which one command stops; what was judged is kept.
         max_cost: cost, in the currency of the prices, likewise.
         price_per_million_input_tokens, price_per_million_output_tokens: null where unknown.
@@ -387,6 +395,26 @@ class JudgeConfig:
     max_cost: float | None = setting("speed", None, minimum=0)
     price_per_million_input_tokens: float | None = setting("label", None, minimum=0)
     price_per_million_output_tokens: float | None = setting("label", None, minimum=0)
+
+    def __post_init__(self) -> None:
+        check_variable(self.api_key_env, key="judge.api_key_env")
+        check_address(self.base_url, key="judge.base_url")
+        prices = (self.price_per_million_input_tokens, self.price_per_million_output_tokens)
+        if self.max_cost is not None and None in prices:
+            raise ConfigError(
+                "judge.max_cost needs judge.price_per_million_input_tokens and "
+                "judge.price_per_million_output_tokens"
+            )
+
+    def cost(self, num_input_tokens: int, num_output_tokens: int) -> float | None:
+        """Return what so many tokens cost, or None where a price is unknown."""
+        ingoing, outgoing = (
+            self.price_per_million_input_tokens,
+            self.price_per_million_output_tokens,
+        )
+        if ingoing is None or outgoing is None:
+            return None
+        return (num_input_tokens * ingoing + num_output_tokens * outgoing) / 1e6
 
 
 @dataclass

@@ -25,7 +25,7 @@ from llava_eval.models.base import check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results.identity import Identity, samples_digest
 from llava_eval.results.summary import named_with_overrides
-from llava_eval.scoring.judge.report import check_judge
+from llava_eval.scoring.judge.judge import read_judge_key
 
 if TYPE_CHECKING:
     from llava_eval.models.local.conversation import Conversation
@@ -57,7 +57,7 @@ class Job:
         with clock.stage("load_rows"):
             benchmark = LoadedBenchmark.from_config(composed)
         if benchmark.evaluation.judge is not None:
-            check_judge(benchmark.evaluation.judge)
+            read_judge_key(benchmark.evaluation.judge)  # raises before any work is done
         asks_likelihoods = any(sample.options for sample in benchmark.samples)
         engine = open_engine(composed, clock, asks_likelihoods=asks_likelihoods)
         beside = {**composed.model_overrides, **_video_as(engine, benchmark)}

@@ -21,7 +21,8 @@ from llava_eval.results.summary import (
     summarise,
 )
 from llava_eval.scoring.evaluation import Evaluation
-from llava_eval.scoring.judge.report import JudgeReport, judge_settings
+from llava_eval.scoring.judge.judge import check_judge_model
+from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
 from llava_eval.types import Sample, SampleResult
 
@@ -110,7 +111,8 @@ class LoadedBenchmark:
         overrides = {**composed.benchmark_overrides, **composed.judge_overrides}
         judge = None
         if isinstance(scorer, JudgedScorer):
-            judge = judge_settings(composed.config.judge, benchmark.name)
+            judge = composed.config.judge
+            check_judge_model(judge, benchmark.name)
             overrides["judge"] = judge.model
         if benchmark.limit is None and benchmark.num_rows not in (None, len(samples)):
             overrides["rows"] = f"{len(samples)} of {benchmark.num_rows}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llava_eval.benchmarks.sources import resolve_package_path
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from llava_eval.models.local.conversation import Conversation
     from llava_eval.models.local.load import ModelPlan
     from llava_eval.models.local.media import FramePreprocessor
-    from llava_eval.models.served.plan import ServedPlan
-    from llava_eval.models.served.settings import ServerSettings
+    from llava_eval.models.served.served_model import ServedModel
 
 
 class Plan(Protocol):
@@ -90,9 +88,9 @@ def check_backend(config: RunConfig) -> None:
     model = config.model
     if model.base_url is None:
         for key, _ in _changed(config, only_for="served"):
-            raise ConfigError(f"{key} is for served models: model=openai_server")
+            part = "model.server" if key.startswith("model.server.") else key
+            raise ConfigError(f"{part} is for served models: model=openai_server")
         return
-    _server_settings(config)  # first: an address that holds a secret must not get into a message
     if config.engine.name != "local":
         raise ConfigError(
             f"engine={config.engine.name} with a served model: a server is asked from one process "
@@ -124,28 +122,18 @@ def plan_model(config: RunConfig, *, asks_likelihoods: bool) -> Plan:
         ConfigError: the server does not offer what the protocol needs.
     """
     if config.model.base_url is not None:
-        return _plan_served(config, asks_likelihoods)
+        return _find_served(config, asks_likelihoods)
     return _plan_loaded(config)
 
 
-def _plan_served(config: RunConfig, asks_likelihoods: bool) -> ServedPlan:
-    from llava_eval.models.served.plan import plan_served
+def _find_served(config: RunConfig, asks_likelihoods: bool) -> ServedModel:
+    from llava_eval.models.served.served_model import find_served_model
 
-    plan = plan_served(_server_settings(config))
-    plan.check_protocol(
+    model = find_served_model(config.model)
+    model.check_protocol(
         has_prefill=bool(config.benchmark.assistant_prefill), has_options=asks_likelihoods
     )
-    return plan
-
-
-def _server_settings(config: RunConfig) -> ServerSettings:
-    from llava_eval.models.served.settings import ServerSettings
-
-    model = config.model
-    assert model.base_url is not None
-    return ServerSettings(
-        model.checkpoint, model.base_url, model.api_key_env, **asdict(model.server)
-    )
+    return model
 
 
 def _plan_loaded(config: RunConfig) -> ModelPlan:
@@ -183,10 +171,10 @@ def make_runner(
     plan: Plan, config: RunConfig, conversation: Conversation, clock: StageClock
 ) -> Runner:
     """Load the model, unless the run before used the same, and put a runner around it."""
-    from llava_eval.models.served.plan import ServedPlan
+    from llava_eval.models.served.served_model import ServedModel
 
-    if isinstance(plan, ServedPlan):
-        from llava_eval.models.served.runner import ServedRunner
+    if isinstance(plan, ServedModel):
+        from llava_eval.models.served.served_runner import ServedRunner
 
         return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
 

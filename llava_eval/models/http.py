@@ -1,12 +1,16 @@
-"""HTTP requests to one endpoint, and what their failures mean.
+"""OpenAI's chat protocol over HTTP: one request, its reply, and what its failures mean.
 
-How long to wait before the same request is sent again.
+    RequestError
+    ├── UnreachableError   nobody answers; may pass
+    ├── BrokenError        an answer that is cut off, too slow or too large; may pass
+    ├── BusyError          the server asks to come again later, or has failed; may pass
+    ├── MalformedError     an answer that is no chat completion; may pass
+    ├── WithheldError      a reply that was held back or broken off; may pass
+    ├── RejectedError      this request will always be refused
+    ├── RefusedError       every request will be refused: the key, the model, the quota
+    └── AddressError       an address that nothing can be asked from
 
-What the body of a chat completion says.
-
-Where an endpoint is and with which key it is asked; the key itself is never shown.
-
-Where an endpoint is and how it may be asked.
+The first, the second and the last are of :mod:`llava_eval.borders.http`.
 """
 
 from __future__ import annotations
@@ -14,212 +18,81 @@ from __future__ import annotations
 import datetime
 import email.utils
 import json
-import os
-import random
-import re
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass, replace
+from typing import Any
 
-from llava_eval.errors import ConfigError
+from llava_eval.borders.address import NO_KEY
+from llava_eval.borders.http import HttpClient, RequestError, Response
+from llava_eval.borders.json_text import JsonError, parse_json
+
+#: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
+MAX_BODY_BYTES = 64 << 20
 
 #: Statuses after which the same request may succeed, beside all 5xx.
 _PASSING_STATUSES = (408, 409, 425, 429)
 #: Statuses that every further request would meet too.
-_FATAL_STATUSES = (401, 403, 404)
+_FATAL_STATUSES = (401, 402, 403, 404)
 _LONGEST_KEPT_BODY = 4000
+_LONGEST_NAME = 200
+#: A shorter key is no secret but a word such as "EMPTY", which a model may write too.
+_SHORTEST_SECRET = 8
+#: No real count of tokens is larger, and floating point still holds it exactly.
+_MAX_TOKENS = 10**12
+#: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
+_ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 
 
-class RequestError(Exception):
-    """A request without a usable reply.
+class BusyError(RequestError):
+    """The server has failed, or asks to come again later.
 
     Attributes:
-        may_pass: the same request may succeed later.
-        is_fatal: no other request can succeed either.
-        is_silence: nobody answers: there is no connection, or nothing comes in time.
-        status: the HTTP status where it says that there is an error, otherwise None.
-        wait_seconds: how long the endpoint asks to wait; None where it says nothing.
-        body: the response where it was malformed, otherwise None.
+        retry_after_seconds: how long it asks to wait; None where it says nothing.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        may_pass: bool = False,
-        is_fatal: bool = False,
-        is_silence: bool = False,
-        status: int | None = None,
-        wait_seconds: float | None = None,
-        body: str | None = None,
-    ) -> None:
-        super().__init__(" ".join(message.split()))
-        self.may_pass = may_pass
-        self.is_fatal = is_fatal
-        self.is_silence = is_silence
-        self.status = status
-        self.wait_seconds = wait_seconds
-        self.body = body
+    may_pass = True
 
-    @classmethod
-    def malformed(cls, cause: Exception | str, body: str) -> RequestError:
-        """Return the error of a response that is not what the protocol says.
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
-        Args:
-            cause: what was wrong with it.
-            body: the response, without the key.
-        """
+
+class MalformedError(RequestError):
+    """An answer that is not what the protocol says.
+
+    Attributes:
+        body: the beginning of the answer, without the key.
+    """
+
+    may_pass = True
+
+    def __init__(self, cause: Exception | str, body: str) -> None:
         told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
-        return cls(f"malformed response ({told})", may_pass=True, body=body[:_LONGEST_KEPT_BODY])
+        super().__init__(f"malformed response ({told})"[:400])
+        self.body = body[:_LONGEST_KEPT_BODY]
 
 
-class Client:
-    """Sends requests; one object serves many threads.
+class WithheldError(RequestError):
+    """A reply that a filter held back, or that the server broke off."""
 
-    Args:
-        base_url: the endpoint up to and without ``/chat/completions``.
-        key: what the endpoint gets as the key; cut out of everything that comes back.
-        timeout_seconds: longest wait for the endpoint's next byte.
-        needed_for: what to say where the ``openai`` package is missing.
+    may_pass = True
 
-    Raises:
-        ConfigError: the ``openai`` package is missing.
+
+class RejectedError(RequestError):
+    """The server refuses this request, and would refuse it again."""
+
+
+class RefusedError(RequestError):
+    """The server refuses this request and every other one: the key, the model, or the quota.
+
+    Attributes:
+        status: of HTTP.
     """
 
-    def __init__(self, base_url: str, key: str, timeout_seconds: float, needed_for: str) -> None:
-        self._key = key
-        self._timeout_seconds = timeout_seconds
-        try:
-            import openai
-        except ImportError as error:
-            raise ConfigError(f"{needed_for} ({error})") from error
-        self._openai = openai
-        self._client = openai.OpenAI(
-            api_key=key,
-            base_url=base_url,
-            timeout=timeout_seconds,
-            max_retries=0,  # retries are ours: they are counted, and they have limits
-        )
-
-    def chat(
-        self, model: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
-    ) -> str:
-        """Ask for one chat completion once, and return the response's body without the key.
-
-        Args:
-            model: name that the endpoint knows the model by.
-            messages: the conversation.
-            parameters: further fields of the request.
-
-        Raises:
-            RequestError: there is no answer, or it says that there is an error.
-        """
-        openai = self._openai
-        try:
-            response = self._client.chat.completions.with_raw_response.create(
-                model=model,
-                messages=[dict(message) for message in messages],  # type: ignore[misc]
-                extra_body=dict(parameters),
-            )
-            body = response.http_response.content
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from None
-        except openai.APIConnectionError as error:
-            raise self._connection_error(error, self._timeout_seconds) from None
-        return self.clean(body.decode("utf-8", errors="replace"))
-
-    def get(self, address: str, timeout_seconds: float) -> Any:
-        """Return the JSON value that an address holds.
-
-        Args:
-            address: a path below the endpoint's, or a whole address.
-            timeout_seconds: longest wait for the next byte.
-
-        Raises:
-            RequestError: there is none, or there is no answer.
-        """
-        openai = self._openai
-        try:
-            text = self._client.get(
-                address, cast_to=str, options={"timeout": timeout_seconds, "max_retries": 0}
-            )
-            return json.loads(self.clean(text))
-        except ValueError as error:
-            raise RequestError.malformed(error, "") from None
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from None
-        except openai.APIConnectionError as error:
-            raise self._connection_error(error, timeout_seconds) from None
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-    def clean(self, text: str) -> str:
-        """Return a text without the key, which some servers repeat."""
-        return text if self._key == NO_KEY else text.replace(self._key, "***")
-
-    def _connection_error(self, error: Exception, timeout_seconds: float) -> RequestError:
-        if isinstance(error, self._openai.APITimeoutError):
-            message = f"no answer within {timeout_seconds:g} s"
-            return RequestError(message, may_pass=True, is_silence=True)
-        cause = error.__cause__ or error
-        told = self.clean(f"connection failed: {cause or type(cause).__name__}")
-        is_silence = type(cause).__name__ == "ConnectError"
-        return RequestError(told, may_pass=True, is_silence=is_silence)
-
-    def _status_error(self, error: Any) -> RequestError:
-        status = int(error.status_code)
-        message = self.clean(f"HTTP {status}: {error.message}")[:300]
-        is_spent = getattr(error, "code", None) == "insufficient_quota"
-        return RequestError(
-            message,
-            may_pass=(status in _PASSING_STATUSES or status >= 500) and not is_spent,
-            is_fatal=status in _FATAL_STATUSES or is_spent,
-            status=status,
-            wait_seconds=_wait_seconds(error.response.headers),
-        )
-
-
-def _wait_seconds(headers: Mapping[str, str]) -> float | None:
-    """Return what Retry-After asks for: seconds, or a date (RFC 9110, section 10.2.3)."""
-    asked = headers.get("retry-after", "").strip()
-    if not asked:
-        return None
-    try:
-        return max(0.0, float(asked))
-    except ValueError:
-        pass
-    try:
-        moment = email.utils.parsedate_to_datetime(asked)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return max(0.0, (moment - datetime.datetime.now(datetime.UTC)).total_seconds())
-
-
-#: An endpoint that asks for a longer pause than this counts as failed.
-LONGEST_WAIT_SECONDS = 600.0
-_LONGEST_BACKOFF_SECONDS = 60.0
-
-_random = random.Random(0)  # spreads retries out; no result depends on it
-
-
-def pause_seconds(attempt: int, error: RequestError, backoff_seconds: float) -> float | None:
-    """Return how long to wait before the next attempt; None: too long.
-
-    Args:
-        attempt: number of the one that failed, from 0.
-        error: how it failed; what the endpoint asks for is the least.
-        backoff_seconds: wait after the first attempt; doubles with each, up to a minute.
-    """
-    asked = error.wait_seconds or 0.0
-    if asked > LONGEST_WAIT_SECONDS:
-        return None
-    backoff = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0**attempt)
-    return max(asked, backoff * _random.uniform(0.75, 1.25))
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +105,7 @@ class Completion:
         text: what the model wrote; nothing where the endpoint says null: a refusal, a filter, or
             an end token alone.
         finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
+        refusal: the text with which the endpoint refuses in place of a reply; mostly None.
         model: the model that the endpoint says has answered.
         num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
     """
@@ -240,162 +114,224 @@ class Completion:
     choice: Mapping[str, Any]
     text: str
     finish_reason: Any
+    refusal: str | None
     model: str
     num_input_tokens: int | None
     num_output_tokens: int | None
+
+    def check_end(self) -> None:
+        """Raise WithheldError where the reply was broken off or held back."""
+        if is_withheld(self.finish_reason):
+            raise WithheldError(f"the server ended the reply for {self.finish_reason!r}"[:200])
+        if self.refusal and not self.text:
+            raise WithheldError(f"the server refused to reply: {self.refusal[:200]}")
+
+
+def is_withheld(finish_reason: object) -> bool:
+    """Return whether a reply that ended for this reason is not what the model would have written.
+
+    Args:
+        finish_reason: as the endpoint said it, for instance "content_filter".
+    """
+    return finish_reason not in _ENDS
+
+
+class ChatClient:
+    """Sends chats to one endpoint; one object serves many threads.
+
+    Args:
+        base_url: the endpoint up to and without ``/chat/completions``.
+        key: what the endpoint gets as the key; cut out of everything that comes back.
+        timeout_seconds: longest wait for a complete reply.
+    """
+
+    def __init__(self, base_url: str, key: str, timeout_seconds: float) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._key = key
+        self._timeout_seconds = timeout_seconds
+        self._client = HttpClient(
+            {
+                "Authorization": f"Bearer {key}",
+                "Accept": "application/json",
+                "Content-Type": "application/json",
+            }
+        )
+
+    def chat(
+        self, model: str, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
+    ) -> Completion:
+        """Ask for one chat completion once.
+
+        Args:
+            model: name that the endpoint knows the model by.
+            messages: the conversation.
+            fields: further fields of the request.
+
+        Raises:
+            RequestError: there is no reply, or it says that there is an error.
+            UnicodeEncodeError: a text holds half characters, which cannot be sent.
+        """
+        content = {"model": model, "messages": [dict(message) for message in messages], **fields}
+        sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
+        completion = read_completion(body)
+        # Once more: in JSON the key may have been written with escapes.
+        return replace(
+            completion,
+            text=self._clean(completion.text),
+            model=self._clean(completion.model),
+            refusal=self._clean(completion.refusal or "") or None,
+        )
+
+    def get(self, address: str, timeout_seconds: float) -> Any:
+        """Return the JSON value that an address holds.
+
+        Args:
+            address: a path below the endpoint's, or a whole address.
+            timeout_seconds: longest wait for all of it.
+
+        Raises:
+            RequestError: there is none, or there is no answer.
+        """
+        whole = f"{self._base_url}{address}" if address.startswith("/") else address
+        try:
+            return parse_json(self._body("GET", whole, timeout_seconds))
+        except JsonError as error:
+            raise MalformedError(error, "") from None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+    def _body(
+        self, method: str, address: str, timeout_seconds: float, content: bytes | None = None
+    ) -> str:
+        """Return the body of an answer that is no error, without the key.
+
+        Raises:
+            RequestError: there is none.
+        """
+        response = self._client.exchange(
+            method,
+            address,
+            timeout_seconds=timeout_seconds,
+            max_bytes=MAX_BODY_BYTES,
+            content=content,
+        )
+        body = self._clean(response.body.decode("utf-8", errors="replace"))
+        if not 200 <= response.status < 300:
+            raise _status_error(response, body)
+        return body
+
+    def _clean(self, text: str) -> str:
+        """Return a text without the key, which some servers repeat."""
+        is_secret = self._key != NO_KEY and len(self._key) >= _SHORTEST_SECRET
+        return text.replace(self._key, "***") if is_secret else text
+
+
+def _status_error(response: Response, body: str) -> RequestError:
+    status = response.status
+    error = _error_object(body)
+    message = error.get("message")
+    told = message if isinstance(message, str) else body
+    text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300]
+    codes = [str(error.get(name)) for name in ("code", "type")]
+    if any(word in code for code in codes for word in ("content_", "moderation")):
+        return RejectedError(text)  # a filter does not like this prompt; others may pass
+    if status in _FATAL_STATUSES or "insufficient_quota" in codes:
+        return RefusedError(text, status)
+    if status in _PASSING_STATUSES or status >= 500:
+        return BusyError(text, retry_after_seconds(response.headers))
+    return RejectedError(text)
+
+
+def _error_object(body: str) -> Mapping[str, Any]:
+    """Return what the body of an error says of it, as the protocol words it."""
+    try:
+        error = parse_json(body, dict).get("error")
+    except JsonError:
+        return {}
+    return error if isinstance(error, dict) else {"message": error}
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return how long an answer asks to wait: seconds, or a date (RFC 9110, section 10.2.3).
+
+    Args:
+        headers: by name in lower case.
+
+    Returns:
+        None where it says nothing, or nothing that can be read.
+    """
+    asked = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(asked)
+        return None if math.isnan(seconds) else max(0.0, seconds)
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(asked)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        wait = (moment - datetime.datetime.now(datetime.UTC)).total_seconds()
+    except (ValueError, OverflowError, TypeError, IndexError):  # no date, or none of a calendar
+        return None
+    return max(0.0, wait)
 
 
 def read_completion(body: str) -> Completion:
     """Read a response's body.
 
+    Args:
+        body: without the key.
+
     Raises:
-        RequestError: it is no chat completion.
+        MalformedError: it is no chat completion.
     """
     try:
-        content = json.loads(body)
+        content = parse_json(body, dict)
         choice = content["choices"][0]
-        text = choice["message"]["content"]
+        message = choice["message"]
+        text = message["content"]
         usage = content.get("usage") or {}
-        if text is None:
-            text = ""
-        if not isinstance(text, str):
+        refusal = message.get("refusal")
+        if text is not None and not isinstance(text, str):
             raise TypeError(f"the reply is a {type(text).__name__}")
         return Completion(
             content=content,
             choice=choice,
-            text=text.encode("utf-8", "replace").decode("utf-8"),  # JSON can hold half characters
+            text=_whole_characters(text or ""),
             finish_reason=choice.get("finish_reason"),
-            model=str(content.get("model") or "unnamed"),
-            num_input_tokens=_count_or_none(usage.get("prompt_tokens")),
-            num_output_tokens=_count_or_none(usage.get("completion_tokens")),
+            refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
+            model=_name(content.get("model")),
+            num_input_tokens=_count_or_none(usage, "prompt_tokens"),
+            num_output_tokens=_count_or_none(usage, "completion_tokens"),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise RequestError.malformed(error, body) from None
+        raise MalformedError(error, body) from None
 
 
-def _count_or_none(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _whole_characters(text: str) -> str:
+    """Return a text without the half characters that JSON can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
-#: What a server that asks for no key gets instead of one.
-NO_KEY = "no-key"
-
-OPENAI_HOST = "api.openai.com"
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def check_address(address: str, *, key: str) -> None:
-    """Raise ConfigError for an address that is none, or that holds a secret.
-
-    Args:
-        address: an endpoint up to and without ``/chat/completions``.
-        key: of the configuration, for messages.
-    """
-    url = _parts(address, key)
-    if url.username or url.password or url.query:
-        raise ConfigError(
-            f"{key} must not hold a user name, a password or a query: it is written "
-            "into the run's files; the key belongs into an environment variable"
-        )
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(
-            f"{key} is {address!r}; expected http(s)://host[:port]/path, for "
-            "instance http://localhost:8000/v1"
-        )
+def _name(value: object) -> str:
+    """Return a name as one short line."""
+    text = _whole_characters(value) if isinstance(value, str) else ""
+    shown = "".join(character for character in text if character.isprintable())
+    return shown[:_LONGEST_NAME] or "unnamed"
 
 
-def check_variable(variable: str, *, key: str) -> None:
-    """Raise ConfigError for what cannot be the name of an environment variable."""
-    if not _VARIABLE.fullmatch(variable):
-        # The value is not repeated: it may be the key itself.
-        raise ConfigError(
-            f"{key} takes the name of an environment variable, letters, digits and "
-            "underscores; the key itself belongs into that variable"
-        )
-
-
-def is_openai(address: str) -> bool:
-    """Return whether an address is OpenAI's own."""
-    return urlsplit(address).hostname == OPENAI_HOST
-
-
-def is_this_machine(address: str) -> bool:
-    """Return whether an address is surely of this machine."""
-    host = urlsplit(address).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def read_key(variable: str, address: str, *, who: str, hint: str) -> str:
-    """Return the key from the environment, or ``NO_KEY`` where it is not set.
-
-    Args:
-        variable: name of the environment variable.
-        address: of the endpoint.
-        who, hint: who needs the key, and which settings change that, for the message.
+def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
+    """Return a count of tokens, or None where there is none.
 
     Raises:
-        ConfigError: OpenAI's own endpoint is asked and the variable is not set.
+        ValueError: it cannot be one.
     """
-    found = os.environ.get(variable, "").strip()
-    if found:
-        return found
-    if is_openai(address):
-        raise ConfigError(
-            f"the environment variable {variable} is not set, and {who} at {address} needs a key "
-            f"({hint})"
-        )
-    return NO_KEY
-
-
-def _parts(address: str, key: str) -> SplitResult:
-    try:
-        return urlsplit(address)
-    except ValueError as error:
-        raise ConfigError(f"{key} is no address: {error}") from error
-
-
-@dataclass(frozen=True)
-class EndpointSettings:
-    """A model behind an endpoint; the key is read from the environment and kept nowhere.
-
-    Attributes:
-        part: what the configuration calls it, for messages.
-        model: name that the endpoint knows the model by.
-        base_url: the endpoint up to and without ``/chat/completions``.
-        api_key_env: name of the environment variable that holds the key.
-        concurrency: requests under way at once.
-        retries: further attempts at a request that failed in a way that may pass.
-        backoff_seconds: wait before the first further attempt; doubles with each.
-        timeout_seconds: longest wait for the endpoint's next byte.
-
-    Raises:
-        ConfigError: the address or the variable is none.
-    """
-
-    part: ClassVar[str]
-
-    model: str
-    base_url: str
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = 8
-    retries: int = 5
-    backoff_seconds: float = 1.0
-    timeout_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        check_variable(self.api_key_env, key=f"{self.part}.api_key_env")
-        check_address(self.base_url, key=f"{self.part}.base_url")
-
-    def key(self) -> str:
-        """Return the key from the environment.
-
-        Raises:
-            ConfigError: OpenAI's own endpoint is asked and the variable is not set.
-        """
-        return read_key(
-            self.api_key_env,
-            self.base_url,
-            who=f"the {self.part} {self.model}",
-            hint=f"{self.part}.api_key_env names another variable, {self.part}.base_url another "
-            "endpoint",
-        )
+    value = usage.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if not 0 <= value <= _MAX_TOKENS:
+        raise ValueError(f"{name} is {value}" if abs(value) < 1e30 else f"{name} is no count")
+    return value

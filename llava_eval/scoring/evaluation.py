@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from llava_eval.scoring.judge.report import JudgeReport, RecordedJudge
-from llava_eval.scoring.judge.settings import JudgeSettings
+from llava_eval.config.schema import JudgeConfig
+from llava_eval.scoring.judge.judge import RecordedJudge
+from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer
 from llava_eval.types import NOT_SCORED, Generation, Media, Sample, SampleResult, Score
 
@@ -39,7 +40,7 @@ class Evaluation:
     samples: Sequence[Sample]
     scorer: Scorer | JudgedScorer
     media_root: Path | None = None
-    judge: JudgeSettings | None = None
+    judge: JudgeConfig | None = None
     strip_replies: bool = False
 
     def result(
@@ -91,7 +92,7 @@ class Evaluation:
             others: directories whose replies may be used as well.
 
         Raises:
-            ConfigError: a judge must be asked, and its key or the ``openai`` package is missing.
+            ConfigError: a judge must be asked, and its key is missing.
             RunDirectoryError, StorageError: the judge's replies cannot be read or kept.
         """
         by_id = {result.id: result for result in results}

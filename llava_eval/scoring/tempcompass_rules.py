@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.judge.scorers import chat, not_judged
+from llava_eval.scoring.judge.prompts import chat
+from llava_eval.scoring.judge.scorers import not_judged
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, ReplyScorer, read
 from llava_eval.types import Sample, Score
 

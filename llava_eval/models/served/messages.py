@@ -1,7 +1,4 @@
-"""From a request to the messages and fields that a server is sent.
-
-From a server's response to a generation.
-"""
+"""From a request to what a server is sent, and from its reply to a generation."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llava_eval.models.http import Completion, RequestError
+from llava_eval.models.http import Completion
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, GenerationSettings, Request, ServedMedia, StopReason
 
@@ -44,7 +41,12 @@ def chat_messages(request: Request, assistant: str = "") -> Messages:
 
 
 def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that say how to generate."""
+    """Return the fields that say how to generate.
+
+    Args:
+        request: what is asked.
+        dialect: of the server.
+    """
     settings = request.settings
     fields: dict[str, Any] = {
         dialect.length: settings.max_new_tokens,
@@ -68,7 +70,12 @@ def continuation_fields() -> dict[str, Any]:
 
 
 def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that keep a server from sampling frames that were sampled already."""
+    """Return the fields that keep a server from sampling frames that were sampled already.
+
+    Args:
+        request: what is asked.
+        dialect: of the server.
+    """
     videos = [
         medium
         for medium in request.media
@@ -87,7 +94,11 @@ def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return messages as JSON for people, every data address as its size and digest."""
+    """Return messages as JSON for people, every data address as its size and digest.
+
+    Args:
+        messages: as they are sent.
+    """
     return json.dumps(_shortened(messages), ensure_ascii=False, indent=1)
 
 
@@ -97,16 +108,10 @@ def _shortened(value: Any) -> Any:
         digest = hashlib.sha256(value.encode()).hexdigest()[:12]
         return f"{head},({len(value)} characters, sha256 {digest})"
     if isinstance(value, Mapping):
-        return {name: _shortened(one) for name, one in value.items()}
+        return {name: _shortened(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_shortened(one) for one in value]
+        return [_shortened(item) for item in value]
     return value
-
-
-def check_end(completion: Completion) -> None:
-    """Raise RequestError where a reply was broken off or held back."""
-    if completion.finish_reason not in ("stop", "length", None):
-        raise RequestError(f"the server ended the reply for {completion.finish_reason!r}")
 
 
 def to_generation(completion: Completion, settings: GenerationSettings) -> Generation:
@@ -114,6 +119,10 @@ def to_generation(completion: Completion, settings: GenerationSettings) -> Gener
 
     Some servers leave the stop string in the text, others cut the text before it; those that cut
     without saying why give the reason "eos".
+
+    Args:
+        completion: the server's reply.
+        settings: with the stop strings.
     """
     text = completion.text
     reason: StopReason | None = None

@@ -7,11 +7,12 @@ prompt's own token and the likeliest (vllm/entrypoints/openai/chat_completion/pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from llava_eval.errors import PromptError
-from llava_eval.models.http import Completion, RequestError
+from llava_eval.models.http import Completion, MalformedError, RejectedError
 from llava_eval.models.served.messages import (
     Messages,
     chat_messages,
@@ -51,19 +52,19 @@ def likeliest_option(request: Request, dialect: Dialect, end_token: str, send: S
     opened = continuation_fields() if prefill else {}
     start = send(chat_messages(request, prefill), {**fields, **opened}).num_input_tokens
     if start is None:
-        raise RequestError("the server does not count the prompt's tokens")
+        raise RejectedError("the server does not count the prompt's tokens")
     asked = {**fields, **continuation_fields(), "prompt_logprobs": 1}
     losses, counts = [], []
     for number, option in enumerate(request.options):
         completion = send(chat_messages(request, prefill + option + end_token), asked)
-        tokens = _own_tokens(completion.content)[start:]
-        spelled = "".join(str(token.get("decoded_token") or "") for token in tokens)
+        tokens = _own_tokens(completion.content, start)
+        spelled = "".join(text for text, _ in tokens)
         if not tokens or "".join(spelled.split()) != "".join((option + end_token).split()):
             raise PromptError(
                 f"sample {request.id}: with option {number} {option!r} the server's prompt ends "
                 f"in {spelled[-40:]!r}"
             )
-        losses.append(-sum(float(token["logprob"]) for token in tokens) / len(tokens))
+        losses.append(-sum(log_probability for _, log_probability in tokens) / len(tokens))
         counts.append(len(tokens))
     best = losses.index(min(losses))
     return Generation(
@@ -74,16 +75,25 @@ def likeliest_option(request: Request, dialect: Dialect, end_token: str, send: S
     )
 
 
-def _own_tokens(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the entries of the prompt's own tokens; the first token has no probability."""
+def _own_tokens(content: Mapping[str, Any], start: int) -> list[tuple[str, float]]:
+    """Return text and log-probability of the prompt's own tokens from one of them on.
+
+    Args:
+        content: the response.
+        start: index of the first token.
+
+    Raises:
+        RequestError: they are not there, or are not what they should be.
+    """
     listed = content.get("prompt_logprobs")
     if not isinstance(listed, list) or not listed:
-        raise RequestError("the server returned no log-probabilities of the prompt")
+        raise RejectedError("the server returned no log-probabilities of the prompt")
     try:
         # Where the prompt's token is not the likeliest, both are there: its rank is the larger.
-        return [
-            {} if entry is None else max(entry.values(), key=lambda one: one["rank"])
-            for entry in listed
-        ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RequestError.malformed(error, str(listed)[:400]) from None
+        entries = [max(entry.values(), key=lambda token: token["rank"]) for entry in listed[start:]]
+        tokens = [(entry["decoded_token"] or "", float(entry["logprob"])) for entry in entries]
+        if not all(isinstance(text, str) and math.isfinite(value) for text, value in tokens):
+            raise ValueError("a token without a text, or a log-probability that is not finite")
+        return tokens
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MalformedError(error, "") from None

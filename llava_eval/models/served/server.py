@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from llava_eval.borders.address import is_openai
+from llava_eval.borders.http import RequestError, UnreachableError
+from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.http import Client, RequestError, is_openai
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.models.http import ChatClient, RefusedError
 
 _log = logging.getLogger(__name__)
 
@@ -19,6 +21,8 @@ _PROBE_SECONDS = 60.0
 #: Attempts at it: a connection may be cut, for instance after an error.
 _PROBE_ATTEMPTS = 3
 _PROBE_PAUSE_SECONDS = 0.2
+#: Longer names of models and versions are none; they would stand in every table.
+_LONGEST_NAME = 500
 
 
 @dataclass(frozen=True)
@@ -114,74 +118,92 @@ class Server:
         return {"kind": self.kind, "version": self.version, **self.card}
 
 
-def find_server(client: Client, settings: ServerSettings) -> Server:
+def find_server(client: ChatClient, config: ModelConfig) -> Server:
     """Ask a server what it is; nothing is asked of the model.
+
+    Args:
+        client: of the server.
+        config: of the model.
 
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
     """
-    cards = _model_cards(client, settings)
-    kind = settings.kind if settings.kind != "auto" else _kind(client, settings, cards)
-    card = next((one for one in cards if one.get("id") == settings.model), {})
+    address = str(config.base_url)
+    cards = _model_cards(client, config)
+    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, cards)
+    card = next((card for card in cards if card["id"] == config.checkpoint), {})
     if kind == "vllm" and cards and not card:
-        names = ", ".join(str(one.get("id")) for one in cards)
-        raise CheckpointError(
-            f"model.checkpoint={settings.model}: {settings.base_url} serves {names}"
-        )
+        names = ", ".join(card["id"] for card in cards)
+        raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
-    version = _version(client, settings, DIALECTS[kind])
-    return Server(kind, version, kept, is_openai(settings.base_url))
+    return Server(kind, _version(client, address, DIALECTS[kind]), kept, is_openai(address))
 
 
-def _model_cards(client: Client, settings: ServerSettings) -> list[Mapping[str, Any]]:
+def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
     """Return the server's list of models; empty where it has none that can be read."""
     try:
         listed = _read(client, "/models")
+    except UnreachableError as error:
+        raise CheckpointError(
+            f"model.base_url={config.base_url}: no server answers there: {error}"
+        ) from None
     except RequestError as error:
-        if error.is_silence:
+        if isinstance(error, RefusedError) and error.status in (401, 403):
             raise CheckpointError(
-                f"model.base_url={settings.base_url}: no server answers there: {error}"
+                f"model.base_url={config.base_url} refuses the key in the environment variable "
+                f"{config.api_key_env}: {error}"
             ) from None
-        if error.status in (401, 403):
-            raise CheckpointError(
-                f"model.base_url={settings.base_url} refuses the key in the environment variable "
-                f"{settings.api_key_env}: {error}"
-            ) from None
-        _log.info("%s lists no models: %s", settings.base_url, error)
+        _log.info("%s lists no models: %s", config.base_url, error)
         return []
     data = listed.get("data") if isinstance(listed, dict) else None
-    return [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+    if not isinstance(data, list):
+        return []
+    return [card for entry in data if (card := _card(entry)) is not None]
 
 
-def _kind(client: Client, settings: ServerSettings, cards: list[Mapping[str, Any]]) -> str:
+def _card(entry: object) -> dict[str, Any] | None:
+    """Return what is read of an entry of the list, each value of the type that it should have."""
+    if not isinstance(entry, dict) or not _is_name(entry.get("id")):
+        return None
+    card = {name: entry[name] for name in ("id", "owned_by", "root") if _is_name(entry.get(name))}
+    length = entry.get("max_model_len")
+    return {**card, **({"max_model_len": length} if type(length) is int else {})}
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _LONGEST_NAME
+
+
+def _kind(client: ChatClient, address: str, cards: list[dict[str, Any]]) -> str:
     owners = {card.get("owned_by") for card in cards}
     for kind in ("vllm", "sglang"):
         if kind in owners:
             return kind
-    if is_openai(settings.base_url):
+    if is_openai(address):
         return "openai"
     try:
-        listed = _read(client, f"{_root(settings)}/openapi.json")
-        paths = set(listed["paths"])
-    except (RequestError, KeyError, TypeError):
+        listed = _read(client, f"{_root(address)}/openapi.json")
+    except RequestError:
         return "openai"
-    return "transformers" if paths >= _TRANSFORMERS_PATHS else "openai"
+    paths = listed.get("paths") if isinstance(listed, dict) else None
+    is_transformers = isinstance(paths, dict) and set(paths) >= _TRANSFORMERS_PATHS
+    return "transformers" if is_transformers else "openai"
 
 
-def _version(client: Client, settings: ServerSettings, dialect: Dialect) -> str | None:
+def _version(client: ChatClient, address: str, dialect: Dialect) -> str | None:
     for path in dialect.version:
         try:
-            found = _read(client, f"{_root(settings)}{path}")
+            answer = _read(client, f"{_root(address)}{path}")
         except RequestError:
             continue
         # Nothing else of the answer is kept: some servers list all their arguments there.
-        version = found.get("version") if isinstance(found, dict) else None
-        if isinstance(version, str):
-            return version
+        version = answer.get("version") if isinstance(answer, dict) else None
+        if _is_name(version):
+            return str(version)
     return None
 
 
-def _read(client: Client, address: str) -> Any:
+def _read(client: ChatClient, address: str) -> Any:
     """Return the JSON value at an address of the server.
 
     Raises:
@@ -191,11 +213,11 @@ def _read(client: Client, address: str) -> Any:
         try:
             return client.get(address, _PROBE_SECONDS)
         except RequestError as error:
-            if not error.may_pass or error.is_silence:
+            if not error.may_pass or isinstance(error, UnreachableError):
                 raise
             time.sleep(_PROBE_PAUSE_SECONDS)
     return client.get(address, _PROBE_SECONDS)
 
 
-def _root(settings: ServerSettings) -> str:
-    return settings.base_url.rstrip("/").removesuffix("/v1")
+def _root(address: str) -> str:
+    return address.rstrip("/").removesuffix("/v1")

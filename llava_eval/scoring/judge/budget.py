@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from llava_eval.scoring.judge.replies import Messages, Reply
-from llava_eval.scoring.judge.settings import JudgeSettings
+from llava_eval.config.schema import JudgeConfig
+from llava_eval.models.http import Completion
+from llava_eval.scoring.scorer import Messages
 
 #: English text has about four characters to a token; good enough to plan by.
 CHARACTERS_PER_TOKEN = 4
@@ -27,25 +28,33 @@ class Tokens:
         return Tokens(self.num_input + other.num_input, self.num_output + other.num_output)
 
 
-def estimated_tokens(settings: JudgeSettings, messages: Messages) -> Tokens:
-    """Return about how many tokens a prompt and its reply will have."""
+def estimated_tokens(config: JudgeConfig, messages: Messages) -> Tokens:
+    """Return about how many tokens a prompt and its reply will have.
+
+    Args:
+        config: of the judge.
+        messages: the prompt.
+    """
     characters = sum(len(message["content"]) for message in messages)
-    outgoing = min(USUAL_OUTPUT_TOKENS, settings.max_tokens or USUAL_OUTPUT_TOKENS)
+    outgoing = min(USUAL_OUTPUT_TOKENS, config.max_tokens or USUAL_OUTPUT_TOKENS)
     return Tokens(characters // CHARACTERS_PER_TOKEN + TOKENS_PER_MESSAGE * len(messages), outgoing)
 
 
-def counted_tokens(settings: JudgeSettings, messages: Messages, reply: Reply) -> Tokens:
-    """Return the endpoint's count, and the estimate where it gives none."""
-    guess = estimated_tokens(settings, messages)
+def counted_tokens(estimate: Tokens, completion: Completion) -> Tokens:
+    """Return the endpoint's count, and the estimate where it gives none.
+
+    Args:
+        estimate: of the prompt, see :func:`estimated_tokens`.
+        completion: the reply.
+    """
+    ingoing, outgoing = completion.num_input_tokens, completion.num_output_tokens
     return Tokens(
-        guess.num_input if reply.num_input_tokens is None else reply.num_input_tokens,
-        len(reply.text) // CHARACTERS_PER_TOKEN
-        if reply.num_output_tokens is None
-        else reply.num_output_tokens,
+        estimate.num_input if ingoing is None else ingoing,
+        len(completion.text) // CHARACTERS_PER_TOKEN if outgoing is None else outgoing,
     )
 
 
-class LimitReached(Exception):
+class LimitReachedError(Exception):
     """One more request would pass a limit."""
 
 
@@ -55,14 +64,17 @@ class Budget:
     The estimated cost of requests under way counts as spent, so that parallel requests do not
     pass the limit together. Estimates are scaled by the largest ratio of count to estimate so far.
 
+    Args:
+        config: of the judge, with its prices and limits.
+
     Attributes:
         num_requests: requests that were sent.
         tokens: counted for the replies.
         num_settled: replies that were counted.
     """
 
-    def __init__(self, settings: JudgeSettings) -> None:
-        self._settings = settings
+    def __init__(self, config: JudgeConfig) -> None:
+        self._config = config
         self._lock = threading.Lock()
         self._reserved: dict[int, float] = {}
         self._ratio = 1.0
@@ -73,26 +85,35 @@ class Budget:
     def reserve(self, estimate: Tokens) -> int:
         """Count a request that is about to be sent, and return its number.
 
+        Args:
+            estimate: its tokens.
+
         Raises:
-            LimitReached: it must not be sent.
+            LimitReachedError: it must not be sent.
         """
-        settings = self._settings
+        config = self._config
         with self._lock:
-            if settings.max_requests is not None and self.num_requests >= settings.max_requests:
-                raise LimitReached(f"judge.max_requests={settings.max_requests} is reached")
+            if config.max_requests is not None and self.num_requests >= config.max_requests:
+                raise LimitReachedError(f"judge.max_requests={config.max_requests} is reached")
             cost = self._ratio * self._cost(estimate)
-            if settings.max_cost is not None:
+            if config.max_cost is not None:
                 spent = self._cost(self.tokens)
-                if spent + sum(self._reserved.values()) + cost > settings.max_cost:
-                    raise LimitReached(
-                        f"judge.max_cost={settings.max_cost:g} is reached ({spent:.4f} spent)"
+                if spent + sum(self._reserved.values()) + cost > config.max_cost:
+                    raise LimitReachedError(
+                        f"judge.max_cost={config.max_cost:g} is reached ({spent:.4f} spent)"
                     )
             self.num_requests += 1
             self._reserved[self.num_requests] = cost
             return self.num_requests
 
     def settle(self, number: int, estimate: Tokens, counted: Tokens | None) -> None:
-        """Replace the estimate of a request that is over by its count; None: it cost nothing."""
+        """Replace the estimate of a request that is over by its count.
+
+        Args:
+            number: of the request.
+            estimate: with which it was reserved.
+            counted: its tokens; None where it cost nothing.
+        """
         with self._lock:
             del self._reserved[number]
             if counted is None:
@@ -103,4 +124,4 @@ class Budget:
                 self._ratio = max(self._ratio, self._cost(counted) / self._cost(estimate))
 
     def _cost(self, tokens: Tokens) -> float:
-        return self._settings.cost(tokens.num_input, tokens.num_output) or 0.0
+        return self._config.cost(tokens.num_input, tokens.num_output) or 0.0

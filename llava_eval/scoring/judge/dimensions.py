@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from llava_eval.scoring.judge.reading import READINGS, ReadingName
-from llava_eval.scoring.judge.scorers import chat
+from llava_eval.scoring.judge.parsers import PARSERS, ParserName
+from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages
 from llava_eval.types import Sample, Score
 
@@ -25,7 +25,7 @@ CONSISTENCY = "consistency"
 class _Task(NamedTuple):
     """One number to be had: whose it is, of which dimension, and from which prompt."""
 
-    place: int
+    sample_index: int
     dimension: str
     prompt: Messages | None  # None: too short, which scores 0 without a judge
 
@@ -43,7 +43,7 @@ class JudgedDimensions(JudgedScorer):
             ``{{question}}``, ``{{answer}}`` and ``{{prediction}}``, for consistency
             ``{{question_1}}``, ``{{question_2}}``, ``{{answer}}``, ``{{prediction_1}}`` and
             ``{{prediction_2}}``.
-        reading: the reference's way to read a reply, see :mod:`.judged_readings`.
+        reading: how the reference reads a reply, see :mod:`.parsers`.
         min_characters: a shorter text (of a pair: first text) scores 0 without a judge.
         second_question: what is shown as the second question of a pair. LLaVA-NeXT's script shows
             the first one again.
@@ -52,7 +52,7 @@ class JudgedDimensions(JudgedScorer):
     """
 
     prompts_by_dimension: dict[str, dict[str, str]]
-    reading: ReadingName
+    reading: ParserName
     min_characters: int = 0
     second_question: Literal["second", "first"] = "second"
 
@@ -70,43 +70,43 @@ class JudgedDimensions(JudgedScorer):
         self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
     ) -> list[Score]:
         """Return one score per text; the second text of a pair has none of its own."""
-        waiting = iter(replies)
+        remaining = iter(replies)
         numbers: dict[int, dict[str, float | None]] = defaultdict(dict)
         unreadable: dict[int, int] = defaultdict(int)
         errors: dict[int, str] = {}
         for task in self._tasks(texts, samples):
             number: float | None = 0.0
             if task.prompt is not None:
-                reply = next(waiting)
+                reply = next(remaining)
                 number = None
                 if reply.text is None:
-                    errors[task.place] = str(reply.error)
+                    errors[task.sample_index] = str(reply.error)
                 else:
-                    reading = READINGS[self.reading](reply.text)
-                    number = reading.score
-                    unreadable[task.place] += reading.unreadable
-            numbers[task.place][task.dimension] = number
+                    parsed = PARSERS[self.reading](reply.text)
+                    number = parsed.score
+                    unreadable[task.sample_index] += parsed.unreadable
+            numbers[task.sample_index][task.dimension] = number
         return [
-            _score(numbers[place], unreadable[place], errors.get(place))
-            for place in range(len(texts))
+            _score(numbers[index], unreadable[index], errors.get(index))
+            for index in range(len(texts))
         ]
 
     def _tasks(self, texts: Sequence[str], samples: Sequence[Sample]) -> Iterator[_Task]:
-        for place, (text, sample) in enumerate(zip(texts, samples, strict=True)):
+        for index, (text, sample) in enumerate(zip(texts, samples, strict=True)):
             for dimension in DIMENSIONS.get(_row_set(sample), ()):
                 fields = {
                     "question": sample.question,
                     "answer": sample.targets[0],
                     "prediction": text,
                 }
-                yield _Task(place, dimension, self._prompt(dimension, fields, text))
+                yield _Task(index, dimension, self._prompt(dimension, fields, text))
         for first, second in _pairs(samples):
-            one, other = samples[first], samples[second]
-            shown = one if self.second_question == "first" else other
+            left, right = samples[first], samples[second]
+            shown = left if self.second_question == "first" else right
             fields = {
-                "question_1": one.question,
+                "question_1": left.question,
                 "question_2": shown.question,
-                "answer": one.targets[0],
+                "answer": left.targets[0],
                 "prediction_1": texts[first],
                 "prediction_2": texts[second],
             }
@@ -123,30 +123,30 @@ class JudgedDimensions(JudgedScorer):
 
 def _row_set(sample: Sample) -> str:
     known = (*DIMENSIONS, FIRST_OF_PAIR, SECOND_OF_PAIR)
-    found = sample.facets.get("row_set")
-    if found not in known:
+    row_set = sample.facets.get("row_set")
+    if row_set not in known:
         raise ValueError(
-            f"sample {sample.id}: the facet row_set is {found!r}, expected {', '.join(known)}"
+            f"sample {sample.id}: the facet row_set is {row_set!r}, expected {', '.join(known)}"
         )
-    return str(found)
+    return str(row_set)
 
 
 def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
-    """Yield the places of the two questions of each pair.
+    """Yield the indices of the two questions of each pair.
 
     Both come from one row, or from two rows about the same video, paired in their order. Where a
     video lacks the text to one of its questions, none of its pairs is judged: it could not be told
     which belong together.
     """
-    places: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for place, sample in enumerate(samples):
-        places[_row_set(sample)][sample.group].append(place)
-    for group, firsts in places[FIRST_OF_PAIR].items():
-        seconds = places[SECOND_OF_PAIR].get(group, [])
-        by_row = {samples[place].row: place for place in seconds}
-        in_one_row = [place for place in firsts if samples[place].row in by_row]
+    indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, sample in enumerate(samples):
+        indices[_row_set(sample)][sample.group].append(index)
+    for group, firsts in indices[FIRST_OF_PAIR].items():
+        seconds = indices[SECOND_OF_PAIR].get(group, [])
+        by_row = {samples[index].row: index for index in seconds}
+        in_one_row = [index for index in firsts if samples[index].row in by_row]
         if in_one_row:
-            yield from ((place, by_row[samples[place].row]) for place in in_one_row)
+            yield from ((index, by_row[samples[index].row]) for index in in_one_row)
         elif len(firsts) == len(seconds):
             yield from zip(firsts, seconds, strict=True)
 

@@ -1,126 +1,152 @@
-"""Asking a judge many prompts at once, with retries, limits, and every reply kept.
-
-One request to the judge.
-"""
+"""Asking a judge many prompts at once, with retries, limits, and every reply kept."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from llava_eval.models.http import Client, RequestError, pause_seconds, read_completion
+from llava_eval.borders.address import read_key
+from llava_eval.borders.http import RequestError
+from llava_eval.config.schema import JudgeConfig
+from llava_eval.errors import ConfigError
+from llava_eval.models.http import (
+    ChatClient,
+    Completion,
+    MalformedError,
+    RefusedError,
+    WithheldError,
+)
+from llava_eval.models.request_pool import (
+    MAX_FAILURES_IN_A_ROW,
+    FailureStreak,
+    ask_all,
+    with_retries,
+)
 from llava_eval.scoring.judge.budget import (
     Budget,
-    LimitReached,
-    Tokens,
+    LimitReachedError,
     counted_tokens,
     estimated_tokens,
 )
-from llava_eval.scoring.judge.replies import Messages, Reply, ReplyStore, key_of
-from llava_eval.scoring.judge.settings import JudgeSettings
+from llava_eval.scoring.judge.replies import FILE_NAME, KeptReply, ReplyStore, key_of
+from llava_eval.scoring.judge.report import JudgeReport, Judging, report_of
+from llava_eval.scoring.scorer import JudgeReply, Messages
 
 log = logging.getLogger(__name__)
 
-#: Prompts that fail one after another, retries and all, before the judge counts as gone.
-MAX_FAILURES_IN_A_ROW = 10
 
-
-@dataclass
-class Judging:
-    """What came of a set of prompts.
-
-    Attributes:
-        replies: one per prompt; None where there is none.
-        failures: by place of the prompt, why it has no reply.
-        stopped: why asking ended early; None when everything was asked.
-        num_reused: distinct prompts whose reply was known.
-        num_asked: distinct prompts that were answered now.
-        num_requests: HTTP requests sent now, retries included.
-        num_malformed: responses that were no reply at all.
-        estimate: tokens expected before anything was sent.
-        tokens: tokens counted for what was sent.
-        cost: of those tokens; None where a price is unknown.
-        snapshots: by the model that the endpoint says has answered, prompts.
-    """
-
-    replies: list[Reply | None]
-    failures: dict[int, str] = field(default_factory=dict)
-    stopped: str | None = None
-    num_reused: int = 0
-    num_asked: int = 0
-    num_requests: int = 0
-    num_malformed: int = 0
-    estimate: Tokens = field(default_factory=Tokens)
-    tokens: Tokens = field(default_factory=Tokens)
-    cost: float | None = None
-    snapshots: Counter[str] = field(default_factory=Counter)
-
-
-class Judge:
-    """A judge that remembers.
+def check_judge_model(config: JudgeConfig, benchmark: str) -> None:
+    """Raise where no judge is named.
 
     Args:
-        settings: the judge.
-        store: where replies are kept and looked up.
+        config: of the judge.
+        benchmark: that needs it, for messages.
+
+    Raises:
+        ConfigError: in one line.
+    """
+    if not config.model:
+        raise ConfigError(
+            f"judge.model is not set, and {benchmark} is judged by a model; give judge.model=..."
+        )
+
+
+def read_judge_key(config: JudgeConfig) -> str:
+    """Return the judge's key from the environment.
+
+    Args:
+        config: of the judge.
+
+    Raises:
+        ConfigError: it needs one, and there is none.
+    """
+    return read_key(config.api_key_env, config.base_url, part="judge", name=str(config.model))
+
+
+class RecordedJudge:
+    """A judge that keeps every reply in a run directory, and says what it did.
+
+    Args:
+        config: of the judge.
+        directory: the run directory, whose ``judge.jsonl`` keeps every reply.
+        others: run directories whose replies may be used as well.
+
+    Attributes:
+        judging: what came of the prompts so far.
     """
 
-    def __init__(self, settings: JudgeSettings, store: ReplyStore) -> None:
-        self._settings = settings
-        self._store = store
-        self._budget = Budget(settings)
+    def __init__(self, config: JudgeConfig, directory: Path, others: Iterable[Path] = ()) -> None:
+        self.judging = Judging()
+        self._config = config
+        self._path = directory / FILE_NAME
+        self._others = [
+            other / FILE_NAME for other in others if other.resolve() != directory.resolve()
+        ]
+        self._budget = Budget(config)
+        self._streak = FailureStreak()
         self._stop = threading.Event()
-        self._endpoint: Endpoint | None = None
 
-    def ask(self, prompts: Sequence[Messages]) -> Judging:
+    def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
         """Return a reply for every prompt, as far as limits and the endpoint allow.
 
-        Equal prompts are asked once. Nothing is raised for a judge that fails: what there is, is
-        returned, with the reason why the rest is missing.
+        Equal prompts are asked once. Nothing is raised for a judge that fails: its replies say
+        why they have no text.
+
+        Args:
+            prompts: in any order.
 
         Raises:
-            ConfigError: there is something to ask, and no key or no ``openai`` package.
+            ConfigError: there is something to ask, and no key.
+            RunDirectoryError: a file of replies is damaged.
             StorageError: a reply cannot be kept.
         """
-        keys = [key_of(self._settings, prompt) for prompt in prompts]
+        keys = [key_of(self._config, prompt) for prompt in prompts]
         unique = dict(zip(keys, prompts, strict=True))
-        found = {key: self._store.get(key) for key in unique}
-        pending = {key: prompt for key, prompt in unique.items() if found[key] is None}
-        judging = Judging(replies=[], num_reused=len(unique) - len(pending))
-        failures: dict[str, str] = {}
-        if pending:
-            self._announce(len(unique), pending, judging)
-            self._ask_pending(pending, found, failures, judging)
-        judging.replies = [found[key] for key in keys]
-        judging.failures = {
-            place: failures.get(key, judging.stopped or "not asked")
-            for place, key in enumerate(keys)
-            if found[key] is None
-        }
+        judging = self.judging
+        with ReplyStore(self._path, self._others) as store:
+            found = {key: store.get(key) for key in unique}
+            replies: dict[str, JudgeReply] = {
+                key: reply for key, reply in found.items() if reply is not None
+            }
+            pending = {key: prompt for key, prompt in unique.items() if key not in replies}
+            judging.num_reused += len(replies)
+            if pending:
+                self._announce(len(unique), pending)
+                for key, reply in self._ask_pending(pending, store):
+                    replies[key] = reply
+        missing = JudgeReply(None, judging.stopped or "not asked")
         judging.num_requests = self._budget.num_requests
         judging.tokens = self._budget.tokens
-        judging.cost = self._settings.cost(judging.tokens.num_input, judging.tokens.num_output)
-        judging.snapshots = Counter(reply.snapshot for reply in found.values() if reply is not None)
-        return judging
+        judging.cost = self._config.cost(judging.tokens.num_input, judging.tokens.num_output)
+        answers = [replies.get(key, missing) for key in keys]
+        judging.replies += answers
+        return answers
 
-    def _announce(self, num_all: int, pending: dict[str, Messages], judging: Judging) -> None:
+    @property
+    def report(self) -> JudgeReport:
+        """What stands beside the numbers."""
+        return report_of(self._config, self.judging)
+
+    def _announce(self, num_all: int, pending: Mapping[str, Messages]) -> None:
         """Say what is going to be asked, and about what it costs, before anything is sent."""
+        judging = self.judging
         for prompt in pending.values():
-            judging.estimate += estimated_tokens(self._settings, prompt)
+            judging.estimate += estimated_tokens(self._config, prompt)
         estimate = judging.estimate
-        cost = self._settings.cost(estimate.num_input, estimate.num_output)
+        cost = self._config.cost(estimate.num_input, estimate.num_output)
         log.info(
             "judge %s: %d prompts, %d answered already, %d to ask; about %d input and %d output "
             "tokens%s",
-            self._settings.model,
+            self._config.model,
             num_all,
-            judging.num_reused,
+            num_all - len(pending),
             len(pending),
             estimate.num_input,
             estimate.num_output,
@@ -128,154 +154,120 @@ class Judge:
         )
 
     def _ask_pending(
-        self,
-        pending: dict[str, Messages],
-        found: dict[str, Reply | None],
-        failures: dict[str, str],
-        judging: Judging,
-    ) -> None:
-        self._endpoint = Endpoint(self._settings)
-        in_a_row = 0
-        pool = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="judge")
+        self, pending: Mapping[str, Messages], store: ReplyStore
+    ) -> Iterator[tuple[str, JudgeReply]]:
+        """Yield a reply for every prompt that was asked, kept already where it has a text."""
+        config, judging = self._config, self.judging
+        client = ChatClient(config.base_url, read_judge_key(config), config.timeout_seconds)
         bar = tqdm(total=len(pending), unit=" prompts", desc="judge", dynamic_ncols=True)
-        try:
-            with bar:
-                for key, outcome in self._outcomes(pool, pending):
-                    for fault in outcome.malformed:
-                        judging.num_malformed += 1
-                        self._store.add_malformed(key, self._settings, str(fault), str(fault.body))
-                    if outcome.reply is not None:
-                        self._store.add(key, self._settings, pending[key], outcome.reply)
-                        found[key] = outcome.reply
-                        judging.num_asked += 1
-                        in_a_row = 0
-                    elif outcome.failure is not None:
-                        failures[key] = outcome.failure
-                        in_a_row += 1
-                        log.warning("judge: a prompt failed: %s", outcome.failure)
-                    stopped = outcome.stopped
-                    if stopped is None and in_a_row >= MAX_FAILURES_IN_A_ROW:
-                        stopped = f"{in_a_row} prompts in a row failed, last: {outcome.failure}"
-                    if stopped is not None:
-                        judging.stopped = judging.stopped or stopped
-                        self._stop.set()
-                    bar.update(1)
-        finally:
-            self._stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._endpoint.close()
+        with closing(client), closing(self._results(pending, client)) as results, bar:
+            for key, result in results:
+                for malformed in result.malformed:
+                    judging.num_malformed += 1
+                    store.add_malformed(key, config, malformed)
+                if result.reply is not None:
+                    store.add(key, config, pending[key], result.reply)
+                    judging.num_asked += 1
+                    yield key, result.reply
+                elif not isinstance(result.error, LimitReachedError):
+                    log.warning("judge: a prompt failed: %s", result.error)
+                    yield key, JudgeReply(None, str(result.error))
+                bar.update(1)
 
-    def _outcomes(
-        self, pool: ThreadPoolExecutor, pending: dict[str, Messages]
-    ) -> Iterator[tuple[str, _Outcome]]:
-        """Yield outcomes as they come; once stopped, only what is under way still comes."""
-        waiting = iter(pending.items())
-        running: dict[Future[_Outcome], str] = {}
-        while True:
-            while not self._stop.is_set() and len(running) < self._concurrency():
-                entry = next(waiting, None)
-                if entry is None:
-                    break
-                key, prompt = entry
-                running[pool.submit(self._ask_one, prompt)] = key
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result()
+    def _results(
+        self, pending: Mapping[str, Messages], client: ChatClient
+    ) -> Generator[tuple[str, _Result], None, None]:
+        """Yield results as they come; once stopped, only what is under way still comes."""
+        for keys in self._rounds(list(pending)):
+            yield from ask_all(
+                keys,
+                lambda key: self._ask_one(pending[key], client),
+                concurrency=self._config.concurrency,
+                stop=self._stop,
+            )
 
-    def _concurrency(self) -> int:
-        """Return how many requests may be under way: one, until a limited cost can be told."""
-        if self._settings.max_cost is not None and self._budget.num_settled == 0:
-            return 1
-        return self._settings.concurrency
+    def _rounds(self, keys: list[str]) -> Iterator[list[str]]:
+        """Yield what may be asked together: one at a time, until a limited cost can be told."""
+        while keys and self._config.max_cost is not None and self._budget.num_settled == 0:
+            yield [keys.pop(0)]
+        if keys:
+            yield keys
 
-    def _ask_one(self, prompt: Messages) -> _Outcome:
-        """Ask one prompt, with retries; runs in a thread."""
-        assert self._endpoint is not None
-        outcome = _Outcome()
-        estimate = estimated_tokens(self._settings, prompt)
-        for attempt in range(self._settings.retries + 1):
-            if self._stop.is_set():
-                return outcome
-            try:
-                number = self._budget.reserve(estimate)
-            except LimitReached as limit:
-                outcome.stopped = str(limit)
-                return outcome
-            try:
-                reply = self._endpoint.ask(prompt)
-            except RequestError as error:
-                self._budget.settle(number, estimate, None)
-                if error.body is not None:
-                    outcome.malformed.append(error)
-                if error.is_fatal:
-                    outcome.stopped = outcome.failure = str(error)
-                    return outcome
-                pause = pause_seconds(attempt, error, self._settings.backoff_seconds)
-                if not error.may_pass or pause is None:
-                    outcome.failure = str(error)
-                    return outcome
-                if attempt == self._settings.retries:
-                    outcome.failure = f"{error} ({attempt + 1} attempts)"
-                    return outcome
-                self._stop.wait(pause)
-            else:
-                counted = counted_tokens(self._settings, prompt, reply)
-                self._budget.settle(number, estimate, counted)
-                outcome.reply = reply
-                return outcome
-        return outcome
+    def _count(self, error: Exception | None) -> None:
+        """Count how a prompt ended, and end everything where nothing will come of more.
 
-
-@dataclass
-class _Outcome:
-    """One prompt's fate: a reply, a failure, or neither where asking was stopped."""
-
-    reply: Reply | None = None
-    failure: str | None = None
-    stopped: str | None = None
-    malformed: list[RequestError] = field(default_factory=list)
-
-
-class Endpoint:
-    """Sends prompts; one object serves many threads.
-
-    Raises:
-        ConfigError: the ``openai`` package is missing, or a key is.
-    """
-
-    def __init__(self, settings: JudgeSettings) -> None:
-        self._settings = settings
-        self._client = Client(
-            settings.base_url,
-            settings.key(),
-            settings.timeout_seconds,
-            "a judged protocol needs the openai package: pip install 'llava-eval[judge]'",
-        )
-
-    def ask(self, messages: Messages) -> Reply:
-        """Send one prompt once.
-
-        Raises:
-            RequestError: there is no usable reply.
+        Called in the thread that asked, so that it begins no further prompt.
         """
-        settings = self._settings
-        parameters: dict[str, Any] = {}
-        if settings.temperature is not None:
-            parameters["temperature"] = settings.temperature
-        if settings.max_tokens is not None:
-            parameters["max_tokens"] = settings.max_tokens
-        completion = read_completion(self._client.chat(settings.model, messages, parameters))
+        if isinstance(error, WithheldError):
+            return  # a filter dislikes one prompt; that says nothing of the next
+        if isinstance(error, LimitReachedError | RefusedError):
+            self._end(str(error))
+        elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
+            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {error}")
+
+    def _end(self, reason: str) -> None:
+        self.judging.stopped = self.judging.stopped or reason
+        self._stop.set()
+
+    def _ask_one(self, prompt: Messages, client: ChatClient) -> _Result:
+        """Ask one prompt, with retries; runs in a thread."""
+        result = _Result()
+        try:
+            completion = with_retries(
+                lambda: self._attempt(prompt, client, result),
+                retries=self._config.retries,
+                backoff_seconds=self._config.backoff_seconds,
+                stop=self._stop,
+                streak=self._streak,
+            )
+        except (RequestError, LimitReachedError, UnicodeError) as error:
+            self._count(error)
+            result.error = error
+            return result
+        self._count(None)
         reason = completion.finish_reason
-        return Reply(
-            text=completion.text,
+        result.reply = KeptReply(
+            completion.text,
             snapshot=completion.model,
             finish_reason=reason if isinstance(reason, str) else None,
             num_input_tokens=completion.num_input_tokens,
             num_output_tokens=completion.num_output_tokens,
         )
+        return result
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+    def _attempt(self, prompt: Messages, client: ChatClient, result: _Result) -> Completion:
+        """Send one prompt once, within the limits.
+
+        Raises:
+            LimitReachedError: it must not be sent.
+            RequestError: there is no usable reply.
+        """
+        config = self._config
+        estimate = estimated_tokens(config, prompt)
+        number = self._budget.reserve(estimate)
+        counted = None
+        try:
+            completion = client.chat(str(config.model), prompt, _fields(config))
+            counted = counted_tokens(estimate, completion)  # what is withheld costs as much
+            completion.check_end()
+            return completion
+        except MalformedError as error:
+            result.malformed.append(error)
+            raise
+        finally:
+            self._budget.settle(number, estimate, counted)
+
+
+@dataclass
+class _Result:
+    """What came of one prompt: a reply or an error, and responses that were no reply at all."""
+
+    reply: KeptReply | None = None
+    error: Exception | None = None
+    malformed: list[MalformedError] = field(default_factory=list)
+
+
+def _fields(config: JudgeConfig) -> dict[str, Any]:
+    """Return the fields of a request that are set; the endpoint's own defaults hold otherwise."""
+    fields = {"temperature": config.temperature, "max_tokens": config.max_tokens}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -11,40 +11,43 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
+from llava_eval.models.http import MalformedError, is_withheld
 from llava_eval.results.ledger import append_line
-from llava_eval.scoring.judge.settings import JudgeSettings
-
-#: One prompt: messages with a role and a text, in order.
-Messages = tuple[Mapping[str, str], ...]
+from llava_eval.scoring.scorer import JudgeReply, Messages
 
 FILE_NAME = "judge.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What a judge wrote.
+class KeptReply(JudgeReply):
+    """A judge's reply with what the endpoint said of it.
 
     Attributes:
-        text: the raw reply.
         snapshot: the model that the endpoint says has answered.
         finish_reason: why it stopped, as the endpoint says.
         num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
     """
 
-    text: str
-    snapshot: str
+    snapshot: str = "unnamed"
     finish_reason: str | None = None
     num_input_tokens: int | None = None
     num_output_tokens: int | None = None
 
 
-def key_of(settings: JudgeSettings, messages: Messages) -> str:
-    """Return what a reply is kept under: everything that can change it but the address."""
+def key_of(config: JudgeConfig, messages: Messages) -> str:
+    """Return what a reply is kept under: everything that can change it but the address.
+
+    Args:
+        config: of the judge.
+        messages: the prompt.
+    """
     content = {
-        "model": settings.model,
-        "temperature": settings.temperature,
-        "max_tokens": settings.max_tokens,
+        "model": config.model,
+        "temperature": config.temperature,
+        "max_tokens": config.max_tokens,
         "messages": [dict(message) for message in messages],
     }
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
@@ -65,7 +68,7 @@ class ReplyStore:
 
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self._path = path
-        self._replies: dict[str, Reply] = {}
+        self._replies: dict[str, KeptReply] = {}
         self._borrowed: dict[str, Mapping[str, Any]] = {}
         for content in _lines(path):
             self._replies[content["key"]] = _reply(content)
@@ -76,15 +79,25 @@ class ReplyStore:
                     self._borrowed[content["key"]] = content
         self._stream: FileIO | None = None
 
-    def get(self, key: str) -> Reply | None:
-        """Return a reply that is known; one of another run becomes part of this file too."""
+    def get(self, key: str) -> KeptReply | None:
+        """Return a reply that is known; one of another run becomes part of this file too.
+
+        Args:
+            key: see :func:`key_of`.
+        """
         borrowed = self._borrowed.pop(key, None)
         if borrowed is not None:
             self._append(borrowed)
         return self._replies.get(key)
 
-    def add(self, key: str, settings: JudgeSettings, messages: Messages, reply: Reply) -> None:
+    def add(self, key: str, config: JudgeConfig, messages: Messages, reply: KeptReply) -> None:
         """Keep a reply, on disk before anything is made of it.
+
+        Args:
+            key: see :func:`key_of`.
+            config: of the judge.
+            messages: the prompt.
+            reply: with a text.
 
         Raises:
             StorageError: it cannot be written.
@@ -93,10 +106,10 @@ class ReplyStore:
         self._append(
             {
                 "key": key,
-                "model": settings.model,
-                "base_url": settings.base_url,
-                "temperature": settings.temperature,
-                "max_tokens": settings.max_tokens,
+                "model": config.model,
+                "base_url": config.base_url,
+                "temperature": config.temperature,
+                "max_tokens": config.max_tokens,
                 "messages": [dict(message) for message in messages],
                 "reply": reply.text,
                 "snapshot": reply.snapshot,
@@ -106,9 +119,20 @@ class ReplyStore:
             }
         )
 
-    def add_malformed(self, key: str, settings: JudgeSettings, fault: str, body: str) -> None:
-        """Keep a response that was no reply at all, for people to look at; it is never used."""
-        self._append({"key": key, "model": settings.model, "malformed": fault, "body": body})
+    def add_malformed(self, key: str, config: JudgeConfig, error: MalformedError) -> None:
+        """Keep a response that was no reply at all, for people to look at; it is never used.
+
+        Args:
+            key: see :func:`key_of`.
+            config: of the judge.
+            error: with the response's body.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        self._append(
+            {"key": key, "model": config.model, "malformed": str(error), "body": error.body}
+        )
 
     def _append(self, content: Mapping[str, Any]) -> None:
         # ASCII only: no line can be broken by a character that some reader takes for a line break.
@@ -150,30 +174,43 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the replies of a file; a torn last line and malformed responses are passed over."""
+    """Yield the replies of a file; a torn last line and what is no reply are passed over."""
     try:
         content = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            found = json.loads(line)
+            found = parse_json(line, dict)
             if "malformed" in found:
                 continue
-            if not isinstance(found["key"], str) or not isinstance(found["reply"], str):
-                raise ValueError("key and reply should be texts")
-        except (ValueError, KeyError, TypeError) as error:
+            _check_types(found)
+        except JsonError as error:
             raise RunDirectoryError(
-                f"{path}, line {number} is damaged ({type(error).__name__}: {error}); remove that "
-                "line to ask the judge again"
+                f"{path}, line {number} is damaged ({error}); remove that line to ask the judge "
+                "again"
             ) from error
-        yield found
+        if not is_withheld(found.get("finish_reason")):  # what a filter left is asked again
+            yield found
 
 
-def _reply(content: Mapping[str, Any]) -> Reply:
-    return Reply(
+def _check_types(content: Mapping[str, Any]) -> None:
+    """Raise JsonError for a line whose values are not those of a reply."""
+    if not isinstance(content.get("key"), str) or not isinstance(content.get("reply"), str):
+        raise JsonError("key and reply should be texts")
+    for name in ("snapshot", "finish_reason"):
+        if not isinstance(content.get(name), str | None):
+            raise JsonError(f"{name} should be a text")
+    for name in ("num_input_tokens", "num_output_tokens"):
+        value = content.get(name)
+        if value is not None and (type(value) is not int or value < 0):
+            raise JsonError(f"{name} should be a count")
+
+
+def _reply(content: Mapping[str, Any]) -> KeptReply:
+    return KeptReply(
         text=content["reply"],
-        snapshot=str(content.get("snapshot") or "unnamed"),
+        snapshot=content.get("snapshot") or "unnamed",
         finish_reason=content.get("finish_reason"),
         num_input_tokens=content.get("num_input_tokens"),
         num_output_tokens=content.get("num_output_tokens"),

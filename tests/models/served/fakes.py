@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llava_eval.models.served.plan import plan_served
-from llava_eval.models.served.runner import ServedRunner
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.config.schema import ModelConfig, ServerConfig
+from llava_eval.models.served.served_model import find_served_model
+from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
 from tests.models.chat_server import Answer, ChatServer, reply
 from tests.models.helpers import make_clip
@@ -45,11 +45,16 @@ def echo(content: dict[str, Any], number: int) -> Answer:
     return reply(f"re: {user['content'][-1]['text']}", "model-1")
 
 
+def served(checkpoint: str, base_url: str, **server: Any) -> ModelConfig:
+    """Return the configuration of a served model."""
+    return ModelConfig(checkpoint=checkpoint, base_url=base_url, server=ServerConfig(**server))
+
+
 def make_runner(server: ChatServer | str, **settings: Any) -> ServedRunner:
     """Return a runner of a server; fast retries unless told otherwise."""
     base_url = server if isinstance(server, str) else server.base_url
     values = {"backoff_seconds": 0.001, "retries": 2, **settings}
-    return ServedRunner(plan_served(ServerSettings("m", base_url, **values)))
+    return ServedRunner(find_served_model(served("m", base_url, **values)))
 
 
 def make_questions(count: int, **changes: Any) -> list[Request]:

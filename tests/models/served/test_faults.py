@@ -14,11 +14,10 @@ import pytest
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ServerError
-from llava_eval.models.served.plan import plan_served
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.models.served.served_model import find_served_model
 from tests.conftest import read_lines
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
-from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner
+from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, served
 
 pytestmark = pytest.mark.slow
 
@@ -150,7 +149,7 @@ def test_a_key_that_is_refused_is_known_before_anything_is_asked() -> None:
         with pytest.raises(
             CheckpointError, match=r"refuses the key in .* OPENAI_API_KEY"
         ) as caught:
-            plan_served(ServerSettings("m", server.base_url))
+            find_served_model(served("m", server.base_url))
     finally:
         server.stop()
     assert KEY not in str(caught.value)
@@ -162,7 +161,7 @@ def test_nobody_listening() -> None:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(CheckpointError, match="no server answers there"):
-            plan_served(ServerSettings("m", url))
+            find_served_model(served("m", url))
 
 
 def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from llava_eval.errors import ConfigError
-from llava_eval.models.served.plan import plan_served
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.chat_server import Answer, reply, serving
-from tests.models.served.fakes import PAGES, ask, echo, make_runner
+from tests.models.served.fakes import PAGES, ask, echo, make_runner, served
 
 #: By option: its tokens with their log-probabilities, the end token's last.
 TOKENS = {
@@ -84,15 +83,15 @@ def test_a_server_that_returns_none_after_all() -> None:
 @pytest.mark.parametrize("kind", ["openai", "sglang", "transformers"])
 def test_other_servers_are_refused(kind: str) -> None:
     with serving(echo, PAGES[kind]) as server:
-        plan = plan_served(ServerSettings("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url))
         with pytest.raises(ConfigError, match=r"likelihoods.*vLLM does"):
             plan.check_protocol(has_prefill=False, has_options=True)
 
 
 def test_the_end_token_has_to_be_known() -> None:
     with serving(echo, PAGES["vllm"]) as server:
-        plan = plan_served(ServerSettings("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url))
         with pytest.raises(ConfigError, match=r"model\.server\.end_token"):
             plan.check_protocol(has_prefill=False, has_options=True)
-        named = plan_served(ServerSettings("m", server.base_url, end_token="</s>"))
+        named = find_served_model(served("m", server.base_url, end_token="</s>"))
         named.check_protocol(has_prefill=True, has_options=True)

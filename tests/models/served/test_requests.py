@@ -18,11 +18,18 @@ from PIL import Image
 
 from llava_eval.errors import CheckpointError, ConfigError, MediaError
 from llava_eval.models.served.clips import ClipFolder
-from llava_eval.models.served.plan import plan_served
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
 from tests.models.chat_server import Answer, failure, reply, serving
-from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, video_clip
+from tests.models.served.fakes import (
+    PAGES,
+    ask,
+    echo,
+    make_questions,
+    make_runner,
+    served,
+    video_clip,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +46,7 @@ def decoded(images: list[str]) -> torch.Tensor:
 @pytest.mark.parametrize("kind", PAGES)
 def test_a_server_says_what_it_is(kind: str) -> None:
     with serving(echo, PAGES[kind]) as server:
-        plan = plan_served(ServerSettings("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url))
     versions = {"vllm": "0.12.0", "sglang": "0.5.5"}
     assert plan.server.kind == kind
     assert plan.server.version == versions.get(kind)
@@ -54,9 +61,9 @@ def test_identity_is_of_the_model_not_of_the_place() -> None:
     identities = []
     for _ in range(2):
         with serving(echo, PAGES["vllm"]) as server:
-            settings = ServerSettings("m", server.base_url, concurrency=3, timeout_seconds=9.0)
-            identities.append(plan_served(settings).identity())
-            other = plan_served(dataclasses.replace(settings, image_format="jpeg")).identity()
+            settings = served("m", server.base_url, concurrency=3, timeout_seconds=9.0)
+            identities.append(find_served_model(settings).identity())
+            other = find_served_model(served("m", server.base_url, image_format="jpeg")).identity()
             assert other != identities[0]
     assert identities[0] == identities[1]
     assert identities[0]["model"]["server"] == {
@@ -146,7 +153,7 @@ def test_a_server_that_cannot_read_files_is_shown_images(tmp_path: Path) -> None
         return failure(500) if "chat_template_kwargs" in content else echo(content, number)
 
     with serving(broken, PAGES["transformers"]) as server:
-        plan = plan_served(ServerSettings("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url))
         assert plan.video_as == "images"
         assert len(server.requests) == 1
 
@@ -263,16 +270,16 @@ def test_another_model_than_the_server_has() -> None:
         serving(echo, PAGES["vllm"]) as server,
         pytest.raises(CheckpointError, match=r"other: http://\S+ serves m$"),
     ):
-        plan_served(ServerSettings("other", server.base_url))
+        find_served_model(served("other", server.base_url))
 
 
 def test_no_video_for_a_server_that_takes_none() -> None:
     with serving(echo, PAGES["openai"]) as server:
-        settings = ServerSettings("m", server.base_url, video_as="video")
+        settings = served("m", server.base_url, video_as="video")
         with pytest.raises(ConfigError, match="takes no video of given frames"):
-            plan_served(settings)
+            find_served_model(settings)
         with pytest.raises(ConfigError, match="is no folder"):
-            plan_served(dataclasses.replace(settings, clip_dir="/nowhere"))
+            find_served_model(served("m", server.base_url, video_as="video", clip_dir="/nowhere"))
 
 
 def test_openai_itself_needs_a_key_and_another_server_none(
@@ -280,7 +287,7 @@ def test_openai_itself_needs_a_key_and_another_server_none(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
-        plan_served(ServerSettings("m", "https://api.openai.com/v1"))
+        find_served_model(served("m", "https://api.openai.com/v1"))
     with serving(echo) as server:
         ask(make_runner(server), make_questions(1))
     assert server.keys == ["Bearer no-key"]

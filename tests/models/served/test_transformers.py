@@ -24,13 +24,13 @@ from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.load import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
-from llava_eval.models.served.plan import plan_served
-from llava_eval.models.served.runner import ServedRunner
-from llava_eval.models.served.settings import ServerSettings
+from llava_eval.models.served.served_model import find_served_model
+from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
 from llava_eval.video import decode_frames
 from tests.conftest import DEMO, read_lines
 from tests.models.chat_server import reply, serving
+from tests.models.served.fakes import served
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def frame(of: Clip, place: int) -> Clip:
 
 def served_runner(base_url: str, **settings: Any) -> ServedRunner:
     values = {"backoff_seconds": 0.01, "retries": 1, "concurrency": 4, **settings}
-    return ServedRunner(plan_served(ServerSettings(CHECKPOINT, base_url, **values)))
+    return ServedRunner(find_served_model(served(CHECKPOINT, base_url, **values)))
 
 
 def local_runner(loaded: LoadedModel) -> ModelRunner:
@@ -139,7 +139,7 @@ def test_a_clip_of_the_frames_gets_the_same_answers(
         return answers(runner, requests)
 
     runner = served_runner(served_demo, clip_dir=str(tmp_path))
-    assert runner.plan.video_as == "video"
+    assert runner.model.video_as == "video"
     assert ask(runner) == ask(local_runner(loaded))
     assert list(tmp_path.iterdir()) == []
 
@@ -197,7 +197,7 @@ def test_sampled_texts_repeat(served_demo: str) -> None:
 def test_what_the_server_does_not_offer_is_refused_before_anything_is_asked(
     served_demo: str,
 ) -> None:
-    plan = plan_served(ServerSettings(CHECKPOINT, served_demo))
+    plan = find_served_model(served(CHECKPOINT, served_demo))
     assert plan.server.kind == "transformers"
     with pytest.raises(ConfigError, match="transformers serve does not"):
         plan.check_protocol(has_prefill=False, has_options=True)
@@ -236,7 +236,7 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
 
 def test_a_server_that_is_none_of_these(tmp_path: Path) -> None:
     with serving(lambda content, count: reply("a"), {"/v1/models": {"data": []}}) as server:
-        plan = plan_served(ServerSettings("m", server.base_url))
+        plan = find_served_model(served("m", server.base_url))
     assert (plan.server.kind, plan.video_as) == ("openai", "images")
     with pytest.raises(CheckpointError, match="no server answers there"):
-        plan_served(ServerSettings("m", server.base_url))
+        find_served_model(served("m", server.base_url))

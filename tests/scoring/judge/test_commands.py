@@ -91,7 +91,13 @@ def test_numbers_and_what_stands_beside_them() -> None:
     assert manifest["judge"]["num_input_tokens"] == 800
     assert manifest["judge"]["this_command"]["num_requests"] == 8
     first = read_lines(Path("out/samples.jsonl"))[0]["score"]
-    assert first == {"value": 1.0, "answer": "yes", "unreadable": False, "judge_score": 4.0}
+    assert first == {
+        "value": 1.0,
+        "answer": "yes",
+        "unreadable": False,
+        "explanation": "the judge says yes",
+        "judge_score": 4.0,
+    }
 
 
 def test_the_key_is_in_no_file_and_no_message(capsys: pytest.CaptureFixture[str]) -> None:

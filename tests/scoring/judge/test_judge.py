@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError, RunDirectoryError
-from llava_eval.scoring.judge.judge import Judge, Judging
-from llava_eval.scoring.judge.replies import Messages, ReplyStore
-from llava_eval.scoring.judge.settings import JudgeSettings
+from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
+from llava_eval.scoring.judge.report import Judging
+from llava_eval.scoring.scorer import Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
 
 pytestmark = pytest.mark.slow
@@ -40,8 +41,10 @@ def ask(
     """Put prompts to a server; fast retries unless told otherwise."""
     base_url = server if isinstance(server, str) else server.base_url
     values = {"model": "judge", "base_url": base_url, "backoff_seconds": 0.001, **settings}
-    with ReplyStore(folder / "judge.jsonl", others or []) as store:
-        return Judge(JudgeSettings(**values), store).ask([prompt(text) for text in texts])
+    judge = RecordedJudge(JudgeConfig(**values), folder, others or [])
+    answers = judge.ask([prompt(text) for text in texts])
+    assert answers == judge.judging.replies
+    return judge.judging
 
 
 def echo(content: dict[str, Any], number: int) -> Answer:
@@ -49,7 +52,7 @@ def echo(content: dict[str, Any], number: int) -> Answer:
 
 
 def replies(judging: Judging) -> list[str | None]:
-    return [None if found is None else found.text for found in judging.replies]
+    return [found.text for found in judging.replies]
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -125,7 +128,7 @@ def test_replies_of_another_run_are_copied(tmp_path: Path) -> None:
     second.mkdir()
     with serving(echo) as server:
         ask(first, server, "a", "b")
-        judging = ask(second, server, "a", others=[first / "judge.jsonl"])
+        judging = ask(second, server, "a", others=[first])
     assert replies(judging) == ["re: a"]
     assert len(server.requests) == 2
     assert [line["reply"] for line in lines(second)] == ["re: a"]
@@ -193,11 +196,9 @@ def test_retry_after_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     first = failure(429, Retry_After="7")
     with serving(times(1, first)) as server:
-        settings = JudgeSettings(model="judge", base_url=server.base_url)
-        with ReplyStore(tmp_path / "judge.jsonl") as store:
-            judge = Judge(settings, store)
-            judge._stop = Event()
-            assert replies(judge.ask([prompt("a")])) == ["re: a"]
+        judge = RecordedJudge(JudgeConfig(model="judge", base_url=server.base_url), tmp_path)
+        judge._stop = Event()
+        assert [found.text for found in judge.ask([prompt("a")])] == ["re: a"]
     assert waited == [7.0]
 
 
@@ -271,7 +272,7 @@ def test_a_limit_of_requests_stops_cleanly_and_goes_on_later(tmp_path: Path) -> 
     texts = list(map(str, range(20)))
     with serving(echo) as server:
         judging = ask(tmp_path, server, *texts, max_requests=7)
-        assert sum(found is not None for found in judging.replies) == 7 == len(server.requests)
+        assert sum(found.text is not None for found in judging.replies) == 7 == len(server.requests)
         assert judging.stopped == "judge.max_requests=7 is reached"
         assert set(judging.failures.values()) == {judging.stopped}
         rest = ask(tmp_path, server, *texts)
@@ -323,19 +324,20 @@ def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
 
 def test_settings_that_make_no_sense() -> None:
     with pytest.raises(ConfigError, match="name of an environment variable") as caught:
-        JudgeSettings(model="m", api_key_env=KEY)
+        JudgeConfig(model="m", api_key_env=KEY)
     assert KEY not in str(caught.value)
     with pytest.raises(ConfigError, match="user name") as caught:
-        JudgeSettings(model="m", base_url="http://me:secret@host/v1")
+        JudgeConfig(model="m", base_url="http://me:secret@host/v1")
     assert "secret" not in str(caught.value)
     with pytest.raises(ConfigError, match="http"):
-        JudgeSettings(model="m", base_url="localhost:8000")
+        JudgeConfig(model="m", base_url="localhost:8000")
     with pytest.raises(ConfigError, match="price_per_million_input_tokens"):
-        JudgeSettings(model="m", max_cost=1.0)
+        JudgeConfig(model="m", max_cost=1.0)
 
 
 def test_openai_needs_a_key_and_a_local_server_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
-        JudgeSettings(model="m").key()
-    assert JudgeSettings(model="m", base_url="http://localhost:8000/v1").key() == "no-key"
+        read_judge_key(JudgeConfig(model="m"))
+    local = JudgeConfig(model="m", base_url="http://localhost:8000/v1")
+    assert read_judge_key(local) == "no-key"

@@ -9,7 +9,8 @@ import pytest
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
-from llava_eval.scoring.judge.scorers import JudgedText, filled
+from llava_eval.scoring.judge.prompts import filled
+from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import Sample
 

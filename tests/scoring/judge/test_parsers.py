@@ -1,4 +1,4 @@
-"""Readings against the references, which were run on the same replies outside this package."""
+"""Parsers against the references, which were run on the same replies outside this package."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 import pytest
 
-from llava_eval.scoring.judge.reading import READINGS, Reading, ReadingName
+from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName
 
 GOLDEN = json.loads(lzma.decompress((Path(__file__).parent / "golden.json.xz").read_bytes()))
 
 
-@pytest.mark.parametrize("name", READINGS)
-def test_every_reply_reads_as_in_the_reference(name: ReadingName) -> None:
+@pytest.mark.parametrize("name", PARSERS)
+def test_every_reply_reads_as_in_the_reference(name: ParserName) -> None:
     num_defined = 0
     for row in GOLDEN["replies"]:
-        reading, expected = READINGS[name](row["reply"]), row[name]
+        parsed, expected = PARSERS[name](row["reply"]), row[name]
         if expected is None:
-            assert reading == Reading(unreadable=True), row["reply"]
+            assert parsed == ParsedReply(unreadable=True), row["reply"]
             continue
         num_defined += 1
         is_right, score = expected
-        ours = None if reading.is_right is None else int(reading.is_right)
+        ours = None if parsed.is_right is None else int(parsed.is_right)
         assert ours == is_right, row["reply"]
-        if score is None or reading.score is None:
-            assert score is reading.score, row["reply"]
+        if score is None or parsed.score is None:
+            assert score is parsed.score, row["reply"]
         else:
-            assert math.isclose(reading.score, score, rel_tol=1e-9, abs_tol=1e-9), row["reply"]
+            assert math.isclose(parsed.score, score, rel_tol=1e-9, abs_tol=1e-9), row["reply"]
     assert num_defined > 300
 
 
@@ -61,25 +61,25 @@ def test_by_hand(reply: str, whole: Any, braces: Any) -> None:
         ("verdict_and_score_whole", whole),
         ("verdict_and_score_first_braces", braces),
     ):
-        reading = READINGS[name](reply)  # type: ignore[index]
+        parsed = PARSERS[name](reply)  # type: ignore[index]
         if expected is None:
-            assert reading == Reading(unreadable=True)
+            assert parsed == ParsedReply(unreadable=True)
         else:
-            assert (reading.is_right, reading.score) == expected
+            assert (parsed.is_right, parsed.score) == expected
 
 
 def test_what_v0_2_makes_of_replies() -> None:
-    read = READINGS["verdict_and_score_or_no"]
-    assert read("{'pred': 'yes', 'score': 4.8}") == Reading("yes", True, 4.8)
-    assert read("{'pred': 'Yes', 'score': 4}") == Reading("Yes", False, 4.0)
-    assert read("I say yes") == Reading("no", False, 0.0, unreadable=True)
-    assert read("{'score': 3}") == Reading("no", False, 3.0)
-    assert read("{'pred': 'yes', 'score': 'nan'}") == Reading("yes", True, None)
+    read = PARSERS["verdict_and_score_or_no"]
+    assert read("{'pred': 'yes', 'score': 4.8}") == ParsedReply("yes", True, 4.8)
+    assert read("{'pred': 'Yes', 'score': 4}") == ParsedReply("Yes", False, 4.0)
+    assert read("I say yes") == ParsedReply("no", False, 0.0, unreadable=True)
+    assert read("{'score': 3}") == ParsedReply("no", False, 3.0)
+    assert read("{'pred': 'yes', 'score': 'nan'}") == ParsedReply("yes", True, None)
 
 
 def test_scores_of_dictionaries() -> None:
-    assert READINGS["score_of_first_value"]("{'x': 3, 'score': 5}").score == 3
-    assert READINGS["score_of_first_value"]("{}").score == 0
-    assert READINGS["score_by_key"]("{'x': 3, 'score': 5}").score == 5
-    assert READINGS["score_by_key"]("{}").unreadable
-    assert READINGS["score_or_zero"]("nothing") == Reading(score=0.0, unreadable=True)
+    assert PARSERS["score_of_first_value"]("{'x': 3, 'score': 5}").score == 3
+    assert PARSERS["score_of_first_value"]("{}").score == 0
+    assert PARSERS["score_by_key"]("{'x': 3, 'score': 5}").score == 5
+    assert PARSERS["score_by_key"]("{}").unreadable
+    assert PARSERS["score_or_zero"]("nothing") == ParsedReply(score=0.0, unreadable=True)

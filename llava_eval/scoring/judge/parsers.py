@@ -1,4 +1,4 @@
-"""What references read in a judge's reply.
+"""Parsers of a judge's reply, each as one reference reads it.
 
 Each function takes the raw reply and reproduces one reference to the letter, with the result that
 the reference's own table would count. Where a reference has no result (it asks again for ever, or
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ReadingName = Literal[
+ParserName = Literal[
     "verdict_and_score_whole",
     "verdict_and_score_first_braces",
     "verdict_and_score_or_no",
@@ -26,7 +26,7 @@ ReadingName = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedReply:
     """What one reply says.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reading:
     unreadable: bool = False
 
 
-UNREADABLE = Reading(unreadable=True)
+UNREADABLE = ParsedReply(unreadable=True)
 
 # What reading a reply can raise: literals that are none, keys that lack, values of a wrong kind,
 # nesting that is too deep, numbers that are too large.
@@ -59,7 +59,7 @@ _FAULTS = (
 )
 
 
-def verdict_and_score_whole(reply: str) -> Reading:
+def verdict_and_score_whole(reply: str) -> ParsedReply:
     """Read ``{'pred': 'yes', 'score': 4}``, the reply as a whole.
 
     The reply must be a Python literal and survive JSON; ``int(score)`` truncates; the verdict is
@@ -73,12 +73,12 @@ def verdict_and_score_whole(reply: str) -> Reading:
         content = _through_json(_literal(reply))
         score = _number(int(content["score"]))
         verdict = content["pred"]
-        return Reading(verdict, _yes_or_no(verdict), score)
+        return ParsedReply(verdict, _yes_or_no(verdict), score)
     except _FAULTS:
         return UNREADABLE
 
 
-def verdict_and_score_first_braces(reply: str) -> Reading:
+def verdict_and_score_first_braces(reply: str) -> ParsedReply:
     """Read the first ``{...}`` of a reply, without any braces inside it.
 
     ``int(score)`` truncates; the verdict as in :func:`verdict_and_score_whole`.
@@ -90,12 +90,12 @@ def verdict_and_score_first_braces(reply: str) -> Reading:
         content = _literal("{" + inside + "}")
         score = _number(int(content["score"]))
         verdict = content["pred"]
-        return Reading(verdict, _yes_or_no(verdict), score)
+        return ParsedReply(verdict, _yes_or_no(verdict), score)
     except _FAULTS:
         return UNREADABLE
 
 
-def verdict_and_score_or_no(reply: str) -> Reading:
+def verdict_and_score_or_no(reply: str) -> ParsedReply:
     """Read the stripped reply as a whole; whatever cannot be read is "no" with score 0.
 
     The score keeps its fraction, a missing one is 0, a missing verdict "no"; only exactly "yes" is
@@ -109,23 +109,23 @@ def verdict_and_score_or_no(reply: str) -> Reading:
         verdict = content.get("pred", "no")
         score = float(content.get("score", 0))
     except _FAULTS:
-        return Reading(verdict="no", is_right=False, score=0.0, unreadable=True)
-    return Reading(str(verdict), verdict == "yes", score if math.isfinite(score) else None)
+        return ParsedReply(verdict="no", is_right=False, score=0.0, unreadable=True)
+    return ParsedReply(str(verdict), verdict == "yes", score if math.isfinite(score) else None)
 
 
-def score_by_key(reply: str) -> Reading:
+def score_by_key(reply: str) -> ParsedReply:
     """Read ``{'score': 4}``, the reply as a whole; ``int(score)`` truncates.
 
     Source: Video-ChatGPT, quantitative_evaluation/evaluate_benchmark_1_correctness.py and its
     four siblings.
     """
     try:
-        return Reading(score=_number(int(_through_json(_literal(reply))["score"])))
+        return ParsedReply(score=_number(int(_through_json(_literal(reply))["score"])))
     except _FAULTS:
         return UNREADABLE
 
 
-def score_of_first_value(reply: str) -> Reading:
+def score_of_first_value(reply: str) -> ParsedReply:
     """Read the first value of a dictionary, whatever its key; ``int()`` truncates.
 
     An empty dictionary adds nothing to the sum and one to the count: it scores 0.
@@ -135,13 +135,13 @@ def score_of_first_value(reply: str) -> Reading:
     """
     try:
         for value in _through_json(_literal(reply)).values():
-            return Reading(score=_number(int(value)))
-        return Reading(score=0.0)
+            return ParsedReply(score=_number(int(value)))
+        return ParsedReply(score=0.0)
     except _FAULTS:
         return UNREADABLE
 
 
-def score_or_zero(reply: str) -> Reading:
+def score_or_zero(reply: str) -> ParsedReply:
     """Read ``{'score': 4}``, the stripped reply as a whole; whatever cannot be read scores 0.
 
     A dictionary without a score scores 0 as well.
@@ -152,14 +152,14 @@ def score_or_zero(reply: str) -> Reading:
         content = _literal(reply.strip())
         score = int(content.get("score", 0))
     except _FAULTS:
-        return Reading(score=0.0, unreadable=True)
+        return ParsedReply(score=0.0, unreadable=True)
     try:
-        return Reading(score=_number(score))
+        return ParsedReply(score=_number(score))
     except OverflowError:
         return UNREADABLE
 
 
-READINGS: dict[ReadingName, Callable[[str], Reading]] = {
+PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "verdict_and_score_whole": verdict_and_score_whole,
     "verdict_and_score_first_braces": verdict_and_score_first_braces,
     "verdict_and_score_or_no": verdict_and_score_or_no,

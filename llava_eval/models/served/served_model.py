@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.address import is_this_machine, read_key
+from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import ConfigError
-from llava_eval.models.http import Client, is_this_machine
+from llava_eval.models.http import ChatClient
+from llava_eval.models.served.clips import MediaEncoder
+from llava_eval.models.served.probe import why_no_clips
 from llava_eval.models.served.server import Dialect, Server, find_server
-from llava_eval.models.served.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -22,16 +25,16 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class ServedPlan:
+class ServedModel:
     """Which served model is asked, and how videos are shown to it.
 
     Attributes:
-        settings: where it is and how it may be asked.
+        config: where it is and how it may be asked.
         server: what answers there.
         video_as: "images", "video" or "url".
     """
 
-    settings: ServerSettings
+    config: ModelConfig
     server: Server
     video_as: str
 
@@ -42,22 +45,22 @@ class ServedPlan:
 
     def identity(self) -> dict[str, Any]:
         """Return what can change a generation; where the server is does not."""
-        settings = self.settings
+        asked = self.config.server
         return {
             "model": {
-                "served": settings.model,
+                "served": self.config.checkpoint,
                 "server": self.server.describe(),
                 "video_as": self.video_as,
-                "image_format": settings.image_format,
-                "jpeg_quality": settings.jpeg_quality if settings.image_format == "jpeg" else None,
+                "image_format": asked.image_format,
+                "jpeg_quality": asked.jpeg_quality if asked.image_format == "jpeg" else None,
             }
         }
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         return {
-            "checkpoint": self.settings.model,
-            "base_url": self.settings.base_url,
+            "checkpoint": self.config.checkpoint,
+            "base_url": self.config.base_url,
             **self.identity()["model"],
         }
 
@@ -77,7 +80,7 @@ class ServedPlan:
                 "this protocol compares likelihoods, for which a server has to return the "
                 f"log-probabilities of a prompt: {label} does not, vLLM does (prompt_logprobs)"
             )
-        if has_options and not self.settings.end_token:
+        if has_options and not self.config.server.end_token:
             raise ConfigError(
                 "this protocol compares likelihoods, which count the token that ends the "
                 "assistant's turn: model.server.end_token takes its text, for instance '</s>'"
@@ -89,73 +92,77 @@ class ServedPlan:
             )
 
 
-def plan_served(settings: ServerSettings) -> ServedPlan:
+def find_served_model(config: ModelConfig) -> ServedModel:
     """Ask the server what it is, and choose how videos are shown to it.
+
+    Args:
+        config: of a model with a ``base_url``.
 
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
         ConfigError: a key is missing, or videos cannot be shown as asked.
     """
-    client = open_client(settings)
+    client = open_client(config)
     try:
-        server = find_server(client, settings)
-        _check_videos(settings, server.dialect)
-        plan = ServedPlan(settings, server, _video_as(settings, server, client))
+        server = find_server(client, config)
+        _check_videos(config, server.dialect)
+        model = ServedModel(config, server, _video_as(config, server, client))
     finally:
         client.close()
-    _log.info("%s is %s; videos go as %s", settings.base_url, server.dialect.label, plan.words)
-    return plan
+    _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, model.words)
+    return model
 
 
-def open_client(settings: ServerSettings) -> Client:
+def open_client(config: ModelConfig) -> ChatClient:
     """Return a client for the server.
 
+    Args:
+        config: of a model with a ``base_url``.
+
     Raises:
-        ConfigError: the ``openai`` package is missing, or a key is.
+        ConfigError: a key is missing.
     """
-    return Client(
-        settings.base_url,
-        settings.key(),
-        settings.timeout_seconds,
-        "model=openai_server needs the openai package: pip install 'llava-eval[server]'",
-    )
+    address = str(config.base_url)
+    key = read_key(config.api_key_env, address, part="model", name=config.checkpoint)
+    return ChatClient(address, key, config.server.timeout_seconds)
 
 
-def _check_videos(settings: ServerSettings, dialect: Dialect) -> None:
-    if settings.clip_dir is not None and not Path(settings.clip_dir).is_dir():
-        raise ConfigError(f"model.server.clip_dir={settings.clip_dir} is no folder")
-    if settings.video_as == "video" and dialect.video is None:
+def _check_videos(config: ModelConfig, dialect: Dialect) -> None:
+    asked = config.server
+    if asked.clip_dir is not None and not Path(asked.clip_dir).is_dir():
+        raise ConfigError(f"model.server.clip_dir={asked.clip_dir} is no folder")
+    if asked.video_as == "video" and dialect.video is None:
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} takes no video of given frames; use "
             "images, or url for the video's own address"
         )
-    if settings.video_as == "video" and not _is_possible(settings, dialect):
+    if asked.video_as == "video" and not _is_possible(config, dialect):
         raise ConfigError(
             f"model.server.video_as=video: {dialect.label} reads videos from files only; "
             "model.server.clip_dir names a folder that it sees under the same path"
         )
 
 
-def _is_possible(settings: ServerSettings, dialect: Dialect) -> bool:
+def _is_possible(config: ModelConfig, dialect: Dialect) -> bool:
     """Return whether a video of given frames can be sent; files need a folder that both see."""
-    has_folder = settings.clip_dir is not None or is_this_machine(settings.base_url)
+    has_folder = config.server.clip_dir is not None or is_this_machine(str(config.base_url))
     return dialect.video == "frames" or (dialect.video == "clip" and has_folder)
 
 
-def _video_as(settings: ServerSettings, server: Server, client: Client) -> str:
-    if settings.video_as != "auto":
-        return settings.video_as
-    if not _is_possible(settings, server.dialect):
+def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
+    dialect = server.dialect
+    if config.server.video_as != "auto":
+        return config.server.video_as
+    if not _is_possible(config, dialect):
         return "images"
-    if server.dialect.video == "clip":
-        from llava_eval.models.served.trial import why_no_clips
-
-        reason = why_no_clips(ServedPlan(settings, server, "video"), client)
+    if dialect.video == "clip":
+        encoder = MediaEncoder(config.server, dialect, "video")
+        reason = why_no_clips(config.checkpoint, encoder, dialect, client)
         if reason is not None:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "
                 "for that): %s",
-                settings.base_url,
+                config.base_url,
                 reason,
             )
             return "images"

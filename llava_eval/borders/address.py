@@ -1,0 +1,98 @@
+"""Where an endpoint is and with which key it is asked; the key itself is never shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from llava_eval.errors import ConfigError
+
+#: What a server that asks for no key gets instead of one.
+NO_KEY = "no-key"
+
+OPENAI_HOST = "api.openai.com"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXPECTED = "expected http(s)://host[:port]/path, for instance http://localhost:8000/v1"
+
+
+def check_address(address: str, *, key: str) -> None:
+    """Raise ConfigError for an address that is none, or that holds a secret.
+
+    Args:
+        address: an endpoint up to and without ``/chat/completions``.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: in one line, without the secret.
+    """
+    if any(mark in address for mark in "@?#"):
+        raise ConfigError(
+            f"{key} must not hold a user name, a password or a query: it is written "
+            "into the run's files; the key belongs into an environment variable"
+        )
+    try:
+        url = urlsplit(address)
+        is_good = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # its message may repeat a part of the address that is a secret
+        raise ConfigError(f"{key} is no address; {_EXPECTED}") from None
+    if not is_good or not address.isprintable() or " " in address:
+        raise ConfigError(f"{key} is {address!r}; {_EXPECTED}")
+
+
+def check_variable(variable: str, *, key: str) -> None:
+    """Raise ConfigError for what cannot be the name of an environment variable.
+
+    Args:
+        variable: the name.
+        key: of the configuration, for messages.
+
+    Raises:
+        ConfigError: without the value, which may be the key itself.
+    """
+    if not _VARIABLE.fullmatch(variable):
+        raise ConfigError(
+            f"{key} takes the name of an environment variable, letters, digits and "
+            "underscores; the key itself belongs into that variable"
+        )
+
+
+def is_openai(address: str) -> bool:
+    """Return whether an address is OpenAI's own."""
+    return urlsplit(address).hostname == OPENAI_HOST
+
+
+def is_this_machine(address: str) -> bool:
+    """Return whether an address is surely of this machine."""
+    host = urlsplit(address).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def read_key(variable: str, address: str, *, part: str, name: str) -> str:
+    """Return the key from the environment, or ``NO_KEY`` where it is not set.
+
+    Args:
+        variable: name of the environment variable.
+        address: of the endpoint.
+        part: of the configuration, "judge" or "model", for messages.
+        name: of the model that is asked, for messages.
+
+    Raises:
+        ConfigError: OpenAI's own endpoint is asked and the variable is not set, or it holds what
+            can be no key.
+    """
+    found = os.environ.get(variable, "").strip()
+    if found and not (found.isascii() and found.isprintable()):
+        raise ConfigError(
+            f"the environment variable {variable} holds characters that no key has "
+            f"({part}.api_key_env names another variable)"
+        )
+    if found:
+        return found
+    if is_openai(address):
+        raise ConfigError(
+            f"the environment variable {variable} is not set, and the {part} {name} at {address} "
+            f"needs a key ({part}.api_key_env names another variable, {part}.base_url another "
+            "endpoint)"
+        )
+    return NO_KEY

@@ -1,0 +1,189 @@
+"""HTTP exchanges with a deadline for the whole of each, and a largest body.
+
+A read timeout limits the wait for the next byte alone: a server that sends one byte each second
+never meets it. Here the deadline holds from the look-up of the name to the last byte, and no more
+than the limit is ever kept in memory or written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+#: Content encodings that are undone, each by at most a thousand times its size.
+_ENCODINGS = ("", "identity", "gzip", "deflate")
+
+
+class RequestError(Exception):
+    """A request without a usable answer; the message is one line.
+
+    Attributes:
+        may_pass: the same request may succeed later.
+        num_attempts: how often it was tried, where that is more than once or was to be.
+    """
+
+    may_pass: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+        self.num_attempts: int | None = None
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if self.num_attempts is None else f"{message} ({self.num_attempts} attempts)"
+
+
+class UnreachableError(RequestError):
+    """Nobody answers: there is no connection, or nothing comes in time."""
+
+    may_pass = True
+
+
+class BrokenError(RequestError):
+    """An answer that began and is of no use: cut off, too slow, too large, or no HTTP."""
+
+    may_pass = True
+
+
+class AddressError(RequestError):
+    """An address that nothing can be asked from, or that leads to others for ever."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, whatever its status.
+
+    Attributes:
+        status: of HTTP.
+        headers: by name in lower case.
+        body: all of it; empty where it was written elsewhere.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Exchanges requests for answers; one object serves many threads.
+
+    Redirects are followed to http and https only; headers with a key stay with their own host.
+
+    Args:
+        headers: sent with every request.
+    """
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        import httpx2
+
+        self._client = httpx2.AsyncClient(
+            headers={**(headers or {}), "Accept-Encoding": "gzip, deflate"},
+            timeout=None,  # one deadline holds for the whole, see exchange()
+            limits=httpx2.Limits(),
+            follow_redirects=True,
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread.start()
+
+    def exchange(
+        self,
+        method: str,
+        address: str,
+        *,
+        timeout_seconds: float,
+        max_bytes: int,
+        content: bytes | None = None,
+        write: Callable[[bytes], object] | None = None,
+    ) -> Response:
+        """Send one request and return the answer, whatever its status.
+
+        Args:
+            method: of HTTP.
+            address: http or https.
+            timeout_seconds: for everything, from the look-up of the name to the last byte.
+            max_bytes: a longer body is refused, whatever the server says of its length.
+            content: the request's body.
+            write: gets the body of an answer with status 200 in pieces, in place of
+                :attr:`Response.body`.
+
+        Raises:
+            UnreachableError: nobody answers, or nothing came in time.
+            BrokenError: what came is not an answer, not complete in time, or too large.
+            AddressError: the address cannot be used.
+        """
+        exchange = self._exchange(method, address, timeout_seconds, max_bytes, content, write)
+        try:
+            return asyncio.run_coroutine_threadsafe(exchange, self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise BrokenError("the connection was closed on this side") from None
+
+    def close(self) -> None:
+        """Close all connections; exchanges under way end with an error."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        """Serve exchanges until :meth:`close`; runs in a thread of its own."""
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.run_until_complete(self._client.aclose())
+            self._loop.close()
+
+    async def _exchange(
+        self,
+        method: str,
+        address: str,
+        timeout_seconds: float,
+        max_bytes: int,
+        content: bytes | None,
+        write: Callable[[bytes], object] | None,
+    ) -> Response:
+        import httpx2
+
+        has_begun = False
+        try:
+            async with (
+                asyncio.timeout(timeout_seconds),
+                self._client.stream(method, address, content=content) as response,
+            ):
+                has_begun = True
+                encoding = response.headers.get("content-encoding", "").strip().lower()
+                if encoding not in _ENCODINGS:
+                    raise BrokenError(f"the answer is encoded as {encoding[:40]!r}")
+                body = bytearray()
+                keep = write if write is not None and response.status_code == 200 else body.extend
+                num_bytes = 0
+                async for piece in response.aiter_bytes():
+                    num_bytes += len(piece)
+                    if num_bytes > max_bytes:
+                        raise BrokenError(f"the answer is larger than {max_bytes} bytes")
+                    keep(piece)
+                return Response(response.status_code, dict(response.headers), bytes(body))
+        except TimeoutError:
+            if has_begun:
+                raise BrokenError(
+                    f"the answer was not complete within {timeout_seconds:g} s"
+                ) from None
+            raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise UnreachableError(_told(error)) from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
+            raise AddressError(_told(error)) from None
+        except httpx2.HTTPError as error:
+            raise BrokenError(_told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    return f"connection failed: {str(error) or type(error).__name__}"

@@ -1,0 +1,211 @@
+"""The runner of a served model: requests over HTTP in, generations out."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llava_eval.borders.http import RequestError
+from llava_eval.errors import CheckpointError, PromptError, ServerError
+from llava_eval.models.clock import StageClock
+from llava_eval.models.http import Completion, RefusedError
+from llava_eval.models.local.media import FramePreprocessor
+from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
+from llava_eval.models.served.clips import MediaEncoder
+from llava_eval.models.served.messages import (
+    Messages,
+    chat_messages,
+    generation_fields,
+    readable,
+    to_generation,
+)
+from llava_eval.models.served.option_losses import likeliest_option
+from llava_eval.models.served.served_model import ServedModel, open_client
+from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia
+
+#: Questions that are made ready together, as a multiple of those under way at once.
+BATCHES_AHEAD = 4
+
+
+class ServedRunner:
+    """Generates texts for requests with a model behind an endpoint.
+
+    Args:
+        model: the server that was found, and how it is asked.
+        batch_size: questions made ready together; None follows from the requests under way.
+        clock: gets the seconds of the stage "server_wait".
+
+    Attributes:
+        batch_size, first_prompt, guards: see :class:`llava_eval.models.base.Runner`.
+
+    Raises:
+        ConfigError: a key is missing.
+    """
+
+    def __init__(
+        self, model: ServedModel, *, batch_size: int | None = None, clock: StageClock | None = None
+    ) -> None:
+        self.model = model
+        self._asked = model.config.server
+        self._dialect = model.server.dialect
+        self.batch_size = batch_size or BATCHES_AHEAD * self._asked.concurrency
+        self.first_prompt: str | None = None
+        self.guards: dict[str, Any] = {}
+        self._clock = clock or StageClock()
+        self._client = open_client(model.config)
+        self._encoder = MediaEncoder(self._asked, self._dialect, model.video_as)
+        self._streak = FailureStreak()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._answered_by: Counter[str] = Counter()
+        self._num_requests = 0
+
+    @property
+    def frame_preprocessor(self) -> FramePreprocessor | None:
+        """None: the server resizes frames itself."""
+        return None
+
+    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ServedMedia:
+        """Encode one clip; may be called from other threads, ahead of :meth:`generate`.
+
+        Args:
+            kind: video, or image (a clip of one frame).
+            clip: the frames as they were decoded.
+            is_resized: never.
+
+        Raises:
+            MediaError: the server cannot be given this video's address.
+            StorageError: a clip cannot be written.
+        """
+        assert not is_resized
+        return self._encoder.encode(kind, clip)
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
+        """Yield a generation for every request, as the server answers.
+
+        A request that fails, its further attempts and all, yields a generation with its error.
+
+        Raises:
+            CheckpointError: the server refuses the key or the model.
+            ServerError: it has stopped answering.
+        """
+        draws = bool(requests) and requests[0].settings.temperature > 0
+        is_alone = draws and not self._dialect.seeds_apart
+        answers = ask_all(
+            requests,
+            self._answer,
+            concurrency=1 if is_alone else self._asked.concurrency,
+            stop=self._stop,
+        )
+        while True:
+            with self._clock.stage("server_wait"):
+                answer = next(answers, None)
+            if answer is None:
+                break
+            yield answer
+        media = {id(medium): medium for request in requests for medium in request.media}
+        for medium in media.values():
+            assert isinstance(medium, ServedMedia)
+            self._encoder.release(medium)
+        self.guards["answered_by"] = dict(self._answered_by)
+        self.guards["num_requests"] = self._num_requests
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of the runner."""
+        return {
+            "batch_size": self.batch_size,
+            "concurrency": self._asked.concurrency,
+            "retries": self._asked.retries,
+            "timeout_seconds": self._asked.timeout_seconds,
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        return self.model.describe()
+
+    def peak_device_memory_bytes(self) -> int | None:
+        """None: the memory is the server's."""
+        return None
+
+    def close(self) -> None:
+        """Close connections and remove files that were written for the server."""
+        self._stop.set()
+        self._client.close()
+        self._encoder.close()
+
+    def _answer(self, request: Request) -> Generation:
+        """Ask one question; runs in a thread.
+
+        Raises:
+            CheckpointError: no question will be answered.
+            ServerError: the server has been silent for too long.
+        """
+        try:
+            generation = self._generate(request)
+        except (RequestError, PromptError, UnicodeError) as error:
+            self._streak.add(error)
+            if self._streak.is_silence:
+                self._stop.set()
+                raise ServerError(
+                    f"{self.model.config.base_url} answers nothing any more, "
+                    f"{self._streak.num_unreachable} questions in a row, last: {error}; what is "
+                    "done is kept, resume=true goes on"
+                ) from None
+            kind = "ServerError" if isinstance(error, RequestError) else type(error).__name__
+            return Generation(text=None, error=f"{kind}: {error}")
+        self._streak.add(None)
+        return generation
+
+    def _generate(self, request: Request) -> Generation:
+        """Return the model's text or the likeliest option.
+
+        Raises:
+            RequestError, PromptError, UnicodeError: there is none.
+            CheckpointError: there will be none for any request.
+        """
+        if request.options:
+            end_token = self._asked.end_token or ""
+            return likeliest_option(request, self._dialect, end_token, self._send)
+        messages = chat_messages(request, request.assistant_prefill)
+        completion = self._send(messages, generation_fields(request, self._dialect))
+        return to_generation(completion, request.settings)
+
+    def _send(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
+        """Send one chat until there is a reply, as often as the settings allow.
+
+        Raises:
+            RequestError: there is none.
+            CheckpointError: there will be none for any request.
+        """
+        if self.first_prompt is None:
+            self.first_prompt = readable(messages)
+        try:
+            completion = with_retries(
+                lambda: self._send_once(messages, fields),
+                retries=self._asked.retries,
+                backoff_seconds=self._asked.backoff_seconds,
+                stop=self._stop,
+                streak=self._streak,
+            )
+        except RefusedError as error:
+            self._stop.set()
+            raise self._refused(error) from None
+        completion.check_end()
+        with self._lock:
+            self._answered_by[completion.model] += 1
+        return completion
+
+    def _send_once(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
+        with self._lock:
+            self._num_requests += 1
+        return self._client.chat(self.model.config.checkpoint, messages, fields)
+
+    def _refused(self, error: RefusedError) -> CheckpointError:
+        config = self.model.config
+        is_short = error.status == 404 and not str(config.base_url).rstrip("/").endswith("/v1")
+        hint = "; the addresses of most servers end in /v1" if is_short else ""
+        return CheckpointError(
+            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
+        )

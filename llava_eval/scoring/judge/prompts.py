@@ -1,0 +1,50 @@
+"""Prompts that are put to a judge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from llava_eval.scoring.scorer import Messages
+
+_FIELD = re.compile(r"\{\{(\w+)\}\}")
+
+
+def filled(template: str, fields: Mapping[str, str]) -> str:
+    """Return a template with its ``{{name}}`` fields filled in.
+
+    Braces in what is filled in, and single ones, stay as they are.
+
+    Args:
+        template: a text.
+        fields: by name, what to fill in.
+
+    Raises:
+        ValueError: a field has no value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in fields:
+            raise ValueError(
+                f"the judge's prompt has a field {match[0]}; there are {', '.join(fields)}"
+            )
+        return fields[match[1]]
+
+    return _FIELD.sub(value, template)
+
+
+def chat(system: str, user: str, fields: Mapping[str, str]) -> Messages:
+    """Return the two messages that every prompt here has.
+
+    Args:
+        system: system text.
+        user: template of the user's text.
+        fields: by name, what to fill into it.
+
+    Raises:
+        ValueError: a field has no value.
+    """
+    return (
+        {"role": "system", "content": system},
+        {"role": "user", "content": filled(user, fields)},
+    )
