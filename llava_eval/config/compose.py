@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from omegaconf import OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.composition import (
@@ -31,6 +32,10 @@ from llava_eval.errors import ConfigError
 
 #: What stands beside the name of a benchmark, and beside that of a model.
 NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
+
+
+#: The part that stands whole in a protocol's file, where other protocols have no use for it.
+_SCORER: Final = "scorer"
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,15 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
             for group, choice in root.hydra.runtime.choices.items()
             if choice is not None and not str(group).startswith("hydra/")
         }
+        swapped, files = _files_alone(choices, search)
+        if _SCORER in swapped:
+            _replace_scorer(root, choices, search, parsed)
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
         config = OmegaConf.to_object(own)
         assert isinstance(config, RunConfig)
         check_constraints(config, "")
-        swapped, files = _files_alone(choices, search)
     protocol, model = (
         {
             **{name: choices.get(name) for name in swapped if role_of(name) == role},
@@ -142,7 +149,36 @@ def _files_alone(
         alone = compose_root(
             [*search, *named, *(f"{part}={choices.get(part)}" for part in swapped)]
         )
+        if _SCORER in swapped:
+            _replace_scorer(alone, choices, search)
     return swapped, plain_values(without_hydra(alone))
+
+
+def _replace_scorer(
+    root: DictConfig,
+    choices: Mapping[str, str],
+    search: Sequence[str],
+    given: Sequence[Override] = (),
+) -> None:
+    """Put a chosen scorer in the place of the one that stands in the protocol's own file.
+
+    Hydra merges the two, so that parameters of the one would be left in the other.
+
+    Args:
+        root: changed in place.
+        choices: the option chosen in each group.
+        search: tells Hydra where a user's own files are.
+        given: overrides of the command line; those of the scorer's keys stay.
+    """
+    option = compose_root(search, f"{_SCORER}/{choices[_SCORER]}")
+    chosen = OmegaConf.create(OmegaConf.to_container(option[_SCORER]))
+    for override in given:
+        key = str(override.key_or_group)
+        if key.startswith(f"{_SCORER}."):
+            value = OmegaConf.select(root, key)
+            OmegaConf.update(chosen, key.removeprefix(f"{_SCORER}."), value, force_add=True)
+    with read_write(root), open_dict(root):
+        root[_SCORER] = chosen
 
 
 def _subsample_of(config: RunConfig) -> dict[str, str]:

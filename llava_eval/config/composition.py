@@ -68,10 +68,18 @@ def _reason(error: HydraException) -> str:
     return lines[-1].strip() if lines else type(error).__name__
 
 
-def compose_root(overrides: Sequence[str]) -> DictConfig:
-    """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`."""
+def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
+    """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`.
+
+    Args:
+        overrides: as on the command line.
+        name: the file to begin with; another than the root composes one option alone.
+
+    Raises:
+        ConfigError: one line that names the file or key and what is wrong with it.
+    """
     try:
-        return compose(ROOT_NAME, overrides=list(overrides), return_hydra_config=True)
+        return compose(name, overrides=list(overrides), return_hydra_config=True)
     except YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"{place.name}, line {place.line + 1}: " if place else ""

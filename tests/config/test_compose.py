@@ -207,3 +207,33 @@ def test_expand_sweep_holds_every_value() -> None:
         ["sampler.num_frames=8", "quantization=none", "seed=3"],
         ["sampler.num_frames=4", "quantization=bnb_nf4", "seed=3"],
     ]
+
+
+def test_another_scorer_replaces_the_protocols_own_whole() -> None:
+    swapped = compose_config(
+        ["benchmark=videomme/vlmevalkit", "scorer=longvideobench", "scorer.seed=4"]
+    )
+    assert "spreadsheet" not in swapped.resolved["scorer"]
+    assert swapped.resolved["scorer"]["letters"] == "ABCDE"
+    assert swapped.benchmark_overrides == {"scorer": "longvideobench", "seed": 4}
+    changed = compose_config(["benchmark=videomme/vlmevalkit", "scorer.spreadsheet=false"])
+    assert changed.benchmark_overrides == {"spreadsheet": False}
+
+
+def test_the_default_rule_is_a_swap_like_any_other() -> None:
+    swapped = compose_config(["benchmark=mlvu/official", "scorer=strict_choice"])
+    assert swapped.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
+    assert swapped.benchmark_overrides == {"scorer": "strict_choice"}
+
+
+def test_a_file_without_a_scorer_has_our_own_rule(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "plain.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - /benchmark/demo/multiple_choice\n"
+        "  - override /scorer: protocol\n  - _self_\n"
+        "benchmark:\n  name: plain\n"
+    )
+    composed = compose_config(["benchmark=plain"], tmp_path)
+    assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
+    assert composed.benchmark_overrides == {}
