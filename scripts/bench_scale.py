@@ -112,15 +112,16 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     import ray
     import ray.data
 
-    from llava_eval.benchmarks.load import samples_of
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.batches import media_groups
     from llava_eval.engine.ray.cluster import Share, connect
     from llava_eval.engine.ray.engine import setting_of
     from llava_eval.engine.ray.remote import DecodeOrder, ModelWorker, decode
+    from llava_eval.engine.work import Benchmark
+    from llava_eval.models.clock import StageClock
 
     composed = compose_config([*overrides, *SIDES["Ray, 2 workers of 1 thread"]])
-    groups = media_groups(samples_of(composed.config.benchmark))
+    groups = media_groups(Benchmark.read(composed, StageClock()).samples)
     setting = pickle.dumps(setting_of(composed.config, Share(2, 0.0, 1)))
     loader = ModelWorker()
     resize = loader.load(pickle.loads(setting)).resize

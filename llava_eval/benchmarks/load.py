@@ -10,7 +10,6 @@ from pathlib import Path
 from llava_eval.benchmarks.rows import Row, read_row_sets
 from llava_eval.benchmarks.select import Selection, selected
 from llava_eval.benchmarks.sources import resolve_package_path
-from llava_eval.config.build import build_target
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
@@ -19,17 +18,21 @@ from llava_eval.types import Sample
 Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
 
 
-def samples_of(benchmark: BenchmarkConfig) -> list[Sample]:
+def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     """Read and adapt the rows of a benchmark as it is configured.
 
+    Args:
+        benchmark: its configuration.
+        adapter: as ``benchmark.adapter`` names it.
+
     Raises:
-        ConfigError: the adapter cannot be built, or the selection does not fit the benchmark.
+        ConfigError: the selection does not fit the benchmark.
         RowsError: the rows cannot be used.
     """
     subsample = benchmark.sample
     return load_samples(
         benchmark.source,
-        build_target(benchmark.adapter, key="benchmark.adapter"),
+        adapter,
         facets=benchmark.facets,
         media_root=benchmark.media_root,
         subset=benchmark.subset,

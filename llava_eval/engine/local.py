@@ -11,13 +11,13 @@ from llava_eval.engine.batches import (
     MediaGroup,
     PromptSettings,
     ask_batch,
+    conversation_of,
     decode_group,
     frame_cache,
     media_groups,
     plan_batches,
     prepare_group,
 )
-from llava_eval.engine.job import conversation_of
 from llava_eval.errors import MediaError
 from llava_eval.models.base import make_runner, plan_model
 from llava_eval.models.clock import StageClock

@@ -6,32 +6,30 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.schema import EngineConfig
+from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
 
 
-def open_engine(composed: ComposedConfig, clock: StageClock, *, asks_likelihoods: bool) -> Engine:
+def open_engine(config: RunConfig, clock: StageClock, *, asks_likelihoods: bool) -> Engine:
     """Open the engine: which model runs, and on what, is known and checked afterwards.
 
     Args:
-        composed: the run's configuration.
+        config: of the run.
         clock: gets the seconds of every stage.
         asks_likelihoods: see :func:`llava_eval.models.base.plan_model`.
 
     Raises:
         LlavaEvalError: the checkpoint or the machines cannot be used as asked.
     """
-    check_engine(composed)
-    if composed.config.engine.name == "ray":
+    if config.engine.name == "ray":
         from llava_eval.engine.ray.engine import RayEngine
 
-        return RayEngine(composed.config, clock)  # asks no server
+        return RayEngine(config, clock)  # asks no server
     from llava_eval.engine.local import LocalEngine
 
-    return LocalEngine(composed.config, clock, asks_likelihoods)
+    return LocalEngine(config, clock, asks_likelihoods)
 
 
 @contextmanager
@@ -46,9 +44,8 @@ def engines_kept() -> Iterator[None]:
         yield
 
 
-def check_engine(composed: ComposedConfig) -> None:
+def check_engine(config: RunConfig) -> None:
     """Raise ConfigError for settings that mean nothing to the chosen engine."""
-    config = composed.config
     if config.engine.name == "local":
         default = EngineConfig(name="local")
         for key, value in vars(config.engine).items():

@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -75,7 +76,7 @@ class ProgressBar:
         finished: results that an earlier process left.
     """
 
-    def __init__(self, total: int, finished: list[SampleResult]) -> None:
+    def __init__(self, total: int, finished: Sequence[SampleResult]) -> None:
         self._num_failed = 0
         self._num_tokens = 0
         self._start = time.perf_counter()

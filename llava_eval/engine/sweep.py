@@ -22,9 +22,9 @@ from llava_eval.config.composition import (
     plain_values,
 )
 from llava_eval.config.groups import quoted, search_path_override
-from llava_eval.engine.job import check_parts
 from llava_eval.engine.open import engines_kept
 from llava_eval.engine.progress import print_outcome, set_up_logging
+from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 
 #: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
@@ -117,7 +117,7 @@ def plan_sweep(
         about_sweep.append(f"hydra.sweep.dir={quoted(hydra.sweep.dir)}")  # the time in it, once
     options = [*presets, *about_runs]
     for variant in expand_sweep(options):
-        check_parts(compose_config(variant, config_dir))
+        Parts.build(compose_config(variant, config_dir).config)
     runs = []
     with hydra_session():
         for number, chosen in enumerate(itertools.product(*sweep_options(options))):

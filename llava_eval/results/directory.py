@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -22,6 +24,8 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock; two processes in one directory go unnoticed there.
     fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
 
 RUNS_ROOT = Path("results") / "runs"
 
@@ -141,6 +145,41 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
             "choose another output_dir or leave resume out"
         )
     return True
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlierWork:
+    """What an earlier process left in a run directory.
+
+    Attributes:
+        manifest: of the run; None where the directory is new.
+        results: of its finished samples, by id.
+    """
+
+    manifest: Mapping[str, Any] | None
+    results: Mapping[str, SampleResult]
+
+
+def take_over(
+    directory: Path, identity: Identity, samples: Mapping[str, Sample], *, resume: bool | None
+) -> EarlierWork:
+    """Return what an earlier process of the same run left in a claimed directory.
+
+    Args:
+        directory: the claimed run directory.
+        identity: of this run.
+        samples: everything that is asked, by id.
+        resume: False refuses a directory that already holds a run.
+
+    Raises:
+        RunDirectoryError: it holds something else, or its ledger is damaged.
+    """
+    if not check_owner(directory, identity, resume=resume):
+        return EarlierWork(None, {})
+    manifest = read_manifest(directory)
+    results = finished_results(directory, samples)
+    log.info("continuing %s: %d samples are finished", directory, len(results))
+    return EarlierWork(manifest, results)
 
 
 def finished_results(directory: Path, samples: Mapping[str, Sample]) -> dict[str, SampleResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import os
@@ -11,10 +12,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
 
 import llava_eval
+from llava_eval.errors import LlavaEvalError
 from llava_eval.results import files
+from llava_eval.results.identity import digest
 
 #: Packages whose version can move a number or a time.
 PACKAGES = (
@@ -116,8 +122,21 @@ def _largest(*sizes: int | None) -> int | None:
     return max((size for size in sizes if size is not None), default=None)
 
 
+def origin(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says first: whose run it is, and by which code it was made."""
+    return {
+        "fingerprint": digest(identity),
+        "identity": identity,
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
 class RunRecord:
-    """Writes the manifest of one run as it goes on.
+    """Writes the manifest of one run as it goes on; its block's end is the run's.
+
+    The last status is "finished" (or what :meth:`end_as` says), "interrupted" after Ctrl-C, or
+    "failed" after an error of ours. What fails before :meth:`begin` leaves no manifest.
 
     Args:
         directory: the run directory.
@@ -126,6 +145,7 @@ class RunRecord:
         stage_seconds: by stage of this process; read whenever the manifest is written.
 
     Attributes:
+        directory: the run directory.
         is_written: this process has written the manifest.
     """
 
@@ -136,7 +156,8 @@ class RunRecord:
         earlier: Mapping[str, Any] | None,
         stage_seconds: Mapping[str, float],
     ) -> None:
-        self._path = directory / files.MANIFEST
+        self.directory = directory
+        self._end = "finished"
         self._earlier = dict(earlier or {})
         self._content = dict(content)
         self._stage_seconds = stage_seconds
@@ -148,6 +169,43 @@ class RunRecord:
         }
         self._start = time.perf_counter()
         self.is_written = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.write(self._end)
+        elif isinstance(error, KeyboardInterrupt) and self.is_written:
+            self.write("interrupted")
+        elif isinstance(error, LlavaEvalError) and self.is_written:
+            with contextlib.suppress(LlavaEvalError):
+                self.write("failed")
+
+    def begin(self, config: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+        """Write config.yaml and the first manifest: from here on the run can be continued.
+
+        Args:
+            config: resolved values of the configuration.
+            model: what was loaded; empty where nothing was.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        if model:
+            self.add(model=dict(model))
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        files.write_text(self.directory / files.CONFIG, text)
+        self.write("running")
+
+    def end_as(self, status: str) -> None:
+        """Say what the manifest will hold as the status of a run without errors."""
+        self._end = status
 
     def add_work(self, **work: Any) -> None:
         """Add facts about this process's own share, for instance how much it generated."""
@@ -172,7 +230,7 @@ class RunRecord:
             ),
         )
         files.write_json(
-            self._path,
+            self.directory / files.MANIFEST,
             {
                 **self._earlier,
                 "status": status,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from llava_eval.config.schema import JudgeConfig
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer
-from llava_eval.types import NOT_SCORED, Generation, Media, Sample, SampleResult, Score
+from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
 #: The score of a sample while a rule waits for the rest of the set.
 _AWAITS_SET = Score(None, None, explanation="scored once all samples are answered")
@@ -32,52 +33,34 @@ class Evaluation:
     Attributes:
         samples: in the order of the source rows.
         scorer: the rule.
-        media_root: folder that media lie in, if the benchmark has one.
         judge: the judge, where the scorer needs one.
         strip_replies: whether the scorer gets texts without outer white space.
     """
 
     samples: Sequence[Sample]
     scorer: Scorer | JudgedScorer
-    media_root: Path | None = None
     judge: JudgeConfig | None = None
     strip_replies: bool = False
 
-    def result(
-        self,
-        sample: Sample,
-        generation: Generation,
-        frame_indices: tuple[tuple[int, ...], ...] = (),
-        prompt: str | None = None,
-    ) -> SampleResult:
-        """Return a sample's result, scored already where the rule looks at samples alone.
+    def scored(self, result: SampleResult) -> SampleResult:
+        """Return a result with its score, where the rule looks at samples alone.
 
         Args:
-            sample: the question.
-            generation: what the model wrote.
-            frame_indices: for each of the sample's media, the frames that were shown.
-            prompt: the user's text as it was asked, where that depended on the frames.
+            result: of one of the samples.
         """
+        generation = result.generation
         if generation.text is None:
             score = NOT_SCORED
         elif isinstance(self.scorer, SampleScorer):
+            sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._as_read(generation), sample)
         else:
             score = _AWAITS_SET
-        return SampleResult(
-            id=sample.id,
-            row=sample.row,
-            group=sample.group,
-            facets=sample.facets,
-            question=sample.question,
-            choices=sample.choices,
-            prompt=sample.prompt if prompt is None else prompt,
-            media=tuple(self._shown_path(media) for media in sample.media),
-            frame_indices=frame_indices,
-            target=sample.targets,
-            generation=generation,
-            score=score,
-        )
+        return dataclasses.replace(result, score=score)
+
+    @functools.cached_property
+    def _sample_of(self) -> Mapping[str, Sample]:
+        return {sample.id: sample for sample in self.samples}
 
     def rescored(
         self, results: Iterable[SampleResult], directory: Path, others: Iterable[Path] = ()
@@ -98,7 +81,7 @@ class Evaluation:
         by_id = {result.id: result for result in results}
         kept = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
         fresh = [
-            self.result(sample, old.generation, old.frame_indices, old.prompt)
+            self.scored(SampleResult.of(sample, old.generation, old.frame_indices, old.prompt))
             for sample, old in kept
         ]
         if isinstance(self.scorer, SampleScorer):
@@ -129,10 +112,3 @@ class Evaluation:
         if not self.strip_replies:
             return generation
         return dataclasses.replace(generation, text=str(generation.text).strip())
-
-    def _shown_path(self, media: Media) -> str:
-        """Return a path from the media folder: the same wherever the data set lies."""
-        path = Path(media.path)
-        if self.media_root is not None and path.is_relative_to(self.media_root):
-            return path.relative_to(self.media_root).as_posix()
-        return media.path

@@ -10,8 +10,9 @@ import pytest
 from llava_eval.benchmarks.rows import read_row_sets
 from llava_eval.benchmarks.select import Selection, selected
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.loaded import LoadedBenchmark
+from llava_eval.engine.work import Benchmark
 from llava_eval.errors import ConfigError, RowsError
+from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample
 from tests.conftest import write_lines
 
@@ -92,7 +93,7 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
     ],
 )
 def test_a_part_says_so(overrides: list[str], label: str, count: int | None) -> None:
-    evaluation = LoadedBenchmark.from_config(compose_config(overrides))
+    evaluation = Benchmark.read(compose_config(overrides), StageClock())
     num_samples = len(evaluation.samples)
     assert 0 < num_samples < 270
     assert count in (None, num_samples)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from llava_eval.benchmarks.load import media_folder, samples_of
+from llava_eval.benchmarks.load import media_folder, read_samples
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, FetchError, MediaError
@@ -72,7 +73,7 @@ def prepare(composed: ComposedConfig) -> Readiness:
     """
     benchmark = composed.config.benchmark
     _unpack_archives(benchmark)
-    samples = samples_of(benchmark)
+    samples = read_samples(benchmark, build_target(benchmark.adapter, key="benchmark.adapter"))
     is_whole = benchmark.limit is None and not benchmark.where and benchmark.sample.size is None
     readiness = Readiness(
         benchmark.name,

@@ -19,11 +19,11 @@ from llava_eval.engine.batches import (
     MediaGroup,
     PromptSettings,
     ask_batch,
+    conversation_of,
     decode_group,
     frame_cache,
     prepare_group,
 )
-from llava_eval.engine.job import conversation_of
 from llava_eval.errors import CheckpointError, LlavaEvalError, MediaError
 from llava_eval.models.base import make_runner, plan_model
 from llava_eval.models.clock import StageClock

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.job import check_parts
+from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 from llava_eval.video import read_media
@@ -25,7 +25,7 @@ SERVED = ["model=openai_server", "model.checkpoint=org/m"]
 
 
 def check(*overrides: str) -> None:
-    check_parts(compose_config([*SERVED, *overrides]))
+    Parts.build(compose_config([*SERVED, *overrides]).config)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_a_server_needs_a_name_and_a_good_address() -> None:
 def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
     for model in (SERVED, ["model=demo"]):
         with pytest.raises(ConfigError, match="api_key_env") as caught:
-            check_parts(compose_config([*model, "model.api_key_env=sk-0123-abc"]))
+            Parts.build(compose_config([*model, "model.api_key_env=sk-0123-abc"]).config)
         assert "sk-0123" not in str(caught.value)
 
 
 def test_settings_of_a_server_mean_nothing_without_one() -> None:
     with pytest.raises(ConfigError, match=r"^model\.server is for served models"):
-        check_parts(compose_config(["model=demo", "model.server.concurrency=3"]))
+        Parts.build(compose_config(["model=demo", "model.server.concurrency=3"]).config)
 
 
 @pytest.mark.parametrize(

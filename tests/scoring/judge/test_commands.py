@@ -10,8 +10,9 @@ import pytest
 
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.loaded import LoadedBenchmark
+from llava_eval.engine.work import Benchmark
 from llava_eval.errors import ConfigError, RowsError
+from llava_eval.models.clock import StageClock
 from tests.conftest import read_lines, write_lines
 from tests.scoring.judge.server import Answer, JudgeServer, failure, reply, serving
 
@@ -255,7 +256,7 @@ def test_video_chatgpt_from_the_authors_files_and_from_the_hubs_rows() -> None:
                     f"output_dir=out_{Path(source).stem}",
                 ]
             )
-            samples = LoadedBenchmark.from_config(composed).samples
+            samples = Benchmark.read(composed, StageClock()).samples
             assert [one.question for one in samples] == ["g", "t", "c1", "c2"]
             texts = [{"id": one.id, "text": f"text {one.question}"} for one in samples]
             outcome = pipeline.score(composed, write_lines(Path("dims.jsonl"), texts))
@@ -280,4 +281,4 @@ def test_a_judge_of_ones_own() -> None:
     assert judge.base_url == "http://localhost:8000/v1"
     nameless = compose_config([*overrides[:2], "benchmark.source=rows.jsonl"])
     with pytest.raises(ConfigError, match=r"judge\.model is not set"):
-        LoadedBenchmark.from_config(nameless)
+        Benchmark.read(nameless, StageClock())
