@@ -397,7 +397,7 @@ def _published(arguments: argparse.Namespace) -> int:
         "--export",
         type=_path,
         metavar="DIR",
-        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
+        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
     ),
 )
 def _compare(arguments: argparse.Namespace) -> int:
@@ -410,7 +410,7 @@ def _compare(arguments: argparse.Namespace) -> int:
       0  compared
       2  the runs cannot be compared, or a mistake in the command
     """
-    from llava_eval.results.compare.compare_command import compare_paths
+    from llava_eval.results.compare import compare_paths
 
     compare_paths(
         arguments.paths, export=arguments.export, allow_differences=arguments.allow_differences
@@ -453,8 +453,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         metavar="FACTOR",
         help="most seconds a sample, as a multiple of the baseline's",
     ),
-    _argument("--junit", metavar="FILE", help="write JUnit XML"),
-    _argument("--summary", metavar="FILE", help="write Markdown for a pull request"),
+    _argument("--junit", type=_path, metavar="FILE", help="write JUnit XML"),
+    _argument("--summary", type=_path, metavar="FILE", help="write Markdown for a pull request"),
 )
 def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
@@ -469,7 +469,7 @@ def _gate(arguments: argparse.Namespace) -> int:
       1  regressed
       2  cannot compare, or a mistake in the command
     """
-    from llava_eval.results.gate.gate_command import rule_of, run_gate, write_baseline_of
+    from llava_eval.results.gate import rule_of, run_gate, write_baseline_of
 
     if (arguments.baseline is None) == (arguments.write_baseline is None):
         raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
@@ -508,7 +508,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         "--export",
         type=_path,
         metavar="DIR",
-        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG, PNG)",
+        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
     ),
 )
 def _report(arguments: argparse.Namespace) -> int:
@@ -522,7 +522,7 @@ def _report(arguments: argparse.Namespace) -> int:
       2  a path holds no run, or a mistake in the command
     """
     from llava_eval.benchmarks.sources import resolve_package_path
-    from llava_eval.results.report.report_command import write_report
+    from llava_eval.results.report import write_report
     from llava_eval.results.report.thumbnails import Budget
 
     for name in ("thumbnails_mb", "thumbnails_seconds"):

@@ -22,7 +22,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.results import directory as run_directory
 from llava_eval.results import files, manifest
 from llava_eval.results.directory import claim
-from llava_eval.results.generations import read_generations
+from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.manifest import RunRecord

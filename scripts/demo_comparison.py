@@ -24,7 +24,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
     sweeps_of,
 )
-from llava_eval.results.figures.draw import to_svg
+from llava_eval.results.drawing import to_svg
 from llava_eval.results.runs import Run, RunReader, find_runs
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,14 +22,13 @@ from llava_eval.models.base import check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
 from llava_eval.results.directory import EarlierWork, take_over
+from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.identity import Identity, samples_digest
 from llava_eval.results.manifest import RunRecord
-from llava_eval.results.submission import SubmissionMaker
 from llava_eval.results.summary import (
     Metric,
-    PublishedNumber,
     Summary,
-    held_against,
+    compare_to_published,
     named_with_overrides,
     summarise,
 )
@@ -205,11 +204,12 @@ class Benchmark:
             facet_metrics=benchmark.facet_metrics,
             chance=benchmark.chance,
         )
-        published = [PublishedNumber(**vars(number)) for number in self.config.published]
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,
-            published=tuple(held_against(numbers, number) for number in published),
+            published=tuple(
+                compare_to_published(numbers, number) for number in self.config.published
+            ),
         )
 
     def _label(self, judged: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,3 +88,21 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a value as indented JSON; NaN and infinities are refused."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that the command line names, its folder too where it is missing.
+
+    What is a link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        sys.stdout.flush()
+        with storage_errors(path), path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)

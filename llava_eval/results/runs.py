@@ -1,4 +1,4 @@
-"""Finished runs, read back from their directories."""
+"""Runs read back from their directories, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llava_eval.config.describe import differences, short_keys
 from llava_eval.errors import ComparisonError
 from llava_eval.results import files
 from llava_eval.results.directory import read_manifest
+from llava_eval.results.formatting import printable
 from llava_eval.results.ledger import iterate_ledger
-from llava_eval.results.table import printable
 from llava_eval.types import SampleResult
 
 
@@ -192,3 +193,35 @@ def find_runs(path: Path) -> list[Path]:
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return, by short key, the values of settings in which runs differ, one per run."""
+    changed = short_keys(differences([run.config for run in runs]))
+    return {key: [_written(value) for value in values] for key, values in changed.items()}
+
+
+def differing_versions(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return in which software, weights and machines runs differ, one value per run."""
+    trees = [_origin(run) for run in runs]
+    keys = dict.fromkeys(key for tree in trees for key in tree)
+    return {
+        key: [_written(tree.get(key)) for tree in trees]
+        for key in keys
+        if any(tree.get(key) != trees[0].get(key) for tree in trees)
+    }
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    model: Mapping[str, Any] = run.manifest.get("model") or {}
+    versions: Mapping[str, Any] = run.manifest.get("versions") or {}
+    found = {str(name): version for name, version in versions.items()}
+    found["commit"] = str(run.manifest.get("git_commit") or "")[:10]
+    found["weights"] = str(model.get("weights_sha256") or "")[:10]
+    found["device"] = model.get("device_name")
+    return found
+
+
+def _written(value: object) -> str:
+    text = "null" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -1,19 +1,14 @@
-"""From the results of a run to its numbers: counts, metrics, and metrics by facet.
-
-Our numbers held against published ones.
-"""
+"""The numbers of a run: counts, metrics, metrics by facet, and published numbers beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from llava_eval.config.schema import PublishedConfig
 from llava_eval.metrics.means import MetricValue
 from llava_eval.types import SampleResult
-
-if TYPE_CHECKING:
-    pass
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 MetricsByLevel = Mapping[str, Mapping[str, MetricValue]]
@@ -34,7 +29,7 @@ class Summary:
         groups: by facet, level and metric name.
         chance: by metric name, the score that guessing reaches.
         judge: what the judge did, where one judged.
-        published: what our numbers are held against.
+        published: published numbers, each beside ours.
         num_random: answers that the rule drew at random, for want of one in the text.
     """
 
@@ -48,7 +43,7 @@ class Summary:
     groups: Mapping[str, MetricsByLevel]
     chance: Mapping[str, float]
     judge: Mapping[str, Any] | None = None
-    published: Sequence[Comparison] = ()
+    published: Sequence[PublishedComparison] = ()
     num_random: int = 0
 
 
@@ -64,8 +59,15 @@ def summarise(
 ) -> Summary:
     """Compute every metric over all results and over each level of each facet.
 
-    Levels stand in the order in which they first occur in the source rows; ``facet_metrics`` limits
-    what is computed for them.
+    Levels stand in the order in which they first occur in the source rows.
+
+    Args:
+        results: of all samples, in any order.
+        metrics: functions by name, the headline first.
+        benchmark, model: names with their overrides.
+        facets: columns to group by.
+        facet_metrics: names of the metrics that are computed for each level; None for all.
+        chance: by metric name, the score that guessing reaches.
     """
     by_level = {
         name: metric
@@ -80,7 +82,7 @@ def summarise(
         num_scored=sum(result.score.value is not None for result in ordered),
         num_unreadable=sum(result.score.unreadable for result in ordered),
         num_errors=sum(result.generation.error is not None for result in ordered),
-        num_random=sum(bool(one.score.details.get("chosen_at_random")) for one in ordered),
+        num_random=sum(bool(item.score.details.get("chosen_at_random")) for item in ordered),
         metrics={name: metric(ordered) for name, metric in metrics.items()},
         groups={facet: _by_level(ordered, facet, by_level) for facet in facets},
         chance=chance or {},
@@ -114,20 +116,7 @@ def _written(value: object) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedNumber:
-    """A published number; see ``llava_eval.config.schema.PublishedConfig``."""
-
-    metric: str
-    value: float
-    source: str
-    facet: str | None = None
-    level: str | None = None
-    half_step: float = 0.05
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class PublishedComparison:
     """A published number beside ours, in the metric's unit.
 
     Attributes:
@@ -135,18 +124,18 @@ class Comparison:
         ours: our value; None where nothing was scored.
         difference: ours minus published.
         ci_low, ci_high: our 95 % interval; None where there is none.
-        chance_explains: the published value, give or take its rounding, lies in our interval; None
-            where there is no interval.
+        is_within_interval: the published value, give or take its rounding, lies in our interval;
+            None where there is no interval.
         unit: of all of them.
     """
 
-    published: PublishedNumber
-    ours: float | None
-    difference: float | None
-    ci_low: float | None
-    ci_high: float | None
-    chance_explains: bool | None
-    unit: str
+    published: PublishedConfig
+    ours: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    is_within_interval: bool | None = None
+    unit: str = ""
 
     @property
     def name(self) -> str:
@@ -155,34 +144,36 @@ class Comparison:
         return f"{self.published.metric}{part}"
 
 
-def held_against(summary: Summary, published: PublishedNumber) -> Comparison:
+def compare_to_published(summary: Summary, published: PublishedConfig) -> PublishedComparison:
     """Compare one published number with ours.
 
     The interval is ours alone, from the spread over videos; the published run's own chance (sampled
     decoding, another judge snapshot) is not known. Both were asked the same questions, so a
     difference inside the interval is no proof of agreement, while one outside it is a difference.
+
+    Args:
+        summary: our numbers.
+        published: the number, with the metric and, where it is of a part, the level of a facet.
     """
     ours = _value_of(summary, published)
     if ours is None or ours.value is None:
-        return Comparison(
-            published, None, None, None, None, None, "" if ours is None else ours.unit
-        )
-    explained = None
+        return PublishedComparison(published, unit="" if ours is None else ours.unit)
+    is_within = None
     if ours.ci_low is not None and ours.ci_high is not None:
         low, high = ours.ci_low - published.half_step, ours.ci_high + published.half_step
-        explained = low <= published.value <= high
-    return Comparison(
+        is_within = low <= published.value <= high
+    return PublishedComparison(
         published,
         ours.value,
         ours.value - published.value,
         ours.ci_low,
         ours.ci_high,
-        explained,
+        is_within,
         ours.unit,
     )
 
 
-def _value_of(summary: Summary, published: PublishedNumber) -> MetricValue | None:
+def _value_of(summary: Summary, published: PublishedConfig) -> MetricValue | None:
     if published.facet is None:
         return summary.metrics.get(published.metric)
     levels = summary.groups.get(published.facet, {})

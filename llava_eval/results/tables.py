@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from llava_eval.metrics.means import MetricValue
 from llava_eval.results import files
-from llava_eval.results.summary import Comparison, Summary
+from llava_eval.results.formatting import (
+    Table,
+    count,
+    interval,
+    markdown_text,
+    number,
+    printable,
+    safe_cell,
+    wrapped,
+)
+from llava_eval.results.summary import PublishedComparison, Summary
 
 CSV_COLUMNS = (
     "benchmark",
@@ -29,12 +38,15 @@ CSV_COLUMNS = (
     "chance",
 )
 
-
-PUBLISHED_HEADER = ("held against", "published", "ours", "difference", "our 95 %", "chance?")
+_PUBLISHED_HEADER = ("metric", "published", "ours", "difference", "95 % CI", "within CI?")
 
 
 def write_tables(directory: Path, summary: Summary) -> None:
     """Write metrics.json, metrics.csv and metrics.md.
+
+    Args:
+        directory: the run directory.
+        summary: the numbers of the run.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -68,7 +80,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "chance": dict(summary.chance),
         **({"judge": dict(summary.judge)} if summary.judge is not None else {}),
         **(
-            {"published": [_published(one) for one in summary.published]}
+            {"published": [_published_fields(item) for item in summary.published]}
             if summary.published
             else {}
         ),
@@ -84,40 +96,34 @@ def _notes(summary: Summary) -> list[str]:
     return [f"{name}: {value.note}" for name, value in summary.metrics.items() if value.note]
 
 
-def _published(comparison: Comparison) -> dict[str, Any]:
-    number = comparison.published
+def _published_fields(comparison: PublishedComparison) -> dict[str, Any]:
+    published = comparison.published
     return {
-        "metric": number.metric,
-        "facet": number.facet,
-        "level": number.level,
-        "published": number.value,
+        "metric": published.metric,
+        "facet": published.facet,
+        "level": published.level,
+        "published": published.value,
         "ours": comparison.ours,
         "difference": comparison.difference,
         "ci_low": comparison.ci_low,
         "ci_high": comparison.ci_high,
-        "chance_explains": comparison.chance_explains,
+        "chance_explains": comparison.is_within_interval,
         "unit": comparison.unit,
-        "source": number.source,
-        "note": number.note,
+        "source": published.source,
+        "note": published.note,
     }
 
 
 def to_csv(summary: Summary) -> str:
     """Return one row per metric, facet and level; the whole set has an empty facet."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
     for facet, level, name, value in _all_values(summary):
+        texts = (summary.benchmark, summary.model or "", facet, level, name)
+        values = {**_fields(value), "chance": summary.chance.get(name)}
         writer.writerow(
-            {
-                "benchmark": summary.benchmark,
-                "model": summary.model,
-                "facet": facet,
-                "level": level,
-                "metric": name,
-                "chance": summary.chance.get(name),
-                **_fields(value),
-            }
+            [*map(safe_cell, texts), *(values[column] for column in CSV_COLUMNS[len(texts) :])]
         )
     return stream.getvalue()
 
@@ -133,15 +139,11 @@ def _all_values(summary: Summary) -> Iterator[tuple[str, str, str, MetricValue]]
 
 def to_markdown(summary: Summary) -> str:
     """Return the tables as Markdown."""
-    blocks = [f"# {_markdown_cell(summary.benchmark)}", _heading(summary), counts_line(summary)]
-    overall = [
-        [name, *_cells(value), _number(summary.chance.get(name)), value.unit]
-        for name, value in summary.metrics.items()
-    ]
-    blocks.append(
-        _markdown_table(["metric", "value", "95 % interval", "samples", "chance", "unit"], overall)
-    )
-    blocks += [f"- {_markdown_cell(note)}" for note in _notes(summary)]
+    blocks = [f"# {_inline(summary.benchmark)}"]
+    if summary.model:
+        blocks.append(f"Model: {_inline(summary.model)}")
+    blocks += [counts_line(summary), _overall_table(summary).to_markdown()]
+    blocks += [f"- {markdown_text(note)}" for note in _notes(summary)]
     for facet, levels in summary.groups.items():
         rows = [
             [level, name, *_cells(value)]
@@ -149,33 +151,34 @@ def to_markdown(summary: Summary) -> str:
             for name, value in metrics.items()
         ]
         header = [facet, "metric", "value", "95 % interval", "samples"]
-        blocks += [f"## By {facet}", _markdown_table(header, rows)]
+        blocks += [f"## By {markdown_text(facet)}", Table(header, rows).to_markdown()]
     if summary.published:
-        rows = [_published_cells(one) for one in summary.published]
-        blocks += ["## Published", _markdown_table(PUBLISHED_HEADER, rows)]
-        blocks += [f"- {_markdown_cell(line)}" for line in _sources(summary)]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+        blocks += ["## Published", _published_table(summary).to_markdown()]
+        blocks += [f"- {markdown_text(line)}" for line in _sources(summary)]
+    return "\n\n".join(blocks) + "\n"
 
 
-def _heading(summary: Summary) -> str:
-    return f"Model: {_markdown_cell(summary.model)}" if summary.model else ""
+def _inline(text: str) -> str:
+    """Return text that Markdown shows as it is; a bar, which only tables act on, is escaped."""
+    return "\\|".join(map(markdown_text, text.split("|")))
+
+
+def _overall_table(summary: Summary) -> Table:
+    header = ["metric", "value", "95 % interval", "samples", "chance", "unit"]
+    rows = [
+        [name, *_cells(value), number(summary.chance.get(name)), value.unit]
+        for name, value in summary.metrics.items()
+    ]
+    return Table(header, rows)
 
 
 def to_terminal(summary: Summary, *, width: int = 80) -> str:
     """Return the tables for a terminal: the headline by facet, everything else overall."""
-    lines = [summary.benchmark]
+    title = [printable(summary.benchmark)]
     if summary.model:
-        lines.append(f"model: {summary.model}")
-    overall = [
-        [name, *_cells(value), _number(summary.chance.get(name)), value.unit]
-        for name, value in summary.metrics.items()
-    ]
-    header = ["metric", "value", "95 % interval", "samples", "chance", "unit"]
-    blocks = ["\n".join(lines), _text_table(header, overall, width)]
-    blocks += [
-        textwrap.fill(note, width, subsequent_indent="  ", break_long_words=False)
-        for note in _notes(summary)
-    ]
+        title.append(f"model: {printable(summary.model)}")
+    blocks = ["\n".join(title), _overall_table(summary).to_text(width)]
+    blocks += [wrapped(note, width, break_long_words=False) for note in _notes(summary)]
     for facet, levels in summary.groups.items():
         names = [name for metrics in levels.values() for name in metrics]
         headline = next((name for name in summary.metrics if name in names), None)
@@ -183,38 +186,35 @@ def to_terminal(summary: Summary, *, width: int = 80) -> str:
             continue
         rows = [[level, *_cells(metrics[headline])] for level, metrics in levels.items()]
         header = [f"by {facet}", headline, "95 % interval", "samples"]
-        blocks.append(_text_table(header, rows, width))
+        blocks.append(Table(header, rows).to_text(width))
     if summary.published:
-        rows = [_published_cells(one) for one in summary.published]
-        notes = [
-            textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False)
-            for line in _sources(summary)
-        ]
-        blocks.append("\n".join([_text_table(PUBLISHED_HEADER, rows, width), *notes]))
+        sources = [wrapped(line, width, break_long_words=False) for line in _sources(summary)]
+        blocks.append("\n".join([_published_table(summary).to_text(width), *sources]))
     blocks.append(counts_line(summary))
     return "\n\n".join(blocks)
 
 
-def _published_cells(comparison: Comparison) -> list[str]:
-    unit, explained = comparison.unit, comparison.chance_explains
-    interval = "-"
-    if comparison.ci_low is not None:
-        low, high = _number(comparison.ci_low, unit), _number(comparison.ci_high, unit)
-        interval = f"{low} to {high}"
+def _published_table(summary: Summary) -> Table:
+    return Table(_PUBLISHED_HEADER, [_published_cells(item) for item in summary.published])
+
+
+def _published_cells(comparison: PublishedComparison) -> list[str]:
+    unit, is_within = comparison.unit, comparison.is_within_interval
     return [
         comparison.name,
         f"{comparison.published.value:g}",
-        _number(comparison.ours, unit),
+        number(comparison.ours, unit),
         "-" if comparison.difference is None else f"{comparison.difference:+.2f}",
-        interval,
-        "-" if explained is None else "yes" if explained else "no",
+        interval(comparison.ci_low, comparison.ci_high, unit),
+        "-" if is_within is None else "yes" if is_within else "no",
     ]
 
 
 def _sources(summary: Summary) -> list[str]:
     """Return each source and each note once."""
-    lines = [f"source: {one.published.source}" for one in summary.published]
-    lines += [f"note: {one.published.note}" for one in summary.published if one.published.note]
+    published = [item.published for item in summary.published]
+    lines = [f"source: {item.source}" for item in published]
+    lines += [f"note: {item.note}" for item in published if item.note]
     return list(dict.fromkeys(lines))
 
 
@@ -222,41 +222,14 @@ def counts_line(summary: Summary) -> str:
     """Return the counts that stand beside every number."""
     at_random = f", {summary.num_random} chosen at random" if summary.num_random else ""
     return (
-        f"{summary.num_samples} samples: {summary.num_scored} scored, "
+        f"{count(summary.num_samples, 'sample')}: {summary.num_scored} scored, "
         f"{summary.num_unreadable} unreadable{at_random}, {summary.num_errors} failed"
     )
 
 
 def _cells(value: MetricValue) -> list[str]:
-    low, high = _number(value.ci_low, value.unit), _number(value.ci_high, value.unit)
-    interval = f"{low} to {high}" if value.ci_low is not None else "-"
-    return [_number(value.value, value.unit), interval, str(value.num_samples)]
-
-
-def _number(value: float | None, unit: str = "percent") -> str:
-    """Write a number with the decimals that tables of its unit are printed with."""
-    decimals = 2 if unit == "0-5" else 1
-    return "-" if value is None else f"{value:.{decimals}f}"
-
-
-def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
-    """Align columns; the first is text and is cut where the table would be too wide."""
-    table = [list(header), *map(list, rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    widths[0] = max(8, min(widths[0], width - sum(widths[1:]) - 2 * (len(widths) - 1)))
-    return "\n".join(_text_row(row, widths) for row in table)
-
-
-def _text_row(row: Sequence[str], widths: Sequence[int]) -> str:
-    first = row[0] if len(row[0]) <= widths[0] else f"{row[0][: widths[0] - 1]}…"
-    rest = (cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))
-    return "  ".join([first.ljust(widths[0]), *rest]).rstrip()
-
-
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines)
-
-
-def _markdown_cell(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|")
+    return [
+        number(value.value, value.unit),
+        interval(value.ci_low, value.ci_high, value.unit),
+        str(value.num_samples),
+    ]

@@ -10,7 +10,7 @@ from llava_eval.config.build import build_target
 from llava_eval.config.describe import flat
 from llava_eval.config.former_names import current_node
 from llava_eval.errors import ConfigError
-from llava_eval.results.compare.paired_metrics import metric_of
+from llava_eval.results.compare.pairing import metric_of
 from llava_eval.types import Score
 from tests.results.helpers import make_result
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from llava_eval.metrics.means import mean_score
-from llava_eval.results.compare.paired_metrics import metric_of
+from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.summary import summarise
 from llava_eval.results.tables import write_tables

@@ -10,8 +10,7 @@ import pytest
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.cost import comparable_memory, cost_of
-from llava_eval.results.runs import RunReader, find_runs
-from llava_eval.results.settings import differing_settings, differing_versions
+from llava_eval.results.runs import RunReader, differing_settings, differing_versions, find_runs
 from tests.results.runs_on_disk import answered, failed, write_run
 
 

@@ -1,4 +1,4 @@
-"""What two runs have to say to each other."""
+"""Compare two runs of the same questions: metrics, facets, and samples whose score changed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import IntArray
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate, holm
-from llava_eval.results.compare.paired_metrics import ComparedMetric, compare_metrics
-from llava_eval.results.pairing import Pairing, named, pair
+from llava_eval.results.compare.pairing import (
+    ComparedMetric,
+    Pairing,
+    compare_metrics,
+    listed,
+    pair,
+)
+from llava_eval.results.formatting import count
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult
 
@@ -99,8 +105,8 @@ def compare_runs(runs: Sequence[Run], *, allow_differences: bool = False) -> lis
     Raises:
         ComparisonError: they must not be compared; the message says why.
     """
-    first, *others = runs
-    pairings = [pair(first, other) for other in others]
+    first, *rest = runs
+    pairings = [pair(first, run) for run in rest]
     if not allow_differences:
         for pairing in pairings:
             refuse_differences(pairing)
@@ -121,7 +127,7 @@ def refuse_differences(pairing: Pairing) -> None:
     if pairing.differences:
         raise ComparisonError(
             f"{first.name} and {second.name} were not asked the same: they differ in "
-            f"{'; '.join(pairing.differences)}; --allow-differences compares them all the same"
+            f"{'; '.join(pairing.differences)}; --allow-differences compares them anyway"
         )
 
 
@@ -147,8 +153,8 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
         name: holm([one.adjusted_p_values.get(name) for one in comparisons]) for name in names
     }
     return [
-        replace(one, adjusted_p_values={name: corrected[name][place] for name in names})
-        for place, one in enumerate(comparisons)
+        replace(comparison, adjusted_p_values={name: corrected[name][index] for name in names})
+        for index, comparison in enumerate(comparisons)
     ]
 
 
@@ -157,9 +163,9 @@ def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[Comp
     for facet in pairing.first.facets:
         levels = [str(result.facets.get(facet, "")) for result in pairing.firsts]
         names = list(dict.fromkeys(levels))
-        numbers = {name: place for place, name in enumerate(names)}
+        numbers = {name: number for number, name in enumerate(names)}
         belongs = np.array([numbers[level] for level in levels])
-        rows = [np.flatnonzero(belongs == place) for place in range(len(names))]
+        rows = [np.flatnonzero(belongs == number) for number in range(len(names))]
         estimates = [_on_rows(headline, pairing, chosen) for chosen in rows]
         adjusted = holm([one.p_value if one is not None else None for one in estimates])
         found[facet] = [
@@ -225,14 +231,12 @@ def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[s
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
     for name, ids in ((first, pairing.first_only), (second, pairing.second_only)):
         if ids:
-            lines.append(f"{_samples(ids)} only in {name}, not compared: {named(ids)}")
+            lines.append(f"{count(len(ids), 'sample')} only in {name}, not compared: {listed(ids)}")
     if pairing.failed:
-        lines.append(f"{_samples(pairing.failed)} failed, not compared: {named(pairing.failed)}")
+        lines.append(
+            f"{count(len(pairing.failed), 'sample')} failed, not compared: {listed(pairing.failed)}"
+        )
     lines += [
         f"{one.name} is not compared: {one.reason}" for one in comparison.metrics if one.reason
     ]
     return lines
-
-
-def _samples(ids: Sequence[str]) -> str:
-    return "1 sample" if len(ids) == 1 else f"{len(ids)} samples"

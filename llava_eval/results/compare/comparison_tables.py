@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
-from llava_eval.results.compare.paired_metrics import ComparedMetric
+from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.runs import Run
-from llava_eval.results.settings import differing_settings, differing_versions
-from llava_eval.results.table import Table, interval, number, p_text
+from llava_eval.results.formatting import Table, interval, number, p_text
+from llava_eval.results.runs import Run, differing_settings, differing_versions
 
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05

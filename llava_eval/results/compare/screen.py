@@ -1,21 +1,30 @@
-"""A comparison as people read it in a terminal."""
+"""A comparison, and a sweep, as people read them in a terminal."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 
+from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, Flip, notes
+from llava_eval.results.compare.sweep_curves import Sweep, legend, sweep_charts, sweep_table
+from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
 from llava_eval.results.runs import Run
-from llava_eval.results.table import Table, interval, number, printable
 
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 5
 
 
-def to_terminal(runs: Sequence[Run], comparisons: Sequence[Comparison], *, width: int = 80) -> str:
-    """Return everything that a comparison found, within ``width`` columns."""
+def comparison_text(
+    runs: Sequence[Run], comparisons: Sequence[Comparison], *, width: int = 80
+) -> str:
+    """Return everything that a comparison found.
+
+    Args:
+        runs: at least two.
+        comparisons: of every run but the first with the first.
+        width: columns of the terminal.
+    """
     names = tables.letters(len(runs))[1:]
     differs = tables.settings_table(runs)
     blocks = [
@@ -31,6 +40,23 @@ def to_terminal(runs: Sequence[Run], comparisons: Sequence[Comparison], *, width
     blocks += [table.to_text(width) for table in tables.facet_tables(comparisons)]
     blocks += _cost(runs, width)
     return "\n\n".join(block for block in blocks if block)
+
+
+def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
+    """Return the table and the curves of a sweep.
+
+    Args:
+        sweep: the runs of one benchmark.
+        width: columns of the terminal.
+    """
+    blocks = [
+        f"{printable(sweep.benchmark)}, {count(len(sweep.settings), 'run')}",
+        sweep_table(sweep).to_text(width),
+        wrapped(legend(sweep), width),
+        *(to_text(chart, width=width) for chart in sweep_charts(sweep).values()),
+        *(wrapped(f"Note: {note}.", width) for note in sweep.notes),
+    ]
+    return "\n\n".join(blocks)
 
 
 def verdict(comparison: Comparison, second: str) -> str:
@@ -56,19 +82,19 @@ def _explanations(
     comparisons: Sequence[Comparison], names: Sequence[str], width: int
 ) -> Iterator[str]:
     headline = comparisons[0].headline.name
-    yield _wrapped(
+    yield wrapped(
         f"worse, better: samples, by {headline}. detectable: the smallest true difference in "
         f"{headline} that so many samples show four times in five.",
         width,
     )
     if len(comparisons) > 1:
-        yield _wrapped(
+        yield wrapped(
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
     for one, name in zip(comparisons, names, strict=True):
         for note in notes(one, "A", name):
-            yield _wrapped(f"Note: {note}.", width)
+            yield wrapped(f"Note: {note}.", width)
 
 
 def _flips(comparison: Comparison, second: str, width: int) -> Iterator[str]:
@@ -80,9 +106,8 @@ def _flips(comparison: Comparison, second: str, width: int) -> Iterator[str]:
 def _listed(
     flips: Sequence[Flip], comparison: Comparison, title: str, second: str, width: int
 ) -> Iterator[str]:
-    samples = "1 sample" if len(flips) == 1 else f"{len(flips)} samples"
     more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-    yield f"{title} on {samples}{more}:"
+    yield f"{title} on {count(len(flips), 'sample')}{more}:"
     table = tables.flips_table(flips[:SHOWN_FLIPS], comparison.headline, second=second)
     yield table.to_text(width, indent="  ")
 
@@ -98,13 +123,3 @@ def _cost(runs: Sequence[Run], width: int) -> Iterator[str]:
             [[row[0], *row[columns]] for row in table.rows],
         )
         yield part.to_text(width)
-
-
-def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(
-        printable(text),
-        width,
-        subsequent_indent="  ",
-        break_long_words=True,
-        break_on_hyphens=False,
-    )

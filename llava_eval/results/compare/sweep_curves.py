@@ -18,15 +18,13 @@ from llava_eval.metrics.differences import PairedMean, paired_metric
 from llava_eval.metrics.intervals import number_clusters
 from llava_eval.metrics.means import MetricValue
 from llava_eval.metrics.paired import PairedEstimate, holm, paired_means
+from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
-from llava_eval.results.compare.paired_metrics import metric_of
+from llava_eval.results.compare.pairing import metric_of, pair
 from llava_eval.results.cost import Cost, comparable_memory, cost_of
-from llava_eval.results.figures.chart import Chart, Point, Series
-from llava_eval.results.pairing import pair
-from llava_eval.results.runs import Run
-from llava_eval.results.settings import differing_settings
-from llava_eval.results.table import Table, interval, number
+from llava_eval.results.formatting import Table, interval, number
+from llava_eval.results.runs import Run, differing_settings
 
 FRAMES = "num_frames"
 

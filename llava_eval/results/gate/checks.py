@@ -20,12 +20,18 @@ from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import Flip, flips_of
-from llava_eval.results.compare.paired_metrics import ComparedMetric, compare_metrics, mean_metric
+from llava_eval.results.compare.pairing import (
+    ComparedMetric,
+    Pairing,
+    compare_metrics,
+    listed,
+    mean_metric,
+    pair,
+)
 from llava_eval.results.cost import cost_of
+from llava_eval.results.formatting import interval, number
 from llava_eval.results.gate.baseline import unusable
-from llava_eval.results.pairing import Pairing, named, pair
 from llava_eval.results.runs import Run
-from llava_eval.results.table import interval, number
 
 UNREADABLE = "unreadable"
 ERRORS = "errors"
@@ -141,8 +147,8 @@ def _refuse(run: Run, baseline: Run) -> None:
     missing = [one.id for one in baseline.results if one.id not in ids]
     extra = [one.id for one in run.results if one.id not in expected]
     if missing or extra:
-        parts = [f"{len(missing)} samples of the baseline are missing ({named(missing)})"]
-        parts += [f"{len(extra)} samples are not in the baseline ({named(extra)})"]
+        parts = [f"{len(missing)} samples of the baseline are missing ({listed(missing)})"]
+        parts += [f"{len(extra)} samples are not in the baseline ({listed(extra)})"]
         shown = [part for part, found in zip(parts, (missing, extra), strict=True) if found]
         raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(shown)}")
     reason = _protocol_difference(run, baseline)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llava_eval.errors import LlavaEvalError
+from llava_eval.results.chart import Chart
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
 from llava_eval.results.compare.comparison_tables import (
     agreement_table,
@@ -15,6 +17,7 @@ from llava_eval.results.compare.comparison_tables import (
     metrics_table,
     settings_table,
 )
+from llava_eval.results.compare.export import file_name, write_charts, write_tables
 from llava_eval.results.compare.screen import verdict
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
@@ -24,9 +27,8 @@ from llava_eval.results.compare.sweep_curves import (
     sweeps_of,
 )
 from llava_eval.results.cost import cost_of
-from llava_eval.results.figures.chart import Chart
+from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run
-from llava_eval.results.table import Table, interval, number
 
 #: More runs than this are a sweep: a table and curves say more than cards and pairs.
 MAX_PAIRED_RUNS = 4
@@ -185,3 +187,32 @@ def results_table(runs: Sequence[Run]) -> Table:
         )
     header = ["run", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
     return Table(header, rows, num_names=3)
+
+
+def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return the runs of each benchmark, in the order of their first runs."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.benchmark, []).append(run)
+    return groups
+
+
+def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Path]:
+    """Write the tables of every benchmark, and its curves as SVG and PNG.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    written = []
+    for benchmark, runs in groups.items():
+        overview = Overview.of(runs)
+        parts: dict[str, Table] = {"results": results_table(runs)}
+        if overview.headline is not None:
+            for facet in facets_of(runs):
+                parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)
+        for name, table, _ in overview.tables():
+            parts[file_name(name.lower())] = table
+        name = file_name(benchmark)
+        written += write_tables(folder, name, parts, [f"- {note}" for note in overview.notes])
+        written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
+    return written

@@ -14,12 +14,12 @@ from typing import Any
 import llava_eval
 from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.cost import cost_of
+from llava_eval.results.formatting import html_text
 from llava_eval.results.report.overview import Overview, run_names
+from llava_eval.results.report.panels import section
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of, packed
-from llava_eval.results.report.sections import section
 from llava_eval.results.report.thumbnails import Thumbnails
 from llava_eval.results.runs import Run
-from llava_eval.results.table import html_text
 
 _SCRIPTS = ("codec.js", "list.js", "detail.js", "explorer.js", "page.js")
 _LIMITS = {"size": "--thumbnails-mb", "time": "--thumbnails-seconds"}

@@ -11,9 +11,10 @@ from llava_eval.benchmarks.published.scores import read_scores, scores_text
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.config.groups import list_choices
+from llava_eval.config.schema import PublishedConfig
 from llava_eval.errors import ConfigError
 from llava_eval.metrics.means import MetricValue
-from llava_eval.results.summary import PublishedNumber, Summary, held_against
+from llava_eval.results.summary import Summary, compare_to_published
 from llava_eval.results.tables import to_json, to_markdown, to_terminal
 
 EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
@@ -120,24 +121,24 @@ def summary(value: float | None, low: float | None, high: float | None) -> Summa
     ("published", "explained"),
     [(53.5, True), (50.0, True), (57.0, True), (57.04, True), (57.06, False), (49.9, False)],
 )
-def test_chance_explains_what_lies_in_our_interval(published: float, explained: bool) -> None:
-    found = held_against(
-        summary(53.0, 50.0, 57.0), PublishedNumber("accuracy", published, "a blog")
+def test_is_within_interval_what_lies_in_our_interval(published: float, explained: bool) -> None:
+    found = compare_to_published(
+        summary(53.0, 50.0, 57.0), PublishedConfig("accuracy", published, "a blog")
     )
-    assert found.chance_explains is explained
+    assert found.is_within_interval is explained
     assert found.difference == pytest.approx(53.0 - published)
 
 
 def test_without_an_interval_or_a_value_nothing_is_claimed() -> None:
-    number = PublishedNumber("accuracy", 53.5, "a blog")
-    assert held_against(summary(53.0, None, None), number).chance_explains is None
-    nothing = held_against(summary(None, None, None), number)
-    assert (nothing.ours, nothing.difference, nothing.chance_explains) == (None, None, None)
+    number = PublishedConfig("accuracy", 53.5, "a blog")
+    assert compare_to_published(summary(53.0, None, None), number).is_within_interval is None
+    nothing = compare_to_published(summary(None, None, None), number)
+    assert (nothing.ours, nothing.difference, nothing.is_within_interval) == (None, None, None)
 
 
 def test_a_level_of_a_facet() -> None:
-    number = PublishedNumber("accuracy", 61.7, "a table", facet="duration", level="short")
-    found = held_against(summary(53.0, 50.0, 57.0), number)
+    number = PublishedConfig("accuracy", 61.7, "a table", facet="duration", level="short")
+    found = compare_to_published(summary(53.0, 50.0, 57.0), number)
     assert (found.name, found.ours) == ("accuracy (short)", 53.0)
 
 
@@ -145,8 +146,8 @@ def test_every_table_shows_the_comparison() -> None:
     import dataclasses
 
     bare = summary(53.0, 50.0, 57.0)
-    number = PublishedNumber("accuracy", 60.2, "a blog", note="32 frames are inferred")
-    full = dataclasses.replace(bare, published=(held_against(bare, number),))
+    number = PublishedConfig("accuracy", 60.2, "a blog", note="32 frames are inferred")
+    full = dataclasses.replace(bare, published=(compare_to_published(bare, number),))
     [line] = [one for one in to_terminal(full).splitlines() if one.startswith("accuracy  ")][1:]
     assert line.split() == ["accuracy", "60.2", "53.0", "-7.20", "50.0", "to", "57.0", "no"]
     assert "source: a blog" in to_terminal(full)
@@ -172,7 +173,7 @@ def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path)
     numbers = "published=[{metric: accuracy, value: 50.0, source: hand}]"
     outcome = pipeline.score(compose_config([*overrides, numbers]), texts)
     [found] = outcome.summary.published
-    assert (found.ours, found.difference, found.chance_explains) == (50.0, 0.0, True)
+    assert (found.ours, found.difference, found.is_within_interval) == (50.0, 0.0, True)
     assert "published" not in outcome.summary.benchmark
     with pytest.raises(ConfigError, match="no metric 'acuracy'"):
         pipeline.score(compose_config([numbers.replace("accuracy", "acuracy")]), texts)

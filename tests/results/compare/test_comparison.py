@@ -13,7 +13,7 @@ import pytest
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
-from llava_eval.results.compare.paired_metrics import metric_of
+from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import corpus_bleu
 from llava_eval.scoring.captions.scorer import CaptionScorer

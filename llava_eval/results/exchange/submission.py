@@ -1,21 +1,19 @@
-"""The file for a benchmark's server, where the answers are hidden.
+"""The file for a benchmark's server, which knows the hidden answers.
 
 A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file; the
 pipeline writes what it returns as submission.json into the run directory, or bytes as
 submission.xlsx.
-
-
-Files for the servers of image benchmarks: a list of answers, or a sheet of choices.
 """
 
 from __future__ import annotations
 
+import datetime
+import io
 import string
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from llava_eval.errors import ConfigError
-from llava_eval.results.spreadsheet import sheet
 from llava_eval.types import SampleResult
 
 SubmissionMaker = Callable[[Sequence[SampleResult]], Any]
@@ -110,7 +108,7 @@ def _answer(result: SampleResult, form: str) -> str:
 def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
     """Return an .xlsx file as MMBench's server reads it.
 
-    Its columns are index, question, the options, prediction and the facets. The prediction is the
+    The columns are index, question, the options, prediction and the facets. The prediction is the
     reply as it is, empty for a failed sample.
 
     Args:
@@ -131,3 +129,31 @@ def choice_sheet(results: Sequence[SampleResult], *, letters: str) -> bytes:
         for result in ordered
     ]
     return sheet([header, *rows])
+
+
+#: Most characters that a cell takes.
+_MAX_CHARACTERS = 32_767
+
+
+def sheet(rows: Sequence[Sequence[str | int]]) -> bytes:
+    """Return an .xlsx file with one sheet; the same rows are the same bytes.
+
+    Args:
+        rows: cells; texts that are too long for a cell are cut, and none is taken for a formula.
+    """
+    from xlsxwriter import Workbook
+
+    stream = io.BytesIO()
+    # Rows written one by one keep their texts in place, not in a table of shared strings.
+    workbook = Workbook(stream, {"constant_memory": True, "in_memory": False})
+    workbook.set_properties({"created": datetime.datetime(1980, 1, 1)})
+    worksheet = workbook.add_worksheet()
+    for row, cells in enumerate(rows):
+        for column, value in enumerate(cells):
+            if isinstance(value, int):
+                worksheet.write_number(row, column, value)
+            elif value:
+                text = value.encode(errors="backslashreplace").decode()
+                worksheet.write_string(row, column, text[:_MAX_CHARACTERS])
+    workbook.close()
+    return stream.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.errors import RowsError
-from llava_eval.results.generations import read_generations
+from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.ledger import to_line
 from llava_eval.types import Generation, Sample
 from tests.results.helpers import make_result

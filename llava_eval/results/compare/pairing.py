@@ -1,14 +1,16 @@
-"""From the metrics that a run's configuration names to their paired differences."""
+"""Two runs side by side: the samples that both hold, and the metrics' paired differences."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ComparisonError
@@ -20,9 +22,116 @@ from llava_eval.metrics.differences import (
     PairedMetric,
     paired_metric,
 )
-from llava_eval.metrics.intervals import CONFIDENCE
+from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
-from llava_eval.results.pairing import Pairing
+from llava_eval.results.formatting import printable
+from llava_eval.results.runs import Run
+from llava_eval.types import SampleResult
+
+#: Ids that a message names before it counts the rest.
+_LISTED_IDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """The samples that two runs have in common.
+
+    Attributes:
+        first, second: the runs.
+        firsts, seconds: results of the compared samples in the first run's order; both answered.
+        membership: (N,) clusters of the compared samples, numbered from 0.
+        first_only, second_only: ids that only one run holds.
+        failed: ids whose generation failed in either run; they are not compared.
+        differences: in what the two were not asked the same, in words.
+    """
+
+    first: Run
+    second: Run
+    firsts: Sequence[SampleResult]
+    seconds: Sequence[SampleResult]
+    membership: npt.NDArray[np.int64]
+    first_only: Sequence[str]
+    second_only: Sequence[str]
+    failed: Sequence[str]
+    differences: Sequence[str]
+
+    @property
+    def num_clusters(self) -> int:
+        """Groups (videos) of the compared samples."""
+        return int(self.membership.max()) + 1 if len(self.membership) else 0
+
+
+def pair(first: Run, second: Run) -> Pairing:
+    """Pair two runs by sample id.
+
+    Raises:
+        ComparisonError: they have no sample in common that both answered.
+    """
+    by_id = {result.id: result for result in second.results}
+    both = [(left, by_id[left.id]) for left in first.results if left.id in by_id]
+    ids = {result.id for result in first.results}
+    answered = [
+        (left, right)
+        for left, right in both
+        if left.generation.error is None and right.generation.error is None
+    ]
+    if not answered:
+        reason = "no sample that both answered" if both else "no sample in common"
+        labels = f": they are of {first.label} and {second.label}"
+        raise ComparisonError(
+            f"{first.name} and {second.name} have {reason}"
+            f"{labels if first.label != second.label else ''}"
+        )
+    membership, _ = number_clusters([left.group for left, _ in answered])
+    answered_ids = {left.id for left, _ in answered}
+    return Pairing(
+        first=first,
+        second=second,
+        firsts=[left for left, _ in answered],
+        seconds=[right for _, right in answered],
+        membership=membership,
+        first_only=[result.id for result in first.results if result.id not in by_id],
+        second_only=[result.id for result in second.results if result.id not in ids],
+        failed=[left.id for left, _ in both if left.id not in answered_ids],
+        differences=[*_protocol_differences(first, second), *_question_differences(both)],
+    )
+
+
+def _protocol_differences(first: Run, second: Run) -> list[str]:
+    if first.benchmark != second.benchmark:
+        return [f"benchmarks {first.benchmark} and {second.benchmark}"]
+    if first.version != second.version:
+        return [f"versions {first.version} and {second.version} of {first.benchmark}"]
+    return []
+
+
+def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> list[str]:
+    differ: Mapping[tuple[str, str], Callable[[SampleResult, SampleResult], bool]] = {
+        ("prompt", "prompts"): lambda left, right: left.prompt != right.prompt,
+        ("target", "targets"): lambda left, right: left.target != right.target,
+        ("medium", "media"): lambda left, right: not _same_media(left, right),
+    }
+    found = []
+    for (singular, plural), differs in differ.items():
+        ids = [left.id for left, right in both if differs(left, right)]
+        if ids:
+            found.append(f"{len(ids)} {singular if len(ids) == 1 else plural} ({listed(ids)})")
+    return found
+
+
+def _same_media(left: SampleResult, right: SampleResult) -> bool:
+    """Media are the same by file name: folder and container of a data set may differ."""
+    if left.media == right.media:
+        return True
+    stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
+    return stems[0] == stems[1]
+
+
+def listed(ids: Sequence[str]) -> str:
+    """Return the first ids, and how many more there are."""
+    shown = ", ".join(map(printable, ids[:_LISTED_IDS]))
+    return f"{shown} and {len(ids) - _LISTED_IDS} more" if len(ids) > _LISTED_IDS else shown
+
 
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
 #: directory may come from anyone.
@@ -121,7 +230,9 @@ def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
     targets = [str((run.config.get("scorer") or {}).get("_target_")) for run in runs]
     if scorer not in map(current_target, targets):
         return None
-    judged = [{one.id for one in run.results if one.generation.error is None} for run in runs]
+    judged = [
+        {result.id for result in run.results if result.generation.error is None} for run in runs
+    ]
     if judged[0] == judged[1]:
         return None
     return "its values weigh words by the whole set, and the runs scored different samples"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from llava_eval.results.submission import answers_by_id
+from llava_eval.results.exchange.submission import answers_by_id
 from llava_eval.types import Generation, SampleResult, Score
 
 

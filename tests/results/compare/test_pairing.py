@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.errors import ComparisonError
-from llava_eval.results.pairing import Pairing, named, pair
+from llava_eval.results.compare.pairing import Pairing, listed, pair
 from llava_eval.results.runs import RunReader
 from llava_eval.types import SampleResult
 from tests.results.runs_on_disk import answered, failed, write_run
@@ -49,7 +49,7 @@ def test_failed_samples_are_not_compared(tmp_path: Path) -> None:
     assert found.failed == ["q0", "q1"]
 
 
-def test_other_questions_are_named(tmp_path: Path) -> None:
+def test_other_questions_are_listed(tmp_path: Path) -> None:
     first = [answered(number, True) for number in range(8)]
     second = [
         answered(0, True, prompt="Other?"),
@@ -65,7 +65,7 @@ def test_media_are_the_same_wherever_they_lie(tmp_path: Path) -> None:
     assert paired(tmp_path, first, second).differences == ["1 medium (q1)"]
 
 
-def test_versions_and_benchmarks_are_named(tmp_path: Path) -> None:
+def test_versions_and_benchmarks_are_listed(tmp_path: Path) -> None:
     results = [answered(0, True)]
     found = paired(tmp_path, results, results, config={"benchmark.version": 2})
     assert found.differences == ["versions 1 and 2 of made/up"]
@@ -81,5 +81,5 @@ def test_nothing_in_common_is_refused(tmp_path: Path) -> None:
 
 
 def test_long_lists_of_ids_are_cut() -> None:
-    assert named(["a", "b"]) == "a, b"
-    assert named([str(number) for number in range(9)]) == "0, 1, 2, 3, 4 and 4 more"
+    assert listed(["a", "b"]) == "a, b"
+    assert listed([str(number) for number in range(9)]) == "0, 1, 2, 3, 4 and 4 more"

@@ -1,10 +1,8 @@
-"""Text that came from a model or a data set, made safe to print in one line.
+"""Tables and numbers as text, and any text made safe to print.
 
-Whatever a terminal, an editor or a CI server would act upon (escape sequences, line breaks, marks
-that reverse the direction of writing) is shown as its code instead.
-
-
-One table, and the ways to write it: terminal, Markdown, CSV, LaTeX, HTML.
+Texts come from models, data sets and other people's files. Whatever a terminal, an editor, a
+spreadsheet or a CI server would act upon (escape sequences, line breaks, marks that reverse the
+direction of writing) is shown as its code instead.
 """
 
 from __future__ import annotations
@@ -12,11 +10,18 @@ from __future__ import annotations
 import csv
 import html
 import io
+import os
 import re
+import shutil
+import sys
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import wcwidth
+
+#: Unicode categories of characters that are not shown but acted upon.
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -34,36 +39,48 @@ def _shown(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def columns(text: str) -> int:
-    """Return how many columns of a terminal a printable text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(_columns_of(character) for character in text)
-
-
-def _columns_of(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
 def cut(text: str, width: int) -> str:
-    """Return the text, cut with an ellipsis where it takes more columns than ``width``."""
-    if columns(text) <= width:
+    """Return printable text, cut with an ellipsis where it takes more than ``width`` columns."""
+    if wcwidth.width(text) <= width:
         return text
-    kept, used = [], 0
-    for character in text:
-        used += _columns_of(character)
-        if used > width - 1:
-            break
-        kept.append(character)
-    return f"{''.join(kept)}…"
+    return f"{wcwidth.clip(text, 0, width - 1)}…"
 
 
-def padded(text: str, width: int, *, right: bool = False) -> str:
-    """Return the text filled up with spaces to a number of columns."""
-    space = " " * max(0, width - columns(text))
-    return space + text if right else text + space
+def wrapped(text: str, width: int, *, break_long_words: bool = True) -> str:
+    """Return text as printable lines of ``width`` columns, the later ones indented.
+
+    Args:
+        text: any text.
+        width: columns of a line.
+        break_long_words: False lets a long word (an address to copy) stand out of its line.
+    """
+    return textwrap.fill(
+        printable(text),
+        width,
+        subsequent_indent="  ",
+        break_long_words=break_long_words,
+        break_on_hyphens=False,
+    )
+
+
+def terminal_width() -> int:
+    """Return the number of columns to print tables in."""
+    return max(60, shutil.get_terminal_size().columns)
+
+
+def write_out(text: str) -> None:
+    """Print a text; a reader that has seen enough (``| head``) is no error."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 sample", "2 samples": a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _LATEX = {
@@ -106,7 +123,7 @@ class Table:
     def to_text(self, width: int = 80, indent: str = "") -> str:
         """Return aligned lines for a terminal."""
         table = [[printable(cell) for cell in row] for row in (self.header, *self.rows)]
-        widths = [max(columns(row[place]) for row in table) for place in range(len(self.header))]
+        widths = [max(map(wcwidth.width, column)) for column in zip(*table, strict=True)]
         excess = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
         while excess > 0:
             widest = max(range(self.num_names), key=widths.__getitem__, default=None)
@@ -120,23 +137,24 @@ class Table:
 
     def _text_cells(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
         return [
-            padded(cut(cell, size), size, right=place >= self.num_names)
-            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+            (wcwidth.ljust if column < self.num_names else wcwidth.rjust)(cut(cell, size), size)
+            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
         ]
 
     def to_markdown(self) -> str:
         """Return a table as GitHub reads it; cells are text and nothing else."""
-        marks = ["---" if place < self.num_names else "---:" for place in range(len(self.header))]
+        num_values = len(self.header) - self.num_names
+        marks = [*["---"] * self.num_names, *["---:"] * num_values]
         lines = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
         lines.insert(1, marks)
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
     def to_csv(self) -> str:
-        """Return comma-separated values."""
+        """Return comma-separated values; see :func:`safe_cell`."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         for row in (self.header, *self.rows):
-            names = [_no_formula(printable(cell)) for cell in row[: self.num_names]]
+            names = map(safe_cell, row[: self.num_names])
             writer.writerow([*names, *map(printable, row[self.num_names :])])
         return stream.getvalue()
 
@@ -179,9 +197,10 @@ class Table:
         )
 
 
-def _no_formula(text: str) -> str:
-    """Return a name that spreadsheets do not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and len(text) > 1 else text
+def safe_cell(text: str) -> str:
+    """Return a name as a cell of a CSV file: printable, and no formula for a spreadsheet."""
+    shown = printable(text)
+    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") and len(shown) > 1 else shown
 
 
 def markdown_text(text: str) -> str:

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llava_eval.results.figures.characters import to_text
-from llava_eval.results.figures.chart import Chart, Point, Series, step_line, tick_text
-from llava_eval.results.figures.draw import COLOURS, to_svg
-from llava_eval.results.figures.png import to_png
+from llava_eval.results.chart import Chart, Point, Series, step_line, tick_text, to_text
+from llava_eval.results.drawing import COLOURS, to_png, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

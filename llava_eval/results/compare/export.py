@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.results import files
+from llava_eval.results.chart import Chart
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, notes
 from llava_eval.results.compare.sweep_curves import (
@@ -19,11 +21,9 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
 )
 from llava_eval.results.cost import cost_of
-from llava_eval.results.figures.chart import Chart
-from llava_eval.results.figures.draw import to_svg
-from llava_eval.results.figures.png import to_png
+from llava_eval.results.drawing import to_png, to_svg
+from llava_eval.results.formatting import Table, markdown_text
 from llava_eval.results.runs import Run
-from llava_eval.results.table import Table, markdown_text
 
 
 def export_comparison(
@@ -103,7 +103,7 @@ def write_tables(
 
 
 def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path]:
-    """Write each chart as SVG and as PNG.
+    """Write each chart as SVG, and as PNG where matplotlib is installed.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -113,8 +113,10 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
     for part, chart in charts.items():
         path = folder / f"{name}_{part}.svg"
         files.write_text(path, to_svg(chart))
-        files.write_bytes(path.with_suffix(".png"), to_png(chart))
-        written += [path, path.with_suffix(".png")]
+        written.append(path)
+        with contextlib.suppress(ImportError):
+            files.write_bytes(path.with_suffix(".png"), to_png(chart))
+            written.append(path.with_suffix(".png"))
     return written
 
 

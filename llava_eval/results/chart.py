@@ -1,13 +1,19 @@
-"""What a chart shows, and its axes."""
+"""Line charts with intervals: what they show, their axes, and a drawing of characters."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llava_eval.results.formatting import cut, printable
+
 #: A range of this ratio or more is drawn on a logarithmic axis.
 _LOG_RATIO = 8.0
+#: A character for each series, and the height of a drawing of characters.
+_MARKS = "ox+*#@%&"
+_NUM_LINES = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +21,7 @@ class Point:
     """One measurement.
 
     Attributes:
-        x, y: its place.
+        x, y: what was measured.
         low, high: interval of y; None for none.
         label: what stands beside it.
     """
@@ -53,7 +59,7 @@ class Axis:
     def share(self, value: float) -> float:
         """Return where a value lies: 0 at the low end, 1 at the high end."""
         low, high, at = (
-            (math.log(one) if self.is_log else one) for one in (self.low, self.high, value)
+            (math.log(number) if self.is_log else number) for number in (self.low, self.high, value)
         )
         return (at - low) / (high - low)
 
@@ -65,7 +71,7 @@ class Chart:
     Attributes:
         title: what it shows.
         x_name, y_name: of the axes, with units.
-        series: at most as many as there are colours (:data:`MAX_SERIES`).
+        series: colours and marks repeat beyond seven.
         frontier: points (x, y) that no other beats in both; drawn as a step line.
         reference: a height to mark, for instance chance level; with its name.
     """
@@ -87,11 +93,11 @@ class Chart:
         values = sorted({point.x for point in self.points})
         is_log = values[0] > 0 and values[-1] / values[0] >= _LOG_RATIO
         if is_log:
-            room = (values[-1] / values[0]) ** 0.06
-            low, high = values[0] / room, values[-1] * room
+            margin = (values[-1] / values[0]) ** 0.06
+            low, high = values[0] / margin, values[-1] * margin
         else:
-            room = 0.06 * (values[-1] - values[0]) or 0.5 * abs(values[0]) or 0.5
-            low, high = values[0] - room, values[-1] + room
+            margin = 0.06 * (values[-1] - values[0]) or 0.5 * abs(values[0]) or 0.5
+            low, high = values[0] - margin, values[-1] + margin
         few = len(values) <= 8 and all(float(value).is_integer() for value in values)
         ticks = values if few else _ticks(low, high, is_log=is_log)
         return Axis(low, high, ticks, is_log)
@@ -106,8 +112,8 @@ class Chart:
         ]
         if self.reference is not None:
             heights.append(self.reference[0])
-        room = 0.05 * (max(heights) - min(heights)) or 1.0
-        low, high = min(heights) - room, max(heights) + room
+        margin = 0.05 * (max(heights) - min(heights)) or 1.0
+        low, high = min(heights) - margin, max(heights) + margin
         low = max(low, 0.0) if min(heights) >= 0 else low
         return Axis(low, high, _ticks(low, high, is_log=False))
 
@@ -123,7 +129,7 @@ def _ticks(low: float, high: float, *, is_log: bool) -> list[float]:
     step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= 0.6 * rough)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(place * step, 12) for place in range(first, last + 1)]
+    return [round(multiple * step, 12) for multiple in range(first, last + 1)]
 
 
 def tick_text(value: float) -> str:
@@ -139,3 +145,75 @@ def step_line(frontier: Sequence[tuple[float, float]]) -> list[tuple[float, floa
             corners.append((x, corners[-1][1]))
         corners.append((x, y))
     return corners
+
+
+def to_text(chart: Chart, *, width: int = 80) -> str:
+    """Return a chart of characters: a mark for each point, a bar for its interval.
+
+    Args:
+        chart: what to draw.
+        width: columns of the terminal.
+    """
+    x_axis, y_axis = chart.x_axis(), chart.y_axis()
+    margin = max(len(tick_text(tick)) for tick in y_axis.ticks) + 1
+    columns = width - margin - 3
+
+    # As on paper, series at the same x stand beside each other.
+    spread = 0 if chart.frontier else 2
+
+    def column(x: float, series: float = (len(chart.series) - 1) / 2) -> int:
+        shift = round(spread * (series - (len(chart.series) - 1) / 2))
+        return min(columns - 1, max(0, round(x_axis.share(x) * (columns - 1)) + shift))
+
+    def row(y: float) -> int:
+        return _NUM_LINES - 1 - round(y_axis.share(y) * (_NUM_LINES - 1))
+
+    grid = [[" "] * columns for _ in range(_NUM_LINES)]
+    if chart.reference is not None:
+        grid[row(chart.reference[0])] = ["."] * columns
+    corners = step_line(chart.frontier)
+    for (x0, y0), (x1, _) in itertools.pairwise(corners):
+        for index in range(column(x0), column(x1) + 1):
+            grid[row(y0)][index] = "-"
+    for number, series in enumerate(chart.series):
+        for point in series.points:
+            if point.low is not None and point.high is not None:
+                for line in range(row(point.high), row(point.low) + 1):
+                    grid[line][column(point.x, number)] = "|"
+    for number, series in enumerate(chart.series):
+        for point in series.points:
+            grid[row(point.y)][column(point.x, number)] = _MARKS[number % len(_MARKS)]
+    ticks = {row(tick): tick_text(tick) for tick in y_axis.ticks}
+    lines = [
+        f"{ticks.get(number, ''):>{margin}} |{''.join(cells)}".rstrip()
+        for number, cells in enumerate(grid)
+    ]
+    below = [" "] * (columns + 1)
+    for tick in x_axis.ticks:
+        text = tick_text(tick)
+        start = min(max(0, column(tick) - len(text) // 2), columns - len(text))
+        if set(below[max(0, start - 1) : start + len(text) + 1]) <= {" "}:
+            below[start : start + len(text)] = text
+    return "\n".join(
+        [
+            cut(printable(f"{chart.title} ({chart.y_name})"), width),
+            *lines,
+            f"{'':>{margin}} +{'-' * columns}",
+            f"{'':>{margin}}  {''.join(below)}".rstrip(),
+            f"{'':>{margin}}  {chart.x_name:^{columns}}".rstrip(),
+            *_legend(chart, width),
+        ]
+    )
+
+
+def _legend(chart: Chart, width: int) -> list[str]:
+    parts = [_named(number, series) for number, series in enumerate(chart.series) if series.name]
+    if len(chart.frontier) > 1:
+        parts.append("--- Pareto set")
+    if chart.reference is not None:
+        parts.append(f"... {chart.reference[1]}")
+    return [cut(f"  {'   '.join(parts)}", width)] if parts else []
+
+
+def _named(number: int, series: Series) -> str:
+    return f"{_MARKS[number % len(_MARKS)]} {printable(series.name)}"

@@ -13,8 +13,7 @@ import pytest
 
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError
-from llava_eval.results.spreadsheet import sheet
-from llava_eval.results.submission import answer_list
+from llava_eval.results.exchange.submission import answer_list, sheet
 from llava_eval.run import Outcome, score
 
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"

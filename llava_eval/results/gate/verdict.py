@@ -1,20 +1,23 @@
-"""The gate's verdict for people: in a terminal, in a pull request, beside a workflow's steps."""
+"""The gate's verdict for a terminal, a pull request, a workflow's log, and JUnit readers."""
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import flips_table
-from llava_eval.results.compare.paired_metrics import ComparedMetric
-from llava_eval.results.gate.checks import Verdict
-from llava_eval.results.settings import differing_settings, differing_versions
-from llava_eval.results.table import Table, markdown_text, printable
+from llava_eval.results.compare.pairing import ComparedMetric
+from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
+from llava_eval.results.gate.checks import Check, Verdict
+from llava_eval.results.runs import differing_settings, differing_versions
 
 PASSED = "passed: no worse than the baseline"
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 10
+#: What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def outcome(verdict: Verdict) -> str:
@@ -61,8 +64,8 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
         f"{title}\n{_flips(flips, verdict.headline).to_text(width, indent='  ')}"
         for title, flips in _listed(verdict)
     ]
-    blocks += [textwrap.fill(printable(f"Note: {note}."), width) for note in verdict.notes]
-    blocks.append(textwrap.fill(printable(outcome(verdict)), width))
+    blocks += [wrapped(f"Note: {note}.", width) for note in verdict.notes]
+    blocks.append(wrapped(outcome(verdict), width))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -72,8 +75,9 @@ def to_markdown(verdict: Verdict) -> str:
     mark = ":x:" if verdict.regressions else ":white_check_mark:"
     about = (
         f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
-        f"against baseline {markdown_text(baseline.name)}, {len(verdict.pairing.firsts)} samples "
-        f"in {verdict.pairing.num_clusters} clusters (videos)."
+        f"against baseline {markdown_text(baseline.name)}, "
+        f"{count(len(verdict.pairing.firsts), 'sample')} in "
+        f"{count(verdict.pairing.num_clusters, 'cluster')} (videos)."
     )
     blocks = [
         f"### {mark} llava-eval gate: {markdown_text(outcome(verdict))}",
@@ -119,9 +123,8 @@ def _changes_table(verdict: Verdict) -> Table:
 def _listed(verdict: Verdict) -> Iterator[tuple[str, Sequence[Flip]]]:
     for name, flips in (("worse", verdict.worse), ("better", verdict.better)):
         if flips:
-            samples = "1 sample" if len(flips) == 1 else f"{len(flips)} samples"
             first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-            yield f"{name} on {samples}{first}:", flips[:SHOWN_FLIPS]
+            yield f"{name} on {count(len(flips), 'sample')}{first}:", flips[:SHOWN_FLIPS]
 
 
 def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
@@ -149,3 +152,60 @@ def _escaped(text: str) -> str:
 
 def _escaped_property(text: str) -> str:
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def to_junit(verdict: Verdict, text: str) -> str:
+    """Return one test case for each check; ``text`` is what the gate printed."""
+    regressions = verdict.regressions
+    name = f"llava-eval gate: {verdict.pairing.second.label}"
+    suite = _suite(name, num_tests=len(verdict.checks), num_failures=len(regressions), num_errors=0)
+    for check in verdict.checks:
+        _add_case(suite, verdict.pairing.second.benchmark, check)
+    SubElement(suite, "system-out").text = _xml_text(text)
+    return _document(suite)
+
+
+def not_comparable_junit(reason: str) -> str:
+    """Return one test case that ended with an error."""
+    suite = _suite("llava-eval gate", num_tests=1, num_failures=0, num_errors=1)
+    case = SubElement(suite, "testcase", classname="llava_eval", name="can be compared", time="0")
+    SubElement(case, "error", type="ComparisonError", message=_xml_text(printable(reason)))
+    return _document(suite)
+
+
+def _suite(name: str, *, num_tests: int, num_failures: int, num_errors: int) -> Element:
+    return Element(
+        "testsuite",
+        name=_xml_text(printable(name)),
+        tests=str(num_tests),
+        failures=str(num_failures),
+        errors=str(num_errors),
+        skipped="0",
+        time="0",
+    )
+
+
+def _add_case(suite: Element, benchmark: str, check: Check) -> None:
+    case = SubElement(
+        suite,
+        "testcase",
+        classname=_xml_text(printable(benchmark)),
+        name=_xml_text(printable(f"{check.name} has not regressed")),
+        time="0",
+    )
+    message = _xml_text(printable(check.message))
+    if check.regressed:
+        SubElement(case, "failure", type="Regression", message=message).text = message
+    else:
+        SubElement(case, "system-out").text = message
+
+
+def _document(suite: Element) -> str:
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{tostring(root, encoding='unicode')}\n"
+
+
+def _xml_text(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

@@ -1,0 +1,277 @@
+"""Charts as SVG, for pages and papers, and as PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+from llava_eval.results.chart import Chart, Series, step_line, tick_text
+from llava_eval.results.formatting import html_text, printable
+
+WIDTH, HEIGHT = 560, 380
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
+_FONT = 12.0
+#: Width of an average character, as a share of the font size.
+_CHARACTER = 0.56
+
+#: Colours that people with any colour vision can tell apart (Okabe and Ito 2008).
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+INK, MUTED, GRID = "#1f2328", "#59636e", "#d8dee4"
+
+#: A position on the drawing; x grows to the right, y downwards, from the upper left corner.
+Position = tuple[float, float]
+Anchor = Literal["start", "middle", "end"]
+#: Markers differ in shape too, for prints without colour; with their names in matplotlib.
+SHAPES = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D"}
+
+
+def series_style(number: int) -> tuple[str, str, str]:
+    """Return role (a class of the page's style sheet), colour and shape of a series."""
+    return (
+        f"series-{number % len(COLOURS)}",
+        COLOURS[number % len(COLOURS)],
+        list(SHAPES)[number % len(SHAPES)],
+    )
+
+
+_SVG_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+
+
+def to_svg(chart: Chart, *, name: str = "chart", background: str | None = "#ffffff") -> str:
+    """Return an SVG element.
+
+    Args:
+        chart: what to draw.
+        name: unique within a page.
+        background: colour behind the chart; None leaves it to the page, whose style sheet can also
+            restyle every part by its class ("series-0", "ink", "muted", "grid", "axis").
+    """
+    drawing = _SvgDrawing(chart)
+    behind = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{background}"/>' if background else ""
+    title = html_text(chart.title)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" role="img" aria-labelledby="{name}-title" class="chart" '
+        f'font-family="{_SVG_FONT}"><title id="{name}-title">{title}</title>{behind}\n'
+        + "\n".join(drawing.elements)
+        + "\n</svg>\n"
+    )
+
+
+class _SvgDrawing:
+    """The elements of a chart of :data:`WIDTH` by :data:`HEIGHT` units.
+
+    Each has a role as its class, "series-2" for instance, so that a page can restyle it.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self.elements: list[str] = []
+        self._chart = chart
+        self._x_axis, self._y_axis = chart.x_axis(), chart.y_axis()
+        self._draw_frame()
+        self._draw_reference()
+        self._draw_frontier()
+        for number, series in enumerate(chart.series):
+            self._draw_series(number, series)
+        self._draw_legend()
+
+    def _x(self, value: float) -> float:
+        return _LEFT + self._x_axis.share(value) * (WIDTH - _LEFT - _RIGHT)
+
+    def _y(self, value: float) -> float:
+        return HEIGHT - _BOTTOM - self._y_axis.share(value) * (HEIGHT - _TOP - _BOTTOM)
+
+    def _write(
+        self,
+        position: Position,
+        text: str,
+        *,
+        anchor: Anchor = "start",
+        muted: bool = True,
+        size: float,
+    ) -> None:
+        role, colour = ("muted", MUTED) if muted else ("ink", INK)
+        self._text(position, text, role=role, colour=colour, size=size, anchor=anchor)
+
+    def _draw_frame(self) -> None:
+        chart, right, bottom = self._chart, WIDTH - _RIGHT, HEIGHT - _BOTTOM
+        self._write((12, 22), chart.title, muted=False, size=15)
+        self._write((12, _TOP - 12), chart.y_name, size=_FONT)
+        self._write(((_LEFT + right) / 2, HEIGHT - 12), chart.x_name, anchor="middle", size=_FONT)
+        for tick in self._y_axis.ticks:
+            y = self._y(tick)
+            self._line([(_LEFT, y), (right, y)], role="grid", colour=GRID, width=1)
+            self._write((_LEFT - 8, y + 4), tick_text(tick), anchor="end", size=_FONT)
+        for tick in self._x_axis.ticks:
+            x = self._x(tick)
+            self._line([(x, bottom), (x, bottom + 5)], role="axis", colour=MUTED, width=1)
+            self._write((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
+        self._line([(_LEFT, bottom), (right, bottom)], role="axis", colour=MUTED, width=1)
+
+    def _draw_reference(self) -> None:
+        if self._chart.reference is None:
+            return
+        height, name = self._chart.reference
+        y, right = self._y(height), WIDTH - _RIGHT
+        self._line([(_LEFT, y), (right, y)], role="muted", colour=MUTED, width=1, dashed=True)
+        self._write((right, y - 5), name, anchor="end", size=11)
+
+    def _draw_frontier(self) -> None:
+        if len(self._chart.frontier) > 1:
+            corners = [(self._x(x), self._y(y)) for x, y in step_line(self._chart.frontier)]
+            self._line(corners, role="muted", colour=MUTED, width=1.5, dashed=True)
+
+    def _draw_series(self, number: int, series: Series) -> None:
+        role, colour, shape = series_style(number)
+        # Series at the same x stand beside each other, so that their intervals can be seen.
+        spread = 0.0 if self._chart.frontier else 5.0
+        shift = spread * (number - (len(self._chart.series) - 1) / 2)
+        positions = [(self._x(point.x) + shift, self._y(point.y)) for point in series.points]
+        self._line(positions, role=role, colour=colour, width=2)
+        for point, (x, y) in zip(series.points, positions, strict=True):
+            if point.low is not None and point.high is not None:
+                low, high = self._y(point.low), self._y(point.high)
+                self._line([(x, low), (x, high)], role=role, colour=colour, width=1.25)
+                for end in (low, high):
+                    cap = [(x - 3, end), (x + 3, end)]
+                    self._line(cap, role=role, colour=colour, width=1.25)
+            hint = f"{series.name} {point.label}: {point.y:.1f}".replace(" :", ":")
+            self._marker((x, y), shape, role=role, colour=colour, hint=hint)
+        for point, (x, y) in zip(series.points, positions, strict=True):
+            if point.label:
+                self._text(
+                    (x + 7, y - 6), point.label, role="label", colour=INK, size=10.5, anchor="start"
+                )
+
+    def _draw_legend(self) -> None:
+        x = 12.0
+        for number, series in enumerate(self._chart.series):
+            role, colour, shape = series_style(number)
+            if not series.name:
+                continue
+            self._line([(x, 40), (x + 18, 40)], role=role, colour=colour, width=2)
+            self._marker((x + 9, 40), shape, role=role, colour=colour, hint=series.name)
+            self._write((x + 24, 44), series.name, muted=False, size=_FONT)
+            x += 24 + _CHARACTER * _FONT * len(series.name) + 20
+        if len(self._chart.frontier) > 1:
+            self._line([(x, 40), (x + 18, 40)], role="muted", colour=MUTED, width=1.5, dashed=True)
+            self._write((x + 24, 44), "Pareto set", muted=False, size=_FONT)
+
+    def _line(
+        self,
+        positions: Sequence[Position],
+        *,
+        role: str,
+        colour: str,
+        width: float,
+        dashed: bool = False,
+    ) -> None:
+        points = " ".join(f"{x:.2f},{y:.2f}" for x, y in positions)
+        dash = ' stroke-dasharray="5 4"' if dashed else ""
+        self.elements.append(
+            f'<polyline class="{role}" points="{points}" fill="none" stroke="{colour}" '
+            f'stroke-width="{width:g}" stroke-linejoin="round" stroke-linecap="round"{dash}/>'
+        )
+
+    def _marker(self, position: Position, shape: str, *, role: str, colour: str, hint: str) -> None:
+        points = " ".join(f"{x:.2f},{y:.2f}" for x, y in _outline(position, shape))
+        self.elements.append(
+            f'<polygon class="{role} mark" points="{points}" fill="{colour}">'
+            f"<title>{html_text(hint)}</title></polygon>"
+        )
+
+    def _text(
+        self, position: Position, text: str, *, role: str, colour: str, size: float, anchor: Anchor
+    ) -> None:
+        x, y = position
+        rim = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if role == "label" else ""
+        self.elements.append(
+            f'<text class="{role}" x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" '
+            f'text-anchor="{anchor}" fill="{colour}"{rim}>{html_text(text)}</text>'
+        )
+
+
+def _outline(position: Position, shape: str) -> list[Position]:
+    """Return the corners of a marker; a circle has many."""
+    sides, turn, radius = {
+        "circle": (24, 0.0, 4.0),
+        "square": (4, 45.0, 5.0),
+        "triangle": (3, 30.0, 5.2),
+        "diamond": (4, 0.0, 5.2),
+    }[shape]
+    angles = [math.radians(turn + 360 * side / sides) for side in range(sides)]
+    x, y = position
+    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
+
+
+def to_png(chart: Chart, *, scale: int = 2) -> bytes:
+    """Return a PNG file, drawn by matplotlib.
+
+    Args:
+        chart: what to draw.
+        scale: pixels per unit of the layout; 2 gives 1120 x 760 pixels.
+
+    Raises:
+        ImportError: matplotlib is not installed (llava-eval[plots]).
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    x_axis, y_axis = chart.x_axis(), chart.y_axis()
+    stream = io.BytesIO()
+    # A dollar sign in a name begins no formula, and a letter that the font lacks is only a box.
+    with (
+        matplotlib.rc_context({"text.parse_math": False}),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=100 * scale, layout="constrained")
+        axes = figure.add_subplot()
+        axes.set_title(printable(chart.title), loc="left")
+        axes.set_xlabel(printable(chart.x_name))
+        axes.set_ylabel(printable(chart.y_name))
+        axes.set_xscale("log" if x_axis.is_log else "linear")
+        axes.set_xlim(x_axis.low, x_axis.high)
+        axes.set_ylim(y_axis.low, y_axis.high)
+        axes.set_xticks(x_axis.ticks, [tick_text(tick) for tick in x_axis.ticks])
+        axes.set_xticks([], minor=True)
+        axes.set_yticks(y_axis.ticks, [tick_text(tick) for tick in y_axis.ticks])
+        axes.grid(axis="y", color=GRID)
+        if chart.reference is not None:
+            height, name = chart.reference
+            axes.axhline(height, color=MUTED, linestyle="--", linewidth=1, label=printable(name))
+        if len(chart.frontier) > 1:
+            xs, ys = zip(*step_line(chart.frontier), strict=True)
+            axes.plot(xs, ys, color=MUTED, linestyle="--", linewidth=1.5, label="Pareto set")
+        for number, series in enumerate(chart.series):
+            _, colour, shape = series_style(number)
+            axes.errorbar(
+                [point.x for point in series.points],
+                [point.y for point in series.points],
+                [
+                    [_distance(point.low, point.y) for point in series.points],
+                    [_distance(point.high, point.y) for point in series.points],
+                ],
+                color=colour,
+                marker=SHAPES[shape],
+                capsize=3,
+                label=printable(series.name),
+            )
+            for point in series.points:
+                axes.annotate(
+                    point.label,
+                    (point.x, point.y),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+        figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def _distance(end: float | None, value: float) -> float:
+    return math.nan if end is None else abs(end - value)

@@ -1,0 +1,139 @@
+"""Texts of models and data sets made safe, and one table in every form."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import ljust, rjust, width
+
+from llava_eval.results.formatting import (
+    Table,
+    cut,
+    html_text,
+    interval,
+    latex_text,
+    markdown_text,
+    number,
+    p_text,
+    printable,
+)
+
+TABLE = Table(
+    ["level", "value"], [["short | a_b", "12.5"], ["a very long name of a level", "-3.0"]]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text", "plain text"),
+        ("two\nlines\t and  spaces ", "two lines and spaces"),
+        ("\x1b[31mred\x1b[0m", "\\u001b[31mred\\u001b[0m"),
+        ("\u202eevil", "\\u202eevil"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("half \ud800", "half \\ud800"),
+        ("naïve 日本 🎥", "naïve 日本 🎥"),
+        ("a\u2028b", "a b"),
+        ("", ""),
+    ],
+)
+def test_what_acts_is_shown_as_its_code(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_any_text_is_one_line_and_can_be_written(text: str) -> None:
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1
+    shown.encode("utf-8")
+    assert "\x1b" not in shown
+
+
+def test_wide_characters_take_two_columns() -> None:
+    assert width("日本") == 4
+    assert width("e\u0301") == 1
+    assert cut("日本語", 5) == "日本…"
+    assert cut("short", 5) == "short"
+    assert ljust("日", 4) == "日  "
+    assert rjust("1", 3) == "  1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain (text), 95 %", "plain (text), 95 %"),
+        ("bnb_int8", "bnb_int8"),
+        ("_x_", "\\_x\\_"),
+        ("-12.6*", "-12.6\\*"),
+        ("a|b", "`a\\|b`"),
+        ("@someone", "`@someone`"),
+        ("<img src=x onerror=alert(1)>", "`<img src=x onerror=alert(1)>`"),
+        ("[link](http://x)", "`[link](http://x)`"),
+        ("www.example.org", "`www.example.org`"),
+        ("tick ` tick", "``tick ` tick``"),
+        ("`", "`` ` ``"),
+    ],
+)
+def test_markdown_shows_text_as_it_is(text: str, shown: str) -> None:
+    assert markdown_text(text) == shown
+
+
+def test_latex_shows_text_as_it_is() -> None:
+    assert latex_text("50 % of a_b & {c} \\x") == r"50 \% of a\_b \& \{c\} \textbackslash{}x"
+
+
+@given(st.text())
+def test_html_shows_text_as_it_is(text: str) -> None:
+    shown = html_text(text)
+    assert not set(shown) & set("<>\"'")
+    assert html.unescape(shown) == printable(text)
+
+
+def test_a_terminal_table_is_aligned_and_cut_to_its_width() -> None:
+    assert TABLE.to_text(80).splitlines() == [
+        "level                        value",
+        "short | a_b                   12.5",
+        "a very long name of a level   -3.0",
+    ]
+    narrow = TABLE.to_text(20).splitlines()
+    assert max(map(len, narrow)) <= 20
+    assert narrow[2] == "a very long …   -3.0"
+    assert TABLE.to_text(80, indent="  ").startswith("  level")
+
+
+def test_markdown_csv_latex_and_html() -> None:
+    assert TABLE.to_markdown().splitlines() == [
+        "| level | value |",
+        "| --- | ---: |",
+        "| `short \\| a_b` | 12.5 |",
+        "| a very long name of a level | -3.0 |",
+    ]
+    assert list(csv.reader(io.StringIO(TABLE.to_csv()))) == [TABLE.header, *TABLE.rows]
+    latex = Table(TABLE.header, TABLE.rows, title="by 100 %").to_latex()
+    assert "\\begin{tabular}{lr}" in latex
+    assert "short | a\\_b & 12.5 \\\\" in latex
+    assert latex.startswith("% by 100 %\n")
+    page = TABLE.to_html()
+    assert '<th scope="row">short | a_b</th><td>12.5</td>' in page
+    assert '<th scope="col">value</th>' in page
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_text() -> None:
+    text = Table(["sample", "change"], [["=1+1", "-3.0"], ["@x", "+1.0"]]).to_csv()
+    assert list(csv.reader(io.StringIO(text)))[1:] == [["'=1+1", "-3.0"], ["'@x", "+1.0"]]
+
+
+def test_numbers_have_the_decimals_of_their_unit() -> None:
+    assert number(12.345) == "12.3"
+    assert number(3.456, "0-5") == "3.46"
+    assert number(1.0, signed=True) == "+1.0"
+    assert number(-0.04, signed=True) == "+0.0"
+    assert number(None) == "-"
+    assert interval(-1.25, 2.0, signed=True) == "-1.2 to +2.0"
+    assert interval(None, None) == "-"
+    assert [p_text(one) for one in (None, 0.04999, 0.00001)] == ["-", "0.0500", "<0.0001"]
