@@ -8,17 +8,21 @@ looked up and given its arguments, and its errors become one line and an exit co
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
+import signal
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import llava_eval
-from llava_eval.errors import ConfigError, LlavaEvalError
+from llava_eval.errors import ConfigError, LlavaEvalError, without_secrets
 
 if TYPE_CHECKING:
     from llava_eval.results.report.thumbnails import FrameRequest
@@ -40,9 +44,11 @@ exit codes
   0    done
   1    samples failed, the judge stopped, a regression, or the disk is full
   2    a mistake in the command or its files
+  70   a defect of llava-eval; the line names a file with the traceback
   130  interrupted; finished samples are kept
 """
 
+_DEFECT = os.EX_SOFTWARE
 _INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
@@ -50,11 +56,55 @@ _BROKEN_PIPE = 141
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run_command(list(sys.argv[1:] if argv is None else argv)))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupts)
+    exit_code = run_command(list(sys.argv[1:] if argv is None else argv))
+    _interrupts.exit_code = exit_code
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    if any(thread.name == "decode-ahead" for thread in threading.enumerate()):
+        # A thread that comes back from torch after Python has begun to end is ended by force, and
+        # that aborts the process: "terminate called without an active exception".
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
+class _Interrupts:
+    """What Ctrl-C does: the first one ends the command, and further ones do not break its end off.
+
+    Who presses it once more after a while does not want to wait and leaves at once.
+    """
+
+    PATIENCE_SECONDS = 3.0
+
+    def __init__(self) -> None:
+        self.exit_code: int | None = None  # once the command has ended
+        self._first: float | None = None
+
+    def __call__(self, *_: object) -> None:
+        """Handle one SIGINT."""
+        if self.exit_code is not None:
+            os._exit(self.exit_code)
+        if self._first is None:
+            self._first = time.monotonic()
+            raise KeyboardInterrupt
+        if time.monotonic() - self._first > self.PATIENCE_SECONDS:
+            os._exit(_INTERRUPTED)
+
+
+_interrupts = _Interrupts()
 
 
 def run_command(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code; mistakes of the user print one line."""
+    """Run one command and return its exit code; whatever ends it early prints one line.
+
+    Args:
+        argv: the words after ``llava-eval``.
+
+    Returns:
+        The exit code; see :data:`OVERVIEW`.
+    """
     try:
         exit_code = _dispatch(list(argv))
         sys.stdout.flush()
@@ -66,15 +116,43 @@ def run_command(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except LlavaEvalError as error:
-        print(f"llava-eval: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "llava-eval: interrupted; finished samples are kept, and the same command with "
-            "resume=true (or the same output_dir) continues",
-            file=sys.stderr,
+        _complain(
+            "interrupted; finished samples are kept, and the same command with resume=true (or "
+            "the same output_dir) continues"
         )
         return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours
+        _complain(_defect(error))
+        return _DEFECT
+
+
+def _complain(message: str) -> None:
+    from llava_eval.results.table import printable
+
+    print(f"llava-eval: {printable(message)}", file=sys.stderr)
+
+
+def _defect(error: Exception) -> str:
+    """Keep the traceback of a defect in a file, and return one line that says where."""
+    import tempfile
+    import traceback
+
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    text = without_secrets("".join(traceback.format_exception(error)))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="llava-eval-traceback-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except OSError:
+        path = "no file, for none can be written"
+    return (
+        f"unexpected {type(error).__name__} in {frame.f_code.co_filename}, line {line}: "
+        f"{LlavaEvalError(str(error))}; this is a defect of llava-eval, or of code that the "
+        f"configuration names; its traceback is in {path}, and finished samples are kept"
+    )
 
 
 def _dispatch(words: list[str]) -> int:

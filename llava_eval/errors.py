@@ -19,6 +19,21 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     └── StorageError       the run directory cannot be written                  exit 1
 """
 
+import re
+
+# A path made of an address has one slash.
+_USER_INFO = re.compile(r"(?<=\w:)(//?)[^\s/'\"]*@")
+_QUERY = re.compile(r"(\w://?[^\s?'\"]*\?)[^\s'\"]+")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whose addresses hold neither user, password nor query: they may be secrets.
+
+    Args:
+        text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
+    """
+    return _QUERY.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+
 
 class LlavaEvalError(Exception):
     """Base of all errors with a one-line message for the user."""
@@ -26,7 +41,7 @@ class LlavaEvalError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(without_secrets(" ".join(message.split())))
 
 
 class ConfigError(LlavaEvalError):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -312,3 +313,102 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert 4 <= len(read_lines(tmp_path / "out" / "samples.jsonl")) < 12
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+def interrupt_again_while_the_manifest_is_written() -> None:
+    """Send Ctrl-C once more when the run writes that it was interrupted."""
+    from llava_eval.results.manifest import RunRecord
+
+    interrupt_after_four_samples()
+    write = RunRecord.write
+
+    def interrupted(self: RunRecord, status: str) -> None:
+        if status == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+        write(self, status)
+
+    RunRecord.write = interrupted  # type: ignore[method-assign]
+
+
+def test_ctrl_c_twice_ends_as_once(tmp_path: Path) -> None:
+    arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]
+    done = run_command(arguments, tmp_path, before=interrupt_again_while_the_manifest_is_written)
+    assert done.exit_code == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_threads_that_still_work_do_not_abort_the_process(tmp_path: Path) -> None:
+    """A checkpoint is refused while other groups of media are still being prepared by torch."""
+    script = """\
+import sys, time
+import torch
+from llava_eval import cli
+from llava_eval.engine import local
+from llava_eval.errors import CheckpointError
+
+prepare_group, start = local.prepare_group, time.monotonic()
+
+def prepare_for_long(group, *rest):
+    while "demo_001" not in str(group) and time.monotonic() < start + 60:
+        torch.rand(3, 100, 100).sort()
+    return prepare_group(group, *rest)
+
+def refuse(*_):
+    raise CheckpointError("refused")
+
+local.prepare_group, local.ask_batch = prepare_for_long, refuse
+cli.main(["benchmark.limit=30", "runner.batch_size=1", "output_dir=out"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1] == "llava-eval: refused"
+    assert done.returncode == 2
+
+
+def test_an_unforeseen_error_is_one_line_and_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "metric_with_a_defect.py").write_text(
+        "def count(results):\n    return {}['https://me:word@host/path?key=1\\x1b[2J']\n"
+    )
+    write_lines(tmp_path / "texts.jsonl", [{"row": 0, "text": "A"}])
+    overrides = [
+        "benchmark.limit=1",
+        "benchmark.metrics.accuracy={_target_: metric_with_a_defect.count}",
+        "output_dir=out",
+    ]
+    assert cli.run_command(["score", "generations=texts.jsonl", *overrides]) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("llava-eval: unexpected KeyError in ")
+    assert "metric_with_a_defect.py, line 2: " in line
+    assert "https://host/path?..." in line
+    assert "\x1b" not in line
+    (path,) = tmp_path.glob("llava-eval-traceback-*.txt")
+    assert str(path) in line
+    text = path.read_text()
+    assert text.startswith("Traceback")
+    assert "me:word" not in text
+
+
+def test_what_is_logged_acts_on_no_terminal_and_names_no_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sample's id and an address with a secret come to the terminal when the sample fails."""
+    rows = read_lines(DEMO / "multiple_choice.jsonl")[:2]
+    rows[0]["question_id"] = "\x1b[2Jone"
+    rows[1]["question_id"] = "two\n::error::owned"
+    folder = "https://me:word@localhost:9/videos?key=word"
+    source = write_lines(tmp_path / "rows.jsonl", rows)
+    arguments = [f"benchmark.source={source}", f"benchmark.media_root='{folder}'"]
+    assert cli.run_command([*arguments, f"output_dir={tmp_path / 'out'}"]) == 1
+    text = capsys.readouterr().err
+    assert "sample \\u001b[2Jone failed: " in text
+    assert "sample two ::error::owned failed: " in text
+    assert "\x1b[2J" not in text
+    assert "word" not in text

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
+from llava_eval.errors import without_secrets
+from llava_eval.results.table import printable
 from llava_eval.results.tables import to_terminal
 from llava_eval.types import SampleResult
 
@@ -22,13 +24,29 @@ if TYPE_CHECKING:
 def set_up_logging() -> None:
     """Send the package's messages to stderr, above the progress bar."""
     logger = logging.getLogger("llava_eval")
-    logger.handlers = [_BarHandler()]
+    handler = _BarHandler()
+    handler.addFilter(make_safe)
+    logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
     # At every start torchao makes torch say what concerns torchao's authors alone, and for every
     # layer bitsandbytes says that its 8-bit products take float16.
     for name in ("torch.utils._pytree", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def make_safe(record: logging.LogRecord) -> bool:
+    """Make a message one line that no terminal or CI server acts upon, without secrets.
+
+    Args:
+        record: of the message, which is replaced.
+
+    Returns:
+        True, for a filter of logging: the message is to be shown.
+    """
+    record.msg = printable(without_secrets(record.getMessage()))
+    record.args = ()
+    return True
 
 
 class _BarHandler(logging.Handler):
