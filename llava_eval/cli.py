@@ -130,7 +130,7 @@ def run_command(argv: Sequence[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    from llava_eval.results.table import printable
+    from llava_eval.results.formatting import printable
 
     print(f"llava-eval: {printable(message)}", file=sys.stderr)
 
@@ -599,7 +599,7 @@ def _report(arguments: argparse.Namespace) -> int:
       0  written
       2  a path holds no run, or a mistake in the command
     """
-    from llava_eval.benchmarks.sources import resolve_package_path
+    from llava_eval.borders.files import resolve_package_path
     from llava_eval.results.report import write_report
     from llava_eval.results.report.thumbnails import Budget
 

@@ -498,3 +498,31 @@ class SampleResult:
     def failed(cls, sample: Sample, error: Exception) -> SampleResult:
         """Return the result of a sample that ended with an error before anything was generated."""
         return cls.of(sample, Generation(text=None, error=f"{type(error).__name__}: {error}"))
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """One number of a table.
+
+    Attributes:
+        value: the metric in ``unit``; None when no sample had a score.
+        stderr: standard error in the same unit, clustered by the samples' group; None when fewer
+            than two groups had a score.
+        ci_low, ci_high: 95 % confidence interval; None where there is none.
+        num_samples: samples in the denominator.
+        unit: unit of the published table, for instance "percent".
+        note: what must be known of the number, or why there is none; empty for nothing.
+    """
+
+    value: float | None
+    stderr: float | None
+    ci_low: float | None
+    ci_high: float | None
+    num_samples: int
+    unit: str
+    note: str = ""
+
+    @classmethod
+    def none(cls, num_samples: int, unit: str, note: str = "") -> MetricValue:
+        """Return that there is no number, and perhaps why."""
+        return cls(None, None, None, None, num_samples, unit, note)

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.conversation import Conversation

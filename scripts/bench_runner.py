@@ -28,7 +28,7 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.conversation import Conversation

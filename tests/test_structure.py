@@ -13,36 +13,25 @@ import llava_eval
 
 PACKAGE = Path(llava_eval.__file__).parent
 
-#: What each stage may import, beside the standard library and packages.
+#: Stages in the order in which data passes them; a stage imports only what comes before it.
+ORDER = (
+    "types",
+    "errors",
+    "borders",
+    "config",
+    "benchmarks",
+    "video",
+    "benchmarks/prepare",
+    "models",
+    "scoring",
+    "metrics",
+    "results",
+)
+
+#: What each stage may import of the package.
 STAGES: dict[str, set[str]] = {
-    "types": set(),
-    "errors": set(),
-    "borders": {"errors"},
-    "config": {"types", "errors", "borders"},
-    "benchmarks": {"types", "errors", "borders", "config"},
-    "benchmarks/prepare": {
-        "types",
-        "errors",
-        "borders",
-        "config",
-        "benchmarks",
-        "video",
-        "scoring",
-    },
-    "video": {"types", "errors", "borders"},
-    "models": {"types", "errors", "borders", "config", "benchmarks"},
-    "scoring": {
-        "types",
-        "errors",
-        "borders",
-        "config",
-        "models",
-        "benchmarks",
-        "metrics",
-        "results",
-    },
-    "metrics": {"types", "errors", "scoring"},
-    "results": {"types", "errors", "borders", "config", "metrics", "scoring"},
+    stage: {other.partition("/")[0] for other in ORDER[:number]}
+    for number, stage in enumerate(ORDER)
 }
 
 #: They join the stages.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llava_eval.benchmarks.rows import Row, read_row_sets
 from llava_eval.benchmarks.select import Selection, selected
-from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample

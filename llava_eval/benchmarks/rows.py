@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.benchmarks.sources import FILE_SUFFIXES, HUB_SCHEME, read_rows, resolve_package_path
+from llava_eval.benchmarks.sources import FILE_SUFFIXES, HUB_SCHEME, read_rows
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.errors import ConfigError, RowsError
 
 

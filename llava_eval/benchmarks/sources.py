@@ -5,32 +5,16 @@ Tab-separated tables with images in base64, as MMBench's authors publish them.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 
-PACKAGE_SCHEME = "package://"
 HUB_SCHEME = "hub://"
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
-
-
-def resolve_package_path(location: str) -> str:
-    """Return the file system path of ``package://module/path``; any other text as it is.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
-    if not location.startswith(PACKAGE_SCHEME):
-        return location
-    module, _, inside = location.removeprefix(PACKAGE_SCHEME).partition("/")
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"{location}: there is no installed package {module!r}")
-    return str(Path(spec.submodule_search_locations[0]) / inside)
 
 
 def read_rows(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from tqdm import tqdm
 
 from llava_eval.errors import without_secrets
-from llava_eval.results.table import printable
+from llava_eval.results.formatting import printable
 from llava_eval.results.tables import to_terminal
 from llava_eval.types import SampleResult
 

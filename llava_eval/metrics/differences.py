@@ -22,7 +22,7 @@ from llava_eval.metrics.bootstrap import (
     resample_counts,
     resampled_sums,
 )
-from llava_eval.metrics.means import MetricValue, mean_score, sample_values
+from llava_eval.metrics.means import mean_score, sample_values
 from llava_eval.metrics.paired import (
     PairedEstimate,
     bootstrap_test,
@@ -33,7 +33,7 @@ from llava_eval.metrics.paired import (
 from llava_eval.scoring.captions.bleu import bleu_of_parts
 from llava_eval.scoring.captions.corpus import bleu_counts_of, corpus_bleu
 from llava_eval.scoring.captions.java import meteor, spice
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 Results = Sequence[SampleResult]

@@ -17,8 +17,8 @@ from llava_eval.metrics.intervals import (
     clustered_stderr,
     number_clusters,
 )
-from llava_eval.metrics.means import Denominator, MetricValue, highest_value, sample_values
-from llava_eval.types import SampleResult
+from llava_eval.metrics.means import Denominator, highest_value, sample_values
+from llava_eval.types import MetricValue, SampleResult
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -153,7 +153,7 @@ def all_right(
     if not kept:
         return MetricValue.none(0, "percent")
     hits = np.array([float(all(value == 1.0 for value in values)) for values in kept.values()])
-    return MetricValue.of(clustered_mean(hits, list(kept)), scale=100.0)
+    return clustered_mean(hits, list(kept)).as_metric(scale=100.0)
 
 
 def mme_score(

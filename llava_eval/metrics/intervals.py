@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from llava_eval.types import MetricValue
+
 CONFIDENCE = 0.95
 
 #: Below this share of the value a standard error is rounding: the observations are equal.
@@ -39,6 +41,24 @@ class MeanEstimate:
     high: float | None
     num_observations: int
     num_clusters: int
+
+    def as_metric(
+        self, *, scale: float = 1.0, unit: str = "percent", note: str = ""
+    ) -> MetricValue:
+        """Return the estimate in the unit of a table, ``scale`` times its own."""
+
+        def scaled(number: float | None) -> float | None:
+            return None if number is None else scale * number
+
+        return MetricValue(
+            scale * self.mean,
+            scaled(self.stderr),
+            scaled(self.low),
+            scaled(self.high),
+            self.num_observations,
+            unit,
+            note,
+        )
 
 
 def clustered_mean(

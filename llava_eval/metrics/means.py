@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.metrics.intervals import MeanEstimate, clustered_mean
+from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, NOT_SCORED_BECAUSE
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 #: Which samples a mean is divided by, apart from failed ones, which never count: those with a
 #: score; all, where one without a score counts 0; all, where also an unreadable reply and an answer
@@ -23,53 +22,6 @@ Denominator = Literal["scored", "all", "strict"]
 #: Largest value of details that do not lie between 0 and 1.
 _HIGHEST = {"cider": 10.0}
 _RANGE_AS_UNIT = re.compile(r"(\d+)-(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class MetricValue:
-    """One number of a table.
-
-    Attributes:
-        value: the metric in ``unit``; None when no sample had a score.
-        stderr: standard error in the same unit, clustered by the samples' group; None when fewer
-            than two groups had a score.
-        ci_low, ci_high: 95 % confidence interval; None where there is none.
-        num_samples: samples in the denominator.
-        unit: unit of the published table, for instance "percent".
-        note: what must be known of the number, or why there is none; empty for nothing.
-    """
-
-    value: float | None
-    stderr: float | None
-    ci_low: float | None
-    ci_high: float | None
-    num_samples: int
-    unit: str
-    note: str = ""
-
-    @classmethod
-    def none(cls, num_samples: int, unit: str, note: str = "") -> MetricValue:
-        """Return that there is no number, and perhaps why."""
-        return cls(None, None, None, None, num_samples, unit, note)
-
-    @classmethod
-    def of(
-        cls, estimate: MeanEstimate, *, scale: float = 1.0, unit: str = "percent", note: str = ""
-    ) -> MetricValue:
-        """Return an estimate in the unit of a table, ``scale`` times its own."""
-
-        def scaled(number: float | None) -> float | None:
-            return None if number is None else scale * number
-
-        return cls(
-            scale * estimate.mean,
-            scaled(estimate.stderr),
-            scaled(estimate.low),
-            scaled(estimate.high),
-            estimate.num_observations,
-            unit,
-            note,
-        )
 
 
 def mean_score(
@@ -112,7 +64,7 @@ def mean_score(
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
     highest = highest_value(values[counted], detail, scale, unit)
     estimate = clustered_mean(values[counted], groups, highest=highest)
-    return MetricValue.of(estimate, scale=scale, unit=unit, note=note)
+    return estimate.as_metric(scale=scale, unit=unit, note=note)
 
 
 def _why_none(results: Sequence[SampleResult]) -> str:

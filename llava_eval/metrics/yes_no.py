@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_eval.metrics.intervals import bounded_interval, clustered_stderr, number_clusters
-from llava_eval.metrics.means import MetricValue
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]
 

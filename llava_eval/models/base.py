@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llava_eval.benchmarks.sources import resolve_package_path
+from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError

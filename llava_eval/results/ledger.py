@@ -14,36 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llava_eval.borders.files import append_line
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results.files import storage_errors, write_bytes
 from llava_eval.types import Generation, SampleResult, Score
-
-
-def append_line(stream: FileIO, line: bytes) -> None:
-    """Write a line at once, or nothing of it.
-
-    Args:
-        stream: opened for appending, without a buffer.
-        line: with its line feed.
-
-    Raises:
-        OSError: it cannot be written; what was written of it is cut off again if possible.
-    """
-    start = stream.tell()
-    written = stream.write(line)
-    if written != len(line):
-        # A full disk takes part of a line without an error; the next write says why.
-        try:
-            stream.write(line[written:])
-        finally:
-            if stream.tell() != start + len(line):
-                stream.truncate(start)
-
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
-from llava_eval.metrics.means import MetricValue
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
 MetricsByLevel = Mapping[str, Mapping[str, MetricValue]]

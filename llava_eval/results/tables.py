@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from llava_eval.metrics.means import MetricValue
 from llava_eval.results import files
 from llava_eval.results.formatting import (
     Table,
@@ -22,6 +21,7 @@ from llava_eval.results.formatting import (
     wrapped,
 )
 from llava_eval.results.summary import PublishedComparison, Summary
+from llava_eval.types import MetricValue
 
 CSV_COLUMNS = (
     "benchmark",

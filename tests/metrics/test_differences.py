@@ -15,10 +15,10 @@ from llava_eval.metrics.differences import (
     PairedMean,
     paired_metric,
 )
-from llava_eval.metrics.means import MetricValue, mean_score
+from llava_eval.metrics.means import mean_score
 from llava_eval.scoring.captions.corpus import corpus_bleu
 from llava_eval.scoring.captions.java import meteor, spice
-from llava_eval.types import NOT_SCORED, Generation, SampleResult, Score
+from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
 from tests.results.helpers import make_result
 
 WORDS = ("a", "red", "car", "drives", "down", "the", "long", "road", "past", "two", "houses")

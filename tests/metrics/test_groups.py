@@ -11,8 +11,7 @@ from scipy import stats
 
 from llava_eval.errors import RowsError
 from llava_eval.metrics.groups import all_right, macro_mean, mean_of_means, mme_score
-from llava_eval.metrics.means import MetricValue
-from llava_eval.types import Generation, SampleResult, Score
+from llava_eval.types import Generation, MetricValue, SampleResult, Score
 from tests.results.helpers import make_result
 
 

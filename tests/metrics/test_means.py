@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from llava_eval.metrics.means import Denominator, MetricValue, mean_score
-from llava_eval.types import NOT_SCORED, Generation, SampleResult, Score
+from llava_eval.metrics.means import Denominator, mean_score
+from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
 
 
 def result(value: float | None, *, group: str = "v", error: str | None = None) -> SampleResult:

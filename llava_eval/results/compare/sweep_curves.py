@@ -16,7 +16,6 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import PairedMean, paired_metric
 from llava_eval.metrics.intervals import number_clusters
-from llava_eval.metrics.means import MetricValue
 from llava_eval.metrics.paired import PairedEstimate, holm, paired_means
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
@@ -25,6 +24,7 @@ from llava_eval.results.compare.pairing import metric_of, pair
 from llava_eval.results.cost import Cost, comparable_memory, cost_of
 from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run, differing_settings
+from llava_eval.types import MetricValue
 
 FRAMES = "num_frames"
 

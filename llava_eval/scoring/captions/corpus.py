@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from llava_eval.metrics.means import MetricValue
 from llava_eval.scoring.captions.bleu import (
     bleu_from_counts,
     bleu_of_parts,
@@ -30,7 +29,7 @@ from llava_eval.scoring.captions.ngrams import (
 )
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
 from llava_eval.scoring.captions.rouge_l import rouge_l
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 
 @dataclass(frozen=True)

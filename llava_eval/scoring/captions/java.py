@@ -14,9 +14,8 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from llava_eval.metrics.means import MetricValue
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
-from llava_eval.types import SampleResult
+from llava_eval.types import MetricValue, SampleResult
 
 _PACKAGE = "pycocoevalcap"
 _METEOR_JAR = Path("meteor") / "meteor-1.5.jar"

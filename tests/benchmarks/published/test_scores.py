@@ -13,9 +13,9 @@ from llava_eval.config.compose import compose_config
 from llava_eval.config.groups import list_choices
 from llava_eval.config.schema import PublishedConfig
 from llava_eval.errors import ConfigError
-from llava_eval.metrics.means import MetricValue
 from llava_eval.results.summary import Summary, compare_to_published
 from llava_eval.results.tables import to_json, to_markdown, to_terminal
+from llava_eval.types import MetricValue
 
 EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
 
