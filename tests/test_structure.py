@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,11 @@ def test_every_stage_is_listed() -> None:
         path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()
     }
     assert found == {stage for stage in STAGES if "/" not in stage} | JOINING
+
+
+def test_contributors_read_the_order_that_is_held() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\d+\. `([a-z/]+)`", text, re.MULTILINE) == list(ORDER)
 
 
 def test_models_never_name_a_benchmark_nor_benchmarks_a_model() -> None:
