@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import llava_eval
+from llava_eval.config.groups import USERS_FOLDER
 from llava_eval.errors import ConfigError, LlavaEvalError, without_secrets
 
 if TYPE_CHECKING:
@@ -297,8 +298,10 @@ _CONFIG_DIR = _argument(
     "--config-dir",
     nargs="?",
     action=_Folder,
+    type=Path,
+    default=str(USERS_FOLDER),
     metavar="DIR",
-    help="also find benchmarks, models, ... in this folder",
+    help=f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})",
 )
 
 
@@ -324,7 +327,7 @@ def _run(arguments: argparse.Namespace) -> int:
       benchmark.media_root=DIR       where its videos lie
       benchmark.limit=100            only the first rows
       benchmark.where.duration=short only one level (or [a,b]) of a facet
-      benchmark.sample.size=100      a seeded sample (benchmark.sample.by=[facet])
+      benchmark.subsample.size=100   a seeded part (benchmark.subsample.by=[facet])
       model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
       model=openai_server            a served model: model.base_url=http://.../v1
       model.dtype=float16            auto, float32, float16, bfloat16

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from llava_eval.benchmarks.rows import Row, read_row_sets
-from llava_eval.benchmarks.select import Selection, selected
+from llava_eval.benchmarks.select import selected
 from llava_eval.borders.files import resolve_package_path
-from llava_eval.config.schema import BenchmarkConfig
+from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
@@ -29,7 +30,6 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         ConfigError: the selection does not fit the benchmark.
         RowsError: the rows cannot be used.
     """
-    subsample = benchmark.sample
     return load_samples(
         benchmark.source,
         adapter,
@@ -39,7 +39,8 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         split=benchmark.split,
         revision=benchmark.revision,
         limit=benchmark.limit,
-        selection=Selection(benchmark.where, subsample.size, subsample.by, subsample.seed),
+        where=benchmark.where,
+        subsample=benchmark.subsample,
     )
 
 
@@ -53,7 +54,8 @@ def load_samples(
     split: str | None = None,
     revision: str | None = None,
     limit: int | None = None,
-    selection: Selection | None = None,
+    where: Mapping[str, Any] | None = None,
+    subsample: SubsampleConfig | None = None,
 ) -> list[Sample]:
     """Read rows and adapt them.
 
@@ -62,8 +64,9 @@ def load_samples(
         adapter: makes one sample of one row, or several.
         facets: columns (or facets that the adapter derives) to keep with each sample.
         media_root: folder that media paths start from.
-        limit: keep the first rows only, of those that the selection's levels leave.
-        selection: which samples of those to keep; None keeps all.
+        limit: keep the first rows only, of those that ``where`` leaves.
+        where, subsample: which samples to keep, see
+            :func:`llava_eval.benchmarks.select.selected`; None keeps all.
 
     Returns:
         Samples in the order of the rows.
@@ -75,7 +78,7 @@ def load_samples(
     """
     root = media_folder(media_root)
     rows = read_row_sets(source, subset=subset, split=split, revision=revision)
-    if not (selection and selection.where):
+    if not where:
         rows = rows[:limit]
     samples = [
         sample
@@ -83,7 +86,7 @@ def load_samples(
         for sample in _adapt(Row(number, columns, source, root), adapter, facets)
     ]
     _check_unique(samples, source)
-    return samples if selection is None else selected(samples, selection, limit=limit)
+    return selected(samples, where or {}, subsample or SubsampleConfig(), limit=limit)
 
 
 def media_folder(media_root: str | None) -> Path | None:

@@ -1,62 +1,51 @@
-"""Parts of a benchmark: levels of a facet, and a seeded stratified sample."""
+"""Parts of a benchmark: levels of a facet, and a seeded stratified subsample."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from llava_eval.config.schema import SubsampleConfig
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Sample
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which samples of a benchmark are asked.
-
-    Attributes:
-        where: by facet, the level or the list of levels to keep.
-        size: samples to draw of what is left; None for all.
-        by: facets whose levels are drawn from in proportion to their size.
-        seed: of the draw.
-    """
-
-    where: Mapping[str, Any]
-    size: int | None = None
-    by: Sequence[str] = ()
-    seed: int = 0
-
-
 def selected(
-    samples: Sequence[Sample], selection: Selection, *, limit: int | None = None
+    samples: Sequence[Sample],
+    where: Mapping[str, Any],
+    subsample: SubsampleConfig,
+    *,
+    limit: int | None = None,
 ) -> list[Sample]:
     """Return the chosen samples in the order of the rows.
 
     Args:
         samples: of all rows.
-        selection: what to keep of them.
-        limit: rows to keep of what is at the selected levels, before a sample is drawn.
+        where: by facet, the level or the list of levels to keep.
+        subsample: how many to draw of these, and how.
+        limit: rows to keep of what is at the selected levels, before a subsample is drawn.
 
     Raises:
-        ConfigError: a facet that the benchmark does not have, or a sample larger than what it is
+        ConfigError: a facet that the benchmark does not have, or a subsample larger than what it is
             drawn from.
         RowsError: a level that no sample has.
     """
     kept = list(samples)
-    for facet, levels in selection.where.items():
+    for facet, levels in where.items():
         kept = _at_levels(kept, facet, levels)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]
-    if selection.size is None:
+    if subsample.size is None:
         return kept
-    if selection.size > len(kept):
+    if subsample.size > len(kept):
         raise ConfigError(
-            f"benchmark.sample.size: got {selection.size}, but there are only {len(kept)} samples"
+            f"benchmark.subsample.size: got {subsample.size}, but there are only {len(kept)} "
+            "samples"
         )
-    chosen = set(_drawn(kept, selection))
+    chosen = set(_drawn(kept, subsample))
     return [sample for sample in kept if sample.id in chosen]
 
 
@@ -80,12 +69,12 @@ def _level(sample: Sample, facet: str) -> str:
     return sample.facets[facet]
 
 
-def _drawn(samples: Sequence[Sample], selection: Selection) -> list[str]:
+def _drawn(samples: Sequence[Sample], subsample: SubsampleConfig) -> list[str]:
     """Draw from every stratum its share, rounded by largest remainders."""
     strata: dict[tuple[str, ...], list[Sample]] = defaultdict(list)
     for sample in samples:
-        strata[tuple(_level(sample, facet) for facet in selection.by)].append(sample)
-    size = selection.size or 0
+        strata[tuple(_level(sample, facet) for facet in subsample.by)].append(sample)
+    size = subsample.size or 0
     exact = {name: Fraction(size * len(all_), len(samples)) for name, all_ in strata.items()}
     shares = {name: int(share) for name, share in exact.items()}
     by_remainder = sorted(strata, key=lambda name: (shares[name] - exact[name], name))
@@ -94,11 +83,16 @@ def _drawn(samples: Sequence[Sample], selection: Selection) -> list[str]:
     return [
         sample.id
         for name, members in strata.items()
-        for sample in sorted(members, key=lambda one: _ticket(one, selection.seed))[: shares[name]]
+        for sample in sorted(members, key=lambda member: _ticket(member, subsample.seed))[
+            : shares[name]
+        ]
     ]
 
 
 def _ticket(sample: Sample, seed: int) -> str:
-    """Return a sample's place in the draw: of its id and the seed alone, on every machine, so that
-    rows that are added or removed leave the other samples' places as they are."""
+    """Return a sample's rank in the draw.
+
+    It depends on the seed and the sample's id alone, so that it is the same on every machine, and
+    rows that are added or removed do not move the others.
+    """
     return hashlib.sha256(f"{seed}:{sample.id}".encode()).hexdigest()

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from llava_eval.config.composition import compose_root, without_hydra
 from llava_eval.config.describe import setting_of
 from llava_eval.config.experiments import published_experiments
+from llava_eval.config.former_names import current_key
 from llava_eval.config.groups import list_choices, list_groups, listing, suggest
 from llava_eval.errors import ConfigError
 
@@ -23,10 +24,12 @@ def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
     for override in parsed:
         group = str(override.key_or_group)
         value = override.value()
-        if group not in groups or (value is None and group == "experiment"):
+        if group not in groups:
             continue
         if value is None:
-            raise ConfigError(f"{group} cannot be left out; {group}=... takes the name of one")
+            raise ConfigError(
+                f"{group} cannot be left out by null; {group}=... takes the name of one"
+            )
         if not isinstance(value, str | int | float | bool):
             raise ConfigError(f"{group} takes the name of one {group}, got {override.input_line!r}")
         available = list_choices(group, config_dir)
@@ -52,6 +55,8 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         parent = key.rpartition(".")[0]
         if key in known or key.startswith("hydra.") or "/" in key or "@" in key:
             continue
+        if current_key(key) != key:
+            raise ConfigError(f"{key} is called {current_key(key)} now")
         setting = setting_of(parent)
         is_added = override.is_add() or override.is_force_add()
         if is_added and setting is not None and setting.is_free:

@@ -114,7 +114,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     shown = {
         key: value
         for key, value in protocol.items()
-        if key not in judge and not key.startswith("benchmark.sample.")
+        if key not in judge and not key.startswith("benchmark.subsample.")
     }
     judge.pop("judge.model", None)  # every judged number carries its judge's name
     return ComposedConfig(
@@ -139,6 +139,7 @@ def _files_alone(
         replaced part is told by its option's name, and its keys are compared with that option's.
     """
     named = [f"{group}={choices[group]}" for group in ("benchmark", "model")]
+    named.append("local=none")  # a user's own settings are no part of these files
     alone = compose_root([*search, *named])
     swapped = [
         part
@@ -183,11 +184,11 @@ def _replace_scorer(
 
 def _subsample_of(config: RunConfig) -> dict[str, str]:
     """Return the seeded sample of the rows as one readable entry."""
-    sample = config.benchmark.sample
-    if sample.size is None:
+    subsample = config.benchmark.subsample
+    if subsample.size is None:
         return {}
-    by = f" by {', '.join(sample.by)}" if sample.by else ""
-    return {"sample": f"{sample.size}{by}, seed {sample.seed}"}
+    by = f" by {', '.join(subsample.by)}" if subsample.by else ""
+    return {"sample": f"{subsample.size}{by}, seed {subsample.seed}"}
 
 
 def sweep_options(overrides: Sequence[str]) -> list[list[str]]:

@@ -96,9 +96,12 @@ def _name_denominator(node: dict[str, Any]) -> None:
 
 
 #: Keys of version 0.1 under their present names; keys below them follow.
-_RENAMED: Final[dict[str, str]] = {}
+_RENAMED: Final = {"benchmark.sample": "benchmark.subsample"}
 
 
 def current_key(key: str) -> str:
     """Return the present name of a dotted key of a run's configuration."""
-    return _RENAMED.get(key, key)
+    for former, present in _RENAMED.items():
+        if key == former or key.startswith(f"{former}."):
+            return present + key.removeprefix(former)
+    return key

@@ -14,6 +14,9 @@ from llava_eval.config.experiments import published_experiments
 from llava_eval.errors import ConfigError
 
 ROOT_NAME = "config"
+#: A user's own folder, where ``--config-dir`` names no other; it need not exist. Its
+#: ``local/default.yaml`` holds settings for every command in this working directory.
+USERS_FOLDER = Path("llava_eval_local")
 
 
 def config_folder() -> Path:
@@ -43,13 +46,13 @@ def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
 
 def list_groups(config_dir: Path | None = None) -> list[str]:
     """Return the names of the configuration groups."""
-    roots = [config_folder()] + ([config_dir] if config_dir else [])
+    roots = [config_folder()] + ([config_dir] if config_dir and config_dir.is_dir() else [])
     return sorted({path.name for root in roots for path in root.iterdir() if path.is_dir()})
 
 
 def search_path_override(config_dir: Path | None) -> list[str]:
     """Return the override that lets Hydra find a user's own files beside the packaged ones."""
-    if config_dir is None:
+    if config_dir is None or (config_dir == USERS_FOLDER and not config_dir.is_dir()):
         return []
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")

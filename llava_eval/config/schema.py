@@ -97,8 +97,8 @@ class GenerationConfig:
 
 
 @dataclass
-class SampleConfig:
-    """A seeded sample of a benchmark, for a quick look or CI.
+class SubsampleConfig:
+    """A seeded part of a benchmark's samples, for a quick look or CI.
 
     Attributes:
         size: samples to draw; null takes all.
@@ -167,7 +167,7 @@ class BenchmarkConfig:
         facets: columns to break results down by, in the order of the tables.
         limit: evaluate only the first rows; null for all.
         where: by facet, the level or the list of levels to keep.
-        sample: a seeded sample of what is left.
+        subsample: a seeded part of what is left.
         prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
@@ -193,7 +193,7 @@ class BenchmarkConfig:
     facets: list[str] = setting("protocol", [], step="scoring")
     limit: int | None = setting("protocol", None, step="rows", minimum=1)
     where: dict[str, Any] = setting("protocol", {}, step="rows", is_open=True)
-    sample: SampleConfig = section(SampleConfig)
+    subsample: SubsampleConfig = section(SubsampleConfig)
     prepare: PrepareConfig = section(PrepareConfig)
 
 

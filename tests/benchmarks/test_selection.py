@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from llava_eval.benchmarks.rows import read_row_sets
-from llava_eval.benchmarks.select import Selection, selected
+from llava_eval.benchmarks.select import selected
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import SubsampleConfig
 from llava_eval.engine.work import Benchmark
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample
 from tests.conftest import write_lines
+
+ALL = SubsampleConfig()
 
 
 def samples(**levels: int) -> list[Sample]:
@@ -28,24 +31,24 @@ def samples(**levels: int) -> list[Sample]:
 
 def test_levels_of_facets() -> None:
     found = samples(short=3, medium=2, long=4)
-    assert len(selected(found, Selection({"duration": "short"}))) == 3
-    assert len(selected(found, Selection({"duration": ["short", "long"]}))) == 7
-    both = selected(found, Selection({"duration": ["short", "long"], "half": 1}))
+    assert len(selected(found, {"duration": "short"}, ALL)) == 3
+    assert len(selected(found, {"duration": ["short", "long"]}, ALL)) == 7
+    both = selected(found, {"duration": ["short", "long"], "half": 1}, ALL)
     assert [one.id for one in both] == ["s1", "s5", "s7"]
 
 
 def test_a_limit_counts_what_is_at_the_levels() -> None:
-    found = selected(samples(short=3, long=4), Selection({"duration": "long"}), limit=2)
+    found = selected(samples(short=3, long=4), {"duration": "long"}, ALL, limit=2)
     assert [one.id for one in found] == ["s3", "s4"]
 
 
 def test_levels_and_facets_that_do_not_exist() -> None:
     with pytest.raises(RowsError, match=r"no sample has 'shrt'; levels: long, short"):
-        selected(samples(short=1, long=1), Selection({"duration": "shrt"}))
+        selected(samples(short=1, long=1), {"duration": "shrt"}, ALL)
     with pytest.raises(ConfigError, match="no facet 'colour'; facets: duration, half"):
-        selected(samples(short=1), Selection({"colour": "red"}))
+        selected(samples(short=1), {"colour": "red"}, ALL)
     with pytest.raises(ConfigError, match="only 1 samples"):
-        selected(samples(short=1), Selection({}, size=2))
+        selected(samples(short=1), {}, SubsampleConfig(2))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_levels_and_facets_that_do_not_exist() -> None:
     [(10, {"short": 6, "medium": 3, "long": 1}), (5, {"short": 3, "medium": 2}), (0, {})],
 )
 def test_strata_get_their_share(size: int, expected: dict[str, int]) -> None:
-    drawn = selected(samples(short=60, medium=30, long=10), Selection({}, size, ["duration"]))
+    drawn = selected(samples(short=60, medium=30, long=10), {}, SubsampleConfig(size, ["duration"]))
     found = Counter(one.facets["duration"] for one in drawn)
     assert found.total() == size
     for level, share in expected.items():
@@ -62,29 +65,29 @@ def test_strata_get_their_share(size: int, expected: dict[str, int]) -> None:
 
 def test_a_sample_is_seeded_and_in_order() -> None:
     found = samples(short=50, long=50)
-    draw = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=1))]
-    again = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=1))]
-    other = [one.id for one in selected(found, Selection({}, 20, ["duration"], seed=2))]
+    draw = [one.id for one in selected(found, {}, SubsampleConfig(20, ["duration"], seed=1))]
+    again = [one.id for one in selected(found, {}, SubsampleConfig(20, ["duration"], seed=1))]
+    other = [one.id for one in selected(found, {}, SubsampleConfig(20, ["duration"], seed=2))]
     assert draw == again == sorted(draw, key=lambda name: int(name[1:]))
     assert draw != other
 
 
 def test_a_larger_sample_holds_the_smaller_one() -> None:
     found = samples(short=100)
-    small = {one.id for one in selected(found, Selection({}, 10))}
-    assert small < {one.id for one in selected(found, Selection({}, 40))}
+    small = {one.id for one in selected(found, {}, SubsampleConfig(10))}
+    assert small < {one.id for one in selected(found, {}, SubsampleConfig(40))}
 
 
 @pytest.mark.parametrize(
     ("overrides", "label", "count"),
     [
         (["benchmark.where.duration=short"], "(duration=short, rows={n} of 270)", None),
-        (["benchmark.sample.size=9"], "(rows=9 of 270, sample=9, seed 0)", 9),
+        (["benchmark.subsample.size=9"], "(rows=9 of 270, sample=9, seed 0)", 9),
         (
             [
-                "benchmark.sample.size=9",
-                "benchmark.sample.by=[duration]",
-                "benchmark.sample.seed=4",
+                "benchmark.subsample.size=9",
+                "benchmark.subsample.by=[duration]",
+                "benchmark.subsample.seed=4",
             ],
             "(rows=9 of 270, sample=9 by duration, seed 4)",
             9,

@@ -74,7 +74,7 @@ def prepare(composed: ComposedConfig) -> Readiness:
     benchmark = composed.config.benchmark
     _unpack_archives(benchmark)
     samples = read_samples(benchmark, build_target(benchmark.adapter, key="benchmark.adapter"))
-    is_whole = benchmark.limit is None and not benchmark.where and benchmark.sample.size is None
+    is_whole = benchmark.limit is None and not benchmark.where and benchmark.subsample.size is None
     readiness = Readiness(
         benchmark.name,
         len(samples),

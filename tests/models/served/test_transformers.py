@@ -220,7 +220,7 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
         ],
     }
     for name, overrides in own.items():
-        common = [f"benchmark=demo/{benchmark}", "benchmark.sample.size=18"]
+        common = [f"benchmark=demo/{benchmark}", "benchmark.subsample.size=18"]
         composed = compose_config([*common, f"output_dir={tmp_path / name}", *overrides])
         assert pipeline.run(composed).exit_code == 0
     local, served = (read_lines(tmp_path / name / "samples.jsonl") for name in own)

@@ -1,0 +1,67 @@
+"""Settings of a user's own, in a folder of the working directory; and the debug settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from llava_eval.cli import run_command
+from llava_eval.config.compose import compose_config
+
+LOCAL = """\
+# @package _global_
+benchmark:
+  media_root: /data
+model:
+  dtype: float16
+judge:
+  base_url: http://localhost:9/v1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a user's folder in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    local = tmp_path / "llava_eval_local" / "local"
+    local.mkdir(parents=True)
+    (local / "default.yaml").write_text(LOCAL)
+    return local.parent
+
+
+def test_settings_of_the_working_directory(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["--cfg", "benchmark=activitynet_qa/llava_next"]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)
+    assert found["benchmark"]["media_root"] == "/data"
+    assert found["judge"]["base_url"] == "http://localhost:9/v1"
+    assert run_command(["--cfg", "local=none", "benchmark=activitynet_qa/llava_next"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["benchmark"]["media_root"] is None
+
+
+def test_the_embedded_benchmark_keeps_its_own_folder(folder: Path) -> None:
+    config = compose_config([], folder).config
+    assert config.benchmark.media_root == "package://llava_eval/demo/videos"
+
+
+def test_what_changes_a_number_is_shown_beside_its_name(folder: Path) -> None:
+    assert compose_config([], folder).model_overrides == {"dtype": "float16"}
+    assert compose_config(["model.dtype=auto"], folder).model_overrides == {}
+
+
+def test_another_folder_takes_its_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = folder.parent / "other"
+    other.mkdir()
+    assert run_command(["--cfg", "--config-dir", str(other), "benchmark=videomme/official"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["benchmark"]["media_root"] is None
+
+
+def test_debug_is_a_few_rows_in_the_plainest_way() -> None:
+    composed = compose_config(["debug=default"])
+    runner = composed.config.runner
+    assert (runner.decode_workers, runner.share_prefixes, runner.batch_size) == (1, False, 1)
+    assert composed.benchmark_overrides == {"limit": 4}
+    assert composed.model_overrides == {"dtype": "float32"}
