@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from llava_eval.config.composition import compose_root, without_hydra
 from llava_eval.config.describe import setting_of
 from llava_eval.config.experiments import published_experiments
-from llava_eval.config.former_names import current_key
+from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.groups import list_choices, list_groups, listing, suggest
 from llava_eval.errors import ConfigError
 
@@ -33,7 +33,8 @@ def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
         if not isinstance(value, str | int | float | bool):
             raise ConfigError(f"{group} takes the name of one {group}, got {override.input_line!r}")
         available = list_choices(group, config_dir)
-        if str(value) not in available:
+        is_former = group == "scorer" and value in FORMER_SCORERS
+        if str(value) not in available and not is_former:
             raise ConfigError(
                 f"unknown {group} {str(value)!r}{suggest(str(value), available)}; "
                 f"available: {listing(available)}"

@@ -12,12 +12,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from llava_eval.config.experiments import published_experiments
+from llava_eval.config.former_names import FORMER_SCORERS
 from llava_eval.config.groups import ROOT_NAME, config_folder, listing, one_line, suggest
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
@@ -80,6 +81,10 @@ def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
     """
     try:
         return compose(name, overrides=list(overrides), return_hydra_config=True)
+    except MissingConfigException as error:
+        if _register_former_scorer(str(error.missing_cfg_file)):
+            return compose_root(overrides, name)
+        raise ConfigError(one_line(error)) from error
     except YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"{place.name}, line {place.line + 1}: " if place else ""
@@ -93,6 +98,24 @@ def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
         raise ConfigError(one_line(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
+
+
+def _register_former_scorer(missing: str) -> bool:
+    """Make a protocol's own scorer an option under the name that it had as a file of its own.
+
+    Args:
+        missing: the option that was not found, for instance "scorer/vqa_official".
+
+    Returns:
+        Whether there is such a scorer, not registered before.
+    """
+    name = missing.removeprefix("scorer/")
+    store = ConfigStore.instance()
+    if name not in FORMER_SCORERS or f"{name}.yaml" in store.repo.get("scorer", {}):
+        return False
+    scorer = compose(ROOT_NAME, overrides=[f"benchmark={FORMER_SCORERS[name]}"]).scorer
+    store.store(group="scorer", name=name, node=OmegaConf.to_container(scorer))
+    return True
 
 
 def _explain(error: OmegaConfBaseException) -> str:

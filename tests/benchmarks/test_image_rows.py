@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from llava_eval.benchmarks.adapters.image_rows import row_image
+from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import read_rows

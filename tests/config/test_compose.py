@@ -237,3 +237,11 @@ def test_a_file_without_a_scorer_has_our_own_rule(tmp_path: Path) -> None:
     composed = compose_config(["benchmark=plain"], tmp_path)
     assert composed.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
     assert composed.benchmark_overrides == {}
+
+
+@pytest.mark.parametrize("overrides", [["scorer=anls"], ["benchmark=pope/llava", "scorer=anls"]])
+def test_a_protocols_own_scorer_is_found_by_its_former_name(overrides: list[str]) -> None:
+    composed = compose_config(overrides)
+    own = compose_config(["benchmark=docvqa/lmms_eval"])
+    assert composed.config.scorer == own.config.scorer
+    assert composed.benchmark_overrides["scorer"] == "anls"

@@ -11,8 +11,8 @@ import string
 from collections.abc import Mapping
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.image_rows import UNKNOWN, first_filled, row_facets, row_image
 from llava_eval.benchmarks.adapters.plain import lettered
+from llava_eval.benchmarks.image_rows import UNKNOWN, first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample

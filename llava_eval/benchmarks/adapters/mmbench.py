@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from llava_eval.benchmarks.adapters.image_rows import row_facets, row_image
+from llava_eval.benchmarks.image_rows import row_facets, row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample

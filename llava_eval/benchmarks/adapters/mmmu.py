@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.adapters.image_rows import row_image
 from llava_eval.benchmarks.adapters.plain import lettered
+from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import RowsError
 from llava_eval.types import Sample
