@@ -1,3 +1,77 @@
-"""Benchmark evaluation of LLaVA-NeXT-Video and other image-text-to-text models."""
+"""Benchmark evaluation of LLaVA-NeXT-Video and other image-text-to-text models.
+
+    import llava_eval
+
+    run = llava_eval.evaluate("benchmark=demo/multiple_choice", "sampler.num_frames=8")
+    run.metrics                                    # pandas: one row a metric, facet and level
+    run.samples[["id", "answer", "value"]]         # pandas: one row a sample
+    llava_eval.compare(llava_eval.load_run("runs/full"), run).headline.estimate
+
+What these functions need is imported when they are called.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llava_eval.results.compare.comparison import Comparison
+    from llava_eval.results.runs import Run
+
+__all__ = ["compare", "evaluate", "load_run", "load_runs"]
 
 __version__ = "0.1.0"
+
+
+def evaluate(*overrides: str, config_dir: str | Path | None = None) -> Run:
+    """Evaluate as ``llava-eval OVERRIDES`` does, and read the run back.
+
+    Args:
+        overrides: for instance "benchmark=videomme/official"; none is the embedded benchmark.
+        config_dir: a folder of configurations of your own.
+
+    Raises:
+        LlavaEvalError: a mistake in the configuration or its files, or a full disk. Failed samples
+            raise nothing: they are counted in the run.
+    """
+    from llava_eval.config.compose import compose_config
+    from llava_eval.run import run
+
+    folder = None if config_dir is None else Path(config_dir)
+    return load_run(run(compose_config(overrides, folder)).directory)
+
+
+def load_run(path: str | Path) -> Run:
+    """Read one run directory.
+
+    Raises:
+        ComparisonError, RunDirectoryError: it is none, or one of its files is damaged.
+    """
+    from llava_eval.results.runs import RunReader
+
+    return RunReader().read(Path(path))
+
+
+def load_runs(folder: str | Path) -> list[Run]:
+    """Read every run directory below a folder, in natural order.
+
+    Raises:
+        ComparisonError, RunDirectoryError: there is none, or a file of one is damaged.
+    """
+    from llava_eval.results.runs import RunReader, find_runs
+
+    reader = RunReader()
+    return [reader.read(path) for path in find_runs(Path(folder))]
+
+
+def compare(left: Run, right: Run) -> Comparison:
+    """Compare two runs of the same questions, sample by sample.
+
+    Raises:
+        ComparisonError: they are incomplete, or were not asked the same.
+    """
+    from llava_eval.results.compare.comparison import compare_runs
+
+    (comparison,) = compare_runs([left, right])
+    return comparison

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.describe import differences, short_keys
 from llava_eval.errors import ComparisonError
@@ -17,6 +18,9 @@ from llava_eval.results.directory import read_manifest
 from llava_eval.results.formatting import printable
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.types import SampleResult
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,49 @@ class Run:
     manifest: Mapping[str, Any]
     tables: Mapping[str, Any]
     results: Sequence[SampleResult]
+
+    @functools.cached_property
+    def samples(self) -> DataFrame:
+        """One row a sample: what was asked, generated and scored, and a column for each facet."""
+        import pandas as pd
+
+        rows = [
+            {
+                "id": result.id,
+                "row": result.row,
+                "group": result.group,
+                **result.facets,
+                "prompt": result.prompt,
+                "target": list(result.target),
+                "text": result.generation.text,
+                "error": result.generation.error,
+                "num_input_tokens": result.generation.num_input_tokens,
+                "num_output_tokens": result.generation.num_output_tokens,
+                "answer": result.score.answer,
+                "value": result.score.value,
+                "unreadable": result.score.unreadable,
+            }
+            for result in self.results
+        ]
+        return pd.DataFrame(rows).convert_dtypes()
+
+    @functools.cached_property
+    def metrics(self) -> DataFrame:
+        """One row for each metric, of the whole set (without a facet) and of each level."""
+        import pandas as pd
+
+        whole = [("", "", self.tables.get("metrics") or {})]
+        levels = [
+            (facet, level, numbers)
+            for facet, by_level in (self.tables.get("groups") or {}).items()
+            for level, numbers in by_level.items()
+        ]
+        rows = [
+            {"facet": facet, "level": level, "metric": name, **value}
+            for facet, level, numbers in [*whole, *levels]
+            for name, value in numbers.items()
+        ]
+        return pd.DataFrame(rows).convert_dtypes()
 
     @property
     def name(self) -> str:

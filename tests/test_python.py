@@ -1,0 +1,37 @@
+"""The Python face: what a notebook does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llava_eval
+from llava_eval.errors import ComparisonError
+
+
+def test_evaluate_load_and_compare(tmp_path: Path) -> None:
+    few = ["benchmark.limit=6", "sampler.num_frames=4"]
+    run = llava_eval.evaluate(*few, f"output_dir={tmp_path / 'a'}")
+    assert len(run.samples) == 6
+    assert {"id", "duration", "task_type", "answer", "value"} <= set(run.samples.columns)
+    whole = run.metrics[run.metrics["facet"] == ""].set_index("metric")
+    assert whole.loc["accuracy", "value"] == pytest.approx(100 * run.samples["value"].mean())
+    assert whole.loc["accuracy", "num_samples"] == 6
+
+    again = llava_eval.load_run(tmp_path / "a")
+    assert again.samples.equals(run.samples)
+    (only,) = llava_eval.load_runs(tmp_path)
+    assert only.path == tmp_path / "a"
+    estimate = llava_eval.compare(run, again).headline.estimate
+    assert estimate is not None
+    assert estimate.difference == 0.0
+    with pytest.raises(ComparisonError, match="no run directory"):
+        llava_eval.load_run(tmp_path / "nowhere")
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    script = "import sys, llava_eval; sys.exit(bool({'torch', 'pandas', 'hydra'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
