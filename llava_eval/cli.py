@@ -348,7 +348,7 @@ def _run(arguments: argparse.Namespace) -> int:
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
 
-    other commands: score, list, prepare, published, compare, gate, report
+    other commands: score, list, prepare, doctor, published, compare, gate, report
     """
     from llava_eval.config.compose import compose_config
 
@@ -441,6 +441,43 @@ def _prepare(arguments: argparse.Namespace) -> int:
     readiness = prepare(composed)
     print(readiness_text(readiness))
     return 0 if readiness.is_complete else 1
+
+
+@_command("doctor", "model.checkpoint=... [key=value ...]", _OVERRIDES, _CONFIG_DIR)
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Check that a checkpoint is asked rightly, with synthetic media.
+
+    Every kind of prompt that the checkpoint takes is asked as a run would and the
+    plain way of transformers; tokens, logits, answers and likelihoods must be the
+    same.
+
+    keys that you will want
+      model.checkpoint=FOLDER        or a hub id
+      model.dtype=float16            as for a run; so are model.device, ...
+      conversation=plain             for checkpoints without a chat template
+
+    exit codes
+      0    everything is the same
+      1    something differs
+      2    a mistake in the command, or the checkpoint cannot be used
+    """
+    from llava_eval.config.compose import compose_config
+    from llava_eval.models.base import load_checkpoint
+
+    overrides = arguments.overrides
+    has_model = any(word.startswith("model=") for word in overrides)
+    composed = compose_config(
+        [*([] if has_model else ["model=hf"]), *overrides], arguments.config_dir
+    )
+    loaded = load_checkpoint(composed.config)
+
+    from llava_eval.models.local.doctor import examine
+
+    is_right = True
+    for finding in examine(loaded, composed.config.conversation):
+        print(finding.text)
+        is_right &= finding.is_right
+    return 0 if is_right else 1
 
 
 @_command(

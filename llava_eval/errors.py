@@ -15,6 +15,7 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     ├── FetchError         something that cannot be fetched                    exit 1
     ├── MediaError         one video or image; recorded for its samples
     ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
+    ├── ForwardError       a model that fails on one prompt; recorded for its sample
     ├── ServerError        a model server that has stopped answering            exit 1
     └── StorageError       the run directory cannot be written                  exit 1
 """
@@ -86,6 +87,10 @@ class MediaError(LlavaEvalError):
 
 class PromptError(LlavaEvalError):
     """A prompt that the model's template cannot render as the protocol asks."""
+
+
+class ForwardError(LlavaEvalError):
+    """A model or its processor that fails on one prompt, or whose logits are not finite."""
 
 
 class ServerError(LlavaEvalError):

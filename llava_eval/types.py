@@ -302,22 +302,32 @@ class PreparedMedia:
 
     Attributes:
         kind: video or image.
-        inputs: what the checkpoint's processor makes of the pixels, by argument name, for instance
-            ``pixel_values_videos`` (1, F, 3, H, W); leading dimension 1, on the CPU.
-        token_ids: the tokens that stand for it in a prompt.
+        inputs: for models that encode media apart from prompts: what the checkpoint's processor
+            makes of the pixels, by argument name, for instance ``pixel_values_videos``
+            (1, F, 3, H, W); leading dimension 1, on the CPU.
+        token_ids: for the same models: the tokens that stand for it in a prompt.
         frame_indices: numbers of the frames that are shown.
-        clip: the frames themselves, where the model's inputs can only be made of a whole prompt.
+        clip: the frames themselves.
+        shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W).
+        shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
     """
 
     kind: MediaKind
-    inputs: Mapping[str, torch.Tensor]
-    token_ids: tuple[int, ...]
-    frame_indices: tuple[int, ...]
+    inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    token_ids: tuple[int, ...] = ()
+    frame_indices: tuple[int, ...] = ()
     clip: Clip | None = None
+    shown: tuple[Any, ...] = ()
+    shown_kinds: tuple[MediaKind, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(bool(self.token_ids), f"a {self.kind} has no tokens")
-        _require(bool(self.inputs), f"a {self.kind} has no pixel values")
+        _require(
+            bool(self.token_ids) == bool(self.inputs),
+            f"a {self.kind} has {len(self.token_ids)} tokens and {len(self.inputs)} inputs",
+        )
+        _require(bool(self.inputs) or self.clip is not None, f"a {self.kind} has no pixels")
+        if not self.shown_kinds:
+            object.__setattr__(self, "shown_kinds", (self.kind,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,14 +26,16 @@ import torch
 import transformers
 
 from llava_eval.borders.files import resolve_package_path
+from llava_eval.config.schema import ConversationConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel, device_name, load_model, plan_model
-from llava_eval.models.local.quantization import Quantization
+from llava_eval.models.local.hardware import device_name
+from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, Request
 
+CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 QUESTIONS_PER_VIDEO = 3
 NEW_TOKENS = 16
 VIDEOMME_VIDEOS = 900
@@ -200,7 +202,7 @@ def settings_that_run(checkpoint: CheckpointFolder, device: str) -> Iterator[Loa
         yield load_model(plan)
     for method in QUANTIZATIONS[1:]:
         skipped = ("vision_tower", "multi_modal_projector", "lm_head")
-        scheme = Quantization(method, skip_modules=skipped)
+        scheme = QuantizationConfig(method or "none", method, skip_modules=list(skipped))
         try:
             plan = plan_model(checkpoint, device=device, dtype="bfloat16", quantization=scheme)
         except CheckpointError as error:
@@ -211,7 +213,7 @@ def settings_that_run(checkpoint: CheckpointFolder, device: str) -> Iterator[Loa
 
 def measure(loaded: LoadedModel, num_frames: int, num_videos: int, rounds: int) -> Measurement:
     """Measure one setting; the first round, which compiles and warms up, does not count."""
-    runner = ModelRunner(loaded, Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}"))
+    runner = ModelRunner(loaded, CONVERSATION)
     ask(runner, num_frames, num_videos)
     cuda = loaded.plan.device.type == "cuda"
     if cuda:

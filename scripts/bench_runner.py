@@ -29,14 +29,16 @@ import torch
 import transformers
 
 from llava_eval.borders.files import resolve_package_path
+from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel, load_model, plan_model
+from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.manifest import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
 
+CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 NUM_FRAMES = 8
 NEW_TOKENS = 8
 FORWARD_STAGES = ("vision", "prefill", "decode")
@@ -131,7 +133,9 @@ def ask_plainly(loaded: LoadedModel, work: Work) -> dict[str, str]:
 
 def make_runner(loaded: LoadedModel) -> ModelRunner:
     """Return a runner that has checked its model, as it does once a run."""
-    runner = ModelRunner(loaded, Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}"))
+    runner = ModelRunner(
+        loaded, ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+    )
     ask_with_runner(runner, make_work("warm-up", 1, 1))
     return runner
 

@@ -98,9 +98,10 @@ def check_constraints(node: Any, prefix: str) -> None:
             check_constraints(value, f"{key}.")
         choices = entry.metadata.get("choices")
         if choices is not None and value is not None and value not in choices:
+            names = [str(one).lower() if isinstance(one, bool) else one for one in choices]
             raise ConfigError(
-                f"{key}: got {value!r}{suggest(str(value), choices)}; "
-                f"expected one of {listing(choices)}"
+                f"{key}: got {value!r}{suggest(str(value), names)}; "
+                f"expected one of {listing(names)}"
             )
         minimum = entry.metadata.get("minimum")
         if minimum is not None and value is not None and value < minimum:

@@ -37,7 +37,7 @@ def setting(
     default: Any = MISSING,
     *,
     step: Step | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str | bool, ...] | None = None,
     minimum: float | None = None,
     not_empty: bool = False,
     is_open: bool = False,
@@ -250,6 +250,11 @@ class ModelConfig:
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
             {rope_type: linear, factor: 2.0}; nothing keeps them.
+        processor: settings that replace those of the checkpoint's image and video processor, for
+            instance {max_pixels: 602112}.
+        generation_settings: checkpoint keeps the checkpoint's own generation settings (a repetition
+            penalty) beside those that the protocol states; protocol drops them.
+        video_as: images shows each frame of a video as an image, to models that take no videos.
         trust_remote_code: run code that the checkpoint's repository brings.
         base_url: a server that speaks OpenAI's chat protocol, up to ``/chat/completions``; null
             loads the checkpoint here.
@@ -264,6 +269,11 @@ class ModelConfig:
     attention: str = setting("model", "auto", choices=ATTENTIONS, only_for="loaded")
     device: str = setting("speed", "auto", only_for="loaded")
     rope_scaling: dict[str, Any] | None = setting("model", {}, is_open=True, only_for="loaded")
+    processor: dict[str, Any] = setting("model", {}, is_open=True, only_for="loaded")
+    generation_settings: str = setting(
+        "model", "protocol", choices=("protocol", "checkpoint"), only_for="loaded"
+    )
+    video_as: str = setting("model", "video", choices=("video", "images"), only_for="loaded")
     trust_remote_code: bool = setting("model", False, only_for="loaded")
     base_url: str | None = setting("place", None, not_empty=True)
     api_key_env: str = setting("place", "OPENAI_API_KEY", only_for="served")
@@ -291,6 +301,24 @@ class ConversationConfig:
     template: str | None = setting("model", None)
     system: str = setting("model", "")
     media_separator: str = setting("model", "\n")
+
+    def __post_init__(self) -> None:
+        """Check the template.
+
+        Raises:
+            ConfigError: it cannot be filled in, or has no place for the user's turn.
+        """
+        if self.template is None:
+            return
+        try:
+            self.template.format(system="", user="", prefill="")
+        except (KeyError, ValueError, IndexError) as error:
+            raise ConfigError(
+                f"conversation.template: {error} in {self.template!r}; its fields are {{system}}, "
+                "{user} and {prefill}"
+            ) from error
+        if "{user}" not in self.template:
+            raise ConfigError(f"conversation.template has no {{user}}: {self.template!r}")
 
 
 @dataclass
@@ -321,7 +349,8 @@ class RunnerConfig:
     Attributes:
         batch_size: questions generated together; null lets the runner choose.
         max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
-        share_prefixes: compute what the questions of a video share once; false is the plain way.
+        share_prefixes: compute what the questions of a video share once: auto where that is proven
+            equal to whole prompts, true or the run ends; false is the plain way.
         decode_workers: threads (engine=ray: processes for each worker) that decode ahead of the
             model.
         decode_timeout_seconds: after this long a video counts as failed.
@@ -330,7 +359,7 @@ class RunnerConfig:
 
     batch_size: int | None = setting("speed", None, minimum=1)
     max_batch_tokens: int | None = setting("speed", None, minimum=1, only_for="loaded")
-    share_prefixes: bool = setting("speed", True, only_for="loaded")
+    share_prefixes: Any = setting("speed", "auto", choices=("auto", True, False), only_for="loaded")
     decode_workers: int = setting("speed", 2, minimum=1)
     decode_timeout_seconds: float = setting("speed", 600.0, minimum=0.001)
     num_threads: int | None = setting("speed", None, minimum=1, only_for="loaded")

@@ -10,7 +10,6 @@ or when, so every engine runs the same forward passes.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -34,8 +33,7 @@ from llava_eval.types import (
 
 if TYPE_CHECKING:
     from llava_eval.models.base import Runner
-    from llava_eval.models.local.conversation import Conversation
-    from llava_eval.models.local.media import FramePreprocessor
+    from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.video.cache import FrameCache
     from llava_eval.video.media import Policy
 
@@ -95,17 +93,6 @@ def _generation_settings(config: RunConfig) -> GenerationSettings:
         )
     except ValueError as error:
         raise ConfigError(f"benchmark.generation: {error}") from error
-
-
-def conversation_of(config: RunConfig) -> Conversation:
-    """Return the conversation around every question.
-
-    Raises:
-        ConfigError: its template is broken.
-    """
-    from llava_eval.models.local.conversation import Conversation
-
-    return Conversation(**dataclasses.asdict(config.conversation))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from llava_eval.engine.batches import (
     MediaGroup,
     PromptSettings,
     ask_batch,
-    conversation_of,
     decode_group,
     frame_cache,
     media_groups,
@@ -54,8 +53,7 @@ class LocalEngine:
 
     def load(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
-        conversation = conversation_of(self._config)
-        self._runner = make_runner(self._plan, self._config, conversation, self._clock)
+        self._runner = make_runner(self._plan, self._config, self._clock)
         return self._runner.describe()
 
     def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:

@@ -15,7 +15,7 @@ from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.describe import identity_of
 from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Engine
-from llava_eval.engine.batches import PromptSettings, conversation_of
+from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.open import check_engine, open_engine
 from llava_eval.errors import ConfigError
 from llava_eval.models.base import check_backend
@@ -86,7 +86,6 @@ class Parts:
         if isinstance(scorer, JudgedScorer):
             check_judge_model(config.judge, benchmark.name)
         _check_published(config.published, metrics, benchmark.facets)
-        conversation_of(config)
         check_backend(config)
         check_engine(config)
         return cls(

@@ -18,9 +18,9 @@ from llava_eval.models.clock import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
 
 if TYPE_CHECKING:
-    from llava_eval.models.local.conversation import Conversation
     from llava_eval.models.local.load import ModelPlan
-    from llava_eval.models.local.media import FramePreprocessor
+    from llava_eval.models.local.model import LoadedModel
+    from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.models.served.served_model import ServedModel
 
 
@@ -139,7 +139,7 @@ def _find_served(config: RunConfig, asks_likelihoods: bool) -> ServedModel:
 def _plan_loaded(config: RunConfig) -> ModelPlan:
     from llava_eval.models.local.checkpoint import find_checkpoint
 
-    model, quantization = config.model, config.quantization
+    model = config.model
     checkpoint = find_checkpoint(resolve_package_path(model.checkpoint), model.revision)
 
     # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
@@ -148,28 +148,38 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
 
     # These import torch and transformers, for seconds; a wrong path is known before.
     from llava_eval.models.local import load as loading
-    from llava_eval.models.local.quantization import Quantization
 
     return loading.plan_model(
         checkpoint,
         device=model.device,
         dtype=model.dtype,
         attention=model.attention,
-        quantization=Quantization(
-            method=quantization.method,
-            double_quant=quantization.double_quant,
-            compute_dtype=quantization.compute_dtype,
-            group_size=quantization.group_size,
-            skip_modules=tuple(quantization.skip_modules),
-        ),
+        quantization=config.quantization,
         rope_scaling=model.rope_scaling,
+        processor=model.processor,
+        keeps_generation_settings=model.generation_settings == "checkpoint",
+        shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
     )
 
 
-def make_runner(
-    plan: Plan, config: RunConfig, conversation: Conversation, clock: StageClock
-) -> Runner:
+def load_checkpoint(config: RunConfig) -> LoadedModel:
+    """Load the checkpoint that a configuration names, to be looked at.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+        ConfigError: the model is served elsewhere.
+    """
+    if config.model.base_url is not None:
+        raise ConfigError("model.base_url: a served model cannot be looked at; give a checkpoint")
+    plan = _plan_loaded(config)
+
+    from llava_eval.models.local.load import load_model_once
+
+    return load_model_once(plan)
+
+
+def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
     """Load the model, unless the run before used the same, and put a runner around it."""
     from llava_eval.models.served.served_model import ServedModel
 
@@ -190,7 +200,7 @@ def make_runner(
         loaded = load_model_once(plan)
     return ModelRunner(
         loaded=loaded,
-        conversation=conversation,
+        conversation=config.conversation,
         batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
         max_batch_tokens=config.runner.max_batch_tokens,
         share_prefixes=config.runner.share_prefixes,

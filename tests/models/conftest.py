@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load import LoadedModel, load_model, plan_model
+from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.model import LoadedModel
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
-from typing import Any
 
 import pytest
 
-from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel
-from llava_eval.models.local.media import FramePreprocessor, MediaPreparer
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.models.local.media import MediaPreparer, WholePrompts
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import GenerationSettings
 from tests.models.helpers import make_clip, make_request
@@ -45,14 +46,16 @@ def num_tokens(height: int, width: int, side: int) -> int:
     return patches * patches + rows * columns + rows
 
 
-def preparer(processor: Any, side: int) -> MediaPreparer:
+def preparer(loaded: LoadedModel, side: int) -> MediaPreparer:
     """Return what prepares images for a vision tower of another size."""
-    changed = copy.deepcopy(processor)
+    changed = copy.deepcopy(loaded.processor)
     images = changed.image_processor
     images.size = {"shortest_edge": side}
     images.crop_size = {"height": side, "width": side}
     images.image_grid_pinpoints = [[side * rows, side * columns] for rows, columns in PINPOINTS]
-    return MediaPreparer(changed, FramePreprocessor(changed.video_processor))
+    pixels = FramePreprocessor(changed.video_processor)
+    other = dataclasses.replace(loaded, processor=changed, pixels=pixels)
+    return MediaPreparer(other, WholePrompts(changed), takes_apart=True)
 
 
 @pytest.mark.parametrize(
@@ -69,12 +72,12 @@ def test_tokens_at_the_published_checkpoints_size(
     loaded: LoadedModel, height: int, width: int, expected: int
 ) -> None:
     assert num_tokens(height, width, 336) == expected
-    medium = preparer(loaded.processor, 336).prepare("image", make_clip(1, size=(height, width)))
+    medium = preparer(loaded, 336).prepare("image", make_clip(1, size=(height, width)))
     assert len(medium.token_ids) == expected
 
 
 def test_tokens_of_many_sizes_are_as_the_formula_says(loaded: LoadedModel) -> None:
-    runner = ModelRunner(loaded, Conversation("chat_template"))
+    runner = ModelRunner(loaded, ConversationConfig("chat_template"))
     sides = (17, 40, 56, 75, 112, 150, 311)
     for height, width in itertools.product(sides, sides):
         medium = runner.prepare("image", make_clip(1, size=(height, width)))
@@ -89,7 +92,7 @@ def test_images_of_different_sizes_in_one_batch_answer_as_alone(loaded: LoadedMo
     clips = [make_clip(1, seed=seed, size=size) for seed, size in enumerate(sizes)]
     answers = []
     for batch_size in (1, len(sizes)):
-        runner = ModelRunner(loaded, Conversation("chat_template"), batch_size=batch_size)
+        runner = ModelRunner(loaded, ConversationConfig("chat_template"), batch_size=batch_size)
         requests = [
             make_request(
                 runner.prepare("image", clip), "What is shown?", name=str(n), settings=settings

@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.local.attention import choose_attention
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load import LoadedModel, load_model, load_model_once, plan_model
-from llava_eval.models.local.quantization import Quantization
+from llava_eval.models.local.hardware import choose_attention
+from llava_eval.models.local.load import load_model, load_model_once, plan_model
+from llava_eval.models.local.model import LoadedModel
 
 
 @pytest.fixture
@@ -197,10 +198,9 @@ def test_a_device_that_is_not_there(checkpoint: CheckpointFolder, device: str, p
 def test_quantization_really_quantizes_the_language_model_only(
     checkpoint: CheckpointFolder, loaded: LoadedModel, method: str
 ) -> None:
-    skipped = ("vision_tower", "multi_modal_projector", "lm_head")
-    plan = plan_model(
-        checkpoint, device="cpu", quantization=Quantization(method, skip_modules=skipped)
-    )
+    skipped = ["vision_tower", "multi_modal_projector", "lm_head"]
+    scheme = QuantizationConfig(method, method, skip_modules=skipped)
+    plan = plan_model(checkpoint, device="cpu", quantization=scheme)
     quantized = load_model(plan)
     kinds = {"Linear4bit", "Linear8bitLt", "Int8Tensor", "IntxUnpackedToInt8Tensor"}
 
@@ -218,4 +218,4 @@ def test_quantization_really_quantizes_the_language_model_only(
 
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
     with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
-        plan_model(checkpoint, quantization=Quantization("int3"))
+        plan_model(checkpoint, quantization=QuantizationConfig("int3", "int3"))

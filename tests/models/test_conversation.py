@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError, PromptError
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.types import Request
 from tests.models.helpers import make_medium, make_request
 
@@ -28,13 +29,13 @@ DOUBLED_SYSTEM = (
 VIDEO, IMAGE = make_medium("video"), make_medium("image")
 
 
-def configured(name: str) -> Conversation:
+def configured(name: str, processor: Any) -> Conversation:
     config = compose_config([f"conversation={name}"]).config.conversation
-    return Conversation(config.name, config.template, config.system, config.media_separator)
+    return Conversation.of(config, processor)
 
 
 def render(name: str, loaded: LoadedModel, request: Request) -> str:
-    return configured(name).render(request, loaded.processor)
+    return configured(name, loaded.processor).render(request)
 
 
 def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
@@ -112,20 +113,20 @@ def test_a_template_that_changes_the_prompt_is_refused(
     loaded: LoadedModel, template: str, request_: Request, parts: list[str]
 ) -> None:
     with pytest.raises(PromptError) as caught:
-        configured("chat_template").render(request_, with_template(loaded, template))
+        configured("chat_template", with_template(loaded, template)).render(request_)
     for part in parts:
         assert part in str(caught.value)
 
 
 def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="conversation=vicuna_v1"):
-        configured("chat_template").render(make_request("Why?"), with_template(loaded, None))
+        configured("chat_template", with_template(loaded, None)).render(make_request("Why?"))
 
 
 def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="chat template is broken, line 2"):
-        configured("chat_template").render(
-            make_request("Why?"), with_template(loaded, "\n{% for %}")
+        configured("chat_template", with_template(loaded, "\n{% for %}")).render(
+            make_request("Why?")
         )
 
 
@@ -135,5 +136,5 @@ def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -
 )
 def test_a_bad_literal_template_is_a_mistake_of_the_configuration(template: str, part: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Conversation("mine", template)
+        ConversationConfig("mine", template)
     assert part in str(caught.value)

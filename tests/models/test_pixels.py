@@ -13,7 +13,7 @@ from transformers import (
 )
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from llava_eval.models.local.media import FramePreprocessor
+from llava_eval.models.local.pixels import FramePreprocessor
 
 
 def llava(side: int, **options: Any) -> BaseVideoProcessor:

@@ -13,17 +13,19 @@ import pytest
 import torch
 from transformers.image_utils import SizeDict
 
+from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel
-from llava_eval.models.local.prompt import make_prompts
+from llava_eval.models.local.features import FeaturePrefixes
+from llava_eval.models.local.media import WholePrompts
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
-from llava_eval.models.local.vision import media_inputs
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 from tests.models.helpers import make_clip, make_request
 
-CHAT = Conversation("chat_template")
-PLAIN = Conversation("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+CHAT = ConversationConfig("chat_template")
+PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
 #: A user's turn before its clips are prepared.
 Turn = tuple[str | tuple[MediaKind, Clip], ...]
@@ -204,7 +206,9 @@ def test_batches_change_nothing(
 def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
     runner = ModelRunner(loaded, PLAIN)
     (request,) = requests_of(runner, {name: TURNS[name]})
-    (prompt,) = make_prompts(request, PLAIN, loaded.processor)
+    conversation = Conversation.of(PLAIN, loaded.processor)
+    writer = PromptWriter(loaded, conversation, WholePrompts(loaded.processor))
+    (prompt,) = writer.prompts(request)
     media = [piece for piece in TURNS[name] if not isinstance(piece, str)]
     inputs = loaded.processor(
         text=[prompt.text],
@@ -219,7 +223,7 @@ def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
 def test_pixel_values_are_the_processors(loaded: LoadedModel) -> None:
     prepared = ModelRunner(loaded, PLAIN).prepare(*VIDEO_16)
     assert prepared.inputs["pixel_values_videos"].dtype == torch.uint8
-    finished = media_inputs(loaded, [prepared])["pixel_values_videos"]
+    finished = FeaturePrefixes(loaded).inputs([prepared])["pixel_values_videos"]
     direct = loaded.processor.video_processor([VIDEO_16[1].frames], return_tensors="pt")
     assert torch.equal(finished, direct["pixel_values_videos"])
 
@@ -338,7 +342,7 @@ def plain_passes(loaded: LoadedModel, offset: float = 0.0) -> tuple[LoadedModel,
 
 def test_a_model_that_cannot_be_put_together_from_parts_ends_the_run(loaded: LoadedModel) -> None:
     other, _ = plain_passes(loaded, offset=3.0)
-    runner = ModelRunner(other, PLAIN)
+    runner = ModelRunner(other, PLAIN, share_prefixes=True)
     with pytest.raises(CheckpointError, match=r"plain forward pass by .*share_prefixes=false"):
         run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
 

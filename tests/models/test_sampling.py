@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from scipy import stats
 
-from llava_eval.models.local.sampling import SeededSampler, sample_seed
+from llava_eval.models.local.decoding import SeededSampler, sample_seed
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, -3.0])
 IDS = torch.zeros((1, 1), dtype=torch.long)

@@ -19,7 +19,6 @@ from llava_eval.engine.batches import (
     MediaGroup,
     PromptSettings,
     ask_batch,
-    conversation_of,
     decode_group,
     frame_cache,
     prepare_group,
@@ -191,7 +190,7 @@ class ModelWorker:
             facts = self._take(setting)
             assert self._plan is not None
             config = setting.config
-            self._runner = make_runner(self._plan, config, conversation_of(config), self._clock)
+            self._runner = make_runner(self._plan, config, self._clock)
             resize = self._runner.frame_preprocessor
             return Loaded(
                 facts,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from llava_eval.errors import CheckpointError, ConfigError, PromptError
-from llava_eval.types import MediaKind, Request
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.errors import CheckpointError, PromptError
+from llava_eval.models.local.hardware import first_line
+from llava_eval.models.local.placeholders import Placeholders
+from llava_eval.types import MediaKind, Request, ShownMedia
+
+#: A chat template takes milliseconds; one that is not done after this long is not used.
+TEMPLATE_LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -16,53 +25,44 @@ class Conversation:
     """How a request becomes the text that the model reads.
 
     Attributes:
-        name: for tables and messages.
-        template: None uses the checkpoint's chat template. Otherwise the literal text with the
-            fields ``{system}``, ``{user}`` and ``{prefill}``.
-        system: system text of a literal template, unless the request brings its own.
-        media_separator: what follows each media placeholder in a literal template.
+        config: which conversation.
+        processor: of the checkpoint.
+        placeholders: what stands for media in a text.
     """
 
-    name: str
-    template: str | None = None
-    system: str = ""
-    media_separator: str = "\n"
+    config: ConversationConfig
+    processor: Any
+    placeholders: Placeholders
 
-    def __post_init__(self) -> None:
-        if self.template is None:
-            return
-        try:
-            self.template.format(system="", user="", prefill="")
-        except (KeyError, ValueError, IndexError) as error:
-            raise ConfigError(
-                f"conversation.template: {error} in {self.template!r}; its fields are {{system}}, "
-                "{user} and {prefill}"
-            ) from error
-        if "{user}" not in self.template:
-            raise ConfigError(f"conversation.template has no {{user}}: {self.template!r}")
+    @classmethod
+    def of(cls, config: ConversationConfig, processor: Any) -> Conversation:
+        """Return the conversation of a checkpoint's processor."""
+        return cls(config, processor, Placeholders(processor))
 
-    def render(self, request: Request, processor: Any) -> str:
+    def render(self, request: Request) -> str:
         """Return the prompt text, with one placeholder per medium.
 
         Raises:
             PromptError: the text would not be what the request asks for.
             CheckpointError: a chat template is needed and the checkpoint has none.
         """
-        placeholders = [placeholder(medium.kind, processor) for medium in request.media]
-        _check_no_stray_placeholder(request, processor)
-        if self.template is None:
-            text = self._by_chat_template(request, processor)
+        kinds = [kind for medium in request.media for kind in _shown_kinds(medium)]
+        tokens = [self.placeholders.token(kind) for kind in kinds]
+        self._check_no_stray_placeholder(request)
+        if self.config.template is None:
+            text = self._by_chat_template(request)
         else:
-            text = self._literal(self.template, request, processor)
-        for token in set(placeholders):
-            if text.count(token) != placeholders.count(token):
+            text = self._literal(self.config.template, request)
+            tokens = [] if self.placeholders.are_written(kinds) else tokens
+        for token in set(tokens):
+            if text.count(token) != tokens.count(token):
                 raise PromptError(
-                    f"sample {request.id}: {placeholders.count(token)} media need {token} but "
-                    f"conversation {self.name!r} renders it {text.count(token)} times"
+                    f"sample {request.id}: {tokens.count(token)} media need {token} but "
+                    f"conversation {self.config.name!r} renders it {text.count(token)} times"
                 )
         return text
 
-    def continuation(self, prompt: str, request: Request, reply: str, processor: Any) -> str:
+    def continuation(self, prompt: str, request: Request, reply: str) -> str:
         """Return what follows a prompt where the assistant's turn is this reply, its end included.
 
         Source: EvolvingLMMs-Lab/lmms-eval, models/llava_vid.py, loglikelihood: the conversation's
@@ -72,13 +72,12 @@ class Conversation:
             prompt: what :meth:`render` returned.
             request: what is asked.
             reply: the assistant's turn.
-            processor: of the checkpoint.
         """
         joined = request.assistant_prefill or not prompt or prompt[-1].isspace()
-        return f"{'' if joined else ' '}{reply}{processor.tokenizer.eos_token or ''}"
+        return f"{'' if joined else ' '}{reply}{self.processor.tokenizer.eos_token or ''}"
 
-    def _by_chat_template(self, request: Request, processor: Any) -> str:
-        if not getattr(processor, "chat_template", None):
+    def _by_chat_template(self, request: Request) -> str:
+        if not getattr(self.processor, "chat_template", None):
             raise CheckpointError(
                 "the checkpoint brings no chat template; choose a literal conversation such as "
                 "conversation=vicuna_v1 or conversation=plain"
@@ -90,13 +89,17 @@ class Conversation:
         if request.assistant_prefill:
             prefill = {"type": "text", "text": request.assistant_prefill}
             messages.append(_message("assistant", [prefill]))
-        try:
-            text = processor.apply_chat_template(
+
+        def fill() -> Any:
+            return self.processor.apply_chat_template(
                 messages,
                 tokenize=False,
                 add_generation_prompt=not request.assistant_prefill,
                 continue_final_message=bool(request.assistant_prefill),
             )
+
+        try:
+            text = _within(TEMPLATE_LIMIT_SECONDS, fill)
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -105,7 +108,15 @@ class Conversation:
             raise PromptError(
                 f"sample {request.id}: the chat template refuses the turn: {error}"
             ) from error
-        assert isinstance(text, str)
+        except Exception as error:  # a border: templates are programs that anybody may have written
+            raise CheckpointError(
+                f"the checkpoint's chat template fails: {type(error).__name__}: "
+                f"{first_line(error)}; choose a literal conversation such as conversation=plain"
+            ) from error
+        if not isinstance(text, str):
+            raise CheckpointError(
+                f"the checkpoint's chat template renders a {type(text).__name__}, expected a text"
+            )
         self._check_texts(request, text)
         return text
 
@@ -136,49 +147,84 @@ class Conversation:
                 "conversation"
             )
 
-    def _literal(self, template: str, request: Request, processor: Any) -> str:
-        user = "".join(
-            piece
-            if isinstance(piece, str)
-            else placeholder(piece.kind, processor) + self.media_separator
-            for piece in request.content
-        )
-        system = self.system if request.system is None else request.system
+    def _literal(self, template: str, request: Request) -> str:
+        kinds = [kind for medium in request.media for kind in _shown_kinds(medium)]
+        is_written = self.placeholders.are_written(kinds)
+
+        def written(piece: str | ShownMedia) -> str:
+            if isinstance(piece, str):
+                return piece
+            if is_written:
+                return ""
+            separator = self.config.media_separator
+            return "".join(self.placeholders.token(k) + separator for k in _shown_kinds(piece))
+
+        user = "".join(map(written, request.content))
+        system = self.config.system if request.system is None else request.system
         return template.format(system=system, user=user, prefill=request.assistant_prefill)
 
+    def _check_no_stray_placeholder(self, request: Request) -> None:
+        """Raise where a text holds a media placeholder: the model would look for a medium there."""
+        for piece in request.content:
+            for token in self.placeholders.known():
+                if isinstance(piece, str) and token in piece:
+                    raise PromptError(
+                        f"sample {request.id}: its text holds {token!r}, which this model reads as "
+                        "a medium"
+                    )
 
-def placeholder(kind: MediaKind, processor: Any) -> str:
-    """Return the text that stands for a medium, for instance ``<video>``.
 
-    Raises:
-        CheckpointError: the processor takes no media of this kind.
-    """
-    token = getattr(processor, f"{kind}_token", None)
-    if not isinstance(token, str):
-        raise CheckpointError(
-            f"the checkpoint takes no {kind}: its {type(processor).__name__} has no token for it"
-        )
-    return token
+def _shown_kinds(medium: ShownMedia) -> list[MediaKind]:
+    """Return what a medium is shown as: itself, or one image for each frame of a video."""
+    shown = getattr(medium, "shown_kinds", None)
+    return [medium.kind] if shown is None else list(shown)
 
 
 def _user_content(request: Request) -> list[dict[str, Any]]:
-    return [
-        {"type": "text", "text": piece} if isinstance(piece, str) else {"type": piece.kind}
-        for piece in request.content
-    ]
+    content: list[dict[str, Any]] = []
+    for piece in request.content:
+        if isinstance(piece, str):
+            content.append({"type": "text", "text": piece})
+        else:
+            content += [{"type": kind} for kind in _shown_kinds(piece)]
+    return content
 
 
 def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def _check_no_stray_placeholder(request: Request, processor: Any) -> None:
-    """Raise where a text holds a media placeholder: the model would look for a medium there."""
-    tokens = [getattr(processor, f"{kind}_token", None) for kind in ("image", "video")]
-    for piece in request.content:
-        for token in tokens:
-            if isinstance(piece, str) and isinstance(token, str) and token in piece:
-                raise PromptError(
-                    f"sample {request.id}: its text holds {token!r}, which this model reads as a "
-                    "medium"
-                )
+class _TooLongError(Exception):
+    """Raised inside a thread that is not done in time."""
+
+
+def _within(seconds: float, work: Callable[[], Any]) -> Any:
+    """Return what a function of Python code returns, or stop it when time is up.
+
+    The function runs in a thread of its own; CPython raises an exception there between two of its
+    instructions, which also ends a loop that never would.
+
+    Raises:
+        TimeoutError: time is up.
+    """
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, work()))
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True, name="chat template")
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TooLongError)
+        )
+        thread.join(seconds)
+        raise TimeoutError(f"not done after {seconds:g} s")
+    is_done, value = outcome[0]
+    if not is_done:
+        raise value
+    return value

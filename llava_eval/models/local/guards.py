@@ -6,41 +6,22 @@ error that says what to set; what the guards saw goes into the manifest.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
 from llava_eval.errors import CheckpointError, PromptError
-from llava_eval.models.clock import StageClock
-from llava_eval.models.local.load import LoadedModel
-from llava_eval.models.local.microbatch import alone, num_tokens
-from llava_eval.models.local.prefix import compute_prefixes, continue_prefix, left_padded
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prompt import Prompt
-from llava_eval.models.local.vision import media_inputs
-from llava_eval.types import MediaKind, PreparedMedia
-
-#: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
-_STRETCHING_SCHEMES = ("linear", "dynamic")
+from llava_eval.types import PreparedMedia
 
 #: Largest difference of logits, relative to their spread, that rounding explains.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.25}
 
-#: What :func:`check_shared_prefix` found, by model and kind of medium.
-_differences: WeakKeyDictionary[Any, dict[MediaKind, float]] = WeakKeyDictionary()
-
-
-def context_length(config: Any) -> int | None:
-    """Return how many tokens the language model can attend to after RoPE scaling, if it says."""
-    text = config.get_text_config()
-    stated = getattr(text, "max_position_embeddings", None)
-    rope = getattr(text, "rope_parameters", None) or {}
-    if stated is None:
-        return None
-    scheme = rope.get("rope_type", "default")
-    factor = float(rope.get("factor") or 1.0) if scheme in _STRETCHING_SCHEMES else 1.0
-    return int(stated * factor)
+#: The same for a dtype that is not named, and for quantized weights.
+_WIDE_TOLERANCE = 0.25
 
 
 def check_length(prompt: Prompt, limit: int | None) -> None:
@@ -49,7 +30,7 @@ def check_length(prompt: Prompt, limit: int | None) -> None:
     Raises:
         PromptError: they do not; beyond its context a model writes gibberish or nothing.
     """
-    needed = num_tokens(prompt)
+    needed = prompt.num_tokens
     if limit is not None and needed > limit:
         raise PromptError(
             f"sample {prompt.request.id}: {len(prompt.token_ids)} prompt tokens and up to "
@@ -60,15 +41,20 @@ def check_length(prompt: Prompt, limit: int | None) -> None:
 
 
 def check_frame_size(loaded: LoadedModel, medium: PreparedMedia) -> dict[str, Any]:
-    """Compare the processor's frames with what the vision tower was trained on.
+    """Compare the processor's frames with what LLaVA's vision tower was trained on.
 
     The video processor's class defaults are 224 pixels while the 7B checkpoint's tower takes 336:
     a processor made without its configuration halves the tokens and says nothing.
 
+    Args:
+        loaded: the model.
+        medium: encoded apart from prompts.
+
     Raises:
         CheckpointError: the sizes differ.
     """
-    pixels = next(value for name, value in medium.inputs.items() if name.startswith("pixel_values"))
+    pixels = _pixel_values(medium.inputs)
+    assert pixels is not None
     vision = getattr(loaded.model.config, "vision_config", None)
     expected = getattr(vision, "image_size", None)
     seen = tuple(pixels.shape[-2:])
@@ -85,106 +71,82 @@ def check_frame_size(loaded: LoadedModel, medium: PreparedMedia) -> dict[str, An
     }
 
 
-def check_token_ids(loaded: LoadedModel, prompt: Prompt) -> None:
-    """Tokenize the expanded text in one piece and compare.
+def first_inputs(loaded: LoadedModel, prompt: Prompt) -> dict[str, Any]:
+    """Return the manifest's record of what the processor makes of a prompt with one medium."""
+    media = prompt.request.prepared_media
+    if len(media) != 1 or prompt.inputs is None:
+        return {}
+    pixels = _pixel_values(prompt.inputs)
+    kind = media[0].kind
+    return {
+        f"{kind}_pixel_shape": None if pixels is None else list(pixels.shape),
+        f"{kind}_tokens": sum(token in loaded.media_token_ids for token in prompt.token_ids),
+    }
 
-    Raises:
-        CheckpointError: the tokenizer treats placeholders in a way that this package does not know.
+
+def _pixel_values(inputs: Mapping[str, Any]) -> torch.Tensor | None:
+    values = (value for name, value in inputs.items() if name.startswith("pixel_values"))
+    return next((value for value in values if isinstance(value, torch.Tensor)), None)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Logits of prompts with shared prefixes beside those of the model's plain pass.
+
+    Attributes:
+        difference: the largest, relative to the standard deviation of the plain logits.
+        limit: what rounding explains.
+        has_other_answer: a token differs although its logits are not nearly equal.
     """
-    processor = loaded.processor
-    tokenizer = processor.tokenizer
-    pieces = []
-    rest = prompt.text
-    for medium in prompt.request.prepared_media:
-        token = getattr(processor, f"{medium.kind}_token")
-        if set(medium.token_ids) != {tokenizer.convert_tokens_to_ids(token)}:
-            return  # expands to more than placeholders; only the processor itself can tell
-        before, _, rest = rest.partition(token)
-        pieces += [before, token * len(medium.token_ids)]
-    text = "".join([*pieces, rest])
-    bos = tokenizer.bos_token
-    ids = tokenizer(text, add_special_tokens=bos is None or not text.startswith(bos))["input_ids"]
-    if tuple(ids) != prompt.token_ids:
-        raise CheckpointError(
-            f"sample {prompt.request.id}: its tokens depend on how media placeholders are expanded "
-            f"({len(ids)} against {len(prompt.token_ids)}); set runner.share_prefixes=false"
+
+    difference: float
+    limit: float
+    has_other_answer: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same but for rounding."""
+        return self.difference <= self.limit and not self.has_other_answer
+
+    def describe(self) -> str:
+        """Return in words how far they are apart."""
+        return (
+            f"logits after a shared prefix differ from those of a plain forward pass by "
+            f"{self.difference:.2g} standard deviations (rounding explains {self.limit:g})"
         )
 
 
-def check_shared_prefix(loaded: LoadedModel, prompt: Prompt) -> float:
-    """Compare the logits after a shared prefix with those of the model's own forward pass.
-
-    One frame of a video is enough to see whether the parts fit. A model is asked once for each kind
-    of medium: the next run of a sweep would find the same.
+def compare_steps(
+    loaded: LoadedModel, pairs: Sequence[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]
+) -> Comparison | None:
+    """Compare the first steps of generation, as long as both write the same tokens.
 
     Args:
         loaded: the model.
-        prompt: with one medium.
+        pairs: for each prompt the logits (vocabulary,) of each step, shared and plain.
 
     Returns:
-        The largest difference relative to the standard deviation of the logits.
-
-    Raises:
-        CheckpointError: they differ by more than rounding; this model's inputs cannot be put
-            together from parts.
+        None where no plain logits are finite: nothing can be told.
     """
-    (medium,) = prompt.request.prepared_media
-    found = _differences.setdefault(loaded.model, {})
-    if medium.kind not in found:
-        found[medium.kind] = _shared_prefix_difference(loaded, _with_one_frame(prompt))
-    return found[medium.kind]
-
-
-@torch.inference_mode()
-def _shared_prefix_difference(loaded: LoadedModel, prompt: Prompt) -> float:
-    group = alone(prompt)
-    prefix = compute_prefixes(loaded, [group], StageClock())
-    rest = continue_prefix(loaded, prefix, [group], [(0, 0)], last=True)
-    if rest.cache is None:
-        return 0.0
-    shared = rest.logits(loaded.model)[0, -1]
-    plain = loaded.model(**_plain_inputs(loaded, prompt)).logits[0, -1]
-    difference = float((shared.float() - plain.float()).abs().max() / plain.float().std())
-    limit = _TOLERANCE.get(loaded.plan.dtype, 0.25)
+    limit = _TOLERANCE.get(loaded.plan.dtype, _WIDE_TOLERANCE)
     if loaded.plan.quantization.method is not None:
-        limit = max(limit, 0.25)
-    if not difference <= limit:
-        raise CheckpointError(
-            f"{type(loaded.model).__name__}: logits after a shared prefix differ from those of a "
-            f"plain forward pass by {difference:.2g} standard deviations; set "
-            "runner.share_prefixes=false and report it"
-        )
-    return difference
-
-
-def _with_one_frame(prompt: Prompt) -> Prompt:
-    """Return a prompt that shows its video's first frame only, where frames can be told apart."""
-    (medium,) = prompt.request.prepared_media
-    shapes = {tuple(value.shape[:2]) for value in medium.inputs.values() if value.ndim == 5}
-    if medium.kind != "video" or len(shapes) != 1:
-        return prompt
-    ((_, num_frames),) = shapes
-    num_tokens, rest = divmod(len(medium.token_ids), num_frames)
-    if rest or len(set(medium.token_ids)) != 1:
-        return prompt
-    first = replace(
-        medium,
-        inputs={name: value[:, :1] for name, value in medium.inputs.items()},
-        token_ids=medium.token_ids[:num_tokens],
-    )
-    content = tuple(first if piece is medium else piece for piece in prompt.request.content)
-    start = prompt.media_end - len(medium.token_ids)
-    return replace(
-        prompt,
-        request=replace(prompt.request, content=content),
-        token_ids=prompt.token_ids[: start + num_tokens] + prompt.token_ids[prompt.media_end :],
-        media_end=start + num_tokens,
-        option=None,
-    )
-
-
-def _plain_inputs(loaded: LoadedModel, prompt: Prompt) -> dict[str, Any]:
-    """Return the arguments of a plain forward pass over one whole prompt with one medium."""
-    token_ids, mask = left_padded([prompt.token_ids], loaded)
-    inputs: dict[str, Any] = {"input_ids": token_ids, "attention_mask": mask}
-    return {**inputs, **media_inputs(loaded, prompt.request.prepared_media)}
+        limit = max(limit, _WIDE_TOLERANCE)
+    differences: list[float] = []
+    has_other_answer = False
+    for shared_steps, plain_steps in pairs:
+        for shared, plain in zip(shared_steps, plain_steps, strict=False):
+            allowed = plain > -1e30  # tokens that a model never writes
+            shared, plain = shared[allowed].float(), plain[allowed].float()
+            if not torch.isfinite(plain).all() or not len(plain):
+                break
+            spread = plain.std().clamp(min=1e-6)
+            difference = float((shared - plain).abs().max() / spread)
+            differences.append(difference if difference == difference else float("inf"))
+            left, right = int(shared.argmax()), int(plain.argmax())
+            if left != right:
+                gap = float((plain[right] - plain[left]) / spread)
+                has_other_answer |= gap > 2 * limit
+                break
+    if not differences:
+        return None
+    return Comparison(max(differences), limit, has_other_answer)

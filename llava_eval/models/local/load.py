@@ -1,28 +1,52 @@
-"""Load a checkpoint's model and processor, and say exactly what was loaded."""
+"""From a checkpoint folder to a model that can be asked: what runs, and how, is decided here."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
+from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.local.attention import AttentionChoice, choose_attention
-from llava_eval.models.local.checkpoint import CheckpointFolder, plain_size, stored_bytes
-from llava_eval.models.local.media import FramePreprocessor
-from llava_eval.models.local.quantization import Quantization, quantization_config
+from llava_eval.models.local.checkpoint import CheckpointFolder
+from llava_eval.models.local.hardware import (
+    AttentionChoice,
+    choose_attention,
+    choose_device,
+    choose_dtype,
+    first_line,
+)
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.quantization import describe_quantization, quantization_config
 
-#: Settings of a checkpoint's generation_config.json that say which tokens end and pad a text.
-_TOKEN_SETTINGS = ("bos_token_id", "eos_token_id", "pad_token_id")
+#: Settings of a checkpoint's generation_config.json that say which tokens begin, end and pad a
+#: text. They belong to the model's format, whatever a protocol asks for.
+_TOKEN_SETTINGS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
+
+#: Settings that a protocol always decides (how much, whether and how widely to sample or search).
+_PROTOCOL_SETTINGS = (
+    *("max_length", "max_new_tokens", "min_length", "do_sample", "temperature", "top_k", "top_p"),
+    *("min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "num_beams", "num_return_sequences"),
+    *("early_stopping", "length_penalty", "use_cache", "cache_implementation"),
+)
+
+#: Entries of a generation_config.json that are no settings.
+_BOOKKEEPING = ("transformers_version", "_from_model_config")
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,11 @@ class ModelPlan:
         device, dtype: where and in which precision the model runs.
         attention: the attention implementation and why.
         quantization: how weights are quantized.
-        rope_scaling: (name, value) pairs that replace entries of the RoPE parameters.
+        rope_scaling: entries that replace those of the RoPE parameters.
+        processor: settings that replace those of the image and video processor.
+        keeps_generation_settings: generation settings of the checkpoint that no protocol states (a
+            repetition penalty) stay in force.
+        shows_images: each frame of a video is shown as an image of its own.
         trust_remote_code: run code from the checkpoint's folder.
     """
 
@@ -42,22 +70,29 @@ class ModelPlan:
     device: torch.device
     dtype: torch.dtype
     attention: AttentionChoice
-    quantization: Quantization
-    rope_scaling: tuple[tuple[str, Any], ...]
-    trust_remote_code: bool
+    quantization: QuantizationConfig
+    rope_scaling: Mapping[str, Any] = field(default_factory=dict)
+    processor: Mapping[str, Any] = field(default_factory=dict)
+    keeps_generation_settings: bool = False
+    shows_images: bool = False
+    trust_remote_code: bool = False
 
     def identity(self) -> dict[str, Any]:
         """Return what about the model can change a generation, for a run's identity."""
-        return {
-            "checkpoint_files": dict(self.checkpoint.file_sha256),
-            "model": {
-                "device": self.device.type,
-                "dtype": str(self.dtype),
-                "attention": self.attention.implementation,
-                "rope_scaling": dict(self.rope_scaling),
-                "quantization": self.quantization.describe(),
-            },
+        model: dict[str, Any] = {
+            "device": self.device.type,
+            "dtype": str(self.dtype),
+            "attention": self.attention.implementation,
+            "rope_scaling": dict(self.rope_scaling),
+            "quantization": describe_quantization(self.quantization),
         }
+        if self.processor:
+            model["processor"] = dict(self.processor)
+        if self.keeps_generation_settings:
+            model["generation_settings"] = "checkpoint"
+        if self.shows_images:
+            model["video_as"] = "images"
+        return {"checkpoint_files": dict(self.checkpoint.file_sha256), "model": model}
 
 
 def plan_model(
@@ -66,140 +101,48 @@ def plan_model(
     device: str = "auto",
     dtype: str = "auto",
     attention: str = "auto",
-    quantization: Quantization | None = None,
+    quantization: QuantizationConfig | None = None,
     rope_scaling: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] | None = None,
+    keeps_generation_settings: bool = False,
+    shows_images: bool = False,
     trust_remote_code: bool = False,
 ) -> ModelPlan:
     """Choose what is left open, and check what can be checked without reading weights.
 
     Args:
         checkpoint: the folder.
-        device: "auto" is CUDA where there is one.
-        dtype: "auto" is float32 on a CPU, where half precision is slow and gains nothing, and the
-            checkpoint's own dtype elsewhere.
-        attention: see :func:`llava_eval.models.local.attention.choose_attention`.
+        device: see :func:`llava_eval.models.local.hardware.choose_device`.
+        dtype: see :func:`llava_eval.models.local.hardware.choose_dtype`.
+        attention: see :func:`llava_eval.models.local.hardware.choose_attention`.
         quantization: how weights are quantized; None for not at all.
         rope_scaling: entries that replace the checkpoint's RoPE parameters; None keeps them.
-        trust_remote_code: run code from the checkpoint's folder.
+        processor: settings that replace those of the image and video processor.
+        keeps_generation_settings, shows_images, trust_remote_code: see :class:`ModelPlan`.
 
     Raises:
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
     """
-    config = _read_config(checkpoint, trust_remote_code)
+    config = read_config(checkpoint, trust_remote_code)
     _check_kind(config, checkpoint, trust_remote_code)
     if rope_scaling:
         _scaled_rope(config, rope_scaling)
-    place = _choose_device(device)
-    precision = _choose_dtype(dtype, place, config)
-    quantization = quantization or Quantization()
-    quantization_config(quantization, precision, place)
+    chosen_device = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen_device, config)
+    quantization = quantization or QuantizationConfig(name="none")
+    quantization_config(quantization, chosen_dtype, chosen_device)
     return ModelPlan(
         checkpoint,
-        place,
-        precision,
-        choose_attention(attention, place, precision),
+        chosen_device,
+        chosen_dtype,
+        choose_attention(attention, chosen_device, chosen_dtype),
         quantization,
-        tuple((rope_scaling or {}).items()),
+        dict(rope_scaling or {}),
+        dict(processor or {}),
+        keeps_generation_settings,
+        shows_images,
         trust_remote_code,
     )
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model with its processor.
-
-    Attributes:
-        model: the transformers model, in evaluation mode on its device.
-        processor: the checkpoint's processor; its tokenizer pads on the left.
-        plan: where it came from and how it runs.
-        pixels: preprocesses the frames of a video as the processor does.
-        ignored_generation_settings: what generation_config.json would have changed silently.
-    """
-
-    model: Any
-    processor: Any
-    plan: ModelPlan
-    pixels: FramePreprocessor
-    ignored_generation_settings: Mapping[str, Any]
-
-    def describe(self) -> dict[str, Any]:
-        """Return the manifest's record of the model."""
-        plan, checkpoint = self.plan, self.plan.checkpoint
-        text = self.model.config.get_text_config()
-        template = getattr(self.processor, "chat_template", None)
-        num_parameters = sum(weight.numel() for weight in self.model.parameters())
-        memory_bytes = unquantized = stored_bytes(self.model)
-        if plan.quantization.method is not None:  # packed weights have other shapes
-            config = _read_config(checkpoint, plan.trust_remote_code)
-            num_parameters, unquantized = plain_size(config, plan.dtype, plan.trust_remote_code)
-        return {
-            "checkpoint": checkpoint.name,
-            "path": str(checkpoint.path),
-            "commit": checkpoint.commit,
-            "weights_sha256": checkpoint.weights_sha256,
-            "file_sha256": dict(checkpoint.file_sha256),
-            "class": type(self.model).__name__,
-            "processor": type(self.processor).__name__,
-            "num_parameters": num_parameters,
-            "memory_bytes": memory_bytes,
-            "memory_bytes_unquantized": unquantized,
-            "device": str(plan.device),
-            "device_name": device_name(plan.device),
-            "dtype": dtype_name(plan.dtype),
-            "attention": plan.attention.implementation,
-            "attention_reason": plan.attention.reason,
-            "quantization": plan.quantization.describe(),
-            "max_position_embeddings": getattr(text, "max_position_embeddings", None),
-            "rope_parameters": getattr(text, "rope_parameters", None),
-            "chat_template": template,
-            "chat_template_sha256": _text_sha256(template),
-            "ignored_generation_settings": dict(self.ignored_generation_settings),
-        }
-
-
-def _text_sha256(text: Any) -> str | None:
-    return hashlib.sha256(text.encode()).hexdigest() if isinstance(text, str) else None
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return "float16" for ``torch.float16``."""
-    return str(dtype).removeprefix("torch.")
-
-
-def device_name(device: torch.device) -> str:
-    """Return the product name of a CUDA device, or the device's type."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _choose_device(requested: str) -> torch.device:
-    if requested == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(requested)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"model.device={requested} is no device; expected auto, cpu, cuda, cuda:1, ..."
-        ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise CheckpointError(f"model.device={requested}, but torch finds no CUDA device here")
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
-        raise CheckpointError(
-            f"model.device={requested} cannot be used here: {_reason(error)}"
-        ) from error
-    return device
-
-
-def _choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dtype:
-    if requested == "auto" and device.type == "cpu":
-        return torch.float32
-    if requested == "auto":
-        stored = getattr(config, "dtype", None)
-        return stored if isinstance(stored, torch.dtype) else torch.float16
-    dtype = getattr(torch, requested)
-    assert isinstance(dtype, torch.dtype)
-    return dtype
 
 
 def load_model(plan: ModelPlan) -> LoadedModel:
@@ -210,13 +153,14 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    checkpoint = plan.checkpoint
+    checkpoint, attention = plan.checkpoint, plan.attention
     processor = _load_processor(checkpoint, plan.trust_remote_code)
+    _adjust_processor(processor, plan.processor)
     quantization = quantization_config(plan.quantization, plan.dtype, plan.device)
-    config = _read_config(checkpoint, plan.trust_remote_code)
+    config = read_config(checkpoint, plan.trust_remote_code)
     if plan.rope_scaling:
         text = config.get_text_config()
-        text.rope_parameters = _scaled_rope(config, dict(plan.rope_scaling))
+        text.rope_parameters = _scaled_rope(config, plan.rope_scaling)
     placement: dict[str, Any] = {}
     if quantization is not None:
         placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
@@ -226,23 +170,29 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             config=config,
             output_loading_info=True,
             dtype=plan.dtype,
-            attn_implementation=plan.attention.implementation,
+            attn_implementation=None if attention.is_default else attention.implementation,
             trust_remote_code=plan.trust_remote_code,
             ignore_mismatched_sizes=True,  # _check_complete names them
             **placement,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
-        raise CheckpointError(f"{checkpoint.name} cannot be loaded: {_reason(error)}") from error
-    model, report = loaded
+        model, report = loaded
+        if quantization is None:
+            model = model.to(plan.device)
+    except Exception as error:  # a border: foreign code reads files of any content
+        raise CheckpointError(f"{checkpoint.name} cannot be loaded: {_cause(error)}") from error
     _check_complete(checkpoint, report)
-    if quantization is None:
-        model = model.to(plan.device)
     model.eval()
-    pixels = FramePreprocessor(getattr(processor, "video_processor", None))
-    return LoadedModel(model, processor, plan, pixels, _keep_token_settings(model))
+    kept, ignored = _settle_generation(model, keeps=plan.keeps_generation_settings)
+    try:
+        pixels = FramePreprocessor(getattr(processor, "video_processor", None))
+    except Exception as error:  # a border, as above: it tries the processor on noise
+        raise CheckpointError(
+            f"{checkpoint.name}: its video processor fails on two small frames: {_cause(error)}"
+        ) from error
+    return LoadedModel(model, processor, plan, pixels, kept, ignored)
 
 
-_last_loaded: dict[ModelPlan, LoadedModel] = {}
+_last_loaded: list[tuple[ModelPlan, LoadedModel]] = []
 
 
 def load_model_once(plan: ModelPlan) -> LoadedModel:
@@ -250,20 +200,27 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
     Only one is kept, and it is let go before another is read: two may not fit.
     """
-    if plan not in _last_loaded:
+    if not _last_loaded or _last_loaded[0][0] != plan:
         _last_loaded.clear()
         gc.collect()
-        _last_loaded[plan] = load_model(plan)
-    return _last_loaded[plan]
+        _last_loaded.append((plan, load_model(plan)))
+    return _last_loaded[0][1]
 
 
-def _read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
+def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
+    """Return a checkpoint's configuration.
+
+    Raises:
+        CheckpointError: config.json is damaged or of an unknown kind.
+    """
     try:
-        return AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
+        config.get_text_config()
+    except Exception as error:  # a border: foreign code reads a file of any content
         raise CheckpointError(
-            f"{checkpoint.name}: config.json cannot be used: {_reason(error)}"
+            f"{checkpoint.name}: config.json cannot be used: {_cause(error)}"
         ) from error
+    return config
 
 
 def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bool) -> None:
@@ -282,7 +239,8 @@ def _scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: transformers would refuse them, or ignore them without a word.
     """
-    rope = {**(config.get_text_config().rope_parameters or {}), **scaling}
+    stored = getattr(config.get_text_config(), "rope_parameters", None)
+    rope = {**(stored or {}), **scaling}
     kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
     if kind not in ("default", *ROPE_INIT_FUNCTIONS):
         raise CheckpointError(
@@ -314,9 +272,9 @@ def _load_processor(checkpoint: CheckpointFolder, trust_remote_code: bool) -> An
         processor = AutoProcessor.from_pretrained(
             checkpoint.path, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # a border: foreign code reads files of any content
         raise CheckpointError(
-            f"{checkpoint.name}: its processor cannot be loaded: {_reason(error)}"
+            f"{checkpoint.name}: its processor cannot be loaded: {_cause(error)}"
         ) from error
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None:
@@ -331,21 +289,59 @@ def _load_processor(checkpoint: CheckpointFolder, trust_remote_code: bool) -> An
     return processor
 
 
-def _keep_token_settings(model: Any) -> dict[str, Any]:
-    """Drop everything from the model's generation settings but its special tokens.
+def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
+    """Replace settings of the image and the video processor, such as their budgets of pixels.
+
+    Each key goes to every one of the two that knows it. Both are made anew, as from a file with
+    these settings, because some settings (``min_pixels``) are only read when one is made.
+
+    Raises:
+        CheckpointError: neither knows a key, or a value is refused.
+    """
+    known: set[str] = set()
+    for name in ("image_processor", "video_processor"):
+        part = getattr(processor, name, None)
+        if part is None or not settings:
+            continue
+        taken = getattr(getattr(part, "valid_kwargs", None), "__annotations__", {})
+        own = {key: value for key, value in settings.items() if key in taken or hasattr(part, key)}
+        known |= set(own)
+        try:
+            setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
+        except Exception as error:  # a border: foreign code is given any values
+            raise CheckpointError(f"model.processor: {own} is refused: {_cause(error)}") from error
+    for key in settings:
+        if key not in known:
+            raise CheckpointError(
+                f"model.processor.{key}: {type(processor).__name__} has no such setting of images "
+                "or videos"
+            )
+
+
+def _settle_generation(model: Any, *, keeps: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Leave the model's generation settings nothing but its special tokens.
 
     A checkpoint may bring a temperature or a repetition penalty that would change scores without
-    a word; how to generate is the protocol's to say. Returns what was dropped.
+    a word; how to generate is the protocol's to say.
+
+    Returns:
+        Settings that stay in force beside the protocol's, and those that were dropped.
     """
-    stored = model.generation_config.to_diff_dict()
-    kept = {name: getattr(model.generation_config, name, None) for name in _TOKEN_SETTINGS}
-    model.generation_config = GenerationConfig(**kept)
-    bookkeeping = {*_TOKEN_SETTINGS, "transformers_version", "_from_model_config"}
-    return {name: value for name, value in stored.items() if name not in bookkeeping}
+    stored = {
+        name: value
+        for name, value in model.generation_config.to_diff_dict().items()
+        if name not in (*_TOKEN_SETTINGS, *_BOOKKEEPING)
+    }
+    tokens = {name: getattr(model.generation_config, name, None) for name in _TOKEN_SETTINGS}
+    model.generation_config = GenerationConfig(**tokens)
+    kept = {}
+    if keeps:
+        kept = {name: value for name, value in stored.items() if name not in _PROTOCOL_SETTINGS}
+    return kept, {name: value for name, value in stored.items() if name not in kept}
 
 
-def _reason(error: BaseException) -> str:
-    """Return the first line of a message, and those after a line that ends in a colon."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
-    return " ".join(lines[: end + 1]) if lines else type(error).__name__
+def _cause(error: BaseException) -> str:
+    """Return what an error of foreign code says; its class too where that says more."""
+    said = first_line(error)
+    usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+    return said if usual or said == type(error).__name__ else f"{type(error).__name__}: {said}"

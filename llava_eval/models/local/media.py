@@ -1,64 +1,165 @@
-"""Pixels as the model takes them: one clip at a time, by the checkpoint's own processor.
-
-From decoded frames to the pixel values that the checkpoint's own video processor gives.
-
-Most video processors resize, crop, rescale and normalise, in this order. For those the work is
-split in two halves with the same result, bit for bit:
-
-    prepared = pixels.prepare(clip.frames)     # uint8, resized and cropped: small, can be kept
-    values = pixels.finish(prepared)           # float32, on any device
-
-Both halves call the processor's own methods, on memory layouts that they are fast on. Whether the
-halves really give what the whole gives is tried once, when the object is made; a processor of
-another kind, or one that fails the trial, is called as a whole in :meth:`FramePreprocessor.finish`.
-
-"""
+"""Media as the checkpoint's processor takes them: PIL images, and frames with what is known."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections.abc import Iterable
+import copy
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
+from PIL import Image
 
 from llava_eval.errors import CheckpointError
-from llava_eval.models.local.conversation import placeholder
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.types import Clip, MediaKind, PreparedMedia
 
 #: What a processor returns for the text rather than for the pixels.
-_TEXT_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
+TEXT_INPUTS = frozenset(
+    {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids"}
+)
+
+#: What a processor returns that no model takes.
+_NO_INPUTS = ("labels",)
+
+
+class WholePrompts:
+    """Model inputs of whole prompts, made by the checkpoint's own processor.
+
+    The processor sees every prompt as a whole, text and media; only its image and video processor
+    are asked once for the same media, and what they made is used again for the next question.
+
+    Args:
+        processor: of the checkpoint.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = copy.copy(processor)
+        for name in ("image_processor", "video_processor"):
+            part = getattr(processor, name, None)
+            if part is not None:
+                setattr(self._processor, name, _Remembering(part))
+
+    def inputs(self, text: str, media: Iterable[PreparedMedia]) -> dict[str, Any]:
+        """Return the model's inputs for one prompt: a batch of one, on the CPU.
+
+        Args:
+            text: the rendered conversation.
+            media: in the order of the prompt.
+        """
+        arguments = _media_arguments(media)
+        bos = self._processor.tokenizer.bos_token
+        if bos is not None and text.startswith(bos):
+            # As apply_chat_template(tokenize=True) does where the template writes it.
+            arguments["text_kwargs"] = {"add_special_tokens": False}
+        made = self._processor(text=[text], return_tensors="pt", **arguments)
+        return {name: value for name, value in made.items() if name not in _NO_INPUTS}
+
+    def prepare(self, medium: PreparedMedia) -> None:
+        """Let the image or video processor see a medium now, ahead of the prompts that show it."""
+        token = getattr(self._processor, f"{medium.shown_kinds[0]}_token", None) or ""
+        text = str(token) * len(medium.shown_kinds)
+        try:
+            self.inputs(text, [medium])
+        except Exception:  # noqa: BLE001 - the whole prompt will say what is wrong, if anything is
+            return
+
+
+class _Remembering:
+    """Stands in for an image or video processor, and makes the same of the same media once.
+
+    What was made is forgotten when the media are.
+
+    Args:
+        part: the processor.
+    """
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self._made: dict[tuple[Any, ...], Any] = {}
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_part", "_made", "_lock"):  # not there while it is copied or unpickled
+            raise AttributeError(name)
+        return getattr(self._part, name)
+
+    def __call__(self, *media: Any, **settings: Any) -> Any:
+        named = {name: settings[name] for name in ("images", "videos") if name in settings}
+        items = list(_leaves([*media, *named.values()]))
+        others = {name: value for name, value in settings.items() if name not in named}
+        key = (*map(id, items), repr(sorted(others.items(), key=lambda pair: pair[0])))
+        with self._lock:
+            made = self._made.get(key)
+        if made is None:
+            made = self._part(*media, **settings)
+            with self._lock:
+                self._made[key] = made
+            for item in items:
+                weakref.finalize(item, self._made.pop, key, None)
+        return copy.copy(made)  # processors take entries out
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the images and tensors in nested lists."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value
+
+
+def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
+    """Return the processor's arguments for the media of one prompt."""
+    images: list[Any] = []
+    videos: list[Any] = []
+    metadata: list[dict[str, Any]] = []
+    for medium in media:
+        assert medium.clip is not None
+        if "video" in medium.shown_kinds:
+            videos += medium.shown
+            metadata.append(_metadata(medium.clip))
+        else:
+            images += medium.shown
+    arguments: dict[str, Any] = {}
+    if images:
+        arguments["images"] = images
+    if videos:
+        # Frames are sampled already; the metadata tells processors that write timestamps.
+        arguments["videos"] = videos
+        arguments["videos_kwargs"] = {"do_sample_frames": False, "video_metadata": metadata}
+    return arguments
+
+
+def _metadata(clip: Clip) -> dict[str, Any]:
+    height, width = clip.frames.shape[-2:]
+    return {
+        "total_num_frames": clip.num_source_frames or len(clip),
+        "fps": clip.fps,
+        "frames_indices": list(clip.frame_indices),
+        "height": height,
+        "width": width,
+    }
 
 
 class MediaPreparer:
-    """Preprocesses clips, one at a time; safe to call from several threads at once.
-
-    Frames of a video travel as uint8, resized and cropped, where that splits the processor's work
-    in two halves with the same result; the other half is done
-    on the model's device.
+    """Makes clips ready for a model, one at a time; safe to call from several threads at once.
 
     Args:
-        processor: the checkpoint's processor.
-        pixels: its video processor in halves.
-        keep_clips: keep the frames themselves, for models whose inputs need the whole prompt.
-        pin: put pixels into page-locked memory, from which a CUDA device copies on its own.
+        loaded: the model.
+        whole: its processor.
+        takes_apart: media are encoded apart from their prompts; see
+            :mod:`llava_eval.models.local.features`. Frames of a video then travel as uint8, resized
+            and cropped, and the other half of the processor's work is done on the device.
     """
 
-    def __init__(
-        self,
-        processor: Any,
-        pixels: FramePreprocessor,
-        *,
-        keep_clips: bool = False,
-        pin: bool = False,
-    ) -> None:
-        self._processor = processor
-        self._pixels = pixels
-        self._keep_clips = keep_clips
-        self._pin = pin
+    def __init__(self, loaded: LoadedModel, whole: WholePrompts, *, takes_apart: bool) -> None:
+        self._loaded = loaded
+        self._whole = whole
+        self._takes_apart = takes_apart
+        self._pin = loaded.plan.device.type == "cuda"
         self._video_tokens: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
@@ -67,211 +168,68 @@ class MediaPreparer:
         Args:
             kind: video, or image (a clip of one frame).
             clip: the frames.
-            is_resized: the frames went through the first half already.
-
-        Returns:
-            Pixel values, and the tokens that the processor puts in place of the medium.
+            is_resized: the frames went through the first half of their processor already.
 
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
-        if self._keep_clips or kind == "image" or not self._pixels.is_split:
-            inputs, tokens = self._whole(kind, clip)
-            kept = clip if self._keep_clips else None
-            return PreparedMedia(kind, self._pinned(inputs), tokens, clip.frame_indices, kept)
-        frames = clip.frames if is_resized else self._pixels.prepare(clip.frames)
+        images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
+        as_images = kind == "image" or self._loaded.plan.shows_images
+        medium = PreparedMedia(
+            kind,
+            frame_indices=clip.frame_indices,
+            clip=clip,
+            shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
+            shown_kinds=images if as_images else ("video",),
+        )
+        if kind == "video" and not as_images and self._loaded.placeholder("video") is None:
+            raise CheckpointError(
+                f"the checkpoint takes no video: its {type(self._loaded.processor).__name__} has "
+                "no token for it; model.video_as=images shows the frames as images"
+            )
+        if not self._takes_apart or (kind == "video" and as_images):
+            self._whole.prepare(medium)
+            return medium
+        if kind == "video" and self._loaded.pixels.is_split:
+            return self._split(medium, is_resized=is_resized)
+        inputs, token_ids = self._alone(medium)
+        return replace(medium, inputs=self._pinned(inputs), token_ids=token_ids)
+
+    def _split(self, medium: PreparedMedia, *, is_resized: bool) -> PreparedMedia:
+        """Return a video with its frames resized and cropped."""
+        assert medium.clip is not None
+        frames = medium.clip.frames
+        frames = frames if is_resized else self._loaded.pixels.prepare(frames)
+        medium = replace(medium, clip=replace(medium.clip, frames=frames), shown=(frames,))
         shape = tuple(frames.shape)
         if shape not in self._video_tokens:
-            # Their number follows from the shape alone; resizing again changes no shape.
-            self._video_tokens[shape] = self._whole(kind, replace(clip, frames=frames))[1]
-        inputs = self._pinned({"pixel_values_videos": frames.unsqueeze(0)})
-        return PreparedMedia(kind, inputs, self._video_tokens[shape], clip.frame_indices)
+            # Their number follows from the shape alone; resizing again changes nothing.
+            self._video_tokens[shape] = self._alone(medium)[1]
+        inputs = self._pinned({"pixel_values_videos": frames.unsqueeze(0)})  # (1, F, 3, h, w)
+        return replace(medium, inputs=inputs, token_ids=self._video_tokens[shape])
 
-    def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        if not self._pin:
-            return inputs
-        return {name: value.pin_memory() for name, value in inputs.items()}
-
-    def _whole(
-        self, kind: MediaKind, clip: Clip
-    ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
-        """Return what the processor itself makes of a clip: pixel values, and tokens."""
-        token = placeholder(kind, self._processor)
-        returned = self._processor(
-            text=[token], return_tensors="pt", **_media_arguments(kind, clip)
-        )
+    def _alone(self, medium: PreparedMedia) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+        """Return what the processor makes of a medium alone: pixel values, and its tokens."""
+        token = self._loaded.placeholder(medium.kind)
+        made = self._whole.inputs(str(token), [medium])
         inputs = {
             name: value
-            for name, value in returned.items()
-            if name not in _TEXT_INPUTS and isinstance(value, torch.Tensor)
+            for name, value in made.items()
+            if name not in TEXT_INPUTS and isinstance(value, torch.Tensor)
         }
-        token_id = self._processor.tokenizer.convert_tokens_to_ids(token)
-        ids = returned["input_ids"][0].tolist()
+        token_id = self._loaded.tokenizer.convert_tokens_to_ids(token)
+        ids = made["input_ids"][0].tolist()
         if token_id not in ids:
-            name = type(self._processor).__name__
-            raise CheckpointError(f"{name} makes no {token} tokens of a {kind}")
+            name = type(self._loaded.processor).__name__
+            raise CheckpointError(f"{name} makes no {token} tokens of a {medium.kind}")
         first, last = ids.index(token_id), len(ids) - ids[::-1].index(token_id)
         return inputs, tuple(ids[first:last])
 
-
-def media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
-    """Return the processor's arguments for the media of one prompt, which must have kept clips."""
-    arguments: dict[str, Any] = {}
-    for medium in media:
-        assert medium.clip is not None
-        for name, value in _media_arguments(medium.kind, medium.clip).items():
-            if name == "videos_kwargs":
-                known = arguments.setdefault(name, {"do_sample_frames": False})
-                known.setdefault("video_metadata", []).extend(value["video_metadata"])
-            else:
-                arguments.setdefault(name, []).extend(value)
-    return arguments
+    def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
+        return {name: value.pin_memory() if self._pin else value for name, value in inputs.items()}
 
 
-def _media_arguments(kind: MediaKind, clip: Clip) -> dict[str, Any]:
-    if kind == "image":
-        return {"images": [clip.frames[0]]}
-    height, width = clip.frames.shape[-2:]
-    metadata = {
-        "total_num_frames": clip.num_source_frames or len(clip),
-        "fps": clip.fps,
-        "frames_indices": list(clip.frame_indices),
-        "height": height,
-        "width": width,
-    }
-    return {
-        "videos": [clip.frames],
-        # Frames are sampled already; the metadata tells processors that write timestamps.
-        "videos_kwargs": {"do_sample_frames": False, "video_metadata": [metadata]},
-    }
-
-
-_log = logging.getLogger(__name__)
-
-#: Methods of a video processor that the two halves stand in for; all must be the usual ones.
-_USUAL = (
-    "_prepare_input_videos",
-    "_preprocess",
-    "center_crop",
-    "convert_to_rgb",
-    "normalize",
-    "preprocess",
-    "rescale",
-    "rescale_and_normalize",
-    "resize",
-)
-
-#: Fields of a video processor that the prepared frames depend on.
-_FIELDS = ("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_convert_rgb")
-
-
-class FramePreprocessor:
-    """Preprocesses the frames of one video exactly as a transformers video processor does.
-
-    Attributes:
-        processor: the video processor of the checkpoint.
-        is_split: the work is done in two halves; otherwise :meth:`prepare` changes nothing.
-        key: a digest of all that changes the prepared frames, for caches.
-    """
-
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
-        self.is_split = _is_usual(processor) and self._halves_equal_the_whole()
-        if not self.is_split:
-            _log.info("%s is called as a whole for each video", type(processor).__name__)
-        self.key = self._digest()
-
-    def __call__(self, frames: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-        """``pixel_values_videos`` of one video: (N, 3, h, w) float32 for uint8 (N, 3, H, W)."""
-        return self.finish(self.prepare(frames), device)
-
-    def prepare(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames resized and cropped, uint8; unchanged if the processor cannot be split."""
-        _check(frames)
-        return self._first_half(frames) if self.is_split else frames
-
-    def finish(self, prepared: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-        """Pixel values of prepared frames, computed on ``device``."""
-        _check(prepared)
-        if self.is_split:
-            return self._second_half(prepared if device is None else prepared.to(device))
-        values = self._whole(prepared)
-        return values if device is None else values.to(device)
-
-    def _first_half(self, frames: torch.Tensor) -> torch.Tensor:
-        processor = self.processor
-        # resizing is fastest where the channels of a pixel lie side by side
-        frames = frames.contiguous(memory_format=torch.channels_last)
-        if processor.do_resize:
-            frames = processor.resize(frames, size=processor.size, resample=processor.resample)
-        if processor.do_center_crop:
-            frames = processor.center_crop(frames, processor.crop_size)
-        return frames.contiguous()
-
-    def _second_half(self, prepared: torch.Tensor) -> torch.Tensor:
-        processor = self.processor
-        values: torch.Tensor = processor.rescale_and_normalize(
-            prepared,
-            processor.do_rescale,
-            processor.rescale_factor,
-            processor.do_normalize,
-            processor.image_mean,
-            processor.image_std,
-        )
-        return values
-
-    def _whole(self, frames: torch.Tensor) -> torch.Tensor:
-        batch = self.processor(
-            videos=[frames],
-            do_sample_frames=False,
-            input_data_format="channels_first",
-            return_tensors="pt",
-        )
-        values: torch.Tensor = batch["pixel_values_videos"][0]
-        return values
-
-    def _halves_equal_the_whole(self) -> bool:
-        """Try both ways on small noise, wider and higher than long."""
-        generator = torch.Generator().manual_seed(0)
-        for height, width in ((48, 85), (60, 44)):
-            frames = torch.randint(
-                0, 256, (2, height, width, 3), dtype=torch.uint8, generator=generator
-            ).permute(0, 3, 1, 2)
-            halves = self._second_half(self._first_half(frames))
-            if not torch.equal(halves, self._whole(frames)):
-                return False
-        return True
-
-    def _digest(self) -> str:
-        facts = {
-            "is_split": self.is_split,
-            "processor": type(self.processor).__name__,
-            "fields": {name: repr(getattr(self.processor, name, None)) for name in _FIELDS},
-            "torch": torch.__version__,
-            "cpu": torch.backends.cpu.get_cpu_capability(),
-        }
-        if not self.is_split:
-            facts = {"is_split": False}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _is_usual(processor: Any) -> bool:
-    """Is this a processor of transformers whose steps are all the usual ones?"""
-    from transformers.video_processing_utils import BaseVideoProcessor
-
-    kind = type(processor)
-    return (
-        isinstance(processor, BaseVideoProcessor)
-        and all(
-            getattr(kind, name, None) is getattr(BaseVideoProcessor, name, None) for name in _USUAL
-        )
-        and (getattr(processor, "do_rescale", False) or getattr(processor, "do_normalize", False))
-        and not getattr(processor, "do_pad", False)
-    )
-
-
-def _check(frames: torch.Tensor) -> None:
-    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
-        raise ValueError(
-            f"frames must be uint8 (N, 3, H, W), got {frames.dtype} {tuple(frames.shape)}"
-        )
+def _to_pil(frame: torch.Tensor) -> Image.Image:
+    """Return a frame (3, H, W) as an image of PIL; some processors take nothing else."""
+    return Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())

@@ -1,26 +1,29 @@
-"""Which prompts run together: groups that share a prefix, and waves of groups.
+"""Which prompts run together: groups that share a prefix, and microbatches of groups.
 
 All questions about one video begin with the same tokens: the system text and the video. Such a
-group's prefix is computed once. Several groups run together in a wave, as many as the token
-budget allows, the longest first, so that a wave that does not fit into memory shows early.
+group's prefix is computed once. Several groups run together in a microbatch, as many as the token
+budget allows, the longest first, so that one that does not fit into memory shows early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
 
 from llava_eval.models.local.prompt import Prompt, common_prefix_length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PromptGroup:
     """Prompts with the same media and a shared prefix.
 
     Attributes:
         prompts: at least one.
         prefix_length: leading tokens that all share; holds all media, and leaves each prompt at
-            least one token of its own.
+            least one token of its own. 0: nothing can be shared.
     """
 
     prompts: tuple[Prompt, ...]
@@ -29,13 +32,13 @@ class PromptGroup:
     @property
     def longest(self) -> int:
         """Tokens of the longest prompt, and of what it may generate."""
-        return max(map(num_tokens, self.prompts))
+        return max(prompt.num_tokens for prompt in self.prompts)
 
-
-def num_tokens(prompt: Prompt) -> int:
-    """Return how many tokens a prompt may grow to."""
-    new = prompt.request.settings.max_new_tokens if prompt.option is None else 0
-    return len(prompt.token_ids) + new
+    def halves(self) -> list[PromptGroup]:
+        """Return the group in two halves, or itself where it has one prompt."""
+        half = (len(self.prompts) + 1) // 2
+        parts = (self.prompts[:half], self.prompts[half:])
+        return [PromptGroup(part, self.prefix_length) for part in parts if part]
 
 
 def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
@@ -43,62 +46,102 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
     members: dict[Hashable, list[Prompt]] = {}
     for prompt in prompts:
         media = tuple(id(medium) for medium in prompt.request.prepared_media)
-        members.setdefault((media or id(prompt.request), _kind(prompt)), []).append(prompt)
+        members.setdefault((media or id(prompt.request), prompt.kind), []).append(prompt)
     return [group for alike in members.values() for group in _groups_of(tuple(alike))]
 
 
 def _groups_of(alike: tuple[Prompt, ...]) -> list[PromptGroup]:
     shared = common_prefix_length([prompt.token_ids for prompt in alike])
     length = min(shared, *(prompt.shareable for prompt in alike))
-    if length >= max(prompt.media_end for prompt in alike):
-        return [PromptGroup(alike, length)]
+    has_media = length >= max(prompt.media_end for prompt in alike)
+    if has_media and _inputs_agree(alike, length):
+        return [PromptGroup(tuple(_with_inputs_of(alike[0], prompt) for prompt in alike), length)]
     # Questions come before the media, or differ in them: nothing worth keeping is shared.
     return [alone(prompt) for prompt in alike]
 
 
+def _inputs_agree(alike: Sequence[Prompt], length: int) -> bool:
+    """Whether prompts give a prefix of this length the same inputs, beside its tokens.
+
+    InstructBLIP's image features, for instance, depend on the question.
+    """
+    first, *others = (prompt.inputs for prompt in alike)
+    if first is None:
+        return all(inputs is None for inputs in others)
+    aligned = aligned_inputs(first)
+    for inputs in others:
+        if inputs is None or inputs.keys() != first.keys():
+            return False
+        for name in first:
+            left, right = first[name], inputs[name]
+            if name in aligned:
+                left, right = left[:, :length], right[:, :length]
+            if not _equal(left, right):
+                return False
+    return True
+
+
+def _with_inputs_of(first: Prompt, prompt: Prompt) -> Prompt:
+    """Return a prompt that holds the first one's pixels, which equal its own, to let those go."""
+    if first.inputs is None or prompt.inputs is None or prompt is first:
+        return prompt
+    own = {name: prompt.inputs[name] for name in aligned_inputs(prompt.inputs)}
+    return replace(prompt, inputs={**first.inputs, **own})
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
+        return left is right or torch.equal(left, right)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    return bool(left == right)
+
+
+def aligned_inputs(inputs: Mapping[str, Any]) -> list[str]:
+    """Return the names of inputs with one entry for each token: tensors of shape (1, T, ...)."""
+    length = inputs["input_ids"].shape[1]  # T
+    return [
+        name
+        for name, value in inputs.items()
+        if isinstance(value, torch.Tensor)
+        and value.ndim >= 2
+        and tuple(value.shape[:2]) == (1, length)
+        and not name.startswith("pixel")
+    ]
+
+
 def alone(prompt: Prompt) -> PromptGroup:
     """Return a group of one prompt."""
-    return PromptGroup((prompt,), prompt.shareable)
+    length = prompt.shareable
+    return PromptGroup((prompt,), length if length >= prompt.media_end else 0)
 
 
-def _kind(prompt: Prompt) -> Hashable:
-    """Return what prompts of one wave must have in common."""
-    return prompt.request.settings, prompt.option is None
-
-
-def plan_waves(
+def plan_microbatches(
     groups: Sequence[PromptGroup], *, max_questions: int, max_tokens: int
 ) -> list[list[PromptGroup]]:
-    """Pack groups into waves.
+    """Pack groups into microbatches.
 
     Args:
-        groups: the groups; those of one wave are asked in the same way.
-        max_questions: most prompts in a wave.
-        max_tokens: most tokens in a wave, padding and new tokens included.
+        groups: the groups; those of one microbatch are asked in the same way.
+        max_questions: most prompts in a microbatch.
+        max_tokens: most tokens in a microbatch, padding and new tokens included.
 
     Returns:
-        Waves of groups, the longest first. A group that is over a limit alone has its own wave.
+        Microbatches, the longest first. A group that is over a limit alone has its own.
     """
-    waves: list[list[PromptGroup]] = []
+    planned: list[list[PromptGroup]] = []
     by_kind: dict[Hashable, list[PromptGroup]] = {}
     for group in groups:
-        by_kind.setdefault(_kind(group.prompts[0]), []).append(group)
+        by_kind.setdefault(group.prompts[0].kind, []).append(group)
     for alike in by_kind.values():
-        wave: list[PromptGroup] = []
+        current: list[PromptGroup] = []
         for group in sorted(alike, key=lambda group: -group.longest):
-            rows = sum(len(member.prompts) for member in [*wave, group])
-            longest = max(member.longest for member in [*wave, group])
-            if wave and (rows > max_questions or rows * longest > max_tokens):
-                waves.append(wave)
-                wave = []
-            wave.append(group)
-        if wave:
-            waves.append(wave)
-    return waves
-
-
-def split_group(group: PromptGroup) -> list[PromptGroup]:
-    """Return the group in two halves, or alone where it has one prompt."""
-    half = (len(group.prompts) + 1) // 2
-    parts = (group.prompts[:half], group.prompts[half:])
-    return [PromptGroup(part, group.prefix_length) for part in parts if part]
+            rows = sum(len(member.prompts) for member in [*current, group])
+            longest = max(member.longest for member in [*current, group])
+            if current and (rows > max_questions or rows * longest > max_tokens):
+                planned.append(current)
+                current = []
+            current.append(group)
+        if current:
+            planned.append(current)
+    return planned

@@ -1,156 +1,229 @@
-"""Encode once, ask many: a prefix's key-value cache serves all its questions.
+"""Encode once, ask many: a prefix's cache serves all its questions.
 
-Built on the stock classes of transformers: the prefix of each group runs once and fills a
-:class:`transformers.DynamicCache`; its rows are repeated, one for each question; and
-``generate(past_key_values=...)`` goes on with the questions' own tokens. Positions follow the
-attention mask, so padding left of a prefix or of a question changes nothing.
+The model's own ``generate`` runs over a prefix of the processor's own inputs and fills the cache
+that the model itself chooses; its rows are repeated, one for each question; and ``generate`` goes
+on with the questions' own tokens. Nothing of a model is known here but what its cache can do:
+
+- plain caches may have padding between a prefix and a question, and prefixes of several media
+  may run together, padded on the left: positions follow the attention mask;
+- sliding windows and chunks count padding, so their rows have equal lengths;
+- layers with a state (linear attention, short convolutions) are copied for each question.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from llava_eval.models.clock import StageClock
-from llava_eval.models.local.load import LoadedModel
-from llava_eval.models.local.microbatch import PromptGroup
-from llava_eval.models.local.vision import encode_media, feature_function, scatter_features
+from llava_eval.models.local.microbatch import PromptGroup, aligned_inputs
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prompt import Prompt
 
 
-def can_share_prefixes(loaded: LoadedModel) -> bool:
-    """Return whether a model's inputs can be put together from parts.
+class RowRule(Enum):
+    """Which rows of a cache may be asked together."""
 
-    That needs functions from pixels to features, and positions that follow from the attention
-    mask alone; models with multi-dimensional positions (M-RoPE) compute theirs from whole prompts.
+    PADDED = "any rows, padded"
+    EQUAL = "rows of equal length"
+    SINGLE = "one row at a time"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts that are asked together, and what the model takes for them.
+
+    Attributes:
+        prompts: B prompts.
+        inputs: arguments of ``generate`` on the model's device; ``input_ids`` is (B, P + S).
+        prefix_length: P, the tokens that are in the cache already; 0 without a cache.
+        rope_deltas: (B, 1), for models with positions in time, height and width.
     """
-    model = loaded.model
-    inner = getattr(model, "model", None)
-    has_features = any(feature_function(model, kind) for kind in ("image", "video"))
-    return has_features and inner is not None and not hasattr(inner, "get_rope_index")
+
+    prompts: tuple[Prompt, ...]
+    inputs: Mapping[str, Any]
+    prefix_length: int = 0
+    rope_deltas: torch.Tensor | None = None
 
 
 @dataclass
 class Prefix:
-    """The prefixes of a wave, computed.
+    """The prefixes of some groups, computed.
 
     Attributes:
+        groups: G groups.
         token_ids, attention_mask: (G, P), padded on the left.
-        cache: their key-value cache, with G rows; None where all prefixes are empty.
+        cache: their cache, with G rows.
+        rule: which rows may be asked together.
+        rope_deltas: (G, 1), for models with positions in time, height and width.
+        aligned: names of further inputs with an entry for each token, which every question needs.
     """
 
+    groups: tuple[PromptGroup, ...]
     token_ids: torch.Tensor
     attention_mask: torch.Tensor
     cache: Any
+    rule: RowRule
+    rope_deltas: torch.Tensor | None = None
+    aligned: Sequence[str] = field(default_factory=tuple)
 
-
-@dataclass(frozen=True)
-class Continuation:
-    """Arguments of ``model.generate`` for some questions of a wave.
-
-    Attributes:
-        input_ids, attention_mask: (B, P + S): prefixes, and questions padded on their left.
-        cache: key-value cache of the first P tokens, with B rows; None where P is 0.
-        prefix_length: P.
-    """
-
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    cache: Any
-    prefix_length: int
-
-    def arguments(self) -> dict[str, Any]:
-        """Return them by name."""
-        arguments = {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
-        return arguments if self.cache is None else {**arguments, "past_key_values": self.cache}
-
-    def logits(self, model: Any) -> torch.Tensor:
-        """Run the questions' own tokens and return their logits (B, S, vocabulary)."""
-        own = slice(self.prefix_length, None)
-        output = model(
-            input_ids=self.input_ids[:, own],
-            attention_mask=self.attention_mask,
-            position_ids=positions(self.attention_mask)[:, own],
-            past_key_values=self.cache,
-            use_cache=self.cache is not None,
-        )
-        logits: torch.Tensor = output.logits
-        return logits
-
-
-def compute_prefixes(
-    loaded: LoadedModel, groups: Sequence[PromptGroup], clock: StageClock
-) -> Prefix:
-    """Encode the media of a wave and run its prefixes.
-
-    Args:
-        loaded: the model.
-        groups: G groups.
-        clock: gets the stages "vision" and "prefill".
-    """
-    firsts = [group.prompts[0] for group in groups]
-    prefixes = [
-        first.token_ids[: group.prefix_length] for first, group in zip(firsts, groups, strict=True)
-    ]
-    token_ids, mask = left_padded(prefixes, loaded)
-    if not token_ids.shape[1]:
-        return Prefix(token_ids, mask, None)
-    media = [medium for first in firsts for medium in first.request.prepared_media]
-    with clock.stage("vision"):
-        features = iter(encode_media(loaded, media))
+    def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[Batch]:
+        """Yield the questions of all groups in batches, each ready to be asked."""
         rows = [
-            [(medium, next(features)) for medium in first.request.prepared_media]
-            for first in firsts
+            (number, prompt) for number, group in enumerate(self.groups) for prompt in group.prompts
         ]
-    with clock.stage("prefill"):
-        cache = DynamicCache(config=loaded.model.config)
-        loaded.model.model(
-            inputs_embeds=scatter_features(loaded, token_ids, rows),
-            attention_mask=mask,
-            position_ids=positions(mask),
-            past_key_values=cache,
-            use_cache=True,
-        )
-    return Prefix(token_ids, mask, cache)
+        if self.rule is RowRule.EQUAL:
+            rows.sort(key=lambda row: len(row[1].token_ids))
+        start = 0
+        while start < len(rows):
+            end = min(len(rows), start + (1 if self.rule is RowRule.SINGLE else batch_size))
+            if self.rule is RowRule.EQUAL:
+                length = len(rows[start][1].token_ids)
+                end = start + sum(len(row[1].token_ids) == length for row in rows[start:end])
+            yield self._batch(loaded, rows[start:end], is_last=end == len(rows))
+            start = end
+
+    def _batch(
+        self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool
+    ) -> Batch:
+        questions = [
+            prompt.token_ids[self.groups[number].prefix_length :] for number, prompt in rows
+        ]
+        question_ids, question_mask = left_padded(questions, loaded)  # (B, S)
+        index = torch.tensor([number for number, _ in rows], device=question_ids.device)
+        inputs: dict[str, Any] = {
+            "input_ids": torch.cat([self.token_ids[index], question_ids], dim=1),  # (B, P + S)
+            "attention_mask": torch.cat([self.attention_mask[index], question_mask], dim=1),
+            "past_key_values": self._rows_of_cache(index, is_last=is_last),
+        }
+        for name in self.aligned:
+            own = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
+            inputs |= loaded.to_device({name: torch.cat(own)})  # (B, P + S, ...)
+        deltas = None if self.rope_deltas is None else self.rope_deltas[index]
+        prompts = tuple(prompt for _, prompt in rows)
+        return Batch(prompts, inputs, self.token_ids.shape[1], deltas)
+
+    def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
+        if self.rule is RowRule.SINGLE:
+            return self.cache if is_last else copy.deepcopy(self.cache)
+        rows = copy.copy(self.cache)
+        rows.layers = [copy.copy(layer) for layer in self.cache.layers]
+        if is_last:
+            self.cache = None  # its memory goes layer by layer
+        rows.batch_select_indices(index)
+        return rows
 
 
-def continue_prefix(
-    loaded: LoadedModel,
-    prefix: Prefix,
-    groups: Sequence[PromptGroup],
-    rows: Sequence[tuple[int, int]],
-    *,
-    last: bool,
-) -> Continuation:
-    """Return what some questions of a wave need to be answered.
+def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
+    """Run the model over the prefix of a group, as its own ``generate`` does.
 
-    Args:
-        loaded: the model.
-        prefix: of the wave.
-        groups: of the wave.
-        rows: for each question the number of its group and its number within the group.
-        last: nothing else of this wave follows, so the cache may be used up.
+    Raises:
+        ForwardError: the model fails.
     """
-    questions = [
-        groups[group].prompts[number].token_ids[groups[group].prefix_length :]
-        for group, number in rows
-    ]
-    question_ids, question_mask = left_padded(questions, loaded)
-    index = torch.tensor([group for group, _ in rows], device=question_ids.device)
-    cache = prefix.cache
-    if cache is not None:
-        cache = cache if last else copy.deepcopy(cache)
-        cache.batch_select_indices(index)
-    return Continuation(
-        torch.cat([prefix.token_ids[index], question_ids], dim=1),
-        torch.cat([prefix.attention_mask[index], question_mask], dim=1),
-        cache,
-        prefix.token_ids.shape[1],
+    whole = group.prompts[0].inputs
+    assert whole is not None
+    length = group.prefix_length  # P
+    aligned = aligned_inputs(whole)
+    inputs = loaded.to_device(
+        {name: value[:, :length] if name in aligned else value for name, value in whole.items()}
     )
+    once = GenerationConfig(max_new_tokens=1, do_sample=False, return_dict_in_generate=True)
+    once.pad_token_id = loaded.tokenizer.pad_token_id
+    cache = loaded.generate(inputs, generation_config=once, use_cache=True).past_key_values
+    token_ids = inputs["input_ids"]  # (1, P)
+    further = [
+        name
+        for name in aligned
+        if name not in ("input_ids", "attention_mask") and not name.endswith("token_type_ids")
+    ]
+    rule = _row_rule(cache, length)
+    if rule is RowRule.PADDED and (further or loaded.kept_generation_settings):
+        rule = RowRule.EQUAL  # a repetition penalty would count padding
+    return Prefix(
+        (group,),
+        token_ids,
+        torch.ones_like(token_ids),
+        cache,
+        rule,
+        next((module.rope_deltas for module in _rope_modules(loaded)), None),
+        further,
+    )
+
+
+def _row_rule(cache: Any, length: int) -> RowRule:
+    """Return which rows of a cache may be asked together, judged by the kinds of its layers."""
+    layers = getattr(cache, "layers", None)
+    if type(cache) is not DynamicCache or not layers:
+        return RowRule.SINGLE
+    used = [layer for layer in layers if getattr(layer, "keys", None) is not None]
+    kinds = {type(layer) for layer in layers}
+    lengths = {layer.keys.shape[-2] for layer in used}
+    if kinds == {DynamicLayer} and lengths == {length}:
+        return RowRule.PADDED
+    return RowRule.EQUAL if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else RowRule.SINGLE
+
+
+def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
+    """Return prefixes whose rows may be padded as one, the others as they are."""
+    if len(prefixes) == 1 or any(prefix.rule is not RowRule.PADDED for prefix in prefixes):
+        return list(prefixes)
+    lengths = [prefix.token_ids.shape[1] for prefix in prefixes]
+    longest = max(lengths)  # P
+    cache = prefixes[0].cache
+    for number, layer in enumerate(cache.layers):
+        parts = [prefix.cache.layers[number] for prefix in prefixes]
+        layer.keys, layer.values = (
+            torch.cat([_padded_left(value, longest) for value in values])  # (G, heads, P, size)
+            for values in ([part.keys for part in parts], [part.values for part in parts])
+        )
+    token_ids, mask = left_padded([prefix.token_ids[0].tolist() for prefix in prefixes], loaded)
+    deltas = [prefix.rope_deltas for prefix in prefixes if prefix.rope_deltas is not None]
+    groups = tuple(group for prefix in prefixes for group in prefix.groups)
+    rope_deltas = torch.cat(deltas) if deltas else None
+    return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED, rope_deltas)]
+
+
+def _padded_left(value: torch.Tensor, length: int) -> torch.Tensor:
+    """Return keys or values (1, heads, length, size) with zeros in front."""
+    return torch.nn.functional.pad(value, (0, 0, length - value.shape[-2], 0))
+
+
+def place_rope(loaded: LoadedModel, batch: Batch) -> None:
+    """Tell a model with positions in time, height and width where the rows of a batch go on."""
+    if batch.rope_deltas is not None:
+        for module in _rope_modules(loaded):
+            module.rope_deltas = batch.rope_deltas
+
+
+def _rope_modules(loaded: LoadedModel) -> list[Any]:
+    return [
+        module
+        for module in loaded.model.modules()
+        if getattr(module, "rope_deltas", None) is not None
+    ]
+
+
+def position_ids(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
+    """Return the positions of a batch's own tokens as ``generate`` has them.
+
+    Returns:
+        (B, S), or (3 or 4, B, S) for positions in time, height and width.
+    """
+    mask = batch.inputs["attention_mask"]
+    if batch.rope_deltas is None:
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+    else:
+        positions = loaded.model._prepare_position_ids_for_generation(
+            batch.inputs["input_ids"], dict(batch.inputs)
+        )
+    own: torch.Tensor = positions[..., batch.prefix_length :]
+    return own
 
 
 def left_padded(
@@ -158,13 +231,8 @@ def left_padded(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids and attention mask (B, T), int64, padded on the left."""
     longest = max(map(len, sequences))
-    pad = loaded.processor.tokenizer.pad_token_id
+    pad = loaded.tokenizer.pad_token_id
     ids = [[pad] * (longest - len(tokens)) + list(tokens) for tokens in sequences]
     mask = [[0] * (longest - len(tokens)) + [1] * len(tokens) for tokens in sequences]
     device = loaded.plan.device
     return torch.tensor(ids, device=device).long(), torch.tensor(mask, device=device).long()
-
-
-def positions(attention_mask: torch.Tensor) -> torch.Tensor:
-    """Return position ids as ``generate`` derives them: padding does not count."""
-    return (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)

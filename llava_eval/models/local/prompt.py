@@ -1,13 +1,17 @@
-"""Token ids of a prompt, with every medium's tokens in its place."""
+"""Prompts: the tokens of a question, and all that the model takes beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from llava_eval.errors import PromptError
-from llava_eval.models.local.conversation import Conversation, placeholder
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.media import WholePrompts
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.types import Request
 
 
@@ -22,6 +26,9 @@ class Prompt:
         media_end: number of tokens up to and including the last medium's.
         option: number of the request's option whose likelihood is asked for; None to generate.
         option_start: number of tokens before the option's.
+        inputs: the model's arguments as the processor made them of the whole prompt, a batch of
+            one; None where media are encoded apart from prompts.
+        is_shareable: a leading part of the tokens may be computed apart from the others.
     """
 
     request: Request
@@ -30,6 +37,8 @@ class Prompt:
     media_end: int
     option: int | None = None
     option_start: int = 0
+    inputs: Mapping[str, Any] | None = None
+    is_shareable: bool = True
 
     @property
     def shareable(self) -> int:
@@ -37,67 +46,131 @@ class Prompt:
 
         The last token before what is asked for must be a prompt's own: its logits are needed.
         """
+        if not self.is_shareable:
+            return 0
         return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
+    @property
+    def kind(self) -> Hashable:
+        """What prompts that run together must have in common."""
+        return self.request.settings, self.option is None
 
-def make_prompts(request: Request, conversation: Conversation, processor: Any) -> list[Prompt]:
-    """Return the prompt of a request, or one for each option whose likelihood is asked for.
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens it may grow to."""
+        new = self.request.settings.max_new_tokens if self.option is None else 0
+        return len(self.token_ids) + new
 
-    Raises:
-        PromptError: the conversation cannot be rendered as asked, or an option has no tokens.
+
+class PromptWriter:
+    """Writes the prompts of requests.
+
+    Args:
+        loaded: the model.
+        conversation: text around the user's turn.
+        whole: the processor for whole prompts.
     """
-    text = conversation.render(request, processor)
-    asked = _tokenized(request, text, processor)
-    if not request.options:
-        return [asked]
-    prompts = []
-    for number, option in enumerate(request.options):
-        is_blank = not option.strip()
-        reply = "" if is_blank else conversation.continuation(text, request, option, processor)
-        whole = _tokenized(request, text + reply, processor)
-        start = len(asked.token_ids)
-        if len(whole.token_ids) <= start:
-            raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
-        prompts.append(replace(whole, option=number, option_start=start))
-    return prompts
 
+    def __init__(
+        self, loaded: LoadedModel, conversation: Conversation, whole: WholePrompts
+    ) -> None:
+        self._loaded = loaded
+        self._conversation = conversation
+        self._whole = whole
 
-def _tokenized(request: Request, text: str, processor: Any) -> Prompt:
-    """Tokenize a rendered conversation.
+    def prompts(self, request: Request) -> list[Prompt]:
+        """Return the prompt of a request, or one for each option whose likelihood is asked for.
 
-    Media placeholders are special tokens, so a text is split at them before anything else is
-    tokenized, and putting a medium's tokens in place of its placeholder gives the same ids as
-    tokenizing the expanded text. A test, and a check at the start of each run, hold that to the
-    processor.
-    """
-    tokenizer = processor.tokenizer
-    ids = tokenizer(text, add_special_tokens=adds_special_tokens(text, tokenizer))["input_ids"]
-    placeholders = {
-        tokenizer.convert_tokens_to_ids(placeholder(medium.kind, processor))
-        for medium in request.prepared_media
-    }
-    media = iter(request.prepared_media)
-    expanded: list[int] = []
-    media_end = 0
-    for token in ids:
-        if token in placeholders:
-            expanded += next(media).token_ids
-            media_end = len(expanded)
-        else:
-            expanded.append(token)
-    return Prompt(request, text, tuple(expanded), media_end)
+        Raises:
+            PromptError: the conversation cannot be rendered as asked, or an option has no tokens.
+            CheckpointError: no prompt can be made with this checkpoint.
+            ForwardError: the processor fails.
+        """
+        text = self._conversation.render(request)
+        asked = self._prompt(request, text)
+        if not request.options:
+            return [asked]
+        if self._loaded.is_encoder_decoder:
+            raise PromptError(
+                f"sample {request.id}: {self._loaded.name} reads prompts with an encoder; "
+                "likelihoods of options cannot be asked of it"
+            )
+        prompts = []
+        for number, option in enumerate(request.options):
+            is_blank = not option.strip()
+            reply = "" if is_blank else self._conversation.continuation(text, request, option)
+            whole = self._prompt(request, text + reply)
+            start = len(asked.token_ids)
+            if len(whole.token_ids) <= start:
+                raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
+            prompts.append(replace(whole, option=number, option_start=start))
+        return prompts
 
+    def whole_inputs(self, prompt: Prompt) -> Mapping[str, Any]:
+        """Return the model's inputs for a prompt as the processor makes them, on the CPU."""
+        if prompt.inputs is not None:
+            return prompt.inputs
+        with self._loaded.foreign():
+            return self._whole.inputs(prompt.text, prompt.request.prepared_media)
 
-def adds_special_tokens(text: str, tokenizer: Any) -> bool:
-    """Return whether the tokenizer should write its first token: not where the text has it."""
-    bos = tokenizer.bos_token
-    return bos is None or not text.startswith(bos)
+    def _prompt(self, request: Request, text: str) -> Prompt:
+        media = request.prepared_media
+        if media and all(medium.token_ids for medium in media):
+            return self._composed(request, text)
+        with self._loaded.foreign():
+            inputs = self._whole.inputs(text, media)
+        ids = inputs["input_ids"][0].tolist()
+        media_end = self._media_end(ids, inputs)
+        mask = inputs.get("attention_mask")
+        has_no_padding = mask is None or bool(torch.as_tensor(mask).all())
+        return Prompt(
+            request,
+            text,
+            tuple(ids),
+            media_end,
+            inputs=inputs,
+            is_shareable=has_no_padding and (media_end > 0 or not media),
+        )
+
+    def _media_end(self, ids: Sequence[int], inputs: Mapping[str, Any]) -> int:
+        """Return the number of tokens up to the last that stands for a medium; 0 without any."""
+        ends = [n + 1 for n, token in enumerate(ids) if token in self._loaded.media_token_ids]
+        types = inputs.get("mm_token_type_ids")
+        if types is not None:
+            ends += [n + 1 for n, kind in enumerate(types[0].tolist()) if kind]
+        return max(ends, default=0)
+
+    def _composed(self, request: Request, text: str) -> Prompt:
+        """Put the tokens of media that were prepared apart into the tokens of a text.
+
+        Placeholders are special tokens, so a text is split at them before anything else is
+        tokenized, and putting a medium's tokens in place of its placeholder gives the same ids as
+        the processor's own whole prompt. A check at the start of each run holds that to it.
+        """
+        tokenizer = self._loaded.tokenizer
+        bos = tokenizer.bos_token
+        has_bos = bos is not None and text.startswith(bos)
+        ids = tokenizer(text, add_special_tokens=not has_bos)["input_ids"]
+        placeholders = {
+            tokenizer.convert_tokens_to_ids(self._loaded.placeholder(medium.kind))
+            for medium in request.prepared_media
+        }
+        media = iter(request.prepared_media)
+        expanded: list[int] = []
+        media_end = 0
+        for token in ids:
+            if token in placeholders:
+                expanded += next(media).token_ids
+                media_end = len(expanded)
+            else:
+                expanded.append(token)
+        return Prompt(request, text, tuple(expanded), media_end)
 
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:
     """Return how many leading tokens all sequences share."""
     shortest, longest = min(sequences), max(sequences)
-    for position, token in enumerate(shortest):
-        if longest[position] != token:
-            return position
+    for index, token in enumerate(shortest):
+        if longest[index] != token:
+            return index
     return len(shortest)

@@ -1,14 +1,17 @@
-"""Quantization schemes, as transformers' quantization configurations."""
+"""Quantization: schemes as transformers takes them, and how large the weights become."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
 
+from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
 
 #: Methods, and the library that each needs.
@@ -20,31 +23,13 @@ METHODS = {
 }
 
 
-@dataclass(frozen=True)
-class Quantization:
-    """A quantization scheme.
-
-    Attributes:
-        method: None or one of `METHODS`.
-        double_quant: nf4: quantize the quantization constants too.
-        compute_dtype: nf4: dtype of the matrix products; None takes the model's.
-        group_size: torchao_int4: how many weights of a row share a scale.
-        skip_modules: names of parts that keep their precision.
-    """
-
-    method: str | None = None
-    double_quant: bool = True
-    compute_dtype: str | None = None
-    group_size: int = 64
-    skip_modules: tuple[str, ...] = ()
-
-    def describe(self) -> dict[str, Any]:
-        """Return the manifest's record."""
-        return {**asdict(self), "skip_modules": list(self.skip_modules)}
+def describe_quantization(quantization: QuantizationConfig) -> dict[str, Any]:
+    """Return the manifest's record of a scheme."""
+    return {name: value for name, value in asdict(quantization).items() if name != "name"}
 
 
 def quantization_config(
-    quantization: Quantization, dtype: torch.dtype, device: torch.device
+    quantization: QuantizationConfig, dtype: torch.dtype, device: torch.device
 ) -> Any:
     """Return what ``from_pretrained(quantization_config=...)`` takes, or None for no quantization.
 
@@ -77,7 +62,7 @@ def quantization_config(
 
 
 def _bitsandbytes_config(
-    quantization: Quantization, dtype: torch.dtype, skipped: list[str] | None
+    quantization: QuantizationConfig, dtype: torch.dtype, skipped: list[str] | None
 ) -> Any:
     from transformers import BitsAndBytesConfig
 
@@ -93,7 +78,7 @@ def _bitsandbytes_config(
 
 
 def _torchao_config(
-    quantization: Quantization,
+    quantization: QuantizationConfig,
     dtype: torch.dtype,
     device: torch.device,
     skipped: list[str] | None,
@@ -127,3 +112,45 @@ def _torchao_config(
             group_size=quantization.group_size, int4_packing_format="tile_packed_to_4d"
         )
     return TorchAoConfig(scheme, modules_to_not_convert=skipped)
+
+
+def stored_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes that parameters and buffers take as they are stored.
+
+    A quantized tensor of torchao poses as one of the dtype it computes in; counted are its parts.
+    """
+    seen: set[int] = set()
+    total = 0
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            total += _tensor_bytes(tensor)
+    return total
+
+
+def _tensor_bytes(tensor: torch.Tensor) -> int:
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        # Constants of a bitsandbytes weight lie beside it, not in it.
+        state = getattr(tensor, "quant_state", None)
+        constants = state.as_dict().values() if state is not None else ()
+        beside = sum(_tensor_bytes(item) for item in constants if isinstance(item, torch.Tensor))
+        return tensor.numel() * tensor.element_size() + beside
+    names, _ = flatten()
+    return sum(_tensor_bytes(getattr(tensor, name)) for name in names)
+
+
+def plain_size(checkpoint: Path, dtype: torch.dtype, trust_remote_code: bool) -> tuple[int, int]:
+    """Return number of parameters, and bytes of weights, of a model that is not quantized.
+
+    Args:
+        checkpoint: its folder; no weights are read and nothing is allocated.
+        dtype: of all weights.
+        trust_remote_code: run code from the checkpoint's folder.
+    """
+    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(
+            config, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+    return sum(weight.numel() for weight in model.parameters()), stored_bytes(model)

@@ -6,52 +6,36 @@ import gc
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from transformers import GenerationConfig
 
-from llava_eval.errors import CheckpointError, LlavaEvalError
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.errors import CheckpointError, ForwardError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.guards import (
-    check_frame_size,
-    check_length,
-    check_shared_prefix,
-    check_token_ids,
-    context_length,
-)
-from llava_eval.models.local.likelihood import likeliest, option_losses
-from llava_eval.models.local.load import LoadedModel
-from llava_eval.models.local.media import FramePreprocessor, MediaPreparer, media_arguments
-from llava_eval.models.local.memory import max_batch_tokens, peak_device_bytes
+from llava_eval.models.local.decoding import Decoder, likeliest
+from llava_eval.models.local.features import MODEL_TYPES, FeaturePrefixes
+from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
+from llava_eval.models.local.hardware import max_batch_tokens, peak_device_bytes
+from llava_eval.models.local.media import MediaPreparer, WholePrompts
 from llava_eval.models.local.microbatch import (
     PromptGroup,
     alone,
     group_prompts,
-    plan_waves,
-    split_group,
+    plan_microbatches,
 )
-from llava_eval.models.local.prefix import can_share_prefixes, compute_prefixes, continue_prefix
-from llava_eval.models.local.prompt import Prompt, adds_special_tokens, make_prompts
-from llava_eval.models.local.sampling import SeededSampler, sample_seed
-from llava_eval.types import (
-    Clip,
-    Generation,
-    GenerationSettings,
-    MediaKind,
-    PreparedMedia,
-    Request,
-    StopReason,
-)
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.prefix import Batch
+from llava_eval.models.local.prompt import Prompt, PromptWriter
+from llava_eval.models.local.sharing import PrefixSharing
+from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
 
 log = logging.getLogger(__name__)
 
 #: Questions generated together when the configuration leaves the number open.
 DEFAULT_BATCH_SIZE = 32
-
-#: What one failing sample may raise; anything else is a defect and ends the run.
-_SAMPLE_ERRORS = (LlavaEvalError, RuntimeError, ValueError, IndexError, TypeError, KeyError)
 
 
 @dataclass
@@ -63,46 +47,52 @@ class ModelRunner:
         conversation: text around the user's turn.
         batch_size: most questions in one forward pass; halved when memory runs out.
         max_batch_tokens: most tokens in one forward pass, padding included; None is found.
-        share_prefixes: compute what questions share once; the plain way asks one at a time.
+        share_prefixes: compute what questions share once: "auto" where that is proven right, True
+            or the run ends; False asks whole prompts, one at a time.
         clock: gets the seconds of the stages "preprocess", "vision", "prefill" and "decode".
         first_prompt: the first prompt that was rendered, for the manifest.
         guards: what the guards saw, for the manifest.
     """
 
     loaded: LoadedModel
-    conversation: Conversation
+    conversation: ConversationConfig
     batch_size: int = DEFAULT_BATCH_SIZE
     max_batch_tokens: int | None = None
-    share_prefixes: bool = True
+    share_prefixes: bool | Literal["auto"] = "auto"
     clock: StageClock = field(default_factory=StageClock)
     first_prompt: str | None = None
     guards: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.share_prefixes and not can_share_prefixes(self.loaded):
-            self.share_prefixes = False
-            log.info(
-                "%s: its inputs need whole prompts, so questions are asked one at a time",
-                type(self.loaded.model).__name__,
-            )
+        loaded = self.loaded
         if self.max_batch_tokens is None:
-            self.max_batch_tokens = max_batch_tokens(self.loaded)
-        self._context_length = context_length(self.loaded.model.config)
-        self.guards["context_length"] = self._context_length
-        self.guards["padding_side"] = self.loaded.processor.tokenizer.padding_side
-        self._seen_kinds: set[MediaKind] = set()
-        self._preparer = MediaPreparer(
-            self.loaded.processor,
-            self.loaded.pixels,
-            keep_clips=not self.share_prefixes,
-            pin=self.loaded.plan.device.type == "cuda",
+            self.max_batch_tokens = max_batch_tokens(
+                loaded.model.config.get_text_config(), loaded.plan.dtype, loaded.plan.device
+            )
+        self.guards["context_length"] = loaded.context_length
+        self.guards["padding_side"] = loaded.tokenizer.padding_side
+        self._shares = bool(self.share_prefixes)
+        takes_apart = self._shares and loaded.model.config.model_type in MODEL_TYPES
+        whole = WholePrompts(loaded.processor)
+        conversation = Conversation.of(self.conversation, loaded.processor)
+        self._writer = PromptWriter(loaded, conversation, whole)
+        self._preparer = MediaPreparer(loaded, whole, takes_apart=takes_apart)
+        self._decoder = Decoder(loaded)
+        self._sharing = PrefixSharing(
+            loaded,
+            self._writer,
+            lambda: self.clock,
+            features=FeaturePrefixes(loaded) if takes_apart else None,
+            is_required=self.share_prefixes is True,
         )
+        self._seen_kinds: set[MediaKind] = set()
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
         """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
         pixels = self.loaded.pixels
-        return pixels if self.share_prefixes and pixels.is_split else None
+        is_apart = self._shares and pixels.is_split and not self.loaded.plan.shows_images
+        return pixels if is_apart else None
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
         """Preprocess one clip; may be called from other threads, ahead of :meth:`generate`.
@@ -117,9 +107,9 @@ class ModelRunner:
                 model was not trained on.
         """
         prepared = self._preparer.prepare(kind, clip, is_resized=is_resized)
-        if kind not in self._seen_kinds:
+        if kind not in self._seen_kinds and prepared.inputs:
             self.guards.update(check_frame_size(self.loaded, prepared))
-            self._seen_kinds.add(kind)
+        self._seen_kinds.add(kind)
         return prepared
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
@@ -133,9 +123,10 @@ class ModelRunner:
         prompts: list[Prompt] = []
         for request in requests:
             try:
-                made = make_prompts(request, self.conversation, self.loaded.processor)
+                with self.clock.stage("preprocess"):
+                    made = self._writer.prompts(request)
                 for prompt in made:
-                    check_length(prompt, self._context_length)
+                    check_length(prompt, self.loaded.context_length)
             except LlavaEvalError as error:
                 if isinstance(error, CheckpointError) and self.first_prompt is None:
                     raise
@@ -143,21 +134,18 @@ class ModelRunner:
                 continue
             if self.first_prompt is None:
                 self.first_prompt = made[0].text
-                self._check_first(made[0])
+            for name, value in first_inputs(self.loaded, made[0]).items():
+                self.guards.setdefault(name, value)
             prompts += made
-        groups = group_prompts(prompts) if self.share_prefixes else [alone(p) for p in prompts]
-        assert self.max_batch_tokens is not None
-        waves = plan_waves(groups, max_questions=self.batch_size, max_tokens=self.max_batch_tokens)
         options: dict[str, list[tuple[Prompt, Generation]]] = {}
-        for wave in waves:
-            for prompt, generation in self._try_wave(wave):
-                if prompt.option is None:
-                    yield prompt.request, generation
-                    continue
-                asked = options.setdefault(prompt.request.id, [])
-                asked.append((prompt, generation))
-                if len(asked) == len(prompt.request.options):
-                    yield prompt.request, likeliest(asked)
+        for prompt, generation in self._answers(prompts):
+            if prompt.option is None:
+                yield prompt.request, generation
+                continue
+            asked = options.setdefault(prompt.request.id, [])
+            asked.append((prompt, generation))
+            if len(asked) == len(prompt.request.options):
+                yield prompt.request, likeliest(asked)
 
     def settings(self) -> dict[str, Any]:
         """Return what the manifest says of the runner: limits as they ended up."""
@@ -165,6 +153,7 @@ class ModelRunner:
             "batch_size": self.batch_size,
             "max_batch_tokens": self.max_batch_tokens,
             "share_prefixes": self.share_prefixes,
+            "prompts_asked_as": dict(self._sharing.paths),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -178,126 +167,79 @@ class ModelRunner:
     def close(self) -> None:
         """Nothing is held that another run could not use: the model stays loaded."""
 
-    def _check_first(self, prompt: Prompt) -> None:
-        """Hold the first prompt to the tokenizer and to the model's own forward pass."""
-        if not self.share_prefixes:
-            return
-        check_token_ids(self.loaded, prompt)
-        if len(prompt.request.prepared_media) == 1:
-            difference = check_shared_prefix(self.loaded, prompt)
-            self.guards["shared_prefix_logit_difference"] = difference
+    def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
+        groups = group_prompts(prompts) if self._shares else [alone(p) for p in prompts]
+        if self._shares:
+            comparison = self._sharing.try_first(groups)
+            if comparison is not None:
+                self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
+        assert self.max_batch_tokens is not None
+        sharing: list[PromptGroup] = []
+        others: list[Prompt] = []
+        for group in groups:
+            if self._shares and self._sharing.is_right(group):
+                sharing.append(group)
+            else:
+                others += group.prompts
+        for microbatch in plan_microbatches(
+            sharing, max_questions=self.batch_size, max_tokens=self.max_batch_tokens
+        ):
+            yield from self._try(microbatch)
+        for prompt in others:
+            yield prompt, self._ask_alone(prompt)
 
-    def _try_wave(self, wave: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
-        """Run a wave; where that fails, run its parts, so that only what is at fault fails."""
+    def _try(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
+        """Ask a microbatch; where that fails, its parts, so that only what is at fault fails."""
         try:
             with torch.inference_mode():
-                return self._run_wave(wave)
+                return self._ask(microbatch)
         except torch.OutOfMemoryError as error:
-            problem: BaseException = error
-            num_questions = sum(len(group.prompts) for group in wave)
+            problem: Exception = error
+            num_questions = sum(len(group.prompts) for group in microbatch)
             self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
             log.warning("out of memory: at most %d questions at a time now", self.batch_size)
             _free_memory()
-        except _SAMPLE_ERRORS as error:
+        except LlavaEvalError as error:
             problem = error
-        groups = wave if len(wave) > 1 else split_group(wave[0])
-        parts = [[group] for group in groups]
-        if len(parts) == 1:
-            return [(prompt, _failed(problem)) for prompt in wave[0].prompts]
-        return [done for part in parts for done in self._try_wave(part)]
+        groups = microbatch if len(microbatch) > 1 else microbatch[0].halves()
+        if len(groups) > 1:
+            return [done for group in groups for done in self._try([group])]
+        if isinstance(problem, ForwardError):  # a whole prompt may still be answered
+            return [(prompt, self._ask_alone(prompt)) for prompt in groups[0].prompts]
+        return [(prompt, _failed(problem)) for prompt in groups[0].prompts]
 
-    def _run_wave(self, wave: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
-        if not self.share_prefixes:
-            return [self._ask_alone(prompt) for group in wave for prompt in group.prompts]
-        rows = [(g, n) for g, group in enumerate(wave) for n in range(len(group.prompts))]
-        prefix = compute_prefixes(self.loaded, wave, self.clock)
+    def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         done: list[tuple[Prompt, Generation]] = []
-        for start in range(0, len(rows), self.batch_size):
-            chosen = rows[start : start + self.batch_size]
-            prompts = [wave[group].prompts[number] for group, number in chosen]
-            last = start + self.batch_size >= len(rows)
+        for batch in self._sharing.batches(microbatch, self.batch_size):
             with self.clock.stage("decode"):
-                continuation = continue_prefix(self.loaded, prefix, wave, chosen, last=last)
-                if prompts[0].option is None:
-                    answers = self._generate(prompts, continuation.arguments())
-                else:
-                    answers = option_losses(prompts, continuation.logits(self.loaded.model))
-            done += zip(prompts, answers, strict=True)
+                answers = self._decoder.answer(batch)
+            for prompt, answer in zip(batch.prompts, answers, strict=True):
+                # Padding with weights that are not finite spoils a row that is sound alone.
+                done.append((prompt, self._ask_alone(prompt) if answer is None else answer))
         return done
 
-    def _ask_alone(self, prompt: Prompt) -> tuple[Prompt, Generation]:
+    def _ask_alone(self, prompt: Prompt) -> Generation:
         """Ask one question the plain way: the processor's inputs for the whole prompt."""
-        processor, plan = self.loaded.processor, self.loaded.plan
-        with self.clock.stage("preprocess"):
-            special = adds_special_tokens(prompt.text, processor.tokenizer)
-            inputs = processor(
-                text=[prompt.text],
-                text_kwargs={"add_special_tokens": special},
-                return_tensors="pt",
-                **media_arguments(prompt.request.prepared_media),
-            ).to(plan.device, dtype=plan.dtype)
+        try:
+            with torch.inference_mode():
+                with self.clock.stage("preprocess"):
+                    batch = self._sharing.whole(prompt)
+                return self._answer(batch)
+        except torch.OutOfMemoryError as error:
+            _free_memory()
+            return _failed(error)
+        except LlavaEvalError as error:
+            return _failed(error)
+
+    def _answer(self, batch: Batch) -> Generation:
         with self.clock.stage("decode"):
-            if prompt.option is None:
-                return prompt, self._generate([prompt], dict(inputs))[0]
-            return prompt, option_losses([prompt], self.loaded.model(**inputs).logits)[0]
-
-    def _generate(self, prompts: Sequence[Prompt], arguments: dict[str, Any]) -> list[Generation]:
-        """Call the model's own ``generate`` and return the new texts."""
-        settings = prompts[0].request.settings
-        processors = []
-        if settings.temperature > 0:
-            seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
-            processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
-        tokenizer = self.loaded.processor.tokenizer
-        sequences = self.loaded.model.generate(
-            **arguments,
-            generation_config=self._generation_config(settings),
-            logits_processor=processors,
-            **({"tokenizer": tokenizer} if settings.stop_strings else {}),
-        )
-        new_tokens = sequences[:, arguments["input_ids"].shape[1] :].tolist()
-        return [
-            self._to_generation(tokens, prompt)
-            for tokens, prompt in zip(new_tokens, prompts, strict=True)
-        ]
-
-    def _generation_config(self, settings: GenerationSettings) -> GenerationConfig:
-        # Sampling, where asked for, is done by SeededSampler on top of greedy decoding.
-        return GenerationConfig(
-            max_new_tokens=settings.max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            pad_token_id=self.loaded.processor.tokenizer.pad_token_id,
-            stop_strings=list(settings.stop_strings) or None,
-        )
-
-    def _to_generation(self, tokens: Sequence[int], prompt: Prompt) -> Generation:
-        """Return the text up to the end token or the first stop string."""
-        ends = self._end_tokens()
-        end = next((place for place, token in enumerate(tokens) if token in ends), None)
-        own = list(tokens if end is None else tokens[: end + 1])
-        text = self.loaded.processor.tokenizer.decode(own, skip_special_tokens=True)
-        reason: StopReason = "length" if end is None else "eos"
-        cuts = [text.find(stop) for stop in prompt.request.settings.stop_strings if stop in text]
-        if cuts:
-            text, reason = text[: min(cuts)], "stop_string"
-        return Generation(
-            text=text,
-            num_input_tokens=len(prompt.token_ids),
-            num_output_tokens=len(own),
-            stop_reason=reason,
-        )
-
-    def _end_tokens(self) -> frozenset[int]:
-        stored = self.loaded.model.generation_config.eos_token_id
-        if stored is None:
-            stored = self.loaded.processor.tokenizer.eos_token_id
-        if stored is None:
-            return frozenset()
-        return frozenset(stored if isinstance(stored, list) else [stored])
+            (answer,) = self._decoder.answer(batch)
+        if answer is None:
+            raise ForwardError(f"sample {batch.prompts[0].request.id}: logits are not finite")
+        return answer
 
 
-def _failed(error: BaseException) -> Generation:
+def _failed(error: Exception) -> Generation:
     return Generation(text=None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 

@@ -53,7 +53,7 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
         "temperature": settings.temperature,
     }
     if settings.temperature > 0:
-        from llava_eval.models.local.sampling import sample_seed
+        from llava_eval.models.local.decoding import sample_seed
 
         seed = sample_seed(settings.seed, request.id) % 2**_SEED_BITS
         fields |= {"top_p": settings.top_p, "seed": seed, **dialect.sampling}

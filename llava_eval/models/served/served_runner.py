@@ -11,7 +11,7 @@ from llava_eval.borders.http import RequestError
 from llava_eval.errors import CheckpointError, PromptError, ServerError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.http import Completion, RefusedError
-from llava_eval.models.local.media import FramePreprocessor
+from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import (

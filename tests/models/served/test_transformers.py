@@ -20,9 +20,9 @@ from transformers.utils.import_utils import is_torchcodec_usable
 
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError
-from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import LoadedModel
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.models.served.served_runner import ServedRunner
@@ -61,7 +61,7 @@ def served_runner(base_url: str, **settings: Any) -> ServedRunner:
 
 
 def local_runner(loaded: LoadedModel) -> ModelRunner:
-    return ModelRunner(loaded, Conversation("chat_template"))
+    return ModelRunner(loaded, ConversationConfig("chat_template"))
 
 
 def answers(runner: ModelRunner | ServedRunner, requests: list[Request]) -> dict[str, Generation]:

@@ -1,4 +1,4 @@
-"""Groups that share a prefix, and waves within limits."""
+"""Groups that share a prefix, and microbatches within limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_waves, split_group
+from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
 from llava_eval.models.local.prompt import Prompt, common_prefix_length
 from llava_eval.types import GenerationSettings, PreparedMedia
 from tests.models.helpers import make_medium, make_request
@@ -72,32 +72,32 @@ def groups_of(*lengths: int) -> list[PromptGroup]:
     return [PromptGroup((prompt(*range(length), new=1),), length - 1) for length in lengths]
 
 
-def test_waves_hold_the_limits_and_begin_with_the_longest() -> None:
-    waves = plan_waves(groups_of(4, 9, 5, 5, 2), max_questions=2, max_tokens=100)
-    assert [[group.longest for group in wave] for wave in waves] == [[10, 6], [6, 5], [3]]
-    waves = plan_waves(groups_of(4, 9, 5, 5, 2), max_questions=9, max_tokens=18)
-    assert [[group.longest for group in wave] for wave in waves] == [[10], [6, 6, 5], [3]]
+def test_microbatches_hold_the_limits_and_begin_with_the_longest() -> None:
+    microbatches = plan_microbatches(groups_of(4, 9, 5, 5, 2), max_questions=2, max_tokens=100)
+    assert [[group.longest for group in batch] for batch in microbatches] == [[10, 6], [6, 5], [3]]
+    microbatches = plan_microbatches(groups_of(4, 9, 5, 5, 2), max_questions=9, max_tokens=18)
+    assert [[group.longest for group in batch] for batch in microbatches] == [[10], [6, 6, 5], [3]]
 
 
 def test_a_group_over_the_limit_runs_alone() -> None:
-    waves = plan_waves(groups_of(50, 3), max_questions=8, max_tokens=10)
-    assert [len(wave) for wave in waves] == [1, 1]
+    microbatches = plan_microbatches(groups_of(50, 3), max_questions=8, max_tokens=10)
+    assert [len(batch) for batch in microbatches] == [1, 1]
 
 
 @given(
     st.lists(st.integers(2, 30), min_size=1, max_size=20), st.integers(1, 6), st.integers(10, 90)
 )
-def test_waves_lose_nothing(lengths: list[int], max_questions: int, max_tokens: int) -> None:
+def test_microbatches_lose_nothing(lengths: list[int], max_questions: int, max_tokens: int) -> None:
     groups = groups_of(*lengths)
-    waves = plan_waves(groups, max_questions=max_questions, max_tokens=max_tokens)
-    assert sorted(map(id, groups)) == sorted(id(group) for wave in waves for group in wave)
-    for wave in waves:
-        rows = sum(len(group.prompts) for group in wave)
-        longest = max(group.longest for group in wave)
-        assert len(wave) == 1 or (rows <= max_questions and rows * longest <= max_tokens)
+    microbatches = plan_microbatches(groups, max_questions=max_questions, max_tokens=max_tokens)
+    assert sorted(map(id, groups)) == sorted(id(group) for batch in microbatches for group in batch)
+    for batch in microbatches:
+        rows = sum(len(group.prompts) for group in batch)
+        longest = max(group.longest for group in batch)
+        assert len(batch) == 1 or (rows <= max_questions and rows * longest <= max_tokens)
 
 
 @pytest.mark.parametrize(("size", "parts"), [(1, [1]), (2, [1, 1]), (5, [3, 2])])
 def test_split_group(size: int, parts: list[int]) -> None:
     group = PromptGroup(tuple(prompt(1, 2) for _ in range(size)), 1)
-    assert [len(part.prompts) for part in split_group(group)] == parts
+    assert [len(part.prompts) for part in group.halves()] == parts

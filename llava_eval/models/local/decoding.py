@@ -1,0 +1,241 @@
+"""From a batch to its answers: generated texts, or how likely the model finds each option."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor
+
+from llava_eval.errors import ForwardError
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prefix import Batch, place_rope, position_ids
+from llava_eval.models.local.prompt import Prompt
+from llava_eval.types import Generation, StopReason
+
+
+class Decoder:
+    """Asks a model.
+
+    Args:
+        loaded: the model.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self._ignores_processors = False
+
+    def answer(self, batch: Batch) -> list[Generation | None]:
+        """Return an answer for each prompt; None where its logits are not finite.
+
+        Raises:
+            ForwardError: the model fails.
+        """
+        place_rope(self._loaded, batch)
+        if batch.prompts[0].option is None:
+            return self._generated(batch)
+        return option_losses(batch.prompts, self.logits(batch))
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        """Run a batch's own tokens and return their logits (B, S, vocabulary)."""
+        inputs = dict(batch.inputs)
+        if batch.prefix_length:
+            place_rope(self._loaded, batch)
+            with self._loaded.foreign():
+                positions = position_ids(self._loaded, batch)
+            inputs["input_ids"] = inputs["input_ids"][:, batch.prefix_length :]
+            inputs |= {"position_ids": positions, "use_cache": True}
+        with self._loaded.foreign():
+            logits: torch.Tensor = self._loaded.model(**inputs).logits
+        return logits
+
+    def first_steps(self, batch: Batch, num_tokens: int) -> list[torch.Tensor]:
+        """Return the logits (B, vocabulary) of the first new tokens, as ``generate`` has them."""
+        place_rope(self._loaded, batch)
+        config = self._loaded.generation_config(batch.prompts[0].request.settings)
+        config.update(
+            max_new_tokens=num_tokens,
+            stop_strings=None,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        output = self._loaded.generate(batch.inputs, generation_config=config)
+        return list(output.logits)
+
+    def _generated(self, batch: Batch) -> list[Generation | None]:
+        loaded, prompts = self._loaded, batch.prompts
+        settings = prompts[0].request.settings
+        finite = FiniteRows(loaded.end_tokens)
+        processors: list[LogitsProcessor] = [finite]
+        config = loaded.generation_config(settings)
+        if settings.temperature > 0:
+            seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
+            processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
+        arguments: dict[str, Any] = {"tokenizer": loaded.tokenizer} if settings.stop_strings else {}
+        if self._ignores_processors:
+            config.update(output_logits=True, return_dict_in_generate=True)
+        output = loaded.generate(
+            batch.inputs, generation_config=config, logits_processor=processors, **arguments
+        )
+        if not finite.rows() and not self._ignores_processors:  # Janus passes them to nothing
+            self._ignores_processors = True
+            if batch.prefix_length:  # its cache has grown
+                raise ForwardError(f"{loaded.name} ignores logits processors")
+            return self._generated(batch)
+        if self._ignores_processors:
+            if settings.temperature > 0:
+                raise ForwardError(f"{loaded.name} ignores logits processors, so it cannot sample")
+            input_ids = batch.inputs["input_ids"]  # (B, T)
+            for number, logits in enumerate(output.logits):
+                finite(output.sequences[:, : input_ids.shape[1] + number], logits)
+        sequences = output.sequences if self._ignores_processors else output  # (B, L)
+        new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
+        return [
+            self._to_generation(tokens, prompt) if is_finite else None
+            for tokens, prompt, is_finite in zip(new_tokens, prompts, finite.rows(), strict=True)
+        ]
+
+    def _to_generation(self, tokens: Sequence[int], prompt: Prompt) -> Generation:
+        """Return the text up to the end token or the first stop string."""
+        ends = self._loaded.end_tokens
+        end = next((index for index, token in enumerate(tokens) if token in ends), None)
+        own = list(tokens if end is None else tokens[: end + 1])
+        text = self._loaded.tokenizer.decode(own, skip_special_tokens=True)
+        reason: StopReason = "length" if end is None else "eos"
+        cuts = [text.find(stop) for stop in prompt.request.settings.stop_strings if stop in text]
+        if cuts:
+            text, reason = text[: min(cuts)], "stop_string"
+        return Generation(
+            text=text,
+            num_input_tokens=len(prompt.token_ids),
+            num_output_tokens=len(own),
+            stop_reason=reason,
+        )
+
+
+class FiniteRows(LogitsProcessor):
+    """Watches whether the logits of each row are finite until it ends; changes nothing.
+
+    Args:
+        end_tokens: ids of the tokens that end a row.
+    """
+
+    def __init__(self, end_tokens: Collection[int]) -> None:
+        self._end_tokens = torch.tensor(sorted(end_tokens), dtype=torch.long)
+        self._is_finite: torch.Tensor | None = None  # (B,)
+        self._has_ended: torch.Tensor | None = None  # (B,)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Look at logits (B, vocabulary); one number a row stays on the device."""
+        now = torch.isfinite(scores.max(dim=-1).values)  # not finite: any NaN, or infinite
+        if self._is_finite is None or self._has_ended is None:
+            self._is_finite, self._has_ended = now, torch.zeros_like(now)
+        else:
+            self._end_tokens = self._end_tokens.to(input_ids.device)
+            self._has_ended = self._has_ended | torch.isin(input_ids[:, -1], self._end_tokens)
+            self._is_finite = self._is_finite & (now | self._has_ended)
+        return scores
+
+    def rows(self) -> list[bool]:
+        """Return for each row whether all its logits were finite."""
+        return [] if self._is_finite is None else list(map(bool, self._is_finite.tolist()))
+
+
+class SeededSampler(LogitsProcessor):
+    """Makes greedy decoding draw from each row's distribution, with a random stream per row.
+
+    Adding Gumbel noise to log-probabilities and taking the largest is a draw from them (Gumbel,
+    1954; Maddison et al., arXiv 1411.0030). Each row has its own generator, on the CPU, so that
+    neither the batch nor the device changes what a sample draws.
+
+    Args:
+        seeds: one per row.
+        temperature: logits are divided by it.
+        top_p: only the most probable tokens that together reach it are drawn from.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float, top_p: float) -> None:
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+        self._top_p = top_p
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return perturbed log-probabilities (B, vocabulary)."""
+        logits = _nucleus(scores.float() / self._temperature, self._top_p)
+        uniform = torch.stack(
+            [torch.rand(scores.shape[1], generator=stream) for stream in self._generators]
+        )
+        smallest = torch.finfo(torch.float32).tiny
+        gumbel = -torch.log(-torch.log(uniform.clamp(min=smallest)))
+        return logits + gumbel.to(scores.device)
+
+
+def _nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Return logits with everything outside the nucleus at minus infinity."""
+    if top_p >= 1.0:
+        return logits
+    ordered, order = logits.sort(dim=-1, descending=True)
+    probabilities = ordered.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities
+    outside = before >= top_p
+    return logits.masked_fill(outside.scatter(1, order, outside), -torch.inf)
+
+
+def sample_seed(seed: int, sample_id: str) -> int:
+    """Return a seed of a sample's own."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{sample_id}".encode()).digest()[:8], "big")
+
+
+def option_losses(prompts: Sequence[Prompt], logits: torch.Tensor) -> list[Generation | None]:
+    """Return the mean negative log-likelihood of each prompt's option.
+
+    The loss that transformers' models compute from labels which mask everything but the option.
+
+    Args:
+        prompts: B prompts, each of one option.
+        logits: (B, S, vocabulary); the last column belongs to each prompt's last token.
+
+    Returns:
+        B generations with one loss each, in nats per token; None where logits are not finite.
+    """
+    losses = []
+    for prompt, row in zip(prompts, logits, strict=True):
+        option = prompt.token_ids[prompt.option_start :]
+        before = row[-len(option) - 1 : -1].float()  # (option's tokens, vocabulary)
+        chosen = torch.tensor(option, device=row.device).unsqueeze(1)
+        losses.append(-before.log_softmax(dim=-1).gather(1, chosen).mean())
+    return [
+        _option_generation(prompt, loss) if math.isfinite(loss) else None
+        for prompt, loss in zip(prompts, torch.stack(losses).tolist(), strict=True)
+    ]
+
+
+def _option_generation(prompt: Prompt, loss: float) -> Generation:
+    assert prompt.option is not None
+    return Generation(
+        text=prompt.request.options[prompt.option],
+        num_input_tokens=prompt.option_start,
+        num_output_tokens=len(prompt.token_ids) - prompt.option_start,
+        option_losses=(loss,),
+    )
+
+
+def likeliest(asked: Sequence[tuple[Prompt, Generation]]) -> Generation:
+    """Join the generations of a request's options to one; a failed option fails the request."""
+    ordered = [generation for _, generation in sorted(asked, key=lambda pair: pair[0].option or 0)]
+    failed = next((generation for generation in ordered if generation.error is not None), None)
+    if failed is not None:
+        return failed
+    losses = tuple(
+        generation.option_losses[0] for generation in ordered if generation.option_losses
+    )
+    best = ordered[losses.index(min(losses))]
+    return Generation(
+        text=best.text,
+        num_input_tokens=best.num_input_tokens,
+        num_output_tokens=best.num_output_tokens,
+        option_losses=losses,
+    )

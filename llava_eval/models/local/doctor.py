@@ -1,0 +1,143 @@
+"""Is a checkpoint asked rightly? The conformance test of the families, on a user's own checkpoint.
+
+Questions about synthetic media are asked twice: as the runner would (from shared prefixes and in
+batches, where it finds that right), and the plain way (the processor's whole prompt, one at a
+time). Tokens, logits, answers and likelihoods must be the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.runner import ModelRunner
+from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, PreparedMedia, Request
+
+#: Frames of each synthetic video.
+_NUM_FRAMES = 8
+
+_QUESTIONS = ("What is shown?", "Where is the brightest spot in the picture now?", "Why?")
+_OPTIONS = ("Yes", "No, not at all")
+
+#: Largest difference of losses (nats a token) that rounding explains, by dtype.
+_LOSS_TOLERANCE = {torch.float32: 1e-3}
+_WIDE_LOSS_TOLERANCE = 0.1
+
+#: What is shown to the model, by name.
+_SHOWN: Mapping[str, tuple[MediaKind, ...]] = {
+    "one image": ("image",),
+    "two images": ("image", "image"),
+    "one video": ("video",),
+    "an image and a video": ("image", "video"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a report.
+
+    Attributes:
+        text: what was looked at, and what came.
+        is_right: nothing differs.
+    """
+
+    text: str
+    is_right: bool
+
+
+def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[Finding]:
+    """Yield what was found, kind of prompt by kind.
+
+    Args:
+        loaded: the model.
+        conversation: around every question.
+
+    Raises:
+        CheckpointError: no prompt can be made at all.
+    """
+    yield Finding(f"{loaded.name} with {type(loaded.processor).__name__}", True)
+    for name, kinds in _SHOWN.items():
+        plain = ModelRunner(loaded, conversation, share_prefixes=False)
+        fast = ModelRunner(loaded, conversation)
+        try:
+            expected = _answers(plain, kinds)
+        except CheckpointError as error:
+            if kinds == ("image",):
+                raise
+            yield Finding(f"{name}: not taken: {error}", True)
+            continue
+        failed = next((answer for answer in expected.values() if answer.error is not None), None)
+        if failed is not None:
+            yield Finding(f"{name}: transformers itself fails: {failed.error}", True)
+            continue
+        yield _compared(name, fast, _answers(fast, kinds), expected)
+
+
+def _answers(runner: ModelRunner, kinds: Sequence[MediaKind]) -> dict[str, Generation]:
+    """Ask several questions about some media, one about others, and for likelihoods."""
+    settings = GenerationSettings(max_new_tokens=8)
+    first = tuple(_medium(runner, kind, seed) for seed, kind in enumerate(kinds))
+    second = tuple(_medium(runner, kind, 10 + seed) for seed, kind in enumerate(kinds))
+    requests = [
+        Request(f"question {number}", (*first, question), settings)
+        for number, question in enumerate(_QUESTIONS)
+    ]
+    requests.append(Request("other media", (*second, _QUESTIONS[0]), settings))
+    if not runner.loaded.is_encoder_decoder:
+        requests.append(replace(requests[0], id="likelihoods", options=_OPTIONS))
+    return {request.id: generation for request, generation in runner.generate(requests)}
+
+
+def _medium(runner: ModelRunner, kind: MediaKind, seed: int) -> PreparedMedia:
+    """Return smooth coloured noise, wider than high."""
+    num_frames = _NUM_FRAMES if kind == "video" else 1
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((num_frames, 3, 6, 8), generator=generator)
+    frames = torch.nn.functional.interpolate(coarse, size=(240, 320), mode="bilinear")
+    numbers = tuple(range(num_frames))
+    clip = Clip(
+        (255 * frames).to(torch.uint8),  # (F, 3, 240, 320)
+        numbers,
+        tuple(number / 2 for number in numbers),
+        fps=2.0 if kind == "video" else None,
+        num_source_frames=num_frames,
+    )
+    return runner.prepare(kind, clip)
+
+
+def _compared(
+    name: str,
+    runner: ModelRunner,
+    answers: Mapping[str, Generation],
+    expected: Mapping[str, Generation],
+) -> Finding:
+    differences = [
+        f"{title} {_difference(runner.loaded, answers[title], plain)}"
+        for title, plain in expected.items()
+        if _difference(runner.loaded, answers[title], plain)
+    ]
+    num_tokens = expected["question 0"].num_input_tokens
+    path = "; ".join(sorted(set(runner.settings()["prompts_asked_as"].values())))
+    logits = runner.guards.get("shared_prefix_logit_difference")
+    apart = "" if logits is None else f"; logits {logits:.1g} standard deviations apart"
+    verdict = f"DIFFERS: {', '.join(differences)}" if differences else "same answers"
+    return Finding(f"{name}: {num_tokens} tokens; {path}{apart}; {verdict}", not differences)
+
+
+def _difference(loaded: LoadedModel, answer: Generation, plain: Generation) -> str:
+    """Return in words what differs; empty where nothing does."""
+    if answer.error is not None:
+        return f"fails ({answer.error})"
+    if answer.num_input_tokens != plain.num_input_tokens:
+        return f"has {answer.num_input_tokens} tokens instead of {plain.num_input_tokens}"
+    if plain.option_losses is None or answer.option_losses is None:
+        return "" if answer.text == plain.text else f"gives {answer.text!r} for {plain.text!r}"
+    limit = _LOSS_TOLERANCE.get(loaded.plan.dtype, _WIDE_LOSS_TOLERANCE)
+    pairs = zip(answer.option_losses, plain.option_losses, strict=True)
+    worst = max(abs(left - right) for left, right in pairs)
+    return "" if worst <= limit else f"differ by {worst:.2g} nats a token"

@@ -1,0 +1,179 @@
+"""LLaVA-NeXT-Video's prefixes: media encoded apart from prompts, prefixes of many videos at once.
+
+The model's features stand in place of one placeholder token each, so they can be computed once a
+medium, in batches of any prompts, and put into embeddings. That is faster than the model's own
+forward pass a prefix where videos are small, and takes videos of different lengths in one prompt,
+which the processor does not stack. A trial at the start of each run holds it to the plain pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.clock import StageClock
+from llava_eval.models.local.microbatch import PromptGroup
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prefix import Prefix, RowRule, left_padded
+from llava_eval.types import MediaKind, PreparedMedia
+
+#: Model types whose media are encoded apart from their prompts.
+MODEL_TYPES = ("llava_next_video",)
+
+#: Most frames in one pass through the vision tower.
+_MAX_FRAMES = 128
+
+
+class FeaturePrefixes:
+    """Computes prefixes from features.
+
+    Args:
+        loaded: the model, of one of :data:`MODEL_TYPES`.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+
+    def prefill(self, groups: Sequence[PromptGroup], clock: StageClock) -> Prefix:
+        """Encode the media of some groups and run their prefixes.
+
+        Args:
+            groups: G groups.
+            clock: gets the stages "vision" and "prefill".
+
+        Raises:
+            CheckpointError: a medium's features and placeholder tokens differ in number.
+        """
+        loaded = self._loaded
+        firsts = [group.prompts[0] for group in groups]
+        token_ids, mask = left_padded(
+            [group.prompts[0].token_ids[: group.prefix_length] for group in groups], loaded
+        )  # (G, P)
+        media = [medium for first in firsts for medium in first.request.prepared_media]
+        with clock.stage("vision"):
+            features = iter(self.encode(media))
+            rows = [
+                [(medium, next(features)) for medium in first.request.prepared_media]
+                for first in firsts
+            ]
+        with clock.stage("prefill"), loaded.foreign():
+            cache = DynamicCache(config=loaded.model.config)
+            loaded.model.model(
+                inputs_embeds=self._scattered(token_ids, rows),
+                attention_mask=mask,
+                position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
+                past_key_values=cache,
+                use_cache=True,
+            )
+        rule = RowRule.EQUAL if loaded.kept_generation_settings else RowRule.PADDED
+        return Prefix(tuple(groups), token_ids, mask, cache, rule)
+
+    def encode(self, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:
+        """Return the features of each medium, on the model's device.
+
+        Args:
+            media: any mixture of kinds, frame counts and image sizes.
+
+        Returns:
+            For each medium (num_tokens, hidden), in the order given.
+
+        Raises:
+            CheckpointError: a medium's features and placeholder tokens differ in number.
+        """
+        alike: defaultdict[Any, list[int]] = defaultdict(list)
+        for index, medium in enumerate(media):
+            shapes = tuple((name, tuple(value.shape[1:])) for name, value in medium.inputs.items())
+            alike[medium.kind, shapes].append(index)
+        features: dict[int, torch.Tensor] = {}
+        for indices in alike.values():
+            step = max(1, _MAX_FRAMES // _num_frames(media[indices[0]]))
+            for start in range(0, len(indices), step):
+                chosen = indices[start : start + step]
+                encoded = self._encode_alike([media[index] for index in chosen])
+                features.update(zip(chosen, encoded, strict=True))
+        return [self._checked(features[index], medium) for index, medium in enumerate(media)]
+
+    def _encode_alike(self, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:
+        """Encode media of one kind and shape together."""
+        model = self._loaded.model
+        inputs = self.inputs(media)
+        encode: Callable[..., Any] = getattr(model, f"get_{media[0].kind}_features")
+        pixels = inputs.pop(next(name for name in inputs if name.startswith("pixel_values")))
+        with self._loaded.foreign():
+            output = encode(pixels, **inputs, **_config_arguments(encode, model.config))
+        pooled = getattr(output, "pooler_output", output)
+        hidden = model.get_input_embeddings().embedding_dim
+        return [feature.reshape(-1, hidden) for feature in pooled]
+
+    def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
+        """Return the model's arguments for media of one kind and shape, on its device."""
+        return {
+            name: self._placed(torch.cat([medium.inputs[name] for medium in media]))
+            for name in media[0].inputs
+        }
+
+    def _placed(self, value: torch.Tensor) -> torch.Tensor:
+        plan = self._loaded.plan
+        if value.dtype == torch.uint8:
+            # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
+            frames = value.flatten(0, 1).to(plan.device, non_blocking=True)
+            finished = self._loaded.pixels.finish(frames)
+            return finished.reshape(*value.shape[:2], *finished.shape[1:]).to(plan.dtype)
+        if value.is_floating_point():
+            return value.to(device=plan.device, dtype=plan.dtype, non_blocking=True)
+        return value.to(plan.device, non_blocking=True)
+
+    def _scattered(
+        self,
+        token_ids: torch.Tensor,
+        rows: Sequence[Sequence[tuple[PreparedMedia, torch.Tensor]]],
+    ) -> torch.Tensor:
+        """Return input embeddings with every medium's features in place of its placeholders.
+
+        Args:
+            token_ids: (G, P) int64.
+            rows: for each of the G rows its media with their features, in the prompt's order.
+
+        Returns:
+            (G, P, hidden) in the model's dtype.
+        """
+        embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
+        for kind in {medium.kind for row in rows for medium, _ in row}:
+            features = [feature for row in rows for medium, feature in row if medium.kind == kind]
+            here = token_ids == self._token_id(kind)  # (G, P)
+            source = torch.cat(features).to(embeddings.dtype)  # (all tokens, hidden)
+            embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
+        return embeddings
+
+    def _token_id(self, kind: MediaKind) -> int:
+        token = self._loaded.placeholder(kind)
+        return int(self._loaded.tokenizer.convert_tokens_to_ids(token))
+
+    def _checked(self, feature: torch.Tensor, medium: PreparedMedia) -> torch.Tensor:
+        expected = medium.token_ids.count(self._token_id(medium.kind))
+        if feature.shape[0] != expected:
+            raise CheckpointError(
+                f"a {medium.kind} has {expected} placeholder tokens but {feature.shape[0]} "
+                "features: the processor's frame size, patch size or pooling does not fit the "
+                "model's; correct the checkpoint's processor_config.json"
+            )
+        return feature
+
+
+def _num_frames(medium: PreparedMedia) -> int:
+    return max(value.shape[1] if value.ndim == 5 else 1 for value in medium.inputs.values())
+
+
+def _config_arguments(function: Callable[..., Any], config: Any) -> Mapping[str, Any]:
+    """Return the settings that some releases of transformers leave to the caller."""
+    known = inspect.signature(function).parameters
+    names = ("vision_feature_layer", "vision_feature_select_strategy")
+    return {
+        name: getattr(config, name) for name in names if name in known and hasattr(config, name)
+    }

@@ -1,0 +1,191 @@
+"""Where and how fast a model can run here: device, dtype, attention, memory."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from llava_eval.errors import CheckpointError
+
+_HALF = (torch.float16, torch.bfloat16)
+
+#: Module that each flash-attention needs, and how to get it.
+_FLASH_MODULES = {
+    "flash_attention_4": ("flash_attn.cute", "pip install --pre flash-attn-4"),
+    "flash_attention_3": ("flash_attn_interface", "see github.com/Dao-AILab/flash-attention"),
+    "flash_attention_2": ("flash_attn", 'pip install "llava-eval[flash]" --no-build-isolation'),
+}
+
+
+#: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
+_BATCH_SHARE = 0.4
+
+#: Free memory to count on where the system does not tell.
+_FALLBACK_BYTES = 4 << 30
+
+
+def choose_device(requested: str) -> torch.device:
+    """Return the device to run on; "auto" is CUDA where there is one.
+
+    Raises:
+        CheckpointError: there is no such device here.
+    """
+    if requested == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(requested)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"model.device={requested} is no device; expected auto, cpu, cuda, cuda:1, ..."
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise CheckpointError(f"model.device={requested}, but torch finds no CUDA device here")
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+        raise CheckpointError(
+            f"model.device={requested} cannot be used here: {first_line(error)}"
+        ) from error
+    return device
+
+
+def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dtype:
+    """Return the dtype of the weights.
+
+    Args:
+        requested: "auto" is float32 on a CPU, where half precision is slow and gains nothing, and
+            the checkpoint's own dtype elsewhere.
+        device: where the model runs.
+        config: of the model.
+    """
+    if requested == "auto" and device.type == "cpu":
+        return torch.float32
+    if requested == "auto":
+        stored = getattr(config, "dtype", None)
+        return stored if isinstance(stored, torch.dtype) else torch.float16
+    dtype = getattr(torch, requested)
+    assert isinstance(dtype, torch.dtype)
+    return dtype
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return "float16" for ``torch.float16``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def device_name(device: torch.device) -> str:
+    """Return the product name of a CUDA device, or the device's type."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a message, and those after a line that ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: end + 1]) if lines else type(error).__name__
+
+
+class AttentionChoice(NamedTuple):
+    """An implementation of attention.
+
+    Attributes:
+        implementation: its name in transformers.
+        reason: why this one, in words.
+        is_default: transformers may take another for models that it does not support sdpa for.
+    """
+
+    implementation: str
+    reason: str
+    is_default: bool = False
+
+
+def choose_attention(
+    requested: str, device: torch.device, dtype: torch.dtype | None
+) -> AttentionChoice:
+    """Choose the attention implementation.
+
+    Args:
+        requested: "auto" takes flash-attention where it is installed, the device is CUDA and the
+            dtype is half precision, otherwise sdpa; any other name is taken at its word.
+        device: where the model runs.
+        dtype: of the weights; None when the checkpoint decides.
+
+    Raises:
+        CheckpointError: the requested implementation cannot run here.
+    """
+    if requested in ("sdpa", "eager"):
+        return AttentionChoice(requested, "asked for")
+    if requested != "auto":
+        obstacle = _obstacle(requested, device, dtype)
+        if obstacle:
+            raise CheckpointError(f"model.attention={requested} cannot run: {obstacle}")
+        return AttentionChoice(requested, "asked for")
+    obstacles = []
+    for name in ("flash_attention_2", "flash_attention_3"):
+        obstacle = _obstacle(name, device, dtype)
+        if not obstacle:
+            return AttentionChoice(name, "installed, on CUDA, in half precision")
+        obstacles.append(obstacle)
+    return AttentionChoice("sdpa", f"flash-attention is not used: {obstacles[0]}", is_default=True)
+
+
+def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str | None:
+    module, install = _FLASH_MODULES[name]
+    if device.type != "cuda":
+        return f"it needs a CUDA device, and the model is on {device.type}"
+    if dtype is not None and dtype not in _HALF:
+        return f"it needs float16 or bfloat16, and model.dtype is {dtype}".replace("torch.", "")
+    if not _importable(module):
+        return f"{module} is not installed ({install})"
+    return None
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def max_batch_tokens(config: Any, dtype: torch.dtype, device: torch.device) -> int:
+    """Return how many tokens, padding included, a batch may hold on the model's device.
+
+    An estimate on the safe side: each token needs its keys and values in every layer, and the
+    activations of one layer. Where it is wrong, running out of memory halves the batch.
+
+    Args:
+        config: of the language model.
+        dtype: of the weights.
+        device: where the model runs.
+    """
+    return max(1, int(_BATCH_SHARE * _free_bytes(device) / _bytes_per_token(config, dtype)))
+
+
+def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    hidden = int(getattr(config, "hidden_size", 4096))
+    heads = int(getattr(config, "num_attention_heads", 32))
+    head_size = getattr(config, "head_dim", None) or hidden // heads
+    key_value_heads = getattr(config, "num_key_value_heads", None) or heads
+    cached = 2 * int(getattr(config, "num_hidden_layers", 32)) * key_value_heads * head_size
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    widest = max(inner) if isinstance(inner, list | tuple) else inner
+    return int(dtype.itemsize * (cached + 8 * hidden + 3 * widest))
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return _FALLBACK_BYTES
+    available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(available[0]) * 1024 if available else _FALLBACK_BYTES
+
+
+def peak_device_bytes(device: torch.device) -> int | None:
+    """Return the most memory that torch has held on a CUDA device; None elsewhere."""
+    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None

@@ -1,0 +1,209 @@
+"""A loaded model with its processor, and what can be known of the two."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import BatchFeature, GenerationConfig
+
+from llava_eval.errors import ForwardError
+from llava_eval.models.local.hardware import device_name, dtype_name, first_line
+from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.quantization import describe_quantization, plain_size, stored_bytes
+from llava_eval.types import GenerationSettings, MediaKind
+
+if TYPE_CHECKING:
+    from llava_eval.models.local.load import ModelPlan
+
+#: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
+_STRETCHING_SCHEMES = ("linear", "dynamic")
+
+#: Parts of the names of settings that hold the ids of tokens which stand for media.
+_MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with its processor.
+
+    Attributes:
+        model: the transformers model, in evaluation mode on its device.
+        processor: the checkpoint's processor; its tokenizer pads on the left.
+        plan: where it came from and how it runs.
+        pixels: preprocesses the frames of a video as the processor does.
+        kept_generation_settings: of generation_config.json, in force beside the protocol's.
+        ignored_generation_settings: what generation_config.json would have changed silently.
+    """
+
+    model: Any
+    processor: Any
+    plan: ModelPlan
+    pixels: FramePreprocessor
+    kept_generation_settings: Mapping[str, Any]
+    ignored_generation_settings: Mapping[str, Any]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def name(self) -> str:
+        """The model's class."""
+        return type(self.model).__name__
+
+    @cached_property
+    def is_encoder_decoder(self) -> bool:
+        """Whether an encoder reads the prompt, so that a reply does not begin with it."""
+        config = self.model.config
+        inner = getattr(config, "text_config", None)
+        return any(getattr(one, "is_encoder_decoder", False) for one in (config, inner))
+
+    @cached_property
+    def context_length(self) -> int | None:
+        """How many tokens the language model can attend to after RoPE scaling, if it says."""
+        text = self.model.config.get_text_config()
+        stated = getattr(text, "max_position_embeddings", None)
+        rope = getattr(text, "rope_parameters", None) or {}
+        if stated is None:
+            return None
+        scheme = rope.get("rope_type", "default")
+        factor = float(rope.get("factor") or 1.0) if scheme in _STRETCHING_SCHEMES else 1.0
+        return int(stated * factor)
+
+    @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """Ids of the tokens that end a text."""
+        stored = self.model.generation_config.eos_token_id
+        if stored is None:
+            stored = self.tokenizer.eos_token_id
+        if stored is None:
+            return frozenset()
+        return frozenset(stored if isinstance(stored, list) else [stored])
+
+    @cached_property
+    def media_token_ids(self) -> frozenset[int]:
+        """Ids of all tokens that the configuration or the processor names as standing for media."""
+        settings = [*self.model.config.to_dict().items(), *vars(self.processor).items()]
+        named = {
+            item
+            for name, value in settings
+            if "token" in name and any(word in name for word in _MEDIA_WORDS)
+            for item in (value if isinstance(value, list | tuple) else [value])
+            if isinstance(item, int | str) and not isinstance(item, bool)
+        }
+        return frozenset(
+            self.tokenizer.convert_tokens_to_ids(item) if isinstance(item, str) else item
+            for item in named
+        )
+
+    def placeholder(self, kind: MediaKind) -> str | None:
+        """Return the text that stands for a medium, for instance ``<video>``; None without one."""
+        token = getattr(self.processor, f"{kind}_token", None)
+        return None if token is None else str(token)
+
+    def to_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return model inputs on the model's device, floating-point ones in its dtype."""
+        moved = BatchFeature(dict(inputs)).to(self.plan.device, dtype=self.plan.dtype)
+        return dict(moved)
+
+    def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
+        """Call the model's own ``generate``; its failures are this sample's.
+
+        Raises:
+            ForwardError: the model raises something.
+        """
+        with self.foreign():
+            return self.model.generate(**inputs, **arguments)
+
+    @contextmanager
+    def foreign(self) -> Iterator[None]:
+        """Turn whatever the model or its processor raises in the block into a ForwardError."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a border: one sample's error, whatever it is
+            raise ForwardError(f"{type(error).__name__}: {first_line(error)}") from error
+
+    def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
+        """Return the settings of a greedy generation.
+
+        Sampling, where it is asked for, is done by a logits processor on top.
+        """
+        return GenerationConfig(
+            **{
+                **self.kept_generation_settings,
+                "max_new_tokens": settings.max_new_tokens,
+                "do_sample": False,
+                "num_beams": 1,
+                "pad_token_id": self.tokenizer.pad_token_id,
+                "stop_strings": list(settings.stop_strings) or None,
+            }
+        )
+
+    def new_tokens(self, sequences: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+        """Return what ``generate`` added to a prompt.
+
+        Args:
+            sequences: (B, L), what it returned: with the prompt, without it (models that pass
+                embeddings on to a language model), or behind a decoder's first token.
+            input_ids: (B, T), the prompt.
+        """
+        length = input_ids.shape[1]  # T
+        if self.is_encoder_decoder:
+            return sequences[:, 1:]
+        begins_with_prompt = sequences.shape[1] >= length and torch.equal(
+            sequences[:, :length], input_ids
+        )
+        return sequences[:, length:] if begins_with_prompt else sequences
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        plan, checkpoint = self.plan, self.plan.checkpoint
+        text = self.model.config.get_text_config()
+        template = getattr(self.processor, "chat_template", None)
+        num_parameters = sum(weight.numel() for weight in self.model.parameters())
+        memory_bytes = unquantized = stored_bytes(self.model)
+        if plan.quantization.method is not None:  # packed weights have other shapes
+            num_parameters, unquantized = plain_size(
+                checkpoint.path, plan.dtype, plan.trust_remote_code
+            )
+        return {
+            "checkpoint": checkpoint.name,
+            "path": str(checkpoint.path),
+            "commit": checkpoint.commit,
+            "weights_sha256": checkpoint.weights_sha256,
+            "file_sha256": dict(checkpoint.file_sha256),
+            "class": self.name,
+            "processor": type(self.processor).__name__,
+            "num_parameters": num_parameters,
+            "memory_bytes": memory_bytes,
+            "memory_bytes_unquantized": unquantized,
+            "device": str(plan.device),
+            "device_name": device_name(plan.device),
+            "dtype": dtype_name(plan.dtype),
+            "attention": getattr(
+                self.model.config, "_attn_implementation", plan.attention.implementation
+            ),
+            "attention_reason": plan.attention.reason,
+            "quantization": describe_quantization(plan.quantization),
+            "max_position_embeddings": getattr(text, "max_position_embeddings", None),
+            "rope_parameters": getattr(text, "rope_parameters", None),
+            "chat_template": template,
+            "chat_template_sha256": _text_sha256(template),
+            "processor_settings": dict(plan.processor),
+            "video_as": "images" if plan.shows_images else "video",
+            "kept_generation_settings": dict(self.kept_generation_settings),
+            "ignored_generation_settings": dict(self.ignored_generation_settings),
+        }
+
+
+def _text_sha256(text: Any) -> str | None:
+    return hashlib.sha256(text.encode()).hexdigest() if isinstance(text, str) else None

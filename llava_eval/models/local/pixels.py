@@ -1,0 +1,151 @@
+"""Frames of a video as the checkpoint's own video processor makes them, in two halves.
+
+Most video processors resize, crop, rescale and normalise, in this order. For those the work is
+split in two halves with the same result, bit for bit:
+
+    prepared = pixels.prepare(clip.frames)     # uint8, resized and cropped: small, can be kept
+    values = pixels.finish(prepared)           # float32, on any device
+
+Both halves call the processor's own methods, on memory layouts that they are fast on. Whether the
+halves really give what the whole gives is tried once, when the object is made; a processor of
+another kind, or one that fails the trial, is called as a whole in :meth:`FramePreprocessor.finish`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import torch
+
+_log = logging.getLogger(__name__)
+
+#: Methods of a video processor that the two halves stand in for; all must be the usual ones.
+_USUAL = (
+    "_prepare_input_videos",
+    "_preprocess",
+    "center_crop",
+    "convert_to_rgb",
+    "normalize",
+    "preprocess",
+    "rescale",
+    "rescale_and_normalize",
+    "resize",
+)
+
+#: Fields of a video processor that the prepared frames depend on.
+_FIELDS = ("do_resize", "size", "resample", "do_center_crop", "crop_size", "do_convert_rgb")
+
+
+class FramePreprocessor:
+    """Preprocesses the frames of one video exactly as a transformers video processor does.
+
+    Attributes:
+        processor: the video processor of the checkpoint.
+        is_split: the work is done in two halves; otherwise :meth:`prepare` changes nothing.
+        key: a digest of all that changes the prepared frames, for caches.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.is_split = _is_usual(processor) and self._halves_equal_the_whole()
+        if not self.is_split:
+            _log.info("%s is called as a whole for each video", type(processor).__name__)
+        self.key = self._digest()
+
+    def __call__(self, frames: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        """``pixel_values_videos`` of one video: (N, 3, h, w) float32 for uint8 (N, 3, H, W)."""
+        return self.finish(self.prepare(frames), device)
+
+    def prepare(self, frames: torch.Tensor) -> torch.Tensor:
+        """Frames resized and cropped, uint8; unchanged if the processor cannot be split."""
+        _check(frames)
+        return self._first_half(frames) if self.is_split else frames
+
+    def finish(self, prepared: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
+        """Pixel values of prepared frames, computed on ``device``."""
+        _check(prepared)
+        if self.is_split:
+            return self._second_half(prepared if device is None else prepared.to(device))
+        values = self._whole(prepared)
+        return values if device is None else values.to(device)
+
+    def _first_half(self, frames: torch.Tensor) -> torch.Tensor:
+        processor = self.processor
+        # resizing is fastest where the channels of a pixel lie side by side
+        frames = frames.contiguous(memory_format=torch.channels_last)
+        if processor.do_resize:
+            frames = processor.resize(frames, size=processor.size, resample=processor.resample)
+        if processor.do_center_crop:
+            frames = processor.center_crop(frames, processor.crop_size)
+        return frames.contiguous()
+
+    def _second_half(self, prepared: torch.Tensor) -> torch.Tensor:
+        processor = self.processor
+        values: torch.Tensor = processor.rescale_and_normalize(
+            prepared,
+            processor.do_rescale,
+            processor.rescale_factor,
+            processor.do_normalize,
+            processor.image_mean,
+            processor.image_std,
+        )
+        return values
+
+    def _whole(self, frames: torch.Tensor) -> torch.Tensor:
+        batch = self.processor(
+            videos=[frames],
+            do_sample_frames=False,
+            input_data_format="channels_first",
+            return_tensors="pt",
+        )
+        values: torch.Tensor = batch["pixel_values_videos"][0]
+        return values
+
+    def _halves_equal_the_whole(self) -> bool:
+        """Try both ways on small noise, wider and higher than long."""
+        generator = torch.Generator().manual_seed(0)
+        for height, width in ((48, 85), (60, 44)):
+            frames = torch.randint(
+                0, 256, (2, height, width, 3), dtype=torch.uint8, generator=generator
+            ).permute(0, 3, 1, 2)
+            halves = self._second_half(self._first_half(frames))
+            if not torch.equal(halves, self._whole(frames)):
+                return False
+        return True
+
+    def _digest(self) -> str:
+        facts = {
+            "is_split": self.is_split,
+            "processor": type(self.processor).__name__,
+            "fields": {name: repr(getattr(self.processor, name, None)) for name in _FIELDS},
+            "torch": torch.__version__,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }
+        if not self.is_split:
+            facts = {"is_split": False}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_usual(processor: Any) -> bool:
+    """Is this a processor of transformers whose steps are all the usual ones?"""
+    from transformers.video_processing_utils import BaseVideoProcessor
+
+    kind = type(processor)
+    return (
+        isinstance(processor, BaseVideoProcessor)
+        and all(
+            getattr(kind, name, None) is getattr(BaseVideoProcessor, name, None) for name in _USUAL
+        )
+        and (getattr(processor, "do_rescale", False) or getattr(processor, "do_normalize", False))
+        and not getattr(processor, "do_pad", False)
+    )
+
+
+def _check(frames: torch.Tensor) -> None:
+    if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[1] != 3:
+        raise ValueError(
+            f"frames must be uint8 (N, 3, H, W), got {frames.dtype} {tuple(frames.shape)}"
+        )

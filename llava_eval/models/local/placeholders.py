@@ -1,0 +1,79 @@
+"""What stands for a medium in the text of a prompt, and who writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import torch
+from PIL import Image
+
+from llava_eval.errors import CheckpointError
+from llava_eval.types import MediaKind
+
+
+class Placeholders:
+    """The placeholders of a processor.
+
+    Most processors replace a placeholder in the text (``<image>``) by as many tokens as the medium
+    has features. Some (BLIP-2, Florence-2, Kosmos-2) write the tokens in front of the text by
+    themselves, and a placeholder in the text would be one too many.
+
+    Args:
+        processor: of the checkpoint.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        self._writes_images = cache(self._try_image)
+
+    def token(self, kind: MediaKind) -> str:
+        """Return the text that stands for a medium, for instance ``<video>``.
+
+        An empty text stands for a medium whose tokens the processor writes.
+
+        Raises:
+            CheckpointError: the processor takes no media of this kind.
+        """
+        token = getattr(self._processor, f"{kind}_token", None)
+        if token is None and kind == "image" and self._writes_images():
+            return ""
+        if token is None:
+            hint = "; model.video_as=images shows the frames as images" if kind == "video" else ""
+            raise CheckpointError(
+                f"the checkpoint takes no {kind}: its {type(self._processor).__name__} has no "
+                f"token for it{hint}"
+            )
+        return str(token)
+
+    def known(self) -> list[str]:
+        """Return the placeholders of all kinds."""
+        tokens = [getattr(self._processor, f"{kind}_token", None) for kind in ("image", "video")]
+        return [str(token) for token in tokens if token is not None]
+
+    def are_written(self, kinds: Iterable[MediaKind]) -> bool:
+        """Return whether the processor writes the tokens of these media by itself."""
+        return set(kinds) == {"image"} and self._writes_images()
+
+    def _try_image(self) -> bool:
+        """Try one small image with and without a placeholder in the text.
+
+        Where both are taken, the placeholder must not add tokens (PaliGemma moves it).
+        """
+        token = getattr(self._processor, "image_token", None)
+        without = self._num_tokens("a", has_image=True)
+        if without is None or without <= (self._num_tokens("a", has_image=False) or 0):
+            return False
+        written = None if token is None else self._num_tokens(f"{token}a", has_image=True)
+        return written is None or written > without
+
+    def _num_tokens(self, text: str, *, has_image: bool) -> int | None:
+        image = Image.new("RGB", (64, 64), (90, 120, 150))
+        arguments = {"images": [image]} if has_image else {}
+        try:
+            inputs = self._processor(text=[text], return_tensors="pt", **arguments)
+            ids = inputs["input_ids"]
+        except Exception:  # noqa: BLE001 - foreign code refuses in its own ways
+            return None
+        return int(torch.as_tensor(ids).shape[-1])

@@ -1,0 +1,249 @@
+"""Whether prompts may share prefixes: tried on real first prompts, and taken back where it fails.
+
+The truth about a prompt is the model's own pass over the processor's own inputs of the whole
+prompt. Sharing is held to it once for each kind of prompt (videos, images, several media; texts or
+likelihoods), with the first groups of a run and all their frames. What does not agree, or raises
+anything, is asked as whole prompts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from llava_eval.errors import CheckpointError, ForwardError
+from llava_eval.models.clock import StageClock
+from llava_eval.models.local.decoding import Decoder
+from llava_eval.models.local.features import FeaturePrefixes
+from llava_eval.models.local.guards import Comparison, compare_steps
+from llava_eval.models.local.microbatch import PromptGroup, alone
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prefix import Batch, Prefix, joined, prefill
+from llava_eval.models.local.prompt import Prompt, PromptWriter
+
+log = logging.getLogger(__name__)
+
+#: New tokens of each prompt that are compared.
+_NUM_STEPS = 4
+
+#: How prompts are asked that share nothing.
+_WHOLE = "whole prompts, one at a time"
+
+#: Verdicts by model and kind of prompt; the next run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, Verdict]] = WeakKeyDictionary()
+
+
+class Verdict:
+    """What a trial found for one kind of prompt.
+
+    Attributes:
+        comparison: of logits; None where nothing could be compared.
+        problem: why prefixes are not shared, in words; None where they are.
+        path: how prompts of this kind are asked, for the manifest.
+    """
+
+    def __init__(self, comparison: Comparison | None, problem: str | None, path: str) -> None:
+        self.comparison = comparison
+        self.problem = problem
+        self.path = path
+
+
+class PrefixSharing:
+    """Asks groups of prompts from shared prefixes where that is proven right.
+
+    Args:
+        loaded: the model.
+        writer: of the prompts.
+        clock: gets the seconds of the stages "vision" and "prefill".
+        features: encodes media apart from prompts; None for the model's own forward pass.
+        is_required: prompts that cannot share are an error, instead of being asked as a whole.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        writer: PromptWriter,
+        clock: Callable[[], StageClock],
+        *,
+        features: FeaturePrefixes | None,
+        is_required: bool,
+    ) -> None:
+        self._loaded = loaded
+        self._writer = writer
+        self._clock = clock
+        self._features = features
+        self._is_required = is_required
+        self._decoder = Decoder(loaded)
+        self.paths: dict[str, str] = {}
+
+    def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[Batch]:
+        """Yield the questions of some groups, ready to be asked.
+
+        Raises:
+            ForwardError: the model fails.
+        """
+        for prefix in self._prefixes(groups):
+            yield from prefix.batches(self._loaded, batch_size)
+
+    def whole(self, prompt: Prompt) -> Batch:
+        """Return one prompt as the processor makes it, ready to be asked."""
+        inputs = self._loaded.to_device(self._writer.whole_inputs(prompt))
+        return Batch((prompt,), inputs)
+
+    def is_right(self, group: PromptGroup) -> bool:
+        """Return whether a group may share its prefix, as far as was tried."""
+        verdict = _known.setdefault(self._loaded.model, {}).get(self._key(group))
+        return bool(group.prefix_length) and verdict is not None and verdict.problem is None
+
+    def try_first(self, groups: Sequence[PromptGroup]) -> Comparison | None:
+        """Try the first groups of each kind that was not tried yet.
+
+        Returns:
+            The comparison of the first kind, for the manifest.
+
+        Raises:
+            CheckpointError: sharing is required, and one kind of prompt must not share.
+        """
+        known = _known.setdefault(self._loaded.model, {})
+        by_key: dict[Hashable, list[PromptGroup]] = {}
+        for group in groups:
+            if group.prefix_length:
+                by_key.setdefault(self._key(group), []).append(group)
+        for key, alike in by_key.items():
+            if key not in known:
+                known[key] = self._tried(alike) or self._tried_apart(alike[0])
+                if known[key].problem is not None:
+                    self._report(known[key], _kind_name(alike[0]))
+            verdict = known[key]
+            self.paths[_kind_name(alike[0])] = verdict.path
+            if verdict.problem is not None and self._is_required:
+                raise CheckpointError(
+                    f"{self._loaded.name}: {verdict.problem}; set runner.share_prefixes=false"
+                )
+        comparisons = (known[key].comparison for key in by_key)
+        return next((one for one in comparisons if one is not None), None)
+
+    def _report(self, verdict: Verdict, kind: str) -> None:
+        log.info(
+            "%s: prompts with %s are asked as a whole: %s",
+            self._loaded.name,
+            kind,
+            verdict.problem,
+        )
+
+    def _tried(self, alike: Sequence[PromptGroup]) -> Verdict | None:
+        """Try some prompts of one kind: two of the first group, and one that shows other media.
+
+        Returns:
+            None for media that are encoded apart and that the processor cannot put into one prompt
+            (videos of different lengths): there is no truth to hold them to.
+        """
+        first = alike[0]
+        groups = [PromptGroup(first.prompts[:2], first.prefix_length)]
+        other = next((g for g in alike[1:] if g.prefix_length != first.prefix_length), None)
+        if other is not None:
+            groups.append(PromptGroup(other.prompts[:1], other.prefix_length))
+        prompts = [prompt for group in groups for prompt in group.prompts]
+        try:
+            whole = [self._writer.whole_inputs(prompt) for prompt in prompts]
+        except ForwardError as error:
+            is_single = len(prompts[0].request.prepared_media) == 1
+            return None if self._features is not None and not is_single else _refused(error)
+        try:
+            for prompt, inputs in zip(prompts, whole, strict=True):
+                _check_ids(prompt, inputs)
+            with torch.inference_mode():
+                comparison, path = self._compare(groups)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
+            return _refused(error)
+        if comparison is None:
+            return Verdict(None, "its logits are not finite", _WHOLE)
+        if not comparison.agrees:
+            return Verdict(comparison, comparison.describe(), _WHOLE)
+        return Verdict(comparison, None, path)
+
+    def _tried_apart(self, group: PromptGroup) -> Verdict:
+        """Try each medium of a group in a prompt of its own; the last verdict, or the first bad."""
+        request = group.prompts[0].request
+        verdict: Verdict | None = None
+        for medium in request.prepared_media:
+            alone_with_text = replace(request, content=(medium, "What is it?"))
+            prompts = self._writer.prompts(alone_with_text)
+            verdict = self._tried([alone(prompt) for prompt in prompts[:1]])
+            if verdict is None or verdict.problem is not None:
+                break
+        return verdict or Verdict(None, "its prompts cannot be made as a whole", _WHOLE)
+
+    def _compare(self, groups: Sequence[PromptGroup]) -> tuple[Comparison | None, str]:
+        shared: dict[int, list[torch.Tensor]] = {}
+        prefixes = self._prefixes(groups)
+        way = "features" if self._features is not None else "the model's own forward pass"
+        rule = prefixes[0].rule.value
+        for prefix in prefixes:
+            for batch in prefix.batches(self._loaded, batch_size=len(groups) + 1):
+                steps = self._steps(batch)  # of (B, vocabulary)
+                for row, prompt in enumerate(batch.prompts):
+                    shared[id(prompt)] = [step[row] for step in steps]
+        pairs = []
+        for prompt in (prompt for group in groups for prompt in group.prompts):
+            plain = [step[0] for step in self._steps(self.whole(prompt))]
+            pairs.append((shared[id(prompt)], plain))
+        return compare_steps(self._loaded, pairs), f"shared prefixes by {way}, {rule}"
+
+    def _steps(self, batch: Batch) -> list[torch.Tensor]:
+        """Return logits (B, vocabulary) of the first new tokens, or of those of an option."""
+        if batch.prompts[0].option is None:
+            if self._features is not None and self._loaded.plan.dtype == torch.float32:
+                return [self._decoder.logits(batch)[:, -1]]  # its generate adds nothing to see
+            most = batch.prompts[0].request.settings.max_new_tokens
+            return self._decoder.first_steps(batch, min(_NUM_STEPS, most))
+        logits = self._decoder.logits(batch)  # (B, S, vocabulary)
+        shortest = min(len(prompt.token_ids) - prompt.option_start for prompt in batch.prompts)
+        return [logits[:, -1 - step] for step in range(shortest)]
+
+    def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
+        if self._features is not None:
+            return [self._features.prefill(groups, self._clock())]
+        with self._clock().stage("prefill"):
+            return joined([prefill(self._loaded, group) for group in groups], self._loaded)
+
+    def _key(self, group: PromptGroup) -> Hashable:
+        is_option = group.prompts[0].option is not None
+        return _kind_name(group), is_option, self._features is not None
+
+
+def _refused(error: Exception) -> Verdict:
+    return Verdict(None, f"{type(error).__name__}: {error}", _WHOLE)
+
+
+def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:
+    """Hold tokens that were put together from parts to the processor's whole prompt.
+
+    Raises:
+        ForwardError: they differ.
+    """
+    ids = tuple(whole["input_ids"][0].tolist())
+    if ids != prompt.token_ids:
+        raise ForwardError(
+            f"sample {prompt.request.id}: its tokens depend on how media placeholders are expanded "
+            f"({len(ids)} against {len(prompt.token_ids)})"
+        )
+
+
+def _kind_name(group: PromptGroup) -> str:
+    """Return what a group shows in words, for instance "images and videos"."""
+    kinds = [
+        kind for medium in group.prompts[0].request.prepared_media for kind in medium.shown_kinds
+    ]
+    if not kinds:
+        return "no media"
+    if len(kinds) == 1:
+        return f"one {kinds[0]}"
+    return " and ".join(f"{kind}s" for kind in sorted(set(kinds)))

@@ -1,0 +1,105 @@
+"""What plain transformers answers: the processor's whole prompt, ``generate``, one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from llava_eval.types import Clip, MediaKind
+from tests.models.helpers import make_clip
+
+NEW_TOKENS = 6
+
+#: A user's turn: texts, and media by kind.
+Turn = tuple[str | tuple[MediaKind, Clip], ...]
+
+
+def video(
+    seed: int, num_frames: int = 8, size: tuple[int, int] = (80, 120)
+) -> tuple[MediaKind, Clip]:
+    """Return a video of smooth noise."""
+    return "video", make_clip(num_frames, seed=seed, size=size)
+
+
+def image(seed: int, size: tuple[int, int] = (80, 120)) -> tuple[MediaKind, Clip]:
+    """Return an image of smooth noise."""
+    return "image", make_clip(1, seed=seed, size=size)
+
+
+@dataclass
+class Plain:
+    """A checkpoint as transformers loads it, with nothing of ours around it."""
+
+    model: Any
+    processor: Any
+
+    @classmethod
+    def load(cls, folder: Path) -> Plain:
+        model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+        return cls(model, AutoProcessor.from_pretrained(folder))
+
+    def text(self, turn: Turn, placeholder: str | None) -> str:
+        """Return the rendered conversation.
+
+        Args:
+            turn: of the user.
+            placeholder: for checkpoints without a chat template: stands for an image.
+        """
+        if placeholder is None:
+            content = [
+                {"type": "text", "text": piece} if isinstance(piece, str) else {"type": piece[0]}
+                for piece in turn
+            ]
+            rendered = self.processor.apply_chat_template(
+                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+            )
+            return str(rendered)
+        user = "".join(
+            piece if isinstance(piece, str) else placeholder + ("\n" if placeholder else "")
+            for piece in turn
+        )
+        return f"USER: {user} ASSISTANT:"
+
+    def inputs(self, turn: Turn, placeholder: str | None) -> Any:
+        """Return the processor's inputs for the whole prompt."""
+        media = [piece for piece in turn if not isinstance(piece, str)]
+        images = [
+            Image.fromarray(clip.frames[0].permute(1, 2, 0).numpy())
+            for kind, clip in media
+            if kind == "image"
+        ]
+        clips = [clip for kind, clip in media if kind == "video"]
+        arguments: dict[str, Any] = {"images": images} if images else {}
+        if clips:
+            arguments["videos"] = [clip.frames for clip in clips]
+            arguments["do_sample_frames"] = False
+            arguments["video_metadata"] = [
+                {
+                    "total_num_frames": clip.num_source_frames,
+                    "fps": clip.fps,
+                    "frames_indices": list(clip.frame_indices),
+                    "height": clip.frames.shape[-2],
+                    "width": clip.frames.shape[-1],
+                }
+                for clip in clips
+            ]
+        text = self.text(turn, placeholder)
+        inputs = self.processor(text=[text], return_tensors="pt", **arguments)
+        inputs.pop("labels", None)
+        return inputs.to(self.model.dtype)
+
+    def new_tokens(self, inputs: Any) -> list[int]:
+        """Return the tokens that the model writes."""
+        with torch.inference_mode():
+            sequence = self.model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)[0]
+        ids = inputs["input_ids"][0]
+        if len(sequence) >= len(ids) and torch.equal(sequence[: len(ids)], ids):
+            sequence = sequence[len(ids) :]
+        elif self.model.config.is_encoder_decoder:
+            sequence = sequence[1:]
+        return list(sequence.tolist())

@@ -1,0 +1,159 @@
+"""Every family writes the tokens of plain transformers, alone, batched and from shared prefixes."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.models.local.checkpoint import find_checkpoint
+from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.media import WholePrompts
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prompt import PromptWriter
+from llava_eval.models.local.runner import ModelRunner
+from llava_eval.types import Generation, GenerationSettings, Request
+from tests.models.families.parts import FAMILIES, Family
+from tests.models.families.plain import NEW_TOKENS, Plain, Turn, image, video
+
+for module in ("llava_like", "qwen_like", "others"):
+    importlib.import_module(f"tests.models.families.{module}")
+
+SETTINGS = GenerationSettings(max_new_tokens=NEW_TOKENS)
+CHAT = ConversationConfig("chat_template")
+PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+
+#: Families whose processor writes the tokens of an image itself, in front of the text.
+WRITES_IMAGES = ("blip-2", "instructblip", "florence2", "fuyu", "kosmos-2")
+
+#: Families of which transformers itself cannot read images and videos in one prompt.
+NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "smolvlm")
+
+
+def turns_of(family: Family) -> dict[str, Turn]:
+    """Return users' turns: several questions a medium, one, several media, a question before."""
+    turns: dict[str, Turn] = {}
+    for kind, most, show in (("image", family.images, image), ("video", family.videos, video)):
+        if not most:
+            continue
+        first, second = show(1), show(2, size=(120, 80))
+        for number, question in enumerate(("What is it?", "Where is the blue one?", "Why?")):
+            turns[f"{kind}, question {number}"] = (first, question)
+        turns[f"another {kind}"] = (second, "What happens?")
+        turns[f"{kind} after text"] = ("Look.", first, "Seen?")
+        if most > 1:
+            for number, question in enumerate(("Which?", "How do they differ?")):
+                turns[f"two {kind}s, question {number}"] = (first, second, question)
+    if family.images and family.videos and family.name not in NO_MIXTURE:
+        pictures, clips = image(1), video(1)
+        for number, question in enumerate(("Which?", "How do they differ?")):
+            turns[f"mixed, question {number}"] = (pictures, clips, question)
+    return turns
+
+
+def ask(runner: ModelRunner, turns: Mapping[str, Turn]) -> dict[str, Generation]:
+    """Prepare each medium once and ask all."""
+    prepared: dict[int, Any] = {}
+    for piece in itertools.chain.from_iterable(turns.values()):
+        if not isinstance(piece, str) and id(piece[1]) not in prepared:
+            prepared[id(piece[1])] = runner.prepare(*piece)
+    requests = [
+        Request(
+            name,
+            tuple(piece if isinstance(piece, str) else prepared[id(piece[1])] for piece in turn),
+            SETTINGS,
+        )
+        for name, turn in turns.items()
+    ]
+    return {request.id: generation for request, generation in runner.generate(requests)}
+
+
+def expected(plain: Plain, loaded: LoadedModel, inputs: Any) -> Generation:
+    """Return what plain transformers writes, as the runner would say it."""
+    tokens = plain.new_tokens(inputs)
+    ends = [number for number, token in enumerate(tokens) if token in loaded.end_tokens]
+    tokens = tokens[: ends[0] + 1] if ends else tokens
+    return Generation(
+        text=plain.processor.tokenizer.decode(tokens, skip_special_tokens=True),
+        num_input_tokens=inputs["input_ids"].shape[1],
+        num_output_tokens=len(tokens),
+        stop_reason="eos" if ends else "length",
+    )
+
+
+def names() -> list[Any]:
+    return [
+        pytest.param(name, marks=() if family.quick else pytest.mark.slow)
+        for name, family in FAMILIES.items()
+    ]
+
+
+@pytest.mark.parametrize("name", names())
+def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    family.make(tmp_path)
+    plain = Plain.load(tmp_path)
+    loaded = load_model(plan_model(find_checkpoint(str(tmp_path)), device="cpu"))
+    conversation = CHAT if family.has_template else PLAIN
+    placeholder = None
+    if not family.has_template:
+        placeholder = "" if name in WRITES_IMAGES else str(plain.processor.image_token)
+    turns = turns_of(family)
+    inputs = {title: plain.inputs(turn, placeholder) for title, turn in turns.items()}
+
+    _check_inputs(loaded, conversation, turns, inputs)
+    texts = {title: expected(plain, loaded, value) for title, value in inputs.items()}
+    assert len({generation.text for generation in texts.values()}) > 1
+    runner = ModelRunner(loaded, conversation)
+    assert ask(runner, turns) == texts
+    assert ask(ModelRunner(loaded, conversation, share_prefixes=False), turns) == texts
+    some = dict(itertools.islice(turns.items(), 3))
+    alone = ask(ModelRunner(loaded, conversation, batch_size=1), some)
+    assert alone == {title: texts[title] for title in some}
+    paths = runner.settings()["prompts_asked_as"]
+    assert all(path.startswith("shared") == (name not in WHOLE) for path in paths.values())
+
+
+#: Families whose prompts are asked as a whole, and why.
+WHOLE = {
+    "paligemma": "its images see the question",
+    "blip-2": "its generate takes no cache",
+    "instructblip": "its features depend on the question",
+    "florence2": "an encoder reads the whole prompt",
+    "kosmos-2": "its generate takes no cache",
+}
+
+
+def _check_inputs(
+    loaded: LoadedModel,
+    conversation: ConversationConfig,
+    turns: Mapping[str, Turn],
+    inputs: Mapping[str, Any],
+) -> None:
+    """Hold all that the model would be given to the processor's own whole prompts."""
+    whole = WholePrompts(loaded.processor)
+    writer = PromptWriter(loaded, Conversation.of(conversation, loaded.processor), whole)
+    runner = ModelRunner(loaded, conversation)
+    for title, turn in turns.items():
+        content = [piece if isinstance(piece, str) else runner.prepare(*piece) for piece in turn]
+        (prompt,) = writer.prompts(Request(title, tuple(content), SETTINGS))
+        assert list(prompt.token_ids) == inputs[title]["input_ids"][0].tolist()
+        ours = loaded.to_device(writer.whole_inputs(prompt))
+        assert ours.keys() == inputs[title].keys()
+        for key, value in inputs[title].items():
+            assert _same(ours[key], value), (title, key)
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)
