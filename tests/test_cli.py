@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from llava_eval import cli
-from llava_eval.types import SampleResult
 from tests.conftest import DEMO, read_lines, write_lines
-from tests.processes import run_command
+from tests.processes import SignalAtLine, run_command
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -287,27 +285,10 @@ benchmark:
     assert len(line["frame_indices"]) == 3
 
 
-def interrupt_after_four_samples() -> None:
-    """Send Ctrl-C to this process as soon as its ledger holds four lines."""
-    from llava_eval.results.ledger import LedgerWriter
-
-    append = LedgerWriter.append
-    count = 0
-
-    def counted(self: LedgerWriter, result: SampleResult) -> None:
-        nonlocal count
-        append(self, result)
-        count += 1
-        if count == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    LedgerWriter.append = counted  # type: ignore[method-assign]
-
-
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]
-    done = run_command(arguments, tmp_path, before=interrupt_after_four_samples)
+    done = run_command(arguments, tmp_path, before=SignalAtLine(4, signal.SIGINT))
     assert done.exit_code == 130, done.stderr
     assert "interrupted; finished samples are kept" in done.stderr
     assert "Traceback" not in done.stderr

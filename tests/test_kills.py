@@ -6,13 +6,12 @@ import json
 import random
 import resource
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import read_lines
-from tests.processes import Command, Finished, num_lines, run_command
+from tests.processes import Command, Finished, SignalAtLine, num_lines, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +22,6 @@ ARGUMENTS = [
     "runner.batch_size=3",
     "output_dir=out",
 ]
-
-
-def wait_for_lines(command: Command, folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 200
-    while num_lines(folder / "out") < count and command.is_running:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def finish(folder: Path) -> Finished:
@@ -44,16 +36,11 @@ def test_killed_again_and_again_a_run_ends_as_an_unbroken_one(tmp_path: Path) ->
     broken.mkdir()
     finish(whole)
     moments = random.Random(20261122)
-    num_killed = 0
     for _ in range(4):
         before = num_lines(broken / "out")
-        command = Command(ARGUMENTS, broken)
-        wait_for_lines(command, broken, before + moments.randint(1, 8))
-        time.sleep(moments.random() * 0.1)
-        command.send(signal.SIGKILL)
-        num_killed += command.finish().exit_code == -signal.SIGKILL
-        assert num_lines(broken / "out") >= before
-    assert num_killed > 2
+        kill = SignalAtLine(moments.randint(1, 8), signal.SIGPROF, moments.random() * 0.1)
+        assert run_command(ARGUMENTS, broken, before=kill).exit_code == -signal.SIGPROF
+        assert num_lines(broken / "out") > before
     finish(broken)
     for name in ("samples.jsonl", "metrics.json", "metrics.csv", "metrics.md"):
         assert (broken / "out" / name).read_bytes() == (whole / "out" / name).read_bytes(), name
@@ -87,9 +74,8 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_finished(
 
 
 def test_a_second_process_leaves_a_running_one_alone(tmp_path: Path) -> None:
-    first = Command(ARGUMENTS, tmp_path)
-    wait_for_lines(first, tmp_path, 1)
-    first.send(signal.SIGSTOP)
+    first = Command(ARGUMENTS, tmp_path, before=SignalAtLine(1, signal.SIGSTOP))
+    first.wait_until_stopped()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     second = run_command([*ARGUMENTS[:-1], f"output_dir={tmp_path / 'out'}"], elsewhere)

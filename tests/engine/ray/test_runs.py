@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,18 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import DEMO, read_lines, write_lines
-from tests.engine.ray.nodes import (
-    Cluster,
-    can_hide_folders,
+from tests.engine.ray.nodes import PATIENT, Cluster, can_hide_folders, raylets_of
+from tests.processes import (
+    Command,
+    SignalAtLine,
     descendants,
     is_running,
     name_of,
+    num_lines,
+    run_command,
     wait_for,
     wait_for_end,
 )
-from tests.processes import Command, num_lines, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +38,14 @@ ARGUMENTS = [
     "runner.decode_workers=1",
     "output_dir=out",
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patient() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in PATIENT.items():
+            patch.setenv(name, text)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +75,11 @@ def on(cluster: Cluster, num_workers: int = 2) -> list[str]:
     return ["engine=ray", f"engine.address={cluster.address}", f"engine.num_workers={num_workers}"]
 
 
-def processes_until(
-    command: Command, condition: Callable[[Collection[str]], bool]
-) -> dict[int, str]:
-    """Return a command's processes with their names, as last seen while it ran.
-
-    Args:
-        command: that is watched.
-        condition: of their names; where it holds, watching ends.
-    """
-    seen: dict[int, str] = {}
-    while command.is_running and not condition(seen.values()):
-        seen = {pid: name_of(pid) for pid in descendants(command.pid)} or seen
-    return seen
+def stopped_at(line: int, arguments: list[str], folder: Path) -> Command:
+    """Return a command that has stopped itself when it had answered so many samples."""
+    command = Command(arguments, folder, before=SignalAtLine(line, signal.SIGSTOP))
+    command.wait_until_stopped()
+    return command
 
 
 def same_results(one: Path, other: Path) -> bool:
@@ -95,21 +97,19 @@ def test_a_driver_a_worker_and_a_node_are_lost(
     cluster: Cluster, whole: Path, tmp_path: Path
 ) -> None:
     """One run through all of it ends with the files of an unbroken local run."""
-    first = Command([*ARGUMENTS, *on(cluster)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not first.is_running)
+    first = stopped_at(5, [*ARGUMENTS, *on(cluster)], tmp_path)
     first.send(signal.SIGKILL)
     first.finish()
     wait_for(lambda: not cluster.workers())
     before = num_lines(tmp_path / "out")
 
     node = cluster.add_node()
-    second = Command([*ARGUMENTS, *on(cluster, 3)], tmp_path)
-    wait_for(lambda: num_lines(tmp_path / "out") > before or not second.is_running)
+    second = stopped_at(1, [*ARGUMENTS, *on(cluster, 3)], tmp_path)
     worker = next(pid for pid in cluster.workers() if pid not in descendants(node.pid))
     os.kill(worker, signal.SIGKILL)
-    for pid in descendants(node.pid):
-        if "raylet/raylet" in name_of(pid):
-            os.kill(pid, signal.SIGKILL)
+    for pid in raylets_of(node.pid):
+        os.kill(pid, signal.SIGKILL)
+    second.send(signal.SIGCONT)
     done = second.finish()
     assert done.exit_code == 0, done.stderr
     assert "died and is replaced" in done.stderr
@@ -199,14 +199,14 @@ def test_a_new_worker_with_another_model_ends_the_run(cluster: Cluster, tmp_path
     """The weights change while the run goes on: nobody may answer with the new ones."""
     checkpoint = shutil.copytree(DEMO / "checkpoint", tmp_path / "checkpoint")
     arguments = [*ARGUMENTS, *on(cluster, 1), f"model.checkpoint={checkpoint}"]
-    command = Command(arguments, tmp_path)
-    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    command = stopped_at(1, arguments, tmp_path)
     weights = load_file(checkpoint / "model.safetensors")
     name = sorted(weights)[0]
     weights[name] = weights[name] + 1
     save_file(weights, tmp_path / "other.safetensors", {"format": "pt"})
     os.replace(tmp_path / "other.safetensors", checkpoint / "model.safetensors")
     os.kill(cluster.workers()[0], signal.SIGKILL)
+    command.send(signal.SIGCONT)
     done = command.finish()
     assert done.exit_code == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -221,14 +221,12 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
     whole: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
-    first = Command(ARGUMENTS, tmp_path)
-    wait_for(lambda: num_lines(tmp_path / "out") > 5 or not first.is_running)
+    first = stopped_at(6, ARGUMENTS, tmp_path)
     first.send(signal.SIGKILL)
     first.finish()
-    before = num_lines(tmp_path / "out")
-    second = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
-    below = processes_until(second, lambda _: num_lines(tmp_path / "out") > before + 5)
-    assert any(name.startswith("ray::ModelWorker") for name in below.values())
+    second = stopped_at(6, [*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
+    below = descendants(second.pid)
+    assert any(name_of(pid).startswith("ray::ModelWorker") for pid in below)
     second.send(signal.SIGKILL)
     second.finish()
     wait_for_end(below)
@@ -241,27 +239,30 @@ def test_a_dead_driver_leaves_nothing_and_the_other_engine_goes_on(
 def test_the_end_of_ray_itself_is_one_line(tmp_path: Path, vital: str) -> None:
     """Where the only node is lost there is no elsewhere, but what is finished stays."""
     pytest.importorskip("ray")
-    long = ["benchmark.limit=270", "sampler.num_frames=32"]
-    command = Command([*ARGUMENTS, *long, "engine=ray", "engine.num_workers=1"], tmp_path)
-    wait_for(lambda: num_lines(tmp_path / "out") > 0 or not command.is_running)
+    command = stopped_at(1, [*ARGUMENTS, "engine=ray", "engine.num_workers=1"], tmp_path)
     below = descendants(command.pid)
     (victim,) = [pid for pid in below if f"/{vital}" in name_of(pid).partition(" ")[0]]
     os.kill(victim, signal.SIGKILL)
+    command.send(signal.SIGCONT)
     done = command.finish()
     assert done.exit_code == 1, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("llava-eval: Ray")]
     assert f"cannot go on: its {vital} has died; finished samples are kept" in line
     assert not [name_of(pid) for pid in below if is_running(pid)]
-    assert 0 < num_lines(tmp_path / "out") < 270
+    assert 0 < num_lines(tmp_path / "out") < NUM_SAMPLES
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     command = Command([*ARGUMENTS, "engine=ray", "engine.num_workers=2"], tmp_path)
-    below = processes_until(
-        command, lambda names: any(name.startswith("ray::Model") for name in names)
-    )
+    below: list[int] = []
+
+    def has_worker() -> bool:
+        below[:] = descendants(command.pid) or below
+        return any(name_of(pid).startswith("ray::Model") for pid in below)
+
+    wait_for(lambda: has_worker() or not command.is_running)
     command.send(signal.SIGINT)
     done = command.finish()
     assert done.exit_code == 130, done.stderr
