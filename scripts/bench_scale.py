@@ -89,11 +89,11 @@ def run_side(overrides: Sequence[str]) -> tuple[float, float, str]:
 class DataWorker:
     """What Ray Data calls for every batch: the worker of the engine, given pickled rows."""
 
-    def __init__(self, setting: bytes) -> None:
-        from llava_eval.engine.ray.remote import ModelWorker
+    def __init__(self, settings: bytes) -> None:
+        from llava_eval.engine.ray.worker import ModelWorker
 
         self._worker = ModelWorker()
-        self._worker.load(pickle.loads(setting))
+        self._worker.load(pickle.loads(settings))
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a batch of decoded groups."""
@@ -115,17 +115,17 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.batches import media_groups
     from llava_eval.engine.ray.cluster import Share, connect
-    from llava_eval.engine.ray.engine import setting_of
-    from llava_eval.engine.ray.remote import DecodeOrder, ModelWorker, decode
+    from llava_eval.engine.ray.engine import worker_settings
+    from llava_eval.engine.ray.worker import DecodeSettings, ModelWorker, decode
     from llava_eval.engine.work import Benchmark
     from llava_eval.models.clock import StageClock
 
     composed = compose_config([*overrides, *SIDES["Ray, 2 workers of 1 thread"]])
     groups = media_groups(Benchmark.read(composed, StageClock()).samples)
-    setting = pickle.dumps(setting_of(composed.config, Share(2, 0.0, 1)))
+    settings = pickle.dumps(worker_settings(composed.config, Share(2, 0.0, 1)))
     loader = ModelWorker()
-    resize = loader.load(pickle.loads(setting)).resize
-    order = pickle.dumps(DecodeOrder(pickle.loads(setting), resize))
+    resize = loader.load(pickle.loads(settings)).resize
+    order = pickle.dumps(DecodeSettings(pickle.loads(settings), resize))
     start = time.perf_counter()
     connect(composed.config.engine)
 
@@ -139,7 +139,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     )
     answers = rows.map(decoded, num_cpus=0).map_batches(
         DataWorker,
-        fn_constructor_kwargs={"setting": setting},
+        fn_constructor_kwargs={"settings": settings},
         concurrency=2,
         num_cpus=1,
         batch_size=1,
@@ -148,7 +148,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     texts = {}
     for row in answers.iter_rows():
         answer = pickle.loads(row["answer"])
-        texts[answer.sample_id] = str(answer.generation.text)
+        texts[answer.id] = str(answer.generation.text)
     seconds = time.perf_counter() - start
     ray.shutdown()
     return seconds, texts

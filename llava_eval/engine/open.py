@@ -38,9 +38,9 @@ def engines_kept() -> Iterator[None]:
     if importlib.util.find_spec("ray") is None:
         yield
         return
-    from llava_eval.engine.ray.session import sessions_kept
+    from llava_eval.engine.ray.pool import pool_kept
 
-    with sessions_kept():
+    with pool_kept():
         yield
 
 

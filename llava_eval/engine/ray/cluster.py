@@ -11,29 +11,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
-from llava_eval.engine.ray.watchdog import Guardian, cannot_go_on
-from llava_eval.errors import ConfigError, EngineError
+from llava_eval.engine.ray.watchdog import Watchdog, cannot_go_on
+from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 
 log = logging.getLogger(__name__)
 
 #: Variables of this process that hold for all workers of a cluster, if they are set.
 _PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", "HF_HUB_OFFLINE")
 
-
 #: Ray ends idle processes beyond the number of cores after a second; those that decode would import
 #: everything anew each time.
-_KEPT_PROCESSES = 64
+_NUM_KEPT_PROCESSES = 64
 
-_guardians: list[Guardian] = []
+#: Of the cluster that was started here, if one was.
+_watchdog: Watchdog | None = None
 
 
 @dataclass(frozen=True)
 class Share:
-    """What the workers are, and what each may use.
+    """How many workers there are, and what each may use.
 
     Attributes:
-        num_workers: workers that hold the model.
-        gpus, cpus: of each.
+        num_workers: workers, each with the model.
+        gpus: of each worker; several may share one.
+        cpus: of each worker.
     """
 
     num_workers: int
@@ -61,15 +62,19 @@ def import_ray() -> Any:
 def connect(config: EngineConfig) -> None:
     """Start Ray on this machine, or join the cluster that the configuration names.
 
+    Args:
+        config: of the engine.
+
     Raises:
         ConfigError: there is no such cluster, or it cannot be joined.
     """
+    global _watchdog
     ray = import_ray()
     if ray.is_initialized():
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
-        os.environ.setdefault("RAY_num_workers_soft_limit", str(_KEPT_PROCESSES))
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(_NUM_KEPT_PROCESSES))
         wanted = (config.num_workers or 1) * (config.cpus_per_worker or 1)
         ray.init(
             address="local",
@@ -77,7 +82,7 @@ def connect(config: EngineConfig) -> None:
             include_dashboard=False,
             **quiet,
         )
-        _guardians.append(Guardian())
+        _watchdog = Watchdog()
         return
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
@@ -92,23 +97,26 @@ def connect(config: EngineConfig) -> None:
 
 
 def check_alive() -> None:
-    """Raise EngineError where a cluster that was started here cannot go on."""
-    for guardian in _guardians:
-        guardian.check()
+    """Check that a cluster that was started here can go on.
+
+    Raises:
+        EngineError: it cannot.
+    """
+    if _watchdog is not None:
+        _watchdog.check()
 
 
 def disconnect() -> None:
     """Leave the cluster; one that was started here ends with all its processes."""
-    ray = import_ray()
-    with contextlib.ExitStack() as stack:
-        while _guardians:
-            stack.enter_context(_guardians.pop().ending())
-        with contextlib.suppress(Exception):  # whatever is left of a broken cluster
-            ray.shutdown()
+    global _watchdog
+    watchdog, _watchdog = _watchdog, None
+    ending = contextlib.nullcontext() if watchdog is None else watchdog.ending()
+    with ending, contextlib.suppress(Exception):  # whatever is left of a broken cluster
+        import_ray().shutdown()
 
 
 @contextlib.contextmanager
-def failures_told() -> Iterator[None]:
+def cluster_errors() -> Iterator[None]:
     """Turn a failure of the cluster itself into one line.
 
     What code of ours raised in a worker passes as it is: a defect.
@@ -122,11 +130,32 @@ def failures_told() -> Iterator[None]:
     except exceptions.RayTaskError:
         raise
     except exceptions.RayError as error:
-        raise cannot_go_on(short(error)) from error
+        raise cannot_go_on(reason_of(error)) from error
 
 
-def short(error: BaseException) -> str:
-    """Return the lines of Ray's message that say what happened, as one."""
+def own_error(error: BaseException) -> LlavaEvalError | None:
+    """Return the error of ours that a task ended with, if it was one."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, LlavaEvalError) else None
+
+
+def is_loss(error: BaseException) -> bool:
+    """Return whether an object or the node that had it was lost: the code is not at fault."""
+    exceptions = import_ray().exceptions
+    kinds = (
+        exceptions.ObjectLostError,
+        exceptions.ObjectStoreFullError,
+        exceptions.OutOfDiskError,
+        exceptions.OutOfMemoryError,
+        exceptions.NodeDiedError,
+        exceptions.RaySystemError,
+        exceptions.RpcError,
+    )
+    return isinstance(error, kinds) or isinstance(getattr(error, "cause", None), kinds)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the sentence of Ray's message that says what happened, on one line."""
     text = str(error)
     for sentence in text.replace("\n", ". ").split(". "):
         if "reason" in sentence.lower() or "because" in sentence.lower():
@@ -135,11 +164,11 @@ def short(error: BaseException) -> str:
 
 
 def choose_share(config: EngineConfig, device: str, nodes: Sequence[Mapping[str, float]]) -> Share:
-    """Fill in what the configuration leaves open.
+    """Choose what the configuration leaves open.
 
     Args:
-        config: the engine's settings.
-        device: model.device: auto, cpu or cuda.
+        config: of the engine.
+        device: ``model.device``: auto, cpu or cuda.
         nodes: for each node the resources that Ray counts, "CPU" and "GPU" among them.
     """
     num_gpus = int(sum(node.get("GPU", 0.0) for node in nodes))
@@ -169,12 +198,16 @@ def _even_share(num_workers: int, nodes: Sequence[Mapping[str, float]]) -> int:
 def wait_for_resources(share: Share, timeout_seconds: float) -> None:
     """Wait until the cluster has what the workers need.
 
+    Args:
+        share: what they need.
+        timeout_seconds: longest wait.
+
     Raises:
         EngineError: it has not, after all this time.
     """
     needed = {"CPU": share.num_workers * share.cpus, "GPU": share.num_workers * share.gpus}
     end = time.monotonic() + timeout_seconds
-    told = False
+    is_said = False
     while True:
         present = import_ray().cluster_resources()
         lacking = {name: n for name, n in needed.items() if present.get(name, 0.0) < n}
@@ -189,9 +222,9 @@ def wait_for_resources(share: Share, timeout_seconds: float) -> None:
             raise EngineError(
                 f"{text} (engine.num_workers, engine.gpus_per_worker, engine.cpus_per_worker)"
             )
-        if not told:
+        if not is_said:
             log.warning("%s; waiting", text)
-            told = True
+            is_said = True
         time.sleep(min(1.0, timeout_seconds))
 
 

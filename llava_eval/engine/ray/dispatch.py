@@ -1,4 +1,4 @@
-"""Handing out batches: decoded ahead, given to whoever is free, tried again where workers die."""
+"""Handing out batches: decoded ahead, given to a free worker, tried again where workers die."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ import logging
 import os
 import pickle
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llava_eval.engine.batches import MediaGroup
-from llava_eval.engine.ray.cluster import check_alive, import_ray, short
-from llava_eval.engine.ray.remote import (
-    DecodeOrder,
+from llava_eval.engine.batches import Batch, MediaGroup
+from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
+from llava_eval.engine.ray.pool import Worker, WorkerPool
+from llava_eval.engine.ray.worker import (
+    DecodeSettings,
+    DecodeStatus,
     Loaded,
     Reply,
-    Setting,
-    Status,
+    WorkerSettings,
     decode,
-    own_error,
 )
-from llava_eval.engine.ray.work import Work, again
-from llava_eval.engine.ray.workers import Crew, Worker
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import StageClock
-from llava_eval.types import SampleResult
+from llava_eval.types import Sample, SampleResult
 
 log = logging.getLogger(__name__)
 
@@ -35,75 +33,136 @@ _POLL_SECONDS = 1.0
 
 
 @dataclass(eq=False)
-class _Opened:
-    """A batch whose media are being decoded.
+class BatchTask:
+    """A batch on its way: its groups are decoded, then a worker is asked.
 
     Attributes:
-        work: the batch.
-        waiting: groups that are not handed to a decode task yet.
-        num_running: decode tasks under way.
-        pieces: references to what was decoded, by place of the group.
+        number: of the batch, in the order of the samples.
+        groups: what is asked together.
+        num_deaths: workers that died while they had it.
+        num_losses: times that media were lost on the way to a worker.
+        undecoded: indices of the groups that are not handed to a decode task yet.
+        num_decoding: decode tasks under way.
+        decoded: references to what was decoded, by index of the group.
     """
 
-    work: Work
-    waiting: deque[int] = field(default_factory=deque)
-    num_running: int = 0
-    pieces: dict[int, Any] = field(default_factory=dict)
+    number: int
+    groups: Batch
+    num_deaths: int = 0
+    num_losses: int = 0
+    undecoded: deque[int] = field(init=False)
+    num_decoding: int = field(init=False, default=0)
+    decoded: dict[int, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.waiting.extend(range(len(self.work.groups)))
+        self.undecoded = deque(range(len(self.groups)))
 
     @property
-    def is_ready(self) -> bool:
-        return not self.waiting and self.num_running == 0
+    def samples(self) -> list[Sample]:
+        """All its samples."""
+        return [sample for group in self.groups for sample in group.samples]
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether nothing is left to decode."""
+        return not self.undecoded and self.num_decoding == 0
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether its worker gets nothing else: a worker died on it, and it may be the cause."""
+        return self.num_deaths > 0
+
+    def keep_decoded(self) -> list[Any]:
+        """Drop the groups that could not be decoded, and return what the others became."""
+        indices = sorted(self.decoded)
+        self.groups = tuple(self.groups[index] for index in indices)
+        return [self.decoded[index] for index in indices]
+
+    def again(self) -> BatchTask:
+        """Return the same batch from its start, after media were lost."""
+        return BatchTask(self.number, self.groups, self.num_deaths, self.num_losses)
+
+    def after_death(self, max_tries: int) -> tuple[list[BatchTask], list[Sample]]:
+        """Return what to try after a worker died with the batch, and the samples given up.
+
+        Most deaths are no batch's fault: at first the same batch is tried again, so that the same
+        forward passes run. When it keeps ending its workers its samples are asked one by one, and
+        only a sample that was alone is given up.
+
+        Args:
+            max_tries: deaths after which a sample counts as failed, at least 2.
+        """
+        num_deaths = self.num_deaths + 1
+        if num_deaths >= max_tries:
+            return [], self.samples
+        batches = [self.groups]
+        if num_deaths >= max_tries // 2:
+            batches = [
+                (MediaGroup(group.media, (sample,)),)
+                for group in self.groups
+                for sample in group.samples
+            ]
+        return [BatchTask(self.number, batch, num_deaths) for batch in batches], []
 
 
 class Dispatch:
     """One run's way through the cluster.
 
     Args:
-        crew: the model workers.
-        setting: of all workers.
-        loaded: what the first of them said.
+        pool: the model workers.
+        settings: of all workers.
+        loaded: what the first worker said that had loaded the model.
         clock: gets the seconds that free workers waited for media.
+
+    Attributes:
+        first_reply: the reply to the first batch, in the order of the samples, of those that were
+            answered.
     """
 
-    def __init__(self, crew: Crew, setting: Setting, loaded: Loaded, clock: StageClock) -> None:
+    def __init__(
+        self, pool: WorkerPool, settings: WorkerSettings, loaded: Loaded, clock: StageClock
+    ) -> None:
         ray = import_ray()
-        engine = setting.config.engine
-        self._crew = crew
+        engine = settings.config.engine
+        self._pool = pool
         self._clock = clock
         self._max_tries = engine.max_tries
         self._timeout_seconds = engine.start_timeout_seconds
-        self._max_decoding = setting.num_decoding
-        self._max_opened = len(crew.alive) + 1
-        self._order = ray.put(pickle.dumps(DecodeOrder(setting, loaded.resize)))
+        self._max_decoding = settings.config.runner.decode_workers * pool.share.num_workers
+        self._max_opened = pool.share.num_workers + 1
+        self._decode_settings = ray.put(pickle.dumps(DecodeSettings(settings, loaded.resize)))
         self._decode = ray.remote(
             num_cpus=0,
             num_returns=2,
             max_retries=engine.max_tries - 1,
             scheduling_strategy="SPREAD",
         )(decode)
-        self._todo: deque[Work] = deque()
-        self._opened: list[_Opened] = []
-        self._decoding: dict[Any, tuple[_Opened, int, Any]] = {}
-        self._asked: dict[Any, tuple[Worker, _Opened]] = {}
-        self._lost: Counter[int] = Counter()  # by batch, media lost on the way
+        self._waiting: deque[BatchTask] = deque()
+        self._opened: list[BatchTask] = []  # being decoded, or decoded and not given to a worker
+        self._decoding: dict[Any, tuple[BatchTask, int, Any]] = {}
+        self._asked: dict[Any, tuple[Worker, BatchTask]] = {}
         self._first_number: int | None = None
         self.first_reply: Reply | None = None
 
-    def run(self, works: Sequence[Work]) -> Generator[SampleResult, None, None]:
-        """Yield the results of all batches, as they come."""
+    def run(self, batches: Sequence[Batch]) -> Generator[SampleResult, None, None]:
+        """Yield the results of all batches, as they come.
+
+        Args:
+            batches: in the order of the samples.
+
+        Raises:
+            LlavaEvalError: no worker can answer any more.
+        """
         ray = import_ray()
-        self._todo.extend(works)
+        self._waiting.extend(BatchTask(number, batch) for number, batch in enumerate(batches))
         last_event = time.monotonic()
         try:
-            while self._todo or self._opened or self._asked:
+            while self._waiting or self._opened or self._asked:
                 self._hand_out()
-                loading = {w.loading: w for w in self._crew.alive if w.loading is not None}
+                loading = {w.loading: w for w in self._pool.alive if w.loading is not None}
                 references = [*self._asked, *self._decoding, *loading]
                 if not references:
-                    continue  # a batch without any readable medium
+                    continue  # a batch without any readable media
                 start = time.monotonic()
                 done, _ = ray.wait(references, num_returns=1, timeout=_POLL_SECONDS)
                 self._count_waiting(time.monotonic() - start)
@@ -121,7 +180,7 @@ class Dispatch:
                     elif reference in self._decoding:
                         yield from self._take_decoded(reference)
                     else:
-                        self._crew.loaded(loading[reference])
+                        self._pool.take_loaded(loading[reference])
         finally:
             for reference in self._decoding:
                 with contextlib.suppress(Exception):  # it has ended, or the cluster has
@@ -129,54 +188,52 @@ class Dispatch:
 
     def _hand_out(self) -> None:
         """Open batches, start decode tasks, and give what is decoded to free workers."""
-        while self._todo and len(self._opened) < self._max_opened:
-            self._opened.append(_Opened(self._todo.popleft()))
-        for opened in self._opened:
-            while opened.waiting and len(self._decoding) < self._max_decoding:
-                self._start_decoding(opened, opened.waiting.popleft())
-        for opened in [one for one in self._opened if one.is_ready]:
-            if not opened.pieces:
-                self._opened.remove(opened)  # nothing could be read; that was told
+        while self._waiting and len(self._opened) < self._max_opened:
+            self._opened.append(self._waiting.popleft())
+        for task in self._opened:
+            while task.undecoded and len(self._decoding) < self._max_decoding:
+                index = task.undecoded.popleft()
+                status, content = self._decode.remote(self._decode_settings, task.groups[index])
+                task.num_decoding += 1
+                self._decoding[status] = (task, index, content)
+        for task in [task for task in self._opened if task.is_decoded]:
+            if not task.decoded:
+                self._opened.remove(task)  # nothing could be read; its results say so
                 continue
             # At the end no batch waits behind another while a worker is free.
-            may_queue = len(self._todo) + len(self._opened) > len(self._crew.alive)
-            able = [w for w in self._crew.alive if w.can_take(opened.work, may_queue=may_queue)]
-            if not able:
-                continue
-            self._opened.remove(opened)
-            self._ask(min(able, key=lambda worker: len(worker.works)), opened)
+            may_queue = len(self._waiting) + len(self._opened) > len(self._pool.alive)
+            able = [w for w in self._pool.alive if w.can_take(task, may_queue=may_queue)]
+            if able:
+                self._opened.remove(task)
+                self._ask(min(able, key=lambda worker: len(worker.tasks)), task)
 
-    def _start_decoding(self, opened: _Opened, place: int) -> None:
-        status, pieces = self._decode.remote(self._order, opened.work.groups[place])
-        opened.num_running += 1
-        self._decoding[status] = (opened, place, pieces)
-
-    def _ask(self, worker: Worker, opened: _Opened) -> None:
-        places = sorted(opened.pieces)
-        groups = tuple(opened.work.groups[place] for place in places)
-        # What could not be read is answered; whoever tries again tries the rest.
-        opened.work = Work(opened.work.number, groups, opened.work.num_deaths)
-        reference = worker.actor.answer.remote(groups, *(opened.pieces[place] for place in places))
-        worker.works.append(opened.work)
-        self._asked[reference] = (worker, opened)
+    def _ask(self, worker: Worker, task: BatchTask) -> None:
+        decoded = task.keep_decoded()
+        worker.tasks.append(task)
+        self._asked[worker.actor.answer.remote(task.groups, *decoded)] = (worker, task)
 
     def _take_decoded(self, reference: Any) -> Iterator[SampleResult]:
         ray = import_ray()
-        opened, place, pieces = self._decoding.pop(reference)
-        opened.num_running -= 1
-        group = opened.work.groups[place]
+        task, index, content = self._decoding.pop(reference)
+        task.num_decoding -= 1
+        group = task.groups[index]
         try:
-            status: Status = ray.get(reference)
+            status: DecodeStatus = ray.get(reference)
         except ray.exceptions.WorkerCrashedError:
             # Ray has tried again already.
             text = f"{group.path}: decoding it ended its process {self._max_tries} times"
             yield from group.failed(MediaError(text))
             return
         except ray.exceptions.RayError as error:
-            yield from self._lost_media(opened, place, group, error)
+            if self._is_lost_too_often(task, error):
+                lost = MediaError(f"{group.path}: lost on its way: {reason_of(error)}")
+                yield from group.failed(lost)
+            else:
+                log.warning("%s is decoded again: %s", group.path, reason_of(error))
+                task.undecoded.append(index)
             return
         if status.error is None:
-            opened.pieces[place] = pieces
+            task.decoded[index] = content
             return
         if status.unseen is not None and os.path.exists(status.unseen):
             raise ConfigError(
@@ -185,82 +242,58 @@ class Dispatch:
             )
         yield from group.failed(status.error)
 
-    def _lost_media(
-        self, opened: _Opened, place: int, group: MediaGroup, error: Any
-    ) -> Iterator[SampleResult]:
-        """Decode a group again whose pieces were lost, or for which there was no room."""
-        own = own_error(error)
-        if own is not None:
-            raise own
-        if not _is_loss(error):
-            raise error
-        if self._is_lost_too_often(opened.work):
-            yield from group.failed(MediaError(f"{group.path}: lost on its way: {short(error)}"))
-            return
-        log.warning("%s is decoded again: %s", group.path, short(error))
-        opened.waiting.append(place)
-
-    def _is_lost_too_often(self, work: Work) -> bool:
-        """Count one more loss of a batch's media."""
-        self._lost[work.number] += 1
-        return self._lost[work.number] >= self._max_tries * len(work.groups)
-
     def _take_reply(self, reference: Any) -> Iterator[SampleResult]:
         ray = import_ray()
-        worker, opened = self._asked.pop(reference)
+        worker, task = self._asked.pop(reference)
         try:
             reply: Reply = ray.get(reference)
         except ray.exceptions.RayActorError as error:
-            yield from self._bury(worker, opened, short(error))
+            yield from self._try_elsewhere(worker, task, reason_of(error))
             return
         except ray.exceptions.RayError as error:
-            own = own_error(error)
-            if own is not None:
-                raise own from None
-            if not _is_loss(error):
-                raise
-            worker.works.remove(opened.work)
-            if self._is_lost_too_often(opened.work):
-                raise EngineError(f"media are lost on their way: {short(error)}") from error
-            log.warning("a batch is decoded again: %s", short(error))
-            self._todo.appendleft(opened.work)
+            worker.tasks.remove(task)
+            if self._is_lost_too_often(task, error):
+                raise EngineError(f"media are lost on their way: {reason_of(error)}") from error
+            log.warning("a batch is decoded again: %s", reason_of(error))
+            self._waiting.appendleft(task.again())
             return
-        worker.works.remove(opened.work)
+        worker.tasks.remove(task)
         worker.report = reply.report
         worker.num_samples += len(reply.results)
-        if self._first_number is None or opened.work.number < self._first_number:
-            self._first_number, self.first_reply = opened.work.number, reply
+        if self._first_number is None or task.number < self._first_number:
+            self._first_number, self.first_reply = task.number, reply
         for level, text in reply.messages:
             log.log(level, "%s", text)
         yield from reply.results
 
-    def _bury(self, worker: Worker, opened: _Opened, reason: str) -> Iterator[SampleResult]:
-        """Replace a dead worker, and put what it had back."""
+    def _is_lost_too_often(self, task: BatchTask, error: Exception) -> bool:
+        """Count a loss of a batch's media.
+
+        Args:
+            task: the batch.
+            error: that stands for its media; raised where it is not a loss.
+        """
+        own = own_error(error)
+        if own is not None:
+            raise own from None
+        if not is_loss(error):
+            raise error
+        task.num_losses += 1
+        return task.num_losses >= self._max_tries * len(task.groups)
+
+    def _try_elsewhere(
+        self, worker: Worker, task: BatchTask, reason: str
+    ) -> Iterator[SampleResult]:
+        """Replace a dead worker, and put the batch that it had back."""
         if worker.end is None:
-            self._crew.replace(worker, reason)
-        works, given_up = again(opened.work, self._max_tries)
-        self._todo.extendleft(reversed(works))
-        if given_up:
-            text = f"ended its worker {self._max_tries} times, last: {reason}"
-            yield from (SampleResult.failed(sample, EngineError(text)) for sample in given_up)
+            self._pool.replace(worker, reason)
+        tasks, given_up = task.after_death(self._max_tries)
+        self._waiting.extendleft(reversed(tasks))
+        error = EngineError(f"ended its worker {self._max_tries} times, last: {reason}")
+        yield from (SampleResult.failed(sample, error) for sample in given_up)
 
     def _count_waiting(self, seconds: float) -> None:
         """Count the time of workers that are free while media are being decoded."""
         if self._decoding:
-            idle = sum(worker.is_ready and not worker.works for worker in self._crew.alive)
+            idle = sum(worker.is_ready and not worker.tasks for worker in self._pool.alive)
             self._clock.seconds["decode_wait"] += seconds * idle
-
-
-def _is_loss(error: Any) -> bool:
-    """Whether an object or its place was lost, and not the code at fault."""
-    exceptions = import_ray().exceptions
-    kinds = (
-        exceptions.ObjectLostError,
-        exceptions.ObjectStoreFullError,
-        exceptions.OutOfDiskError,
-        exceptions.OutOfMemoryError,
-        exceptions.NodeDiedError,
-        exceptions.RaySystemError,
-        exceptions.RpcError,
-    )
-    return isinstance(error, kinds) or isinstance(getattr(error, "cause", None), kinds)

@@ -17,19 +17,20 @@ from llava_eval.errors import EngineError
 if TYPE_CHECKING:
     import psutil
 
-_WATCH = 'read -r _; sleep 2; kill -9 "$@" 2>/dev/null'
+#: Waits for the end of its input, and then ends the processes that it was given.
+_SCRIPT = 'read -r _; sleep 2; kill -9 "$@" 2>/dev/null'
 
-#: What a cluster cannot live without.
+#: Processes that a cluster cannot do without.
 _VITAL = ("gcs_server", "raylet")
 
 #: A process that has not ended by then is killed.
 _PATIENCE_SECONDS = 5.0
 
 
-class Guardian:
-    """Sees to it that the processes of a cluster end some seconds after this one has died.
+class Watchdog:
+    """Ends the processes of a local cluster some seconds after this process has died.
 
-    Made when the cluster was started.
+    Made when the cluster was started: what runs below this process then is the cluster.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class Guardian:
         }
         pids = [str(process.pid) for process in self._processes]
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", _WATCH, "llava-eval-guardian", *pids],
+            ["/bin/sh", "-c", _SCRIPT, "llava-eval-watchdog", *pids],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -49,9 +50,12 @@ class Guardian:
         )
 
     def check(self) -> None:
-        """Raise EngineError where the cluster has lost what it cannot live without.
+        """Check that the processes that the cluster cannot do without are running.
 
-        Ray says so after 15 to 60 seconds, or ends this process without a word.
+        Ray itself says so after 15 to 60 seconds, or ends this process without a word.
+
+        Raises:
+            EngineError: one of them has died.
         """
         for name, process in self._vital.items():
             if not _is_running(process):
@@ -59,7 +63,7 @@ class Guardian:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """End the cluster in the block; none of its processes is left behind it."""
+        """End the cluster in the block; none of its processes is left after it."""
         import psutil
 
         self._shell.kill()

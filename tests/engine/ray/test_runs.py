@@ -87,10 +87,9 @@ def same_results(one: Path, other: Path) -> bool:
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
 
 
-def last_session(folder: Path) -> dict[str, Any]:
-    content = json.loads((folder / "out" / "manifest.json").read_text())
-    session: dict[str, Any] = content["sessions"][-1]
-    return session
+def manifest_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return content
 
 
 def test_a_driver_a_worker_and_a_node_are_lost(
@@ -114,7 +113,16 @@ def test_a_driver_a_worker_and_a_node_are_lost(
     assert done.exit_code == 0, done.stderr
     assert "died and is replaced" in done.stderr
     assert same_results(tmp_path / "out", whole)
-    session = last_session(tmp_path)
+    manifest, local = manifest_of(tmp_path / "out"), manifest_of(whole)
+    for name in ("guards", "runner"):
+        assert manifest[name] == local[name]
+    assert manifest["first_prompt"].startswith("USER: <video>\nSelect the best answer")
+    session = manifest["sessions"][-1]
+    assert session["peak_host_memory_bytes"] == max(
+        entry.get("peak_host_memory_bytes", 0) for entry in session["workers"]
+    )
+    assert session["peak_host_memory_bytes"] > 1 << 20
+    assert {"vision", "prefill", "decode"} <= set(session["stage_seconds"])
     assert sum(entry["num_generated"] for entry in session["workers"]) == session["num_generated"]
     assert session["num_generated"] == NUM_SAMPLES - before
     ended = [entry["process_id"] for entry in session["workers"] if entry["ended"]]

@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 
-from llava_eval.engine.ray.agreement import check_agreement, joint_versions
-from llava_eval.engine.ray.remote import Facts
+from llava_eval.engine.ray.pool import check_agreement, joint_versions
+from llava_eval.engine.ray.worker import WorkerFacts
 from llava_eval.errors import ConfigError
 from llava_eval.results import manifest
 
 HERE = manifest.versions()
-ONE = Facts("n1", "alpha", 1, {"model": {"dtype": "torch.float16"}}, HERE, None, {})
+ONE = WorkerFacts("n1", "alpha", 1, {"model": {"dtype": "torch.float16"}}, HERE, None, {})
 TWO = dataclasses.replace(ONE, node="n2", host="beta")
 
 

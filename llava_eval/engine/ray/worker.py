@@ -1,4 +1,4 @@
-"""The code that runs in the worker processes: decoding, and a model that answers."""
+"""The code that runs in worker processes: tasks that decode, and actors with a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from llava_eval.engine.batches import (
     frame_cache,
     prepare_group,
 )
-from llava_eval.errors import CheckpointError, LlavaEvalError, MediaError
+from llava_eval.errors import CheckpointError, MediaError
 from llava_eval.models.base import make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
@@ -36,37 +36,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerSettings:
     """Where and how a worker works; the same for all.
 
     Attributes:
         config: of the run.
-        folder: the driver's, where relative paths start.
+        working_folder: the driver's, where relative paths start.
         checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
-        num_threads: torch's on a CPU.
-        num_decoding: decode tasks under way at once.
+        num_threads: torch's on a CPU; None leaves them to torch.
     """
 
     config: RunConfig
-    folder: str
+    working_folder: str
     checkpoint_folder: str | None
     num_threads: int | None
-    num_decoding: int
 
-    def take_place(self) -> None:
-        """Make this process work as the driver would."""
-        if os.path.isdir(self.folder):
-            os.chdir(self.folder)
+    def enter_folder(self) -> None:
+        """Make relative paths mean in this process what they mean to the driver."""
+        if os.path.isdir(self.working_folder):
+            os.chdir(self.working_folder)
 
 
 @dataclass(frozen=True)
-class Facts:
+class WorkerFacts:
     """What a worker says of itself.
 
     Attributes:
-        node, host, process_id: where it is.
+        node: Ray's name of the node that it runs on.
+        host: that machine's name.
+        process_id: the worker's.
         identity: what about its model can change a generation.
-        versions, git_commit: of its code.
+        versions: of its packages.
+        git_commit: of its code, where that is a checkout.
         machine: its processor and system.
     """
 
@@ -81,7 +82,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker says when its model is there.
+    """What a worker says when it has loaded the model.
 
     Attributes:
         facts: of the worker.
@@ -91,7 +92,7 @@ class Loaded:
             the processor cannot be split.
     """
 
-    facts: Facts
+    facts: WorkerFacts
     model: Mapping[str, Any]
     batch_size: int
     resize: bytes | None
@@ -99,7 +100,16 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker has done so far."""
+    """What a worker has done so far.
+
+    Attributes:
+        stage_seconds: time spent in each stage.
+        peak_device_memory_bytes: None on a CPU.
+        peak_host_memory_bytes: of its process.
+        first_prompt: the first text that its model was given.
+        guards: checks that passed, by name, for the manifest.
+        runner: the model runner's settings, for the manifest.
+    """
 
     stage_seconds: Mapping[str, float]
     peak_device_memory_bytes: int | None
@@ -125,13 +135,13 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Status:
-    """What became of decoding one group; the pieces themselves stay in the object store.
+class DecodeStatus:
+    """What became of decoding one group; what was decoded stays in the object store.
 
     Attributes:
-        error: why there are none.
-        unseen: a path that does not exist on that node.
-        host: the node.
+        error: why nothing was decoded; None where it was.
+        unseen: a path of the group that does not exist on that node.
+        host: the node's name.
     """
 
     error: MediaError | None = None
@@ -140,7 +150,7 @@ class Status:
 
 
 class _Messages(logging.Handler):
-    """Collects what the package logs."""
+    """Collects what the package logs, for the driver."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -165,31 +175,37 @@ class ModelWorker:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _clock: StageClock = field(default_factory=StageClock)
     _messages: _Messages = field(default_factory=_Messages)
-    _setting: Setting | None = None
+    _settings: WorkerSettings | None = None
     _plan: Plan | None = None
-    _facts: Facts | None = None
+    _facts: WorkerFacts | None = None
     _prompts: PromptSettings | None = None
     _runner: Runner | None = None
 
-    def plan(self, setting: Setting) -> Facts:
-        """Choose how the model runs here, and say so; no weights are read.
+    def plan(self, settings: WorkerSettings) -> WorkerFacts:
+        """Choose how the model runs here; no weights are read.
+
+        Args:
+            settings: of the run.
 
         Raises:
             LlavaEvalError: it cannot run here.
         """
         with self._lock:
-            return self._take(setting)
+            return self._prepare(settings)
 
-    def load(self, setting: Setting) -> Loaded:
+    def load(self, settings: WorkerSettings) -> Loaded:
         """Load the model.
+
+        Args:
+            settings: of the run.
 
         Raises:
             LlavaEvalError: it cannot be loaded here.
         """
         with self._lock:
-            facts = self._take(setting)
+            facts = self._prepare(settings)
             assert self._plan is not None
-            config = setting.config
+            config = settings.config
             self._runner = make_runner(self._plan, config, self._clock)
             resize = self._runner.frame_preprocessor
             return Loaded(
@@ -228,32 +244,32 @@ class ModelWorker:
             )
             return Reply(results, report, self._messages.take())
 
-    def _take(self, setting: Setting) -> Facts:
-        setting.take_place()
+    def _prepare(self, settings: WorkerSettings) -> WorkerFacts:
+        settings.enter_folder()
         logger = logging.getLogger("llava_eval")
         logger.setLevel(logging.INFO)
         if self._messages not in logger.handlers:
             logger.addHandler(self._messages)
         machine = manifest.machine()
         host = str(machine["hostname"])
-        folder = setting.checkpoint_folder
+        folder = settings.checkpoint_folder
         if folder is not None and not Path(folder).is_dir():
             raise CheckpointError(
                 f"node {host} cannot see {folder}, the folder of the checkpoint; it has to lie at "
                 "the same path on every node"
             )
-        if setting == self._setting and self._facts is not None:
+        if settings == self._settings and self._facts is not None:
             return self._facts
-        if setting.num_threads is not None:
+        if settings.num_threads is not None:
             import torch
 
-            torch.set_num_threads(setting.num_threads)
+            torch.set_num_threads(settings.num_threads)
         self._clock = StageClock()
         with self._clock.stage("load_model"):
             # No server is asked here, and every model of one's own can compare options.
-            self._plan = plan_model(setting.config, asks_likelihoods=False)
-        self._setting, self._prompts = setting, PromptSettings.of(setting.config)
-        self._facts = Facts(
+            self._plan = plan_model(settings.config, asks_likelihoods=False)
+        self._settings, self._prompts = settings, PromptSettings.of(settings.config)
+        self._facts = WorkerFacts(
             node=_node_id(),
             host=host,
             process_id=os.getpid(),
@@ -280,64 +296,55 @@ def warm_up() -> None:
 
 
 @dataclass(frozen=True)
-class DecodeOrder:
+class DecodeSettings:
     """What every decode task of a run needs.
 
     Attributes:
-        setting: of the workers.
+        worker: where and how workers work.
         resize: the pickled preprocessor that resizes frames; None where the processor cannot be
             split.
     """
 
-    setting: Setting
+    worker: WorkerSettings
     resize: bytes | None
 
 
 @functools.lru_cache(maxsize=1)
-def _ready_to_decode(order: bytes) -> tuple[Policy, FrameCache | None, float]:
-    """Make this process ready for a pickled order: how to sample, resize, and for how long."""
-    wanted: DecodeOrder = pickle.loads(order)
-    wanted.setting.take_place()
-    resize = None if wanted.resize is None else pickle.loads(wanted.resize)
-    config = wanted.setting.config
-    return (
-        PromptSettings.of(config).policy,
-        frame_cache(resize),
-        config.runner.decode_timeout_seconds,
-    )
+def _decoder(settings: bytes) -> tuple[Policy, FrameCache | None, float]:
+    """Make this process ready to decode: how to sample, how to resize, and for how long."""
+    unpickled: DecodeSettings = pickle.loads(settings)
+    unpickled.worker.enter_folder()
+    resize = None if unpickled.resize is None else pickle.loads(unpickled.resize)
+    config = unpickled.worker.config
+    policy = PromptSettings.of(config).policy
+    return policy, frame_cache(resize), config.runner.decode_timeout_seconds
 
 
-def decode(order: bytes, group: MediaGroup) -> tuple[Status, GroupContent[Clip] | None]:
+def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupContent[Clip] | None]:
     """Decode what a group shows.
 
     Args:
-        order: a pickled :class:`DecodeOrder`, which a process reads once.
+        settings: pickled :class:`DecodeSettings`, which a process reads once.
         group: samples with the same media.
 
     Returns:
-        How it went, and the pieces.
+        How it went, and what was decoded.
     """
     from llava_eval.video import decode_ahead
 
-    policy, cache, timeout_seconds = _ready_to_decode(order)
+    policy, cache, timeout_seconds = _decoder(settings)
     (outcome,) = decode_ahead(
         [group],
-        lambda one: decode_group(one, policy, cache),
+        lambda item: decode_group(item, policy, cache),
         num_workers=1,
         max_pending=1,
         timeout_seconds=timeout_seconds,
     )
     if outcome.error is None:
-        return Status(), outcome.unwrap()
+        return DecodeStatus(), outcome.unwrap()
     if not isinstance(outcome.error, MediaError):
         raise outcome.error
-    paths = [medium.path for medium in group.media if medium.data is None]
+    paths = [media.path for media in group.media if media.data is None]
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
     host = str(manifest.machine()["hostname"])
-    return Status(outcome.error, missing[0] if missing else None, host), None
-
-
-def own_error(error: BaseException) -> LlavaEvalError | None:
-    """Return the error of ours that a task ended with, if it was one."""
-    cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, LlavaEvalError) else None
+    return DecodeStatus(outcome.error, missing[0] if missing else None, host), None

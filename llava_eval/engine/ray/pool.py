@@ -1,0 +1,359 @@
+"""The model workers of a run: started, compared with each other, replaced when they die.
+
+A run opens a pool and closes it. The runs of a sweep share one, so that workers start once and a
+checkpoint that several runs use is read once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.schema import EngineConfig
+from llava_eval.engine.ray.cluster import (
+    check_alive,
+    choose_share,
+    connect,
+    disconnect,
+    import_ray,
+    node_resources,
+    own_error,
+    reason_of,
+    wait_for_resources,
+)
+from llava_eval.engine.ray.worker import Loaded, ModelWorker, Report, WorkerFacts, WorkerSettings
+from llava_eval.errors import ConfigError, EngineError
+from llava_eval.results import manifest
+from llava_eval.results.identity import first_difference
+
+if TYPE_CHECKING:
+    from llava_eval.engine.ray.dispatch import BatchTask
+
+log = logging.getLogger(__name__)
+
+#: Batches that a worker has at once: one is generated while the next is unpacked.
+_BATCHES_AT_ONCE = 2
+
+
+@dataclass(eq=False)
+class Worker:
+    """One model worker, as the driver sees it.
+
+    Attributes:
+        actor: Ray's handle.
+        loading: reference to what :meth:`ModelWorker.load` returns; None once it has.
+        facts: what the worker said of itself.
+        model: the manifest's record of its model; empty until it is loaded.
+        tasks: batches that it has.
+        report: the last one.
+        num_samples: answered by it.
+        end: why it is gone; None while it lives.
+    """
+
+    actor: Any
+    loading: Any = None
+    facts: WorkerFacts | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+    tasks: list[BatchTask] = field(default_factory=list)
+    report: Report | None = None
+    num_samples: int = 0
+    end: str | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its model is loaded."""
+        return self.end is None and self.loading is None and bool(self.model)
+
+    def can_take(self, task: BatchTask, *, may_queue: bool) -> bool:
+        """Return whether a batch may be given to it now.
+
+        Args:
+            task: the batch.
+            may_queue: whether it may wait behind the batch that the worker is busy with.
+        """
+        if not self.is_ready or any(own.runs_alone for own in self.tasks):
+            return False
+        if task.runs_alone or not may_queue:
+            return not self.tasks
+        return len(self.tasks) < _BATCHES_AT_ONCE
+
+
+class WorkerPool:
+    """All model workers, and the cluster that they run on.
+
+    Args:
+        config: of the engine.
+        device: ``model.device``: auto, cpu or cuda.
+
+    Attributes:
+        share: what each worker may use.
+        all: every worker that was started for the present run, dead ones too.
+        is_idle: no worker has anything to do; a pool that was left half-way is not shared.
+
+    Raises:
+        LlavaEvalError: there is no such cluster, or it lacks what the workers need.
+    """
+
+    def __init__(self, config: EngineConfig, device: str) -> None:
+        self._config = config
+        self._device = device
+        self._num_failed_starts = 0
+        self._settings: WorkerSettings | None = None
+        self._first: WorkerFacts | None = None
+        self.is_idle = True
+        connect(config)
+        try:
+            self.share = choose_share(config, device, node_resources())
+            wait_for_resources(self.share, config.start_timeout_seconds)
+            options: dict[str, Any] = {
+                "num_cpus": self.share.cpus,
+                "num_gpus": self.share.gpus,
+                "max_restarts": 0,
+                "max_concurrency": _BATCHES_AT_ONCE,
+            }
+            self._actor_class = import_ray().remote(**options)(ModelWorker)
+            self.all = [Worker(self._actor_class.remote()) for _ in range(self.share.num_workers)]
+        except BaseException:
+            disconnect()
+            raise
+
+    def suits(self, config: EngineConfig, device: str) -> bool:
+        """Return whether a run with these settings can use the pool as it is."""
+        return self.is_idle and (self._config, self._device) == (config, device)
+
+    @property
+    def alive(self) -> list[Worker]:
+        """Workers that are not known to be dead."""
+        return [worker for worker in self.all if worker.end is None]
+
+    def plan(self, settings: WorkerSettings) -> list[WorkerFacts]:
+        """Let every worker choose how the model runs there; all have to choose the same.
+
+        Args:
+            settings: of the run.
+
+        Returns:
+            What each worker says of itself.
+
+        Raises:
+            LlavaEvalError: the model cannot run on one of them, or not as on the others, or a
+                worker does not start.
+        """
+        ray = import_ray()
+        timeout_seconds = self._config.start_timeout_seconds
+        self._settings = settings
+        self.all = [Worker(worker.actor) for worker in self.alive]
+        asked = [worker.actor.plan.remote(settings) for worker in self.all]
+        try:
+            facts: list[WorkerFacts] = ray.get(asked, timeout=timeout_seconds)
+        except ray.exceptions.GetTimeoutError as error:
+            raise EngineError(
+                f"not all of {len(asked)} workers started within {timeout_seconds:g} s "
+                "(engine.start_timeout_seconds)"
+            ) from error
+        except ray.exceptions.RayTaskError as error:
+            raise own_error(error) or error from None
+        except ray.exceptions.RayActorError as error:
+            raise EngineError(f"a worker died while it started: {reason_of(error)}") from error
+        for worker, found in zip(self.all, facts, strict=True):
+            worker.facts = found
+        self._first = facts[0]
+        self._check_agreement(facts)
+        return facts
+
+    def load(self) -> Loaded:
+        """Let every worker load the model, and wait for the first that has.
+
+        Raises:
+            LlavaEvalError: the model cannot be loaded, or no worker has loaded it in time.
+        """
+        timeout_seconds = self._config.start_timeout_seconds
+        end = time.monotonic() + timeout_seconds
+        for worker in self.alive:
+            self._start_loading(worker)
+        while True:
+            loading = {worker.loading: worker for worker in self.alive}
+            done, _ = import_ray().wait(list(loading), num_returns=1, timeout=1.0)
+            check_alive()
+            for reference in done:
+                loaded = self.take_loaded(loading[reference])
+                if loaded is not None:
+                    return loaded
+            if time.monotonic() > end:
+                raise EngineError(
+                    f"no worker has loaded the model within {timeout_seconds:g} s "
+                    "(engine.start_timeout_seconds)"
+                )
+
+    def take_loaded(self, worker: Worker) -> Loaded | None:
+        """Note that a worker has loaded the model; one that died of it is replaced.
+
+        Args:
+            worker: whose :attr:`Worker.loading` is done.
+
+        Returns:
+            What it says; None where it died.
+
+        Raises:
+            LlavaEvalError: the model cannot be loaded there, or is not that of the others, or
+                workers keep dying.
+        """
+        ray = import_ray()
+        try:
+            loaded: Loaded = ray.get(worker.loading)
+        except ray.exceptions.RayTaskError as error:
+            raise own_error(error) or error from None
+        except ray.exceptions.RayActorError as error:
+            self._num_failed_starts += 1
+            if self._num_failed_starts >= self._config.max_tries:
+                raise EngineError(
+                    f"{self._num_failed_starts} workers in a row died while they loaded the "
+                    f"model: {reason_of(error)}"
+                ) from error
+            self.replace(worker, reason_of(error))
+            return None
+        assert self._first is not None
+        self._check_agreement([self._first, loaded.facts])
+        self._num_failed_starts = 0
+        worker.loading = None
+        worker.facts = loaded.facts
+        worker.model = dict(loaded.model)
+        return loaded
+
+    def replace(self, worker: Worker, reason: str) -> None:
+        """Start a new worker for a dead one.
+
+        Args:
+            worker: the dead one.
+            reason: why it is dead.
+        """
+        facts = worker.facts
+        where = "" if facts is None else f" (process {facts.process_id} on node {facts.host})"
+        log.warning("a worker%s died and is replaced: %s", where, reason)
+        worker.end = reason
+        worker.tasks = []
+        _kill(worker)
+        successor = Worker(self._actor_class.remote())
+        self._start_loading(successor)
+        self.all.append(successor)
+
+    def close(self) -> None:
+        """End all workers, and leave the cluster."""
+        for worker in self.alive:
+            _kill(worker)
+        disconnect()
+
+    def _start_loading(self, worker: Worker) -> None:
+        worker.loading = worker.actor.load.remote(self._settings)
+
+    def _check_agreement(self, facts: list[WorkerFacts]) -> None:
+        check_agreement(facts, allow_version_differences=self._config.allow_version_differences)
+
+
+def _kill(worker: Worker) -> None:
+    with contextlib.suppress(Exception):  # it is dead already, or the cluster is
+        import_ray().kill(worker.actor, no_restart=True)
+
+
+def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences: bool) -> None:
+    """Check that all workers would run the same model with the package versions of the driver.
+
+    A package that the driver lacks is compared between workers only: the driver generates nothing.
+
+    Args:
+        workers: what each says of itself.
+        allow_version_differences: whether versions may differ.
+
+    Raises:
+        ConfigError: two would not run the same model, or versions differ.
+    """
+    first = workers[0]
+    for other in workers[1:]:
+        if other.identity != first.identity:
+            difference = first_difference(
+                first.identity,
+                other.identity,
+                "{key} is {ours} for the first and {theirs} for the other",
+            )
+            raise ConfigError(
+                f"node {other.host} would not run the same model as the first worker, on "
+                f"{first.host}: {difference}"
+            )
+    if allow_version_differences:
+        return
+    here = manifest.versions()
+    for worker in workers:
+        shared = {name: text for name, text in here.items() if name in worker.versions}
+        _compare_versions("this machine", shared, worker)
+        everywhere = {**dict.fromkeys(worker.versions), **first.versions}
+        _compare_versions(first.host, everywhere, worker)
+
+
+def _compare_versions(here: str, ours: Mapping[str, str | None], worker: WorkerFacts) -> None:
+    for name, version in ours.items():
+        theirs = worker.versions.get(name)
+        if theirs != version:
+            raise ConfigError(
+                f"node {worker.host} has {name} {theirs or '(none)'}, but {here} has "
+                f"{version or 'none'}; engine.allow_version_differences=true goes on all the same"
+            )
+
+
+def joint_versions(workers: Sequence[WorkerFacts]) -> dict[str, str]:
+    """Return every package's version, several where workers differ."""
+    names = dict.fromkeys(name for worker in workers for name in worker.versions)
+    return {
+        name: " and ".join(sorted({worker.versions.get(name, "none") for worker in workers}))
+        for name in names
+    }
+
+
+_open: WorkerPool | None = None
+_is_kept = False
+
+
+def open_pool(config: EngineConfig, device: str) -> WorkerPool:
+    """Return the pool that is open, if it suits, or open one.
+
+    Args:
+        config: of the engine.
+        device: ``model.device``.
+
+    Raises:
+        LlavaEvalError: there is no such cluster, or it lacks what the workers need.
+    """
+    global _open
+    if _open is None or not _open.suits(config, device):
+        close_pool()
+        _open = WorkerPool(config, device)
+    return _open
+
+
+def release_pool() -> None:
+    """Close the open pool, unless a sweep wants to go on with it."""
+    if not _is_kept:
+        close_pool()
+
+
+def close_pool() -> None:
+    """Close the open pool, if there is one."""
+    global _open
+    if _open is not None:
+        pool, _open = _open, None
+        pool.close()
+
+
+@contextlib.contextmanager
+def pool_kept() -> Iterator[None]:
+    """Keep the pool open from run to run while the block runs."""
+    global _is_kept
+    _is_kept = True
+    try:
+        yield
+    finally:
+        _is_kept = False
+        close_pool()
