@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -300,7 +301,7 @@ def interrupt_again_while_the_manifest_is_written() -> None:
     """Send Ctrl-C once more when the run writes that it was interrupted."""
     from llava_eval.results.manifest import RunRecord
 
-    interrupt_after_four_samples()
+    SignalAtLine(4, signal.SIGINT)()
     write = RunRecord.write
 
     def interrupted(self: RunRecord, status: str) -> None:
