@@ -15,8 +15,6 @@ from llava_eval.config.compose import compose_config
 from llava_eval.video import decode_frames
 from tests.conftest import read_lines, write_lines
 
-pytestmark = pytest.mark.slow
-
 CLIPS = ("bikes", "bigbuckbunny", "carphone_pristine")
 
 

@@ -25,7 +25,6 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
-@pytest.mark.slow
 def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(DEMO / "videos")
     (tmp_path / "subtitle").mkdir()
@@ -56,7 +55,6 @@ def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> 
     assert ledger(tmp_path / "out") == lines
 
 
-@pytest.mark.slow
 def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> None:
     (tmp_path / "videos").symlink_to(DEMO / "videos")
     (tmp_path / "subtitles").mkdir()
@@ -101,7 +99,6 @@ def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> N
     assert failed["score"]["value"] is None
 
 
-@pytest.mark.slow
 def test_answers_by_likelihood_ask_for_every_option(tmp_path: Path) -> None:
     """The losses are those that the model itself computes for prompt, reply and end token."""
     (tmp_path / "videos").symlink_to(DEMO / "videos")

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import llava_eval
-
-pytestmark = pytest.mark.slow
+from tests.processes import PATIENCE_SECONDS
 
 CHECKOUT = Path(llava_eval.__file__).parent.parent
 
@@ -35,11 +34,12 @@ def test_configuration_and_demo_travel_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (CHECKOUT / "configs").rglob("*.yaml"):
         assert f"llava_eval/configs/{path.relative_to(CHECKOUT / 'configs').as_posix()}" in names
-    assert "llava_eval/demo/checkpoint/model.safetensors" in names
+    assert {"llava_eval/demo/checkpoint/model.safetensors", "llava_eval/py.typed"} <= names
     assert not any(name.startswith(("tests/", "scripts/")) for name in names)
     assert wheel.stat().st_size < 15 << 20
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     script = (
@@ -53,7 +53,7 @@ def test_the_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         env=dict(os.environ),
-        timeout=300,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     assert "3 samples: 3 scored" in done.stdout

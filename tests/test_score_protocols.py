@@ -68,7 +68,6 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "row", "reply", "value"), CASES, ids=[case[0] for case in CASES])
 def test_a_protocol_scores_rows_without_media(
     tmp_path: Path, name: str, row: dict[str, Any], reply: str, value: float | None

@@ -71,7 +71,6 @@ def test_easy_vqa_runs_from_one_file() -> None:
     assert (metrics["num_samples"], metrics["num_errors"]) == (9, 0)
 
 
-@pytest.mark.slow
 def test_all_of_easy_vqa_is_scored_by_its_own_answers() -> None:
     package = resolve_package_path("package://easy_vqa/data/test/questions.json")
     rows = json.loads(Path(package).read_text())
