@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, default=Path("results/gpu.md"))
     arguments = parser.parse_args()
-    measurements = []
+    measurements, name = [], arguments.device
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = write_checkpoint(Path(folder), arguments.shape, arguments.device)
         for loaded in settings_that_run(checkpoint, arguments.device):

@@ -271,6 +271,7 @@ def torchcodec(path: str, indices: Sequence[int], mode: str) -> Iterator[Pixels]
 
 
 def torchcodec_sweep(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
+    found: Iterator[Pixels] = iter(())
     for some in sweep_sets(indices):
         found = torchcodec(path, some, "exact")
     return found

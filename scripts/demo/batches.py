@@ -256,14 +256,14 @@ def describe_frames(scene: Scene, frames: Sequence[int]) -> FrameTargets:
         index = event_at(scene, frame)
         if index is not None and index not in seen:
             seen.append(index)
+        event = None if index is None else scene.events[index]
         now = (0, 0, 0)
-        if index is not None:
-            event = scene.events[index]
+        if event is not None:
             now = (*_classes(event), list(DIRECTIONS).index(event.direction) + 1)
         last = seen.index(index) - 1 if index is not None else len(seen) - 1
         before = _classes(scene.events[seen[last]]) if last >= 0 else (0, 0)
         classes.append((*now, *before, len(seen)))
-        geometry.append((0.0,) * 3 if index is None else event_state(event, frame))
+        geometry.append((0.0,) * 3 if event is None else event_state(event, frame))
     shape, color, direction, previous_shape, previous_color, count = torch.tensor(classes).T
     return FrameTargets(
         shape=shape,

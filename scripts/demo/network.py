@@ -145,12 +145,13 @@ class TrainingNetwork(nn.Module):
         embeds = self.model.get_input_embeddings()(batch.input_ids)
         parts: dict[str, Tensor] = {}
         is_video = batch.input_ids == self.model.config.video_token_index
+        features = None
         if batch.frames is not None:
             features = self._see(batch.frames, embeds.dtype)
             embeds = embeds.masked_scatter(is_video[..., None], features)
         bias = attention_bias(batch.segments, embeds.dtype)
         states = self.decode(embeds, bias, batch.positions)
-        if batch.frames is not None:
+        if batch.frames is not None and features is not None:
             rows, count = batch.frames.shape[:2]
             tracked = states[TRACKING_LAYER - 1][is_video].view(rows, count, -1)
             parts |= self._frame_losses(batch, features.view(rows, count, -1))

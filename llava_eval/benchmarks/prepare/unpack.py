@@ -133,7 +133,9 @@ def unpack_tar(parts: Sequence[Path], writer: Writer) -> None:
             for member in archive:
                 _unpack_member(archive, member, writer, bar)
     except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
-        raise ArchiveError(f"{name} cannot be unpacked: {error or type(error).__name__}") from error
+        raise ArchiveError(
+            f"{name} cannot be unpacked: {str(error) or type(error).__name__}"
+        ) from error
     except OSError as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror or error}") from error
 
@@ -219,7 +221,9 @@ def unpack_zip(path: Path, writer: Writer) -> None:
         RuntimeError,
         ValueError,
     ) as error:
-        raise ArchiveError(f"{path} cannot be unpacked: {error or type(error).__name__}") from error
+        raise ArchiveError(
+            f"{path} cannot be unpacked: {str(error) or type(error).__name__}"
+        ) from error
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
 
