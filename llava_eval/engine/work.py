@@ -107,7 +107,7 @@ def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> 
     if isinstance(scorer, JudgedScorer):
         return
     choices = ("a red ball", "a blue ball")
-    sample = Sample("1", 0, "1", ("Which?",), ("A",), choices=choices)
+    sample = Sample("1", 0, "1", ("Which?",), ("A",), choices=choices, options=choices)
     for reply in _EXAMPLE_REPLIES:
         generation = Generation(reply, option_losses=(0.0, 1.0))
         (score,) = scorer.score_all([generation], [sample])
