@@ -10,9 +10,10 @@ at run time, so that every room (and every worker process) can use these types c
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
+MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -40,6 +42,10 @@ class Media:
         start_seconds, end_seconds: the part of a video that counts; None is open-ended.
         data: the file's bytes, where a data set holds images in its rows; a read-only view where
             they lie in a mapped file.
+        stated_seconds: duration of a video as the benchmark's row states it, where a protocol
+            samples by that.
+        upright: an image is turned by the orientation in its EXIF data, as the ``datasets`` library
+            and transformers turn theirs; else its pixels are taken as they are stored.
     """
 
     kind: MediaKind
@@ -47,11 +53,21 @@ class Media:
     start_seconds: float | None = None
     end_seconds: float | None = None
     data: bytes | memoryview | None = field(default=None, repr=False, hash=False)
+    stated_seconds: float | None = None
+    upright: bool = False
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
         """Pickle bytes in place of a view, which belongs to this process."""
         data = None if self.data is None else bytes(self.data)
-        return Media, (self.kind, self.path, self.start_seconds, self.end_seconds, data)
+        return Media, (
+            self.kind,
+            self.path,
+            self.start_seconds,
+            self.end_seconds,
+            data,
+            self.stated_seconds,
+            self.upright,
+        )
 
     @classmethod
     def of_image(cls, image: Image, name: str = "image") -> Media:
@@ -73,6 +89,10 @@ class Media:
         _require(
             self.data is None or self.kind == "image", f"{self.path}: only images come as bytes"
         )
+        _require(
+            self.stated_seconds is None or 0.0 < self.stated_seconds < math.inf,
+            f"{self.path}: the stated duration is {self.stated_seconds} s",
+        )
         start = 0.0 if self.start_seconds is None else self.start_seconds
         end = math.inf if self.end_seconds is None else self.end_seconds
         _require(
@@ -80,6 +100,30 @@ class Media:
             f"{self.path}: a cut needs 0 <= start < end, got start {self.start_seconds} s, "
             f"end {self.end_seconds} s",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MediaProblem:
+    """Something that is wrong with a medium which is shown all the same.
+
+    Attributes:
+        kind: what to count it as. ``damaged``: the decoder met damage, conceals it or stops early.
+            ``truncated``: the file states more than it holds. ``replayed``: damage made a decode
+            from the start necessary. ``fewer_frames``: the video, or its cut, has fewer frames
+            than were asked for.
+        detail: one line for people.
+    """
+
+    kind: MediaProblemKind
+    detail: str
+
+
+def distinct_problems(problems: Iterable[MediaProblem]) -> tuple[MediaProblem, ...]:
+    """Return the first problem of each kind, in the order of ``problems``."""
+    first: dict[str, MediaProblem] = {}
+    for problem in problems:
+        first.setdefault(problem.kind, problem)
+    return tuple(first.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +140,8 @@ class VideoInfo:
         rotation: degrees in [0, 360) that the file asks players to rotate by, counter-clockwise;
             decoded frames are not rotated.
         first_frame_index: number of the cut's first frame in the whole video, 0 without a cut.
+        problems: what is known to be wrong with the file, at most one of each kind.
+        stated_seconds: duration as the benchmark's row states it, where a protocol samples by that.
     """
 
     path: str
@@ -107,6 +153,8 @@ class VideoInfo:
     codec: str
     rotation: int = 0
     first_frame_index: int = 0
+    problems: tuple[MediaProblem, ...] = ()
+    stated_seconds: float | None = None
 
     def __post_init__(self) -> None:
         _require(self.num_frames >= 0, f"{self.path}: num_frames is {self.num_frames}")
@@ -114,11 +162,34 @@ class VideoInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PixelProof:
+    """Which pixels were read, so that what two tools showed to a model can be compared.
+
+    Attributes:
+        width, height: size of the frames as they were decoded, before any resizing.
+        digests: for each frame the BLAKE2b digest (8 bytes, in hexadecimal digits) of its RGB bytes
+            at that size: rows from the top, three bytes a pixel.
+    """
+
+    width: int
+    height: int
+    digests: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """One digest of all frames in their order."""
+        joined = "".join(self.digests).encode()
+        return hashlib.blake2b(joined, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """Decoded frames of one video or image.
 
     Attributes:
-        frames: uint8 RGB tensor (N, 3, H, W).
+        frames: uint8 RGB tensor (N, 3, H, W). As they were decoded, frames have the strides of
+            (N, H, W, 3) memory (``frames.permute(0, 2, 3, 1)`` is contiguous), which resizing is
+            faster on; resized ones may be laid out in another way.
         frame_indices: N numbers of the frames in the whole video, in the order asked for.
         pts_seconds: N presentation times in seconds.
         fps: average frames per second of the source, None for an image.
@@ -126,6 +197,8 @@ class Clip:
         notes: how these pixels came about where that was not the ordinary way
             (for instance a sequential replay of a damaged stream).
         video: the video that the frames are of; None for an image.
+        problems: what is wrong with the medium, at most one of each kind.
+        proof: which pixels were read; None where nobody asked for that.
     """
 
     frames: torch.Tensor
@@ -135,6 +208,8 @@ class Clip:
     num_source_frames: int | None = None
     notes: tuple[str, ...] = ()
     video: Media | None = None
+    problems: tuple[MediaProblem, ...] = ()
+    proof: PixelProof | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.frames.shape)
@@ -146,6 +221,10 @@ class Clip:
             shape[0] == len(self.frame_indices) == len(self.pts_seconds) and shape[0] > 0,
             f"Clip of {shape[0]} frames has {len(self.frame_indices)} indices and "
             f"{len(self.pts_seconds)} timestamps; all must be equal and at least 1",
+        )
+        _require(
+            self.proof is None or len(self.proof.digests) == shape[0],
+            f"Clip of {shape[0]} frames has a proof of another number",
         )
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from llava_eval.benchmarks.sources import FILE_SUFFIXES, HUB_SCHEME, read_rows
 from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import is_there
 from llava_eval.errors import ConfigError, RowsError
 
 
@@ -99,7 +100,7 @@ class Row:
         candidates = [self._under_root(self.text(template)) for template in templates]
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
-        return str(next((path for path in candidates if path.exists()), candidates[0]))
+        return str(next((path for path in candidates if is_there(path)), candidates[0]))
 
     def _under_root(self, name: str) -> Path:
         return Path(name) if self.media_root is None else self.media_root / name

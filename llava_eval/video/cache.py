@@ -11,14 +11,15 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.types import Clip
+from llava_eval.types import Clip, MediaProblem
+from llava_eval.video.collector import pixel_proof
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ _KEEP = 0.9
 DEFAULT_MAX_BYTES = 16 * 2**30
 
 #: Changes whenever an entry of prepared frames means something else than before.
-_FRAMES_VERSION = 1
+_FRAMES_VERSION = 2
 
 
 class Entry(NamedTuple):
@@ -175,12 +176,18 @@ class PreparedFrame(NamedTuple):
     Attributes:
         pixels: uint8 (3, h, w), as the cache's ``prepare`` returned it.
         pts_seconds: presentation time.
-        notes: of the clip that it was decoded with.
+        notes, problems: of the clip that it was decoded with.
+        width, height, digest: of its pixels as they were decoded, as in
+            :class:`~llava_eval.types.PixelProof`.
     """
 
     pixels: npt.NDArray[np.uint8]
     pts_seconds: float
     notes: tuple[str, ...]
+    problems: tuple[MediaProblem, ...]
+    width: int
+    height: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -212,9 +219,9 @@ class FrameCache:
             entry = self.store.get(self._key(identity, index))
             if entry is not None:
                 facts = entry.facts
-                frames[index] = PreparedFrame(
-                    entry.array, facts["pts_seconds"], tuple(facts["notes"])
-                )
+                problems = tuple(MediaProblem(**problem) for problem in facts.pop("problems"))
+                notes = tuple(facts.pop("notes"))
+                frames[index] = PreparedFrame(entry.array, **facts, notes=notes, problems=problems)
         return frames
 
     def keep(self, path: str, clip: Clip) -> dict[int, PreparedFrame]:
@@ -224,14 +231,24 @@ class FrameCache:
             path: the video file.
             clip: the frames as they were decoded.
         """
+        proof = pixel_proof(clip)
         prepared = self.prepare(clip.frames).numpy()  # (N, 3, h, w)
         identity = file_identity(path)
         frames = {}
         for row, index in enumerate(clip.frame_indices):
-            frame = PreparedFrame(prepared[row], clip.pts_seconds[row], clip.notes)
+            frame = PreparedFrame(
+                prepared[row],
+                clip.pts_seconds[row],
+                clip.notes,
+                clip.problems,
+                proof.width,
+                proof.height,
+                proof.digests[row],
+            )
             frames[index] = frame
             if self.store is not None:
-                facts = {"pts_seconds": frame.pts_seconds, "notes": frame.notes}
+                facts = frame._asdict() | {"problems": [asdict(each) for each in clip.problems]}
+                del facts["pixels"]
                 self.store.put(self._key(identity, index), frame.pixels, facts)
         return frames
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip
+from llava_eval.types import Clip, MediaProblem, PixelProof
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -87,13 +88,14 @@ class FrameCollector:
         fps: float | None = None,
         num_source_frames: int | None = None,
         notes: Sequence[str] = (),
+        problems: Sequence[MediaProblem] = (),
     ) -> list[Clip]:
         """Return the clip of each set, once every frame has been added.
 
         Args:
             fps: average frames per second of the source.
             num_source_frames: frames of the whole source.
-            notes: of all clips.
+            notes, problems: of all clips.
         """
         import torch  # heavy, and only needed once there are frames
 
@@ -107,6 +109,7 @@ class FrameCollector:
                 fps=fps,
                 num_source_frames=num_source_frames,
                 notes=tuple(notes),
+                problems=tuple(problems),
             )
             for indices, pixels in zip(self.sets, self._pixels, strict=True)
         ]
@@ -122,6 +125,17 @@ class FrameCollector:
                 f"are {expected[1]}x{expected[0]}; the resolution changes within the video"
             )
         return self._pixels
+
+
+def pixel_proof(clip: Clip) -> PixelProof:
+    """Return which pixels a clip holds, whose frames must be as they were decoded."""
+    pixels = clip.frames.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3)
+    digests: dict[int, str] = {}  # frames that are shown again need no second look
+    for row, index in enumerate(clip.frame_indices):
+        if index not in digests:
+            digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
+    height, width = pixels.shape[1:3]
+    return PixelProof(width, height, tuple(digests[index] for index in clip.frame_indices))
 
 
 def _empty(count: int, pixels: Pixels) -> Pixels:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import av
 import av.error
 import av.logging
 
+from llava_eval.borders.paths import why_no_file
 from llava_eval.errors import MediaError
 
 if TYPE_CHECKING:
@@ -23,24 +25,43 @@ if TYPE_CHECKING:
 #: stream that was not there when it was opened.
 LIBAV_ERRORS = (av.error.FFmpegError, IndexError)
 
+#: What h264 logs when it frees references that lie before an open entry point.
+HARMLESS_AT_START = "mmco: unref short failure"
+
+#: Demuxers that open other files than the one they are given.
+_LEAD_ELSEWHERE = frozenset(
+    {"concat", "dash", "hls", "imf", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest"}
+)
+
+
+@contextmanager
+def media_errors(path: str) -> Iterator[None]:
+    """Turn whatever happens while one medium is read into a :class:`MediaError` of it.
+
+    Files come from anywhere, and what libraries raise for damaged ones is not theirs to promise.
+    One bad file must not end a run.
+    """
+    try:
+        yield
+    except MediaError:
+        raise
+    except Exception as error:
+        raise MediaError(f"{path}: {type(error).__name__}: {error}") from error
+
 
 def require_file(path: str, expected: str = "a video file") -> None:
-    """Check that a path names a file with content.
+    """Check that a path names a file with content that can be read.
 
     Args:
         path: the file.
         expected: what it should be, for the message.
 
     Raises:
-        MediaError: nothing is there, it is a folder, or it is empty.
+        MediaError: it does not.
     """
-    file = Path(path)
-    if not file.exists():
-        raise MediaError(f"{path}: no such file")
-    if file.is_dir():
-        raise MediaError(f"{path}: is a folder, expected {expected}")
-    if file.stat().st_size == 0:
-        raise MediaError(f"{path}: the file is empty")
+    why_not = why_no_file(path, expected)
+    if why_not is not None:
+        raise MediaError(f"{path}: {why_not}")
 
 
 @contextmanager
@@ -48,15 +69,22 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file; yield its container and its first video stream.
 
     The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
-    drops the packets of all other streams.
+    drops the packets of all other streams. No other file is opened, whatever this one asks for.
 
     Raises:
         MediaError: the file is missing, is no video, or has no video stream that can be decoded.
     """
     require_file(path)
     try:
-        # titles in another encoding are no reason not to show the pictures
-        container = av.open(path, metadata_errors="replace")
+        container = av.open(
+            str(Path(path).absolute()),  # a relative path may look like one of libav's protocols
+            metadata_errors="replace",  # titles in another encoding are no reason to show nothing
+            options={
+                "format_whitelist": _formats(),
+                "protocol_whitelist": "file",
+                "pattern_type": "none",  # of image2, which takes names for patterns else
+            },
+        )
     except LIBAV_ERRORS as error:
         raise MediaError(f"{path}: {_kind_of_file(path)} ({reason(error)})") from error
     with container:
@@ -70,6 +98,17 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             if stream.index != video.index:
                 stream.discard = av.stream.Discard.all
         yield container, video
+
+
+@cache
+def _formats() -> str:
+    """Return the demuxers that stay with their file."""
+    names = {
+        name
+        for name in av.formats_available
+        if _LEAD_ELSEWHERE.isdisjoint(name.split(",")) and av.ContainerFormat(name).is_input
+    }
+    return ",".join(sorted(names))
 
 
 def reason(error: BaseException) -> str:
@@ -146,10 +185,12 @@ _listeners = _Listeners()
 
 
 @contextmanager
-def libav_messages() -> Iterator[list[Message]]:
+def libav_messages(*, of_helpers: bool) -> Iterator[list[Message]]:
     """Yield a list that is filled, at the end, with what libav logged in this thread.
 
-    Messages of a decoder's own threads cannot be told apart and go to everybody who listens.
+    Args:
+        of_helpers: also with what decoders' own threads logged, which cannot be told apart: those
+            of other videos are among them.
     """
     messages: list[Message] = []
     _listeners.enter()
@@ -160,12 +201,17 @@ def libav_messages() -> Iterator[list[Message]]:
             yield messages
     finally:
         messages += local
-        messages += of_nobody[before:]
+        if of_helpers:
+            messages += of_nobody[before:]
         _listeners.leave()
 
 
 def sign_of_damage(
-    messages: list[Message], decoder: str, *, ignore: str | None = None
+    messages: list[Message],
+    decoder: str,
+    *,
+    ignore: str | None = None,
+    level: int = av.logging.WARNING,
 ) -> str | None:
     """Return the first message that tells of damage in the stream, None if there is none.
 
@@ -173,10 +219,11 @@ def sign_of_damage(
         messages: what libav logged.
         decoder: libav's name of the decoder; messages of others do not count.
         ignore: messages with this text do not count either.
+        level: messages of this severity count, whatever they say.
     """
-    for level, source, text in messages:
+    for severity, source, text in messages:
         if source != decoder or (ignore and ignore in text):
             continue
-        if level <= av.logging.WARNING or "concealing" in text or "reorder buffer" in text:
+        if severity <= level or "concealing" in text or "reorder buffer" in text:
             return " ".join(text.split())
     return None

@@ -15,19 +15,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import av.logging
+
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip, VideoInfo
+from llava_eval.types import Clip, MediaProblem, VideoInfo, distinct_problems
 from llava_eval.video import fast
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.container import (
+    HARMLESS_AT_START,
     LIBAV_ERRORS,
+    Message,
     average_fps,
     duration_seconds,
+    libav_messages,
+    media_errors,
     open_video,
     reason,
     require_file,
+    sign_of_damage,
 )
 from llava_eval.video.deadline import check_deadline, time_limit
+from llava_eval.video.truncation import shortfall, truncation
 
 _log = logging.getLogger(__name__)
 
@@ -50,15 +58,16 @@ def probe(
         from the start shows, which differs from what many containers state.
 
     Raises:
-        MediaError: the file is missing or cannot be decoded, or the part holds no frame.
+        MediaError: the file is missing or cannot be decoded, or the part begins after its end.
     """
     path = os.fspath(path)
-    require_file(path)
-    info, why_not = fast.probe(path)
-    if info is None:
-        info = _decode_plainly(path, None, to_the_end=True).info
-        fast.remember(info, why_not)
-    return cut(info, start_seconds, end_seconds)
+    with media_errors(path):
+        require_file(path)
+        info, why_not, problems = fast.probe(path)
+        if info is None:
+            info = _decode_plainly(path, None, to_the_end=True, problems=problems).info
+            fast.remember(info, why_not)
+        return cut(info, start_seconds, end_seconds)
 
 
 def decode_frames(
@@ -118,15 +127,15 @@ def decode_frame_sets(
     lowest = min(min(indices) for indices in wanted)
     if lowest < 0:
         raise MediaError(f"{path}: frame index {lowest} is out of range, it is negative")
-    with time_limit(timeout_seconds):
+    with time_limit(timeout_seconds), media_errors(path):
         require_file(path)
         collector = FrameCollector(path, *wanted)
-        info, why_not = fast.decode(collector, num_threads)
+        info, why_not, problems = fast.decode(collector, num_threads)
         if why_not:
             _log.info("%s: decoded sequentially: %s", path, why_not)
             # frames that came before the doubt are doubtful too
             collector = FrameCollector(path, *wanted)
-            plain = _decode_plainly(path, collector, to_the_end=info is None)
+            plain = _decode_plainly(path, collector, to_the_end=info is None, problems=problems)
             if info is None:
                 info = plain.info
                 fast.remember(info, why_not)
@@ -136,16 +145,21 @@ def decode_frame_sets(
                     f"{path}: frame {min(collector.missing)} cannot be decoded, the video shows "
                     f"{plain.info.num_frames} frames ({plain.error or why_not})"
                 )
-    assert info is not None
-    notes = (f"decoded sequentially: {why_not}",) if why_not else ()
-    return collector.clips(fps=info.fps, num_source_frames=info.num_frames, notes=notes)
+            problems = plain.info.problems
+        assert info is not None
+        return collector.clips(
+            fps=info.fps,
+            num_source_frames=info.num_frames,
+            notes=(f"decoded sequentially: {why_not}",) if why_not else (),
+            problems=distinct_problems((*info.problems, *problems)),
+        )
 
 
 class _PlainDecode(NamedTuple):
     """What a plain decode met.
 
     Attributes:
-        info: the video as far as it was decoded.
+        info: the video as far as it was decoded, with the problems that were met.
         error: why that was not to its end, None if it was.
     """
 
@@ -154,14 +168,20 @@ class _PlainDecode(NamedTuple):
 
 
 def _decode_plainly(
-    path: str, collector: FrameCollector | None, *, to_the_end: bool
+    path: str,
+    collector: FrameCollector | None,
+    *,
+    to_the_end: bool,
+    problems: Sequence[MediaProblem],
 ) -> _PlainDecode:
     """Decode from the first frame until the collector is full, or to the end of the file."""
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
     last_time = 0.0
     error: str | None = None
-    with open_video(path) as (container, stream):
+    damage: str | None = None
+    messages: list[Message]
+    with open_video(path) as (container, stream), libav_messages(of_helpers=False) as messages:
         fps = average_fps(stream)
         frame_seconds = 1.0 / fps if fps > 0 else 0.0
         try:
@@ -176,6 +196,8 @@ def _decode_plainly(
                     first_time, rotation = last_time, frame.rotation % 360
                     width, height = frame.width, frame.height
                 num_frames = index + 1
+                if frame.is_corrupt and damage is None:
+                    damage = f"the decoder marks frame {index} as corrupt"
                 if collector is not None:
                     collector.add(index, frame, last_time)
                     if not collector.missing and not to_the_end:
@@ -184,11 +206,34 @@ def _decode_plainly(
             error = f"decoding stops after frame {num_frames - 1}: {reason(failure)}"
         if num_frames == 0:
             raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
+        shown_seconds = last_time - (first_time or 0.0) + frame_seconds
         seconds = duration_seconds(container, stream) or 0.0
-        if seconds <= 0:
-            seconds = last_time - (first_time or 0.0) + frame_seconds
-        codec = stream.codec_context.codec.canonical_name
-    info = VideoInfo(path, num_frames, fps, seconds, width, height, codec, rotation)
+        codec, container_format = stream.codec_context.codec, container.format.name
+    known = list(truncation(path, container_format))
+    if to_the_end:
+        known += shortfall(container_format, seconds, last_time + frame_seconds)
+    if not known:
+        damage = error or damage
+    if not (known and to_the_end):  # the last packet of a truncated file looks like damage
+        known += problems
+    if damage is None:  # messages below errors are about streams that are unusual, not damaged
+        level, ignore = av.logging.ERROR, HARMLESS_AT_START
+        damage = sign_of_damage(messages, codec.name, ignore=ignore, level=level)
+        if not known:
+            damage = damage or sign_of_damage(messages, container_format, level=level)
+    if damage:
+        known.append(MediaProblem("damaged", damage))
+    info = VideoInfo(
+        path=path,
+        num_frames=num_frames,
+        fps=fps,
+        seconds=seconds if seconds > 0 else shown_seconds,
+        width=width,
+        height=height,
+        codec=codec.canonical_name,
+        rotation=rotation,
+        problems=distinct_problems(known),
+    )
     return _PlainDecode(info, error)
 
 
@@ -203,7 +248,8 @@ def cut(
 
     It holds the frames numbered ``round(start_seconds * fps)`` to ``round(end_seconds * fps)``,
     both included, as far as the video has them, with Python's rounding and the average frame rate:
-    the rule of the official MVBench code, whose rows are the reason for cuts.
+    the rule of the official MVBench code, whose rows are the reason for cuts. A cut that starts one
+    frame after the last holds none; that code's arithmetic still picks frames from there.
 
     Args:
         info: the whole video.
@@ -213,7 +259,7 @@ def cut(
             often numbered from 1).
 
     Raises:
-        MediaError: no frame lies between the times, or the file states no frame rate.
+        MediaError: the part begins later than that, or the file states no frame rate.
     """
     if start_seconds is None and end_seconds is None:
         return info
@@ -224,7 +270,7 @@ def cut(
         first = max(first, round(start_seconds * info.fps) - first_number)
     if end_seconds is not None:
         last = min(last, round(end_seconds * info.fps) - first_number)
-    if first > last:
+    if first > last + 1:
         raise MediaError(
             f"{info.path}: no frame lies between {start_seconds} s and {end_seconds} s; the video "
             f"has {info.num_frames} frames at {info.fps:g} fps"

@@ -11,17 +11,16 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from llava_eval.borders.paths import is_folder, reason
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip, Media, VideoInfo
-from llava_eval.video.collector import FrameCollector, Pixels
-from llava_eval.video.container import require_file
+from llava_eval.types import Clip, Media, MediaProblem, PixelProof, VideoInfo, distinct_problems
+from llava_eval.video.collector import FrameCollector, Pixels, pixel_proof
+from llava_eval.video.container import media_errors, require_file
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import cut, decode_frames, probe
 from llava_eval.video.remote import fetch, is_address
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from llava_eval.video.cache import FrameCache
 
 #: A sampler with its number of frames filled in: from a video to the indices of its frames.
@@ -29,6 +28,9 @@ Policy = Callable[[VideoInfo], Sequence[int]]
 
 #: Frames per second of a folder of frame images, which states none. MVBench's are at 3.
 FOLDER_FPS = 3.0
+
+#: Formats whose files other programs would have to run to show a picture.
+_PROGRAMS = frozenset({"EPS", "WMF"})
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 
@@ -39,7 +41,7 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     * A video (an animated gif too): the exact frames, within the cut if there is one.
     * A folder of image files: its images in the order of the numbers in their names.
     * An image file given as a video: one frame, repeated as often as the policy asks.
-    * An image: one frame; the policy is not asked.
+    * An image: one frame; the policy is not asked. It is turned upright where the medium says so.
 
     A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`).
 
@@ -55,20 +57,22 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     Raises:
         MediaError: the medium cannot be read.
     """
-    if media.kind == "image" and media.data is not None:
-        return _read_image(media.path, io.BytesIO(media.data))
-    path = fetch(media.path) if is_address(media.path) else media.path
-    if media.kind == "image":
-        return _read_image(path)
-    local = replace(media, path=path)
-    if Path(path).is_dir():
-        clip = _read_folder(path, policy(probe_media(local)))
-        if cache is not None:
-            clip = replace(clip, frames=cache.prepare(clip.frames))
-    else:
-        indices = policy(probe_media(local))
-        clip = decode_frames(path, indices) if cache is None else _cached(path, indices, cache)
-    return replace(clip, video=media)
+    with media_errors(media.path):
+        path = fetch(media.path) if media.data is None and is_address(media.path) else media.path
+        local = replace(media, path=path)
+        if media.kind == "image":
+            return _read_image(local)
+        info = replace(probe_media(local), stated_seconds=media.stated_seconds)
+    indices = tuple(policy(info))
+    with media_errors(media.path):
+        if is_folder(path):
+            clip = _read_folder(path, indices, cache)
+        elif cache is None:
+            clip = _proven(decode_frames(path, indices))
+        else:
+            clip = _read_cached(path, indices, cache)
+    problems = (*clip.problems, *_fewer_frames(info, policy, indices))
+    return replace(clip, video=media, problems=problems)
 
 
 def probe_media(media: Media) -> VideoInfo:
@@ -80,11 +84,10 @@ def probe_media(media: Media) -> VideoInfo:
     Raises:
         MediaError: it cannot be read, or the cut holds no frame.
     """
-    folder = Path(media.path)
-    if not folder.is_dir():
+    if not is_folder(media.path):
         return probe(media.path, start_seconds=media.start_seconds, end_seconds=media.end_seconds)
     names = frame_files(media.path)
-    pixels = _load(str(folder / names[0]))
+    pixels = _load(str(Path(media.path) / names[0]))
     whole = VideoInfo(
         path=media.path,
         num_frames=len(names),
@@ -104,11 +107,14 @@ def frame_files(folder: str) -> list[str]:
     Raises:
         MediaError: there are none.
     """
-    names = [
-        path.name
-        for path in Path(folder).iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    try:
+        names = [
+            path.name
+            for path in Path(folder).iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise MediaError(f"{folder}: {reason(error)}") from error
     if not names:
         raise MediaError(f"{folder}: the folder holds no image files")
     return sorted(names, key=_natural_key)
@@ -124,7 +130,25 @@ def _numbers(name: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", Path(name).stem)]
 
 
-def _cached(path: str, indices: Sequence[int], cache: FrameCache) -> Clip:
+def _fewer_frames(
+    info: VideoInfo, policy: Policy, indices: Sequence[int]
+) -> tuple[MediaProblem, ...]:
+    """Return the problem of a video, or a cut, that is shorter than asked, if it has it.
+
+    Policies are partial functions where a configuration makes them; of others it is only known
+    how many frames they picked.
+    """
+    num_asked = getattr(policy, "keywords", {}).get("num_frames") or len(indices)
+    if info.num_frames >= num_asked:
+        return ()
+    return (MediaProblem("fewer_frames", f"{info.num_frames} frames, {num_asked} were asked for"),)
+
+
+def _proven(clip: Clip) -> Clip:
+    return replace(clip, proof=pixel_proof(clip))
+
+
+def _read_cached(path: str, indices: Sequence[int], cache: FrameCache) -> Clip:
     """Return prepared frames of a video, decoding only those that the cache does not hold."""
     import torch  # heavy, and only needed once there are frames
 
@@ -133,17 +157,21 @@ def _cached(path: str, indices: Sequence[int], cache: FrameCache) -> Clip:
     if missing:
         frames |= cache.keep(path, decode_frames(path, missing))
     info = probe(path)
+    shown = [frames[index] for index in indices]
+    met = (problem for frame in shown for problem in frame.problems)
     return Clip(
-        frames=torch.from_numpy(np.stack([frames[index].pixels for index in indices])),
+        frames=torch.from_numpy(np.stack([frame.pixels for frame in shown])),  # (N, 3, h, w)
         frame_indices=tuple(indices),
-        pts_seconds=tuple(frames[index].pts_seconds for index in indices),
+        pts_seconds=tuple(frame.pts_seconds for frame in shown),
         fps=info.fps,
         num_source_frames=info.num_frames,
-        notes=tuple(dict.fromkeys(note for frame in frames.values() for note in frame.notes)),
+        notes=tuple(dict.fromkeys(note for frame in shown for note in frame.notes)),
+        problems=distinct_problems((*info.problems, *met)),
+        proof=PixelProof(shown[0].width, shown[0].height, tuple(f.digest for f in shown)),
     )
 
 
-def _read_folder(folder: str, indices: Sequence[int]) -> Clip:
+def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) -> Clip:
     names = frame_files(folder)
     collector = FrameCollector(folder, indices)
     for index in sorted(collector.rows):
@@ -154,30 +182,37 @@ def _read_folder(folder: str, indices: Sequence[int]) -> Clip:
             )
         collector.add_pixels(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
     (clip,) = collector.clips(fps=FOLDER_FPS, num_source_frames=len(names))
-    return clip
+    clip = _proven(clip)
+    return clip if cache is None else replace(clip, frames=cache.prepare(clip.frames))
 
 
-def _read_image(path: str, content: IO[bytes] | None = None) -> Clip:
-    collector = FrameCollector(path, [0])
-    collector.add_pixels(0, _load(path, content), 0.0)
+def _read_image(image: Media) -> Clip:
+    content = None if image.data is None else io.BytesIO(image.data)
+    collector = FrameCollector(image.path, [0])
+    collector.add_pixels(0, _load(image.path, content, upright=image.upright), 0.0)
     (clip,) = collector.clips(num_source_frames=1)
-    return clip
+    return _proven(clip)
 
 
-def _load(path: str, content: IO[bytes] | None = None) -> Pixels:
-    """Return an image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` gives it."""
-    from PIL import Image, UnidentifiedImageError
+def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:
+    """Return an image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` returns it.
+
+    Args:
+        path: the file, or a name for messages where there is ``content``.
+        content: the file's bytes.
+        upright: turn it first by the orientation in its EXIF data, as ``datasets`` does.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if content is None:
         require_file(path, "an image file")
     try:
         with Image.open(path if content is None else content) as image:
-            return _rgb_array(image)
+            if image.format in _PROGRAMS:
+                raise MediaError(f"{path}: {image.format} is a program that draws, not an image")
+            turned = ImageOps.exif_transpose(image) if upright else image
+            return np.asarray(turned.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as error:
         raise MediaError(f"{path}: not an image that can be read") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path}: damaged image ({error})") from error
-
-
-def _rgb_array(image: Image.Image) -> Pixels:
-    return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -3,7 +3,7 @@
 Each policy is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
 the whole file; within a cut they start at ``info.first_frame_index`` and stay inside the cut. The
 arithmetic, floats included, is that of the reference named in each docstring. A video shorter
-than ``num_frames`` repeats frames, as the references do. A video without frames raises
+than ``num_frames`` repeats frames, as most references do. A video without frames raises
 :class:`~llava_eval.errors.MediaError`, a ``num_frames`` below 1 ValueError.
 
 For 300 frames and ``num_frames=8``:
@@ -13,6 +13,8 @@ For 300 frames and ``num_frames=8``:
     integer_steps            0, 37, 75, 112, 150, 187, 225, 262
     interior_points          33, 66, 100, 133, 166, 200, 233, 266
     segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
+
+For 5 frames, ``linspace_each_once`` shows 0, 1, 2, 3, 4; the others show some of them again.
 """
 
 from __future__ import annotations
@@ -33,6 +35,15 @@ def linspace_to_last_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     """
     total = _checked_total(info, num_frames)
     return _absolute(info, np.linspace(0, total - 1, num_frames, dtype=int).tolist())
+
+
+def linspace_each_once(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """As :func:`linspace_to_last_frame`, but a video shorter than that shows each frame once.
+
+    ``np.linspace(0, T - 1, min(T, n), dtype=int)``: lmms-eval v0.2.0 with its default decoder
+    (lmms_eval/models/model_utils/load_video.py, ``read_video_pyav``).
+    """
+    return linspace_to_last_frame(info, min(num_frames, _checked_total(info, num_frames)))
 
 
 def arange_from_first_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
@@ -71,9 +82,12 @@ def segment_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
 
     ``int(start + seg / 2 + np.round(seg * i))`` with ``seg = (end - start) / n``, where ``end`` is
     the number of the last frame: the official MVBench code. With a cut, start and end are the
-    cut's first and last frame (see :func:`llava_eval.video.probe` for which those are).
+    cut's first and last frame (see :func:`llava_eval.video.decode.cut` for which those are). A cut
+    that starts one frame after the last has its end before its start; the same arithmetic picks
+    frames next to them.
     """
-    total = _checked_total(info, num_frames)
+    starts_after_end = info.num_frames == 0 and info.first_frame_index > 0
+    total = 0 if starts_after_end else _checked_total(info, num_frames)
     start, end = info.first_frame_index, info.first_frame_index + total - 1
     segment = float(end - start) / num_frames
     return tuple(int(start + segment / 2 + np.round(segment * i)) for i in range(num_frames))
@@ -99,11 +113,19 @@ def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     """Steps of a whole number of frames from the first frame on.
 
     ``int(T / n) * i`` with ``T = int(seconds * fps)`` and at most one frame a whole second:
-    LongVideoBench's own loader (longvideobench_dataset.py, load_video), and lmms-eval's. A video of
-    less than a second, for which they have no frame, shows its first one.
+    LongVideoBench's own loader (longvideobench_dataset.py, load_video), and lmms-eval's. Both take
+    the seconds from the benchmark's row where the protocol has it so, and fail where those are more
+    than the file has. A video of less than a second, for which they have no frame, shows its first
+    one.
     """
-    total = min(int(info.seconds * info.fps), _checked_total(info, num_frames))
-    num_shown = max(1, min(num_frames, int(info.seconds)))
+    total = _checked_total(info, num_frames)
+    if info.stated_seconds is None:
+        seconds = info.seconds
+        total = min(int(seconds * info.fps), total)
+    else:
+        seconds = info.stated_seconds
+        total = int(seconds * info.fps)
+    num_shown = max(1, min(num_frames, int(seconds)))
     step = int(total / num_shown)
     return tuple(info.first_frame_index + step * i for i in range(num_shown))
 
@@ -112,7 +134,8 @@ def _checked_total(info: VideoInfo, num_frames: int) -> int:
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1")
     if info.num_frames == 0:
-        raise MediaError(f"{info.path}: the video has no frames to sample from")
+        where = "from the start of the cut on" if info.first_frame_index > 0 else "to sample from"
+        raise MediaError(f"{info.path}: the video has no frames {where}")
     return info.num_frames
 
 

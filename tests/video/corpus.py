@@ -168,6 +168,12 @@ ENCODED: dict[str, dict[str, Any]] = {
     "interlaced.mp4": {**_x264(), "prepare": _interlaced},
     "rotated.mp4": {**_x264(), "prepare": _rotated},
     "variable.mp4": {**_x264(), "times": lambda number: number + number // 3 + number**2 // 40},
+    "live.mkv": {**_x264(), "container_options": {"live": "1"}},
+    "live.webm": {
+        "codec": "libvpx-vp9",
+        "options": {"g": "25"},
+        "container_options": {"live": "1"},
+    },
     "variable.mkv": {**_x264(), "times": lambda number: number + number // 3 + number**2 // 40},
     "late_start.mp4": {**_x264(), "times": lambda number: number + 120},
     "late_start.ts": {**_x264(), "times": lambda number: number + 120},
@@ -242,7 +248,8 @@ def _starts_at_open_keyframe(folder: Path, path: Path) -> None:
 def _truncated(source: str, share: float) -> Callable[[Path, Path], None]:
     def make_it(folder: Path, path: Path) -> None:
         content = make(source, folder).read_bytes()
-        path.write_bytes(content[: int(share * len(content))])
+        size = int(share * len(content))
+        path.write_bytes(content[: size - (size % 188 == 0)])  # not between packets of MPEG-TS
 
     return make_it
 
@@ -320,6 +327,8 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "empty_edit.mp4": _empty_edit,
     "starts_inside.mkv": _starts_inside,
     "starts_at_cra.mp4": _starts_at_open_keyframe,
+    "starts_at_cra.mkv": _starts_at_open_keyframe,
+    "starts_at_cra.ts": _starts_at_open_keyframe,
     "truncated.mp4": _truncated("faststart.mp4", 0.6),
     "truncated.mkv": _truncated("h264.mkv", 0.6),
     "truncated.webm": _truncated("vp9.webm", 0.6),

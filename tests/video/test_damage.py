@@ -48,7 +48,7 @@ def concealed(folder: Path) -> tuple[str, naive.Frames]:
         assert start is not None
         middle = start + size // 2
         path.write_bytes(content[:middle] + bytes(range(200, 208)) + content[middle + 8 :])
-        with libav_messages() as messages:
+        with libav_messages(of_helpers=True) as messages:
             frames, _ = naive.decode_all(str(path))
         if len(frames) == 75 and sign_of_damage(messages, "h264"):
             return str(path), frames
@@ -99,8 +99,8 @@ def test_the_end_of_a_truncated_file(file_of: FileOf) -> None:
 
 def test_libav_logging_is_put_back() -> None:
     before = av.logging.get_level(), av.logging.get_skip_repeated()
-    with libav_messages() as outer:
-        with libav_messages() as inner:
+    with libav_messages(of_helpers=True) as outer:
+        with libav_messages(of_helpers=True) as inner:
             av.logging.log(av.logging.INFO, "h264", "concealing 3 DC errors\n")
         assert [text.strip() for _, _, text in inner] == ["concealing 3 DC errors"]
     assert (av.logging.get_level(), av.logging.get_skip_repeated()) == before

@@ -58,6 +58,11 @@ def test_probe_states_the_frames_that_are_shown(file_of: FileOf) -> None:
     assert probe(file_of("vp9.webm")).num_frames == 75
 
 
+@pytest.mark.parametrize("name", ["live.mkv", "live.webm", "h264.h264"])
+def test_a_duration_that_no_header_states_is_counted(name: str, file_of: FileOf) -> None:
+    assert probe(file_of(name)).seconds == pytest.approx(3.0, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "first", "count"),
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llava_eval.errors import MediaError
 from llava_eval.types import VideoInfo
 from llava_eval.video import samplers
+from llava_eval.video.decode import cut
 
 Policy = Callable[[VideoInfo, int], tuple[int, ...]]
 
@@ -59,6 +60,54 @@ REFERENCES: list[tuple[Policy, Callable[[int, int], list[int]]]] = [
     (samplers.interior_points, interior),
     (samplers.segment_midpoints, midpoints),
 ]
+
+
+def read_video_pyav(total_frames: int, num_frm: int) -> list[int]:
+    """lmms-eval v0.2.0, model_utils/load_video.py."""
+    sampled_frm = min(total_frames, num_frm)
+    return [int(i) for i in np.linspace(0, total_frames - 1, sampled_frm, dtype=int)]
+
+
+@pytest.mark.parametrize("total", [1, 2, 5, 31, 32, 33, 300])
+@pytest.mark.parametrize("num_frames", [1, 8, 32])
+def test_each_frame_of_a_short_video_once(total: int, num_frames: int) -> None:
+    indices = samplers.linspace_each_once(video(total), num_frames)
+    assert list(indices) == read_video_pyav(total, num_frames)
+    assert len(set(indices)) == len(indices) == min(total, num_frames)
+
+
+def get_index(
+    bound: tuple[float, float], fps: float, max_frame: int, num_segments: int
+) -> list[int]:
+    """video_chat2/mvbench.ipynb of OpenGVLab/Ask-Anything, for videos."""
+    start, end = bound
+    start_idx = max(0, round(start * fps))
+    end_idx = min(round(end * fps), max_frame)
+    seg_size = float(end_idx - start_idx) / num_segments
+    return [
+        int(start_idx + (seg_size / 2) + np.round(seg_size * idx)) for idx in range(num_segments)
+    ]
+
+
+@pytest.mark.parametrize("num_frames", [1, 4, 16])
+@pytest.mark.parametrize(
+    "bound", [(0.0, 1.0), (0.5, 99.0), (2.96, 3.0), (2.98, 4.0), (3.0, 9.0), (3.01, 3.02)]
+)
+def test_cuts_up_to_one_frame_past_the_last(bound: tuple[float, float], num_frames: int) -> None:
+    """75 frames at 25 fps: the last number is 74, and 3.0 s is the number 75."""
+    part = cut(video(75), *bound)
+    expected = get_index(bound, 25.0, 74, num_frames)
+    assert max(expected) < 75
+    assert list(samplers.segment_midpoints(part, num_frames)) == expected
+
+
+def test_cuts_that_start_later() -> None:
+    """The reference asks its decoder for a frame that is not there."""
+    assert max(get_index((3.04, 9.0), 25.0, 74, 16)) == 75
+    with pytest.raises(MediaError, match=r"no frame lies between 3\.04 s and 9\.0 s"):
+        cut(video(75), 3.04, 9.0)
+    with pytest.raises(MediaError, match="no frames from the start of the cut on"):
+        samplers.linspace_to_last_frame(cut(video(75), 3.0, 9.0), 4)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from llava_eval.errors import MediaError
@@ -31,3 +33,19 @@ def test_what_cannot_be_sampled() -> None:
         whole_steps(info(10, 5.0), 0)
     with pytest.raises(MediaError, match="no frames"):
         whole_steps(info(0, 5.0), 4)
+
+
+def load_video(duration: float, fps: float, max_num_frames: int) -> list[int]:
+    """longvideobench_dataset.py and lmms-eval's tasks/longvideobench/utils.py."""
+    total_valid_frames = int(duration * fps)
+    num_frames = min(max_num_frames, int(duration))
+    return [int(total_valid_frames / num_frames) * i for i in range(num_frames)]
+
+
+@pytest.mark.parametrize("duration", [1.0, 7.96, 8.0, 8.31, 15.2, 190.16])
+@pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001])
+def test_the_duration_that_a_row_states(duration: float, fps: float) -> None:
+    """The file may be longer or shorter than the benchmark says."""
+    for num_frames in (int(0.8 * duration * fps), int(1.5 * duration * fps)):
+        video = replace(info(num_frames, fps), stated_seconds=duration)
+        assert list(whole_steps(video, 16)) == load_video(duration, fps, 16)

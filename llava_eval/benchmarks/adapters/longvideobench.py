@@ -62,10 +62,12 @@ def longvideobench(
     )
     if subtitles is None:
         return sample
+    duration_seconds = float(row.column("duration"))
     in_order = FramesAndSubtitles(
-        media=sample.media[0],
+        # the reference's loader samples by the duration in the row
+        media=dataclasses.replace(sample.media[0], stated_seconds=duration_seconds),
         path=row.media_path([subtitles]),
-        duration_seconds=float(row.column("duration")),
+        duration_seconds=duration_seconds,
         starting_seconds=float(row.column("starting_timestamp_for_subtitles")),
         max_frames=max_frames,
     )

@@ -12,7 +12,7 @@ import logging
 import time
 from typing import NamedTuple
 
-from llava_eval.types import VideoInfo
+from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast.index import DamagedError, UntrustedError, VideoIndex
 from llava_eval.video.fast.index_cache import forget_indices, known_index, remember_index
@@ -31,10 +31,12 @@ class Attempt(NamedTuple):
     Attributes:
         info: the video; None where only a decode of all of it can tell how many frames it has.
         why_not: why frames have to come from a sequential decode; empty where they need not.
+        problems: damage that was met.
     """
 
     info: VideoInfo | None
     why_not: str
+    problems: tuple[MediaProblem, ...] = ()
 
 
 def probe(path: str) -> Attempt:
@@ -52,7 +54,7 @@ def probe(path: str) -> Attempt:
             with open_source(path) as source:
                 index = _find_index(source)
         except UntrustedError as untrusted:
-            return Attempt(None, str(untrusted))
+            return Attempt(None, str(untrusted), _damage(untrusted))
     return Attempt(index.info, index.sequential_reason)
 
 
@@ -81,10 +83,17 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
             ranges = plan_ranges(source, index, collector.rows)
             decode_ranges(source, index, ranges, collector, num_threads)
     except UntrustedError as untrusted:
-        if isinstance(untrusted, DamagedError):
+        problems = _damage(untrusted)
+        if problems:
             _log.warning("%s: %s; replaying from the start", collector.path, untrusted)
-        return Attempt(None if index is None else index.info, str(untrusted))
+            problems += (MediaProblem("replayed", f"decoded from the start: {untrusted}"),)
+        return Attempt(None if index is None else index.info, str(untrusted), problems)
     return Attempt(index.info, "")
+
+
+def _damage(untrusted: UntrustedError) -> tuple[MediaProblem, ...]:
+    is_damage = isinstance(untrusted, DamagedError)
+    return (MediaProblem("damaged", str(untrusted)),) if is_damage else ()
 
 
 def remember(info: VideoInfo, why_not: str) -> None:

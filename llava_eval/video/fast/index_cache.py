@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 import av
 import numpy as np
 
-from llava_eval.types import VideoInfo
+from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
 from llava_eval.video.fast.index import VideoIndex
 
 #: Changes whenever an index means something else than before.
-_VERSION = 1
+_VERSION = 2
 
 #: Indices that are found sooner than this are not worth a file.
 _WORTH_SECONDS = 0.005
@@ -106,5 +106,7 @@ def _store() -> ArrayStore | None:
 
 def _from_entry(entry: Entry) -> VideoIndex:
     facts = dict(entry.facts)
-    info = VideoInfo(**facts.pop("info"))
+    stated = facts.pop("info")
+    problems = tuple(MediaProblem(**problem) for problem in stated.pop("problems"))
+    info = VideoInfo(**stated, problems=problems)
     return VideoIndex(info, **facts, **dict(zip(_ROWS, entry.array, strict=True)))

@@ -80,6 +80,7 @@ class _Walker:
         self.syntax = syntax
         self.table = PacketTable()
         self.track = 0
+        self.tracks: list[int] = []
         self.starts = array("q")  # of all blocks, from the track number on
         self.ends = array("q")
         self.times: list[tuple[int, int]] = []  # first block, time of the cluster
@@ -90,14 +91,15 @@ class _Walker:
             if kind == _SEGMENT:
                 for child, child_start, child_end in self._children(start, end):
                     if child == _TRACKS:
-                        self.track = self._video_track(child_start, child_end)
+                        self._read_tracks(child_start, child_end)
                     elif child == _CLUSTER:
                         check_deadline(self.path)
                         self._cluster(child_start, child_end)
         self._fill_table()
         return self.table
 
-    def _video_track(self, start: int, end: int) -> int:
+    def _read_tracks(self, start: int, end: int) -> None:
+        """Note the first bytes of blocks: of the first video track, and of all tracks."""
         for kind, track_start, track_end in self._children(start, end):
             if kind != _TRACK:
                 continue
@@ -105,16 +107,16 @@ class _Walker:
                 child: (child_start, child_end)
                 for child, child_start, child_end in self._children(track_start, track_end)
             }
-            if self._number(*fields[_TRACK_TYPE]) == _VIDEO:
-                number = self._number(*fields[_TRACK_NUMBER])
-                # ContentEncodings compress or encrypt blocks; larger track numbers take more than
-                # one byte in each block
-                if _ENCODINGS in fields or not 0 < number < 127:
+            number = self._number(*fields[_TRACK_NUMBER])
+            if not 0 < number < 127:  # larger ones take more than one byte in each block
+                raise _UnusualError
+            self.tracks.append(number | 0x80)
+            if self.track == 0 and self._number(*fields[_TRACK_TYPE]) == _VIDEO:
+                if _ENCODINGS in fields:  # ContentEncodings compress or encrypt blocks
                     raise _UnusualError
                 picture = self._children(*fields[_PICTURE])
                 self.table.is_upright = all(child != _PROJECTION for child, _, _ in picture)
-                return number | 0x80
-        raise _UnusualError
+                self.track = number | 0x80
 
     def _cluster(self, position: int, end: int) -> None:
         # this loop sees every block of the file: all names are local, nothing is called for most;
@@ -175,7 +177,12 @@ class _Walker:
         flags = content[starts + 3]
         for block, keyframe in self.groups.items():
             flags[block] = flags[block] & 0x06 | keyframe
-        ours = content[starts] == self.track
+        tracks = content[starts]
+        if (
+            not self.track or not np.isin(tracks, self.tracks).all()
+        ):  # damage, after which libav skips blocks
+            raise _UnusualError
+        ours = tracks == self.track
         starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
         offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
         first, last = content[starts + 4], content[ends - 1]

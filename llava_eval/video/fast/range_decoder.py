@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
 
-from llava_eval.video.container import LIBAV_ERRORS, libav_messages, reason, sign_of_damage
+from llava_eval.video.container import (
+    HARMLESS_AT_START,
+    LIBAV_ERRORS,
+    libav_messages,
+    reason,
+    sign_of_damage,
+)
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast.index import DamagedError, UntrustedError
 from llava_eval.video.fast.references import References
@@ -23,10 +29,6 @@ if TYPE_CHECKING:
     from llava_eval.video.collector import FrameCollector
     from llava_eval.video.fast.index import EntryPoint
     from llava_eval.video.fast.source import Source
-
-
-#: h264 frees references that lie before an open entry point and were never decoded.
-_HARMLESS_WHEN_OPEN = "mmco: unref short failure"
 
 
 def decode_range(
@@ -49,14 +51,16 @@ def decode_range(
     """
     decoder = _RangeDecoder(source, entry, frames, collector)
     try:
-        with libav_messages() as messages:
+        # a context of one thread decodes in this one
+        of_helpers = source.stream.codec_context.thread_count > 1
+        with libav_messages(of_helpers=of_helpers) as messages:
             if source.syntax.states_references:
                 reader = _RangeDecoder(source, entry, frames, collector)
                 decoder.references = reader.read_references()
             decoder.run()
     except LIBAV_ERRORS as error:
         raise DamagedError(f"decoding from packet {entry.packet} fails: {reason(error)}") from error
-    ignore = _HARMLESS_WHEN_OPEN if decoder.is_open else None
+    ignore = HARMLESS_AT_START if decoder.is_open else None
     damage = sign_of_damage(messages, source.stream.codec_context.codec.name, ignore=ignore)
     if damage:
         raise DamagedError(f"the decoder reports damage: {damage}")

@@ -8,22 +8,26 @@ from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+import av.logging
 import av.stream
 
-from llava_eval.types import VideoInfo
+from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.container import (
     LIBAV_ERRORS,
+    Message,
     average_fps,
     duration_seconds,
     libav_messages,
     reason,
+    sign_of_damage,
 )
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
-from llava_eval.video.fast.index import PacketTable, UntrustedError, VideoIndex
+from llava_eval.video.fast.index import DamagedError, PacketTable, UntrustedError, VideoIndex
 from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.source import Source
 from llava_eval.video.fast.syntax import Syntax
+from llava_eval.video.truncation import shortfall, truncation
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -67,13 +71,30 @@ def _index_packets(source: Source) -> VideoIndex:
         head += islice(packets, 4)
         table = walk_blocks(source.path, syntax, head)
         if table is not None and table.is_upright:
-            return table.index(_info_of_header(source), container_format, syntax)
+            return _index_of_table(source, table, _info_of_header(source), [])
     info = _first_frame(source, packets, head)
     if has_table:
         return mp4.index_samples(source.path, stream, syntax, info)
+    messages: list[Message] = []
     if table is None:
-        table = _scan_packets(source.path, chain(head, packets), syntax)
-    return table.index(info, container_format, syntax)
+        with libav_messages(of_helpers=False) as messages:
+            table = _scan_packets(source.path, chain(head, packets), syntax)
+    return _index_of_table(source, table, info, messages)
+
+
+def _index_of_table(
+    source: Source, table: PacketTable, info: VideoInfo, messages: list[Message]
+) -> VideoIndex:
+    """Return the index of a table of packets, with what the demuxer complained about."""
+    container_format, time_base = source.container.format.name, source.stream.time_base
+    if table.pts and time_base is not None and not info.problems:
+        end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
+        problems = shortfall(container_format, info.seconds, end)
+        damage = sign_of_damage(messages, container_format, level=av.logging.ERROR)
+        if damage:
+            problems += (MediaProblem("damaged", damage),)
+        info = replace(info, problems=problems)
+    return table.index(info, container_format, source.syntax)
 
 
 def _info_of_header(source: Source) -> VideoInfo:
@@ -87,7 +108,7 @@ def _first_frame(
     """Describe the video with the first frame's size and rotation; packets read go to ``head``."""
     context = source.stream.codec_context
     try:
-        with libav_messages():
+        with libav_messages(of_helpers=False):  # only to keep them off the terminal
             for packet in chain(tuple(head), _kept(packets, head)):
                 frames = context.decode(packet)
                 if not frames and packet.size and not packet.is_discard:
@@ -100,7 +121,7 @@ def _first_frame(
                 if len(head) > _MAX_DELAY:
                     break
     except LIBAV_ERRORS as error:
-        raise UntrustedError(f"the first frame cannot be decoded: {reason(error)}") from error
+        raise DamagedError(f"the first frame cannot be decoded: {reason(error)}") from error
     raise UntrustedError("the first packet shows no frame")
 
 
@@ -122,6 +143,7 @@ def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
         height=height,
         codec=source.stream.codec_context.codec.canonical_name,
         rotation=rotation,
+        problems=truncation(source.path, source.container.format.name),
     )
 
 
@@ -134,7 +156,7 @@ def _scan_packets(path: str, packets: Iterable[Packet[VideoStream]], syntax: Syn
             if packet.size:
                 scan.add(packet)
     except LIBAV_ERRORS as error:
-        raise UntrustedError(f"reading stops early: {reason(error)}") from error
+        raise DamagedError(f"reading stops early: {reason(error)}") from error
     return scan.table
 
 
@@ -153,10 +175,10 @@ class _Scan:
         if packet.pts is None:
             raise UntrustedError(f"packet {number} has no timestamp")
         if packet.is_corrupt:
-            raise UntrustedError(f"packet {number} is marked as corrupt")
+            raise DamagedError(f"packet {number} is marked as corrupt")
         data = b"" if syntax.shows_every_packet and syntax.is_opaque else bytes(packet)
         if syntax.packet_info(data) is None:
-            raise UntrustedError(f"packet {number} is damaged")
+            raise DamagedError(f"packet {number} is damaged")
         shown = not packet.is_discard and (
             syntax.shows_every_packet or syntax.shows(data[0], data[-1])
         )

@@ -1,0 +1,176 @@
+"""Whether a video holds less than its file states, as after a download that broke off.
+
+The outermost layer of a container states sizes: looking at those reads some bytes of the file.
+Where a file has all its bytes but not all its content, its stated duration tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from llava_eval.types import MediaProblem
+
+#: Boxes that stand at the top of mp4 and mov files (ISO/IEC 14496-12, 4.2 and 6.3.3).
+_BOXES = frozenset(
+    {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid"}
+)
+
+#: File Properties Object of ASF (Advanced Systems Format specification, 3.2), as bytes.
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+#: Where that object is looked for.
+_ASF_HEADER_BYTES = 65536
+
+
+#: The end of a file that states no number, but is surely not complete.
+_MORE = 1 << 64
+
+#: What a video may lack of its stated duration: the track of sound may be longer.
+_LEAST_SECONDS, _LEAST_SHARE = 1.0, 0.1
+
+
+def truncation(path: str, container_format: str) -> tuple[MediaProblem, ...]:
+    """Return the problem of a file that has fewer bytes than its structure needs, if it has it.
+
+    Args:
+        path: the video file.
+        container_format: libav's name of its container.
+    """
+    for name, check in _CHECKS.items():
+        if name in container_format.split(","):
+            with Path(path).open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                end = check(file, size)
+            if end is None or end <= size:
+                return ()
+            needed = "more" if end == _MORE else f"{end:,}"
+            detail = f"the file is truncated: its structure needs {needed} bytes, it has {size:,}"
+            return (MediaProblem("truncated", detail),)
+    return ()
+
+
+def shortfall(
+    container_format: str, stated_seconds: float, end_seconds: float
+) -> tuple[MediaProblem, ...]:
+    """Return the problem of a video that ends long before its header says, if it has it.
+
+    Args:
+        container_format: libav's name of its container.
+        stated_seconds: duration according to the header.
+        end_seconds: when the last frame ends.
+    """
+    names = set(container_format.split(",")) & _CHECKS.keys()
+    states_duration = bool(names - {"mpegts", "gif"})  # of those libav reads it off the frames
+    missing = stated_seconds - end_seconds
+    if not states_duration or missing <= max(_LEAST_SECONDS, _LEAST_SHARE * stated_seconds):
+        return ()
+    detail = (
+        f"the video is truncated: its header states {stated_seconds:.1f} s, its frames end at "
+        f"{end_seconds:.1f} s"
+    )
+    return (MediaProblem("truncated", detail),)
+
+
+def _end_of_mp4(file: BinaryIO, size: int) -> int | None:
+    """Return where the last box ends."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if kind not in _BOXES and not kind.isalnum():
+            return None  # something that was appended
+        if length == 1:  # largesize
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:  # to the end of the file
+            return None
+        if length < 8 or (position + length > size and kind not in _BOXES):
+            return None
+        position += length
+    return position
+
+
+def _end_of_matroska(file: BinaryIO, size: int) -> int | None:
+    """Return where the segment ends (RFC 8794, 4 to 6; RFC 9559, 4.5)."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        header = file.read(12)
+        length = 9 - header[0].bit_length()
+        identifier = int.from_bytes(header[:length], "big")
+        width = 9 - header[length].bit_length() if len(header) > length else 9
+        if length > 4 or width > 8:
+            return None
+        content = int.from_bytes(header[length : length + width], "big") & (1 << 7 * width) - 1
+        if content == (1 << 7 * width) - 1:  # a live recording, which states no size
+            return None
+        position += length + width + content
+        if identifier == 0x18538067:  # Segment
+            return position
+    return position
+
+
+def _end_of_avi(file: BinaryIO, size: int) -> int | None:
+    """Return where the last RIFF chunk ends."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        header = file.read(8)
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
+            return None
+        position += 8 + length + length % 2
+    return position - position % 2 if position > size + 1 else None
+
+
+def _end_of_flv(file: BinaryIO, size: int) -> int | None:
+    """Return more than the size unless the file ends with a whole tag and its length.
+
+    Adobe Flash Video File Format Specification 10.1, E.3 and E.4.1.
+    """
+    file.seek(max(0, size - 4))
+    tag = int.from_bytes(file.read(4), "big")
+    start = size - 4 - tag
+    if start < 13 or tag < 11:
+        return _MORE
+    file.seek(start + 1)
+    return None if int.from_bytes(file.read(3), "big") == tag - 11 else _MORE
+
+
+def _end_of_asf(file: BinaryIO, size: int) -> int | None:
+    """Return the file size in the File Properties Object, unless it is a broadcast."""
+    header = file.read(_ASF_HEADER_BYTES)
+    start = header.find(_ASF_FILE_PROPERTIES)
+    flags = header[start + 88 : start + 92]
+    if start < 0 or len(flags) < 4 or flags[0] & 1:
+        return None
+    return int.from_bytes(header[start + 40 : start + 48], "little")
+
+
+def _end_of_mpegts(file: BinaryIO, size: int) -> int | None:
+    """Return where the last packet ends; packets begin with 0x47 (ISO/IEC 13818-1, 2.4.3.2)."""
+    head = file.read(200)
+    for length, start in ((188, 0), (192, 4)):
+        if len(head) == 200 and head[start] == head[start + length] == 0x47:
+            return size + -size % length
+    return None
+
+
+def _end_of_gif(file: BinaryIO, size: int) -> int | None:
+    """Return more than the size unless the file ends with a trailer (GIF89a, 27)."""
+    file.seek(max(0, size - 1024))
+    return None if file.read().rstrip(b"\0").endswith(b";") else _MORE
+
+
+_CHECKS: dict[str, Callable[[BinaryIO, int], int | None]] = {
+    "mp4": _end_of_mp4,
+    "matroska": _end_of_matroska,
+    "avi": _end_of_avi,
+    "flv": _end_of_flv,
+    "asf": _end_of_asf,
+    "gif": _end_of_gif,
+    "mpegts": _end_of_mpegts,
+}

@@ -1,0 +1,232 @@
+"""What is known of a medium beyond its pixels: problems, and a proof of what was read."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip, Media, MediaProblem, VideoInfo
+from llava_eval.video import decode_frames, probe, read_media
+from llava_eval.video.cache import FrameCache, default_store
+from llava_eval.video.fast import forget_indices
+from llava_eval.video.samplers import linspace_each_once, linspace_to_last_frame
+from llava_eval.video.truncation import shortfall
+from tests.video import corpus, naive
+from tests.video.test_damage import concealed
+
+FileOf = Callable[[str], str]
+
+
+def kinds(problems: Sequence[MediaProblem]) -> list[str]:
+    return [problem.kind for problem in problems]
+
+
+#: What is wrong with corpus files; nothing with all others.
+PROBLEMS = {
+    "truncated.mp4": ["truncated", "damaged"],
+    "truncated.mkv": ["truncated"],
+    "truncated.webm": ["truncated"],
+    "truncated.flv": ["truncated", "damaged"],
+    "truncated_fragments.mp4": ["truncated", "damaged"],
+    "truncated.ts": ["truncated"],
+}
+#: Of two streams put together: the demuxer may mark the packet where the second one begins.
+JOINED = {"new_size.ts", "twice.ts"}
+
+
+@pytest.mark.parametrize("name", corpus.NAMES)
+def test_problems_of_every_kind_of_file(name: str, file_of: FileOf) -> None:
+    path = file_of(name)
+    info = probe(path)
+    if name not in JOINED:
+        assert kinds(info.problems) == PROBLEMS.get(name, [])
+    assert decode_frames(path, [0, info.num_frames // 3]).problems == info.problems
+    forget_indices()  # the index on disk says the same
+    assert probe(path).problems == info.problems
+
+
+CUT = (
+    "faststart.mp4 fragmented.mp4 h264.mkv vp9.webm live.webm h264.flv flv1.flv mpeg4.avi "
+    "mjpeg.avi wmv2.asf h264.ts animation.gif"
+)
+
+
+@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+@pytest.mark.parametrize("name", CUT.split())
+def test_a_download_that_broke_off(
+    name: str, share: float, file_of: FileOf, tmp_path: Path
+) -> None:
+    """Whatever is left is shown as a plain decode shows it, and it is said that more is missing."""
+    content = Path(file_of(name)).read_bytes()
+    size = int(share * len(content))
+    size -= size % 188 == 0
+    path = tmp_path / name
+    path.write_bytes(content[:size])
+    frames, _ = naive.decode_all(str(path))
+    if not frames:
+        with pytest.raises(MediaError):
+            probe(path)
+        return
+    info = probe(path)
+    assert info.num_frames == len(frames)
+    # a live recording states neither size nor duration, but the demuxer misses the end of a block
+    assert ("damaged" if name == "live.webm" else "truncated") in kinds(info.problems)
+    media = Media("video", str(path))
+    clip = read_media(media, lambda info: [0, info.num_frames - 1])
+    assert set(info.problems) <= set(clip.problems)
+    assert np.array_equal(clip.frames[1].permute(1, 2, 0).numpy(), frames[-1])
+
+
+@pytest.mark.parametrize("name", ["h264.mkv", "vp9.webm", "mpeg4.avi"])
+def test_a_file_whose_end_was_never_filled(name: str, file_of: FileOf, tmp_path: Path) -> None:
+    """As download managers leave it that set the size first."""
+    content = Path(file_of(name)).read_bytes()
+    path = tmp_path / name
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes(len(content) - half))
+    frames, _ = naive.decode_all(str(path))
+    try:
+        clip = read_media(Media("video", str(path)), lambda info: range(info.num_frames))
+    except MediaError:
+        return
+    assert clip.problems
+    assert len(clip) == len(frames)
+
+
+def test_stated_durations() -> None:
+    assert kinds(shortfall("matroska,webm", 10.0, 5.0)) == ["truncated"]
+    assert kinds(shortfall("flv", 10.0, 8.9)) == ["truncated"]
+    assert shortfall("matroska,webm", 10.0, 9.1) == ()  # sound may be longer
+    assert shortfall("matroska,webm", 1.5, 0.6) == ()
+    assert shortfall("h264", 10.0, 5.0) == ()  # libav's guess
+    assert shortfall("mpegts", 10.0, 5.0) == ()
+
+
+def test_appended_bytes_are_no_truncation(file_of: FileOf, tmp_path: Path) -> None:
+    for name in ("h264.mp4", "h264.mkv", "mpeg4.avi", "wmv2.asf"):
+        for extra in (b"\0" * 5000, b"ID3" + b"\xff" * 300):
+            path = tmp_path / name
+            path.write_bytes(Path(file_of(name)).read_bytes() + extra)
+            assert probe(path).problems == ()
+
+
+def test_damage_and_its_replay(tmp_path: Path) -> None:
+    path, _ = concealed(tmp_path)
+    assert decode_frames(path, [3]).problems == ()
+    for _ in range(2):
+        problems = decode_frames(path, [74]).problems
+        assert kinds(problems) == ["damaged", "replayed"]
+        assert problems[1].detail.startswith("decoded from the start: the decoder ")
+    cache = FrameCache(default_store(), lambda frames: frames, "raw")
+    for _ in range(2):
+        clip = read_media(Media("video", path), lambda _: [74], cache=cache)
+        assert clip.problems == problems
+    assert read_media(Media("video", path), lambda _: [3], cache=cache).problems == ()
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "vp9.webm", "h264.mkv", "mpeg4.avi"])
+@pytest.mark.parametrize("skipped", [-20, 0, 8])
+def test_a_hole_in_the_middle(name: str, skipped: int, file_of: FileOf, tmp_path: Path) -> None:
+    """Zeros over one packet, or over the structure around it."""
+    content = bytearray(Path(file_of(name)).read_bytes())
+    with av.open(file_of(name)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0)]
+    start, size = packets[12]
+    assert start is not None
+    hole = slice(start + skipped, start + max(size, 40))
+    content[hole] = bytes(len(content[hole]))
+    path = tmp_path / name
+    path.write_bytes(content)
+    frames, _ = naive.decode_all(str(path))
+    try:
+        clip = read_media(Media("video", str(path)), lambda info: range(info.num_frames))
+    except MediaError:
+        return
+    assert {"damaged", "truncated"} & set(kinds(clip.problems))
+    assert len(clip) == len(frames)
+
+
+four = partial(linspace_to_last_frame, num_frames=4)
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "start", "expected"),
+    [
+        (four, "h264.mp4", None, []),
+        (four, "three_frames.mp4", None, ["3 frames, 4 were asked for"]),
+        (four, "one_frame.mp4", None, ["1 frames, 4 were asked for"]),
+        (four, "h264.mp4", 2.9, ["3 frames, 4 were asked for"]),
+        (lambda _: [0, 1, 1], "h264.mp4", None, []),
+        (lambda _: [0, 1, 1, 2], "three_frames.mp4", None, ["3 frames, 4 were asked for"]),
+        (
+            partial(linspace_each_once, num_frames=4),
+            "three_frames.mp4",
+            None,
+            ["3 frames, 4 were asked for"],
+        ),
+    ],
+)
+def test_clips_shorter_than_asked(
+    policy: Callable[[VideoInfo], Sequence[int]],
+    name: str,
+    start: float | None,
+    expected: list[str],
+    file_of: FileOf,
+) -> None:
+    media = Media("video", file_of(name), start_seconds=start)
+    for cache in (None, FrameCache(default_store(), lambda frames: frames, "raw")):
+        clip = read_media(media, policy, cache=cache)
+        assert [problem.detail for problem in clip.problems] == expected
+        assert set(kinds(clip.problems)) <= {"fewer_frames"}
+
+
+def digests(pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> tuple[str, ...]:
+    return tuple(
+        hashlib.blake2b(np.ascontiguousarray(each).tobytes(), digest_size=8).hexdigest()
+        for each in pixels
+    )
+
+
+def test_a_proof_is_of_the_pixels_before_resizing(file_of: FileOf) -> None:
+    path = file_of("hevc_cra.mp4")
+    frames, _ = naive.decode_all(path)
+    expected = digests([frames[index] for index in (74, 0, 74)])
+    halved = FrameCache(default_store(), lambda frames: frames[:, :, ::2, ::2], "half")
+    for cache in (None, halved, halved):  # decoded, decoded and kept, from the cache
+        clip = read_media(Media("video", path), lambda _: [74, 0, 74], cache=cache)
+        assert clip.proof is not None
+        assert clip.proof.digests == expected
+        assert (clip.proof.width, clip.proof.height) == (96, 64)
+    assert decode_frames(path, [0]).proof is None
+    forwards = read_media(Media("video", path), lambda _: [0, 74]).proof
+    backwards = read_media(Media("video", path), lambda _: [74, 0]).proof
+    assert forwards is not None
+    assert backwards is not None
+    assert forwards.digest != backwards.digest
+
+
+def test_a_proof_of_images_and_folders(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(corpus.picture(number)).save(tmp_path / f"{number}.png")
+    pixels = [corpus.picture(number) for number in range(3)]
+    clip = read_media(Media("image", str(tmp_path / "1.png")), four)
+    assert clip.proof is not None
+    assert clip.proof.digests == digests(pixels[1:2])
+    cache = FrameCache(None, lambda frames: frames[:, :, ::2], "half")
+    clip = read_media(Media("video", str(tmp_path)), lambda _: [2, 0], cache=cache)
+    assert clip.proof is not None
+    assert clip.proof.digests == digests([pixels[2], pixels[0]])
+    assert (clip.proof.width, clip.proof.height) == (96, 64)
+    assert pickle.loads(pickle.dumps(clip.proof)) == clip.proof
+    with pytest.raises(ValueError, match="proof of another number"):
+        Clip(torch.zeros((1, 3, 4, 4), dtype=torch.uint8), (0,), (0.0,), proof=clip.proof)
