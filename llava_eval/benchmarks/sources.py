@@ -29,7 +29,9 @@ def read_rows(
     Args:
         source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
             order of their names), ``package://module/file``, or ``hub://organisation/dataset``.
-        subset, split, revision: of a hub data set.
+        subset: a hub data set's configuration.
+        split: its split.
+        revision: its commit, branch or tag.
 
     Returns:
         One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...

@@ -130,11 +130,11 @@ def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:
             yield from (str(value) for key, value in part.items() if key == f"override /{group}")
 
 
-def _model(content: Any, text: str) -> str:
+def _model(content: Any, _text: str) -> str:
     return str(content.get("model", {}).get("checkpoint", ""))
 
 
-def _comment(content: Any, text: str) -> str:
+def _comment(_content: Any, text: str) -> str:
     """Return the first comment sentence of a file."""
     comment = " ".join(
         line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@" not in line

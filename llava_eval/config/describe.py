@@ -192,8 +192,9 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
     Samples are compared one by one, so what only writes them is left to that comparison.
 
     Args:
-        ours, theirs: as :func:`protocol_of` gives them, perhaps of an earlier version or of a run
+        ours: as :func:`protocol_of` gives them, perhaps of an earlier version or of a run
             that only scored texts: a setting that one of them does not know is not compared.
+        theirs: the other protocol, given the same way.
     """
     parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
     unknown = {

@@ -40,6 +40,7 @@ def resampled_sums(sums: FloatArray, num_resamples: int = NUM_RESAMPLES) -> Floa
 
     Args:
         sums: (G, K) what each cluster adds to each of K sums.
+        num_resamples: times that the clusters are drawn.
     """
     chunks = [counts @ sums for counts in resample_counts(len(sums), num_resamples)]
     return np.concatenate(chunks)

@@ -73,7 +73,8 @@ def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetr
 
     Args:
         metric: a metric function with its parameters bound.
-        first, second: results of the same samples in the same order.
+        first: results of one run.
+        second: results of the other run, of the same samples in the same order.
     """
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}

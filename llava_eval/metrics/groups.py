@@ -42,7 +42,9 @@ def macro_mean(
         facet: whose levels are averaged.
         levels: the levels that the mean is divided by, a level without samples counting 0, as some
             references have it; null takes the levels that there are.
-        denominator, scale, unit: see :func:`llava_eval.metrics.means.mean_score`.
+        denominator: see :func:`llava_eval.metrics.means.mean_score`.
+        scale: see the same function.
+        unit: see the same function.
 
     Raises:
         RowsError: a level that ``levels`` does not name.
@@ -173,7 +175,8 @@ def mme_score(
     Args:
         results: results of the set or of one level of a facet.
         facet: the category.
-        only, without: categories to sum, or not to sum; null for all, or none.
+        only: categories to sum; null for all.
+        without: categories that are left out; null for none.
 
     Raises:
         RowsError: an image with more than two questions.

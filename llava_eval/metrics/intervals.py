@@ -121,7 +121,8 @@ def bounded_interval(
         value: the estimate.
         stderr: its clustered standard error.
         num_clusters: G, at least 2.
-        lowest, highest: ends of the range of the estimate; None where they are not known.
+        lowest: the least that the estimate can be; None where that is not known.
+        highest: the most that it can be; None where that is not known.
 
     Returns:
         Low and high end, or None for both.

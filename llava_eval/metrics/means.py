@@ -85,7 +85,8 @@ def highest_value(
     Args:
         observed: values of samples; one above what the unit allows says that it is not known.
         detail: name of the scorer's detail that they are; None for the score itself.
-        scale, unit: see :func:`mean_score`.
+        scale: see :func:`mean_score`.
+        unit: see :func:`mean_score`.
     """
     as_unit = _RANGE_AS_UNIT.fullmatch(unit)
     if as_unit is not None:
@@ -109,7 +110,8 @@ def sample_values(
 
     Args:
         results: N results.
-        detail, denominator: see :func:`mean_score`.
+        detail: see :func:`mean_score`.
+        denominator: see :func:`mean_score`.
 
     Raises:
         ValueError: a detail that is no number.

@@ -104,7 +104,8 @@ def paired_means(
     cluster bootstrap.
 
     Args:
-        first, second: (N,) values in the same order of samples, NaN where a sample does not count.
+        first: (N,) values of one run, NaN where a sample does not count.
+        second: (N,) values of the other run, in the same order of samples.
         membership: (N,) cluster numbers.
         confidence: of the two-sided interval.
 

@@ -51,7 +51,8 @@ def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
     """Return the first key in which two identities differ, in words.
 
     Args:
-        ours, theirs: the identities.
+        ours: one identity.
+        theirs: the other.
         wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
     """
     one, other = flat(ours), flat(theirs)

@@ -63,7 +63,8 @@ def summarise(
     Args:
         results: of all samples, in any order.
         metrics: functions by name, the headline first.
-        benchmark, model: names with their overrides.
+        benchmark: its name with its overrides.
+        model: its name with its overrides; None where it is not known.
         facets: columns to group by.
         facet_metrics: names of the metrics that are computed for each level; None for all.
         chance: by metric name, the score that guessing reaches.

@@ -122,7 +122,8 @@ class JudgedScorer(ABC):
         """Return one score per text.
 
         Args:
-            texts, samples: as in :meth:`prompts`.
+            texts: as in :meth:`prompts`.
+            samples: as in :meth:`prompts`.
             replies: ``replies[j]`` answers ``prompts(texts, samples)[j]``.
         """
 

@@ -137,7 +137,7 @@ class ArrayStore:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(header)
                 file.write(np.ascontiguousarray(array).data)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -122,7 +121,7 @@ def worker_settings(config: RunConfig, share: Share) -> WorkerSettings:
     num_threads = config.runner.num_threads
     return WorkerSettings(
         config=config,
-        working_folder=os.getcwd(),
+        working_folder=str(Path.cwd()),
         checkpoint_folder=str(checkpoint.resolve()) if checkpoint.is_dir() else None,
         num_threads=share.cpus if num_threads is None and share.gpus == 0 else num_threads,
     )

@@ -53,7 +53,7 @@ class WorkerSettings:
 
     def enter_folder(self) -> None:
         """Make relative paths mean in this process what they mean to the driver."""
-        if os.path.isdir(self.working_folder):
+        if Path(self.working_folder).is_dir():
             os.chdir(self.working_folder)
 
 

@@ -118,7 +118,9 @@ def plan_model(
         quantization: how weights are quantized; None for not at all.
         rope_scaling: entries that replace the checkpoint's RoPE parameters; None keeps them.
         processor: settings that replace those of the image and video processor.
-        keeps_generation_settings, shows_images, trust_remote_code: see :class:`ModelPlan`.
+        keeps_generation_settings: see :class:`ModelPlan`.
+        shows_images: see :class:`ModelPlan`.
+        trust_remote_code: see :class:`ModelPlan`.
 
     Raises:
         CheckpointError: the checkpoint is of another kind, or something cannot run here.

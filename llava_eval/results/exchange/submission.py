@@ -66,7 +66,8 @@ def answer_list(
 
     Args:
         results: of all samples.
-        id_key, answer_key: names in the objects.
+        id_key: name of the id in the objects.
+        answer_key: name of the answer in the objects.
         answer: "text" for the reply as it is, "read" for what the rule read of it (empty where that
             was nothing), or "detail:NAME" for a text among the scorer's details.
         id_format: template of the id, with ``{id}``.

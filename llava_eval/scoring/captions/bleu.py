@@ -118,8 +118,10 @@ def _bleu(
     """(rows, MAX_ORDER) BLEU of each order.
 
     Args:
-        correct, guessed: (rows, MAX_ORDER) counts of n-grams.
-        length, closest: (rows,) words of the hypothesis and of the reference it is held against.
+        correct: (rows, MAX_ORDER) n-grams of the hypothesis that references have.
+        guessed: (rows, MAX_ORDER) all n-grams of the hypothesis.
+        length: (rows,) words of the hypothesis.
+        closest: (rows,) words of the reference whose length is nearest.
     """
     precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
     mean = precision ** (1.0 / np.arange(1, MAX_ORDER + 1))

@@ -90,6 +90,7 @@ class CaptionWords:
 
     @property
     def num_samples(self) -> int:
+        """Number of hypotheses."""
         return len(self.num_references)
 
     @property

@@ -254,7 +254,7 @@ _phone = _rewriter({" ": "\u00a0", "(": "-lrb-", ")": "-rrb-"})
 
 
 def _constant(text: str) -> Callable[[str], str]:
-    return lambda token: text
+    return lambda _token: text
 
 
 def _drop_soft_hyphens(token: str) -> str:

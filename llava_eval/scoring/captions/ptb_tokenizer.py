@@ -86,6 +86,8 @@ class _Lexer:
         Args:
             text: the original text.
             shape: the text with stand-ins for its non-ASCII characters; same length.
+            begin: index of the first character that tokens are made of.
+            end: index behind the last one.
         """
         tokens = []
         position = begin

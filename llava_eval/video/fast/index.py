@@ -119,7 +119,9 @@ def keyframe_table(
         info: the video; its number of frames is counted here.
         packets: numbers of the keyframes in decoding order.
         shown: whether each packet of the stream shows a frame.
-        timestamps, positions, leading: of each keyframe, as in :class:`VideoIndex`.
+        timestamps: of each keyframe, as in :class:`VideoIndex`.
+        positions: of each keyframe, as in :class:`VideoIndex`.
+        leading: of each keyframe, as in :class:`VideoIndex`.
         by_byte: as in :class:`VideoIndex`.
     """
     counts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int64)

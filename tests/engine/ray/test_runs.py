@@ -168,7 +168,7 @@ def lethal_policy(folder: Path, video: str) -> None:
 
 
 def find_modules_here() -> None:
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
 
 
 def test_what_kills_workers_is_an_error_of_its_own(
@@ -212,7 +212,7 @@ def test_a_new_worker_with_another_model_ends_the_run(cluster: Cluster, tmp_path
     name = sorted(weights)[0]
     weights[name] = weights[name] + 1
     save_file(weights, tmp_path / "other.safetensors", {"format": "pt"})
-    os.replace(tmp_path / "other.safetensors", checkpoint / "model.safetensors")
+    (tmp_path / "other.safetensors").replace(checkpoint / "model.safetensors")
     os.kill(cluster.workers()[0], signal.SIGKILL)
     command.send(signal.SIGCONT)
     done = command.finish()
