@@ -95,7 +95,8 @@ class FrameCollector:
         Args:
             fps: average frames per second of the source.
             num_source_frames: frames of the whole source.
-            notes, problems: of all clips.
+            notes: on reading the file, of all clips.
+            problems: of the file, of all clips.
         """
         import torch  # heavy, and only needed once there are frames
 

@@ -140,7 +140,7 @@ def _end_of_flv(file: BinaryIO, size: int) -> int | None:
     return None if int.from_bytes(file.read(3), "big") == tag - 11 else _MORE
 
 
-def _end_of_asf(file: BinaryIO, size: int) -> int | None:
+def _end_of_asf(file: BinaryIO, _size: int) -> int | None:
     """Return the file size in the File Properties Object, unless it is a broadcast."""
     header = file.read(_ASF_HEADER_BYTES)
     start = header.find(_ASF_FILE_PROPERTIES)
