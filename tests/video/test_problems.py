@@ -123,8 +123,9 @@ def test_appended_bytes_are_no_truncation(file_of: FileOf, tmp_path: Path) -> No
 def test_damage_and_its_replay(tmp_path: Path) -> None:
     path, _ = concealed(tmp_path)
     assert decode_frames(path, [3]).problems == ()
+    problems = decode_frames(path, [74]).problems
     for _ in range(2):
-        problems = decode_frames(path, [74]).problems
+        assert decode_frames(path, [74]).problems == problems
         assert kinds(problems) == ["damaged", "replayed"]
         assert problems[1].detail.startswith("decoded from the start: the decoder ")
     cache = FrameCache(default_store(), lambda frames: frames, "raw")

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes import start_process
+from tests.processes import PATIENCE_SECONDS, start_process
 
-_PATIENCE_SECONDS = 120.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG, prctl(2)
 
 
@@ -32,7 +31,7 @@ def transformers_serve(checkpoint: Path, log: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     process = start_process(_serve, str(checkpoint), port, log)
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not _answers(f"http://127.0.0.1:{port}/health"):
             assert process.is_alive(), log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import pytest
 
 from llava_eval import cli
 from llava_eval.types import Generation
+from tests.processes import PATIENCE_SECONDS
 from tests.results.runs_on_disk import answered, failed, write_run
 
 EVIL = "\x1b[2J]]> <script>alert(1)</script> | `x` @you\n::error::owned\u202e"
@@ -199,7 +200,7 @@ def test_links_and_pipes_are_written_and_not_replaced(runs: Path) -> None:
     reader.start()
     files = ["--summary", "link.md", "--junit", "pipe.xml"]
     assert cli.run_command(["gate", "like", "--baseline", "good", *files]) == 0
-    reader.join(timeout=30)
+    reader.join(PATIENCE_SECONDS)
     assert (runs / "link.md").is_symlink()
     assert "### :white_check_mark:" in (runs / "behind.md").read_text()
     assert read[0].startswith("<?xml")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.processes import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -31,7 +33,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no chromium; Debian's package chromium has one")
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=found, args=list(FLAGS))
+        launched = driver.chromium.launch(
+            executable_path=found, args=list(FLAGS), timeout=1000 * PATIENCE_SECONDS
+        )
         yield launched
         launched.close()
 
@@ -74,6 +78,7 @@ def watched(browser: Browser) -> Iterator[OpenPage]:
         context = browser.new_context(
             color_scheme="dark" if dark else "light", viewport={"width": width, "height": 850}
         )
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
         made.append(Watched(context.new_page()))
         return made[-1]
 
