@@ -28,12 +28,22 @@ def parquet_table(path: Path) -> pa.Table:
     Raises:
         OSError, ValueError: the file cannot be read.
     """
-    schema = pyarrow.parquet.read_schema(path)
-    if not any(_holds_bytes(kind) for kind in schema.types):
-        return pyarrow.parquet.read_table(path)
+    try:
+        schema = pyarrow.parquet.read_schema(path)
+        if not any(_holds_bytes(kind) for kind in schema.types):
+            return pyarrow.parquet.read_table(path)
+        return _unpacked(path)
+    except pa.ArrowException as error:  # not all of them are ValueError
+        raise ValueError(str(error)) from error
+
+
+def _unpacked(path: Path) -> pa.Table:
     import datasets
 
-    return datasets.Dataset.from_parquet(str(path)).with_format("arrow")[:]
+    try:
+        return datasets.Dataset.from_parquet(str(path)).with_format("arrow")[:]
+    except datasets.exceptions.DatasetsError as error:
+        raise ValueError(f"{error.__cause__ or error}") from error
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -44,7 +54,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return any(_holds_bytes(kind.field(place).type) for place in range(kind.num_fields))
+        return any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _holds_bytes(kind.value_type)
     return _is_bytes(kind)

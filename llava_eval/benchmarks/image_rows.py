@@ -1,23 +1,19 @@
-"""What the adapters of image benchmarks share: the image of a row, ids, and facets."""
+"""The image of a row, and what adapters of image benchmarks ask of rows beside it."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
+from llava_eval.benchmarks.rows import UNKNOWN, Row, fields_of
 from llava_eval.types import Media
 
-#: Level of a facet whose columns a row lacks.
-UNKNOWN = "unknown"
-
 #: No file name is so long; a longer text is the image itself in base64.
-_MOST_NAME_CHARACTERS = 1024
+_MAX_NAME_CHARACTERS = 1024
+
+_ADDRESS_SCHEMES = ("http://", "https://")
 
 
 class RowImage(NamedTuple):
@@ -33,7 +29,9 @@ class RowImage(NamedTuple):
     name: str | None
 
 
-def row_image(row: Row, *, column: str | None, files: Sequence[str]) -> RowImage:
+def row_image(
+    row: Row, *, column: str | None, files: Sequence[str], upright: bool = True
+) -> RowImage:
     """Return the image that a column holds, or else the file that the templates name.
 
     A column holds the image's bytes (as parquet files of the hub do, beside its file's name),
@@ -44,47 +42,41 @@ def row_image(row: Row, *, column: str | None, files: Sequence[str]) -> RowImage
         column: name of the column; None looks at files only.
         files: templates of the image's file, below the media folder; of several whose columns the
             row has, the first that exists.
+        upright: turn the image by its EXIF orientation, as the ``datasets`` library does (since
+            2.19) when it decodes an image column.
 
     Raises:
         RowsError: a column that holds no image, or no template that the row can fill.
     """
-    value = row.columns.get(column) if column is not None else None
+    value = row.optional(column) if column is not None else None
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
-    if isinstance(value, str) and len(value) > _MOST_NAME_CHARACTERS:
+    if isinstance(value, str) and len(value) > _MAX_NAME_CHARACTERS:
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
         name = hashlib.sha256(value).hexdigest()[:16]
-        return RowImage(Media("image", _file_name(row, column, name), data=value), name)
+        shown = _file_name(row, column, name)
+        return RowImage(Media("image", shown, data=value, upright=upright), name)
     if isinstance(value, str) and value:
-        path = value if "://" in value else row.media_path([_literal(value)])
-        return RowImage(Media("image", path), path)
+        is_address = value.startswith(_ADDRESS_SCHEMES)
+        path = value if is_address else row.media_path(["{path}"], path=value)
+        return RowImage(Media("image", path, upright=upright), path)
     if value is not None and not isinstance(value, str):
-        raise RowsError(
-            f"{row.source}, row {row.number}: column {column!r} should hold an image, "
-            f"got {type(value).__name__}"
-        )
+        raise row.error(f"column {column!r} should hold an image, got {type(value).__name__}")
     usable = [template for template in files if can_fill(row, template)]
     if not usable:
-        raise RowsError(
-            f"{row.source}, row {row.number}: there is no image in column {column!r}, and none of "
-            f"{', '.join(files)} can be filled from columns {', '.join(map(str, row.columns))}"
+        raise row.error(
+            f"there is no image in column {column!r}, and none of {', '.join(files)} can be "
+            f"filled from columns {', '.join(map(str, row.columns))}"
         )
-    return RowImage(Media("image", row.media_path(usable)), None)
-
-
-def _literal(name: str) -> str:
-    """Return a template that is filled as a file's name itself."""
-    return name.replace("{", "{{").replace("}", "}}")
+    return RowImage(Media("image", row.media_path(usable), upright=upright), None)
 
 
 def _decoded(text: str, row: Row, column: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise RowsError(
-            f"{row.source}, row {row.number}: column {column!r} holds no base64: {error}"
-        ) from error
+    except ValueError as error:  # binascii's own, or letters outside ASCII
+        raise row.error(f"column {column!r} holds no base64: {error}") from error
 
 
 def _file_name(row: Row, column: str | None, name: str) -> str:
@@ -95,10 +87,9 @@ def _file_name(row: Row, column: str | None, name: str) -> str:
 
 
 def can_fill(row: Row, template: str, given: Mapping[str, Any] | None = None) -> bool:
-    """Does the row have a value for every field of a template?"""
-    fields = [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    """Return whether the row, or ``given``, has a value for every field of a template."""
     known = {"row_number", *(given or {})}
-    return all(name in known or row.optional(name) is not None for name in fields)
+    return all(name in known or row.optional(name) is not None for name in fields_of(template))
 
 
 def first_filled(row: Row, templates: Sequence[str], **given: str | None) -> str:
@@ -113,7 +104,9 @@ def first_filled(row: Row, templates: Sequence[str], **given: str | None) -> str
         RowsError: the last template needs a column that the row lacks.
     """
     fields = {name: value for name, value in given.items() if value is not None}
-    chosen = next((one for one in templates if can_fill(row, one, fields)), templates[-1])
+    chosen = next(
+        (template for template in templates if can_fill(row, template, fields)), templates[-1]
+    )
     return row.text(chosen, **fields)
 
 
@@ -123,7 +116,9 @@ def row_facets(row: Row, facets: Mapping[str, Sequence[str]] | None) -> dict[str
     A column of mappings is written with its key: ``types.semantic``.
     """
     return {
-        name: next((found for one in columns if (found := _level(row, one)) is not None), UNKNOWN)
+        name: next(
+            (level for column in columns if (level := _level(row, column)) is not None), UNKNOWN
+        )
         for name, columns in (facets or {}).items()
     }
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_eval.benchmarks.rows import Row, read_row_sets
+from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
+from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import RowsError
@@ -60,7 +61,7 @@ def load_samples(
     """Read rows and adapt them.
 
     Args:
-        source: see :func:`llava_eval.benchmarks.rows.read_row_sets`.
+        source: see :func:`llava_eval.benchmarks.sources.read_row_sets`.
         subset: see the same function.
         split: see the same function.
         revision: see the same function.
@@ -84,11 +85,12 @@ def load_samples(
     rows = read_row_sets(source, subset=subset, split=split, revision=revision)
     if not where:
         rows = rows[:limit]
-    samples = [
-        sample
-        for number, columns in enumerate(rows)
-        for sample in _adapt(Row(number, columns, source, root), adapter, facets)
-    ]
+    samples = []
+    for number, columns in enumerate(rows):
+        row = Row(number, columns, source, root)
+        for sample in _adapt(row, adapter):
+            levels = {name: _level(row, sample, name, rows) for name in facets}
+            samples.append(dataclasses.replace(sample, media_root=root, facets=levels))
     _check_unique(samples, source)
     return selected(samples, where or {}, subsample or SubsampleConfig(), limit=limit)
 
@@ -98,23 +100,26 @@ def media_folder(media_root: str | None) -> Path | None:
     return None if media_root is None else Path(resolve_package_path(media_root)).expanduser()
 
 
-def _adapt(row: Row, adapter: Adapter, facets: Sequence[str]) -> list[Sample]:
+def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
     try:
         adapted = adapter(row)
     except ValueError as error:
-        raise RowsError(f"{row.source}, row {row.number}: {error}") from error
-    samples = [adapted] if isinstance(adapted, Sample) else adapted
-    return [
-        dataclasses.replace(
-            sample,
-            media_root=row.media_root,
-            facets={
-                name: sample.facets[name] if name in sample.facets else str(row.column(name))
-                for name in facets
-            },
-        )
-        for sample in samples
-    ]
+        raise row.error(str(error)) from error
+    return (adapted,) if isinstance(adapted, Sample) else adapted
+
+
+def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a sample's level of a facet: "unknown" where its row says nothing of it.
+
+    Raises:
+        RowsError: no row at all has such a column.
+    """
+    if facet in sample.facets:
+        return sample.facets[facet]
+    level = row.optional(facet)
+    if level is None and not any(facet in columns for columns in rows):
+        row.column(facet)
+    return UNKNOWN if level is None else str(level)
 
 
 def _check_unique(samples: Sequence[Sample], source: str) -> None:

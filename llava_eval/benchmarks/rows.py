@@ -1,31 +1,40 @@
-"""One row of a benchmark, with the error messages that a bad row deserves.
-
-Benchmarks whose rows come in several sets: subsets of the hub, or files of one folder.
-"""
+"""One row of a benchmark: typed access to its columns, and errors that name source and row."""
 
 from __future__ import annotations
 
 import ast
-import json
+import contextlib
+import io
+import math
+import string
+import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from llava_eval.benchmarks.sources import FILE_SUFFIXES, HUB_SCHEME, read_rows
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import is_there
 from llava_eval.errors import ConfigError, RowsError
+
+#: Level of a facet that a row says nothing of.
+UNKNOWN = "unknown"
+
+#: Words that stand for no value in a list which was written as text.
+_NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row as the source holds it.
 
+    A value that is null or NaN counts as empty everywhere.
+
     Attributes:
-        number: zero-based place in the source.
+        number: zero-based index of the row in the source.
         columns: the data set's own columns.
-        source: where it came from, for messages.
+        source: where the row came from, for messages.
         media_root: folder that media paths start from; None where media paths are complete.
     """
 
@@ -34,76 +43,225 @@ class Row:
     source: str
     media_root: Path | None = None
 
+    def error(self, message: str) -> RowsError:
+        """Return an error about this row, to be raised."""
+        return RowsError(f"{self.source}, row {self.number}: {message}")
+
     def column(self, name: str) -> Any:
         """Return one column's value.
 
         Raises:
-            RowsError: if the row has no such column, or it is empty (null).
+            RowsError: the row has no such column, or it is empty.
         """
         if name not in self.columns:
-            raise RowsError(
-                f"{self.source}, row {self.number}: there is no column {name!r}; "
-                f"columns: {', '.join(map(str, self.columns))}"
+            raise self.error(
+                f"there is no column {name!r}; columns: {', '.join(map(str, self.columns))}"
             )
         value = self.columns[name]
-        if value is None:
-            raise RowsError(f"{self.source}, row {self.number}: column {name!r} is empty")
+        if is_null(value):
+            raise self.error(f"column {name!r} is empty")
         return value
-
-    def text(self, template: str, **fields: str) -> str:
-        """Fill ``{column}`` fields of a template from ``fields`` and this row's columns.
-
-        ``{row_number}`` is the row's zero-based place in the source, for data sets without ids.
-
-        Raises:
-            RowsError: a field is neither.
-            ConfigError: the template's braces do not pair up.
-        """
-        try:
-            return template.format_map(_Fields(self, fields))
-        except (ValueError, IndexError, AttributeError) as error:
-            raise ConfigError(
-                f"the template {template!r} cannot be filled: {error}; "
-                "fields are written {column}, a literal brace {{ or }}"
-            ) from error
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a column that holds a list of texts.
-
-        A text that is itself the written form of a list (CSV files; MMMU's options) is read as
-        JSON or as a Python literal.
-
-        Raises:
-            RowsError: if it is no list.
-        """
-        value = self.column(name)
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            value = _written_list(value)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise RowsError(
-                f"{self.source}, row {self.number}: column {name!r} should hold a list, "
-                f"got {type(value).__name__} {value!r}"
-            )
-        return tuple(str(item) for item in value)
 
     def optional(self, name: str) -> Any:
         """Return one column's value, or None where there is none or it is empty (null or "")."""
         value = self.columns.get(name)
-        return None if value == "" else value
+        return None if is_null(value) or value == "" else value
 
-    def media_path(self, templates: Sequence[str]) -> str:
+    def number_of(self, name: str) -> float:
+        """Return a column that holds a number, or a text that is one.
+
+        Raises:
+            RowsError: the column is missing or empty, or holds something else.
+        """
+        value = self.column(name)
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = float(value)
+            if math.isfinite(number):
+                return number
+        raise self.error(f"column {name!r} should hold a number, got {value!r:.60}")
+
+    def integer_of(self, name: str) -> int:
+        """Return a column that holds a whole number, or a text that is one.
+
+        Raises:
+            RowsError: the column is missing or empty, or holds something else.
+        """
+        number = self.number_of(name)
+        if not number.is_integer():
+            raise self.error(f"column {name!r} should hold a whole number, got {number:g}")
+        return int(number)
+
+    def text(self, template: str, **fields: str) -> str:
+        """Fill ``{column}`` fields of a template from ``fields`` and this row's columns.
+
+        ``{row_number}`` is the row's zero-based index in the source, for data sets without ids.
+
+        Args:
+            template: text with fields; literal braces are written ``{{`` and ``}}``.
+            fields: values that go before the row's columns.
+
+        Raises:
+            RowsError: a field is neither given nor a column, or its value cannot be written so.
+            ConfigError: the template's braces do not pair up.
+        """
+        fields_of(template)
+        try:
+            return template.format_map(_Fields(self, fields))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise self.error(f"the template {template!r} cannot be filled: {error}") from error
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a column that holds a list of texts, without its empty items.
+
+        Raises:
+            RowsError: the column is missing or empty, or holds no list.
+        """
+        value = self.column(name)
+        found = list_items(value)
+        if found is None:
+            raise self.error(
+                f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
+            )
+        return tuple(item for item in found if item is not None)
+
+    def answers(self, name: str, *, one: bool = False) -> tuple[str, ...]:
+        """Return the accepted answers of a column, or reference captions.
+
+        Args:
+            name: of the column; it holds one answer, or a list as :func:`list_items` reads it.
+            one: the column holds one answer, also where that looks like a written list.
+
+        Returns:
+            The answers in their order; none where the row has no such column or it is empty: then
+            they are hidden.
+
+        Raises:
+            RowsError: the column holds a mapping.
+        """
+        value = self.optional(name)
+        if value is None:
+            return ()
+        found = None if one and isinstance(value, str) else list_items(value)
+        if found is not None:
+            return tuple(item for item in found if item is not None)
+        if isinstance(value, Mapping | bytes | memoryview):
+            raise self.error(
+                f"column {name!r} should hold an answer or a list of them, "
+                f"got {type(value).__name__}"
+            )
+        return (str(value),)
+
+    def media_path(self, templates: Sequence[str], **fields: str) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
 
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
+
+        Args:
+            templates: of the path below the media folder, in the order of preference.
+            fields: values that go before the row's columns.
+
+        Raises:
+            RowsError: the row names a file outside the media folder. Rows of a user's own file may
+                name absolute paths; those of the hub are somebody else's and may not.
+            ConfigError: there is no template.
         """
-        candidates = [self._under_root(self.text(template)) for template in templates]
+        candidates = [self._under_root(template, fields) for template in templates]
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
         return str(next((path for path in candidates if is_there(path)), candidates[0]))
 
-    def _under_root(self, name: str) -> Path:
+    def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
+        """Fill a template of a path; what its own text says is the configuration's, and allowed."""
+        name = self.text(template, **fields)
+        plain = "".join(
+            literal + ("" if field is None else "x")
+            for literal, field, _, _ in string.Formatter().parse(template)
+        )
+        if _levels_above(name) > _levels_above(plain):
+            raise self.error(f"the media path {name!r} climbs out of the media folder")
+        is_foreign = self.source.startswith(HUB_SCHEME)
+        if is_foreign and PurePosixPath(name).is_absolute() > PurePosixPath(plain).is_absolute():
+            raise self.error(
+                f"the media path {name!r} is absolute, and rows of the hub may name none"
+            )
         return Path(name) if self.media_root is None else self.media_root / name
+
+
+def is_null(value: Any) -> bool:
+    """Return whether a value is null: None, or a NaN in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def list_items(value: Any) -> tuple[str | None, ...] | None:
+    """Return the items of a list of texts, however a source holds it; None for anything else.
+
+    This is how options, accepted answers and references are read everywhere. A list may be one of
+    JSON or Arrow, or a text that is the written form of one, as cells of CSV and TSV files hold it
+    (JSON, Python, or numpy's form without commas). An item may be a mapping with ``answer``.
+
+    Returns:
+        Each item as text; None for an item that is null.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _written_list(value.strip())
+    if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
+        return None
+    return tuple(_item(item) for item in value)
+
+
+def _item(item: Any) -> str | None:
+    if isinstance(item, Mapping) and "answer" in item:
+        item = item["answer"]
+    return None if is_null(item) else str(item)
+
+
+def _written_list(text: str) -> Any:
+    """Return the list that a text is the written form of, or None where it is none."""
+    try:
+        return parse_json(text, list)
+    except JsonError:
+        pass
+    try:
+        return ast.literal_eval(_as_python(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _as_python(text: str) -> str:
+    """Return a written list with commas between all items and None for every null word.
+
+    Raises:
+        SyntaxError: the text is no list of literals.
+    """
+    parts: list[str] = []
+    previous = None
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.STRING and previous == tokenize.STRING:
+                parts.append(",")  # "['two' 'a pair']": numpy's form, not one joined text
+            is_null_word = token.type == tokenize.NAME and token.string in _NULL_WORDS
+            parts.append("None" if is_null_word else token.string)
+            if token.type not in (tokenize.NL, tokenize.NEWLINE):
+                previous = token.type
+    except tokenize.TokenError as error:
+        raise SyntaxError(str(error)) from error
+    return " ".join(parts).strip()
+
+
+def fields_of(template: str) -> list[str]:
+    """Return the names of a template's fields, in their order.
+
+    Raises:
+        ConfigError: its braces do not pair up.
+    """
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+    except ValueError as error:
+        raise ConfigError(
+            f"the template {template!r} cannot be filled: {error}; "
+            "fields are written {column}, a literal brace {{ or }}"
+        ) from error
 
 
 class _Fields(dict[str, Any]):
@@ -119,78 +277,10 @@ class _Fields(dict[str, Any]):
         return self._row.column(name)
 
 
-def _written_list(text: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            continue
-    return text
-
-
-#: Column that names the set a row belongs to, in lower case.
-ROW_SET_COLUMN = "row_set"
-#: What separates the names in ``benchmark.subset``.
-SEPARATOR = "+"
-
-
-def read_row_sets(
-    source: str,
-    *,
-    subset: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-) -> list[Mapping[str, Any]]:
-    """Read rows; those of "Generic+Temporal" set by set, each with its set's name.
-
-    A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
-    holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
-    is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is.
-
-    Args:
-        source: see :func:`llava_eval.benchmarks.sources.read_rows`.
-        split: see the same function.
-        revision: see the same function.
-        subset: a name, several with "+" between them, or None.
-
-    Raises:
-        RowsError: a set has no rows, or no file.
-    """
-    names = [] if subset is None else subset.split(SEPARATOR)
-    if source.startswith(HUB_SCHEME):
-        if len(names) < 2:
-            return read_rows(source, subset=subset, split=split, revision=revision)
-        return [
-            named
-            for name in names
-            for named in _named(
-                read_rows(source, subset=name, split=split, revision=revision), name
-            )
-        ]
-    folder = Path(resolve_package_path(source)).expanduser()
-    if len(names) >= 2 and folder.is_dir():
-        return [
-            named
-            for name in names
-            for named in _named(read_rows(str(_place_of(folder, name))), name)
-        ]
-    rows = read_rows(source)
-    return _named(rows, names[0]) if len(names) == 1 else rows
-
-
-def _named(rows: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    return [{ROW_SET_COLUMN: name.lower(), **row} for row in rows]
-
-
-def _place_of(folder: Path, name: str) -> Path:
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if name.lower() in path.name.lower() and (path.is_dir() or path.suffix in FILE_SUFFIXES)
-    ]
-    if len(found) != 1:
-        listed = ", ".join(path.name for path in found) or "none"
-        raise RowsError(
-            f"{folder} should hold one file or folder for the row set {name}; found {listed}"
-        )
-    return found[0]
+def _levels_above(name: str) -> int:
+    """Return how many folders above its start a path leads at its highest."""
+    depth = lowest = 0
+    for part in PurePosixPath(name).parts:
+        depth += {"..": -1, "/": 0}.get(part, 1)
+        lowest = min(lowest, depth)
+    return -lowest

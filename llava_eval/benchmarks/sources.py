@@ -1,20 +1,28 @@
 """Where rows come from: local files, a file inside an installed package, or the hub.
 
-Tab-separated tables with images in base64, as MMBench's authors publish them.
+Rows may come in several sets: subsets of the hub, or files of one folder.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.json_text import JsonError, load_json, parse_json
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 
 HUB_SCHEME = "hub://"
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
+
+#: Column that names the set a row belongs to, in lower case.
+ROW_SET_COLUMN = "row_set"
+#: What separates the names in ``benchmark.subset``.
+SET_SEPARATOR = "+"
+
+#: An image cell of a table of so few characters names the row that holds the image, by its index.
+_MAX_INDEX_CHARACTERS = 64
 
 
 def read_rows(
@@ -67,7 +75,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
         ".jsonl": _read_jsonl,
         ".json": _read_json,
         ".csv": _read_csv,
-        ".tsv": read_tsv,
+        ".tsv": _read_tsv,
         ".parquet": _read_parquet,
     }
     if path.suffix not in readers:
@@ -82,38 +90,58 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
 
 def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
     with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
+        for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RowsError(f"{path}, line {number + 1} is not valid JSON: {error}") from error
+                row = parse_json(line)
+            except JsonError as error:
+                raise RowsError(f"{path}, line {number} is not valid JSON: {error}") from error
             if not isinstance(row, dict | list):
-                raise RowsError(f"{path}, line {number + 1} is no JSON object: {line[:60]!r}")
-            yield _named(row)
+                raise RowsError(f"{path}, line {number} is no JSON object: {line[:60]!r}")
+            yield _with_names(row)
 
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, list) or not all(isinstance(row, dict | list) for row in content):
+    content = load_json(path)
+    if not isinstance(content, list):
         raise RowsError(f"{path} should hold one list of objects, got {type(content).__name__}")
-    yield from map(_named, content)
+    for number, row in enumerate(content):
+        if not isinstance(row, dict | list):
+            raise RowsError(
+                f"{path} should hold one list of objects, row {number} is {type(row).__name__}"
+            )
+        yield _with_names(row)
 
 
-def _named(row: dict[str, Any] | list[Any]) -> Mapping[str, Any]:
+def _with_names(row: dict[str, Any] | list[Any]) -> Mapping[str, Any]:
     """Return a row; the values of one without names are ``column_0``, ``column_1``, ..."""
     if isinstance(row, dict):
         return row
-    return {f"column_{place}": value for place, value in enumerate(row)}
+    return {f"column_{index}": value for index, value in enumerate(row)}
 
 
-def _read_csv(path: Path) -> Iterator[Mapping[str, Any]]:
+def _read_csv(path: Path, *, separator: str = ",") -> Iterator[Mapping[str, Any]]:
     import pandas as pd
 
     # Everything stays text: ids such as "001" and answers such as "None" or "1.0" must not change.
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    yield from _records(frame.to_dict(orient="records"))
+    frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    for row in frame.to_dict(orient="records"):
+        yield {str(name): value for name, value in row.items()}
+
+
+def _read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a table whose images are in base64, as MMBench's authors publish them.
+
+    Source of the rule for images: open-compass/VLMEvalKit, vlmeval/dataset/image_base.py.
+    """
+    rows = [dict(row) for row in _read_csv(path, separator="\t")]
+    images = {row["index"]: row["image"] for row in rows if "image" in row and "index" in row}
+    for row in rows:
+        image = row.get("image", "")
+        if len(image) <= _MAX_INDEX_CHARACTERS and image in images:
+            row["image"] = images[image]
+        yield row
 
 
 def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -142,34 +170,65 @@ def _read_hub(
     return list(table_rows(loaded.with_format("arrow")[:]))
 
 
-def _records(rows: Any) -> Iterator[Mapping[str, Any]]:
-    for row in rows:
-        yield {str(name): value for name, value in row.items()}
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-#: An image cell of so few characters names the row that holds the image, by its index.
-_MOST_INDEX_CHARACTERS = 64
+def read_row_sets(
+    source: str,
+    *,
+    subset: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+) -> list[Mapping[str, Any]]:
+    """Read rows; those of "Generic+Temporal" set by set, each with its set's name.
 
+    A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
+    holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
+    is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is.
 
-def read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a table, all cells as text.
-
-    Source of the rule for images: open-compass/VLMEvalKit, vlmeval/dataset/image_base.py.
+    Args:
+        source: see :func:`read_rows`.
+        split: of a hub data set.
+        revision: of a hub data set.
+        subset: a name, several with "+" between them, or None.
 
     Raises:
-        ValueError: the file is no table.
+        RowsError: a set has no rows, or no file.
     """
-    import pandas as pd
+    names = [] if subset is None else subset.split(SET_SEPARATOR)
+    if source.startswith(HUB_SCHEME):
+        if len(names) < 2:
+            return read_rows(source, subset=subset, split=split, revision=revision)
+        return [
+            row
+            for name in names
+            for row in _of_set(read_rows(source, subset=name, split=split, revision=revision), name)
+        ]
+    folder = Path(resolve_package_path(source)).expanduser()
+    if len(names) >= 2 and folder.is_dir():
+        return [
+            row
+            for name in names
+            for row in _of_set(read_rows(str(_path_of_set(folder, name))), name)
+        ]
+    rows = read_rows(source)
+    return _of_set(rows, names[0]) if len(names) == 1 else rows
 
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    rows = [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-    images = {row["index"]: row["image"] for row in rows if "image" in row and "index" in row}
-    for row in rows:
-        image = row.get("image", "")
-        if len(image) <= _MOST_INDEX_CHARACTERS and image in images:
-            row["image"] = images[image]
-        yield row
+
+def _of_set(rows: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    return [{ROW_SET_COLUMN: name.lower(), **row} for row in rows]
+
+
+def _path_of_set(folder: Path, name: str) -> Path:
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if name.lower() in path.name.lower() and (path.is_dir() or path.suffix in FILE_SUFFIXES)
+    ]
+    if len(paths) != 1:
+        listed = ", ".join(path.name for path in paths) or "none"
+        raise RowsError(
+            f"{folder} should hold one file or folder for the row set {name}; found {listed}"
+        )
+    return paths[0]

@@ -13,9 +13,9 @@ from typing import Any, Final
 _MOVED: Final = {
     "benchmarks.activitynet_qa": "benchmarks.adapters.video_chatgpt",
     "benchmarks.egoschema": "benchmarks.adapters.egoschema",
-    "benchmarks.image_captions": "benchmarks.adapters.images",
-    "benchmarks.image_choices": "benchmarks.adapters.images",
-    "benchmarks.image_questions": "benchmarks.adapters.images",
+    "benchmarks.image_captions": "benchmarks.adapters.image",
+    "benchmarks.image_choices": "benchmarks.adapters.image",
+    "benchmarks.image_questions": "benchmarks.adapters.image",
     "benchmarks.longvideobench": "benchmarks.adapters.longvideobench",
     "benchmarks.mmbench": "benchmarks.adapters.mmbench",
     "benchmarks.mmmu": "benchmarks.adapters.mmmu",

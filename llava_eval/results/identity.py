@@ -44,7 +44,8 @@ def _asked(piece: str | Media | LatePiece) -> Any:
         return piece
     if not isinstance(piece, Media):
         return [piece.description, *_asked(piece.media)]
-    return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds]
+    turned = ["upright"] if piece.upright else []
+    return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds, *turned]
 
 
 def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.benchmarks.adapters.plain import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
 from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target

@@ -103,3 +103,24 @@ def test_an_answer_that_is_no_letter_is_named() -> None:
         protocol("mmmu/lmms_eval_v0_2").sample(
             {"id": "x", "question": "?", "options": "[]", "question_type": "open", "answer": "1"}
         )
+
+
+def test_images_are_turned_as_the_reference_turns_them() -> None:
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter to the right
+    Image.new("RGB", (40, 24), "red").save(stream, "JPEG", exif=exif)
+    row: dict[str, Any] = {
+        "question_id": "1",
+        "question": "?",
+        "answer": "yes",
+        "category": "random",
+    }
+    row |= {"image_source": "x", "image": {"bytes": stream.getvalue()}}
+    shapes = {
+        name: tuple(
+            read_media(protocol(name).sample(row).media[0], lambda info: [0]).frames.shape[2:]
+        )
+        for name in ("pope/lmms_eval", "pope/llava")
+    }
+    assert shapes == {"pope/lmms_eval": (40, 24), "pope/llava": (24, 40)}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.benchmarks.rows import read_row_sets
 from llava_eval.benchmarks.select import selected
+from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import SubsampleConfig
 from llava_eval.engine.work import Benchmark

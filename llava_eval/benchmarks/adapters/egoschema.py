@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from llava_eval.benchmarks.adapters.plain import multiple_choice
+from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
 
@@ -27,27 +26,25 @@ def by_likelihood(row: Row, *, media: list[str], prompt: str) -> Sample:
         row: the row.
         media: templates of the video file.
         prompt: template of the user's text.
+
+    Raises:
+        RowsError: a missing column, or an option of another form.
     """
-    sample = multiple_choice(
+    options = Options(column="option", carry_letters=True)
+    sample = choice_sample(
         row,
         id="{video_idx}",
         group="{video_idx}",
         media=media,
         question="{question}",
-        options="option",
-        options_carry_letters=True,
-        answer="{answer}",
-        answer_form="index",
-        hidden_answers=True,
+        options=options,
+        answer=Answer(template="{answer}", form="index", may_be_hidden=True),
         prompt=prompt,
     )
-    options = []
-    for option in row.texts("option"):
+    texts = []
+    for option in options.of(row):
         parts = option.split(".")
         if len(parts) < 2:
-            raise RowsError(
-                f"{row.source}, row {row.number}: the option {option!r} should begin with a letter "
-                "and a full stop"
-            )
-        options.append(parts[1].strip())
-    return dataclasses.replace(sample, options=tuple(options))
+            raise row.error(f"the option {option!r} should begin with a letter and a full stop")
+        texts.append(parts[1].strip())
+    return dataclasses.replace(sample, options=tuple(texts))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from llava_eval.benchmarks.adapters.plain import multiple_choice
+from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
+from llava_eval.borders.json_text import load_json
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
 
@@ -45,30 +45,29 @@ def longvideobench(
         subtitles: template of the subtitle file; null shows the video as it is.
         max_frames: frames that the sampler takes at most.
     """
-    listed = row.optional(_CANDIDATES) is not None
-    sample = multiple_choice(
+    if row.optional(_CANDIDATES) is not None:
+        options = Options(column=_CANDIDATES, padding="N/A")
+    else:
+        options = Options(columns=option_columns, padding="N/A")
+    sample = choice_sample(
         row,
         id="{id}",
         group="{video_path}",
         media=media,
         question="{question}",
-        options=_CANDIDATES if listed else None,
-        option_columns=None if listed else option_columns,
-        option_padding="N/A",
-        answer="{correct_choice}",
-        answer_form="index",
-        hidden_answers=True,
+        options=options,
+        answer=Answer(template="{correct_choice}", form="index", may_be_hidden=True),
         prompt=prompt,
     )
     if subtitles is None:
         return sample
-    duration_seconds = float(row.column("duration"))
+    duration_seconds = row.number_of("duration")
     in_order = FramesAndSubtitles(
         # the reference's loader samples by the duration in the row
         media=dataclasses.replace(sample.media[0], stated_seconds=duration_seconds),
         path=row.media_path([subtitles]),
         duration_seconds=duration_seconds,
-        starting_seconds=float(row.column("starting_timestamp_for_subtitles")),
+        starting_seconds=row.number_of("starting_timestamp_for_subtitles"),
         max_frames=max_frames,
     )
     return dataclasses.replace(sample, content=(in_order, *sample.content[1:]))
@@ -132,18 +131,18 @@ class FramesAndSubtitles:
             end = line.end if long_enough else middle + 0.5
             if any(start < time < end for time in times):
                 pieces.append(f"{line.text}\n")
-        pieces += [_frame(clip, place) for place in range(num_placed, len(times))]
+        pieces += [_frame(clip, index) for index in range(num_placed, len(times))]
         return tuple(pieces)
 
     def _frame_times(self, num_frames: int) -> Sequence[float]:
         if self.duration_seconds > self.max_frames:
-            return [self.duration_seconds / num_frames * place for place in range(num_frames)]
+            return [self.duration_seconds / num_frames * index for index in range(num_frames)]
         return range(num_frames)
 
     def _lines(self) -> Iterator[_Line]:
         path = Path(self.path)
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
+            entries = load_json(path, list)
             for entry in entries:
                 yield self._line(entry)
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -167,8 +166,8 @@ def _seconds(written: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def _frame(clip: Clip, place: int) -> Clip:
-    part = slice(place, place + 1)
+def _frame(clip: Clip, index: int) -> Clip:
+    part = slice(index, index + 1)
     return dataclasses.replace(
         clip,
         frames=clip.frames[part],

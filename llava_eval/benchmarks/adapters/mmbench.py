@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from llava_eval.benchmarks.image_rows import row_facets, row_image
-from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
+from llava_eval.benchmarks.rows import Row, is_null
 from llava_eval.types import Sample
 
 #: Copies of a question have its index plus a multiple of this.
@@ -30,6 +29,7 @@ def mmbench(
     hint_format: str,
     empty_cells: Literal["nan", "pandas"],
     image: str = "image",
+    upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
     """Make a sample; all rotations of a question are one group, named after the question's index.
@@ -42,8 +42,8 @@ def mmbench(
 
     Args:
         row: the row.
-        media, image, facets: as in
-            :func:`llava_eval.benchmarks.adapters.images.image_question`.
+        media, image, upright, facets: as in
+            :func:`llava_eval.benchmarks.adapters.image.image_question`.
         prompt: template of the user's text; beside the columns it may use ``{hint}`` and
             ``{options}`` (one a line, "A. ...").
         hint_format: template of the hint where there is one, with ``{hint}``.
@@ -63,10 +63,10 @@ def mmbench(
         if cell not in (None, "", "nan")
     ]
     hint = _cell(row.columns.get("hint"), empty_cells)
-    index = int(row.text("{index}"))
+    index = row.integer_of("index")
     answer = _cell(row.columns.get("answer"), "pandas")
     if answer is not None and (len(answer) != 1 or answer not in _LETTERS):
-        raise RowsError(f"{row.source}, row {row.number}: the answer {answer!r} is no letter")
+        raise row.error(f"the answer {answer!r} is no letter")
     text = row.text(
         prompt,
         options="\n".join(shown).rstrip("\n"),
@@ -76,7 +76,7 @@ def mmbench(
         id=str(index),
         row=row.number,
         group=str(index % _CIRCULAR_STEP),
-        content=(row_image(row, column=image, files=media).media, text),
+        content=(row_image(row, column=image, files=media, upright=upright).media, text),
         targets=() if answer is None else (answer,),
         choices=tuple(cell or "" for cell in cells),
         question=row.text("{question}"),
@@ -86,7 +86,7 @@ def mmbench(
 
 def _cell(value: Any, empty_cells: Literal["nan", "pandas"]) -> str | None:
     """Return the text of a cell, or None for an empty one."""
-    if value is None or value != value:  # NaN
+    if is_null(value):
         return None
     text = str(value)
     return None if empty_cells == "pandas" and text in _EMPTY_CELLS else text

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.adapters.plain import lettered
+from llava_eval.benchmarks.adapters.choice import lettered
 from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
 _ID = re.compile(r"[^_]*_(.+?)_\d+")
@@ -32,7 +31,13 @@ _DOMAINS = {subject: name for name, listed in _SUBJECTS.items() for subject in l
 
 
 def mmmu(
-    row: Row, *, media: list[str], choice_prompt: str, open_prompt: str, image: str = "image_{}"
+    row: Row,
+    *,
+    media: list[str],
+    choice_prompt: str,
+    open_prompt: str,
+    image: str = "image_{}",
+    upright: bool = True,
 ) -> Sample:
     """Make a sample with the images that its question and options mention, in the order of names.
 
@@ -49,6 +54,7 @@ def mmmu(
             line, "A. ...").
         open_prompt: the same for open questions.
         image: name of the columns with images, with ``{}`` for their number.
+        upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
 
     Raises:
         RowsError: a missing column, or an id that names no subject.
@@ -60,13 +66,18 @@ def mmmu(
     )
     subject = _ID.fullmatch(row.text("{id}"))
     if subject is None:
-        raise RowsError(
-            f"{row.source}, row {row.number}: the id {row.text('{id}')!r} names no subject; "
+        raise row.error(
+            f"the id {row.text('{id}')!r} names no subject; "
             "expected one like validation_Accounting_1"
         )
     names = sorted({image.format(number) for number in _IMAGE.findall(text)})
     images = [
-        row_image(row, column=name, files=[one.replace("{image}", name) for one in media]).media
+        row_image(
+            row,
+            column=name,
+            files=[template.replace("{image}", name) for template in media],
+            upright=upright,
+        ).media
         for name in names
     ]
     return Sample(
@@ -86,7 +97,5 @@ def mmmu(
 
 def _targets(row: Row) -> tuple[str, ...]:
     """Return the answers; a text that is a written list stays one text, as the reference has it."""
-    answer = row.optional("answer")
-    if answer is None or answer == _HIDDEN:
-        return ()
-    return tuple(map(str, answer)) if isinstance(answer, list | tuple) else (str(answer),)
+    answers = row.answers("answer", one=True)
+    return () if answers == (_HIDDEN,) else answers

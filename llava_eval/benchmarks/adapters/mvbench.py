@@ -6,8 +6,9 @@ import dataclasses
 import re
 from pathlib import PurePosixPath
 
-from llava_eval.benchmarks.adapters.plain import AnswerForm, multiple_choice
-from llava_eval.benchmarks.rows import ROW_SET_COLUMN, Row
+from llava_eval.benchmarks.adapters.choice import Answer, AnswerForm, Options, choice_sample
+from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
 #: Columns that may name a row's task, in the order in which they are looked at.
@@ -41,23 +42,23 @@ def mvbench(
     """
     task = _task(row)
     folder = PurePosixPath(folders.get(task, ""))
-    sample = multiple_choice(
+    sample = choice_sample(
         row,
         id=f"{task}/{{row_number}}",
         group="{video}",
         media=[str(folder / "{video}")],
         question="{question}",
-        options="candidates",
-        option_format="({letter}) {option}",
-        answer="{answer}",
-        answer_form=answer_form,
-        strip_options_end=strip_options_end,
+        options=Options(
+            column="candidates", form="({letter}) {option}", strip_end=strip_options_end
+        ),
+        answer=Answer(template="{answer}", form=answer_form),
         prompt=prompt,
     )
-    start, end = row.optional("start"), row.optional("end")
-    if start is not None and end is not None and (task in cut or task not in folders):
+    has_both = row.optional("start") is not None and row.optional("end") is not None
+    if has_both and (task in cut or task not in folders):
         whole = sample.media[0]
-        part = Media(whole.kind, whole.path, start_seconds=float(start), end_seconds=float(end))
+        start, end = row.number_of("start"), row.number_of("end")
+        part = Media(whole.kind, whole.path, start_seconds=start, end_seconds=end)
         sample = dataclasses.replace(sample, content=(part, *sample.content[1:]))
     return dataclasses.replace(sample, facets={"task": task})
 

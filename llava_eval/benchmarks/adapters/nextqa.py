@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from llava_eval.benchmarks.adapters.plain import multiple_choice, open_ended
+from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
 from llava_eval.types import Sample
 
 #: Causal why and how; temporal next, previous and current; descriptive counting, location, binary
@@ -32,16 +32,14 @@ def with_types(
         options: the columns of the options.
         merge_previous: see :func:`open_answer`.
     """
-    sample = multiple_choice(
+    sample = choice_sample(
         row,
         id="{video}_{qid}",
         group="{video}",
         media=media,
         question="{question}",
-        option_columns=options,
-        answer="{answer}",
-        answer_form="index",
-        strip_texts=True,
+        options=Options(columns=options, strip=True),
+        answer=Answer(template="{answer}", form="index"),
         prompt=prompt,
     )
     return dataclasses.replace(sample, facets=_types(row, merge_previous=merge_previous))
@@ -93,8 +91,6 @@ def open_answer(
 def _types(row: Row, *, merge_previous: bool) -> dict[str, str]:
     kind = str(row.column("type"))
     if kind not in TYPES:
-        raise RowsError(
-            f"{row.source}, row {row.number}: the type {kind!r} is none of {', '.join(TYPES)}"
-        )
+        raise row.error(f"the type {kind!r} is none of {', '.join(TYPES)}")
     merged = "TN" if merge_previous and kind == "TP" else kind
     return {"type": merged, "type_group": GROUPS[kind[0]]}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.rows import ROW_SET_COLUMN, Row
-from llava_eval.errors import RowsError
+from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
 TASKS = ("multi-choice", "yes_no", "caption_matching", "captioning")
@@ -31,9 +31,7 @@ def tempcompass(row: Row, *, media: list[str], prompts: dict[str, str]) -> Sampl
     """
     task = str(row.optional(ROW_SET_COLUMN) or _task_of(row))
     if task not in TASKS:
-        raise RowsError(
-            f"{row.source}, row {row.number}: the task {task!r} is none of {', '.join(TASKS)}"
-        )
+        raise row.error(f"the task {task!r} is none of {', '.join(TASKS)}")
     asked = row.text("{question}")
     question = str(row.optional("mc_question") or asked)
     answer = str(row.optional("mc_answer") or row.column("answer"))
@@ -41,9 +39,7 @@ def tempcompass(row: Row, *, media: list[str], prompts: dict[str, str]) -> Sampl
     if task == "caption_matching":
         for text in (*options, answer):
             if _LABELLED_CAPTION.match(text) is None:
-                raise RowsError(
-                    f"{row.source}, row {row.number}: expected 'Caption A: ...', got {text!r}"
-                )
+                raise row.error(f"expected 'Caption A: ...', got {text!r}")
     dim = str(row.column("dim"))
     return Sample(
         id=f"{task}/{row.number}",

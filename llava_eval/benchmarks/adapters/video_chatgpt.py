@@ -1,20 +1,17 @@
-"""Video-ChatGPT's generative benchmark (arXiv 2306.05424).
+"""Open questions that a language model judges, where rows or prompts need more than a template.
 
-Three sets of rows: two with one question each, and one with two wordings of the same question.
-
-
-VideoDetailDescription as LLaVA-NeXT's script asks and judges it.
-
-ActivityNet-QA under lmms-eval's prompt, which rewrites the question.
+Video-ChatGPT's generative benchmark (arXiv 2306.05424) has three sets of rows: two with one
+question each, and one with two wordings of the same question. VideoDetailDescription and
+ActivityNet-QA are asked by some references in a way of their own.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from llava_eval.benchmarks.adapters.plain import open_ended
-from llava_eval.benchmarks.rows import ROW_SET_COLUMN, Row
-from llava_eval.errors import RowsError
+from llava_eval.benchmarks.adapters.open import open_ended
+from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
 #: What the hub's rows hold where a pair's question stands in another row.
@@ -30,8 +27,9 @@ def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, .
     ``question_2``, with the two questions of a pair in two rows and "None" in place of the other.
 
     Rows with two questions are the consistency set; other rows belong to the set that their source
-    names (see :mod:`.row_sets`), and to the generic one where it names none. The sample's facet
-    ``row_set`` is generic, temporal, consistency_1 or consistency_2.
+    names (see :func:`llava_eval.benchmarks.sources.read_row_sets`), and to the generic one where it
+    names none. The sample's facet ``row_set`` is generic, temporal, consistency_1 or
+    consistency_2.
 
     Args:
         row: the row.
@@ -69,12 +67,11 @@ def _questions(row: Row) -> list[tuple[str, str]]:
             ]
             if found:
                 return found
-            raise RowsError(f"{row.source}, row {row.number}: neither of {names} is a question")
+            raise row.error(f"neither of {names} is a question")
     row_set = str(row.columns.get(ROW_SET_COLUMN, "generic")).lower()
     if row_set not in ("generic", "temporal"):
-        raise RowsError(
-            f"{row.source}, row {row.number}: one question, but the row set is {row_set!r}; "
-            "expected generic or temporal"
+        raise row.error(
+            f"one question, but the row set is {row_set!r}; expected generic or temporal"
         )
     return [(row_set, _first_of(row, "question", "Q"))]
 

@@ -1,20 +1,17 @@
-"""Captions of images: COCO, NoCaps, Flickr30k.
+"""Images whose rows hold them: captions, multiple choice, and questions with a short answer.
 
-Multiple choice about an image: ScienceQA and AI2D.
-
-Questions about an image with a short answer: VQAv2 and its relatives, POPE, MME, ChartQA.
+Captions are COCO's, NoCaps's and Flickr30k's; multiple choice is ScienceQA's and AI2D's; the
+questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.plain import lettered
-from llava_eval.benchmarks.image_rows import UNKNOWN, first_filled, row_facets, row_image
-from llava_eval.benchmarks.rows import Row
-from llava_eval.errors import RowsError
+from llava_eval.benchmarks.adapters.choice import Options
+from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
+from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
 
 
@@ -26,6 +23,7 @@ def image_caption(
     references: str,
     prompt: str,
     image: str = "image",
+    upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
     """Make a sample of an image and its reference captions.
@@ -41,14 +39,18 @@ def image_caption(
         references: name of the column with the captions; a row without any has hidden ones.
         prompt: template of the user's text.
         image: name of the column that holds the image, or its address.
-        facets: as in :func:`llava_eval.benchmarks.adapters.images.image_question`.
+        upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
+        facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
     """
     return Sample(
         id=row.text(id),
         row=row.number,
         group=row.text(id),
-        content=(row_image(row, column=image, files=media).media, row.text(prompt)),
-        targets=accepted_answers(row, references),
+        content=(
+            row_image(row, column=image, files=media, upright=upright).media,
+            row.text(prompt),
+        ),
+        targets=row.answers(references),
         facets=row_facets(row, facets),
     )
 
@@ -66,6 +68,7 @@ def image_choice(
     hint: str | None = None,
     hint_format: str = "",
     image: str = "image",
+    upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
     """Make a sample of an image, a question and lettered options.
@@ -76,8 +79,8 @@ def image_choice(
 
     Args:
         row: the row.
-        id, group, media, question, image, facets: as in
-            :func:`llava_eval.benchmarks.adapters.images.image_question`.
+        id, group, media, question, image, upright, facets: as in
+            :func:`llava_eval.benchmarks.adapters.image.image_question`.
         options: name of the column that lists the options.
         prompt: template of the user's text; beside the columns it may use ``{question}``,
             ``{options}`` (one a line, "A. ...") and ``{hint}``.
@@ -88,14 +91,15 @@ def image_choice(
     Raises:
         RowsError: a missing column, or an answer that is none of the options.
     """
-    choices = row.texts(options)
+    listed = Options(column=options)
+    choices = listed.of(row)
     asked = row.text(question)
     given = row.optional(hint) if hint is not None else None
-    picture = row_image(row, column=image, files=media)
+    picture = row_image(row, column=image, files=media, upright=upright)
     text = row.text(
         prompt,
         question=asked,
-        options="\n".join(lettered(choices)),
+        options=listed.written(choices),
         hint="" if given is None else row.text(hint_format, hint=str(given)),
     )
     return Sample(
@@ -111,11 +115,8 @@ def image_choice(
 
 
 def _right_letter(row: Row, answer: str, num_choices: int) -> str:
-    if not answer.isdecimal() or int(answer) >= num_choices:
-        raise RowsError(
-            f"{row.source}, row {row.number}: the answer {answer!r} is not the number of one of "
-            f"{num_choices} options"
-        )
+    if not (answer.isascii() and answer.isdecimal()) or int(answer) >= num_choices:
+        raise row.error(f"the answer {answer!r} is not the number of one of {num_choices} options")
     return string.ascii_uppercase[int(answer)]
 
 
@@ -139,6 +140,7 @@ def image_question(
     one_answer: bool = False,
     lower_answers: bool = False,
     image: str = "image",
+    upright: bool = True,
     ocr_tokens: str | None = None,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
@@ -168,6 +170,7 @@ def image_question(
         one_answer: the column holds one answer, also where that looks like a written list.
         lower_answers: answers are lower-cased and stripped.
         image: name of the column that holds the image.
+        upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
             get no such line, and are told apart by the facet ``ocr_tokens``.
         facets: by facet, the columns whose first is its level; "unknown" where the row has none.
@@ -176,19 +179,20 @@ def image_question(
         RowsError: a missing column, or answers of another form.
     """
     asked = _formed(row.text(question), question_form).replace(delete_from_question or "\0", "")
-    picture = row_image(row, column=image, files=media)
-    tokens = row.optional(ocr_tokens) if ocr_tokens is not None else None
-    line = "" if tokens is None else f"\nReference OCR token: {', '.join(map(str, tokens))}"
+    picture = row_image(row, column=image, files=media, upright=upright)
+    has_tokens = ocr_tokens is not None and row.optional(ocr_tokens) is not None
+    tokens = row.texts(ocr_tokens) if ocr_tokens is not None and has_tokens else ()
+    line = f"\nReference OCR token: {', '.join(tokens)}" if has_tokens else ""
     levels = row_facets(row, facets)
     if ocr_tokens is not None:
-        levels[OCR_FACET] = UNKNOWN if tokens is None else "given"
-    targets = accepted_answers(row, answers, one_answer=one_answer)
+        levels[OCR_FACET] = "given" if has_tokens else UNKNOWN
+    targets = row.answers(answers, one=one_answer)
     return Sample(
         id=row.text(id),
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, row.text(prompt, question=asked, ocr=line)),
-        targets=tuple(one.lower().strip() for one in targets) if lower_answers else targets,
+        targets=tuple(target.lower().strip() for target in targets) if lower_answers else targets,
         question=asked,
         facets=levels,
     )
@@ -198,27 +202,3 @@ def _formed(question: str, form: QuestionForm) -> str:
     if form == "stripped":
         return question.strip()
     return question.capitalize() if form == "capitalized" else question
-
-
-def accepted_answers(row: Row, column: str, *, one_answer: bool = False) -> tuple[str, ...]:
-    """Return the accepted answers of a column, in its order; none where they are hidden.
-
-    A text that is the written form of a list (CSV files) is read, unless there is one answer.
-
-    Raises:
-        RowsError: the column holds something else.
-    """
-    value = row.optional(column)
-    if value is None:
-        return ()
-    if isinstance(value, str) and (one_answer or not value.lstrip().startswith("[")):
-        return (value,)
-    found = row.texts(column) if isinstance(value, str) else value
-    if isinstance(found, int | float):
-        return (str(found),)
-    if not isinstance(found, list | tuple):
-        raise RowsError(
-            f"{row.source}, row {row.number}: column {column!r} should hold answers, "
-            f"got {type(value).__name__}"
-        )
-    return tuple(str(one["answer"]) if isinstance(one, Mapping) else str(one) for one in found)

@@ -1,0 +1,340 @@
+"""Multiple choice about a video or an image.
+
+An adapter is a function ``(row, *, parameters) -> Sample``; its parameters come from the
+``benchmark.adapter`` node of a protocol's file. Templates such as ``"{videoID}.mp4"`` are filled
+from the row's own columns. Rows that fit none of these families get a function of their own in a
+module named after the benchmark, which puts :func:`choice_sample` and its parts together.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from llava_eval.benchmarks.rows import Row, fields_of, list_items
+from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
+from llava_eval.errors import ConfigError
+from llava_eval.types import LatePiece, Media, MediaKind, Sample
+
+AnswerForm = Literal["letter", "index", "text", "first_equal_text", "last_equal_text"]
+
+_LETTERS = string.ascii_uppercase
+_FORM = "{letter}. {option}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Where a row's options are, and how they are written into the prompt.
+
+    Attributes:
+        column: name of the column that lists them.
+        columns: in its place, names of columns that hold one option each.
+        padding: text of such a column that stands for no option.
+        carry_letters: the options already begin with "A. ", "B. ", ...
+        keep_letters: the sample's choices keep these, for a rule that looks at them.
+        form: template of one option, with ``{letter}`` and ``{option}``.
+        separator: what joins the options.
+        strip: each option is stripped of outer white space.
+        strip_end: the joined options are stripped of white space at their end.
+    """
+
+    column: str | None = None
+    columns: Sequence[str] | None = None
+    padding: str | None = None
+    carry_letters: bool = False
+    keep_letters: bool = False
+    form: str = _FORM
+    separator: str = "\n"
+    strip: bool = False
+    strip_end: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.column is None) == (self.columns is None):
+            raise ConfigError("benchmark.adapter needs either options or option_columns")
+        try:
+            lettered([""], self.form)
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ConfigError(
+                f"the form of an option {self.form!r} cannot be filled: {error}; its fields are "
+                "{letter} and {option}"
+            ) from error
+
+    def of(self, row: Row) -> tuple[str, ...]:
+        """Return a row's options as they stand there; what is null or padding is none.
+
+        Raises:
+            RowsError: fewer than 2 or more than 26 options, or a null before the last of them.
+        """
+        cells = self._cells(row)
+        while cells and cells[-1] is None:
+            cells.pop()
+        options = [cell for cell in cells if cell is not None]
+        if len(options) < len(cells):
+            raise row.error(
+                f"option {cells.index(None) + 1} of {len(cells)} is empty, so that the others' "
+                "letters are not known"
+            )
+        if not 2 <= len(options) <= len(_LETTERS):
+            raise row.error(f"{len(options)} options, expected 2 to 26")
+        return tuple(option.strip() if self.strip else option for option in options)
+
+    def _cells(self, row: Row) -> list[str | None]:
+        if self.column is not None:
+            value = row.column(self.column)
+            cells = list_items(value)
+            if cells is None:
+                raise row.error(
+                    f"column {self.column!r} should hold a list, "
+                    f"got {type(value).__name__} {value!r:.80}"
+                )
+            return list(cells)
+        values = [(row.optional(name), name) for name in self.columns or ()]
+        for value, name in values:
+            if value is None and name not in row.columns:
+                row.column(name)  # says which columns there are
+        return [
+            None if value is None or value == self.padding else str(value) for value, _ in values
+        ]
+
+    def choices(self, options: Sequence[str]) -> tuple[str, ...]:
+        """Return the options' texts as scorers compare them."""
+        if self.carry_letters and not self.keep_letters:
+            return tuple(_without_letter(option) for option in options)
+        return tuple(options)
+
+    def written(self, options: Sequence[str]) -> str:
+        """Return the options as the prompt shows them."""
+        listed = self.separator.join(
+            options if self.carry_letters else lettered(options, self.form)
+        )
+        return listed.rstrip() if self.strip_end else listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Where a row's right answer is, and what is written there.
+
+    Attributes:
+        template: of the answer.
+        form: a letter, a zero-based index, or the option's text; of equal texts the first or the
+            last one, or an error.
+        may_be_hidden: rows without an answer are asked, and not scored.
+    """
+
+    template: str
+    form: AnswerForm = "letter"
+    may_be_hidden: bool = False
+
+    def letters(self, row: Row, choices: Sequence[str]) -> tuple[str, ...]:
+        """Return the right letter alone; nothing where the answer is hidden.
+
+        Raises:
+            RowsError: the answer is none of the choices.
+        """
+        fields = fields_of(self.template)
+        if self.may_be_hidden and any(row.optional(name) in (None, -1) for name in fields):
+            return ()
+        answer = row.text(self.template)
+        index = self._index(answer, choices)
+        if index is None:
+            raise row.error(
+                f"the answer {answer!r} is not the {self.form.rpartition('_')[2]} of one of "
+                f"{len(choices)} options {list(choices)}"
+            )
+        return (_LETTERS[index],)
+
+    def _index(self, answer: str, choices: Sequence[str]) -> int | None:
+        if self.form == "letter":
+            indices = [_LETTERS.find(answer)] if len(answer) == 1 else []
+        elif self.form == "index":
+            indices = [int(answer)] if answer.isascii() and answer.isdecimal() else []
+        else:
+            indices = [index for index, choice in enumerate(choices) if choice == answer]
+            if self.form == "text" and len(indices) > 1:
+                return None
+        if not indices or not 0 <= indices[0] < len(choices):
+            return None
+        return indices[-1] if self.form == "last_equal_text" else indices[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubtitleLines:
+    """Which subtitle lines stand for ``{subtitles}`` in a prompt.
+
+    Attributes:
+        file: template of the video's subtitle file.
+        rule, heading, missing: see :class:`llava_eval.benchmarks.subtitles.Subtitles`.
+    """
+
+    file: str
+    rule: SubtitleRule = "first_cue"
+    heading: str = ""
+    missing: str | None = None
+
+
+def choice_sample(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: Sequence[str],
+    question: str,
+    options: Options,
+    answer: Answer,
+    prompt: str,
+    media_kind: MediaKind = "video",
+    subtitles: SubtitleLines | None = None,
+) -> Sample:
+    """Make a multiple-choice sample; see :func:`multiple_choice` for the templates.
+
+    Args:
+        row: the row.
+        id, group, media, prompt, media_kind: see :func:`multiple_choice`.
+        question: template of the bare question; stripped where ``options.strip`` is set.
+        options: where the options are and how they are written.
+        answer: where the right answer is.
+        subtitles: what stands for ``{subtitles}``; None for a prompt without.
+
+    Raises:
+        RowsError: a missing column, no options, or an answer that is none of them.
+        ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
+    """
+    given = options.of(row)
+    choices = options.choices(given)
+    asked = row.text(question).strip() if options.strip else row.text(question)
+    parts = prompt.split("{subtitles}")
+    if len(parts) != (1 if subtitles is None else 2):
+        raise ConfigError(
+            "benchmark.adapter.subtitles names the file and {subtitles} in the prompt says where "
+            "its lines go: one needs the other, once"
+        )
+    before, *after = (
+        row.text(
+            part,
+            question=asked,
+            options=options.written(given),
+            options_repr=repr(list(given)),
+        )
+        for part in parts
+    )
+    shown = Media(media_kind, row.media_path(media))
+    lines = [] if subtitles is None else [_subtitles(row, shown, subtitles)]
+    pieces: list[str | LatePiece] = [before, *lines, *after]
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(group),
+        content=(shown, *(piece for piece in pieces if piece != "")),
+        targets=answer.letters(row, choices),
+        choices=choices,
+        question=asked,
+    )
+
+
+def _subtitles(row: Row, media: Media, lines: SubtitleLines) -> Subtitles:
+    path = row.media_path([lines.file])
+    return Subtitles(media, path, lines.rule, lines.heading, lines.missing)
+
+
+def multiple_choice(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: list[str],
+    question: str,
+    answer: str,
+    prompt: str,
+    options: str | None = None,
+    option_columns: list[str] | None = None,
+    option_padding: str | None = None,
+    media_kind: MediaKind = "video",
+    options_carry_letters: bool = False,
+    keep_letters: bool = False,
+    option_format: str = _FORM,
+    option_separator: str = "\n",
+    strip_texts: bool = False,
+    strip_options_end: bool = False,
+    answer_form: AnswerForm = "letter",
+    hidden_answers: bool = False,
+    subtitles: str | None = None,
+    subtitle_rule: SubtitleRule = "first_cue",
+    subtitle_heading: str = "",
+    subtitle_missing: str | None = None,
+) -> Sample:
+    """Make a multiple-choice sample from the flat keys of a configuration file.
+
+    Real row of Video-MME (arXiv 2405.21075): ``{"video_id": "001", "duration": "short",
+    "videoID": "fFjv93ACGo8", "question_id": "001-1", "task_type": "Counting Problem",
+    "question": "When demonstrating ...?", "options": ["A. Apples.", "B. Candles.", "C. Berries.",
+    "D. The three kinds are of the same number."], "answer": "C", ...}``.
+
+    Args:
+        row: the row.
+        id: template of the sample's id.
+        group: template of what errors cluster by.
+        media: templates of the media file; the first that exists is taken.
+        question: template of the bare question.
+        answer, answer_form, hidden_answers: see :class:`Answer`.
+        prompt: template of the user's text; beside the columns it may use ``{question}``,
+            ``{options}`` (formatted and joined), ``{options_repr}`` (the Python list's own written
+            form, as lmms-eval 0.2 prints it) and ``{subtitles}``.
+        media_kind: video or image.
+        options, option_columns, option_padding, options_carry_letters, keep_letters, option_format,
+            option_separator, strip_options_end: see :class:`Options`.
+        strip_texts: question and options are stripped of outer white space.
+        subtitles, subtitle_rule, subtitle_heading, subtitle_missing: see :class:`SubtitleLines`.
+
+    Raises:
+        RowsError: a missing column, no options, or an answer that is none of them.
+    """
+    return choice_sample(
+        row,
+        id=id,
+        group=group,
+        media=media,
+        question=question,
+        options=Options(
+            column=options,
+            columns=option_columns,
+            padding=option_padding,
+            carry_letters=options_carry_letters,
+            keep_letters=keep_letters,
+            form=option_format,
+            separator=option_separator,
+            strip=strip_texts,
+            strip_end=strip_options_end,
+        ),
+        answer=Answer(template=answer, form=answer_form, may_be_hidden=hidden_answers),
+        prompt=prompt,
+        media_kind=media_kind,
+        subtitles=None
+        if subtitles is None
+        else SubtitleLines(
+            file=subtitles,
+            rule=subtitle_rule,
+            heading=subtitle_heading,
+            missing=subtitle_missing,
+        ),
+    )
+
+
+def _without_letter(option: str) -> str:
+    """Return "A. Apples." without its letter, and anything else as it is."""
+    head, separator, rest = option.partition(". ")
+    return rest if separator and len(head) == 1 and head.isupper() else option
+
+
+def lettered(options: Sequence[str], form: str = _FORM) -> list[str]:
+    """Return options with their letters.
+
+    Args:
+        options: their texts.
+        form: template of one option, with ``{letter}`` and ``{option}``.
+    """
+    return [
+        form.format(letter=letter, option=option)
+        for letter, option in zip(_LETTERS, options, strict=False)
+    ]

@@ -1,0 +1,88 @@
+"""Questions with a free answer, and captions, about a video or an image."""
+
+from __future__ import annotations
+
+from llava_eval.benchmarks.rows import Row
+from llava_eval.types import Media, MediaKind, Sample
+
+
+def open_ended(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: list[str],
+    question: str,
+    answers: str,
+    prompt: str,
+    media_kind: MediaKind = "video",
+) -> Sample:
+    """Make a sample with a free answer.
+
+    Real row of ActivityNet-QA (arXiv 1906.02467): ``{"video_name": "1QIUV7WYKXg", "question":
+    "is the athlete wearing trousers", "question_id": "v_1QIUV7WYKXg_3", "answer": "yes",
+    "type": "3"}``.
+
+    Args:
+        row: the row.
+        id: template of the sample's id.
+        group: template of what errors cluster by.
+        media: templates of the media file; the first that exists is taken.
+        question: template of the bare question.
+        answers: name of the column with the accepted answer, or a list of them.
+        prompt: template of the user's text; beside the columns it may use ``{question}``.
+        media_kind: video or image.
+
+    Raises:
+        RowsError: a missing column, or no answer.
+    """
+    asked = row.text(question)
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(group),
+        content=(Media(media_kind, row.media_path(media)), row.text(prompt, question=asked)),
+        targets=_one_or_more(row, answers),
+        question=asked,
+    )
+
+
+def caption(
+    row: Row,
+    *,
+    id: str,
+    group: str,
+    media: list[str],
+    references: str,
+    prompt: str,
+    media_kind: MediaKind = "video",
+) -> Sample:
+    """Make a sample whose targets are reference captions.
+
+    Real row of VATEX (arXiv 1904.03493): ``{"videoID": "G9zN5TTuGO4_000179_000189", "enCap":
+    ["A person is using a phone ...", ... ten captions]}``.
+
+    Args:
+        row: the row.
+        id, group, media, media_kind: as in :func:`open_ended`.
+        references: name of the column with the reference captions.
+        prompt: template of the user's text.
+
+    Raises:
+        RowsError: a missing column, or no caption.
+    """
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(group),
+        content=(Media(media_kind, row.media_path(media)), row.text(prompt)),
+        targets=_one_or_more(row, references),
+    )
+
+
+def _one_or_more(row: Row, name: str) -> tuple[str, ...]:
+    """Return the answers of a column, which a row of these families must have."""
+    answers = row.answers(name) if row.column(name) != "" else ("",)
+    if not answers:
+        raise row.error(f"column {name!r} is an empty list")
+    return answers

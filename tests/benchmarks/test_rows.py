@@ -1,0 +1,272 @@
+"""What a row says however its source writes it, and what it may not do."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.load import load_samples
+from llava_eval.benchmarks.rows import Row, list_items
+from llava_eval.benchmarks.sources import read_rows
+from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
+from llava_eval.types import Sample
+from tests.benchmarks import test_image_prompts, test_prompts
+from tests.scoring.protocols import protocol
+
+COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["two", "a pair"], ("two", "a pair")),
+        (("two", 2), ("two", "2")),
+        ("['two', 'a pair']", ("two", "a pair")),
+        (' ["two", "a pair"] ', ("two", "a pair")),
+        ("""["it's", 'a "pair"']""", ("it's", 'a "pair"')),
+        ("['two' 'a pair']", ("two", "a pair")),  # numpy's form
+        ("['two'\n 'a pair']", ("two", "a pair")),
+        ("[1, 2.5, True]", ("1", "2.5", "True")),
+        ("[]", ()),
+        (["two", None, math.nan], ("two", None, None)),
+        ('["two", null, NaN]', ("two", None, None)),
+        ("['two', None, nan]", ("two", None, None)),
+        ("['None', 'nan']", ("None", "nan")),
+        ([{"answer": "two", "answer_id": 1}, {"answer": None}], ("two", None)),
+        ("[{'answer': 'two'}]", ("two",)),
+        ("two", None),
+        ("[two]", None),
+        ("[two, a pair", None),
+        ("[" * 100_000, None),
+        (7, None),
+        (b"[1]", None),
+        ({"answer": "two"}, None),
+    ],
+)
+def test_lists_however_they_are_written(value: Any, expected: Any) -> None:
+    assert list_items(value) == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_lists_of_every_kind_of_file(tmp_path: Path, suffix: str) -> None:
+    rows = [{"id": "1", "q": "?", "refs": ["two", "a pair"], "options": ["x", "y"], "answer": "y"}]
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    elif suffix == ".parquet":
+        pd.DataFrame(rows).to_parquet(path)
+    else:
+        pd.DataFrame(rows).to_csv(path, index=False, sep="," if suffix == ".csv" else "\t")
+    row = Row(0, read_rows(str(path))[0], "rows")
+    asked = open_ended(row, **COMMON, question="{q}", answers="refs", prompt="{q}")
+    described = caption(row, **COMMON, references="refs", prompt="Describe.")
+    chosen = multiple_choice(
+        row,
+        **COMMON,
+        question="{q}",
+        options="options",
+        answer="{answer}",
+        answer_form="text",
+        prompt="{options}",
+    )
+    assert asked.targets == described.targets == ("two", "a pair")
+    assert (chosen.choices, chosen.targets) == (("x", "y"), ("B",))
+
+
+def choice(**columns: Any) -> Sample:
+    row = Row(4, {"id": "1", "question": "?", "answer": "A", **columns}, "rows.jsonl")
+    where: dict[str, Any] = (
+        {"options": "options"} if "options" in columns else {"option_columns": ["a", "b", "c"]}
+    )
+    return multiple_choice(
+        row, **COMMON, question="{question}", answer="{answer}", prompt="{options}", **where
+    )
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"options": ["x", "y", None, None]},
+        {"options": ["x", "y", math.nan]},
+        {"options": '["x", "y", null]'},
+        {"a": "x", "b": "y", "c": None},
+        {"a": "x", "b": "y", "c": ""},
+    ],
+)
+def test_a_null_is_no_option(columns: dict[str, Any]) -> None:
+    sample = choice(**columns)
+    assert (sample.choices, sample.prompt) == (("x", "y"), "A. x\nB. y")
+
+
+def test_a_null_among_the_options_leaves_their_letters_unknown() -> None:
+    with pytest.raises(RowsError, match=r"row 4: option 2 of 3 is empty"):
+        choice(options=["x", None, "y"])
+    with pytest.raises(RowsError, match=r"row 4: 1 options, expected 2 to 26"):
+        choice(options=["x", None])
+    with pytest.raises(RowsError, match=r"no column 'c'; columns: id, question, answer, a, b"):
+        choice(a="x", b="y")
+
+
+def test_a_null_is_no_answer() -> None:
+    row = Row(0, {"id": "1", "q": "?", "some": ["two", None], "none": [None]}, "rows")
+    assert open_ended(row, **COMMON, question="{q}", answers="some", prompt="?").targets == ("two",)
+    with pytest.raises(RowsError, match="'none' is an empty list"):
+        open_ended(row, **COMMON, question="{q}", answers="none", prompt="?")
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_null_and_nan_are_empty(value: Any) -> None:
+    row = Row(0, {"x": value}, "rows")
+    assert row.optional("x") is None
+    assert row.answers("x") == ()
+    for read in (row.column, row.texts, row.number_of, lambda name: row.text(f"{{{name}}}")):
+        with pytest.raises(RowsError, match="column 'x' is empty"):
+            read("x")
+
+
+def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [{"id": n, "kind": kind} for n, kind in enumerate(("x", None, ""))] + [{"id": 3}]
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    def adapter(row: Row) -> Sample:
+        return Sample(row.text("{id}"), row.number, "g", ("?",), ("A",))
+
+    samples = load_samples(str(path), adapter, facets=["kind"])
+    assert [sample.facets["kind"] for sample in samples] == ["x", "unknown", "unknown", "unknown"]
+    with pytest.raises(RowsError, match="no column 'colour'"):
+        load_samples(str(path), adapter, facets=["colour"])
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "source", "problem"),
+    [
+        ("{v}.mp4", "a/../b", "rows.jsonl", None),
+        ("../videos/{v}.mp4", "a", "rows.jsonl", None),
+        ("/data/{v}.mp4", "a", "hub://o/n", None),
+        ("{v}.mp4", "/data/a", "rows.jsonl", None),
+        ("{v}.mp4", "/data/../a", "rows.jsonl", None),
+        ("{v}.mp4", "/data/a", "hub://o/n", "absolute"),
+        ("{v}.mp4", "../a", "rows.jsonl", "climbs out"),
+        ("{v}.mp4", "../a", "hub://o/n", "climbs out"),
+        ("{v}.mp4", "a/../../b", "rows.jsonl", "climbs out"),
+        ("videos/{v}.mp4", "../../b", "rows.jsonl", "climbs out"),
+        ("../videos/{v}.mp4", "../../b", "rows.jsonl", "climbs out"),
+        ("{v}", "..", "rows.jsonl", "climbs out"),
+    ],
+)
+def test_a_row_does_not_leave_the_media_folder(
+    template: str, value: str, source: str, problem: str | None
+) -> None:
+    row = Row(0, {"v": value}, source, Path("/media"))
+    if problem is None:
+        assert row.media_path([template]) == str(Path("/media") / template.format(v=value))
+    else:
+        with pytest.raises(RowsError, match=problem):
+            row.media_path([template])
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:
+    row = Row(0, {"v": "a" * 300}, "rows", tmp_path)
+    assert row.media_path(["{v}.mp4", "{v}.webm"]) == str(tmp_path / ("a" * 300 + ".mp4"))
+
+
+def test_a_form_of_options_that_cannot_be_filled_is_a_mistake_of_the_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"'\{lettr\}'.*fields are \{letter\} and \{option\}"):
+        multiple_choice(
+            Row(0, {"id": "1", "o": ["x", "y"]}, "rows"),
+            **COMMON,
+            question="?",
+            options="o",
+            option_format="{lettr}",
+            answer="A",
+            prompt="?",
+        )
+
+
+# Made-up damage: whatever a row holds, it becomes samples or one line.
+
+ODD_VALUES: list[Any] = [
+    *(None, math.nan, math.inf, "", " ", 0, 3, -1, 10**400, 1e308, True, b"x", "\0", "\ud800"),
+    *([], [None], [[]], ["x"], ["x"] * 30, {}, {"answer": None}, {"bytes": 3}, {"path": 7}),
+    *("[", "['a', ", "[" * 2000, "../../x", "/etc/passwd", "x" * 5000, "http://x.org/{}", "{x}"),
+]
+
+CASES = {name: row for name, row, _ in [*test_prompts.PROMPTS, *test_image_prompts.PROMPTS]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if number % 5 else [])
+        for number, name in enumerate(sorted(CASES))
+    ],
+)
+def test_odd_values_become_samples_or_one_line(name: str) -> None:
+    seed = random.Random(20261129)
+    adapter = protocol(name, *(["scorer=exact_match"] if "nextqa_oe" in name else [])).adapter
+    row = CASES[name]
+    mutants = [
+        {**row, column: value} for column in row for value in ODD_VALUES if row[column] != value
+    ]
+    mutants += [{key: row[key] for key in row if key != column} for column in row]
+    mutants += [
+        {**row, **{column: seed.choice(ODD_VALUES) for column in seed.sample(list(row), 2)}}
+        for _ in range(100)
+    ]
+    messages = []
+    for mutant in mutants:
+        try:
+            adapter(Row(0, mutant, "rows.jsonl"))
+        except (LlavaEvalError, ValueError) as error:
+            messages.append(str(error))
+    assert 0 < len(messages) < len(mutants)
+    assert not [message for message in messages if "\n" in message]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
+def test_damaged_files_are_rows_or_one_line(tmp_path: Path, suffix: str) -> None:
+    seed = random.Random(7)
+    frame = pd.DataFrame(
+        [{"id": str(n), "options": ["x", "y"], "image": {"bytes": b"\x89PNG"}} for n in range(20)]
+    )
+    stream = io.BytesIO()
+    if suffix == ".parquet":
+        frame.to_parquet(stream)
+    elif suffix in (".csv", ".tsv"):
+        frame.to_csv(stream, index=False, sep="," if suffix == ".csv" else "\t")
+    else:
+        text = frame.drop(columns="image").to_json(orient="records", lines=suffix == ".jsonl")
+        stream.write(str(text).encode())
+    content = stream.getvalue()
+    path = tmp_path / f"rows{suffix}"
+    messages = []
+    for _ in range(40):
+        damaged = bytearray(content)
+        for _ in range(seed.choice([1, 1, 3])):
+            damaged[seed.randrange(len(damaged))] = seed.randrange(256)
+        if seed.random() < 0.3:
+            del damaged[seed.randrange(len(damaged)) :]
+        path.write_bytes(bytes(damaged))
+        try:
+            read_rows(str(path))
+        except RowsError as error:
+            messages.append(str(error))
+    assert messages
+    assert not [message for message in messages if "\n" in message]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_deep_rows_are_one_line(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text("[" * 100_000)
+    with pytest.raises(RowsError, match="levels of lists and objects"):
+        read_rows(str(path))
