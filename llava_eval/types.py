@@ -234,6 +234,27 @@ class Clip:
         return f"Clip(frames={tuple(self.frames.shape)}, frame_indices={self.frame_indices})"
 
 
+@dataclass(frozen=True, slots=True)
+class MediaInput:
+    """What was read of one medium of a sample, before any resizing.
+
+    Attributes:
+        pts_seconds: presentation times of the frames, in the order shown; empty where a server
+            chose them.
+        proof: which pixels they were; None where they were not read here.
+        problems: what is wrong with the medium, at most one of each kind.
+    """
+
+    pts_seconds: tuple[float, ...] = ()
+    proof: PixelProof | None = None
+    problems: tuple[MediaProblem, ...] = ()
+
+    @classmethod
+    def of(cls, clip: Clip) -> MediaInput:
+        """Return what a clip says of its medium."""
+        return cls(clip.pts_seconds, clip.proof, clip.problems)
+
+
 class LatePiece(Protocol):
     """A piece of the user's turn that depends on which frames are shown.
 
@@ -537,6 +558,7 @@ class SampleResult:
         frame_indices: for each medium of the sample the frames that were shown.
         target: accepted answers.
         generation, score: what came of it.
+        inputs: for each medium of the sample what was read of it; empty where nothing was.
     """
 
     id: str
@@ -551,6 +573,20 @@ class SampleResult:
     target: tuple[str, ...]
     generation: Generation
     score: Score
+    inputs: tuple[MediaInput, ...] = ()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What must be known of this sample beside its score; tables count each.
+
+        Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens); and
+        what the rule says of the reply: "has_reasoning", "chosen_at_random".
+        """
+        problems = [problem.kind for medium in self.inputs for problem in medium.problems]
+        cut = ["cut_at_limit"] if self.generation.stop_reason == "length" else []
+        details = ("has_reasoning", "chosen_at_random")
+        said = [name for name in details if self.score.details.get(name)]
+        return tuple(dict.fromkeys([*problems, *cut, *said]))
 
     @classmethod
     def of(
@@ -559,6 +595,7 @@ class SampleResult:
         generation: Generation,
         frame_indices: tuple[tuple[int, ...], ...] = (),
         prompt: str | None = None,
+        inputs: tuple[MediaInput, ...] = (),
     ) -> SampleResult:
         """Return the result of a sample that is not scored yet.
 
@@ -567,6 +604,7 @@ class SampleResult:
             generation: what came of it.
             frame_indices: for each medium of the sample the frames that were shown.
             prompt: the user's text as it was asked, where that depended on the frames.
+            inputs: for each medium of the sample what was read of it.
         """
         return cls(
             id=sample.id,
@@ -581,6 +619,7 @@ class SampleResult:
             target=sample.targets,
             generation=generation,
             score=NOT_SCORED,
+            inputs=inputs,
         )
 
     @classmethod

@@ -22,6 +22,7 @@ from llava_eval.types import (
     GenerationSettings,
     LatePiece,
     Media,
+    MediaInput,
     MediaKind,
     Request,
     Sample,
@@ -148,10 +149,12 @@ class GroupContent(Generic[MediumT]):
     Attributes:
         media: those that are shown as they are.
         late: what the pieces became that depend on the frames; each of their media is one image.
+        inputs: what was read of each medium that a sample needs.
     """
 
     media: Mapping[Media, MediumT]
     late: Mapping[LatePiece, tuple[str | MediumT, ...]]
+    inputs: Mapping[Media, MediaInput]
 
     def prepared(
         self: GroupContent[Clip], prepare: Callable[[MediaKind, Clip], ShownMedia]
@@ -165,6 +168,7 @@ class GroupContent(Generic[MediumT]):
                 )
                 for piece, parts in self.late.items()
             },
+            self.inputs,
         )
 
     def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
@@ -218,6 +222,7 @@ def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupCon
     return GroupContent(
         {medium: clip for medium, clip in clips.items() if medium in shown},
         {piece: tuple(piece.expand(clips[piece.media])) for piece in late},
+        {medium: MediaInput.of(clip) for medium, clip in clips.items()},
     )
 
 
@@ -237,7 +242,7 @@ def ask_batch(
     runner: Runner,
 ) -> Iterator[SampleResult]:
     """Yield a result, not scored yet, for every sample of groups that are ready."""
-    samples = {sample.id: sample for group, _ in groups for sample in group.samples}
+    asked = {sample.id: (sample, content) for group, content in groups for sample in group.samples}
     requests = [
         Request(
             id=sample.id,
@@ -247,13 +252,17 @@ def ask_batch(
             assistant_prefill=settings.assistant_prefill,
             options=sample.options,
         )
-        for group, content in groups
-        for sample in group.samples
+        for sample, content in asked.values()
     ]
     for request, generation in runner.generate(requests):
-        sample = samples[request.id]
-        prompt = prompt_text(request.content)
-        yield SampleResult.of(sample, generation, frames_shown(sample, request), prompt)
+        sample, content = asked[request.id]
+        yield SampleResult.of(
+            sample,
+            generation,
+            frames_shown(sample, request),
+            prompt_text(request.content),
+            tuple(content.inputs[medium] for medium in sample.media),
+        )
 
 
 def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...]:

@@ -12,6 +12,7 @@ one.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,14 @@ from typing import Any, Self
 from llava_eval.borders.files import append_line
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results.files import storage_errors, write_bytes
-from llava_eval.types import Generation, SampleResult, Score
+from llava_eval.types import (
+    Generation,
+    MediaInput,
+    MediaProblem,
+    PixelProof,
+    SampleResult,
+    Score,
+)
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 
@@ -56,6 +64,7 @@ def to_line(result: SampleResult) -> str:
         "media": list(result.media),
         # One list of frames where there is one medium, as nearly always; otherwise a list of lists.
         "frame_indices": indices[0] if len(indices) == 1 else indices,
+        **({"inputs": [*map(_input_of, result.inputs)]} if result.inputs else {}),
         "target": list(result.target),
         "generation": generation,
         "score": score,
@@ -65,6 +74,22 @@ def to_line(result: SampleResult) -> str:
     for character in _OTHER_LINE_BREAKS:
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _input_of(medium: MediaInput) -> dict[str, Any]:
+    """Return what was read of a medium as a JSON object; times to the microsecond."""
+    content = dataclasses.asdict(medium)
+    content["pts_seconds"] = [round(time, 6) for time in medium.pts_seconds]
+    return {name: value for name, value in content.items() if value not in (None, ())}
+
+
+def _input_from(content: Mapping[str, Any]) -> MediaInput:
+    proof = content.get("proof")
+    return MediaInput(
+        tuple(content["pts_seconds"]),
+        None if proof is None else PixelProof(**{**proof, "digests": tuple(proof["digests"])}),
+        tuple(MediaProblem(**problem) for problem in content.get("problems", ())),
+    )
 
 
 def from_line(line: str) -> SampleResult:
@@ -96,6 +121,7 @@ def from_line(line: str) -> SampleResult:
             explanation=score.pop("explanation", ""),
             details=score,
         ),
+        inputs=tuple(map(_input_from, content.get("inputs", ()))),
     )
 
 

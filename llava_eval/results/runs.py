@@ -197,14 +197,14 @@ class RunReader:
         keep = self._pool.setdefault
         changes: dict[str, Any] = {
             name: keep(value, value)
-            for name in ("id", "group", "question", "choices", "prompt", "media", "target")
+            for name in (
+                *("id", "group", "question", "choices", "prompt", "media", "target"),
+                *("frame_indices", "inputs"),
+            )
             if (value := getattr(result, name))
         }
-        frames = result.frame_indices
         facets = self._facets.setdefault(tuple(result.facets.items()), result.facets)
-        return dataclasses.replace(
-            result, **changes, frame_indices=keep(frames, frames), facets=facets
-        )
+        return dataclasses.replace(result, **changes, facets=facets)
 
 
 def _read_tables(path: Path) -> Mapping[str, Any]:

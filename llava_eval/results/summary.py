@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
@@ -29,7 +30,8 @@ class Summary:
         chance: by metric name, the score that guessing reaches.
         judge: what the judge did, where one judged.
         published: published numbers, each beside ours.
-        num_random: answers that the rule drew at random, for want of one in the text.
+        flags: samples of which something must be known beside their score, by
+            :attr:`~llava_eval.types.SampleResult.flags`.
     """
 
     benchmark: str
@@ -43,7 +45,12 @@ class Summary:
     chance: Mapping[str, float]
     judge: Mapping[str, Any] | None = None
     published: Sequence[PublishedComparison] = ()
-    num_random: int = 0
+    flags: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def num_random(self) -> int:
+        """Answers that the rule drew at random, for want of one in the text."""
+        return self.flags.get("chosen_at_random", 0)
 
 
 def summarise(
@@ -82,7 +89,7 @@ def summarise(
         num_scored=sum(result.score.value is not None for result in ordered),
         num_unreadable=sum(result.score.unreadable for result in ordered),
         num_errors=sum(result.generation.error is not None for result in ordered),
-        num_random=sum(bool(item.score.details.get("chosen_at_random")) for item in ordered),
+        flags=dict(Counter(flag for result in ordered for flag in result.flags)),
         metrics={name: metric(ordered) for name, metric in metrics.items()},
         groups={facet: _by_level(ordered, facet, by_level) for facet in facets},
         chance=chance or {},

@@ -38,6 +38,17 @@ CSV_COLUMNS = (
     "chance",
 )
 
+#: What tables call the flags of samples.
+FLAG_WORDS = {
+    "cut_at_limit": "cut at the limit of tokens",
+    "has_reasoning": "with reasoning",
+    "chosen_at_random": "chosen at random",
+    "damaged": "with damaged media",
+    "truncated": "with truncated media",
+    "replayed": "decoded from the start",
+    "fewer_frames": "with fewer frames than asked",
+}
+
 _PUBLISHED_HEADER = ("metric", "published", "ours", "difference", "95 % CI", "within CI?")
 
 
@@ -66,6 +77,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "num_unreadable": summary.num_unreadable,
         "num_errors": summary.num_errors,
         **({"num_random": summary.num_random} if summary.num_random else {}),
+        **({"flags": dict(summary.flags)} if summary.flags else {}),
         "metrics": {
             name: {**_fields(value), **({"note": value.note} if value.note else {})}
             for name, value in summary.metrics.items()
@@ -220,10 +232,10 @@ def _sources(summary: Summary) -> list[str]:
 
 def counts_line(summary: Summary) -> str:
     """Return the counts that stand beside every number."""
-    at_random = f", {summary.num_random} chosen at random" if summary.num_random else ""
+    flags = [f", {number} {FLAG_WORDS.get(flag, flag)}" for flag, number in summary.flags.items()]
     return (
         f"{count(summary.num_samples, 'sample')}: {summary.num_scored} scored, "
-        f"{summary.num_unreadable} unreadable{at_random}, {summary.num_errors} failed"
+        f"{summary.num_unreadable} unreadable, {summary.num_errors} failed" + "".join(flags)
     )
 
 

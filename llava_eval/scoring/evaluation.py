@@ -81,7 +81,9 @@ class Evaluation:
         by_id = {result.id: result for result in results}
         kept = [(sample, by_id[sample.id]) for sample in self.samples if sample.id in by_id]
         fresh = [
-            self.scored(SampleResult.of(sample, old.generation, old.frame_indices, old.prompt))
+            self.scored(
+                SampleResult.of(sample, old.generation, old.frame_indices, old.prompt, old.inputs)
+            )
             for sample, old in kept
         ]
         if isinstance(self.scorer, SampleScorer):
