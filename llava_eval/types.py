@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -30,6 +31,18 @@ MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def without_secrets(path: str) -> str:
+    """Return an address without user, password, query and fragment; any other path as it is.
+
+    Signed links carry their key in the query.
+    """
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        return path
+    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,11 @@ class Media:
     data: bytes | memoryview | None = field(default=None, repr=False, hash=False)
     stated_seconds: float | None = None
     upright: bool = False
+
+    @property
+    def name(self) -> str:
+        """The path for messages and files of a run."""
+        return without_secrets(self.path)
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
         """Pickle bytes in place of a view, which belongs to this process."""
@@ -353,7 +371,7 @@ class Sample:
     @property
     def media_names(self) -> tuple[str, ...]:
         """Paths of the media below the folder of media: the same wherever the data set lies."""
-        return tuple(self._name(medium.path) for medium in self.media)
+        return tuple(self._name(medium.name) for medium in self.media)
 
     def _name(self, path: str) -> str:
         root = self.media_root

@@ -152,13 +152,13 @@ class HttpClient:
     ) -> Response:
         import httpx2
 
-        has_begun = False
+        begun: httpx2.Response | None = None
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
                 self._client.stream(method, address, content=content) as response,
             ):
-                has_begun = True
+                begun = response
                 encoding = response.headers.get("content-encoding", "").strip().lower()
                 if encoding not in _ENCODINGS:
                     raise BrokenError(f"the answer is encoded as {encoding[:40]!r}")
@@ -172,7 +172,7 @@ class HttpClient:
                     keep(piece)
                 return Response(response.status_code, dict(response.headers), bytes(body))
         except TimeoutError:
-            if has_begun:
+            if begun is not None:
                 raise BrokenError(
                     f"the answer was not complete within {timeout_seconds:g} s"
                 ) from None
@@ -182,6 +182,11 @@ class HttpClient:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
             raise AddressError(_told(error)) from None
         except httpx2.HTTPError as error:
+            stated = "" if begun is None else begun.headers.get("content-length", "")
+            if begun is not None and stated.isdecimal():
+                raise BrokenError(
+                    f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
+                ) from None
             raise BrokenError(_told(error)) from None
 
 

@@ -106,7 +106,7 @@ class MediaGroup:
     @property
     def path(self) -> str:
         """Its name in messages."""
-        return ", ".join(medium.path for medium in self.media) or "no media"
+        return ", ".join(medium.name for medium in self.media) or "no media"
 
     @property
     def shows_frames_as_images(self) -> bool:

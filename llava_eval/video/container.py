@@ -35,18 +35,24 @@ _LEAD_ELSEWHERE = frozenset(
 
 
 @contextmanager
-def media_errors(path: str) -> Iterator[None]:
+def media_errors(name: str, path: str | None = None) -> Iterator[None]:
     """Turn whatever happens while one medium is read into a :class:`MediaError` of it.
 
     Files come from anywhere, and what libraries raise for damaged ones is not theirs to promise.
     One bad file must not end a run.
+
+    Args:
+        name: of the medium, for messages.
+        path: of the file that it is read from, where that is another; messages name the medium.
     """
     try:
         yield
-    except MediaError:
-        raise
+    except MediaError as error:
+        if path is None or path == name:
+            raise
+        raise MediaError(str(error).replace(path, name)) from error
     except Exception as error:
-        raise MediaError(f"{path}: {type(error).__name__}: {error}") from error
+        raise MediaError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 def require_file(path: str, expected: str = "a video file") -> None:

@@ -59,6 +59,12 @@ def check_deadline(path: str) -> None:
             raise MediaError(f"{path}: decoding was cancelled")
 
 
+def seconds_left() -> float:
+    """Return how long this thread may still work; infinity where nothing limits it."""
+    end = min((limit.end for limit in _local.limits), default=float("inf"))
+    return max(0.0, end - time.monotonic())
+
+
 @contextmanager
 def limits_of(limits: Limits) -> Iterator[None]:
     """Obey the limits of another thread, as :func:`current_limits` returned them there."""

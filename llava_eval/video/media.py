@@ -57,14 +57,15 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     Raises:
         MediaError: the medium cannot be read.
     """
-    with media_errors(media.path):
+    with media_errors(media.name):
         path = fetch(media.path) if media.data is None and is_address(media.path) else media.path
-        local = replace(media, path=path)
+    local = replace(media, path=path)
+    with media_errors(media.name, path):
         if media.kind == "image":
             return _read_image(local)
         info = replace(probe_media(local), stated_seconds=media.stated_seconds)
     indices = tuple(policy(info))
-    with media_errors(media.path):
+    with media_errors(media.name, path):
         if is_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:

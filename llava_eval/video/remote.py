@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from llava_eval.borders.http import HttpClient, RequestError
 from llava_eval.errors import MediaError
+from llava_eval.types import without_secrets
 from llava_eval.video.cache import cache_folder, digest
+from llava_eval.video.container import media_errors
+from llava_eval.video.deadline import check_deadline, seconds_left
 
 MAX_BYTES = 2 << 30
 TIMEOUT_SECONDS = 300.0
-_CHUNK_BYTES = 1 << 20
-_SILENCE_SECONDS = 30.0
+
+#: Longest ending of a name that the local copy has as well.
+_MAX_SUFFIX = 10
 
 
 def is_address(path: str) -> bool:
-    """Is this an address rather than a file?"""
+    """Return whether a path is an address rather than a file."""
     return "://" in path
 
 
@@ -30,75 +34,79 @@ def fetch(
 ) -> str:
     """Return the path of a local copy of what lies at an address.
 
-    A copy that was fetched before is used again. Redirects are followed to http(s) only.
+    A copy that was fetched before is used again. Redirects are followed to http(s) only. Messages
+    repeat no user, password or query of the address, which may be secrets.
 
     Args:
         address: http or https.
         max_bytes: larger content is refused, whatever the server says of its size.
-        timeout_seconds: for the whole transfer.
+        timeout_seconds: for the whole exchange, from the look-up of the name to the last byte.
 
     Raises:
         MediaError: another scheme, no answer, an error status, too large, or too slow.
     """
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise MediaError(f"{address}: only http and https addresses are fetched")
-    target = _local_path(address)
-    if target.is_file():
-        return str(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            _copy(address, stream, max_bytes, time.monotonic() + timeout_seconds)
-        partial.replace(target)
-    except urllib.error.HTTPError as error:
-        raise MediaError(f"{address}: the server answered {error.code} {error.reason}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise MediaError(f"{address}: cannot be fetched: {reason}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    name = without_secrets(address)
+    if address.partition("://")[0].lower() not in ("http", "https"):
+        raise MediaError(f"{name}: only http and https addresses are fetched")
+    with media_errors(name):
+        check_deadline(name)
+        target = _local_path(address)
+        if target.is_file():
+            return str(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".partial")
+        partial = Path(temporary)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                _copy(address, name, stream, max_bytes, timeout_seconds)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
     return str(target)
 
 
 def _local_path(address: str) -> Path:
     folder = cache_folder()
-    root = Path(tempfile.gettempdir()) / "llava_eval" if folder is None else Path(folder)
-    suffix = Path(urlsplit(address).path).suffix
+    root = Path(tempfile.gettempdir()) / "llava_eval" if folder is None else folder
+    try:
+        suffix = Path(urlsplit(address).path).suffix
+    except ValueError:  # it will not be found usable
+        suffix = ""
+    if len(suffix) > _MAX_SUFFIX or not suffix[1:].isalnum():
+        suffix = ""
     return root / "media" / f"{digest('media', address)}{suffix}"
 
 
-def _copy(address: str, stream: Any, max_bytes: int, deadline: float) -> None:
-    agent = {"User-Agent": "llava_eval"}
-    request = urllib.request.Request(address, headers=agent)  # noqa: S310, see _opener
-    num_bytes = 0
-    with _opener().open(request, timeout=_SILENCE_SECONDS) as answer:
-        while chunk := answer.read(_CHUNK_BYTES):
-            num_bytes += len(chunk)
-            if num_bytes > max_bytes:
-                raise MediaError(f"{address}: larger than {max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise MediaError(f"{address}: the transfer took too long")
-            stream.write(chunk)
-        stated = answer.headers.get("Content-Length")
-    if num_bytes == 0:
-        raise MediaError(f"{address}: the server sent nothing")
-    if stated is not None and stated.isdecimal() and int(stated) != num_bytes:
-        raise MediaError(f"{address}: the connection broke after {num_bytes} of {stated} bytes")
+def _copy(
+    address: str, name: str, stream: BinaryIO, max_bytes: int, timeout_seconds: float
+) -> None:
+    timeout_seconds = min(timeout_seconds, seconds_left())
+    end = time.monotonic() + timeout_seconds
+    try:
+        answer = _client().exchange(
+            "GET",
+            address,
+            timeout_seconds=timeout_seconds,
+            max_bytes=max_bytes,
+            write=stream.write,
+        )
+    except RequestError as error:
+        if time.monotonic() >= end:
+            raise MediaError(
+                f"{name}: the transfer took too long (more than {timeout_seconds:g} s)"
+            ) from None
+        # its message may repeat the address
+        message = str(error).replace(address, name)
+        raise MediaError(f"{name}: cannot be fetched: {message}") from None
+    except OSError as error:
+        raise MediaError(f"{name}: cannot be written: {error.strerror or error}") from error
+    if answer.status != 200:
+        raise MediaError(f"{name}: the server answered {answer.status}")
+    if stream.tell() == 0:
+        raise MediaError(f"{name}: the server sent nothing")
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """An opener that knows http and https alone: no file, ftp or data addresses by redirect."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
+@cache
+def _client() -> HttpClient:
+    """Return the client of this process, which keeps connections open between files."""
+    return HttpClient({"User-Agent": "llava_eval"})

@@ -17,6 +17,7 @@ from llava_eval.benchmarks.load import media_folder, read_samples
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
@@ -119,7 +120,7 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
     media = {(medium.kind, medium.path): medium for medium in _all_media(samples)}
     readiness.num_media = len(media)
     for medium in tqdm(media.values(), unit=" files", desc="checking", dynamic_ncols=True):
-        if not Path(medium.path).exists():
+        if not is_there(medium.path):
             readiness.missing.append(medium.path)
             continue
         readiness.num_present += 1
