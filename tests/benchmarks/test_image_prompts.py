@@ -242,3 +242,33 @@ def test_mmmu_shows_the_images_that_are_mentioned_in_the_order_of_their_names() 
 
 def test_an_address_of_karpathy_s_set_is_what_is_shown() -> None:
     assert sampled("coco_karpathy/lmms_eval", KARPATHY).media[0].path == KARPATHY["url"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "subjects"),
+    [  # table 2 of the paper
+        ("Art and Design", ["Art", "Art_Theory", "Design", "Music"]),
+        ("Business", ["Accounting", "Economics", "Finance", "Manage", "Marketing"]),
+        ("Science", ["Biology", "Chemistry", "Geography", "Math", "Physics"]),
+        (
+            "Health and Medicine",
+            [
+                *("Basic_Medical_Science", "Clinical_Medicine", "Pharmacy", "Public_Health"),
+                "Diagnostics_and_Laboratory_Medicine",
+            ],
+        ),
+        ("Humanities and Social Science", ["History", "Literature", "Sociology", "Psychology"]),
+        (
+            "Tech and Engineering",
+            [
+                *("Agriculture", "Architecture_and_Engineering", "Computer_Science", "Electronics"),
+                *("Energy_and_Power", "Materials", "Mechanical_Engineering"),
+            ],
+        ),
+        ("Other", ["Astrology"]),
+    ],
+)
+def test_a_subject_belongs_to_its_domain(domain: str, subjects: list[str]) -> None:
+    for subject in subjects:
+        facets = sampled("mmmu/lmms_eval_v0_2", {**MMMU, "id": f"test_{subject}_12"}).facets
+        assert facets == {"domain": domain, "subject": subject}

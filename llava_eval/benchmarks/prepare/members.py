@@ -12,6 +12,8 @@ from tqdm import tqdm
 from llava_eval.errors import ArchiveError, StorageError
 
 _CHUNK_BYTES = 1 << 20
+#: Folders within each other; real archives have fewer than ten.
+_MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Writer:
             raise StorageError(f"cannot make {target}: {error.strerror or error}") from error
         self._target = target.resolve()
 
-    def place_of(self, name: str) -> Path:
+    def path_of(self, name: str) -> Path:
         """Return where a member belongs.
 
         Raises:
@@ -73,15 +75,20 @@ class Writer:
         has_drive = len(name) > 1 and name[1] == ":"
         if path.is_absolute() or ".." in path.parts or has_drive or "\0" in name:
             raise ArchiveError(f"{self.archive}: the member {name!r} would land outside the target")
+        if len(path.parts) > _MAX_DEPTH:
+            raise ArchiveError(
+                f"{self.archive}: the member {name[:40]!r}... lies more than {_MAX_DEPTH} "
+                "folders deep"
+            )
         if not path.parts:
             return self._target  # "./", with which many tar files begin
-        place = self._target.joinpath(*path.parts)
-        if not place.parent.resolve().is_relative_to(self._target) or place.is_symlink():
+        path_below = self._target.joinpath(*path.parts)
+        if not path_below.parent.resolve().is_relative_to(self._target) or path_below.is_symlink():
             raise ArchiveError(
                 f"{self.archive}: the member {name!r} would land outside the target, through a "
                 "link that is there"
             )
-        return place
+        return path_below
 
     def count(self, num_bytes: int = 0, *, num_members: int = 0) -> None:
         """Count what is about to be written.
@@ -110,12 +117,12 @@ class Writer:
 
     def folder(self, name: str) -> None:
         """Make a folder."""
-        place = self.place_of(name)
+        path = self.path_of(name)
         self.count(num_members=1)
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot make {place}: {error.strerror or error}") from error
+            raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
 
     def file(self, name: str, content: IO[bytes], num_bytes: int, bar: tqdm[NoReturn]) -> None:
         """Write a file, all of it or nothing; one of the right size is left as it is.
@@ -126,15 +133,15 @@ class Writer:
             num_bytes: its size as the archive states it.
             bar: counts bytes.
         """
-        place = self.place_of(name)
+        path = self.path_of(name)
         self.count(num_members=1)
         try:
-            if place.is_file() and place.stat().st_size == num_bytes:
+            if path.is_file() and path.stat().st_size == num_bytes:
                 self.count(num_bytes)
                 bar.update(num_bytes)
                 return
-            place.parent.mkdir(parents=True, exist_ok=True)
-            partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
             try:
                 with partial.open("xb") as stream:
                     # The stated size may be a lie: what really comes out is counted.
@@ -142,11 +149,11 @@ class Writer:
                         self.count(len(chunk))
                         stream.write(chunk)
                         bar.update(len(chunk))
-                partial.replace(place)
+                partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot write {place}: {error.strerror or error}") from error
+            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
     def note_done(self, note: Path) -> None:
         """Remember that the archive is unpacked."""

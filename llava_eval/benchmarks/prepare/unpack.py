@@ -1,9 +1,4 @@
-"""Archives as they are found: whole files, and the parts of a split tar.
-
-Unpacking a tar file, compressed or not, whole or in parts.
-
-Unpacking a zip file.
-"""
+"""Unpacking archives: zip files, and tar files, compressed or not, whole or in parts."""
 
 from __future__ import annotations
 
@@ -11,6 +6,7 @@ import io
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -34,6 +30,19 @@ ArchiveKind = Literal["zip", "tar"]
 _WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
 #: "videos.tar.part.aa", "videos.tar.gz.003", "videos.tar.part01": what ``split`` leaves.
 _TAR_PART = re.compile(r"(.+\.(?:tar|tar\.gz|tgz))\.(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I)
+
+#: What the readers of archives raise at damage, between them; RecursionError is a RuntimeError.
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
+    MemoryError,
+)
+#: A long name, or the attributes of a member, in a tar file's headers; real ones have a few kB.
+_MAX_HEADER_BYTES = 1 << 20
+_HEADER_TYPES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
 
 #: Folder below the target that notes which archives are unpacked.
 DONE_FOLDER = ".prepared"
@@ -125,19 +134,34 @@ def unpack_tar(parts: Sequence[Path], writer: Writer) -> None:
     try:
         with (
             io.BufferedReader(_Joined(parts), 1 << 20) as stream,
-            tarfile.open(fileobj=stream, mode="r|*") as archive,
+            tarfile.open(fileobj=stream, mode="r|*", tarinfo=_BoundedHeader) as archive,
             tqdm(
                 total=total, unit="B", unit_scale=True, desc=writer.archive, dynamic_ncols=True
             ) as bar,
         ):
             for member in archive:
                 _unpack_member(archive, member, writer, bar)
-    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise ArchiveError(
             f"{name} cannot be unpacked: {str(error) or type(error).__name__}"
         ) from error
     except OSError as error:
         raise ArchiveError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+class _BoundedHeader(tarfile.TarInfo):
+    """A header whose own text is read into memory only where it is of a sensible size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Read what follows the header's block; the library's hook for subclasses."""
+        if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
+            raise ArchiveError(
+                f"a header of the archive states {self.size} bytes, more than {_MAX_HEADER_BYTES}"
+            )
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise ArchiveError(f"the member {self.name!r} is a sparse file, which is not unpacked")
+        header: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return header
 
 
 def _unpack_member(
@@ -213,14 +237,7 @@ def unpack_zip(path: Path, writer: Writer) -> None:
                         continue
                     with archive.open(member) as content:
                         writer.file(member.filename, content, member.file_size, bar)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ) as error:
+    except _DAMAGE as error:
         raise ArchiveError(
             f"{path} cannot be unpacked: {str(error) or type(error).__name__}"
         ) from error
@@ -231,7 +248,7 @@ def unpack_zip(path: Path, writer: Writer) -> None:
 def _check(members: list[zipfile.ZipInfo], writer: Writer) -> None:
     stated = 0
     for member in members:
-        writer.place_of(member.filename)
+        writer.path_of(member.filename)
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError(f"{writer.archive}: the member {member.filename!r} is encrypted")
         mode = member.external_attr >> 16 if member.create_system == _UNIX else 0

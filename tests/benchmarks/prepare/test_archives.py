@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import stat
 import tarfile
 import zipfile
@@ -14,7 +15,7 @@ import pytest
 
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import Archive, find_archives, unpack
-from llava_eval.errors import ArchiveError
+from llava_eval.errors import ArchiveError, StorageError
 
 LIMITS = Limits(max_bytes=1 << 20, max_members=100)
 FILES = {"data/a.mp4": b"a" * 1000, "data/deep/b.mp4": b"b" * 70_000, "c.txt": b""}
@@ -261,3 +262,61 @@ def test_files_that_are_no_archives_are_passed_over(source: Path) -> None:
     for name in ("a.mp4", "rows.jsonl", "notes.tar.txt.md", "video.part.aa"):
         (source / name).touch()
     assert find_archives(source.iterdir()) == []
+
+
+def test_folders_count_towards_the_members(source: Path, tmp_path: Path) -> None:
+    with tarfile.open(source / "v.tar", "w") as archive:
+        for number in range(4):
+            entry = tarfile.TarInfo(f"folder{number}")
+            entry.type = tarfile.DIRTYPE
+            archive.addfile(entry)
+    with pytest.raises(ArchiveError, match="more than 3 members"):
+        unpack_all(source, tmp_path / "few", Limits(1 << 20, 3))
+    [archive_] = find_archives(source.iterdir())
+    assert unpack(archive_, tmp_path / "enough", Limits(1 << 20, 4)).num_members == 4
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_member_too_many_folders_deep(
+    source: Path, tmp_path: Path, make: Callable[[Path, dict[str, bytes]], Path]
+) -> None:
+    make(source / ("v.zip" if make is make_zip else "v.tar"), {"a/" * 2000 + "b": b"x"})
+    with pytest.raises(ArchiveError, match="more than 100 folders deep"):
+        unpack_all(source, tmp_path / "target")
+
+
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g"])
+def test_a_header_that_states_too_much(source: Path, tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, 3 << 30
+    (source / "v.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(ArchiveError, match="a header of the archive states 3221225472 bytes"):
+        unpack_all(source, tmp_path / "target")
+
+
+@pytest.mark.parametrize("name", ["v.zip", "lzma.zip", "bz2.zip", "v.tar", "v.tar.gz", "v.tar.xz"])
+def test_damage_is_one_line(source: Path, tmp_path: Path, name: str) -> None:
+    seed = random.Random(name)
+    path = source / name
+    if name.endswith(".zip"):
+        method = {"lzma.zip": zipfile.ZIP_LZMA, "bz2.zip": zipfile.ZIP_BZIP2}
+        with zipfile.ZipFile(path, "w", method.get(name, zipfile.ZIP_DEFLATED)) as archive:
+            for member, content in FILES.items():
+                archive.writestr(zipfile.ZipInfo(member), content)
+    else:
+        make_tar(path, FILES, {"v.tar": "w", "v.tar.gz": "w:gz", "v.tar.xz": "w:xz"}[name])
+    content = path.read_bytes()
+    messages = []
+    for number in range(60):
+        damaged = bytearray(content)
+        for _ in range(seed.choice([1, 1, 4])):
+            damaged[seed.randrange(min(len(damaged), 4096))] = seed.randrange(256)
+        if seed.random() < 0.3:
+            del damaged[seed.randrange(min(len(damaged), 200)) :]
+        path.write_bytes(bytes(damaged))
+        try:
+            unpack_all(source, tmp_path / f"target{number}")
+        except (ArchiveError, StorageError) as error:
+            messages.append(str(error))
+    assert messages
+    assert not [message for message in messages if "\n" in message]

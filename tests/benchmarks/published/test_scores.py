@@ -63,6 +63,19 @@ def test_a_protocol_and_a_configurations_name_do() -> None:
     assert models == {"LLaVA-NeXT-Video-7B"}
 
 
+def test_every_score_is_shown_with_its_model() -> None:
+    for width in (80, 200):
+        scores = read_scores(benchmark="nextqa_oe")
+        text = scores_text(scores, width=width)
+        for score in scores:
+            assert f"  {score.printed or score.score}  " in text
+        words = text.split()
+        for score in scores:
+            assert set(score.model.split()) <= set(words)
+    assert "  26.90  " in text
+    assert len([line for line in text.splitlines() if line.endswith("]")]) == len(scores)
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'videomme'"):
         read_scores(benchmark="vidomme")
