@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llava_eval.scoring.plain_text import same_text
+from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import (
     CHOSEN_AT_RANDOM,
     NOT_SCORED_BECAUSE,
@@ -21,6 +23,7 @@ from llava_eval.scoring.scorer import (
     SampleScorer,
     read,
 )
+from llava_eval.scoring.statements import find_statements
 from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Generation, Sample, Score
@@ -74,54 +77,47 @@ def unread(
     return read(sample, None, 0.0, why)
 
 
-# "B", "(b)", "**B**", "B)": a letter and nothing else.
-_LETTER_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-# "B. the red one", "(B) the red one", "B: the red one": a letter that introduces an option.
-_LETTER_FIRST = re.compile(r"[\s\"'*(\[]*([A-Z])(?:[.:)\]]|\*\*)+\s+(.+)", re.DOTALL)
-# "answer is (B)", "Answer: B", "option B": a capital in a phrase that gives an answer, at the end
-# of a clause: in "The answer is A blue car" it is an article.
-_LETTER_IN_PHRASE = re.compile(
-    r"\b(?i:answer|option|choice)(?:\s+(?:is|would\s+be|should\s+be))?[\s:*]*"
-    r"(?:(?i:option|choice)\s+)?[\"'*(\[]*([A-Z])\s*(?:$|[.,:;!)\]*\"'\n]|because\b|since\b|as\b)"
-)
+def read_choice(reply: str, choices: Sequence[str]) -> str | None:
+    """Return the one letter that a reply gives as its answer, or None.
 
-
-def read_choice(text: str, choices: tuple[str, ...]) -> str | None:
-    """Return the one letter that a reply names, or None when it names none or several.
-
-    Our own rule, made so that no reply is ever guessed at. In this order:
-
-    1. the reply is a letter and nothing else but punctuation ("b", "(B).", "**B**");
-    2. it is an option's text, or a letter and that option's text ("B. The red one");
-    3. it gives an answer in a phrase ("The answer is (B) because ..."), always the same letter;
-    4. it begins with a letter as an option does ("B) because ...") and no phrase names another.
+    Our own rule, made so that no reply is ever guessed at. All letters that the reply states and
+    all that it rules out are found first (see :mod:`llava_eval.scoring.statements`); there is an
+    answer where exactly one letter is stated, which is an option's and not ruled out as well.
+    Reasoning is not read, and a reply that is the text of one option is that option's letter.
 
     Args:
-        text: the model's reply.
+        reply: the model's reply.
         choices: the option texts without letters; letters beyond them are not read.
     """
+    return _explained_choice(reply, choices)[0]
+
+
+def _explained_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
+    """Return what :func:`read_choice` does, and why."""
+    text = without_reasoning(reply).text
+    if text is None:
+        return None, "its reasoning does not end"
     letters = string.ascii_uppercase[: len(choices)]
-    alone = _LETTER_ALONE.fullmatch(text)
-    if alone is not None:
-        letter = alone.group(1).upper()
-        return letter if letter in letters else None
-    by_text = [letters[i] for i, choice in enumerate(choices) if _plain(choice) == _plain(text)]
-    if by_text:
-        return by_text[0] if len(by_text) == 1 else None
-    first = _LETTER_FIRST.match(text)
-    introduced = first.group(1) if first is not None and first.group(1) in letters else None
-    if first is not None and introduced is not None:
-        own_text = choices[letters.index(introduced)]
-        if _plain(first.group(2)) == _plain(own_text):
-            return introduced
-    named = set(_LETTER_IN_PHRASE.findall(text)) & set(letters)
-    if introduced is not None:
-        named.add(introduced)
-    return named.pop() if len(named) == 1 else None
-
-
-def _plain(text: str) -> str:
-    return text.strip().rstrip(".").casefold()
+    whole = same_text(text)
+    by_text = [
+        letter
+        for letter, choice in zip(letters, choices, strict=True)
+        if whole and same_text(choice) == whole
+    ]
+    if by_text and whole.upper() not in letters:
+        if len(by_text) > 1:
+            return None, "the reply is the text of several options"
+        return by_text[0], "whose text is the whole reply"
+    found = find_statements(text, choices)
+    if len(found.stated) != 1:
+        named = ", ".join(sorted(found.stated))
+        return None, f"the reply states {named}" if named else "the reply states no option"
+    ((letter, quote),) = found.stated.items()
+    if letter in found.rejected:
+        return None, f"the reply states {letter} and rules it out"
+    if letter not in letters:
+        return None, f"the reply states {letter}, which is no option"
+    return letter, f"stated in {quote!r}"
 
 
 @dataclass(frozen=True)
@@ -130,10 +126,10 @@ class StrictChoice(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
-        answer = read_choice(reply, sample.choices)
-        if answer is None:
-            return unread(sample, "wrong", "the reply states no letter, or several")
-        return read_letter(answer, sample, "the one letter that the reply states")
+        letter, why = _explained_choice(reply, sample.choices)
+        if letter is None:
+            return unread(sample, "wrong", why)
+        return read_letter(letter, sample, why)
 
 
 def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None:

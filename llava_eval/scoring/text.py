@@ -6,6 +6,7 @@ import re
 import string
 from dataclasses import dataclass
 
+from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
@@ -14,13 +15,16 @@ from llava_eval.types import Sample, Score
 class ExactMatch(ReplyScorer):
     """The whole reply equals an accepted answer.
 
-    Case, outer white space and a final full stop do not count. An empty reply is unreadable, and
-    wrong.
+    Case, outer white space and a final full stop do not count; reasoning is not read. An empty
+    reply, and one whose reasoning does not end, is unreadable, and wrong.
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 when the reply equals one of the targets, else 0.0."""
-        answer = _normalised(reply)
+        text = without_reasoning(reply).text
+        if text is None:
+            return read(sample, None, 0.0, "its reasoning does not end")
+        answer = _normalised(text)
         if not answer:
             return read(sample, None, 0.0, "the reply is empty")
         accepted = {_normalised(target) for target in sample.targets}

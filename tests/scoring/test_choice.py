@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from llava_eval.scoring.choice import StrictChoice, read_choice
@@ -77,3 +80,55 @@ def test_strict_choice_counts_the_unreadable_as_wrong() -> None:
     assert StrictChoice().score("(A)", sample()).value == 0.0
     unread = StrictChoice().score("who knows", sample())
     assert (unread.value, unread.answer, unread.unreadable) == (0.0, None, True)
+
+
+def table() -> list[tuple[str, tuple[str, ...], str | None]]:
+    """Return replies with their options and the letter that a reader finds in them, or None.
+
+    Written by hand from the forms in which models reply: letters with and without their text,
+    phrases of some thirty languages, boxes, tags and JSON, reasoning, options that are ruled out,
+    copied or several, and words that only look like a letter.
+    """
+    lines = [
+        json.loads(line)
+        for line in Path(__file__).with_name("choice_replies.jsonl").read_text("utf-8").splitlines()
+    ]
+    choices = {line["options"]: tuple(line["choices"]) for line in lines if "choices" in line}
+    return [
+        (line["reply"], choices[line["options"]], line["answer"])
+        for line in lines
+        if "reply" in line
+    ]
+
+
+def test_no_letter_is_read_that_a_reply_does_not_give() -> None:
+    wrong = [
+        (reply, letter, read)
+        for reply, choices, letter in table()
+        if (read := read_choice(reply, choices)) not in (None, letter)
+    ]
+    assert wrong == []
+
+
+def test_clear_answers_are_read() -> None:
+    clear = [entry for entry in table() if entry[2] is not None]
+    unread = [reply for reply, choices, _ in clear if read_choice(reply, choices) is None]
+    assert len(clear) >= 2000
+    assert unread == []
+
+
+@pytest.mark.parametrize(
+    "reply", ["B " * 40_000, "(A" * 30_000, "the answer is " * 9000, "{" * 60_000, "<think>" * 9000]
+)
+def test_replies_without_end_are_read_in_bounded_time(reply: str) -> None:
+    assert read_choice(reply, CHOICES) in (None, "B")
+
+
+def test_the_explanation_quotes_what_states_the_letter() -> None:
+    assert StrictChoice().score("I see it. The answer is B.", sample()).explanation == (
+        "read 'B', stated in 'I see it. The answer is B.'; right"
+    )
+    several = StrictChoice().score("A or B", sample()).explanation
+    assert several == "no answer: the reply states A, B; wrong"
+    unended = StrictChoice().score("<think>The answer is B", sample()).explanation
+    assert unended == "no answer: its reasoning does not end; wrong"

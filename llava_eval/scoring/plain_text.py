@@ -1,0 +1,84 @@
+# ruff: noqa: RUF001
+"""A reply without what is wrapped around its words: markup, boxes, tags, quotes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: Tags whose content is what a model was asked to wrap its answer in.
+_ANSWER_TAG = re.compile(
+    r"<\s*(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>", re.IGNORECASE
+)
+_END_OF_ANSWER_TAG = re.compile(
+    r"<\s*/\s*(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>",
+    re.IGNORECASE,
+)
+_LATEX_STYLE = re.compile(
+    r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathbb|mathit|mathsf|mathcal|rm|bf|bold"
+    r"|boldsymbol|operatorname|emph|underline)\s*\{([^{}]*)\}"
+)
+_BOXED = re.compile(r"\\?\bf?box(?:ed)?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_REPLACED = (
+    (re.compile(r"[✅✔☑✓√👉➡]\ufe0f?"), " correct "),
+    (re.compile(r"[❌✗✘✖🚫]\ufe0f?"), " wrong "),
+    (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
+    (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
+    (re.compile(r"<\|end_of_box\|>"), "\n"),
+    (_ANSWER_TAG, "\nAnswer: "),
+    (_END_OF_ANSWER_TAG, "\n"),
+    (re.compile(r"~~[^~]{1,200}~~"), " "),  # struck out: taken back
+    (re.compile(r"<\|[^|<>]{1,40}\|>|</?[A-Za-z][^<>\n]{0,60}>|<s>|</s>"), " "),
+    (re.compile(r"\\[()\[\]]|\$|\\[,;! ]|\\quad|\\\\"), " "),
+    (re.compile(r"(?m)^[ \t]*(?:```|~~~)\w*[ \t]*$|```(?:\w+\n)?"), "\n"),
+    (re.compile(r"(?m)^[ \t]*(?:#{1,6}|>+|[-*+•●▪◦]|\d{1,2}[.)](?=\s))[ \t]+"), ""),
+    (re.compile(r"\*+|`+|(?<![^\W_])_+|_+(?![^\W_])"), " "),
+    (re.compile(r"(?i)\b(option|choice|answer|letter)[-_](?=[a-z]\b)"), r"\1 "),
+    (re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z])"), " "),  # final_answer
+    (re.compile(r"[\"“”„«»‹›「」『』《》〈〉|]"), " "),
+    (re.compile(r"(?<![A-Za-zÀ-ɏḀ-ỿ])['’‘]|['’‘](?![A-Za-zÀ-ɏḀ-ỿ])"), " "),
+    (re.compile(r"[\[{【〔]"), "("),
+    (re.compile(r"[\]}】〕]"), ")"),
+    (re.compile(r"’"), "'"),
+    (re.compile(r"[ \t\u3000]+"), " "),
+)
+
+
+_JSON_ANSWER = re.compile(
+    r"""[{,]\s*["']?\w*(?:answer|choice|option|prediction|letter)\w*["']?\s*:\s*"""
+    r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]|[^,}\n]+)""",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"```(?:\w+\n)?|```")
+
+
+def plain_text(reply: str) -> str:
+    """Return a reply without wrappers and emphasis, answers in boxes and tags as "answer: ...".
+
+    Args:
+        reply: the model's text, without reasoning.
+    """
+    bare = _FENCE.sub("", reply).strip()
+    if bare.startswith("{") and bare.endswith("}"):
+        # Of an object with an answer, what stands under other keys is no answer.
+        reply = "\n".join(f"Answer: {value}" for value in _JSON_ANSWER.findall(bare)) or reply
+    text = "".join(
+        " " if character.isspace() and character != "\n" else character
+        for character in unicodedata.normalize("NFKC", reply)
+        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co") or character.isspace()
+    )
+    for _ in range(2):
+        text = _LATEX_STYLE.sub(r" \1 ", text)
+    text = _BOXED.sub("\nAnswer: \\1\n", text)
+    for pattern, replacement in _REPLACED:
+        text = pattern.sub(replacement, text)
+    return _SYMBOLS.sub(" ", text).strip()
+
+
+#: Emoji and the like, which decorate answers.
+_SYMBOLS = re.compile(r"[\u2600-\u27bf\ufe0f\u2b50\U0001f000-\U0001faff]")
+
+
+def same_text(text: str) -> str:
+    """Return a text as options and replies are compared: plain, and case and edges ignored."""
+    return " ".join(plain_text(text).casefold().split()).strip(" .,;:!?()。")

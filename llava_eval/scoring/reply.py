@@ -1,0 +1,78 @@
+"""What lies between a model's text and the rule that scores it: reasoning, white space."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+#: Names of tags around reasoning, in any case; those of stages before a conclusion too.
+_NAMES = (
+    r"(?:seed:)?think(?:ing)?|thoughts?|reasoning|reason|analysis|scratchpad|reflection|inner_thoughts"
+    r"|chain[-_]of[-_]thought|cot|summary|caption|rationale"
+)
+_OPENS = (
+    rf"<\s*(?P<tag>{_NAMES})(?:\s[^<>]*)?>",
+    r"◁think▷",
+    r"\[THINK\]",
+    r"<\|(?:begin_of_thought|think|thinking)\|>",
+    r"<\|channel\|>(?:analysis|commentary)(?:<\|message\|>)?",
+)
+_CLOSES = (
+    rf"<\s*/\s*(?:{_NAMES})\s*>",
+    r"◁/think▷",
+    r"\[/THINK\]",
+    r"<\|(?:end_of_thought|/think|/thinking)\|>",
+    r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final(?:<\|message\|>)?",
+)
+_MARK = re.compile(
+    "|".join([f"(?P<open{n}>{opens})" for n, opens in enumerate(_OPENS)])
+    + "|"
+    + "|".join(f"(?P<close{n}>{closes})" for n, closes in enumerate(_CLOSES)),
+    re.IGNORECASE,
+)
+
+
+class Reply(NamedTuple):
+    """A model's text without its reasoning.
+
+    Attributes:
+        text: what is left; None where reasoning was begun and never ended.
+        has_reasoning: whether the text holds reasoning, or marks of it.
+    """
+
+    text: str | None
+    has_reasoning: bool
+
+
+def without_reasoning(text: str) -> Reply:
+    """Return a reply without blocks of reasoning, for our own rules.
+
+    A block that ends without a beginning (which then stood in the prompt) begins with the text. One
+    that never ends, as where the tokens ran out, leaves nothing to be read.
+
+    Args:
+        text: the model's text.
+    """
+    kept: list[str] = []
+    position = depth = 0
+    has_reasoning = False
+    for mark in _MARK.finditer(text):
+        has_reasoning = True
+        if mark.lastgroup is not None and _is_opening(mark):
+            if depth == 0:
+                kept.append(text[position : mark.start()])
+            depth += 1
+        elif depth == 0:
+            kept = []
+        else:
+            depth -= 1
+        position = mark.end()
+    if not has_reasoning:
+        return Reply(text, has_reasoning=False)
+    if depth:
+        return Reply(None, has_reasoning=True)
+    return Reply("".join([*kept, text[position:]]), has_reasoning=True)
+
+
+def _is_opening(mark: re.Match[str]) -> bool:
+    return any(name.startswith("open") and value for name, value in mark.groupdict().items())
