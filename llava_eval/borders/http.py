@@ -153,6 +153,7 @@ class HttpClient:
         import httpx2
 
         begun: httpx2.Response | None = None
+        is_writing = False
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
@@ -169,7 +170,9 @@ class HttpClient:
                     num_bytes += len(piece)
                     if num_bytes > max_bytes:
                         raise BrokenError(f"the answer is larger than {max_bytes} bytes")
+                    is_writing = True
                     keep(piece)
+                    is_writing = False
                 return Response(response.status_code, dict(response.headers), bytes(body))
         except TimeoutError:
             if begun is not None:
@@ -181,6 +184,10 @@ class HttpClient:
             raise UnreachableError(_told(error)) from None
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
             raise AddressError(_told(error)) from None
+        except RequestError:
+            raise
+        except httpx2.DecodingError as error:
+            raise BrokenError(f"the answer cannot be unpacked: {error}") from None
         except httpx2.HTTPError as error:
             stated = "" if begun is None else begun.headers.get("content-length", "")
             if begun is not None and stated.isdecimal():
@@ -188,7 +195,15 @@ class HttpClient:
                     f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
                 ) from None
             raise BrokenError(_told(error)) from None
+        except Exception as error:
+            # For addresses and answers of strangers the libraries raise a good deal that is none
+            # of their own errors: an ExceptionGroup for a port over 65535, for instance.
+            if is_writing:
+                raise
+            raise BrokenError(_told(error)) from None
 
 
 def _told(error: Exception) -> str:
-    return f"connection failed: {str(error) or type(error).__name__}"
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"connection failed: {str(error)[:300] or type(error).__name__}"

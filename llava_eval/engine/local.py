@@ -18,7 +18,7 @@ from llava_eval.engine.batches import (
     prepare_group,
 )
 from llava_eval.errors import MediaError
-from llava_eval.models.base import make_runner, plan_model
+from llava_eval.models.base import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
 from llava_eval.types import Sample, SampleResult, ShownMedia
@@ -33,14 +33,14 @@ class LocalEngine:
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
-        asks_likelihoods: see :func:`llava_eval.models.base.plan_model`.
+        needs: of the samples, see :func:`llava_eval.models.base.plan_model`.
     """
 
-    def __init__(self, config: RunConfig, clock: StageClock, asks_likelihoods: bool) -> None:
+    def __init__(self, config: RunConfig, clock: StageClock, needs: Needs) -> None:
         self._config = config
         self._clock = clock
         with clock.stage("load_model"):
-            self._plan = plan_model(config, asks_likelihoods=asks_likelihoods)
+            self._plan = plan_model(config, needs)
         self._runner: Runner | None = None
 
     def identity(self) -> dict[str, Any]:

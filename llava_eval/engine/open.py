@@ -9,16 +9,17 @@ from contextlib import contextmanager
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.errors import ConfigError
+from llava_eval.models.base import Needs
 from llava_eval.models.clock import StageClock
 
 
-def open_engine(config: RunConfig, clock: StageClock, *, asks_likelihoods: bool) -> Engine:
+def open_engine(config: RunConfig, clock: StageClock, needs: Needs) -> Engine:
     """Open the engine: which model runs, and on what, is known and checked afterwards.
 
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
-        asks_likelihoods: see :func:`llava_eval.models.base.plan_model`.
+        needs: of the samples, see :func:`llava_eval.models.base.plan_model`.
 
     Raises:
         LlavaEvalError: the checkpoint or the machines cannot be used as asked.
@@ -29,7 +30,7 @@ def open_engine(config: RunConfig, clock: StageClock, *, asks_likelihoods: bool)
         return RayEngine(config, clock)  # asks no server
     from llava_eval.engine.local import LocalEngine
 
-    return LocalEngine(config, clock, asks_likelihoods)
+    return LocalEngine(config, clock, needs)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.open import check_engine, open_engine
 from llava_eval.errors import ConfigError
-from llava_eval.models.base import check_backend
+from llava_eval.models.base import Needs, check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
 from llava_eval.results.directory import EarlierWork, take_over
@@ -310,8 +310,7 @@ def prepare(composed: ComposedConfig) -> Iterator[Work]:
     benchmark = Benchmark.read(composed, clock)
     if benchmark.parts.judge is not None:
         read_judge_key(benchmark.parts.judge)  # raises before any work is done
-    asks_likelihoods = any(sample.options for sample in benchmark.samples)
-    engine = open_engine(composed.config, clock, asks_likelihoods=asks_likelihoods)
+    engine = open_engine(composed.config, clock, Needs.of(benchmark.samples))
     try:
         yield Work(benchmark, engine, clock)
     finally:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llava_eval.borders.files import resolve_package_path
@@ -15,7 +16,7 @@ from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
-from llava_eval.types import Clip, Generation, MediaKind, Request, ShownMedia
+from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.local.load import ModelPlan
@@ -110,28 +111,54 @@ def check_backend(config: RunConfig) -> None:
         )
 
 
-def plan_model(config: RunConfig, *, asks_likelihoods: bool) -> Plan:
+@dataclass(frozen=True)
+class Needs:
+    """What samples need of a model, which not every server offers.
+
+    Attributes:
+        likelihoods: they have options whose likelihoods are compared.
+        videos: they show videos.
+    """
+
+    likelihoods: bool = False
+    videos: bool = False
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Needs:
+        """Return what samples need.
+
+        Args:
+            samples: of a run.
+        """
+        needs = [
+            (bool(sample.options), any(media.kind == "video" for media in sample.media))
+            for sample in samples
+        ]
+        return cls(any(options for options, _ in needs), any(videos for _, videos in needs))
+
+
+def plan_model(config: RunConfig, needs: Needs) -> Plan:
     """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
 
     Args:
         config: of the run.
-        asks_likelihoods: the samples have options, which not every server can compare.
+        needs: of its samples.
 
     Raises:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
         ConfigError: the server does not offer what the protocol needs.
     """
     if config.model.base_url is not None:
-        return _find_served(config, asks_likelihoods)
+        return _find_served(config, needs)
     return _plan_loaded(config)
 
 
-def _find_served(config: RunConfig, asks_likelihoods: bool) -> ServedModel:
+def _find_served(config: RunConfig, needs: Needs) -> ServedModel:
     from llava_eval.models.served.served_model import find_served_model
 
-    model = find_served_model(config.model)
+    model = find_served_model(config.model, shows_videos=needs.videos)
     model.check_protocol(
-        has_prefill=bool(config.benchmark.assistant_prefill), has_options=asks_likelihoods
+        has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
     )
     return model
 
@@ -184,8 +211,11 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
     from llava_eval.models.served.served_model import ServedModel
 
     if isinstance(plan, ServedModel):
+        from llava_eval.models.served.served_model import with_checked_frames
         from llava_eval.models.served.served_runner import ServedRunner
 
+        with clock.stage("load_model"):
+            plan = with_checked_frames(plan)
         return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
 
     import torch

@@ -234,7 +234,7 @@ def _status_error(response: Response, body: str) -> RequestError:
     error = _error_object(body)
     message = error.get("message")
     told = message if isinstance(message, str) else body
-    text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300]
+    text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass

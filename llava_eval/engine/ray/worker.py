@@ -24,7 +24,7 @@ from llava_eval.engine.batches import (
     prepare_group,
 )
 from llava_eval.errors import CheckpointError, MediaError
-from llava_eval.models.base import make_runner, plan_model
+from llava_eval.models.base import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import manifest
 from llava_eval.types import Clip, SampleResult
@@ -267,7 +267,7 @@ class ModelWorker:
         self._clock = StageClock()
         with self._clock.stage("load_model"):
             # No server is asked here, and every model of one's own can compare options.
-            self._plan = plan_model(settings.config, asks_likelihoods=False)
+            self._plan = plan_model(settings.config, Needs())
         self._settings, self._prompts = settings, PromptSettings.of(settings.config)
         self._facts = WorkerFacts(
             node=_node_id(),

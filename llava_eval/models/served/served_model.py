@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.address import is_this_machine, read_key
+from llava_eval.borders.http import RequestError
 from llava_eval.config.schema import ModelConfig
-from llava_eval.errors import ConfigError
-from llava_eval.models.http import ChatClient
+from llava_eval.errors import CheckpointError, ConfigError
+from llava_eval.models.http import ChatClient, RefusedError, RejectedError
+from llava_eval.models.request_pool import FailureStreak, with_retries
 from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.models.served.probe import why_no_clips
+from llava_eval.models.served.messages import chat_messages, generation_fields
+from llava_eval.models.served.probe import (
+    LENGTHS,
+    FramesMissingError,
+    measure_frame_tokens,
+    probe_request,
+    why_no_clips,
+)
 from llava_eval.models.served.server import Dialect, Server, find_server
 
 _log = logging.getLogger(__name__)
@@ -24,6 +35,10 @@ _WORDS = {
 }
 
 
+#: Share of the measured tokens that a prompt has at least. The size of an image can matter more.
+_SLACK = {"video": 0.9, "images": 0.75}
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """Which served model is asked, and how videos are shown to it.
@@ -32,11 +47,16 @@ class ServedModel:
         config: where it is and how it may be asked.
         server: what answers there.
         video_as: "images", "video" or "url".
+        shows_videos: samples show videos, so that its frames have to be checked.
+        tokens_per_frame: by which a prompt grows with each frame of a small video; None where
+            that was not measured, or cannot be.
     """
 
     config: ModelConfig
     server: Server
     video_as: str
+    shows_videos: bool = False
+    tokens_per_frame: float | None = None
 
     @property
     def words(self) -> str:
@@ -62,7 +82,34 @@ class ServedModel:
             "checkpoint": self.config.checkpoint,
             "base_url": self.config.base_url,
             **self.identity()["model"],
+            "tokens_per_frame": self.tokens_per_frame,
         }
+
+    def least_tokens(self, num_frames: int) -> int | None:
+        """Return how many tokens a prompt has at least, in which the model sees so many frames.
+
+        Args:
+            num_frames: of all its videos.
+
+        Returns:
+            None where it cannot be told.
+        """
+        if self.tokens_per_frame is None or num_frames == 0:
+            return None
+        return round(_SLACK[self.video_as] * self.tokens_per_frame * num_frames)
+
+    def refused(self, error: RefusedError) -> CheckpointError:
+        """Return what to say of a server that refuses every request.
+
+        Args:
+            error: its refusal.
+        """
+        config = self.config
+        is_short = error.status == 404 and not str(config.base_url).rstrip("/").endswith("/v1")
+        hint = "; the addresses of most servers end in /v1" if is_short else ""
+        return CheckpointError(
+            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
+        )
 
     def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:
         """Raise for what a protocol needs and the server does not offer.
@@ -92,11 +139,12 @@ class ServedModel:
             )
 
 
-def find_served_model(config: ModelConfig) -> ServedModel:
+def find_served_model(config: ModelConfig, *, shows_videos: bool = False) -> ServedModel:
     """Ask the server what it is, and choose how videos are shown to it.
 
     Args:
         config: of a model with a ``base_url``.
+        shows_videos: whether the samples show any.
 
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
@@ -106,11 +154,75 @@ def find_served_model(config: ModelConfig) -> ServedModel:
     try:
         server = find_server(client, config)
         _check_videos(config, server.dialect)
-        model = ServedModel(config, server, _video_as(config, server, client))
+        model = ServedModel(
+            config, server, _video_as(config, server, client), shows_videos=shows_videos
+        )
     finally:
         client.close()
     _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, model.words)
     return model
+
+
+def with_checked_frames(model: ServedModel) -> ServedModel:
+    """Show a server numbered frames, and return the model with what each frame costs.
+
+    Args:
+        model: that was found.
+
+    Raises:
+        CheckpointError: it does not see all frames that the server is sent, or the server does
+            not answer.
+    """
+    if not model.shows_videos or model.video_as == "url":
+        return model  # of a video's own address the server samples frames that nobody knows
+    config, dialect = model.config, model.server.dialect
+    client = open_client(config)
+    encoder = MediaEncoder(config.server, dialect, model.video_as)
+
+    def count_tokens(num_frames: int) -> int:
+        request = probe_request(encoder, num_frames)
+        messages, fields = chat_messages(request), generation_fields(request, dialect)
+        completion = with_retries(
+            lambda: client.chat(config.checkpoint, messages, fields),
+            retries=config.server.retries,
+            backoff_seconds=config.server.backoff_seconds,
+            stop=threading.Event(),
+            streak=FailureStreak(),
+        )
+        if completion.num_input_tokens is None:
+            raise RejectedError("the server does not count the prompt's tokens")
+        return completion.num_input_tokens
+
+    try:
+        return replace(model, tokens_per_frame=measure_frame_tokens(count_tokens))
+    except FramesMissingError as error:
+        if not _counts_no_images(model, error, count_tokens):
+            raise CheckpointError(
+                f"{config.base_url} does not show the model every frame that it is sent: {error}; "
+                "expected as many tokens more for as many frames more (start vLLM with "
+                '--media-io-kwargs \'{"video":{"num_frames":-1}}\')'
+            ) from None
+        told = f"{error}: it does not count images"
+    except RefusedError as error:
+        raise model.refused(error) from None
+    except RequestError as error:
+        told = str(error)
+        if model.video_as == "video":
+            raise CheckpointError(f"{config.base_url} does not answer a probe: {told}") from None
+    finally:
+        encoder.close()
+        client.close()
+    _log.warning("whether %s sees every frame cannot be told: %s", config.base_url, told)
+    return model
+
+
+def _counts_no_images(
+    model: ServedModel, error: FramesMissingError, count_tokens: Callable[[int], int]
+) -> bool:
+    """Return whether a server's counts are of the text alone, each frame an image of its own."""
+    if model.video_as != "images" or not error.is_constant:
+        return False
+    return count_tokens(0) == count_tokens(LENGTHS[0][0])
 
 
 def open_client(config: ModelConfig) -> ChatClient:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llava_eval.borders.http import RequestError
-from llava_eval.errors import CheckpointError, PromptError, ServerError
+from llava_eval.errors import PromptError, ServerError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.http import Completion, RefusedError
+from llava_eval.models.http import Completion, RefusedError, RejectedError
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
 from llava_eval.models.served.clips import MediaEncoder
@@ -144,6 +144,7 @@ class ServedRunner:
         """
         try:
             generation = self._generate(request)
+            self._check_frames(request, generation.num_input_tokens)
         except (RequestError, PromptError, UnicodeError) as error:
             self._streak.add(error)
             if self._streak.is_silence:
@@ -191,7 +192,7 @@ class ServedRunner:
             )
         except RefusedError as error:
             self._stop.set()
-            raise self._refused(error) from None
+            raise self.model.refused(error) from None
         completion.check_end()
         with self._lock:
             self._answered_by[completion.model] += 1
@@ -202,10 +203,18 @@ class ServedRunner:
             self._num_requests += 1
         return self._client.chat(self.model.config.checkpoint, messages, fields)
 
-    def _refused(self, error: RefusedError) -> CheckpointError:
-        config = self.model.config
-        is_short = error.status == 404 and not str(config.base_url).rstrip("/").endswith("/v1")
-        hint = "; the addresses of most servers end in /v1" if is_short else ""
-        return CheckpointError(
-            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
+    def _check_frames(self, request: Request, num_input_tokens: int | None) -> None:
+        """Raise RejectedError where a prompt is too short for the frames that it should hold."""
+        num_frames = sum(
+            len(medium.frame_indices) for medium in request.media if medium.kind == "video"
         )
+        least = self.model.least_tokens(num_frames)
+        if least is None:
+            return
+        if num_input_tokens is None:
+            raise RejectedError("the server did not count the prompt's tokens")
+        if num_input_tokens < least:
+            raise RejectedError(
+                f"the server counts {num_input_tokens} prompt tokens for {num_frames} frames, "
+                f"expected at least {least}: the model did not see all of them"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llava_eval.config.schema import ModelConfig, ServerConfig
+from llava_eval.models.served.probe import QUESTION
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
@@ -39,6 +40,10 @@ PAGES: dict[str, dict[str, object]] = {
 }
 
 
+#: Requests with which a server's frames are checked before a run.
+NUM_PROBES = 3
+
+
 def echo(content: dict[str, Any], number: int) -> Answer:
     """Reply with the last text of the user's turn."""
     user = [message for message in content["messages"] if message["role"] == "user"][-1]
@@ -48,6 +53,30 @@ def echo(content: dict[str, Any], number: int) -> Answer:
 def served(checkpoint: str, base_url: str, **server: Any) -> ModelConfig:
     """Return the configuration of a served model."""
     return ModelConfig(checkpoint=checkpoint, base_url=base_url, server=ServerConfig(**server))
+
+
+def num_frames(content: dict[str, Any]) -> int:
+    """Return how many frames a request holds, as images or as one video of images."""
+    parts = [part for message in content["messages"] for part in message["content"]]
+    videos = [part["video_url"]["url"] for part in parts if part["type"] == "video_url"]
+    num_images: int = sum(part["type"] == "image_url" for part in parts)
+    return num_images + sum(len(url.split(",")) - 1 for url in videos)
+
+
+def counted(content: dict[str, Any], text: str, *, num_seen: int | None = None) -> Answer:
+    """Reply as a server that counts 40 tokens for each frame, and 20 for the text."""
+    seen = num_frames(content) if num_seen is None else num_seen
+    usage = {"prompt_tokens": 20 + 40 * seen, "completion_tokens": 10}
+    return reply(text, "model-1", usage=usage)
+
+
+def questions(server: ChatServer) -> list[dict[str, Any]]:
+    """Return the requests of a run, without those of the probe before it."""
+    return [
+        sent
+        for sent in server.requests
+        if sent["messages"][-1]["content"][-1] != {"type": "text", "text": QUESTION}
+    ]
 
 
 def make_runner(server: ChatServer | str, **settings: Any) -> ServedRunner:

@@ -17,9 +17,16 @@ from llava_eval.errors import CheckpointError, ServerError
 from llava_eval.models.served.served_model import find_served_model
 from tests.conftest import read_lines
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
-from tests.models.served.fakes import PAGES, ask, echo, make_questions, make_runner, served
-
-pytestmark = pytest.mark.slow
+from tests.models.served.fakes import (
+    PAGES,
+    ask,
+    counted,
+    echo,
+    make_questions,
+    make_runner,
+    questions,
+    served,
+)
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -185,13 +192,14 @@ def run(folder: Path, server: ChatServer, *more: str) -> pipeline.Outcome:
 
 def letter(content: dict[str, Any], number: int) -> Answer:
     """Answer by the question alone, so that a run can be told from another."""
-    return reply("ABCD"[len(content["messages"][0]["content"][-1]["text"]) % 4], "model-1")
+    return counted(content, "ABCD"[len(content["messages"][0]["content"][-1]["text"]) % 4])
 
 
 def by_id(folder: Path) -> dict[str, Any]:
     return {line["id"]: line["generation"] for line in read_lines(folder / "samples.jsonl")}
 
 
+@pytest.mark.slow
 def test_errors_are_recorded_and_never_scored(tmp_path: Path) -> None:
     def third(content: dict[str, Any], number: int) -> Answer:
         question = content["messages"][0]["content"][-1]["text"]
@@ -220,6 +228,7 @@ def test_errors_are_recorded_and_never_scored(tmp_path: Path) -> None:
     assert manifest["model_label"] == "m"
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_mid_run_and_comes_back_elsewhere(tmp_path: Path) -> None:
     with serving(letter, PAGES["vllm"]) as server:
         run(tmp_path / "whole", server)
@@ -243,6 +252,6 @@ def test_a_server_that_dies_in_mid_run_and_comes_back_elsewhere(tmp_path: Path) 
     with serving(letter, PAGES["vllm"]) as second:
         outcome = run(tmp_path / "broken", second, "resume=true")
         num_done = sum(generation["text"] is not None for generation in left.values())
-        assert len(second.requests) == 24 - num_done
+        assert len(questions(second)) == 24 - num_done
     assert outcome.exit_code == 0
     assert by_id(tmp_path / "broken") == by_id(tmp_path / "whole")

@@ -31,8 +31,6 @@ from tests.models.served.fakes import (
     video_clip,
 )
 
-pytestmark = pytest.mark.slow
-
 
 def decoded(images: list[str]) -> torch.Tensor:
     """Return the pixels (N, 3, H, W) of images in base64."""

@@ -15,11 +15,9 @@ from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 from llava_eval.video import read_media
 from tests.conftest import read_lines, write_lines
-from tests.models.chat_server import Answer, reply, serving
-from tests.models.served.fakes import PAGES
+from tests.models.chat_server import Answer, serving
+from tests.models.served.fakes import NUM_PROBES, PAGES, counted, questions
 from tests.processes import Command, run_command
-
-pytestmark = pytest.mark.slow
 
 SERVED = ["model=openai_server", "model.checkpoint=org/m"]
 
@@ -59,6 +57,7 @@ def test_ray_and_a_server_are_refused() -> None:
         check("engine=ray")
 
 
+@pytest.mark.slow
 def test_a_server_needs_a_name_and_a_good_address() -> None:
     with pytest.raises(ConfigError, match=r"model\.checkpoint is not set"):
         compose_config(["model=openai_server"])
@@ -101,7 +100,7 @@ def test_a_clip_knows_its_video(demo: Path) -> None:
 
 
 def letter(content: dict[str, Any], number: int) -> Answer:
-    return reply("A", "model-1")
+    return counted(content, "A")
 
 
 def arguments(base_url: str, *more: str) -> list[str]:
@@ -115,6 +114,7 @@ def arguments(base_url: str, *more: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_command_from_questions_to_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_command_from_questions_to_tables(
             arguments(server.base_url, "resume=true", "model.server.concurrency=1"), tmp_path
         )
         assert again.exit_code == 0, again.stderr
-        assert len(server.requests) == 6
+        assert len(questions(server)) == 6
         assert set(server.keys) == {f"Bearer {key}"}
         jpeg = run_command(arguments(server.base_url, "model.server.image_format=jpeg"), tmp_path)
         assert jpeg.exit_code == 2
@@ -141,6 +141,7 @@ def test_a_command_from_questions_to_tables(
     assert all(len(line["frame_indices"]) == 2 for line in lines)
 
 
+@pytest.mark.slow
 def test_protocols_that_the_server_cannot_follow_are_refused(tmp_path: Path) -> None:
     prefill = ["benchmark.assistant_prefill='The answer is ('"]
     with serving(letter, PAGES["openai"]) as server:
@@ -155,10 +156,11 @@ def test_protocols_that_the_server_cannot_follow_are_refused(tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
     def hanging(content: dict[str, Any], number: int) -> Answer:
-        answer = reply("A", "model-1")
-        answer.wait_seconds = 0.0 if number < 2 else 600.0
+        answer = counted(content, "A")
+        answer.wait_seconds = 0.0 if number < NUM_PROBES + 2 else 600.0
         return answer
 
     ledger = tmp_path / "out" / "samples.jsonl"
@@ -173,6 +175,7 @@ def test_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> None:
     assert len(read_lines(ledger)) == 2
 
 
+@pytest.mark.slow
 def test_a_protocol_that_the_server_cannot_serve_asks_nothing(tmp_path: Path) -> None:
     options = [f"{letter}. {text}" for letter, text in zip("ABCDE", "vwxyz", strict=True)]
     row = {"video_idx": "demo_001", "question": "Which?", "option": options, "answer": "3"}

@@ -16,8 +16,6 @@ from llava_eval.models.clock import StageClock
 from tests.conftest import read_lines, write_lines
 from tests.scoring.judge.server import Answer, JudgeServer, failure, reply, serving
 
-pytestmark = pytest.mark.slow
-
 KEY = "sk-test-0123456789abcdef"
 QUESTIONS = [
     {
@@ -101,6 +99,7 @@ def test_numbers_and_what_stands_beside_them() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_file_and_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(lambda content, number: failure(401, f"bad key {KEY}")) as server:
         outcome = score(server, "output_dir=out")
@@ -111,6 +110,7 @@ def test_the_key_is_in_no_file_and_no_message(capsys: pytest.CaptureFixture[str]
     assert KEY not in printed.out + printed.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "accuracy", "mean"),
     [
@@ -158,6 +158,7 @@ def test_a_failing_judge_is_told_and_scores_nothing() -> None:
     assert "HTTP 500" in read_lines(Path("out/samples.jsonl"))[5]["score"]["judge_error"]
 
 
+@pytest.mark.slow
 def test_scoring_a_run_again_uses_its_replies_but_not_another_judges() -> None:
     with serving(verdict) as server:
         score(server, "output_dir=out")
@@ -177,6 +178,7 @@ def test_scoring_a_run_again_uses_its_replies_but_not_another_judges() -> None:
     assert "judge=other" in other.summary.benchmark
 
 
+@pytest.mark.slow
 def test_another_judge_setting_stands_beside_the_name() -> None:
     with serving(verdict) as server:
         outcome = score(server, "judge.temperature=0", "judge.concurrency=2", "output_dir=out")
@@ -232,6 +234,7 @@ def five_scores(content: dict[str, Any], number: int) -> Answer:
     return reply(f"{{'score': {found}}}")
 
 
+@pytest.mark.slow
 def test_video_chatgpt_from_the_authors_files_and_from_the_hubs_rows() -> None:
     folder = Path("qa")
     folder.mkdir()

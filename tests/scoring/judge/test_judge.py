@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -16,8 +17,6 @@ from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
 from llava_eval.scoring.judge.report import Judging
 from llava_eval.scoring.scorer import Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
-
-pytestmark = pytest.mark.slow
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -293,6 +292,155 @@ def test_a_limit_of_cost_counts_requests_under_way(tmp_path: Path) -> None:
     assert 9 <= len(server.requests) <= 10
     assert judging.stopped is not None
     assert "judge.max_cost=10" in judging.stopped
+
+
+def test_what_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def second_fails(content: dict[str, Any], number: int) -> Answer:
+        is_bad = content["messages"][1]["content"] == "b"
+        return failure(400, "no") if is_bad else echo(content, number)
+
+    prices: dict[str, Any] = {
+        "price_per_million_input_tokens": 1e4,
+        "price_per_million_output_tokens": 1e5,
+    }
+    with serving(second_fails) as server:
+        ask(tmp_path, server, "a")
+        config = JudgeConfig(model="judge", base_url=server.base_url, **prices)
+        judge = RecordedJudge(config, tmp_path)
+        with caplog.at_level(logging.INFO):
+            judge.ask([prompt("a"), prompt("b"), prompt("cccc"), prompt("a")])
+    content, label = judge.report.content, judge.report.label
+    # "judge" and "b" are 6 characters, "judge" and "cccc" 9; four tokens for each of two messages
+    assert content == {
+        "model": "judge",
+        "snapshots": {"judge-2024-01-01": 3},
+        "base_url": server.base_url,
+        "temperature": None,
+        "max_tokens": None,
+        "num_prompts": 4,
+        "num_judged": 3,
+        "num_empty_replies": 0,
+        "num_input_tokens": 300,
+        "num_output_tokens": 30,
+        "cost": 6.0,
+        "stopped": None,
+        "this_command": {
+            "num_reused": 1,
+            "num_asked": 1,
+            "num_requests": 2,
+            "num_malformed_responses": 0,
+            "num_failed": 1,
+            "estimated_input_tokens": 1 + 8 + 2 + 8,
+            "estimated_output_tokens": 64,
+            "num_input_tokens": 100,
+            "num_output_tokens": 10,
+            "cost": 2.0,
+        },
+    }
+    assert label == {"judge": "judge", "judge_snapshot": "judge-2024-01-01", "judged": "3 of 4"}
+    assert (
+        "judge judge: 3 prompts, 1 answered already, 2 to ask; about 19 input and 64 output "
+        "tokens, cost about 6.59"
+    ) in caplog.text
+
+
+def test_failures_in_a_row_are_counted_from_the_last_reply(tmp_path: Path) -> None:
+    def nine_of_ten_fail(content: dict[str, Any], number: int) -> Answer:
+        return echo(content, number) if number % 10 == 9 else failure(500)
+
+    with serving(nine_of_ten_fail) as server:
+        texts = list(map(str, range(40)))
+        judging = ask(tmp_path, server, *texts, retries=0, concurrency=1)
+    assert judging.stopped is None
+    assert sum(text is not None for text in replies(judging)) == 4
+
+
+WITHHELD = {
+    "a filter": reply(
+        "", choices=[{"message": {"content": None}, "finish_reason": "content_filter"}]
+    ),
+    "a part of a reply": reply(
+        "", choices=[{"message": {"content": "{'pr"}, "finish_reason": "content_filter"}]
+    ),
+    "another reason": reply("", choices=[{"message": {"content": ""}, "finish_reason": "SAFETY"}]),
+    "a refusal": reply(
+        "",
+        choices=[{"message": {"content": None, "refusal": "I cannot"}, "finish_reason": "stop"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITHHELD, ids=str)
+def test_a_reply_that_a_filter_held_back_is_asked_again(tmp_path: Path, case: str) -> None:
+    with serving(times(2, WITHHELD[case])) as server:
+        assert replies(ask(tmp_path, server, "a")) == ["re: a"]
+    assert len(server.requests) == 3
+
+    with serving(lambda content, number: WITHHELD[case]) as server:
+        judging = ask(tmp_path, server, "b", retries=1)
+        assert replies(judging) == [None]
+        assert "the server " in judging.failures[0]
+        assert judging.failures[0].endswith("(2 attempts)")
+        assert judging.tokens.num_input == 200  # it costs what every reply costs
+        server.behaviour = echo
+        later = ask(tmp_path, server, "b")
+    assert (replies(later), later.num_reused) == (["re: b"], 0)
+
+
+def test_filters_do_not_make_a_judge_count_as_gone(tmp_path: Path) -> None:
+    with serving(lambda content, number: WITHHELD["a filter"]) as server:
+        judging = ask(tmp_path, server, *map(str, range(20)), retries=0)
+    assert judging.stopped is None
+    assert len(server.requests) == 20
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_prompt_that_a_filter_refuses_fails_alone(tmp_path: Path, status: int) -> None:
+    error = {"error": {"message": "filtered", "code": "content_filter"}}
+    with serving(times(1, Answer(status, json.dumps(error).encode()))) as server:
+        judging = ask(tmp_path, server, "a", "b", concurrency=1)
+        assert replies(judging) == [None, "re: b"]
+        assert judging.stopped is None
+        assert replies(ask(tmp_path, server, "a")) == ["re: a"]
+
+
+def test_a_withheld_reply_of_an_earlier_version_is_not_used(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a")
+        path = tmp_path / "judge.jsonl"
+        path.write_text(path.read_text().replace('"stop"', '"content_filter"'))
+        judging = ask(tmp_path, server, "a")
+    assert (judging.num_reused, judging.num_asked) == (0, 1)
+
+
+def test_a_text_that_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        judging = ask(tmp_path, server, "half \ud83d", "b")
+    assert replies(judging) == [None, "re: b"]
+    assert "surrogates not allowed" in judging.failures[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        "[1]",
+        '{"key": "a", "reply": 3}',
+        '{"key": [], "reply": "a"}',
+        '{"key": "a", "reply": "b", "snapshot": {}}',
+        '{"key": "a", "reply": "b", "finish_reason": ["stop"]}',
+        '{"key": "a", "reply": "b", "num_input_tokens": -1}',
+        '{"key": "a", "reply": "b", "num_output_tokens": "4"}',
+        '{"key": "a", "reply": "b", "num_output_tokens": true}',
+        "\x00",
+    ],
+    ids=lambda line: line[:60],
+)
+def test_lines_of_wrong_types(tmp_path: Path, line: str) -> None:
+    (tmp_path / "judge.jsonl").write_text(f"{line}\n")
+    with pytest.raises(RunDirectoryError, match=r"judge\.jsonl, line 1 is damaged") as caught:
+        ask(tmp_path, "http://127.0.0.1:1/v1", "a")
+    assert len(str(caught.value)) < 400
 
 
 def test_the_key_is_written_nowhere(tmp_path: Path) -> None:

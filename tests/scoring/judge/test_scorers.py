@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
 
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import RunConfig
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
 from llava_eval.scoring.judge.prompts import filled
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import Sample
-
-pytestmark = pytest.mark.slow
 
 PROTOCOLS = {
     "activitynet_qa": ("llava_next", "lmms_eval", "lmms_eval_v0_2"),
@@ -27,8 +27,13 @@ PROTOCOLS = {
 NAMES = [f"{family}/{protocol}" for family, names in PROTOCOLS.items() for protocol in names]
 
 
+@functools.cache
+def config_of(benchmark: str) -> RunConfig:
+    return compose_config([f"benchmark={benchmark}"]).config
+
+
 def scorer_of(benchmark: str) -> Any:
-    return build_target(compose_config([f"benchmark={benchmark}"]).config.scorer, key="scorer")
+    return build_target(config_of(benchmark).scorer, key="scorer")
 
 
 def sample(question: str = "who is it", answer: str = "a man", **fields: Any) -> Sample:
@@ -48,9 +53,9 @@ def pair(row_set: str, question: str, row: int, video: str = "v") -> Sample:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_protocol_has_a_judge_and_a_scorer_for_it(name: str) -> None:
-    composed = compose_config([f"benchmark={name}"])
-    assert composed.config.judge.model is not None
-    assert composed.config.benchmark.name == name
+    config = config_of(name)
+    assert config.judge.model is not None
+    assert config.benchmark.name == name
     assert isinstance(scorer_of(name), JudgedScorer)
 
 
@@ -89,7 +94,7 @@ def test_the_prompt_to_the_letter(benchmark: str, strips: bool) -> None:
     [(system, user)] = scorer_of(benchmark).prompts([" a {{answer}} \n"], [asked])
     assert system == {"role": "system", "content": ANSWER_SYSTEM}
     assert user == {"role": "user", "content": ANSWER_USER.replace("{}", " a {{answer}} \n")}
-    assert compose_config([f"benchmark={benchmark}"]).config.benchmark.strip_replies == strips
+    assert config_of(benchmark).benchmark.strip_replies == strips
 
 
 def test_the_two_prompts_for_detail_differ_by_two_quotes() -> None:

@@ -1,0 +1,317 @@
+"""The chat protocol: what is sent, what a reply says, and what each failure is."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import email.utils
+import json
+import random
+from typing import Any
+
+import pytest
+
+from llava_eval.borders.http import BrokenError, RequestError, UnreachableError
+from llava_eval.models.http import (
+    BusyError,
+    ChatClient,
+    Completion,
+    MalformedError,
+    RefusedError,
+    RejectedError,
+    WithheldError,
+    read_completion,
+    retry_after_seconds,
+)
+from tests.models.chat_server import Answer, failure, reply, serving
+
+KEY = "sk-test-0123456789abcdef"
+MESSAGES = [{"role": "user", "content": "ä?"}]
+
+
+def chat(answer: Answer, *, key: str = KEY, timeout_seconds: float = 20.0) -> Completion:
+    with serving(lambda content, number: answer) as server:
+        client = ChatClient(server.base_url, key, timeout_seconds)
+        try:
+            return client.chat("m", MESSAGES, {"temperature": 0.0})
+        finally:
+            client.close()
+
+
+def test_a_request() -> None:
+    with serving(lambda content, number: reply("yes")) as server:
+        client = ChatClient(f"{server.base_url}/", KEY, 20.0)
+        client.chat("m", MESSAGES, {"temperature": 0.0})
+        client.close()
+    assert server.requests == [{"model": "m", "messages": MESSAGES, "temperature": 0.0}]
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+def test_a_reply() -> None:
+    found = chat(reply("yes", "judge-1"))
+    assert (found.text, found.model, found.finish_reason) == ("yes", "judge-1", "stop")
+    assert (found.num_input_tokens, found.num_output_tokens) == (100, 10)
+    found.check_end()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "told"),
+    [
+        (failure(400, "too long"), RejectedError, "HTTP 400: too long"),
+        (failure(413), RejectedError, "HTTP 413: no"),
+        (failure(422), RejectedError, "HTTP 422: no"),
+        (failure(401), RefusedError, "HTTP 401: no"),
+        (failure(402), RefusedError, "HTTP 402: no"),
+        (failure(403), RefusedError, "HTTP 403: no"),
+        (failure(404), RefusedError, "HTTP 404: no"),
+        (failure(408), BusyError, "HTTP 408: no"),
+        (failure(409), BusyError, "HTTP 409: no"),
+        (failure(425), BusyError, "HTTP 425: no"),
+        (failure(429), BusyError, "HTTP 429: no"),
+        (failure(500), BusyError, "HTTP 500: no"),
+        (failure(503, "a\n b\x00"), BusyError, "HTTP 503: a b\x00"),
+        (Answer(502, b"<html>\n bad gateway"), BusyError, "HTTP 502: <html> bad gateway"),
+        (Answer(500, b"[" * 100_000), BusyError, "HTTP 500: [[["),
+        (Answer(500, b'{"error": ["a"]}'), BusyError, 'HTTP 500: {"error": ["a"]}'),
+        (Answer(500, b'{"error": "a"}'), BusyError, "HTTP 500: a"),
+        (Answer(304), RejectedError, "HTTP 304"),
+        (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
+        (Answer(body=b"[" * 200_000), MalformedError, "malformed response (JsonError: more than"),
+        (Answer(body=b"{}", cut_after=1), BrokenError, "the connection broke after 1 of 2 bytes"),
+    ],
+)
+def test_failures(answer: Answer, kind: type[RequestError], told: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        chat(answer)
+    assert type(caught.value) is kind
+    assert str(caught.value).startswith(told)
+    assert len(str(caught.value)) <= 400
+
+
+def test_a_silent_server() -> None:
+    with pytest.raises(UnreachableError, match=r"no answer within 0\.2 s"):
+        chat(Answer(wait_seconds=30), timeout_seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("code", "insufficient_quota", RefusedError),
+        ("type", "insufficient_quota", RefusedError),
+        ("code", "content_filter", RejectedError),
+        ("code", "content_policy_violation", RejectedError),
+        ("type", "moderation_error", RejectedError),
+        ("code", ["content_filter"], RejectedError),
+        ("code", 4, BusyError),
+        ("code", {"a": {}}, BusyError),
+    ],
+)
+def test_codes_of_errors(name: str, value: object, kind: type[RequestError]) -> None:
+    body = json.dumps({"error": {"message": "no", name: value}}).encode()
+    with pytest.raises(RequestError) as caught:
+        chat(Answer(429, body))
+    assert type(caught.value) is kind
+
+
+def test_the_key_is_shown_nowhere() -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+    for text in (KEY, escaped):
+        body = json.dumps({"model": "K", "choices": [{"message": {"content": "K"}}]})
+        found = chat(Answer(body=body.replace("K", text).encode()))
+        assert (found.text, found.model) == ("***", "***")
+        for answer in (
+            failure(500, KEY),
+            failure(401, KEY),
+            Answer(500, KEY.encode()),
+            Answer(body=f"no JSON {KEY}".encode()),
+        ):
+            with pytest.raises(RequestError) as caught:
+                chat(answer)
+            assert KEY not in str(caught.value) + str(getattr(caught.value, "body", ""))
+
+
+def test_a_word_is_no_key() -> None:
+    assert chat(reply("the list is EMPTY"), key="EMPTY").text == "the list is EMPTY"
+    assert chat(reply("no-key"), key="no-key").text == "no-key"
+
+
+def test_half_characters_cannot_be_sent() -> None:
+    with serving(lambda content, number: reply("a")) as server:
+        client = ChatClient(server.base_url, KEY, 20.0)
+        with pytest.raises(UnicodeEncodeError):
+            client.chat("m", [{"role": "user", "content": "\ud83d"}], {})
+        client.close()
+
+
+def completion(**changes: Any) -> Completion:
+    content = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], **changes}
+    return read_completion(json.dumps(content))
+
+
+@pytest.mark.parametrize("reason", [None, "stop", "length", "eos", "eos_token", "stop_sequence"])
+def test_replies_that_ended_as_they_should(reason: str | None) -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": reason}
+    completion(choices=[choice]).check_end()
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "SAFETY", "abort", "", 3, ["stop"], {}])
+def test_replies_that_did_not(reason: object) -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": reason}
+    with pytest.raises(WithheldError, match="the server ended the reply for"):
+        completion(choices=[choice]).check_end()
+
+
+def test_a_refusal_in_place_of_a_reply() -> None:
+    message: dict[str, str | None] = {"content": None, "refusal": "I cannot"}
+    with pytest.raises(WithheldError, match="refused to reply: I cannot"):
+        completion(choices=[{"message": message, "finish_reason": "stop"}]).check_end()
+    for content, refusal in (("a", "but"), (None, None)):
+        message = {"content": content, "refusal": refusal}
+        completion(choices=[{"message": message, "finish_reason": "stop"}]).check_end()
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, (None, None)),
+        ({}, (None, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
+        ({"prompt_tokens": True, "completion_tokens": "5"}, (None, None)),
+        ({"prompt_tokens": 1.0, "completion_tokens": [1]}, (None, None)),
+    ],
+)
+def test_counts(usage: object, expected: tuple[int | None, int | None]) -> None:
+    found = completion(usage=usage)
+    assert (found.num_input_tokens, found.num_output_tokens) == expected
+
+
+@pytest.mark.parametrize("count", [-1, -(10**400), 10**13, 10**400])
+def test_counts_that_are_none(count: int) -> None:
+    for name in ("prompt_tokens", "completion_tokens"):
+        with pytest.raises(MalformedError, match=name):
+            completion(usage={name: count})
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("gpt", "gpt"),
+        (None, "unnamed"),
+        ("", "unnamed"),
+        (["a"], "unnamed"),
+        ("a\x1b[31m\u202eb\nc", "a[31mbc"),
+        ("\ud83d", "?"),
+        ("a" * 10_000, "a" * 200),
+    ],
+)
+def test_names(model: object, expected: str) -> None:
+    assert completion(model=model).model == expected
+
+
+def mutated(value: Any, rng: random.Random) -> Any:
+    """Return a value with one part of it replaced, removed, or put one level deeper."""
+    strange: list[Any] = [
+        None,
+        True,
+        -1,
+        1e308,
+        "",
+        "\ud83d",
+        [],
+        {},
+        [[]],
+        {"a": {}},
+        10**30,
+        float("nan"),
+    ]
+    if isinstance(value, dict) and value and rng.random() < 0.8:
+        name = rng.choice(list(value))
+        changed = {**value, name: mutated(value[name], rng)}
+        return {key: changed[key] for key in changed if key != name or rng.random() < 0.9}
+    if isinstance(value, list) and value and rng.random() < 0.8:
+        place = rng.randrange(len(value))
+        return [*value[:place], mutated(value[place], rng), *value[place + 1 :]]
+    return rng.choice([*strange, [value], {"value": value}])
+
+
+def test_mutated_replies_are_read_or_malformed() -> None:
+    rng = random.Random(20261128)
+    good = json.loads(reply("yes").body)
+    num_read = 0
+    for _ in range(3000):
+        content = copy.deepcopy(good)
+        for _ in range(rng.randint(1, 3)):
+            content = mutated(content, rng)
+        body = json.dumps(content)
+        if rng.random() < 0.2:
+            place = rng.randrange(len(body))
+            body = body[:place] + rng.choice('[]{}",:\x00') + body[place + 1 :]
+        try:
+            found = read_completion(body)
+        except MalformedError:
+            continue
+        num_read += 1
+        found.text.encode()
+        assert found.model.isprintable()
+        for count in (found.num_input_tokens, found.num_output_tokens):
+            assert count is None or 0 <= count < 1e13
+    assert 300 < num_read < 2700
+
+
+def in_seconds(seconds: float) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return email.utils.format_datetime(now + datetime.timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("7", 7, 7),
+        (" 0.5 ", 0.5, 0.5),
+        ("-3", 0, 0),
+        ("1e999", float("inf"), float("inf")),
+        (in_seconds(-100), 0, 0),
+        (in_seconds(100), 1, 100),
+        ("Wed, 21 Oct 2015 07:28:00", 0, 0),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", 1e10, 1e12),
+    ],
+)
+def test_retry_after(text: str, least: float, most: float) -> None:
+    found = retry_after_seconds({"retry-after": text})
+    assert found is not None
+    assert least <= found <= most
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nan",
+        "soon",
+        "Wed, 21 Oct 2015 07:28:00 +99999999999999999999",
+        "Wed, 21 Oct 99999 07:28:00 GMT",
+        "Wed, 99 Oct 2015 07:28:00 GMT",
+        "Wed, 21 Oct 2015 99:99:99 GMT",
+        "31 Dec 9999 23:59:59 -2359",
+        "1 Jan 0001 00:00:00 +2359",
+        "\x00",
+        ",,,",
+        "7, 8",
+    ],
+)
+def test_retry_after_that_cannot_be_read(text: str) -> None:
+    found = retry_after_seconds({"retry-after": text})
+    assert found is None or found >= 0
+
+
+def test_retry_after_says_nothing() -> None:
+    assert retry_after_seconds({}) is None
+
+
+def test_random_dates() -> None:
+    rng = random.Random(5)
+    letters = "0123456789 :+-,WedOctGMT/."
+    for _ in range(3000):
+        text = "".join(rng.choices(letters, k=rng.randint(1, 40)))
+        found = retry_after_seconds({"retry-after": text})
+        assert found is None or found >= 0
