@@ -54,13 +54,22 @@ class Runner(Protocol):
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ShownMedia:
         """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
 
+        Args:
+            kind: video, or image (a clip of one frame).
+            clip: its frames, uint8 (N, 3, H, W).
+            is_resized: ``frame_preprocessor`` has resized the frames already.
+
         Raises:
             CheckpointError: the model takes no such media.
         """
         ...
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request, in any order; failures are generations too."""
+        """Yield a generation for every request, in any order; failures are generations too.
+
+        Args:
+            requests: at most ``batch_size``, unless one video has more questions.
+        """
         ...
 
     def settings(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@
     ├── RefusedError       every request will be refused: the key, the model, the quota
     └── AddressError       an address that nothing can be asked from
 
-The first, the second and the last are of :mod:`llava_eval.borders.http`.
+The first, the second and the last are of :mod:`llava_eval.borders.http_client`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llava_eval.borders.address import NO_KEY
-from llava_eval.borders.http import HttpClient, RequestError, Response
+from llava_eval.borders.http_client import HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
 
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.

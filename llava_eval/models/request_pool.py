@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from llava_eval.borders.http import RequestError, UnreachableError
+from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.models.http import BusyError
 
 #: Requests that fail one after another, retries and all, before an endpoint counts as gone.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from llava_eval.borders.http import HttpClient, RequestError
+from llava_eval.borders.http_client import HttpClient, RequestError
 from llava_eval.errors import MediaError
 from llava_eval.types import without_secrets
 from llava_eval.video.cache import cache_folder, digest

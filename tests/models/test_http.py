@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.borders.http import BrokenError, RequestError, UnreachableError
+from llava_eval.borders.http_client import BrokenError, RequestError, UnreachableError
 from llava_eval.models.http import (
     BusyError,
     ChatClient,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.address import is_this_machine, read_key
-from llava_eval.borders.http import RequestError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.http import ChatClient, RefusedError, RejectedError

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llava_eval.borders.http import RequestError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.errors import PromptError, ServerError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.http import Completion, RefusedError, RejectedError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.borders.address import is_openai
-from llava_eval.borders.http import RequestError, UnreachableError
+from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.http import ChatClient, RefusedError

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from llava_eval.borders.address import read_key
-from llava_eval.borders.http import RequestError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.http import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval import run as pipeline
-from llava_eval.borders.http import RequestError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
 from llava_eval.models.http import RejectedError

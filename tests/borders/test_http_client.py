@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llava_eval.borders.http import (
+from llava_eval.borders.http_client import (
     BrokenError,
     HttpClient,
     RequestError,
