@@ -81,6 +81,20 @@ LONGVIDEOBENCH_JSON = {
     **{name: value for name, value in LONGVIDEOBENCH.items() if not name.startswith("option")},
     "candidates": ["promisc", "run away"],
 }
+TVBENCH = {
+    "video": "0BH84.mp4",
+    "question": "What did the person do first?",
+    "candidates": ["Opened the door.", "Sat down. "],
+    "answer": "Sat down. ",
+    "start": 3.5,
+    "end": 20.0,
+    "row_set": "action_sequence",
+}
+LVBENCH = {
+    "video_path": "Cm73ma6Ibcs.mp4",
+    "question": "What is worn?\n(A) a hat\n(B) a coat\n(C) a ring\n(D) a watch",
+    "answer": "B",
+}
 MLVU_OFFICIAL = {
     "video": "movie101_66.mp4",
     "duration": 480.0,
@@ -194,6 +208,22 @@ PROMPTS: list[tuple[str, dict[str, Any], str]] = [
         ),
     ),
     (
+        "tvbench/official",
+        TVBENCH,
+        (
+            "Question: What did the person do first?\nOptions:\n(A) Opened the door.\n"
+            "(B) Sat down.\nOnly give the best option."
+        ),
+    ),
+    (
+        "lvbench/lmms_eval",
+        LVBENCH,
+        (
+            "What is worn?\n(A) a hat\n(B) a coat\n(C) a ring\n(D) a watch\n"
+            "Answer the question with the option letter"
+        ),
+    ),
+    (
         "longvideobench/lmms_eval",
         LONGVIDEOBENCH,
         f"Which subtitles appear?\nA. promisc\nB. run away\n{LETTER}\n",
@@ -290,6 +320,27 @@ def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:
     assert official.sample(unnamed, 7).id == "unknown/7"
     named = official.sample({**unnamed, "task_type": "Fine-grained Action"})
     assert named.facets == {"task": "fine_grained_action"}
+
+
+def test_tvbench_is_mvbench_with_other_folders() -> None:
+    parts = protocol("tvbench/official")
+    sample = parts.sample(TVBENCH)
+    assert sample.media == (
+        Media("video", "video/action_sequence/0BH84.mp4", start_seconds=3.5, end_seconds=20.0),
+    )
+    uncut = parts.sample({**TVBENCH, "row_set": "object_count"})
+    assert uncut.media == (Media("video", "video/object_count/0BH84.mp4"),)
+    assert [parts.score(reply, sample).value for reply in ("B) Sat down.", "A)", "")] == [1, 0, 1]
+    benchmark = compose_config(["benchmark=tvbench/official"]).config.benchmark
+    assert (benchmark.assistant_prefill, benchmark.num_rows) == ("Best option:(", None)
+
+
+def test_lvbench_reads_the_letter_in_the_most_telling_place() -> None:
+    parts = protocol("lvbench/lmms_eval")
+    sample = parts.sample(LVBENCH)
+    assert sample.targets == ("B",)
+    replies = ("B", "(B)", "The answer is B.", "A", "no idea")
+    assert [parts.score(reply, sample).value for reply in replies] == [1, 1, 1, 0, 0]
 
 
 def test_of_equal_candidates_each_reference_takes_its_own() -> None:
