@@ -259,7 +259,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError where argparse would print its usage."""
-        raise ConfigError(f"{self.prog.partition(' ')[2]}: {message}; {self.prog} --help")
+        name = self.prog.partition(" ")[2]
+        raise ConfigError(f"{name}: {message}; usage: {self.usage}; {self.prog} --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Raise where argparse would end the process."""

@@ -20,12 +20,13 @@ from llava_eval.engine.progress import ProgressBar
 from llava_eval.engine.work import Benchmark, Work, prepare
 from llava_eval.models.clock import StageClock
 from llava_eval.results import directory as run_directory
-from llava_eval.results import files, manifest
+from llava_eval.results import files
 from llava_eval.results.directory import claim
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
-from llava_eval.results.manifest import RunRecord
+from llava_eval.results.manifest import Manifest, read_manifest
+from llava_eval.results.record import RunRecord, provenance
 from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
 from llava_eval.types import Sample, SampleResult
@@ -124,7 +125,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
     benchmark = Benchmark.read(composed, clock)
     texts = read_generations(generations, benchmark.samples)
     results = [SampleResult.of(sample, texts[sample.id]) for sample in benchmark.samples]
-    origin = run_directory.read_manifest(generations.parent) or {}
+    source = read_manifest(generations.parent) or Manifest()
     identity: Identity = {
         "benchmark": composed.config.benchmark.name,
         "samples": samples_digest(benchmark.samples),
@@ -133,10 +134,10 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
     names = ["benchmark", "scorer", *(["judge"] if benchmark.parts.judge is not None else [])]
     used = {name: composed.resolved[name] for name in names}
     description = {
-        **manifest.origin(identity),
+        **provenance(identity),
         "benchmark": benchmark.label,
-        "model": origin.get("model"),
-        "generations": {"path": str(generations), "model_label": origin.get("model_label")},
+        "model": source.content.get("model"),
+        "generations": {"path": str(generations), "model_label": source.model_label},
         "config": used,
     }
     directory = _named_directory(composed) or run_directory.new_run_directory(
@@ -150,7 +151,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
                 benchmark,
                 directory,
                 results,
-                origin.get("model_label"),
+                source.model_label,
                 record,
                 replies_of=[generations.parent],
             )

@@ -27,6 +27,9 @@ MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
 
+#: No context is as long; a larger count of tokens is a mistake of whoever counted.
+_MAX_TOKENS = 1 << 40
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
@@ -513,7 +516,7 @@ class Generation:
             answers by likelihood the likeliest option.
         num_input_tokens: prompt tokens, media placeholders included, padding not.
         num_output_tokens: generated tokens, the end token included.
-        stop_reason: why generation ended.
+        stop_reason: why generation ended: a :data:`StopReason`, or another tool's own word.
         error: one line that names the cause.
         option_losses: answers by likelihood: for each option the mean negative log-likelihood of
             its tokens, in nats.
@@ -522,7 +525,7 @@ class Generation:
     text: str | None
     num_input_tokens: int | None = None
     num_output_tokens: int | None = None
-    stop_reason: StopReason | None = None
+    stop_reason: str | None = None
     error: str | None = None
     option_losses: tuple[float, ...] | None = None
 
@@ -532,6 +535,9 @@ class Generation:
             f"a Generation has either a text or an error, got text {self.text!r} and "
             f"error {self.error!r}",
         )
+        for name in ("num_input_tokens", "num_output_tokens"):
+            number = getattr(self, name)
+            _require(number is None or 0 <= number <= _MAX_TOKENS, f"Generation.{name} is {number}")
 
 
 @dataclass(frozen=True, slots=True)

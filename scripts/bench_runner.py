@@ -35,7 +35,7 @@ from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.load import load_model, plan_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.runner import ModelRunner
-from llava_eval.results.manifest import processor_name
+from llava_eval.results.record import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
 
 CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")

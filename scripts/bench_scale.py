@@ -29,7 +29,7 @@ import torch
 import transformers
 
 from bench_runner import make_checkpoint
-from llava_eval.results.manifest import processor_name
+from llava_eval.results.record import processor_name
 
 NUM_FRAMES: Final = 8
 QUESTIONS_PER_VIDEO: Final = 3

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
@@ -25,6 +24,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweeps_of,
 )
 from llava_eval.results.drawing import to_svg
+from llava_eval.results.manifest import LoadedModel
 from llava_eval.results.runs import Run, RunReader, find_runs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,16 +92,13 @@ def page_of(sweep: Sweep, curves: Mapping[str, str], command: str) -> str:
 def origin(run: Run) -> list[str]:
     """Return when, on what and with what the runs were made."""
     manifest = run.manifest
-    session: Mapping[str, Any] = manifest["sessions"][-1]
-    machine: Mapping[str, Any] = session["machine"]
-    versions: Mapping[str, Any] = manifest["versions"]
+    model, versions = manifest.model or LoadedModel(), manifest.versions
     names = ("llava_eval", "torch", "transformers", "bitsandbytes")
-    cores = f"{machine['processor']}, {machine['num_cpus']} cores"
     return [
-        f"Date: {str(session['ended'])[:10]}",
-        f"Machine: {cores}; model on {manifest['model']['device_name']}",
+        f"Date: {str(manifest.sessions[-1].ended)[:10]}",
+        f"Machine: {run.cost.machine}; model on {model.device_name}",
         f"Versions: {', '.join(f'{name} {versions[name]}' for name in names if name in versions)}",
-        f"Commit: {manifest['git_commit']}; weights {manifest['model']['weights_sha256'][:10]}",
+        f"Commit: {manifest.git_commit}; weights {(model.weights_sha256 or '')[:10]}",
     ]
 
 

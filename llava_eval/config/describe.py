@@ -238,9 +238,8 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 def _settings_by_name(config: Mapping[str, Any]) -> dict[str, Any]:
     leaves = with_role(config, "protocol", "model", "speed")
     for entry in dataclasses.fields(RunConfig):
-        name = (
-            (config.get(entry.name) or {}).get("name") if entry.metadata.get("is_named") else None
-        )
+        part = config.get(entry.name) if entry.metadata.get("is_named") else None
+        name = part.get("name") if isinstance(part, Mapping) else None
         if name is not None:
             leaves = {
                 key: value for key, value in leaves.items() if not key.startswith(f"{entry.name}.")

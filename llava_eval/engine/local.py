@@ -20,7 +20,7 @@ from llava_eval.engine.batches import (
 from llava_eval.errors import MediaError
 from llava_eval.models.base import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
-from llava_eval.results import manifest
+from llava_eval.results import record
 from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LocalEngine:
 
     def versions(self) -> Mapping[str, str]:
         """See :class:`llava_eval.engine.base.Engine`."""
-        return manifest.versions()
+        return record.versions()
 
     def load(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""

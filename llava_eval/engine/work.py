@@ -20,11 +20,10 @@ from llava_eval.engine.open import check_engine, open_engine
 from llava_eval.errors import ConfigError
 from llava_eval.models.base import Needs, check_backend
 from llava_eval.models.clock import StageClock
-from llava_eval.results import manifest
 from llava_eval.results.directory import EarlierWork, take_over
 from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.identity import Identity, samples_digest
-from llava_eval.results.manifest import RunRecord
+from llava_eval.results.record import RunRecord, provenance
 from llava_eval.results.summary import (
     Metric,
     Summary,
@@ -287,7 +286,7 @@ class Work:
         """Return what writes the manifest of the run."""
         composed = self.benchmark.composed
         description = {
-            **manifest.origin(self.identity()),
+            **provenance(self.identity()),
             "benchmark": self.benchmark.label,
             "model_label": self.model_label,
             "choices": dict(composed.choices),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from llava_eval.results.runs import Run
+from llava_eval.results.manifest import Manifest, Session
+from llava_eval.types import SampleResult
 
 #: Stages that are done once, or without the model.
 _NOT_GENERATING = ("load_rows", "load_model", "score")
@@ -31,16 +31,16 @@ class Cost:
     """
 
     num_generated: int
-    seconds: float | None
-    stage_seconds: Mapping[str, float]
-    weights_bytes: int | None
-    peak_device_bytes: int | None
-    peak_host_bytes: int | None
-    num_input_tokens: int
-    num_output_tokens: int
-    num_samples: int
-    judge_cost: float | None
-    machine: str
+    seconds: float | None = None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    weights_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    peak_host_bytes: int | None = None
+    num_input_tokens: int = 0
+    num_output_tokens: int = 0
+    num_samples: int = 0
+    judge_cost: float | None = None
+    machine: str = ""
 
     @property
     def seconds_per_sample(self) -> float | None:
@@ -53,59 +53,58 @@ class Cost:
         return None if not self.seconds else self.num_generated / self.seconds
 
 
-def cost_of(run: Run) -> Cost:
+def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
     """Return what a run cost.
 
     Only processes that generated something count; a later one that only scored does not.
+
+    Args:
+        manifest: of the run.
+        results: its ledger.
     """
-    sessions = [
-        session
-        for session in run.manifest.get("sessions") or ()
-        if isinstance(session, Mapping) and session.get("num_generated")
-    ]
+    sessions = [session for session in manifest.sessions if session.num_generated]
     stages: defaultdict[str, float] = defaultdict(float)
     for session in sessions:
-        for stage, seconds in (session.get("stage_seconds") or {}).items():
+        for stage, seconds in session.stage_seconds.items():
             stages[stage] += seconds
-    wall = sum(session.get("wall_seconds") or 0.0 for session in sessions)
+    wall = sum(session.wall_seconds or 0.0 for session in sessions)
     # The clock of a session starts after a part of the set-up; with several workers their stages
     # overlap.
     seconds = min(wall, sum(stages[stage] for stage in stages if stage not in _NOT_GENERATING))
-    model: Mapping[str, Any] = run.manifest.get("model") or {}
-    judge: Mapping[str, Any] = run.manifest.get("judge") or {}
-    generations = [result.generation for result in run.results]
+    generations = [result.generation for result in results]
     return Cost(
-        num_generated=sum(session["num_generated"] for session in sessions),
+        num_generated=sum(session.num_generated or 0 for session in sessions),
         seconds=seconds if seconds > 0 else None,
         stage_seconds=dict(stages),
-        weights_bytes=model.get("memory_bytes"),
-        peak_device_bytes=_largest(sessions, "peak_device_memory_bytes"),
-        peak_host_bytes=_largest(sessions, "peak_host_memory_bytes"),
-        num_input_tokens=sum(one.num_input_tokens or 0 for one in generations),
-        num_output_tokens=sum(one.num_output_tokens or 0 for one in generations),
+        weights_bytes=manifest.model.memory_bytes if manifest.model else None,
+        peak_device_bytes=_largest(session.peak_device_memory_bytes for session in sessions),
+        peak_host_bytes=_largest(session.peak_host_memory_bytes for session in sessions),
+        num_input_tokens=sum(item.num_input_tokens or 0 for item in generations),
+        num_output_tokens=sum(item.num_output_tokens or 0 for item in generations),
         num_samples=len(generations),
-        judge_cost=judge.get("cost"),
-        machine=_machine(run.manifest, sessions),
+        judge_cost=manifest.judge.cost if manifest.judge else None,
+        machine=_machine(manifest, sessions),
     )
 
 
-def _largest(sessions: list[Mapping[str, Any]], name: str) -> int | None:
-    return max((s[name] for s in sessions if s.get(name) is not None), default=None)
+def _largest(sizes: Iterable[int | None]) -> int | None:
+    return max((size for size in sizes if size is not None), default=None)
 
 
-def _machine(manifest: Mapping[str, Any], sessions: list[Mapping[str, Any]]) -> str:
-    device = str((manifest.get("model") or {}).get("device_name") or "")
-    if device not in ("", "cpu"):
+def _machine(manifest: Manifest, sessions: Sequence[Session]) -> str:
+    device = (manifest.model.device_name if manifest.model else None) or ""
+    machine = sessions[-1].machine if sessions else None
+    if device not in ("", "cpu") or machine is None or not machine.processor:
         return device
-    machine: Mapping[str, Any] = (sessions[-1].get("machine") if sessions else None) or {}
-    processor, cores = machine.get("processor"), machine.get("num_cpus")
-    return f"{processor}, {cores} cores" if processor and cores else str(processor or device)
+    return (
+        f"{machine.processor}, {machine.num_cpus} cores" if machine.num_cpus else machine.processor
+    )
 
 
 def comparable_memory(costs: list[Cost]) -> tuple[str, list[int | None]]:
-    """Return a name and the bytes by which runs can be held against each other.
+    """Return the name of a size that all runs know, and it in bytes, by which they are compared.
 
-    The host's peak is none: it holds all libraries, and in a sweep the largest run so far.
+    The host's peak is no such size: it holds all libraries, and in a sweep the largest run so far.
     """
     if all(cost.peak_device_bytes is not None for cost in costs):
         return "peak device memory", [cost.peak_device_bytes for cost in costs]

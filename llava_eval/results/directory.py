@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.files import storage_errors
 from llava_eval.results.identity import Identity, digest, first_difference
 from llava_eval.results.ledger import read_ledger, rewrite_ledger
+from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Sample, SampleResult
 
 try:
@@ -49,29 +48,11 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
         manifest = read_manifest(manifest_path.parent)
         if (
             manifest is not None
-            and manifest.get("fingerprint") == digest(identity)
-            and manifest.get("status") != "finished"
+            and manifest.fingerprint == digest(identity)
+            and manifest.status != "finished"
         ):
             found.append(manifest_path.parent)
     return max(found, key=lambda path: path.name, default=None)
-
-
-def read_manifest(directory: Path) -> Mapping[str, Any] | None:
-    """Return the manifest of a run directory, or None when it has none.
-
-    Raises:
-        RunDirectoryError: there is one that cannot be read.
-    """
-    path = directory / files.MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise RunDirectoryError(f"{path} should hold a JSON object")
-    return content
 
 
 @contextlib.contextmanager
@@ -125,17 +106,13 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
     if manifest is None:
         if (directory / files.LEDGER).exists():
             raise RunDirectoryError(
-                f"{directory} holds a {files.LEDGER} but no {files.MANIFEST}, so it cannot be told "
-                "what made it; choose another output_dir"
+                f"{directory} has {files.LEDGER} but no {files.MANIFEST}; cannot tell which "
+                "configuration produced it; choose another output_dir"
             )
         return False
-    theirs = manifest.get("identity")
-    if not isinstance(theirs, dict) or digest(theirs) != digest(identity):
-        reason = first_difference(
-            identity,
-            theirs if isinstance(theirs, dict) else {},
-            "{key} was {theirs} there and is {ours} here",
-        )
+    theirs = manifest.identity or {}
+    if digest(theirs) != digest(identity):
+        reason = first_difference(identity, theirs, "{key} was {theirs} there and is {ours} here")
         raise RunDirectoryError(
             f"{directory} belongs to another configuration: {reason}; choose another output_dir"
         )
@@ -156,7 +133,7 @@ class EarlierWork:
         results: of its finished samples, by id.
     """
 
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
     results: Mapping[str, SampleResult]
 
 

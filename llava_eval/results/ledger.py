@@ -1,37 +1,32 @@
-"""Appending to a file of JSON lines so that it never ends in half a line.
-
-The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
+"""The ledger, samples.jsonl: one JSON object per sample, appended as samples finish.
 
 While a run goes on, lines stand in the order in which samples finished, each flushed to the
 operating system at once, so that a killed process loses at most the line it was writing. When the
 run ends the file is rewritten in the order of the source rows with the final scores. Nothing in a
 line depends on when or how fast it was made: a resumed run ends with the same file as an unbroken
 one.
-
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from llava_eval.borders.files import append_line
-from llava_eval.errors import RunDirectoryError
+from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.typed_json import as_type
+from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.results.files import storage_errors, write_bytes
-from llava_eval.types import (
-    Generation,
-    MediaInput,
-    MediaProblem,
-    PixelProof,
-    SampleResult,
-    Score,
-)
+from llava_eval.types import MediaInput, SampleResult
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
+#: Keys of a line's score; all others are details.
+_SCORE_KEYS = ("value", "answer", "unreadable", "explanation")
 
 
 def to_line(result: SampleResult) -> str:
@@ -83,54 +78,21 @@ def _input_of(medium: MediaInput) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value not in (None, ())}
 
 
-def _input_from(content: Mapping[str, Any]) -> MediaInput:
-    proof = content.get("proof")
-    return MediaInput(
-        tuple(content["pts_seconds"]),
-        None if proof is None else PixelProof(**{**proof, "digests": tuple(proof["digests"])}),
-        tuple(MediaProblem(**problem) for problem in content.get("problems", ())),
-    )
-
-
-def from_line(line: str) -> SampleResult:
+def from_line(line: str | bytes) -> SampleResult:
     """Return the result that a line holds.
 
     Raises:
-        ValueError, KeyError, TypeError: the line is not a complete ledger line.
+        JsonError: the line is not a complete ledger line; the message says what is wrong.
     """
-    content: Mapping[str, Any] = json.loads(line)
-    score = dict(content["score"])
-    indices = content["frame_indices"]
-    nested = [indices] if indices and isinstance(indices[0], int) else indices
-    return SampleResult(
-        id=content["id"],
-        row=content["row"],
-        group=content["group"],
-        facets=content["facets"],
-        question=content["question"],
-        choices=tuple(content["choices"]),
-        prompt=content["prompt"],
-        media=tuple(content["media"]),
-        frame_indices=tuple(tuple(frames) for frames in nested),
-        target=tuple(content["target"]),
-        generation=generation_from(content["generation"]),
-        score=Score(
-            value=score.pop("value"),
-            answer=score.pop("answer"),
-            unreadable=score.pop("unreadable"),
-            explanation=score.pop("explanation", ""),
-            details=score,
-        ),
-        inputs=tuple(map(_input_from, content.get("inputs", ()))),
-    )
-
-
-def generation_from(content: Mapping[str, Any]) -> Generation:
-    """Return the generation that a line's "generation" object holds."""
-    losses = content.get("option_losses")
-    return Generation(
-        **{**content, "option_losses": None if losses is None else tuple(map(float, losses))}
-    )
+    content = parse_json(line, dict)
+    indices = content.get("frame_indices")
+    if isinstance(indices, list) and not any(isinstance(frames, list) for frames in indices):
+        content["frame_indices"] = [indices] if indices else []
+    score = content.get("score")
+    if isinstance(score, dict):
+        known = {key: score.pop(key) for key in _SCORE_KEYS if key in score}
+        content["score"] = {**known, "details": score}
+    return as_type(content, SampleResult)
 
 
 def read_ledger(path: Path) -> list[SampleResult]:
@@ -159,13 +121,13 @@ def iterate_ledger(path: Path, *, finished: bool = False) -> Iterator[SampleResu
             if not line.endswith(b"\n") and not finished:
                 return
             try:
-                result = from_line(line.decode("utf-8"))
-            except (ValueError, KeyError, TypeError) as error:
+                result = from_line(line)
+            except JsonError as error:
                 if not line.endswith(b"\n"):
                     return
                 raise RunDirectoryError(
-                    f"{path}, line {number} is damaged ({type(error).__name__}: {error}); "
-                    "remove that line to generate its sample again"
+                    f"{path}, line {number} is damaged ({error}); remove that line to generate "
+                    "its sample again"
                 ) from error
             if result.id in seen:
                 raise RunDirectoryError(f"{path}: sample {result.id!r} is there twice")
@@ -201,9 +163,21 @@ class LedgerWriter:
 
         Raises:
             StorageError: it cannot be written; what was written of it is cut off again if possible.
+                Or the file was removed or replaced meanwhile, so that a line would be lost.
         """
         with storage_errors(self._path):
+            if not self._is_in_place():
+                raise StorageError(
+                    f"{self._path} was removed or replaced while the run was writing to it; the "
+                    "run stops here"
+                )
             append_line(self._stream, _encoded(result))
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._stream.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def __enter__(self) -> Self:
         return self

@@ -1,241 +1,117 @@
-"""The manifest: what ran, on what, with which versions, and how long each stage took."""
+"""The manifest, as it is read back: what ran, on what, and how long each stage took."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import importlib.metadata
-import os
-import platform
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import yaml
-
-import llava_eval
-from llava_eval.errors import LlavaEvalError
+from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.typed_json import Count, as_type
+from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
-from llava_eval.results.identity import digest
-
-#: Packages whose version can move a number or a time.
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "av",
-    "numpy",
-    "pandas",
-    "pillow",
-    "datasets",
-    "hydra-core",
-    "scipy",
-    "accelerate",
-    "bitsandbytes",
-    "torchao",
-    "flash-attn",
-    "flash-attn-4",
-)
 
 
-def _now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+@dataclass(frozen=True)
+class Machine:
+    """The machine of a session, as far as it is known."""
+
+    processor: str | None = None
+    num_cpus: Count | None = None
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of llava_eval, Python and every package of note that is installed."""
-    found = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def git_commit() -> str | None:
-    """Return the commit of the checkout that llava_eval runs from, "+changes" where it has any.
-
-    None where it does not run from a checkout (an installed wheel), or git is missing.
-    """
-    folder = Path(llava_eval.__file__).resolve().parent.parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{commit}+changes" if changed else commit
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
-    return done.stdout.strip()
-
-
-def machine() -> dict[str, Any]:
-    """Return what is known of the machine without importing torch."""
-    return {
-        "platform": platform.platform(),
-        "processor": processor_name(),
-        "num_cpus": os.cpu_count(),
-        "hostname": platform.node(),
-    }
-
-
-def processor_name() -> str:
-    """Return the CPU's product name where the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def peak_host_memory_bytes() -> int | None:
-    """Return the largest resident set of this process so far; None on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
-def _largest(*sizes: int | None) -> int | None:
-    return max((size for size in sizes if size is not None), default=None)
-
-
-def origin(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a manifest says first: whose run it is, and by which code it was made."""
-    return {
-        "fingerprint": digest(identity),
-        "identity": identity,
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
-
-
-class RunRecord:
-    """Writes the manifest of one run as it goes on; its block's end is the run's.
-
-    The last status is "finished" (or what :meth:`end_as` says), "interrupted" after Ctrl-C, or
-    "failed" after an error of ours. What fails before :meth:`begin` leaves no manifest.
-
-    Args:
-        directory: the run directory.
-        content: what is known from the start: identity, configuration, labels.
-        earlier: the manifest that an earlier process left, whose sessions are kept.
-        stage_seconds: by stage of this process; read whenever the manifest is written.
+@dataclass(frozen=True)
+class Session:
+    """One process of a run.
 
     Attributes:
-        directory: the run directory.
-        is_written: this process has written the manifest.
+        ended: when its manifest was last written, in UTC.
+        num_generated: samples that it generated.
+        wall_seconds: of the whole process.
+        stage_seconds: by stage; stages of several workers overlap.
+        peak_device_memory_bytes: most memory held on a CUDA device.
+        peak_host_memory_bytes: largest resident set of the process.
+        machine: that it ran on.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        content: Mapping[str, Any],
-        earlier: Mapping[str, Any] | None,
-        stage_seconds: Mapping[str, float],
-    ) -> None:
-        self.directory = directory
-        self._end = "finished"
-        self._earlier = dict(earlier or {})
-        self._content = dict(content)
-        self._stage_seconds = stage_seconds
-        self._session: dict[str, Any] = {
-            "started": _now(),
-            "command": sys.argv,
-            "process_id": os.getpid(),
-            "machine": machine(),
-        }
-        self._start = time.perf_counter()
-        self.is_written = False
+    ended: str | None = None
+    num_generated: Count | None = None
+    wall_seconds: float | None = None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_device_memory_bytes: Count | None = None
+    peak_host_memory_bytes: Count | None = None
+    machine: Machine | None = None
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.write(self._end)
-        elif isinstance(error, KeyboardInterrupt) and self.is_written:
-            self.write("interrupted")
-        elif isinstance(error, LlavaEvalError) and self.is_written:
-            with contextlib.suppress(LlavaEvalError):
-                self.write("failed")
+@dataclass(frozen=True)
+class LoadedModel:
+    """What a manifest says of the loaded model."""
 
-    def begin(self, config: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-        """Write config.yaml and the first manifest: from here on the run can be continued.
+    weights_sha256: str | None = None
+    device_name: str | None = None
+    memory_bytes: Count | None = None
 
-        Args:
-            config: resolved values of the configuration.
-            model: what was loaded; empty where nothing was.
 
-        Raises:
-            StorageError: they cannot be written.
-        """
-        if model:
-            self.add(model=dict(model))
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
-        files.write_text(self.directory / files.CONFIG, text)
-        self.write("running")
+@dataclass(frozen=True)
+class JudgeCost:
+    """What a manifest says of the judge's fee, in the currency of its prices."""
 
-    def end_as(self, status: str) -> None:
-        """Say what the manifest will hold as the status of a run without errors."""
-        self._end = status
+    cost: float | None = None
 
-    def add_work(self, **work: Any) -> None:
-        """Add facts about this process's own share, for instance how much it generated."""
-        self._session.update(work)
 
-    def add(self, **content: Any) -> None:
-        """Add facts that the next write will hold."""
-        self._content.update(content)
+@dataclass(frozen=True)
+class Manifest:
+    """What is read of a manifest.
 
-    def write(self, status: str) -> None:
-        """Replace the manifest.
+    Attributes:
+        status: "finished", "running", "interrupted", "failed" or "stopped".
+        fingerprint: digest of the identity.
+        identity: everything that can change a generation.
+        benchmark: name of the protocol with every override beside it.
+        model_label: name of the model, likewise.
+        config: the resolved configuration; of scored texts only what judged them.
+        versions: of packages, by name.
+        git_commit: of the code.
+        model: what was loaded.
+        judge: what the judge cost, where one judged.
+        sessions: the processes of the run, in order.
+        content: the whole object as it was read.
+    """
 
-        Raises:
-            StorageError: it cannot be written.
-        """
-        self._session.update(
-            ended=_now(),
-            wall_seconds=round(time.perf_counter() - self._start, 3),
-            stage_seconds={name: round(s, 3) for name, s in self._stage_seconds.items()},
-            peak_host_memory_bytes=_largest(
-                self._session.get("peak_host_memory_bytes"), peak_host_memory_bytes()
-            ),
-        )
-        files.write_json(
-            self.directory / files.MANIFEST,
-            {
-                **self._earlier,
-                "status": status,
-                **self._content,
-                "sessions": [*self._earlier.get("sessions", []), self._session],
-            },
-        )
-        self.is_written = True
+    status: str = "finished"
+    fingerprint: str | None = None
+    identity: Mapping[str, Any] | None = None
+    benchmark: str | None = None
+    model_label: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    git_commit: str | None = None
+    model: LoadedModel | None = None
+    judge: JudgeCost | None = None
+    sessions: Sequence[Session] = ()
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def last_session(self) -> Session | None:
+        """The last process that generated something; else the last one."""
+        generating = [session for session in self.sessions if session.num_generated]
+        return next(reversed(generating or self.sessions), None)
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """Return the manifest of a run directory, or None when it has none.
+
+    Raises:
+        RunDirectoryError: there is one that cannot be read.
+    """
+    path = directory / files.MANIFEST
+    try:
+        content = load_json(path, dict)
+        return replace(as_type(content, Manifest), content=content)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error.strerror or error}") from error
+    except JsonError as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from error

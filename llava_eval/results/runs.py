@@ -4,40 +4,130 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llava_eval.config.describe import differences, short_keys
-from llava_eval.errors import ComparisonError
+import yaml
+
+from llava_eval.borders.json_text import JsonError
+from llava_eval.borders.typed_json import Count, as_type
+from llava_eval.config.describe import TARGET_KEY, differences, short_keys
+from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files
-from llava_eval.results.directory import read_manifest
+from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.formatting import printable
 from llava_eval.results.ledger import iterate_ledger
+from llava_eval.results.manifest import Manifest, read_manifest
+from llava_eval.results.tables import Tables, read_tables
 from llava_eval.types import SampleResult
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One run.
+@dataclass(frozen=True)
+class BenchmarkPart:
+    """What is read of the benchmark's part of a run's configuration.
 
     Attributes:
-        path: its directory.
-        manifest: content of manifest.json.
-        tables: content of metrics.json; empty where there is none.
-        results: the ledger, in the order of the samples.
+        name, version: of the protocol.
+        metrics: nodes of the configuration, the headline first.
+        facets: columns to group by.
+        chance: by metric name, the score that guessing reaches.
+        media_root: folder that the media lie in.
+    """
+
+    name: str | None = None
+    version: Count | None = None
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facets: Sequence[str] = ()
+    chance: Mapping[str, float] = field(default_factory=dict)
+    media_root: str | None = None
+
+
+@dataclass(frozen=True)
+class ErrorsPart:
+    """What is read of the errors' part of a run's configuration."""
+
+    max: Count = 0
+
+
+@dataclass(frozen=True)
+class ConfigParts:
+    """What is read of a run's configuration, beside settings that are only compared."""
+
+    benchmark: BenchmarkPart = BenchmarkPart()
+    errors: ErrorsPart = ErrorsPart()
+    scorer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ComparableRun:
+    """What comparing needs to know of a run: a run directory gives it, and so does a baseline.
+
+    Attributes:
+        name: its path as people gave it.
+        label: benchmark and protocol with every override beside them.
+        model: the model with every override beside it.
+        config: the resolved configuration as far as it is known: of scored texts what judged them,
+            of a baseline the protocol.
+        parts: of the configuration, typed.
+        results: of the samples, in their order.
+        cost: what it took.
+        origin: software, weights and device by name.
+        incomplete: why this is not a whole run, in words that follow its name; None if it is.
+        allowed_targets: metrics of the user's own that may be called, by dotted path. A run
+            directory may come from anyone, so nothing is imported because it names it.
+    """
+
+    name: str
+    label: str
+    model: str
+    config: Mapping[str, Any]
+    parts: ConfigParts
+    results: Sequence[SampleResult]
+    cost: Cost
+    origin: Mapping[str, str | None]
+    incomplete: str | None
+    allowed_targets: frozenset[str]
+
+    @property
+    def benchmark(self) -> str:
+        """Benchmark and protocol, without overrides."""
+        return printable(self.parts.benchmark.name or self.label.partition(" (")[0])
+
+    @property
+    def metric_nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        """The metrics of the protocol, the headline first."""
+        return self.parts.benchmark.metrics
+
+    @property
+    def num_errors(self) -> int:
+        """Samples whose generation failed."""
+        return sum(result.generation.error is not None for result in self.results)
+
+    @property
+    def num_unreadable(self) -> int:
+        """Texts in which no answer was found."""
+        return sum(result.score.unreadable for result in self.results)
+
+
+@dataclass(frozen=True, eq=False)
+class Run(ComparableRun):
+    """A run directory.
+
+    Attributes:
+        path: the directory.
+        manifest: its manifest.json.
+        tables: its metrics.json; empty where there is none.
     """
 
     path: Path
-    manifest: Mapping[str, Any]
-    tables: Mapping[str, Any]
-    results: Sequence[SampleResult]
+    manifest: Manifest
+    tables: Tables
 
     @functools.cached_property
     def samples(self) -> DataFrame:
@@ -69,97 +159,18 @@ class Run:
         """One row for each metric, of the whole set (without a facet) and of each level."""
         import pandas as pd
 
-        whole = [("", "", self.tables.get("metrics") or {})]
+        whole = [("", "", self.tables.metrics)]
         levels = [
             (facet, level, numbers)
-            for facet, by_level in (self.tables.get("groups") or {}).items()
+            for facet, by_level in self.tables.groups.items()
             for level, numbers in by_level.items()
         ]
         rows = [
-            {"facet": facet, "level": level, "metric": name, **value}
+            {"facet": facet, "level": level, "metric": name, **dataclasses.asdict(value)}
             for facet, level, numbers in [*whole, *levels]
             for name, value in numbers.items()
         ]
         return pd.DataFrame(rows).convert_dtypes()
-
-    @property
-    def name(self) -> str:
-        """The path as people gave it."""
-        return printable(str(self.path))
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The resolved configuration; of a scored file of texts only what judged it."""
-        return _mapping(self.manifest.get("config"))
-
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        """The configuration of the benchmark."""
-        return _mapping(self.config.get("benchmark"))
-
-    @property
-    def benchmark(self) -> str:
-        """Benchmark and protocol, without overrides."""
-        return printable(str(self.protocol.get("name") or self.label.partition(" (")[0]))
-
-    @property
-    def label(self) -> str:
-        """Benchmark and protocol with every override beside them."""
-        name = self.manifest.get("benchmark") or self.tables.get("benchmark") or "unnamed"
-        return printable(str(name))
-
-    @property
-    def model(self) -> str:
-        """The model with every override beside it."""
-        label = self.manifest.get("model_label") or self.tables.get("model") or "unknown model"
-        return printable(str(label))
-
-    @property
-    def version(self) -> int | None:
-        """Version of the protocol."""
-        identity = _mapping(self.manifest.get("identity"))
-        version = self.protocol.get("version", identity.get("benchmark_version"))
-        return int(version) if isinstance(version, int | str) else None
-
-    @property
-    def metric_nodes(self) -> Mapping[str, Mapping[str, Any]]:
-        """The metrics of the protocol, the headline first."""
-        return _mapping(self.protocol.get("metrics"))
-
-    @property
-    def facets(self) -> Sequence[str]:
-        """Columns of the tables."""
-        return tuple(self.protocol.get("facets") or ())
-
-    @property
-    def num_errors(self) -> int:
-        """Samples whose generation failed."""
-        return sum(result.generation.error is not None for result in self.results)
-
-    @property
-    def num_unreadable(self) -> int:
-        """Texts in which no answer was found."""
-        return sum(result.score.unreadable for result in self.results)
-
-    @property
-    def max_errors(self) -> int:
-        """Failed samples that its configuration allows."""
-        return int(_mapping(self.config.get("errors")).get("max") or 0)
-
-    def incomplete(self) -> str | None:
-        """Return why this is not a whole run, in words that follow its name; None if it is."""
-        status = self.manifest.get("status", "finished")
-        if status != "finished":
-            return f"is not finished (status {status!r})"
-        identity = _mapping(self.manifest.get("identity"))
-        expected = identity.get("num_samples", self.tables.get("num_samples"))
-        if expected is not None and expected != len(self.results):
-            return f"holds {len(self.results)} of its {expected} samples"
-        return None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 class RunReader:
@@ -167,9 +178,13 @@ class RunReader:
 
     Runs of one benchmark repeat prompts, options, targets and often frames, which are most of a
     ledger.
+
+    Args:
+        config_dir: the user's own configuration files; the metrics that they name may be called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config_dir: Path | None = None) -> None:
+        self._allowed = frozenset(() if config_dir is None else targets_in(config_dir))
         self._pool: dict[Any, Any] = {}
         self._facets: dict[Hashable, Mapping[str, str]] = {}
 
@@ -185,12 +200,28 @@ class RunReader:
         for name in (files.MANIFEST, files.LEDGER):
             if not (path / name).is_file():
                 raise ComparisonError(f"{path} is no run directory: it has no {name}")
+        manifest = read_manifest(path) or Manifest()
+        tables = read_tables(path)
         ledger = iterate_ledger(path / files.LEDGER, finished=True)
+        results = [self._pooled(result) for result in ledger]
+        try:
+            parts = as_type(manifest.config, ConfigParts)
+        except JsonError as error:
+            raise ComparisonError(f"{path / files.MANIFEST}, config: {error}") from error
         return Run(
+            name=printable(str(path)),
+            label=printable(manifest.benchmark or tables.benchmark or "unnamed"),
+            model=printable(manifest.model_label or tables.model or "unknown model"),
+            config=manifest.config,
+            parts=parts,
+            results=results,
+            cost=cost_of(manifest, results),
+            origin=_origin(manifest),
+            incomplete=_incomplete(manifest, tables, len(results)),
+            allowed_targets=self._allowed,
             path=path,
-            manifest=read_manifest(path) or {},
-            tables=_read_tables(path / files.METRICS_JSON),
-            results=[self._pooled(result) for result in ledger],
+            manifest=manifest,
+            tables=tables,
         )
 
     def _pooled(self, result: SampleResult) -> SampleResult:
@@ -207,13 +238,23 @@ class RunReader:
         return dataclasses.replace(result, **changes, facets=facets)
 
 
-def _read_tables(path: Path) -> Mapping[str, Any]:
-    try:
-        return _mapping(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ComparisonError(f"{path} cannot be read: {error}") from error
+def _incomplete(manifest: Manifest, tables: Tables, num_results: int) -> str | None:
+    if manifest.status != "finished":
+        return f"is not finished (status {manifest.status!r})"
+    expected = (manifest.identity or {}).get("num_samples", tables.num_samples)
+    if expected is not None and expected != num_results:
+        return f"holds {num_results} of its {expected} samples"
+    return None
+
+
+def _origin(manifest: Manifest) -> dict[str, str | None]:
+    model = manifest.model
+    return {
+        **manifest.versions,
+        "commit": (manifest.git_commit or "")[:10],
+        "weights": ((model.weights_sha256 if model else None) or "")[:10],
+        "device": model.device_name if model else None,
+    }
 
 
 def is_run(path: Path) -> bool:
@@ -242,31 +283,46 @@ def _natural_order(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
+def targets_in(config_dir: Path) -> Iterator[str]:
+    """Yield the dotted paths that configuration files below a folder name as functions.
+
+    Raises:
+        ConfigError: there is no such folder, or one of its files cannot be read.
+    """
+    if not config_dir.is_dir():
+        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+    for path in sorted(config_dir.rglob("*.yaml")):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+        yield from _targets_of(content)
+
+
+def _targets_of(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(node.get(TARGET_KEY), str):
+            yield node[TARGET_KEY]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from _targets_of(item)
+
+
+def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
     changed = short_keys(differences([run.config for run in runs]))
     return {key: [_written(value) for value in values] for key, values in changed.items()}
 
 
-def differing_versions(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Return in which software, weights and machines runs differ, one value per run."""
-    trees = [_origin(run) for run in runs]
-    keys = dict.fromkeys(key for tree in trees for key in tree)
+def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
+    """Return in which software, weights and devices runs differ, one value per run."""
+    keys = dict.fromkeys(key for run in runs for key in run.origin)
     return {
-        key: [_written(tree.get(key)) for tree in trees]
+        key: [_written(run.origin.get(key)) for run in runs]
         for key in keys
-        if any(tree.get(key) != trees[0].get(key) for tree in trees)
+        if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
-
-
-def _origin(run: Run) -> dict[str, Any]:
-    model: Mapping[str, Any] = run.manifest.get("model") or {}
-    versions: Mapping[str, Any] = run.manifest.get("versions") or {}
-    found = {str(name): version for name, version in versions.items()}
-    found["commit"] = str(run.manifest.get("git_commit") or "")[:10]
-    found["weights"] = str(model.get("weights_sha256") or "")[:10]
-    found["device"] = model.get("device_name")
-    return found
 
 
 def _written(value: object) -> str:

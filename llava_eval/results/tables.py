@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import asdict
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.json_text import JsonError
+from llava_eval.borders.typed_json import Count, load_as
+from llava_eval.errors import ComparisonError
 from llava_eval.results import files
 from llava_eval.results.formatting import (
     Table,
@@ -48,6 +52,44 @@ FLAG_WORDS = {
     "replayed": "decoded from the start",
     "fewer_frames": "with fewer frames than asked",
 }
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What is read of metrics.json; see :class:`~llava_eval.results.summary.Summary`."""
+
+    benchmark: str | None = None
+    model: str | None = None
+    num_samples: Count | None = None
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Mapping[str, MetricValue]]] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        in_levels = (metrics for levels in self.groups.values() for metrics in levels.values())
+        for metrics in (self.metrics, *in_levels):
+            for name, value in metrics.items():
+                numbers = (value.value, value.stderr, value.ci_low, value.ci_high)
+                if not all(number is None or math.isfinite(number) for number in numbers):
+                    raise ValueError(f"{name} is no finite number")
+
+
+def read_tables(directory: Path) -> Tables:
+    """Return what the metrics.json of a run directory holds; nothing where there is none.
+
+    Raises:
+        ComparisonError: there is one that cannot be read.
+    """
+    path = directory / files.METRICS_JSON
+    try:
+        return load_as(path, Tables)
+    except FileNotFoundError:
+        return Tables()
+    except OSError as error:
+        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
+    except JsonError as error:
+        raise ComparisonError(f"{path} cannot be read: {error}") from error
+
 
 _PUBLISHED_HEADER = ("metric", "published", "ours", "difference", "95 % CI", "within CI?")
 

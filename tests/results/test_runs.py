@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
-from llava_eval.results.cost import comparable_memory, cost_of
+from llava_eval.results.cost import comparable_memory
 from llava_eval.results.runs import RunReader, differing_settings, differing_versions, find_runs
 from tests.results.runs_on_disk import answered, failed, write_run
 
@@ -21,9 +21,10 @@ def test_a_run_is_read_back(tmp_path: Path) -> None:
     )
     assert list(run.results) == results
     assert (run.benchmark, run.label, run.model) == ("made/up", "made/up (limit=3)", "made")
-    assert (run.version, run.facets, run.max_errors) == (1, ("duration",), 2)
+    benchmark = run.parts.benchmark
+    assert (benchmark.version, benchmark.facets, run.parts.errors.max) == (1, ["duration"], 2)
     assert (run.num_errors, run.num_unreadable) == (1, 1)
-    assert run.incomplete() is None
+    assert run.incomplete is None
 
 
 def test_what_samples_share_is_held_once(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_an_incomplete_run_says_so(
 ) -> None:
     changed = {"status": status, "identity": {"num_samples": num_samples}}
     path = write_run(tmp_path / "run", [answered(0, True), answered(1, True)], manifest=changed)
-    assert RunReader().read(path).incomplete() == words
+    assert RunReader().read(path).incomplete == words
 
 
 def test_the_tables_say_how_many_samples_a_scored_file_had(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_the_tables_say_how_many_samples_a_scored_file_had(tmp_path: Path) -> No
     path = write_run(tmp_path / "run", results, manifest={"identity": {}})
     lines = (path / "samples.jsonl").read_text().splitlines(keepends=True)
     (path / "samples.jsonl").write_text("".join(lines[:-1]))
-    assert RunReader().read(path).incomplete() == "holds 3 of its 4 samples"
+    assert RunReader().read(path).incomplete == "holds 3 of its 4 samples"
 
 
 def test_an_editor_may_leave_out_the_last_line_feed(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_cost_counts_processes_that_generated(tmp_path: Path) -> None:
         "judge": {"cost": 0.25},
     }
     results = [answered(number, True) for number in range(4)]
-    cost = cost_of(RunReader().read(write_run(tmp_path / "run", results, manifest=changed)))
+    cost = RunReader().read(write_run(tmp_path / "run", results, manifest=changed)).cost
     assert (cost.num_generated, cost.seconds) == (4, 24.0)
     assert (cost.seconds_per_sample, cost.samples_per_second) == (6.0, 4 / 24)
     assert cost.stage_seconds["decode"] == 12.0
@@ -123,13 +124,13 @@ def test_workers_that_overlap_cost_no_more_than_the_wall_time(tmp_path: Path) ->
     changed = {"sessions": [session]}
     results = [answered(0, True), answered(1, True)]
     run = RunReader().read(write_run(tmp_path / "run", results, manifest=changed))
-    assert cost_of(run).seconds == 10.0
+    assert run.cost.seconds == 10.0
 
 
 def test_a_scored_file_cost_nothing_that_is_known(tmp_path: Path) -> None:
     changed = {"sessions": [{"wall_seconds": 1.0, "stage_seconds": {}}], "model": None}
     run = RunReader().read(write_run(tmp_path / "run", [answered(0, True)], manifest=changed))
-    cost = cost_of(run)
+    cost = run.cost
     assert (cost.seconds, cost.seconds_per_sample, cost.samples_per_second) == (None, None, None)
     assert comparable_memory([cost]) == ("weights", [None])
 

@@ -27,7 +27,7 @@ from llava_eval.engine.ray.cluster import (
 )
 from llava_eval.engine.ray.worker import Loaded, ModelWorker, Report, WorkerFacts, WorkerSettings
 from llava_eval.errors import ConfigError, EngineError
-from llava_eval.results import manifest
+from llava_eval.results import record
 from llava_eval.results.identity import first_difference
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
             )
     if allow_version_differences:
         return
-    here = manifest.versions()
+    here = record.versions()
     for worker in workers:
         shared = {name: text for name, text in here.items() if name in worker.versions}
         _compare_versions("this machine", shared, worker)

@@ -26,7 +26,7 @@ from llava_eval.engine.batches import (
 from llava_eval.errors import CheckpointError, MediaError
 from llava_eval.models.base import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
-from llava_eval.results import manifest
+from llava_eval.results import record
 from llava_eval.types import Clip, SampleResult
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class ModelWorker:
             report = Report(
                 dict(self._clock.seconds),
                 runner.peak_device_memory_bytes(),
-                manifest.peak_host_memory_bytes(),
+                record.peak_host_memory_bytes(),
                 runner.first_prompt,
                 dict(runner.guards),
                 runner.settings(),
@@ -250,7 +250,7 @@ class ModelWorker:
         logger.setLevel(logging.INFO)
         if self._messages not in logger.handlers:
             logger.addHandler(self._messages)
-        machine = manifest.machine()
+        machine = record.machine()
         host = str(machine["hostname"])
         folder = settings.checkpoint_folder
         if folder is not None and not Path(folder).is_dir():
@@ -274,8 +274,8 @@ class ModelWorker:
             host=host,
             process_id=os.getpid(),
             identity=self._plan.identity(),
-            versions=manifest.versions(),
-            git_commit=manifest.git_commit(),
+            versions=record.versions(),
+            git_commit=record.git_commit(),
             machine=machine,
         )
         return self._facts
@@ -346,5 +346,5 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupConte
         raise outcome.error
     paths = [media.path for media in group.media if media.data is None]
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
-    host = str(manifest.machine()["hostname"])
+    host = str(record.machine()["hostname"])
     return DecodeStatus(outcome.error, missing[0] if missing else None, host), None

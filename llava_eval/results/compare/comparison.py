@@ -19,7 +19,7 @@ from llava_eval.results.compare.pairing import (
     pair,
 )
 from llava_eval.results.formatting import count
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import ComparableRun
 from llava_eval.types import SampleResult
 
 
@@ -95,7 +95,9 @@ class Comparison:
         return next((one for one in self.metrics if one.estimate is not None), self.metrics[0])
 
 
-def compare_runs(runs: Sequence[Run], *, allow_differences: bool = False) -> list[Comparison]:
+def compare_runs(
+    runs: Sequence[ComparableRun], *, allow_differences: bool = False
+) -> list[Comparison]:
     """Compare every run with the first.
 
     Args:
@@ -121,7 +123,7 @@ def refuse_differences(pairing: Pairing) -> None:
     """
     first, second = pairing.first, pairing.second
     for run in (first, second):
-        reason = run.incomplete()
+        reason = run.incomplete
         if reason is not None:
             raise ComparisonError(f"{run.name} {reason}; --allow-differences compares it as it is")
     if pairing.differences:
@@ -160,7 +162,7 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
     found = {}
-    for facet in pairing.first.facets:
+    for facet in pairing.first.parts.benchmark.facets:
         levels = [str(result.facets.get(facet, "")) for result in pairing.firsts]
         names = list(dict.fromkeys(levels))
         numbers = {name: number for number, name in enumerate(names)}
@@ -225,7 +227,7 @@ def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[s
     lines = [
         f"{name} {reason}"
         for name, run in ((first, pairing.first), (second, pairing.second))
-        if (reason := run.incomplete()) is not None
+        if (reason := run.incomplete) is not None
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")

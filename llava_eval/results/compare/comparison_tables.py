@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
 from llava_eval.results.compare.pairing import ComparedMetric
-from llava_eval.results.cost import Cost, cost_of
+from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import Table, interval, number, p_text
-from llava_eval.results.runs import Run, differing_settings, differing_versions
+from llava_eval.results.runs import ComparableRun, differing_settings, differing_versions
 
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05
@@ -25,7 +25,7 @@ def letters(num_runs: int) -> list[str]:
     ]
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
+def runs_table(runs: Sequence[ComparableRun]) -> Table:
     """Return which run is which."""
     rows = [
         [letter, run.name, run.model, run.label]
@@ -34,7 +34,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return Table(["", "run", "model", "benchmark"], rows, num_names=4)
 
 
-def settings_table(runs: Sequence[Run]) -> Table | None:
+def settings_table(runs: Sequence[ComparableRun]) -> Table | None:
     """Return the settings, versions and weights in which the runs differ; None where in none."""
     found = {**differing_settings(runs), **differing_versions(runs)}
     if not found:
@@ -197,9 +197,9 @@ def _answer(answer: str | None) -> str:
     return "(none)" if answer is None else answer
 
 
-def cost_table(runs: Sequence[Run]) -> Table:
+def cost_table(runs: Sequence[ComparableRun]) -> Table:
     """Return what each run cost; rows that no run knows are left out."""
-    costs = [cost_of(run) for run in runs]
+    costs = [run.cost for run in runs]
     stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
     lines: list[tuple[str, Callable[[Cost], str]]] = [
         ("samples/s", lambda cost: _plain(cost.samples_per_second, 2)),

@@ -20,7 +20,6 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
-from llava_eval.results.cost import cost_of
 from llava_eval.results.drawing import to_png, to_svg
 from llava_eval.results.formatting import Table, markdown_text
 from llava_eval.results.runs import Run
@@ -146,11 +145,11 @@ def _run(run: Run) -> dict[str, Any]:
         "path": run.name,
         "benchmark": run.label,
         "model": run.model,
-        "fingerprint": run.manifest.get("fingerprint"),
+        "fingerprint": run.manifest.fingerprint,
         "num_samples": len(run.results),
         "num_unreadable": run.num_unreadable,
         "num_errors": run.num_errors,
-        "cost": asdict(cost_of(run)),
+        "cost": asdict(run.cost),
     }
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -12,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node, current_target
-from llava_eval.errors import ComparisonError
+from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import (
     Metric,
@@ -25,7 +24,7 @@ from llava_eval.metrics.differences import (
 from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import printable
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import ComparableRun
 from llava_eval.types import SampleResult
 
 #: Ids that a message names before it counts the rest.
@@ -45,8 +44,8 @@ class Pairing:
         differences: in what the two were not asked the same, in words.
     """
 
-    first: Run
-    second: Run
+    first: ComparableRun
+    second: ComparableRun
     firsts: Sequence[SampleResult]
     seconds: Sequence[SampleResult]
     membership: npt.NDArray[np.int64]
@@ -61,7 +60,7 @@ class Pairing:
         return int(self.membership.max()) + 1 if len(self.membership) else 0
 
 
-def pair(first: Run, second: Run) -> Pairing:
+def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
     """Pair two runs by sample id.
 
     Raises:
@@ -97,11 +96,12 @@ def pair(first: Run, second: Run) -> Pairing:
     )
 
 
-def _protocol_differences(first: Run, second: Run) -> list[str]:
+def _protocol_differences(first: ComparableRun, second: ComparableRun) -> list[str]:
     if first.benchmark != second.benchmark:
         return [f"benchmarks {first.benchmark} and {second.benchmark}"]
-    if first.version != second.version:
-        return [f"versions {first.version} and {second.version} of {first.benchmark}"]
+    versions = [run.parts.benchmark.version for run in (first, second)]
+    if versions[0] != versions[1]:
+        return [f"versions {versions[0]} and {versions[1]} of {first.benchmark}"]
     return []
 
 
@@ -136,6 +136,16 @@ def listed(ids: Sequence[str]) -> str:
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
 #: directory may come from anyone.
 _METRICS_PACKAGES = ("llava_eval.metrics.", "llava_eval.scoring.captions.")
+#: What a metric may raise on results that it was not made for.
+METRIC_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    ConfigError,
+)
 #: A scorer whose score (and this detail) weighs words by the whole set that was judged.
 _SET_SCORER = ("llava_eval.scoring.captions.scorer.CaptionScorer", "cider")
 
@@ -179,10 +189,11 @@ def _compared(
     if reason is not None:
         return ComparedMetric(name, "", None, reason=reason)
     try:
-        paired = paired_metric(metric_of(node), pairing.firsts, pairing.seconds)
+        metric = metric_of(node, pairing.first.allowed_targets)
+        paired = paired_metric(metric, pairing.firsts, pairing.seconds)
         unit = paired.unit
         estimate = paired.difference(rows, pairing.membership, confidence)
-    except (ValueError, TypeError, KeyError, ImportError, AttributeError) as error:
+    except METRIC_ERRORS as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
     if estimate is None:
         reason = (
@@ -203,20 +214,23 @@ def mean_metric(
     return ComparedMetric(name, "percent", estimate, mcnemar_exact(first, second), paired)
 
 
-def metric_of(node: Mapping[str, Any]) -> Metric:
+def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
     """Return the function that a node of the configuration names, with its parameters bound.
 
+    Args:
+        node: of a run's configuration.
+        allowed: dotted paths outside of this package that may be imported.
+
     Raises:
-        ValueError: it is not one of this package.
-        ImportError, AttributeError: this version of the package does not have it.
+        ValueError: it is neither one of this package nor allowed.
+        ConfigError: it cannot be imported, or a parameter does not suit it.
     """
     node = current_node({"_target_": "nothing", **node})
     target = node["_target_"]
-    if not target.startswith(_METRICS_PACKAGES):
+    if target not in allowed and not str(target).startswith(_METRICS_PACKAGES):
         raise ValueError(f"{target} is not a metric of llava_eval, and is not called")
-    module, _, function = target.rpartition(".")
-    parameters = {name: value for name, value in node.items() if name != "_target_"}
-    return functools.partial(getattr(importlib.import_module(module), function), **parameters)
+    metric: Metric = build_target(node, key="benchmark.metrics")
+    return metric
 
 
 def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
@@ -227,7 +241,7 @@ def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
         return None
     if node.get("detail") not in (None, detail):
         return None
-    targets = [str((run.config.get("scorer") or {}).get("_target_")) for run in runs]
+    targets = [str(run.parts.scorer.get("_target_")) for run in runs]
     if scorer not in map(current_target, targets):
         return None
     judged = [

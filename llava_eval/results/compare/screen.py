@@ -9,14 +9,14 @@ from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, Flip, notes
 from llava_eval.results.compare.sweep_curves import Sweep, legend, sweep_charts, sweep_table
 from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import ComparableRun
 
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 5
 
 
 def comparison_text(
-    runs: Sequence[Run], comparisons: Sequence[Comparison], *, width: int = 80
+    runs: Sequence[ComparableRun], comparisons: Sequence[Comparison], *, width: int = 80
 ) -> str:
     """Return everything that a comparison found.
 
@@ -112,7 +112,7 @@ def _listed(
     yield table.to_text(width, indent="  ")
 
 
-def _cost(runs: Sequence[Run], width: int) -> Iterator[str]:
+def _cost(runs: Sequence[ComparableRun], width: int) -> Iterator[str]:
     """Yield the costs, in several tables where so many runs do not fit side by side."""
     table = tables.cost_table(runs)
     per_table = max(1, (width - 26) // 11)

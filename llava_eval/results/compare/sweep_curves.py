@@ -20,8 +20,8 @@ from llava_eval.metrics.paired import PairedEstimate, holm, paired_means
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
-from llava_eval.results.compare.pairing import metric_of, pair
-from llava_eval.results.cost import Cost, comparable_memory, cost_of
+from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
+from llava_eval.results.cost import Cost, comparable_memory
 from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run, differing_settings
 from llava_eval.types import MetricValue
@@ -91,10 +91,8 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
     Raises:
         ComparisonError: the runs of a benchmark were not asked the same, or none is finished.
     """
-    notes = [
-        f"left out: {run.name} {run.incomplete()}" for run in runs if run.incomplete() is not None
-    ]
-    whole = [run for run in runs if run.incomplete() is None]
+    notes = [f"left out: {run.name} {run.incomplete}" for run in runs if run.incomplete is not None]
+    whole = [run for run in runs if run.incomplete is None]
     if not whole:
         raise ComparisonError(f"there is no finished run: {'; '.join(notes)}")
     groups: dict[str, list[Run]] = {}
@@ -120,7 +118,7 @@ def _sweep(
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
-    costs = [cost_of(run) for run in runs]
+    costs = [run.cost for run in runs]
     memory_name, memory = comparable_memory(costs)
     varying = differing_settings(runs)
     settings = [
@@ -134,21 +132,19 @@ def _sweep(
         )
         for place, run in enumerate(runs)
     ]
-    chance = (runs[0].protocol.get("chance") or {}).get(metric)
+    chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(
         benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, found
     )
 
 
 def _score(run: Run, metric: str) -> MetricValue:
-    node = run.metric_nodes[metric]
     try:
-        return metric_of(node)(run.results)
-    except (ValueError, TypeError, KeyError, ImportError, AttributeError):
-        values = (run.tables.get("metrics") or {}).get(metric)
-        if values is None:
+        return metric_of(run.metric_nodes[metric], run.allowed_targets)(run.results)
+    except METRIC_ERRORS:
+        if metric not in run.tables.metrics:
             raise ComparisonError(f"{run.name}: its metrics.json has no {metric}") from None
-        return MetricValue(**values)
+        return run.tables.metrics[metric]
 
 
 def _num_frames(run: Run) -> float:
@@ -229,7 +225,10 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
     None where the headline is no mean over samples.
     """
     first = runs[0]
-    metric = metric_of(next(iter(first.metric_nodes.values())))
+    try:
+        metric = metric_of(next(iter(first.metric_nodes.values())), first.allowed_targets)
+    except METRIC_ERRORS:
+        return None
     columns = []
     scale = 1.0
     for run in runs:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RowsError
-from llava_eval.results.ledger import generation_from
 from llava_eval.types import Generation, Sample
 
 FORMS = (
@@ -59,8 +59,8 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
 
 def _parse(line: str, where: str) -> Mapping[str, Any]:
     try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
+        content = parse_json(line)
+    except JsonError as error:
         raise RowsError(f"{where} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise RowsError(f"{where} is a {type(content).__name__}; expected {FORMS}")
@@ -97,8 +97,8 @@ def _generation(content: Mapping[str, Any], sample: Sample, where: str) -> Gener
         content = {name: content[name] for name in ("text", "option_losses") if name in content}
         content.setdefault("text", "")
     try:
-        generation = generation_from(content)
-    except (TypeError, ValueError) as error:
+        generation = as_type(content, Generation)
+    except JsonError as error:
         raise RowsError(f"{where}: {error}") from error
     losses = generation.option_losses or ()
     if not all(map(math.isfinite, losses)):

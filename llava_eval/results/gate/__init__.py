@@ -112,10 +112,11 @@ def _judge(
         to_terminal,
         workflow_commands,
     )
-    from llava_eval.results.runs import RunReader, is_run
+    from llava_eval.results.runs import ComparableRun, RunReader, is_run
 
     reader = RunReader()
     run = reader.read(run_path)
+    baseline: ComparableRun
     if is_run(baseline_path):
         baseline = reader.read(baseline_path)
     elif baseline_path.is_dir():

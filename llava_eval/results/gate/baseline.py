@@ -6,7 +6,7 @@ A baseline is a JSON file with a header and one line for each sample::
 
 ``asked`` and ``target`` are digests of the prompt with its media and of the accepted answers, so
 that a changed question is noticed. Everything else about a question comes from the run that is
-held against the baseline.
+compared with the baseline.
 """
 
 from __future__ import annotations
@@ -15,23 +15,90 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.describe import protocol_of
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
-from llava_eval.results.cost import cost_of
-from llava_eval.results.runs import Run
+from llava_eval.results.cost import Cost
+from llava_eval.results.formatting import printable
+from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run
 from llava_eval.types import Generation, SampleResult, Score
 
 FORMAT = "llava_eval baseline"
 VERSION = 1
 
 
+@dataclass(frozen=True)
+class BaselineSample:
+    """One line of a baseline: a sample's score, and digests of what was asked.
+
+    Attributes:
+        id: of the sample.
+        asked: digest of the prompt and the names of its media.
+        target: digest of the accepted answers.
+        error: why its generation failed.
+        value, answer, unreadable, details: of its score.
+    """
+
+    id: str
+    asked: str
+    target: str
+    error: str | None = None
+    value: float | None = None
+    answer: str | None = None
+    unreadable: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BaselineOrigin:
+    """Software, weights and machine of a baseline's run."""
+
+    git_commit: str | None = None
+    llava_eval: str | None = None
+    torch: str | None = None
+    transformers: str | None = None
+    weights_sha256: str | None = None
+    machine: str | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What is read of a baseline.
+
+    Attributes:
+        benchmark, model: names with their overrides.
+        num_samples, num_errors: counts of its run.
+        protocol: of its run, by dotted key.
+        metric_nodes: the metrics of the protocol, the headline first.
+        seconds_per_sample: wall time of one sample.
+        origin: of its run.
+        samples: in the order of its run.
+    """
+
+    benchmark: str
+    model: str
+    num_samples: Count
+    protocol: Mapping[str, Any]
+    metric_nodes: Mapping[str, Mapping[str, Any]]
+    samples: Sequence[BaselineSample]
+    num_errors: Count = 0
+    seconds_per_sample: float | None = None
+    origin: BaselineOrigin = BaselineOrigin()
+
+
 def write_baseline(path: Path, run: Run) -> None:
     """Write a run's baseline.
+
+    Args:
+        path: the file.
+        run: a whole run.
 
     Raises:
         ComparisonError: the run is not whole, or more samples failed than its configuration allows.
@@ -45,12 +112,12 @@ def write_baseline(path: Path, run: Run) -> None:
         "version": VERSION,
         "benchmark": run.label,
         "model": run.model,
-        "fingerprint": run.manifest.get("fingerprint"),
+        "fingerprint": run.manifest.fingerprint,
         "metrics": _shown_metrics(run),
         "num_samples": len(run.results),
         "num_unreadable": run.num_unreadable,
         "num_errors": run.num_errors,
-        "seconds_per_sample": _rounded(cost_of(run).seconds_per_sample),
+        "seconds_per_sample": _rounded(run.cost.seconds_per_sample),
         "origin": _origin(run),
         "protocol": protocol_of(run.config),
         "metric_nodes": {name: dict(node) for name, node in run.metric_nodes.items()},
@@ -62,42 +129,40 @@ def write_baseline(path: Path, run: Run) -> None:
     files.write_text(path, "\n".join(["{", *lines, '  "samples": [', samples, "  ]", "}\n"]))
 
 
-def unusable(run: Run) -> str | None:
+def unusable(run: ComparableRun) -> str | None:
     """Return why nothing can be said from a run, in words that follow its name; None if it can."""
-    reason = run.incomplete()
-    if reason is not None:
-        return reason
-    if run.num_errors > run.max_errors:
-        failed = next(one for one in run.results if one.generation.error is not None)
-        cause = str(failed.generation.error)
+    if run.incomplete is not None:
+        return run.incomplete
+    max_errors = run.parts.errors.max
+    if run.num_errors > max_errors:
+        failed = next(result for result in run.results if result.generation.error is not None)
         return (
-            f"holds {run.num_errors} failed samples, at most {run.max_errors} are allowed "
-            f"(errors.max); the first is {failed.id}: {cause}"
+            f"holds {run.num_errors} failed samples, at most {max_errors} are allowed "
+            f"(errors.max); the first is {printable(failed.id)}: "
+            f"{printable(str(failed.generation.error))}"
         )
     return None
 
 
 def _origin(run: Run) -> dict[str, Any]:
     """Return where a run came from: software, weights, machine, date."""
-    versions: Mapping[str, Any] = run.manifest.get("versions") or {}
-    model: Mapping[str, Any] = run.manifest.get("model") or {}
-    sessions: Sequence[Mapping[str, Any]] = run.manifest.get("sessions") or ()
+    manifest = run.manifest
     names = ("llava_eval", "torch", "transformers")
     return {
-        "date": sessions[-1].get("ended") if sessions else None,
-        "git_commit": run.manifest.get("git_commit"),
-        **{name: versions.get(name) for name in names},
-        "weights_sha256": model.get("weights_sha256"),
-        "machine": cost_of(run).machine,
+        "date": manifest.sessions[-1].ended if manifest.sessions else None,
+        "git_commit": manifest.git_commit,
+        **{name: manifest.versions.get(name) for name in names},
+        "weights_sha256": manifest.model.weights_sha256 if manifest.model else None,
+        "machine": run.cost.machine,
     }
 
 
-def _shown_metrics(run: Run) -> dict[str, Any]:
+def _shown_metrics(run: Run) -> dict[str, float]:
     """Return the values of the run's own tables, for people who read the file."""
     return {
-        name: round(value["value"], 4)
-        for name, value in (run.tables.get("metrics") or {}).items()
-        if isinstance(value, Mapping) and isinstance(value.get("value"), int | float)
+        name: round(metric.value, 4)
+        for name, metric in run.tables.metrics.items()
+        if metric.value is not None
     }
 
 
@@ -152,16 +217,58 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
-def read_baseline(path: Path, run: Run) -> Run:
-    """Return a baseline as a run that can be compared with ``run``.
+def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
+    """Return a baseline as something that can be compared with a run.
 
-    Questions are taken from ``run`` where the digests agree. Where they do not, the sample gets a
-    text that names the digest, so that it is seen to differ.
+    Questions are taken from the run where the digests agree. Where they do not, the sample gets a
+    text that names the digest, so that it is seen to differ. In place of a sample's text stands
+    the answer that was read from it.
+
+    Args:
+        path: the file.
+        run: the run that is compared with it.
 
     Raises:
         ComparisonError: the file is no baseline, or of another version.
     """
-    content = _read(path)
+    baseline = _read(path)
+    questions = {result.id: result for result in run.results}
+    try:
+        results = [
+            _result(row, sample, questions.get(sample.id))
+            for row, sample in enumerate(baseline.samples)
+        ]
+        config = _nested(baseline.protocol)
+        parts = as_type(config, ConfigParts)
+    except ValueError as error:
+        raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
+    benchmark = dataclasses.replace(parts.benchmark, metrics=baseline.metric_nodes)
+    return ComparableRun(
+        name=printable(str(path)),
+        label=printable(baseline.benchmark),
+        model=printable(baseline.model),
+        config=config,
+        # Whoever wrote it accepted as many failed samples.
+        parts=ConfigParts(benchmark, ErrorsPart(baseline.num_errors), parts.scorer),
+        results=results,
+        cost=_cost(baseline),
+        origin=_shown_origin(baseline.origin),
+        incomplete=_incomplete(baseline),
+        allowed_targets=run.allowed_targets,
+    )
+
+
+def _read(path: Path) -> Baseline:
+    try:
+        content = load_json(path)
+    except FileNotFoundError:
+        raise ComparisonError(f"there is no baseline {path}") from None
+    except OSError as error:
+        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
+    except JsonError as error:
+        raise ComparisonError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ComparisonError(f"{path} is no baseline: it holds no JSON object")
     if content.get("format") != FORMAT:
         raise ComparisonError(f"{path} is no baseline: its format is {content.get('format')!r}")
     if content.get("version") != VERSION:
@@ -169,88 +276,68 @@ def read_baseline(path: Path, run: Run) -> Run:
             f"{path} is a baseline of version {content.get('version')}, expected {VERSION}; "
             "write it anew with llava-eval gate RUN --write-baseline"
         )
-    questions = {result.id: result for result in run.results}
     try:
-        results = [
-            _result(row, sample, questions.get(sample["id"]))
-            for row, sample in enumerate(content["samples"])
-        ]
-        return Run(path=path, manifest=_manifest(content), tables={}, results=results)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ComparisonError(
-            f"{path} is damaged ({type(error).__name__}: {error}); write it anew"
-        ) from error
+        return as_type(content, Baseline)
+    except JsonError as error:
+        raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ComparisonError(f"there is no baseline {path}") from None
-    except (OSError, ValueError) as error:
-        raise ComparisonError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ComparisonError(f"{path} is no baseline: it holds no JSON object")
-    return content
+def _cost(baseline: Baseline) -> Cost:
+    seconds = baseline.seconds_per_sample
+    return Cost(
+        num_generated=baseline.num_samples,
+        seconds=seconds * baseline.num_samples if seconds else None,
+        num_samples=baseline.num_samples,
+        machine=baseline.origin.machine or "",
+    )
 
 
-def _manifest(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a manifest that comparisons read."""
-    origin: Mapping[str, Any] = content.get("origin") or {}
-    config = _nested(content["protocol"])
-    config.setdefault("benchmark", {})["metrics"] = content.get("metric_nodes") or {}
-    config["errors"] = {"max": content.get("num_errors", 0)}
-    seconds = content.get("seconds_per_sample")
-    session = {
-        "num_generated": content["num_samples"],
-        "wall_seconds": seconds * content["num_samples"] if seconds else 0.0,
-        "stage_seconds": {"generate": seconds * content["num_samples"] if seconds else 0.0},
-        "machine": {"processor": origin.get("machine")},
-    }
+def _shown_origin(origin: BaselineOrigin) -> dict[str, str | None]:
     return {
-        "status": "finished",
-        "benchmark": content["benchmark"],
-        "model_label": content["model"],
-        "fingerprint": content.get("fingerprint"),
-        "identity": {"num_samples": content["num_samples"]},
-        "config": config,
-        "versions": {
-            name: origin[name] for name in ("llava_eval", "torch", "transformers") if name in origin
-        },
-        "git_commit": origin.get("git_commit"),
-        "model": {"weights_sha256": origin.get("weights_sha256")},
-        "sessions": [session],
+        "llava_eval": origin.llava_eval,
+        "torch": origin.torch,
+        "transformers": origin.transformers,
+        "commit": (origin.git_commit or "")[:10],
+        "weights": (origin.weights_sha256 or "")[:10],
     }
+
+
+def _incomplete(baseline: Baseline) -> str | None:
+    if len(baseline.samples) == baseline.num_samples:
+        return None
+    return f"holds {len(baseline.samples)} of its {baseline.num_samples} samples"
 
 
 def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree of dotted keys.
+
+    Raises:
+        ValueError: a key lies below another that has a value.
+    """
     tree: dict[str, Any] = {}
     for key, value in leaves.items():
         *parents, last = key.split(".")
         node = tree
         for name in parents:
             node = node.setdefault(name, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"TypeError: protocol: {key} lies below a value")
         node[last] = value
     return tree
 
 
-def _result(row: int, sample: Mapping[str, Any], question: SampleResult | None) -> SampleResult:
-    error = sample.get("error")
-    answer = sample.get("answer")
-    generation = Generation(None, error=error) if error else Generation(answer or "")
-    score = Score(
-        value=sample.get("value"),
-        answer=answer,
-        unreadable=sample.get("unreadable", False),
-        details=sample.get("details") or {},
-    )
+def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> SampleResult:
+    generation = Generation(sample.answer or "")
+    if sample.error is not None:
+        generation = Generation(None, error=sample.error)
+    score = Score(sample.value, sample.answer, sample.unreadable, details=sample.details)
     if question is None:
         question = SampleResult(
-            sample["id"], row, sample["id"], {}, "", (), "", (), (), (), generation, score
+            sample.id, row, sample.id, {}, "", (), "", (), (), (), generation, score
         )
     changes: dict[str, Any] = {}
-    if sample["asked"] != _asked_digest(question):
-        changes["prompt"] = f"(digest {sample['asked']})"
-    if sample["target"] != _target_digest(question):
-        changes["target"] = (f"(digest {sample['target']})",)
+    if sample.asked != _asked_digest(question):
+        changes["prompt"] = f"(digest {sample.asked})"
+    if sample.target != _target_digest(question):
+        changes["target"] = (f"(digest {sample.target})",)
     return dataclasses.replace(question, generation=generation, score=score, **changes)

@@ -28,10 +28,9 @@ from llava_eval.results.compare.pairing import (
     mean_metric,
     pair,
 )
-from llava_eval.results.cost import cost_of
 from llava_eval.results.formatting import interval, number
 from llava_eval.results.gate.baseline import unusable
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import ComparableRun
 
 UNREADABLE = "unreadable"
 ERRORS = "errors"
@@ -103,7 +102,7 @@ class Verdict:
         return [check for check in self.checks if check.regressed]
 
 
-def judge(run: Run, baseline: Run, rule: Rule) -> Verdict:
+def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
     """Hold a run against a baseline.
 
     Raises:
@@ -132,7 +131,7 @@ def judge(run: Run, baseline: Run, rule: Rule) -> Verdict:
     return Verdict(pairing, checks, confidence, compared[0], worse, better, notes)
 
 
-def _refuse(run: Run, baseline: Run) -> None:
+def _refuse(run: ComparableRun, baseline: ComparableRun) -> None:
     """Raise where a comparison would mean nothing."""
     for one in (baseline, run):
         reason = unusable(one)
@@ -162,7 +161,7 @@ def _refuse(run: Run, baseline: Run) -> None:
         )
 
 
-def _protocol_difference(run: Run, baseline: Run) -> str | None:
+def _protocol_difference(run: ComparableRun, baseline: ComparableRun) -> str | None:
     changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
     return "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items()) or None
 
@@ -253,7 +252,7 @@ def _sentence(
     return f"{change}: worse, within the {allowed} allowed"
 
 
-def _check_errors(run: Run, baseline: Run, rule: Rule) -> Check:
+def _check_errors(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Check:
     before, after = (100 * one.num_errors / len(one.results) for one in (baseline, run))
     tolerance = rule.tolerance.get(ERRORS, 0.0)
     regressed = after - before > tolerance
@@ -270,8 +269,8 @@ def _check_errors(run: Run, baseline: Run, rule: Rule) -> Check:
     )
 
 
-def _check_speed(run: Run, baseline: Run, max_slowdown: float) -> Check:
-    before, after = (cost_of(one).seconds_per_sample for one in (baseline, run))
+def _check_speed(run: ComparableRun, baseline: ComparableRun, max_slowdown: float) -> Check:
+    before, after = (one.cost.seconds_per_sample for one in (baseline, run))
     if before is None or after is None:
         silent = baseline.name if before is None else run.name
         raise ComparisonError(f"--max-slowdown: {silent} does not hold how long it took")
@@ -290,8 +289,8 @@ def _check_speed(run: Run, baseline: Run, max_slowdown: float) -> Check:
     )
 
 
-def _machine_note(run: Run, baseline: Run) -> list[str]:
-    ours, theirs = cost_of(run).machine, cost_of(baseline).machine
+def _machine_note(run: ComparableRun, baseline: ComparableRun) -> list[str]:
+    ours, theirs = run.cost.machine, baseline.cost.machine
     if ours == theirs:
         return []
     return [f"the times are of two machines: {theirs or 'unknown'} and {ours or 'unknown'}"]

@@ -26,9 +26,9 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
     sweeps_of,
 )
-from llava_eval.results.cost import cost_of
 from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run
+from llava_eval.types import MetricValue
 
 #: More runs than this are a sweep: a table and curves say more than cards and pairs.
 MAX_PAIRED_RUNS = 4
@@ -55,9 +55,9 @@ class Overview:
         """Compare what can be compared; what cannot becomes a note."""
         names = letters(len(runs))
         found = [
-            f"{name} ({run.name}) {run.incomplete()}"
+            f"{name} ({run.name}) {run.incomplete}"
             for name, run in zip(names, runs, strict=True)
-            if run.incomplete() is not None
+            if run.incomplete is not None
         ]
         comparisons: Sequence[Comparison] = ()
         sweep = None
@@ -75,7 +75,7 @@ class Overview:
     @property
     def headline(self) -> str | None:
         """Name of the first metric."""
-        metrics = self.runs[0].tables.get("metrics") or self.runs[0].metric_nodes
+        metrics: Mapping[str, Any] = self.runs[0].tables.metrics or self.runs[0].metric_nodes
         return next(iter(metrics), None)
 
     @property
@@ -131,12 +131,12 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 def facets_of(runs: Sequence[Run]) -> list[str]:
     """Return the facets of the runs' tables."""
-    return list(dict.fromkeys(facet for run in runs for facet in run.tables.get("groups") or {}))
+    return list(dict.fromkeys(facet for run in runs for facet in run.tables.groups))
 
 
-def level_values(run: Run, facet: str, metric: str) -> dict[str, Mapping[str, Any]]:
+def level_values(run: Run, facet: str, metric: str) -> dict[str, MetricValue]:
     """Return a metric's value in each level of a facet, as the run's metrics.json has it."""
-    levels: Mapping[str, Any] = (run.tables.get("groups") or {}).get(facet) or {}
+    levels = run.tables.groups.get(facet, {})
     return {level: values[metric] for level, values in levels.items() if metric in values}
 
 
@@ -147,7 +147,7 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
     rows = [
         [
             name,
-            str(next(column[name].get("num_samples") for column in columns if name in column)),
+            str(next(column[name].num_samples for column in columns if name in column)),
             *(value_text(column.get(name)) for column in columns),
         ]
         for name in names
@@ -155,24 +155,23 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
     return Table([facet, "samples", *letters(len(runs))], rows)
 
 
-def value_text(value: Mapping[str, Any] | None) -> str:
+def value_text(value: MetricValue | None) -> str:
     """Write a value of metrics.json with its interval."""
-    if value is None or value.get("value") is None:
+    if value is None or value.value is None:
         return "-"
-    unit = str(value.get("unit"))
-    text = number(value["value"], unit)
-    if value.get("ci_low") is None:
+    text = number(value.value, value.unit)
+    if value.ci_low is None:
         return text
-    return f"{text} ({interval(value['ci_low'], value['ci_high'], unit)})"
+    return f"{text} ({interval(value.ci_low, value.ci_high, value.unit)})"
 
 
 def results_table(runs: Sequence[Run]) -> Table:
     """Return all metrics of all runs with their counts."""
-    names = list(dict.fromkeys(name for run in runs for name in run.tables.get("metrics") or {}))
+    names = list(dict.fromkeys(name for run in runs for name in run.tables.metrics))
     rows = []
     for letter, run in zip(letters(len(runs)), runs, strict=True):
-        metrics = run.tables.get("metrics") or {}
-        seconds = cost_of(run).seconds_per_sample
+        metrics = run.tables.metrics
+        seconds = run.cost.seconds_per_sample
         rows.append(
             [
                 letter,

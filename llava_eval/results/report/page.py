@@ -6,14 +6,13 @@ import base64
 import hashlib
 import importlib.resources
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Any
 
 import llava_eval
 from llava_eval.results.compare.comparison_tables import letters
-from llava_eval.results.cost import cost_of
 from llava_eval.results.formatting import html_text
 from llava_eval.results.report.overview import Overview, run_names
 from llava_eval.results.report.panels import section
@@ -126,13 +125,12 @@ def _footer(parts: Sequence[Part]) -> str:
 
 
 def _origin(run: Run) -> str:
-    versions: Mapping[str, Any] = run.manifest.get("versions") or {}
-    sessions: Sequence[Mapping[str, Any]] = run.manifest.get("sessions") or ()
-    ended = str(sessions[-1].get("ended")) if sessions else "at an unknown time"
+    versions, sessions = run.manifest.versions, run.manifest.sessions
+    ended = str(sessions[-1].ended) if sessions else "at an unknown time"
     named = [f"{name} {versions[name]}" for name in ("llava_eval", "torch") if name in versions]
-    commit = str(run.manifest.get("git_commit") or "")[:10]
+    commit = (run.manifest.git_commit or "")[:10]
     parts = [f"{run.name}: {ended}", *named, f"commit {commit}" if commit else ""]
-    return ", ".join(part for part in [*parts, cost_of(run).machine] if part)
+    return ", ".join(part for part in [*parts, run.cost.machine] if part)
 
 
 def _data(parts: Sequence[Part]) -> Iterator[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from llava_eval.results.compare.comparison_tables import letters
-from llava_eval.results.cost import cost_of
 from llava_eval.results.drawing import series_style, to_svg
 from llava_eval.results.formatting import Table, html_text, interval, number
 from llava_eval.results.report.overview import (
@@ -18,6 +16,7 @@ from llava_eval.results.report.overview import (
     results_table,
 )
 from llava_eval.results.runs import Run
+from llava_eval.types import MetricValue
 
 
 def section(place: int, title: str, overview: Overview) -> Iterator[str]:
@@ -78,22 +77,22 @@ def _panel(title: str, content: str, about: str = "", *, wide: bool = False) -> 
 
 def _card(overview: Overview, place: int, run: Run) -> str:
     letter = letters(len(overview.runs))[place]
-    metrics: Mapping[str, Any] = run.tables.get("metrics") or {}
+    metrics = run.tables.metrics
     name = overview.headline or ""
-    value = metrics.get(name) or {}
-    unit = str(value.get("unit", ""))
+    headline = metrics.get(name) or MetricValue.none(0, "")
+    unit = headline.unit
     shown_unit = "%" if unit == "percent" else unit
-    bounds = interval(value.get("ci_low"), value.get("ci_high"), unit)
+    bounds = interval(headline.ci_low, headline.ci_high, unit)
     others = [
-        f"{other} {number(one.get('value'), str(one.get('unit')))}"
-        for other, one in metrics.items()
+        f"{other} {number(value.value, value.unit)}"
+        for other, value in metrics.items()
         if other != name
     ]
     return (
         f'<article class="panel card" aria-label="Run {letter}"><header>'
         f'<span class="letter s{place}">{letter}</span>'
         f"<strong>{html_text(run.model)}</strong></header>"
-        f'<div class="big">{html_text(number(value.get("value"), unit))}'
+        f'<div class="big">{html_text(number(headline.value, unit))}'
         f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
         f"{_counts([f'95 % interval {bounds}', *others])}{_counts(_counted(run))}"
         f'<div class="path">{html_text(run.label)}<br>{html_text(run.name)}</div></article>'
@@ -101,7 +100,7 @@ def _card(overview: Overview, place: int, run: Run) -> str:
 
 
 def _counted(run: Run) -> list[str]:
-    speed = cost_of(run).samples_per_second
+    speed = run.cost.samples_per_second
     counts = [
         f"{len(run.results)} samples",
         f"{run.num_unreadable} unreadable",
@@ -123,7 +122,7 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
     scale = _scale([one for column in columns for one in column.values()])
     if scale is None:
         return table.to_html()
-    chance = (runs[0].tables.get("chance") or {}).get(metric)
+    chance = runs[0].tables.chance.get(metric)
     low, high = scale
     name, samples, *runs_header = map(html_text, table.header)
     header = "".join(
@@ -147,32 +146,31 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
     )
 
 
-def _cell(value: Mapping[str, Any] | None) -> str:
-    if value is None or value.get("value") is None:
+def _cell(value: MetricValue | None) -> str:
+    if value is None or value.value is None:
         return "-"
-    unit = str(value.get("unit"))
-    bounds = interval(value.get("ci_low"), value.get("ci_high"), unit)
-    return f"{html_text(number(value['value'], unit))} <small>{html_text(bounds)}</small>"
+    bounds = interval(value.ci_low, value.ci_high, value.unit)
+    return f"{html_text(number(value.value, value.unit))} <small>{html_text(bounds)}</small>"
 
 
-def _scale(values: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:
     """Return the axis limits; percentages always get 0 to 100. None without a value."""
     numbers = [
-        float(one[key])
-        for one in values
-        for key in ("ci_low", "value", "ci_high")
-        if one.get(key) is not None
+        number
+        for value in values
+        for number in (value.ci_low, value.value, value.ci_high)
+        if number is not None
     ]
     if not numbers:
         return None
     low, high = min(0.0, *numbers), max(numbers)
-    if all(one.get("unit") == "percent" for one in values):
+    if all(value.unit == "percent" for value in values):
         high = max(high, 100.0)
     return float(f"{low:.3g}"), float(f"{high:.3g}") if high > low else low + 1.0
 
 
 def _plot(
-    values: Sequence[Mapping[str, Any] | None], scale: tuple[float, float], chance: float | None
+    values: Sequence[MetricValue | None], scale: tuple[float, float], chance: float | None
 ) -> str:
     low, high = scale
     height = _STEP * len(values) + 2
@@ -185,13 +183,13 @@ def _plot(
     if chance is not None:
         marks.append(_line("muted dashed", x(chance), 0, x(chance), height, 1))
     for place, value in enumerate(values):
-        if value is None or value.get("value") is None:
+        if value is None or value.value is None:
             continue
         role, _, _ = series_style(place)
         y = _STEP * place + _STEP / 2 + 1
-        if value.get("ci_low") is not None:
-            marks.append(_line(role, x(value["ci_low"]), y, x(value["ci_high"]), y, 2))
-        marks.append(f'<circle class="mark {role}" cx="{x(value["value"])}" cy="{y:g}" r="3.5"/>')
+        if value.ci_low is not None and value.ci_high is not None:
+            marks.append(_line(role, x(value.ci_low), y, x(value.ci_high), y, 2))
+        marks.append(f'<circle class="mark {role}" cx="{x(value.value)}" cy="{y:g}" r="3.5"/>')
     return (
         f'<svg class="chart" aria-hidden="true" width="{_WIDTH}" height="{height}" '
         f'viewBox="0 0 {_WIDTH} {height}">{"".join(marks)}</svg>'

@@ -101,7 +101,9 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
 
 
 def _facet_names(samples: SampleSet) -> list[str]:
-    return list(dict.fromkeys(facet for run in samples.runs for facet in run.facets))
+    return list(
+        dict.fromkeys(facet for run in samples.runs for facet in run.parts.benchmark.facets)
+    )
 
 
 def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:

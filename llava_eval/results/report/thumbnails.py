@@ -160,7 +160,7 @@ def _dullness(pair: tuple[SampleResult, Sequence[SampleResult | None]]) -> bool:
 
 
 def _media_root(run: Run, resolve_folder: ResolveFolder) -> Path:
-    root = run.protocol.get("media_root")
+    root = run.parts.benchmark.media_root
     return Path(resolve_folder(str(root))).expanduser() if root else Path()
 
 

@@ -9,9 +9,9 @@ import pytest
 from llava_eval.engine.ray.pool import check_agreement, joint_versions
 from llava_eval.engine.ray.worker import WorkerFacts
 from llava_eval.errors import ConfigError
-from llava_eval.results import manifest
+from llava_eval.results import record
 
-HERE = manifest.versions()
+HERE = record.versions()
 ONE = WorkerFacts("n1", "alpha", 1, {"model": {"dtype": "torch.float16"}}, HERE, None, {})
 TWO = dataclasses.replace(ONE, node="n2", host="beta")
 

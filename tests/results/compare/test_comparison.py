@@ -231,11 +231,9 @@ def test_only_metrics_of_the_package_are_called(tmp_path: Path) -> None:
         metric_of({"_target_": "os.system"})
     path = write_run(tmp_path / "run", [answered(n, True) for n in range(6)])
     run = read(path)
-    config = {
-        **run.config,
-        "benchmark": {**run.protocol, "metrics": {"x": {"_target_": "os.system"}}},
-    }
-    foreign = dataclasses.replace(run, manifest={**run.manifest, "config": config})
+    metrics = {"x": {"_target_": "os.system"}}
+    benchmark = dataclasses.replace(run.parts.benchmark, metrics=metrics)
+    foreign = dataclasses.replace(run, parts=dataclasses.replace(run.parts, benchmark=benchmark))
     (found,) = compare_runs([foreign, run])
     assert found.headline.estimate is None
     assert notes(found) == [

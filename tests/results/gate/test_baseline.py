@@ -75,7 +75,7 @@ def test_the_file_is_one_line_a_sample_and_changes_where_a_sample_does(
     content = json.loads(first.read_text())
     assert (content["format"], content["version"]) == ("llava_eval baseline", 1)
     assert content["metrics"]["accuracy"] == pytest.approx(
-        before.tables["metrics"]["accuracy"]["value"], abs=1e-4
+        before.tables.metrics["accuracy"].value, abs=1e-4
     )
     assert content["protocol"]["sampler.num_frames"] == 3
     assert sum('"asked"' in line for line in lines[0]) == len(before.results)

@@ -248,7 +248,7 @@ def test_missing_and_unreadable_videos_are_no_error(tmp_path: Path) -> None:
 def test_pictures_can_be_left_out(tmp_path: Path) -> None:
     run = set_of(tmp_path, [False] * 3).runs[0]
     out = tmp_path / "report.html"
-    command = ["report", str(run.path), "--out", str(out), "--thumbnails-mb", "0"]
+    command = ["report", run.name, "--out", str(out), "--thumbnails-mb", "0"]
     assert cli.run_command(command) == 0
     page = out.read_text()
     assert "strip-0" not in page

@@ -1,0 +1,67 @@
+"""JSON values as typed values, so that what lies behind a file can rely on its type hints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from llava_eval.borders.json_text import JsonError, load_json
+
+#: A number of things; also keeps arithmetic within what floating point numbers hold.
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+ValueT = TypeVar("ValueT")
+
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+
+
+class JsonTypeError(JsonError):
+    """A JSON value of another type than its place asks for."""
+
+
+def as_type(value: Any, kind: type[ValueT]) -> ValueT:
+    """Return a parsed JSON value as another type, its parts checked against the type's hints.
+
+    Nothing is converted but lists to tuples and whole numbers to floating point ones. Keys that a
+    data class does not have are left out.
+
+    Args:
+        value: as :mod:`json` gives it.
+        kind: a data class, or a type such as ``dict[str, int]``.
+
+    Raises:
+        JsonTypeError: a part is missing or of another type; the message says where.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise JsonTypeError(_message(str(error))) from None
+    except UnicodeEncodeError:
+        raise JsonTypeError("TypeError: half a surrogate pair stands where no text may") from None
+
+
+def _message(text: str) -> str:
+    """Return msgspec's words ("Expected `str`, got `int` - at `$.id`") as ours."""
+    text, _, place = text.partition(" - at `$")
+    place = place.strip(".`")
+    missing = _MISSING.fullmatch(text)
+    if missing:
+        return f"KeyError: {missing.group(1)!r} is missing{f' in {place}' if place else ''}"
+    return f"TypeError: {place or 'the value'}: {text[:1].lower()}{text[1:].replace('`', '')}"
+
+
+def load_as(path: Path, kind: type[ValueT]) -> ValueT:
+    """Return the JSON object that a file holds, as a data class.
+
+    Args:
+        path: the file.
+        kind: the data class.
+
+    Raises:
+        OSError: it cannot be read.
+        JsonError: it is no JSON object, or a part of it is missing or of another type.
+    """
+    return as_type(load_json(path, dict), kind)
