@@ -16,17 +16,19 @@ from typing import Any, Final
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from llava_eval.borders.paths import is_there
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.composition import (
     compose_root,
     hydra_session,
+    is_plain,
     parse_overrides,
     plain_values,
     without_hydra,
 )
 from llava_eval.config.describe import overrides as overrides_of
 from llava_eval.config.describe import replaceable_parts, role_of, setting_of, short_keys
-from llava_eval.config.groups import search_path_override
+from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError
 
@@ -70,7 +72,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         ConfigError: one line that names the key and what is allowed.
     """
     search = search_path_override(config_dir)
-    overrides = [opened(text) for text in overrides]
+    overrides = [as_meant(text) for text in overrides]
     parsed = parse_overrides(overrides)
     for override in parsed:
         if override.is_delete():
@@ -226,8 +228,25 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     return variants
 
 
-def opened(override: str) -> str:
-    """Return ``benchmark.where.x=y`` and the like as an addition: the schema cannot know x."""
-    key = override.partition("=")[0]
+def as_meant(override: str) -> str:
+    """Return an override as Hydra has to be given it to mean what was typed.
+
+    ``benchmark.where.x=y`` and the like become additions: the schema cannot know x. A path is
+    quoted where its characters (blanks, commas, letters outside ASCII, ...) would be grammar.
+    """
+    key, equals, value = override.partition("=")
     setting = setting_of(key)
-    return f"++{override}" if setting is not None and setting.is_open else override
+    if setting is None or not equals:
+        return override
+    if setting.is_open:
+        return f"++{override}"
+    return f"{key}={quoted(value)}" if setting.is_path and _needs_quotes(value) else override
+
+
+def _needs_quotes(path: str) -> bool:
+    """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
+    if path[:1] in ("'", '"') or "${" in path:
+        return False
+    if not is_plain(path):
+        return True
+    return "," in path and is_there(Path(path).expanduser())

@@ -45,6 +45,18 @@ def hydra_session() -> Iterator[None]:
         GlobalHydra.instance().hydra = previous
 
 
+def is_plain(value: str) -> bool:
+    """Whether Hydra's grammar reads a value as the text that was typed, or as several values."""
+    try:
+        override = OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return False
+    if override.is_sweep_override():
+        return True
+    read = override.value()
+    return read is None or str(read) == value
+
+
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Take overrides apart; raise ConfigError for one that is no key=value."""
     parser = OverridesParser.create()

@@ -29,7 +29,8 @@ class Setting:
 
     Attributes:
         key: dotted, for instance "benchmark.generation.temperature".
-        role, step, parts, only_for, is_open: as :func:`llava_eval.config.schema.setting` has them.
+        role, step, parts, only_for, is_open, is_path: as in
+            :func:`llava_eval.config.schema.setting`.
         is_free: a mapping, whose keys below belong to a function, a class or the user.
         default: its default value; None where it has to be given.
     """
@@ -40,6 +41,7 @@ class Setting:
     parts: Mapping[str, Role]
     only_for: str | None
     is_open: bool
+    is_path: bool
     is_free: bool
     default: Any
 
@@ -77,6 +79,7 @@ def _settings_of(kind: type, prefix: str) -> Iterator[Setting]:
             facts["parts"],
             facts["only_for"],
             facts["is_open"],
+            facts["is_path"],
             is_free=_is_mapping(hints[entry.name]),
             default=None if default == "???" else default,
         )

@@ -41,6 +41,7 @@ def setting(
     minimum: float | None = None,
     not_empty: bool = False,
     is_open: bool = False,
+    is_path: bool = False,
     only_for: Literal["loaded", "served"] | None = None,
     parts: Mapping[str, Role] | None = None,
 ) -> Any:
@@ -58,6 +59,7 @@ def setting(
         minimum: the smallest allowed number.
         not_empty: the empty text is refused.
         is_open: keys below it are the user's own and may be added on the command line.
+        is_path: the value names a file or folder, so the command line takes it as it is written.
         only_for: the key means nothing to models that are served (or loaded) instead.
         parts: roles of single keys below a node whose other keys have ``role``.
     """
@@ -68,6 +70,7 @@ def setting(
         "minimum": minimum,
         "not_empty": not_empty,
         "is_open": is_open,
+        "is_path": is_path,
         "only_for": only_for,
         "parts": dict(parts or {}),
     }
@@ -174,11 +177,11 @@ class BenchmarkConfig:
     name: str = setting("label")
     version: int = setting("protocol", 1, step="generation")
     description: str = setting("label", "")
-    source: str = setting("place", not_empty=True)
+    source: str = setting("place", not_empty=True, is_path=True)
     subset: str | None = setting("protocol", None, step="rows")
     split: str | None = setting("protocol", None, step="rows")
     revision: str | None = setting("protocol", None, step="rows")
-    media_root: str | None = setting("place", None)
+    media_root: str | None = setting("place", None, is_path=True)
     num_rows: int | None = setting("label", None)
     licence: str = setting("label", "")
     adapter: dict[str, Any] = setting("protocol", step="rows", parts={"media": "place"})
@@ -228,7 +231,7 @@ class ServerConfig:
     )
     image_format: str = setting("model", "png", choices=("png", "jpeg"), only_for="served")
     jpeg_quality: int = setting("model", 95, minimum=1, only_for="served")
-    clip_dir: str | None = setting("place", None, not_empty=True, only_for="served")
+    clip_dir: str | None = setting("place", None, not_empty=True, only_for="served", is_path=True)
     end_token: str | None = setting("model", None, not_empty=True, only_for="served")
     concurrency: int = setting("speed", 8, minimum=1, only_for="served")
     retries: int = setting("speed", 5, minimum=0, only_for="served")
@@ -263,7 +266,7 @@ class ModelConfig:
     """
 
     name: str | None = setting("label", None)
-    checkpoint: str = setting("model", not_empty=True)
+    checkpoint: str = setting("model", not_empty=True, is_path=True)
     revision: str | None = setting("model", None, only_for="loaded")
     dtype: str = setting("model", "auto", choices=DTYPES, only_for="loaded")
     attention: str = setting("model", "auto", choices=ATTENTIONS, only_for="loaded")
@@ -504,6 +507,6 @@ class RunConfig:
     errors: ErrorsConfig = section(ErrorsConfig)
     judge: JudgeConfig = section(JudgeConfig)
     published: list[PublishedConfig] = setting("label", [])
-    output_dir: str | None = setting("place", None, not_empty=True)
+    output_dir: str | None = setting("place", None, not_empty=True, is_path=True)
     resume: bool | None = setting("place", None)
     seed: int = setting("protocol", 0, step="generation")

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 
 from llava_eval import run
-from llava_eval.config.compose import compose_config, expand_sweep, opened, sweep_options
+from llava_eval.config.compose import as_meant, compose_config, expand_sweep, sweep_options
 from llava_eval.config.composition import (
     compose_root,
     hydra_session,
@@ -105,7 +105,7 @@ def plan_sweep(
         ConfigError: a mistake in one of the values.
     """
     search = search_path_override(config_dir)
-    parsed = parse_overrides(list(map(opened, overrides)))
+    parsed = parse_overrides(list(map(as_meant, overrides)))
     about_sweep = [str(item.input_line) for item in parsed if _is_about_sweep(item)]
     about_runs = [str(item.input_line) for item in parsed if not _is_about_sweep(item)]
     fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]

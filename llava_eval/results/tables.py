@@ -16,7 +16,6 @@ from llava_eval.errors import ComparisonError
 from llava_eval.results import files
 from llava_eval.results.formatting import (
     Table,
-    count,
     interval,
     markdown_text,
     number,
@@ -276,7 +275,7 @@ def counts_line(summary: Summary) -> str:
     """Return the counts that stand beside every number."""
     flags = [f", {number} {FLAG_WORDS.get(flag, flag)}" for flag, number in summary.flags.items()]
     return (
-        f"{count(summary.num_samples, 'sample')}: {summary.num_scored} scored, "
+        f"{summary.num_samples} samples: {summary.num_scored} scored, "
         f"{summary.num_unreadable} unreadable, {summary.num_errors} failed" + "".join(flags)
     )
 

@@ -14,7 +14,7 @@ For 300 frames and ``num_frames=8``:
     interior_points          33, 66, 100, 133, 166, 200, 233, 266
     segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
 
-For 5 frames, ``linspace_each_once`` shows 0, 1, 2, 3, 4; the others show some of them again.
+For 5 frames, ``each_frame_once`` shows 0, 1, 2, 3, 4; the others show some of them again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def linspace_to_last_frame(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     return _absolute(info, np.linspace(0, total - 1, num_frames, dtype=int).tolist())
 
 
-def linspace_each_once(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+def each_frame_once(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     """As :func:`linspace_to_last_frame`, but a video shorter than that shows each frame once.
 
     ``np.linspace(0, T - 1, min(T, n), dtype=int)``: lmms-eval v0.2.0 with its default decoder

@@ -245,3 +245,33 @@ def test_a_protocols_own_scorer_is_found_by_its_former_name(overrides: list[str]
     own = compose_config(["benchmark=docvqa/lmms_eval"])
     assert composed.config.scorer == own.config.scorer
     assert composed.benchmark_overrides["scorer"] == "anls"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/x y",
+        "/数据 é/rows.jsonl",
+        "a=b",
+        "a#b",
+        "a(b)",
+        "a[1]{2}",
+        "1e3",
+        "it's",
+        "back\\slash",
+        "a:b",
+    ],
+)
+def test_a_path_is_taken_as_it_is_typed(path: str) -> None:
+    config = compose_config([f"benchmark.source={path}", f"output_dir={path}"]).config
+    assert config.benchmark.source == path
+    assert config.output_dir == path
+
+
+def test_a_path_with_a_comma_that_exists_is_no_sweep(tmp_path: Path) -> None:
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    config = compose_config([f"benchmark.media_root={folder}"]).config
+    assert config.benchmark.media_root == str(folder)
+    with pytest.raises(ConfigError, match="has several values"):
+        compose_config([f"benchmark.media_root={folder}_not_there,x"])

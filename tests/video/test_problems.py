@@ -19,7 +19,7 @@ from llava_eval.types import Clip, Media, MediaProblem, VideoInfo
 from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import FrameCache, default_store
 from llava_eval.video.fast import forget_indices
-from llava_eval.video.samplers import linspace_each_once, linspace_to_last_frame
+from llava_eval.video.samplers import each_frame_once, linspace_to_last_frame
 from llava_eval.video.truncation import shortfall
 from tests.video import corpus, naive
 from tests.video.test_damage import concealed
@@ -170,7 +170,7 @@ four = partial(linspace_to_last_frame, num_frames=4)
         (lambda _: [0, 1, 1], "h264.mp4", None, []),
         (lambda _: [0, 1, 1, 2], "three_frames.mp4", None, ["3 frames, 4 were asked for"]),
         (
-            partial(linspace_each_once, num_frames=4),
+            partial(each_frame_once, num_frames=4),
             "three_frames.mp4",
             None,
             ["3 frames, 4 were asked for"],

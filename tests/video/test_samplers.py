@@ -71,7 +71,7 @@ def read_video_pyav(total_frames: int, num_frm: int) -> list[int]:
 @pytest.mark.parametrize("total", [1, 2, 5, 31, 32, 33, 300])
 @pytest.mark.parametrize("num_frames", [1, 8, 32])
 def test_each_frame_of_a_short_video_once(total: int, num_frames: int) -> None:
-    indices = samplers.linspace_each_once(video(total), num_frames)
+    indices = samplers.each_frame_once(video(total), num_frames)
     assert list(indices) == read_video_pyav(total, num_frames)
     assert len(set(indices)) == len(indices) == min(total, num_frames)
 
