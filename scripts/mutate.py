@@ -111,6 +111,8 @@ def _says_nothing(node: ast.AST) -> bool:
     match node:
         case ast.Raise() | ast.Assert() | ast.JoinedStr() | ast.AnnAssign(value=None):
             return True
+        case ast.keyword(arg="strict"):  # of zip: a check that holds changes nothing
+            return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):

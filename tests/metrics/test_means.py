@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from scipy import stats
@@ -45,6 +45,26 @@ def test_the_unscored_leave_the_denominator_or_count_as_wrong() -> None:
     assert left_out.num_samples == 3
     counted = mean_score(RESULTS, denominator="all")
     assert (counted.value, counted.num_samples) == (50.0, 4)
+
+
+def test_the_strict_mean_counts_as_wrong_what_the_model_did_not_say() -> None:
+    """Right by what was read, right by a letter drawn at random, unreadable, and hidden."""
+    scores = [
+        Score(1.0, "A"),
+        Score(1.0, "A", details={"chosen_at_random": True}),
+        Score(None, None, unreadable=True),
+    ]
+    results = [
+        dataclasses.replace(RESULTS[0], target=("A",), group=str(number), score=score)
+        for number, score in enumerate(scores)
+    ]
+    results += [RESULTS[3], RESULTS[4]]
+    means = {name: mean_score(results, denominator=name) for name in get_args(Denominator)}
+    assert {name: (mean.value, mean.num_samples) for name, mean in means.items()} == {
+        "scored": (100.0, 2),
+        "all": (50.0, 4),
+        "strict": (pytest.approx(100 / 3), 3),
+    }
 
 
 def test_a_detail_in_its_own_unit() -> None:
