@@ -63,6 +63,21 @@ def test_strata_get_their_share(size: int, expected: dict[str, int]) -> None:
         assert abs(found[level] - share) <= 1
 
 
+@pytest.mark.parametrize(
+    ("levels", "size", "expected"),
+    [
+        ({"short": 9, "long": 1}, 3, {"short": 3}),  # shares of 2.7 and 0.3
+        ({"short": 7, "medium": 6, "long": 2}, 5, {"short": 2, "medium": 2, "long": 1}),
+        ({"short": 2, "long": 2}, 4, {"short": 2, "long": 2}),
+    ],
+)
+def test_shares_are_rounded_by_largest_remainders(
+    levels: dict[str, int], size: int, expected: dict[str, int]
+) -> None:
+    drawn = selected(samples(**levels), {}, SubsampleConfig(size, ["duration"]))
+    assert Counter(one.facets["duration"] for one in drawn) == expected
+
+
 def test_a_sample_is_seeded_and_in_order() -> None:
     found = samples(short=50, long=50)
     draw = [one.id for one in selected(found, {}, SubsampleConfig(20, ["duration"], seed=1))]
