@@ -273,6 +273,8 @@ class _Parser(argparse.ArgumentParser):
             ConfigError: a mistake in them.
             _HelpShown: the command is done.
         """
+        if not words:
+            return self.parse_args([])  # names all that is missing, which the next does not
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
             self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")

@@ -248,7 +248,12 @@ def test_failed_samples_are_errors_and_never_scores(
     for line in read_lines(outcome.directory / "samples.jsonl"):
         if line["id"] in broken:
             assert line["generation"]["text"] is None
-            assert line["score"] == {"value": None, "answer": None, "unreadable": False}
+            assert line["score"] == {
+                "value": None,
+                "answer": None,
+                "unreadable": False,
+                "explanation": "not scored: the sample failed",
+            }
             assert f"{broken[line['id']]}.mp4" in line["generation"]["error"]
             assert "\n" not in line["generation"]["error"]
         else:

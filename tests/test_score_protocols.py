@@ -23,7 +23,7 @@ VIDEOMME: dict[str, Any] = {
 }
 CAPTIONS = {"videoID": "v", "enCap": ["a man runs", "someone is running"]}
 
-#: Protocol, row, right reply, and the value that it gets.
+#: Protocol, row, right reply, and the value that it gets: none where a set of one has no number.
 CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
     *((f"videomme/{name}", VIDEOMME, "C", 1.0) for name in ("official", "official_subtitles")),
     *((f"videomme/{name}", VIDEOMME, " C. ", 1.0) for name in ("lmms_eval", "lmms_eval_v0_2")),
@@ -42,8 +42,8 @@ CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
     ("tempcompass/lmms_eval", rows.TEMPCOMPASS_YES_NO, "Yes, he is.", 1.0),
     ("tempcompass/official", rows.TEMPCOMPASS_MATCHING, "A", 1.0),
     ("tempcompass/official", rows.TEMPCOMPASS_CAPTIONING, "He dunks.", None),
-    ("vatex/lmms_eval", CAPTIONS, "a man runs", 0.0),
-    ("msrvtt_caption/lmms_eval", {"video_id": "v", "caption": ["a man"]}, "a man", 0.0),
+    ("vatex/lmms_eval", CAPTIONS, "a man runs", None),
+    ("msrvtt_caption/lmms_eval", {"video_id": "v", "caption": ["a man"]}, "a man", None),
 ]
 
 

@@ -64,8 +64,10 @@ print(is_folder(folder + "/sub"), is_folder(folder + "/sub/below"))
 
 def test_what_may_not_be_read(tmp_path: Path) -> None:
     """Asked by another user where this one may read everything."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        mode = folder.stat().st_mode
+        if mode & 0o005 != 0o005:
+            folder.chmod(mode | 0o055)
     (tmp_path / "closed.mp4").write_bytes(b"x")
     (tmp_path / "closed.mp4").chmod(0)
     (tmp_path / "sub").mkdir()

@@ -168,9 +168,13 @@ def _seconds(written: str) -> float:
 
 def _frame(clip: Clip, index: int) -> Clip:
     part = slice(index, index + 1)
+    proof = clip.proof
+    if proof is not None:
+        proof = dataclasses.replace(proof, digests=proof.digests[part])
     return dataclasses.replace(
         clip,
         frames=clip.frames[part],
         frame_indices=clip.frame_indices[part],
         pts_seconds=clip.pts_seconds[part],
+        proof=proof,
     )
