@@ -251,11 +251,18 @@ def _published_table(summary: Summary) -> Table:
     return Table(_PUBLISHED_HEADER, [_published_cells(item) for item in summary.published])
 
 
+def _printed(value: float, half_step: float) -> str:
+    """Return a published value with the digits that its half step tells of: 26.90 for 0.005."""
+    decimals = round(-math.log10(2 * half_step)) if half_step > 0 else 0
+    text = f"{value:.{max(decimals, 0)}f}"
+    return text if float(text) == value else f"{value:g}"
+
+
 def _published_cells(comparison: PublishedComparison) -> list[str]:
     unit, is_within = comparison.unit, comparison.is_within_interval
     return [
         comparison.name,
-        f"{comparison.published.value:g}",
+        _printed(comparison.published.value, comparison.published.half_step),
         number(comparison.ours, unit),
         "-" if comparison.difference is None else f"{comparison.difference:+.2f}",
         interval(comparison.ci_low, comparison.ci_high, unit),

@@ -168,6 +168,22 @@ def test_every_table_shows_the_comparison() -> None:
     assert to_json(full)["published"][0]["difference"] == pytest.approx(-7.2)
 
 
+@pytest.mark.parametrize(
+    ("value", "half_step", "shown"),
+    [(26.9, 0.005, "26.90"), (53.5, 0.05, "53.5"), (54.0, 0.5, "54"), (57.04, 0.05, "57.04")],
+)
+def test_a_published_value_is_shown_as_it_was_printed(
+    value: float, half_step: float, shown: str
+) -> None:
+    import dataclasses
+
+    bare = summary(53.0, 50.0, 57.0)
+    number = PublishedConfig("accuracy", value, "a blog", half_step=half_step)
+    full = dataclasses.replace(bare, published=(compare_to_published(bare, number),))
+    [line] = [item for item in to_terminal(full).splitlines() if item.startswith("accuracy  ")][1:]
+    assert line.split()[1] == shown
+
+
 def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path) -> None:
     from llava_eval import run as pipeline
 
