@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from llava_eval.config.experiments import published_experiments
-from llava_eval.config.former_names import FORMER_SCORERS
+from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.groups import ROOT_NAME, config_folder, listing, one_line, suggest
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
@@ -134,6 +134,8 @@ def _explain(error: OmegaConfBaseException) -> str:
     """Return "key: what came, what was expected" for OmegaConf's errors."""
     key = error.full_key or error.key
     if isinstance(error, AttributeError | KeyError) and dataclasses.is_dataclass(error.object_type):
+        if current_key(str(key)) != key:
+            return f"{key} is called {current_key(str(key))} now"
         names = [entry.name for entry in dataclasses.fields(error.object_type)]
         return f"unknown key {str(key)!r}{suggest(str(error.key), names)}; keys: {listing(names)}"
     return f"{key}: {one_line(error)}" if key else one_line(error)

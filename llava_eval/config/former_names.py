@@ -96,7 +96,10 @@ def _name_denominator(node: dict[str, Any]) -> None:
 
 
 #: Keys of version 0.1 under their present names; keys below them follow.
-_RENAMED: Final = {"benchmark.sample": "benchmark.subsample"}
+_RENAMED: Final = {
+    "benchmark.sample": "benchmark.subsample",
+    "benchmark.strip_replies": "benchmark.reply.strip",
+}
 
 
 def current_key(key: str) -> str:

@@ -145,6 +145,20 @@ class PrepareConfig:
 
 
 @dataclass
+class ReplyConfig:
+    """What a reference does to a reply between the model and its scorer.
+
+    Attributes:
+        strip: white space at both ends goes.
+        reasoning: kept (the rule sees all of the text; our own rules never read reasoning), or
+            lmms_eval (blocks of reasoning are cut out as lmms-eval does).
+    """
+
+    strip: bool = setting("protocol", False, step="scoring")
+    reasoning: str = setting("protocol", "kept", step="scoring", choices=("kept", "lmms_eval"))
+
+
+@dataclass
 class BenchmarkConfig:
     """A benchmark under one named protocol.
 
@@ -162,7 +176,7 @@ class BenchmarkConfig:
         system: system text of the protocol; null leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         generation: generation settings.
-        strip_replies: the reference strips replies before its scorer sees them.
+        reply: what the reference does to a reply before its scorer sees it.
         metrics: nodes by metric name, in the order of the tables; the first is the headline.
         facet_metrics: metrics that the tables by facet show; null for all.
         submission: node that makes submission.json, for the server that knows hidden answers.
@@ -188,7 +202,7 @@ class BenchmarkConfig:
     system: str | None = setting("protocol", None, step="generation")
     assistant_prefill: str = setting("protocol", "", step="generation")
     generation: GenerationConfig = section(GenerationConfig)
-    strip_replies: bool = setting("protocol", False, step="scoring")
+    reply: ReplyConfig = section(ReplyConfig)
     metrics: dict[str, Any] = setting("protocol", step="scoring")
     facet_metrics: list[str] | None = setting("protocol", None, step="scoring")
     submission: dict[str, Any] | None = setting("protocol", None, step="scoring")

@@ -179,7 +179,7 @@ class Benchmark:
             self.samples,
             self.parts.scorer,
             judge=self.parts.judge,
-            strip_replies=self.config.benchmark.strip_replies,
+            reply=self.config.benchmark.reply,
         )
 
     def summary(

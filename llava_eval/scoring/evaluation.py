@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from llava_eval.config.schema import JudgeConfig
+from llava_eval.config.schema import JudgeConfig, ReplyConfig
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
+from llava_eval.scoring.reply import HAS_REASONING, as_read, without_reasoning
 from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
@@ -34,13 +35,13 @@ class Evaluation:
         samples: in the order of the source rows.
         scorer: the rule.
         judge: the judge, where the scorer needs one.
-        strip_replies: whether the scorer gets texts without outer white space.
+        reply: what the reference does to a reply before its scorer sees it.
     """
 
     samples: Sequence[Sample]
     scorer: Scorer | JudgedScorer
     judge: JudgeConfig | None = None
-    strip_replies: bool = False
+    reply: ReplyConfig = field(default_factory=ReplyConfig)
 
     def scored(self, result: SampleResult) -> SampleResult:
         """Return a result with its score, where the rule looks at samples alone.
@@ -54,6 +55,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._as_read(generation), sample)
+            score = _with_reasoning(score, generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -102,7 +104,10 @@ class Evaluation:
             [self._as_read(result.generation) for result, _ in answered],
             [sample for _, sample in answered],
         )
-        score_of = {result.id: score for (result, _), score in zip(answered, scores, strict=True)}
+        score_of = {
+            result.id: _with_reasoning(score, result.generation)
+            for (result, _), score in zip(answered, scores, strict=True)
+        }
         scored = [
             dataclasses.replace(result, score=score_of.get(result.id, NOT_SCORED))
             for result in fresh
@@ -111,6 +116,11 @@ class Evaluation:
 
     def _as_read(self, generation: Generation) -> Generation:
         """Return a generation as the protocol hands it to its rule."""
-        if not self.strip_replies:
-            return generation
-        return dataclasses.replace(generation, text=str(generation.text).strip())
+        return dataclasses.replace(generation, text=as_read(str(generation.text), self.reply))
+
+
+def _with_reasoning(score: Score, generation: Generation) -> Score:
+    """Return a score that says so where the text holds reasoning; the tables count these."""
+    if not without_reasoning(str(generation.text)).has_reasoning:
+        return score
+    return dataclasses.replace(score, details={**score.details, HAS_REASONING: True})

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from llava_eval.config.schema import ReplyConfig
+
+#: Name among a score's details: the text holds reasoning, or marks of it.
+HAS_REASONING: Final = "has_reasoning"
 
 #: Names of tags around reasoning, in any case; those of stages before a conclusion too.
 _NAMES = (
@@ -76,3 +81,35 @@ def without_reasoning(text: str) -> Reply:
 
 def _is_opening(mark: re.Match[str]) -> bool:
     return any(name.startswith("open") and value for name, value in mark.groupdict().items())
+
+
+#: Pairs of marks that lmms-eval takes for those of reasoning, to the letter.
+_LMMS_EVAL_MARKS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
+
+
+def as_read(text: str, reply: ReplyConfig) -> str:
+    """Return a text as a protocol hands it to its rule.
+
+    Args:
+        text: the model's text.
+        reply: what the protocol's reference does to it.
+    """
+    if reply.reasoning == "lmms_eval":
+        text = lmms_eval_text(text)
+    return text.strip() if reply.strip else text
+
+
+def lmms_eval_text(text: str) -> str:
+    """Return a text without reasoning, as lmms-eval leaves it.
+
+    Case counts. A block that does not end stays; one that ends without a beginning is everything
+    before its last end. White space at both ends goes.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, lmms_eval/api/reasoning.py.
+    """
+    for opening, closing in _LMMS_EVAL_MARKS:
+        block = f"{re.escape(opening)}.*?{re.escape(closing)}"
+        text = re.sub(block, "", text, flags=re.DOTALL)
+        if opening not in text:
+            text = text.rpartition(closing)[2]
+    return text.strip()

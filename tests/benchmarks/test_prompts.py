@@ -366,7 +366,7 @@ def test_the_task_of_a_tempcompass_row_is_read_from_it() -> None:
 
 def test_egoschema_by_likelihood_asks_for_the_first_sentences() -> None:
     sample = protocol("egoschema/mc_ppl").sample(EGOSCHEMA)
-    assert sample.options == ("C cooks", "C runs", "C sings", "C reads", "C waits")
+    assert sample.options == (" C cooks", " C runs", " C sings", " C reads", " C waits")
     assert sample.targets == ("D",)
 
 

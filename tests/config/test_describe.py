@@ -32,7 +32,7 @@ def test_every_key_of_the_schema_has_one_role() -> None:
 @pytest.mark.parametrize(
     ("key", "role"),
     [
-        ("benchmark.strip_replies", "protocol"),
+        ("benchmark.reply.strip", "protocol"),
         ("benchmark.adapter.prompt", "protocol"),
         ("benchmark.adapter.media", "place"),
         ("benchmark.where.duration", "protocol"),
@@ -86,7 +86,7 @@ def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("override", ["benchmark.strip_replies=true", "judge.max_tokens=3"])
+@pytest.mark.parametrize("override", ["benchmark.reply.strip=true", "judge.max_tokens=3"])
 def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_path: Path) -> None:
     few = ["benchmark.limit=4", "sampler.num_frames=2"]
     run_command([*few, "output_dir=base"], tmp_path)

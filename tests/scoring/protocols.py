@@ -9,6 +9,7 @@ from llava_eval.benchmarks.load import Adapter
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import ReplyConfig
 from llava_eval.scoring.scorer import ReplyScorer
 from llava_eval.types import Sample, Score
 
@@ -18,7 +19,7 @@ class Protocol(NamedTuple):
 
     adapter: Adapter
     scorer: Any
-    strip_replies: bool
+    reply: ReplyConfig
 
     def sample(self, row: dict[str, Any], number: int = 0) -> Sample:
         """Return the one sample of a row."""
@@ -27,9 +28,9 @@ class Protocol(NamedTuple):
         return sample
 
     def score(self, reply: str, sample: Sample) -> Score:
-        """Return what the protocol's scorer makes of a reply."""
+        """Return what the protocol's scorer makes of a reply that holds no reasoning."""
         assert isinstance(self.scorer, ReplyScorer)
-        return self.scorer.score(reply.strip() if self.strip_replies else reply, sample)
+        return self.scorer.score(reply.strip() if self.reply.strip else reply, sample)
 
 
 @functools.cache
@@ -40,5 +41,5 @@ def protocol(name: str, *overrides: str) -> Protocol:
     return Protocol(
         build_target(benchmark.adapter, key="benchmark.adapter"),
         build_target(composed.config.scorer, key="scorer"),
-        benchmark.strip_replies,
+        benchmark.reply,
     )

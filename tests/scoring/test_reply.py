@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from llava_eval.scoring.reply import without_reasoning
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import ReplyConfig
+from llava_eval.errors import ConfigError
+from llava_eval.scoring.choice import FirstLetter
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.scoring.reply import as_read, lmms_eval_text, without_reasoning
 from llava_eval.scoring.text import ExactMatch
-from llava_eval.types import Sample
+from llava_eval.types import Generation, Sample, SampleResult
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,58 @@ def test_exact_match_reads_what_follows_reasoning() -> None:
     unended = ExactMatch().score("<think>A dog? No, a cat", sample)
     assert (unended.value, unended.unreadable) == (0.0, True)
     assert unended.explanation == "no answer: its reasoning does not end; wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<think>A</think>B", "B"),
+        ("<analysis>A</analysis>\nB\n", "B"),
+        ("A</think>C</think> B", "B"),
+        ("<think>A</think>B<think>C</think>", "B"),
+        ("<think>A", "<think>A"),  # a block without an end stays
+        ("<Think>A</Think>B", "<Think>A</Think>B"),  # case counts
+        ("<thinking>A</thinking>B", "<thinking>A</thinking>B"),
+    ],
+)
+def test_reasoning_as_lmms_eval_cuts_it_out(text: str, left: str) -> None:
+    assert lmms_eval_text(text) == left
+    assert as_read(text, ReplyConfig(strip=True, reasoning="lmms_eval")) == left
+    assert as_read(text, ReplyConfig(strip=True)) == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "strip", "reasoning"),
+    [
+        ("pope/llava", True, "kept"),
+        ("gqa/llava", True, "kept"),
+        ("scienceqa_img/llava", True, "kept"),
+        ("activitynet_qa/llava_next", True, "kept"),
+        ("video_chatgpt/video_chatgpt", True, "kept"),
+        ("tgif_qa/video_chatgpt", True, "kept"),
+        ("videomme/lmms_eval", True, "lmms_eval"),
+        ("videomme/lmms_eval_v0_2", True, "kept"),
+        ("videomme/official", False, "kept"),
+    ],
+)
+def test_what_a_reference_does_to_replies_stands_in_its_protocol(
+    name: str, strip: bool, reasoning: str
+) -> None:
+    reply = compose_config([f"benchmark={name}"]).config.benchmark.reply
+    assert (reply.strip, reply.reasoning) == (strip, reasoning)
+
+
+def test_the_former_key_is_answered_with_the_present_one() -> None:
+    with pytest.raises(ConfigError, match=r"strip_replies is called benchmark\.reply\.strip now"):
+        compose_config(["benchmark.strip_replies=true"])
+
+
+@pytest.mark.parametrize(("reasoning", "answer"), [("kept", "A"), ("lmms_eval", "B")])
+def test_texts_with_reasoning_are_marked_whatever_is_done_to_them(
+    reasoning: str, answer: str
+) -> None:
+    sample = Sample("q", 0, "v", ("?",), ("B",), choices=("x", "y"))
+    evaluation = Evaluation([sample], FirstLetter([]), reply=ReplyConfig(reasoning=reasoning))
+    for text, details in (("<think>A</think>B", {"has_reasoning": True}), (answer, {})):
+        result = evaluation.scored(SampleResult.of(sample, Generation(text)))
+        assert (result.score.answer, result.score.details) == (answer, details)

@@ -26,7 +26,7 @@ def judged(name: str) -> Protocol:
     return Protocol(
         build_target(benchmark.adapter, key="benchmark.adapter"),
         build_target(composed.config.scorer, key="scorer"),
-        benchmark.strip_replies,
+        benchmark.reply,
     )
 
 

@@ -9,7 +9,7 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
 
-def by_likelihood(row: Row, *, media: list[str], prompt: str) -> Sample:
+def by_likelihood(row: Row, *, media: list[str], prompt: str, option_delimiter: str = "") -> Sample:
     """Make a sample that asks how likely each option's text is, and not for a reply.
 
     The text of an option is what stands between its first and its second full stop: of "A. C opens
@@ -26,6 +26,7 @@ def by_likelihood(row: Row, *, media: list[str], prompt: str) -> Sample:
         row: the row.
         media: templates of the video file.
         prompt: template of the user's text.
+        option_delimiter: what the reference puts before each option's text.
 
     Raises:
         RowsError: a missing column, or an option of another form.
@@ -46,5 +47,5 @@ def by_likelihood(row: Row, *, media: list[str], prompt: str) -> Sample:
         parts = option.split(".")
         if len(parts) < 2:
             raise row.error(f"the option {option!r} should begin with a letter and a full stop")
-        texts.append(parts[1].strip())
+        texts.append(option_delimiter + parts[1].strip())
     return dataclasses.replace(sample, options=tuple(texts))

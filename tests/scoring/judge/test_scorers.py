@@ -83,10 +83,10 @@ ANSWER_USER = (
 @pytest.mark.parametrize(
     ("benchmark", "strips"),
     [
-        ("activitynet_qa/llava_next", False),
+        ("activitynet_qa/llava_next", True),
         ("activitynet_qa/lmms_eval", True),
         ("activitynet_qa/lmms_eval_v0_2", True),
-        ("msvd_qa/video_chatgpt", False),
+        ("msvd_qa/video_chatgpt", True),
     ],
 )
 def test_the_prompt_to_the_letter(benchmark: str, strips: bool) -> None:
@@ -94,7 +94,7 @@ def test_the_prompt_to_the_letter(benchmark: str, strips: bool) -> None:
     [(system, user)] = scorer_of(benchmark).prompts([" a {{answer}} \n"], [asked])
     assert system == {"role": "system", "content": ANSWER_SYSTEM}
     assert user == {"role": "user", "content": ANSWER_USER.replace("{}", " a {{answer}} \n")}
-    assert config_of(benchmark).benchmark.strip_replies == strips
+    assert config_of(benchmark).benchmark.reply.strip == strips
 
 
 def test_the_two_prompts_for_detail_differ_by_two_quotes() -> None:
