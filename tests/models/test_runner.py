@@ -128,6 +128,7 @@ def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict
         assert done[name].text == OPTIONS[expected.index(min(expected))]
 
 
+@pytest.mark.slow
 def test_options_and_questions_in_one_call(
     loaded: LoadedModel, batched: dict[str, Generation]
 ) -> None:
@@ -188,7 +189,12 @@ def test_videos_of_different_lengths_in_one_prompt(
 
 @pytest.mark.parametrize(
     "limits",
-    [{"batch_size": 1}, {"batch_size": 3}, {"max_batch_tokens": 300}, {"share_prefixes": False}],
+    [
+        {"batch_size": 3},
+        pytest.param({"batch_size": 1}, marks=pytest.mark.slow),
+        pytest.param({"max_batch_tokens": 300}, marks=pytest.mark.slow),
+        pytest.param({"share_prefixes": False}, marks=pytest.mark.slow),
+    ],
 )
 def test_batches_change_nothing(
     loaded: LoadedModel, batched: dict[str, Generation], limits: dict[str, Any]
