@@ -36,6 +36,12 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub(r"\1...", _USER_INFO.sub(r"\1", text))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its class where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
+
+
 class LlavaEvalError(Exception):
     """Base of all errors with a one-line message for the user."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from llava_eval.borders.files import resolve_package_path
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
-from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
+from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
 HUB_SCHEME = "hub://"
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
@@ -162,16 +162,12 @@ def _read_hub(
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{name} ({subset}, {split})" if subset else f"{name} ({split})"
         raise RowsError(
-            f"cannot load {where} from the hub: {_first_line(error)}; "
+            f"cannot load {where} from the hub: {first_line(error)}; "
             "rows that lie on this machine are given as benchmark.source=PATH"
         ) from error
     from llava_eval.benchmarks.arrow_rows import table_rows
 
     return list(table_rows(loaded.with_format("arrow")[:]))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def read_row_sets(

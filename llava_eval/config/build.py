@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from llava_eval.config.former_names import current_node, current_target
-from llava_eval.config.groups import one_line, suggest
-from llava_eval.errors import ConfigError
+from llava_eval.config.groups import suggest
+from llava_eval.errors import ConfigError, first_line
 
 TARGET_KEY = "_target_"
 
@@ -122,7 +122,7 @@ def _checked_value(value: Any, hint: Any, *, key: str) -> Any:
         config = OmegaConf.structured(holder(value))
         converted = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{key}: {one_line(error)}") from error
+        raise ConfigError(f"{key}: {first_line(error)}") from error
     assert isinstance(converted, dict)
     return converted["value"]
 

@@ -19,9 +19,9 @@ from yaml import YAMLError
 
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
-from llava_eval.config.groups import ROOT_NAME, config_folder, listing, one_line, suggest
+from llava_eval.config.groups import ROOT_NAME, config_folder, listing, suggest
 from llava_eval.config.schema import RunConfig
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, first_line
 
 
 def register_schema() -> None:
@@ -96,18 +96,20 @@ def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
     except MissingConfigException as error:
         if _register_former_scorer(str(error.missing_cfg_file)):
             return compose_root(overrides, name)
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(first_line(error)) from error
     except YAMLError as error:
         place = getattr(error, "problem_mark", None)
         where = f"{place.name}, line {place.line + 1}: " if place else ""
-        reason = getattr(error, "problem", None) or one_line(error)
+        reason = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"not valid YAML: {where}{reason}") from error
     except HydraException as error:
         cause = error.__cause__ or error.__context__
-        where = one_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
+        where = (
+            first_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
+        )
         if isinstance(cause, OmegaConfBaseException):
             raise ConfigError(f"{where}: {_explain(cause)}".removeprefix(": ")) from error
-        raise ConfigError(one_line(error)) from error
+        raise ConfigError(first_line(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
 
@@ -138,7 +140,7 @@ def _explain(error: OmegaConfBaseException) -> str:
             return f"{key} is called {current_key(str(key))} now"
         names = [entry.name for entry in dataclasses.fields(error.object_type)]
         return f"unknown key {str(key)!r}{suggest(str(error.key), names)}; keys: {listing(names)}"
-    return f"{key}: {one_line(error)}" if key else one_line(error)
+    return f"{key}: {first_line(error)}" if key else first_line(error)
 
 
 def without_hydra(root: DictConfig) -> DictConfig:

@@ -80,9 +80,3 @@ def listing(choices: Iterable[str], *, limit: int = 30) -> str:
     options = list(dict.fromkeys(choices)) or ["none"]
     more = f", and {len(options) - limit} more" if len(options) > limit else ""
     return ", ".join(options[:limit]) + more
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an exception's message."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__

@@ -21,7 +21,7 @@ from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
-from llava_eval.errors import ConfigError, FetchError, MediaError
+from llava_eval.errors import ConfigError, FetchError, MediaError, first_line
 from llava_eval.types import Media, Sample
 
 WIDTH = 80
@@ -207,14 +207,10 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         ) from error
     except LocalEntryNotFoundError as error:
         raise FetchError(
-            f"{repository} is not on this machine, and cannot be fetched: {_first_line(error)}"
+            f"{repository} is not on this machine, and cannot be fetched: {first_line(error)}"
         ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise FetchError(f"cannot fetch {repository}: {_first_line(error)}") from error
+        raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
     root = Path(folder)
     found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     return sorted(found)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.errors import CheckpointError
+from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 _SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
@@ -105,8 +105,7 @@ def _download(checkpoint: str, revision: str | None) -> Path:
         ) from error
     except HfHubHTTPError as error:
         raise CheckpointError(
-            f"model.checkpoint={checkpoint}: the hub does not hand out {named}: "
-            f"{_first_line(error)}"
+            f"model.checkpoint={checkpoint}: the hub does not hand out {named}: {first_line(error)}"
         ) from error
     return folder
 
@@ -118,7 +117,3 @@ def _sha256(file: Path) -> str:
         return stored
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

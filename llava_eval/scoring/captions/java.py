@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from llava_eval.errors import first_line
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
 from llava_eval.types import MetricValue, SampleResult
 
@@ -70,8 +71,7 @@ def _measured(
     try:
         value = measure(captions, references)
     except (_JavaError, subprocess.CalledProcessError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        note = f"not available: {name} failed: {reason}"
+        note = f"not available: {name} failed: {first_line(error)}"
         return MetricValue(None, None, None, None, len(kept), "points", note)
     return MetricValue(100 * value, None, None, None, len(kept), "points")
 
