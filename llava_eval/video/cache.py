@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from llava_eval.borders.json_text import parse_json
 from llava_eval.types import Clip, MediaProblem
 from llava_eval.video.collector import pixel_proof
 
@@ -39,6 +40,12 @@ DEFAULT_MAX_BYTES = 16 * 2**30
 
 #: Changes whenever an entry of prepared frames means something else than before.
 _FRAMES_VERSION = 2
+
+
+#: What reading an entry may raise that somebody else wrote.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -94,20 +101,26 @@ class ArrayStore:
         self._until_cleaning = 0  # bytes that may still be written before sizes are added up again
         self._works = True
 
-    def get(self, key: str) -> Entry | None:
-        """Return what was stored under ``key``, None if there is nothing (any more)."""
+    def get(self, key: str, read: Callable[[Entry], T]) -> T | None:
+        """Return what was stored under ``key``, None if there is nothing (any more).
+
+        Args:
+            key: that it was put under.
+            read: makes of an entry what is wanted. An entry that it cannot read (it raises one of
+                the errors below) is dropped as a broken file is.
+        """
         path = self._path(key)
         try:
             with path.open("rb") as file:
-                facts = json.loads(file.readline())
+                facts = parse_json(file.readline(), dict)
                 shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
                 content = bytearray(file.read())
-            array = np.frombuffer(content, dtype).reshape(shape)
+            value = read(Entry(np.frombuffer(content, dtype).reshape(shape), facts))
             os.utime(path)
-            return Entry(array, facts)
+            return value
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _UNREADABLE as error:
             _log.info("%s: unreadable cache entry (%s)", path, error)
         with suppress(OSError):
             path.unlink()
@@ -189,6 +202,29 @@ class PreparedFrame(NamedTuple):
     height: int
     digest: str
 
+    @classmethod
+    def of_entry(cls, entry: Entry) -> PreparedFrame:
+        """Return the frame that an entry of the store holds."""
+        pixels, facts = entry
+        if pixels.dtype != np.uint8 or pixels.ndim != 3:
+            raise ValueError(f"{pixels.dtype} {pixels.shape} is no frame")
+        return cls(
+            pixels,
+            float(facts["pts_seconds"]),
+            tuple(str(note) for note in facts["notes"]),
+            tuple(MediaProblem(**problem) for problem in facts["problems"]),
+            int(facts["width"]),
+            int(facts["height"]),
+            str(facts["digest"]),
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what stands beside the pixels in an entry, as JSON."""
+        problems = [asdict(problem) for problem in self.problems]
+        facts = self._asdict() | {"problems": problems}
+        del facts["pixels"]
+        return facts
+
 
 @dataclass(frozen=True)
 class FrameCache:
@@ -216,12 +252,9 @@ class FrameCache:
         frames = {}
         identity = file_identity(path)
         for index in set(indices):
-            entry = self.store.get(self._key(identity, index))
-            if entry is not None:
-                facts = entry.facts
-                problems = tuple(MediaProblem(**problem) for problem in facts.pop("problems"))
-                notes = tuple(facts.pop("notes"))
-                frames[index] = PreparedFrame(entry.array, **facts, notes=notes, problems=problems)
+            frame = self.store.get(self._key(identity, index), PreparedFrame.of_entry)
+            if frame is not None:
+                frames[index] = frame
         return frames
 
     def keep(self, path: str, clip: Clip) -> dict[int, PreparedFrame]:
@@ -247,9 +280,7 @@ class FrameCache:
             )
             frames[index] = frame
             if self.store is not None:
-                facts = frame._asdict() | {"problems": [asdict(each) for each in clip.problems]}
-                del facts["pixels"]
-                self.store.put(self._key(identity, index), frame.pixels, facts)
+                self.store.put(self._key(identity, index), frame.pixels, frame.facts())
         return frames
 
     def _key(self, identity: str, index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from llava_eval.types import Clip, Media
 from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import (
     ArrayStore,
+    Entry,
     FrameCache,
     cache_folder,
     default_store,
@@ -27,26 +29,41 @@ from llava_eval.video.fast.index_cache import known_index
 FileOf = Callable[[str], str]
 
 
+def whole(entry: Entry) -> Entry:
+    return entry
+
+
 def test_what_is_put_can_be_got(tmp_path: Path) -> None:
     store = ArrayStore(tmp_path, 2**20)
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     store.put("key", array, {"pts": 1.5, "notes": ["a\nb"]})
-    entry = store.get("key")
+    entry = store.get("key", whole)
     assert entry is not None
     assert np.array_equal(entry.array, array)
     assert entry.facts == {"pts": 1.5, "notes": ["a\nb"]}
-    assert store.get("other") is None
+    assert store.get("other", whole) is None
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"nonsense\n", b'{"shape": [9], "dtype": "|u1"}\nab']
+    "content",
+    [
+        b"",
+        b"{}",
+        b"nonsense\n",
+        b'{"shape": [9], "dtype": "|u1"}\nab',
+        b"[" * 100_000 + b"\n",
+        b'{"shape": 9, "dtype": "|u1"}\nab',
+        b'{"shape": [-1, 0], "dtype": "|u1"}\nab',
+        b'{"shape": [2], "dtype": "|O"}\nab',
+        b'{"shape": [2], "dtype": {"names": 7}}\nab',
+    ],
 )
 def test_a_broken_entry_is_dropped(content: bytes, tmp_path: Path) -> None:
     store = ArrayStore(tmp_path, 2**20)
     store.put("key", np.zeros(9, np.uint8))
     (path,) = tmp_path.glob("*/*.array")
     path.write_bytes(content)
-    assert store.get("key") is None
+    assert store.get("key", whole) is None
     assert not path.exists()
 
 
@@ -56,12 +73,12 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
         store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
         path = tmp_path / f"{number:02d}" / f"{number:02d}.array"
         os.utime(path, (number, number))
-    assert store.get("00") is not None  # used again
+    assert store.get("00", whole) is not None  # used again
     for number in range(9, 13):
         store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
-    assert store.get("00") is not None
-    assert store.get("01") is None
-    assert store.get("12") is not None
+    assert store.get("00", whole) is not None
+    assert store.get("01", whole) is None
+    assert store.get("12", whole) is not None
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 100_000
 
 
@@ -70,7 +87,7 @@ def test_a_disk_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
     store = ArrayStore(tmp_path / "file", 1000)
     for _ in range(2):
         store.put("key", np.zeros(3, np.uint8))
-    assert store.get("key") is None
+    assert store.get("key", whole) is None
     assert caplog.text.count("nothing more is cached") == 1
 
 
@@ -80,7 +97,7 @@ def _write_and_read(folder: str, seed: int) -> int:
     hits = 0
     for _ in range(150):
         number = int(random.integers(0, 40))
-        entry = store.get(f"{number:02d}")
+        entry = store.get(f"{number:02d}", whole)
         if entry is None:
             store.put(f"{number:02d}", np.full(10_000, number, np.uint8))
         else:
@@ -187,6 +204,37 @@ def test_prepared_frames_are_shared_between_frame_counts(
     assert asked == [[12, 50]]
     through(FrameCache(default_store(), halve, "another way"), path, [0])
     assert asked == [[12, 50], [0]]
+
+
+def changed(value: object, random: np.random.Generator) -> object:
+    """The value with one thing in it replaced by another."""
+    if isinstance(value, dict) and value and random.random() < 0.8:
+        key = list(value)[random.integers(len(value))]
+        return {**value, key: changed(value[key], random)}
+    if isinstance(value, list) and value and random.random() < 0.5:
+        return [changed(value[0], random), *value[1:]]
+    others: list[object] = [None, "text", -1, 1e400, [], {}, [None], {"a": 1}, 2**70, True]
+    return others[random.integers(len(others))]
+
+
+@pytest.mark.parametrize("folder", ["frames", "indices"])
+def test_caches_that_others_wrote_into(
+    folder: str, file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lies there, frames are those of the video."""
+    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
+    path, frames = file_of("h264.mp4"), FrameCache(default_store(), halve, "half")
+    expected = through(frames, path, [40])
+    (entry,) = (cache / folder).glob("*/*.array")
+    header, _, pixels = entry.read_bytes().partition(b"\n")
+    random = np.random.default_rng(7)
+    for _ in range(150):
+        text = json.dumps(changed(json.loads(header), random)).encode()
+        entry.write_bytes(text + b"\n" + pixels)
+        forget_indices()
+        clip = through(frames, path, [40])
+        assert clip.frames.shape == expected.frames.shape
+        assert clip.frame_indices == (40,)
 
 
 def test_notes_are_kept_with_frames(file_of: FileOf) -> None:

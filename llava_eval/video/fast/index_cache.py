@@ -64,9 +64,8 @@ def known_index(path: str) -> VideoIndex | None:
     index = _memory.get(key)
     if index is None:
         store = _store()
-        entry = None if store is None else store.get(key)
-        if entry is not None:
-            index = _from_entry(entry)
+        index = None if store is None else store.get(key, _from_entry)
+        if index is not None:
             _memory.put(key, index)
     if index is not None and index.info.path != path:
         index = replace(index, info=replace(index.info, path=path))
@@ -105,8 +104,25 @@ def _store() -> ArrayStore | None:
 
 
 def _from_entry(entry: Entry) -> VideoIndex:
-    facts = dict(entry.facts)
-    stated = facts.pop("info")
-    problems = tuple(MediaProblem(**problem) for problem in stated.pop("problems"))
-    info = VideoInfo(**stated, problems=problems)
-    return VideoIndex(info, **facts, **dict(zip(_ROWS, entry.array, strict=True)))
+    table, facts = entry
+    if table.dtype != np.int64 or table.ndim != 2:
+        raise ValueError(f"{table.dtype} {table.shape} is no table of keyframes")
+    info = facts["info"]
+    return VideoIndex(
+        VideoInfo(
+            path=str(info["path"]),
+            num_frames=int(info["num_frames"]),
+            fps=float(info["fps"]),
+            seconds=float(info["seconds"]),
+            width=int(info["width"]),
+            height=int(info["height"]),
+            codec=str(info["codec"]),
+            rotation=int(info["rotation"]),
+            problems=tuple(MediaProblem(**problem) for problem in info["problems"]),
+        ),
+        sequential_reason=str(facts["sequential_reason"]),
+        num_packets=int(facts["num_packets"]),
+        num_shown=int(facts["num_shown"]),
+        by_byte=bool(facts["by_byte"]),
+        **dict(zip(_ROWS, table, strict=True)),
+    )
