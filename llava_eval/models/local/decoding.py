@@ -12,7 +12,7 @@ from transformers import LogitsProcessor
 
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Batch, place_rope, position_ids
+from llava_eval.models.local.prefix import Batch, position_ids
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.types import Generation, StopReason
 
@@ -34,7 +34,6 @@ class Decoder:
         Raises:
             ForwardError: the model fails.
         """
-        place_rope(self._loaded, batch)
         if batch.prompts[0].option is None:
             return self._generated(batch)
         return option_losses(batch.prompts, self.logits(batch))
@@ -43,18 +42,14 @@ class Decoder:
         """Run a batch's own tokens and return their logits (B, S, vocabulary)."""
         inputs = dict(batch.inputs)
         if batch.prefix_length:
-            place_rope(self._loaded, batch)
-            with self._loaded.foreign():
-                positions = position_ids(self._loaded, batch)
             inputs["input_ids"] = inputs["input_ids"][:, batch.prefix_length :]
-            inputs |= {"position_ids": positions, "use_cache": True}
+            inputs |= {"position_ids": position_ids(batch), "use_cache": True}
         with self._loaded.foreign():
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
     def first_steps(self, batch: Batch, num_tokens: int) -> list[torch.Tensor]:
         """Return the logits (B, vocabulary) of the first new tokens, as ``generate`` has them."""
-        place_rope(self._loaded, batch)
         config = self._loaded.generation_config(batch.prompts[0].request.settings)
         config.update(
             max_new_tokens=num_tokens,

@@ -332,7 +332,7 @@ def _settle_generation(model: Any, *, keeps: bool) -> tuple[dict[str, Any], dict
     stored = {
         name: value
         for name, value in model.generation_config.to_diff_dict().items()
-        if name not in (*_TOKEN_SETTINGS, *_BOOKKEEPING)
+        if name not in (*_TOKEN_SETTINGS, *_BOOKKEEPING) and not name.startswith("output_")
     }
     tokens = {name: getattr(model.generation_config, name, None) for name in _TOKEN_SETTINGS}
     model.generation_config = GenerationConfig(**tokens)

@@ -54,7 +54,15 @@ class WholePrompts:
         if bos is not None and text.startswith(bos):
             # As apply_chat_template(tokenize=True) does where the template writes it.
             arguments["text_kwargs"] = {"add_special_tokens": False}
-        made = self._processor(text=[text], return_tensors="pt", **arguments)
+        try:
+            made = self._processor(text=[text], return_tensors="pt", **arguments)
+        except Exception as error:  # noqa: BLE001 - a few want the media of each prompt in a list
+            nested = dict(arguments)
+            nested |= {name: [nested[name]] for name in ("images", "videos") if name in nested}
+            try:
+                made = self._processor(text=[text], return_tensors="pt", **nested)
+            except Exception:  # noqa: BLE001 - the first failure says more
+                raise error from None
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
     def prepare(self, medium: PreparedMedia) -> None:

@@ -78,6 +78,11 @@ class LoadedModel:
         return int(stated * factor)
 
     @cached_property
+    def has_grid_positions(self) -> bool:
+        """Whether tokens have positions in time, height and width (M-RoPE)."""
+        return any(hasattr(module, "rope_deltas") for module in self.model.modules())
+
+    @cached_property
     def end_tokens(self) -> frozenset[int]:
         """Ids of the tokens that end a text."""
         stored = self.model.generation_config.eos_token_id

@@ -43,13 +43,11 @@ class Batch:
         prompts: B prompts.
         inputs: arguments of ``generate`` on the model's device; ``input_ids`` is (B, P + S).
         prefix_length: P, the tokens that are in the cache already; 0 without a cache.
-        rope_deltas: (B, 1), for models with positions in time, height and width.
     """
 
     prompts: tuple[Prompt, ...]
     inputs: Mapping[str, Any]
     prefix_length: int = 0
-    rope_deltas: torch.Tensor | None = None
 
 
 @dataclass
@@ -61,7 +59,6 @@ class Prefix:
         token_ids, attention_mask: (G, P), padded on the left.
         cache: their cache, with G rows.
         rule: which rows may be asked together.
-        rope_deltas: (G, 1), for models with positions in time, height and width.
         aligned: names of further inputs with an entry for each token, which every question needs.
     """
 
@@ -70,7 +67,6 @@ class Prefix:
     attention_mask: torch.Tensor
     cache: Any
     rule: RowRule
-    rope_deltas: torch.Tensor | None = None
     aligned: Sequence[str] = field(default_factory=tuple)
 
     def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[Batch]:
@@ -103,11 +99,13 @@ class Prefix:
             "past_key_values": self._rows_of_cache(index, is_last=is_last),
         }
         for name in self.aligned:
-            own = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
-            inputs |= loaded.to_device({name: torch.cat(own)})  # (B, P + S, ...)
-        deltas = None if self.rope_deltas is None else self.rope_deltas[index]
+            values = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
+            inputs |= loaded.to_device({name: torch.cat(values)})  # (B, P + S, ...)
+        if loaded.has_grid_positions:
+            own = [grid_positions(loaded, prompt) for _, prompt in rows]
+            inputs["position_ids"] = _right_aligned(own, questions, inputs["input_ids"])
         prompts = tuple(prompt for _, prompt in rows)
-        return Batch(prompts, inputs, self.token_ids.shape[1], deltas)
+        return Batch(prompts, inputs, self.token_ids.shape[1])
 
     def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
         if self.rule is RowRule.SINGLE:
@@ -151,7 +149,6 @@ def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
         torch.ones_like(token_ids),
         cache,
         rule,
-        next((module.rope_deltas for module in _rope_modules(loaded)), None),
         further,
     )
 
@@ -183,10 +180,8 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
             for values in ([part.keys for part in parts], [part.values for part in parts])
         )
     token_ids, mask = left_padded([prefix.token_ids[0].tolist() for prefix in prefixes], loaded)
-    deltas = [prefix.rope_deltas for prefix in prefixes if prefix.rope_deltas is not None]
     groups = tuple(group for prefix in prefixes for group in prefix.groups)
-    rope_deltas = torch.cat(deltas) if deltas else None
-    return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED, rope_deltas)]
+    return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED)]
 
 
 def _padded_left(value: torch.Tensor, length: int) -> torch.Tensor:
@@ -194,34 +189,55 @@ def _padded_left(value: torch.Tensor, length: int) -> torch.Tensor:
     return torch.nn.functional.pad(value, (0, 0, length - value.shape[-2], 0))
 
 
-def place_rope(loaded: LoadedModel, batch: Batch) -> None:
-    """Tell a model with positions in time, height and width where the rows of a batch go on."""
-    if batch.rope_deltas is not None:
-        for module in _rope_modules(loaded):
-            module.rope_deltas = batch.rope_deltas
+def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:
+    """Return the positions of a whole prompt's tokens in time, height and width.
+
+    They are the model's own for ``generate``. Those of a question do not follow from the tokens
+    before it alone: a video's last frame may be further in time than its text.
+
+    Returns:
+        (3 or 4, 1, T) on the CPU.
+
+    Raises:
+        ForwardError: the model fails.
+    """
+    assert prompt.inputs is not None
+    inputs = dict(prompt.inputs)
+    with loaded.foreign():
+        positions: torch.Tensor = loaded.model._prepare_position_ids_for_generation(
+            inputs["input_ids"], inputs
+        )
+    return positions.cpu()
 
 
-def _rope_modules(loaded: LoadedModel) -> list[Any]:
-    return [
-        module
-        for module in loaded.model.modules()
-        if getattr(module, "rope_deltas", None) is not None
-    ]
+def _right_aligned(
+    positions: Sequence[torch.Tensor], questions: Sequence[Sequence[int]], like: torch.Tensor
+) -> torch.Tensor:
+    """Return the positions of questions under their tokens; what is in the cache needs none.
+
+    Args:
+        positions: of B whole prompts, (3 or 4, 1, T).
+        questions: their last tokens.
+        like: token ids (B, P + S), padding in front of each question.
+
+    Returns:
+        (3 or 4, B, P + S).
+    """
+    placed = torch.zeros((positions[0].shape[0], *like.shape), dtype=positions[0].dtype)
+    for row, (whole, question) in enumerate(zip(positions, questions, strict=True)):
+        placed[:, row, -len(question) :] = whole[:, 0, -len(question) :]
+    return placed.to(like.device)
 
 
-def position_ids(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
+def position_ids(batch: Batch) -> torch.Tensor:
     """Return the positions of a batch's own tokens as ``generate`` has them.
 
     Returns:
         (B, S), or (3 or 4, B, S) for positions in time, height and width.
     """
-    mask = batch.inputs["attention_mask"]
-    if batch.rope_deltas is None:
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-    else:
-        positions = loaded.model._prepare_position_ids_for_generation(
-            batch.inputs["input_ids"], dict(batch.inputs)
-        )
+    positions = batch.inputs.get("position_ids")
+    if positions is None:
+        positions = (batch.inputs["attention_mask"].cumsum(dim=-1) - 1).clamp(min=0)
     own: torch.Tensor = positions[..., batch.prefix_length :]
     return own
 

@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 #: New tokens of each prompt that are compared.
 _NUM_STEPS = 4
 
-#: How prompts are asked that share nothing.
-_WHOLE = "whole prompts, one at a time"
-
 #: Verdicts by model and kind of prompt; the next run of a sweep would find the same.
 _known: WeakKeyDictionary[Any, dict[Hashable, Verdict]] = WeakKeyDictionary()
 
@@ -164,9 +161,9 @@ class PrefixSharing:
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:
-            return Verdict(None, "its logits are not finite", _WHOLE)
+            return _whole("its logits are not finite")
         if not comparison.agrees:
-            return Verdict(comparison, comparison.describe(), _WHOLE)
+            return _whole(comparison.describe(), comparison)
         return Verdict(comparison, None, path)
 
     def _tried_apart(self, group: PromptGroup) -> Verdict:
@@ -179,7 +176,7 @@ class PrefixSharing:
             verdict = self._tried([alone(prompt) for prompt in prompts[:1]])
             if verdict is None or verdict.problem is not None:
                 break
-        return verdict or Verdict(None, "its prompts cannot be made as a whole", _WHOLE)
+        return verdict or _whole("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[Comparison | None, str]:
         shared: dict[int, list[torch.Tensor]] = {}
@@ -219,8 +216,12 @@ class PrefixSharing:
         return _kind_name(group), is_option, self._features is not None
 
 
+def _whole(problem: str, comparison: Comparison | None = None) -> Verdict:
+    return Verdict(comparison, problem, f"whole prompts, one at a time: {problem}")
+
+
 def _refused(error: Exception) -> Verdict:
-    return Verdict(None, f"{type(error).__name__}: {error}", _WHOLE)
+    return _whole(f"{type(error).__name__}: {error}")
 
 
 def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ Turn = tuple[str | tuple[MediaKind, Clip], ...]
 def video(
     seed: int, num_frames: int = 8, size: tuple[int, int] = (80, 120)
 ) -> tuple[MediaKind, Clip]:
-    """Return a video of smooth noise."""
-    return "video", make_clip(num_frames, seed=seed, size=size)
+    """Return a video of smooth noise: frames some seconds apart."""
+    clip = make_clip(num_frames, seed=seed, size=size)
+    indices = tuple(15 * number for number in range(num_frames))
+    times = tuple(index / 8 for index in indices)
+    return "video", replace(
+        clip, frame_indices=indices, pts_seconds=times, num_source_frames=15 * num_frames
+    )
 
 
 def image(seed: int, size: tuple[int, int] = (80, 120)) -> tuple[MediaKind, Clip]:

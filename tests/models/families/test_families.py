@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
@@ -20,11 +20,12 @@ from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
-from tests.models.families.parts import FAMILIES, Family
+from tests.models.families import FAMILIES, Family
 from tests.models.families.plain import NEW_TOKENS, Plain, Turn, image, video
+from tests.models.families.untested import UNTESTED
 
-for module in ("llava_like", "qwen_like", "others"):
-    importlib.import_module(f"tests.models.families.{module}")
+#: numpy's about processors of transformers.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 SETTINGS = GenerationSettings(max_new_tokens=NEW_TOKENS)
 CHAT = ConversationConfig("chat_template")
@@ -86,6 +87,20 @@ def expected(plain: Plain, loaded: LoadedModel, inputs: Any) -> Generation:
         num_output_tokens=len(tokens),
         stop_reason="eos" if ends else "length",
     )
+
+
+def test_every_family_of_transformers_is_here_or_named_with_a_reason() -> None:
+    known = set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+    assert known <= set(FAMILIES) | set(UNTESTED)
+    assert not set(FAMILIES) & set(UNTESTED)
+    assert len(FAMILIES) >= 40
+
+
+def test_the_readme_lists_every_family() -> None:
+    text = Path("README.md").read_text(encoding="utf-8")
+    rows = text.partition("<!-- families")[2].partition("<!-- end of families")[0].splitlines()
+    names_in_table = {row.split("|")[1].strip() for row in rows if row.startswith("| ")}
+    assert names_in_table - {"family", "---"} == set(FAMILIES)
 
 
 def names() -> list[Any]:

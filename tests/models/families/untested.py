@@ -1,0 +1,65 @@
+"""Families of transformers that have no tiny checkpoint here, and why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_NO_QUESTION: Final = "its processor takes no question about an image (transcription, captions)"
+_SAME: Final = "made of the classes of {} with other sizes"
+_OTHER_TASK: Final = "its task is no visual question answering: {}"
+_LATER: Final = "not tried; llava-eval doctor looks at a checkpoint of it"
+
+UNTESTED: Final[dict[str, str]] = {
+    "blip": _NO_QUESTION,
+    "cohere_compass": _LATER,
+    "cosmos3_edge": _LATER,
+    "cosmos3_omni": _LATER,
+    "deepseek_ocr2": _LATER,
+    "deepseek_vl_hybrid": _LATER,
+    "diffusion_gemma": _OTHER_TASK.format("it writes blocks by diffusion, not token by token"),
+    "dots3_note": _LATER,
+    "emu3": _LATER,
+    "evolla": _OTHER_TASK.format("its inputs are proteins"),
+    "exaone4_5": _LATER,
+    "gemma4_unified": _LATER,
+    "git": _NO_QUESTION,
+    "glm5_next": _LATER,
+    "glm_ocr": _SAME.format("glm4v"),
+    "glmga": _SAME.format("glm46v"),
+    "granite4_vision": _LATER,
+    "granite_docling": _SAME.format("idefics3"),
+    "hunyuan_vl": _LATER,
+    "hyperclovax_vision_v2": _LATER,
+    "idefics": _LATER,
+    "inkling2": _LATER,
+    "inkling_mm_model": _LATER,
+    "instructblipvideo": _LATER,
+    "kimi_k25": _LATER,
+    "kosmos-2.5": _NO_QUESTION,
+    "lfm3_vl": _LATER,
+    "lighton_ocr": _SAME.format("mistral3"),
+    "minicpm_ocr": _LATER,
+    "minicpmv4_7": _SAME.format("minicpmv4_6"),
+    "minimax_m3_vl": _LATER,
+    "mistral4": _LATER,
+    "mistral_large4": _LATER,
+    "molmo2": _LATER,
+    "muse_glimmer": _LATER,
+    "muse_spark": _LATER,
+    "nemotron_h_omni": _LATER,
+    "paddleocr_vl": _LATER,
+    "pi0": _OTHER_TASK.format("it writes actions of a robot"),
+    "pix2struct": _NO_QUESTION,
+    "pp_chart2table": _SAME.format("got_ocr2"),
+    "pp_formulanet": _NO_QUESTION,
+    "qianfan_ocr": _LATER,
+    "qwen3_5_moe": _LATER,
+    "qwen3_omni_moe_thinker": _LATER,
+    "qwen4_exp": _LATER,
+    "shieldgemma2": _OTHER_TASK.format("it classifies"),
+    "step3p7": _LATER,
+    "t5gemma2": _LATER,
+    "udop": _OTHER_TASK.format("its inputs are words with boxes"),
+    "unlimited_ocr": _LATER,
+    "vision-encoder-decoder": _NO_QUESTION,
+}
