@@ -212,17 +212,19 @@ def _decode_plainly(
     known = list(truncation(path, container_format))
     if to_the_end:
         known += shortfall(container_format, seconds, last_time + frame_seconds)
+    if known and to_the_end:  # the end of a truncated file looks like damage
+        problems = ()
     if not known:
-        damage = error or damage
-    if not (known and to_the_end):  # the last packet of a truncated file looks like damage
-        known += problems
-    if damage is None:  # messages below errors are about streams that are unusual, not damaged
+        # messages below errors are about streams that are unusual, not damaged
         level, ignore = av.logging.ERROR, HARMLESS_AT_START
-        damage = sign_of_damage(messages, codec.name, ignore=ignore, level=level)
-        if not known:
-            damage = damage or sign_of_damage(messages, container_format, level=level)
-    if damage:
-        known.append(MediaProblem("damaged", damage))
+        damage = (
+            error
+            or damage
+            or sign_of_damage(messages, codec.name, ignore=ignore, level=level)
+            or sign_of_damage(messages, container_format, level=level)
+        )
+        known += (MediaProblem("damaged", damage),) if damage else ()
+    known += problems
     info = VideoInfo(
         path=path,
         num_frames=num_frames,

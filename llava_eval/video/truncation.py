@@ -114,16 +114,17 @@ def _end_of_matroska(file: BinaryIO, size: int) -> int | None:
 
 
 def _end_of_avi(file: BinaryIO, size: int) -> int | None:
-    """Return where the last RIFF chunk ends."""
-    position = 0
+    """Return where the last RIFF chunk ends; long files have several."""
+    position = end = 0
     while position + 8 <= size:
         file.seek(position)
         header = file.read(8)
         length = int.from_bytes(header[4:], "little")
         if header[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
             return None
-        position += 8 + length + length % 2
-    return position - position % 2 if position > size + 1 else None
+        end = position + 8 + length
+        position = end + length % 2  # chunks begin at even bytes
+    return end
 
 
 def _end_of_flv(file: BinaryIO, size: int) -> int | None:
@@ -134,7 +135,7 @@ def _end_of_flv(file: BinaryIO, size: int) -> int | None:
     file.seek(max(0, size - 4))
     tag = int.from_bytes(file.read(4), "big")
     start = size - 4 - tag
-    if start < 13 or tag < 11:
+    if start < 13:  # within the header
         return _MORE
     file.seek(start + 1)
     return None if int.from_bytes(file.read(3), "big") == tag - 11 else _MORE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import FrameCache, default_store
 from llava_eval.video.fast import forget_indices
 from llava_eval.video.samplers import each_frame_once, linspace_to_last_frame
-from llava_eval.video.truncation import shortfall
+from llava_eval.video.truncation import shortfall, truncation
 from tests.video import corpus, naive
 from tests.video.test_damage import concealed
 
@@ -33,11 +34,11 @@ def kinds(problems: Sequence[MediaProblem]) -> list[str]:
 
 #: What is wrong with corpus files; nothing with all others.
 PROBLEMS = {
-    "truncated.mp4": ["truncated", "damaged"],
+    "truncated.mp4": ["truncated"],
     "truncated.mkv": ["truncated"],
     "truncated.webm": ["truncated"],
-    "truncated.flv": ["truncated", "damaged"],
-    "truncated_fragments.mp4": ["truncated", "damaged"],
+    "truncated.flv": ["truncated"],
+    "truncated_fragments.mp4": ["truncated"],
     "truncated.ts": ["truncated"],
 }
 #: Of two streams put together: the demuxer may mark the packet where the second one begins.
@@ -101,6 +102,58 @@ def test_a_file_whose_end_was_never_filled(name: str, file_of: FileOf, tmp_path:
         return
     assert clip.problems
     assert len(clip) == len(frames)
+
+
+def test_containers_that_state_no_size(file_of: FileOf, tmp_path: Path) -> None:
+    """A broadcast in ASF, and AVI whose writer was stopped before it knew."""
+    asf = bytearray(Path(file_of("wmv2.asf")).read_bytes())
+    flags = asf.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")) + 88
+    asf[flags] |= 1
+    avi = bytearray(Path(file_of("mpeg4.avi")).read_bytes())
+    avi[4:8] = bytes(4)
+    for content, name in ((asf, "asf"), (avi, "avi")):
+        path = tmp_path / f"video.{name}"
+        path.write_bytes(content[:-100])
+        assert truncation(str(path), name) == ()
+
+
+@pytest.mark.parametrize("lengths", [[4, 10], [5, 10], [4, 11]])
+def test_long_avi_files_have_several_chunks(lengths: list[int], tmp_path: Path) -> None:
+    chunks = [b"RIFF" + length.to_bytes(4, "little") + bytes(length) for length in lengths]
+    content = (b"\0" * (lengths[0] % 2)).join(chunks)
+    path = tmp_path / "video.avi"
+    for missing in range(4):
+        path.write_bytes(content[: len(content) - missing])
+        assert kinds(truncation(str(path), "avi")) == ["truncated"] * (missing > 0)
+
+
+@pytest.mark.parametrize("prefix", [0, 4])
+def test_packets_of_mpegts_with_and_without_time_codes(
+    prefix: int, file_of: FileOf, tmp_path: Path
+) -> None:
+    content = Path(file_of("h264.ts")).read_bytes()
+    packets = [content[start : start + 188] for start in range(0, len(content), 188)]
+    stored = b"".join(bytes(prefix) + packet for packet in packets)
+    path = tmp_path / "video.m2ts"
+    for size in (len(stored), len(stored) - 2 * (188 + prefix), len(stored) - 50, 199):
+        path.write_bytes(stored[:size])
+        is_cut = size % (188 + prefix) > 0 and size > 200
+        assert kinds(truncation(str(path), "mpegts")) == ["truncated"] * is_cut
+    path.write_bytes(bytes(1000))
+    assert truncation(str(path), "mpegts") == ()
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
+def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path: Path) -> None:
+    """Decoded plainly, indexed by packets, indexed by blocks."""
+    content = Path(file_of(name)).read_bytes()
+    start = content.index(b"\x44\x89\x88") + 3  # Duration, a float of eight bytes
+    (milliseconds,) = struct.unpack(">d", content[start : start + 8])
+    path = tmp_path / name
+    for factor, expected in ((1.0, []), (4.0, ["truncated"])):
+        stated = struct.pack(">d", milliseconds * factor)
+        path.write_bytes(content[:start] + stated + content[start + 8 :])
+        assert kinds(probe(path).problems) == expected
 
 
 def test_stated_durations() -> None:
