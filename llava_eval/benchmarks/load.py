@@ -13,7 +13,7 @@ from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
-from llava_eval.errors import RowsError
+from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
 
 #: Makes one sample of a row, or several where a row holds several questions.
@@ -103,9 +103,19 @@ def media_folder(media_root: str | None) -> Path | None:
 def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
     try:
         adapted = adapter(row)
+    except LlavaEvalError:
+        raise
     except ValueError as error:
         raise row.error(str(error)) from error
-    return (adapted,) if isinstance(adapted, Sample) else adapted
+    except Exception as error:  # rows are foreign, and an adapter may be a user's
+        raise row.error(f"{type(error).__name__}: {error}") from error
+    samples = (adapted,) if isinstance(adapted, Sample) else adapted
+    if not isinstance(samples, Sequence) or not all(isinstance(one, Sample) for one in samples):
+        raise ConfigError(
+            f"benchmark.adapter: of a row it makes a {type(adapted).__name__}, expected a Sample "
+            "or several"
+        )
+    return tuple(samples)
 
 
 def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,16 +30,27 @@ TARGET_KEY = "_target_"
 def import_target(dotted: str, *, key: str) -> Callable[..., Any]:
     """Return the function or class that a dotted path names.
 
+    Args:
+        dotted: "package.module.function".
+        key: where the node stands in the configuration, for messages.
+
     Raises:
-        ConfigError: if the module or the attribute does not exist, or it cannot be called.
+        ConfigError: the module cannot be imported, or it holds nothing of that name to call.
     """
     module_name, _, attribute = current_target(dotted).rpartition(".")
-    if not module_name:
+    if not module_name or not all(part.isidentifier() for part in dotted.split(".")):
         raise ConfigError(f"{key}.{TARGET_KEY}: {dotted!r} is not a dotted path to a function")
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(
+            f"{key}.{TARGET_KEY}: {dotted!r} is of Python's own library, which holds nothing that "
+            "a benchmark is made of"
+        )
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {error}") from error
+    except Exception as error:  # a user's module may raise anything
+        raise ConfigError(
+            f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_named(error)}"
+        ) from error
     target = getattr(module, attribute, None)
     if target is None:
         names = [name for name in vars(module) if not name.startswith("_")]
@@ -79,6 +91,10 @@ def build_target(node: Any, *, key: str) -> Any:
             return target(**values)
         except ValueError as error:
             raise ConfigError(f"{key}: {error}") from error
+        except Exception as error:  # a user's class may raise anything
+            raise ConfigError(
+                f"{key}: {target.__name__} cannot be made: {_named(error)}"
+            ) from error
     return functools.partial(target, **values)
 
 
@@ -86,7 +102,13 @@ def _checked_values(
     target: Callable[..., Any], given: Mapping[str, Any], *, key: str
 ) -> dict[str, Any]:
     """Return ``given`` converted to the types of ``target``'s parameters."""
-    parameters = _configurable_parameters(target)
+    try:
+        parameters = _configurable_parameters(target)
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (TypeError, ValueError, NameError, AttributeError) as error:  # not written in Python
+        raise ConfigError(
+            f"{key}.{TARGET_KEY}: the parameters of {target!r} cannot be read: {_named(error)}"
+        ) from error
     for name in given:
         if name not in parameters:
             raise ConfigError(
@@ -96,11 +118,17 @@ def _checked_values(
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and given.get(name, "???") == "???":
             raise ConfigError(f"{key}.{name} is not set, and {target.__name__} needs it")
-    hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     return {
         name: _checked_value(value, hints.get(name, Any), key=f"{key}.{name}")
         for name, value in given.items()
     }
+
+
+def _named(error: Exception) -> str:
+    """Return the class and the first line of an error of foreign code."""
+    if isinstance(error, ImportError):
+        return first_line(error)
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _configurable_parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:

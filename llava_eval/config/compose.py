@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import is_there
@@ -24,13 +25,14 @@ from llava_eval.config.composition import (
     is_plain,
     parse_overrides,
     plain_values,
+    typed,
     without_hydra,
 )
 from llava_eval.config.describe import overrides as overrides_of
 from llava_eval.config.describe import replaceable_parts, role_of, setting_of, short_keys
 from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.config.schema import Role, RunConfig
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, first_line
 
 #: What stands beside the name of a benchmark, and beside that of a model.
 NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
@@ -75,6 +77,8 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     overrides = [as_meant(text) for text in overrides]
     parsed = parse_overrides(overrides)
     for override in parsed:
+        if str(override.key_or_group).startswith("hydra"):
+            raise ConfigError(f"{override.input_line!r} is for a sweep, and there is no -m")
         if override.is_delete():
             raise ConfigError(f"{override.input_line!r}: parts cannot be removed, only replaced")
         if override.is_sweep_override():
@@ -102,8 +106,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
-        config = OmegaConf.to_object(own)
-        assert isinstance(config, RunConfig)
+        config = typed(resolved)
         check_constraints(config, "")
     protocol, model = (
         {
@@ -203,16 +206,26 @@ def sweep_options(overrides: Sequence[str]) -> list[list[str]]:
         ConfigError: an override that cannot be read, or that has infinitely many values.
     """
     options: dict[str, list[str]] = {}
-    for override in parse_overrides(overrides):
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            options[key.lstrip("+")] = [str(override.input_line)]
-        elif override.is_discrete_sweep():
-            values = override.sweep_string_iterator()
-            options[key.lstrip("+")] = [f"{key}={value}" for value in values]
-        else:
-            raise ConfigError(f"{override.input_line!r}: a sweep runs every value; list them")
+    with hydra_session():
+        for override in parse_overrides(overrides):
+            options[override.get_key_element().lstrip("+")] = _values_of(override)
     return list(options.values())
+
+
+def _values_of(override: Override) -> list[str]:
+    """Return an override once for each of its values."""
+    line = str(override.input_line)
+    if not override.is_sweep_override():
+        return [line]
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{line!r}: a sweep runs every value; list them")
+    try:
+        values = list(override.sweep_string_iterator())
+    except HydraException as error:
+        raise ConfigError(f"{line!r}: {first_line(error)}") from error
+    if not values:
+        raise ConfigError(f"{line!r} has no value")
+    return [f"{override.get_key_element()}={value}" for value in values]
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,8 +58,16 @@ def is_plain(value: str) -> bool:
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """Take overrides apart; raise ConfigError for one that is no key=value."""
-    parser = OverridesParser.create()
+    """Take overrides apart.
+
+    Args:
+        overrides: as on the command line; ``model=glob(*)`` needs a :func:`hydra_session`.
+
+    Raises:
+        ConfigError: one of them is no key=value.
+    """
+    session = GlobalHydra.instance()
+    parser = OverridesParser.create(session.config_loader() if session.is_initialized() else None)
     parsed = []
     for text in overrides:
         try:
@@ -112,6 +120,18 @@ def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
         raise ConfigError(first_line(error)) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
+    except Exception as error:  # what Hydra stumbles over when a value is of another kind
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ConfigError(f"Hydra cannot compose {' '.join(overrides)} ({reason})") from error
+
+
+@contextmanager
+def _explained(introduction: str = "") -> Iterator[None]:
+    """Turn OmegaConf's errors into a line of ours."""
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        raise ConfigError(introduction + _explain(error)) from error
 
 
 def _register_former_scorer(missing: str) -> bool:
@@ -145,17 +165,28 @@ def _explain(error: OmegaConfBaseException) -> str:
 
 def without_hydra(root: DictConfig) -> DictConfig:
     """Return our parts of a composed configuration, with the schema's types."""
-    own = OmegaConf.create({key: root._get_node(key) for key in root if key != "hydra"})
-    typed = OmegaConf.merge(OmegaConf.structured(RunConfig), own)
-    assert isinstance(typed, DictConfig)
-    return typed
+    with _explained():
+        own = OmegaConf.create({key: root._get_node(key) for key in root if key != "hydra"})
+        node = OmegaConf.merge(OmegaConf.structured(RunConfig), own)
+    assert isinstance(node, DictConfig)
+    return node
+
+
+def typed(resolved: Mapping[str, Any]) -> RunConfig:
+    """Return plain values as the schema's classes; what was an interpolation is checked too.
+
+    Raises:
+        ConfigError: a value of a wrong type.
+    """
+    with _explained("what a ${...} stands for does not fit: "):
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), resolved))
+    assert isinstance(config, RunConfig)
+    return config
 
 
 def plain_values(node: DictConfig) -> dict[str, Any]:
     """Return plain containers with interpolations resolved."""
-    try:
+    with _explained():
         container = OmegaConf.to_container(node, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_explain(error)) from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

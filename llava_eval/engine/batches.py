@@ -76,9 +76,17 @@ def _policy(config: RunConfig) -> Policy:
     policy: Policy = build_target(config.sampler, key="sampler")
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
     try:
-        policy(example)
+        indices = policy(example)
+        is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from error
+    except Exception as error:  # a user's function may raise anything
+        raise ConfigError(f"sampler: {type(error).__name__}: {error}") from error
+    if not is_fit:
+        raise ConfigError(
+            f"sampler: of a video of 100 frames it takes {str(indices)[:80]}; expected indices "
+            "from 0 to 99"
+        )
     return policy
 
 

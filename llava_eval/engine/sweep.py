@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
 
 from llava_eval import run
+from llava_eval.config.checks import check_choices
 from llava_eval.config.compose import as_meant, compose_config, expand_sweep, sweep_options
 from llava_eval.config.composition import (
     compose_root,
@@ -109,12 +111,17 @@ def plan_sweep(
     about_sweep = [str(item.input_line) for item in parsed if _is_about_sweep(item)]
     about_runs = [str(item.input_line) for item in parsed if not _is_about_sweep(item)]
     fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
-    _check_launcher(about_sweep)
+    _check_launcher([item for item in parsed if _is_about_sweep(item)])
+    check_choices([item for item in parsed if not item.is_sweep_override()], config_dir)
     with hydra_session():
-        hydra = compose_root([*search, *fixed]).hydra
-        presets = [f"{key}={values}" for key, values in (hydra.sweeper.params or {}).items()]
-        launcher = plain_values(hydra.launcher)
-        about_sweep.append(f"hydra.sweep.dir={quoted(hydra.sweep.dir)}")  # the time in it, once
+        hydra = compose_root([*search, *fixed, "hydra.job.num=0"]).hydra
+        values = _mapping(hydra, "sweeper").get("params") or {}
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"hydra.sweeper.params: got {values!r}, expected key: values")
+        presets = [f"{key}={value}" for key, value in values.items()]
+        launcher = _mapping(hydra, "launcher")
+        # The time in its name is taken once.
+        about_sweep.append(f"hydra.sweep.dir={quoted(_mapping(hydra, 'sweep')['dir'])}")
     options = [*presets, *about_runs]
     for variant in expand_sweep(options):
         Parts.build(compose_config(variant, config_dir).config)
@@ -122,9 +129,18 @@ def plan_sweep(
     with hydra_session():
         for number, chosen in enumerate(itertools.product(*sweep_options(options))):
             about_run = [*search, *chosen, *about_sweep, f"hydra.job.num={number}"]
-            sweep = compose_root(about_run).hydra.sweep
-            runs.append(SweepRun(number, chosen, Path(sweep.dir, sweep.subdir), config_dir))
+            sweep = _mapping(compose_root(about_run).hydra, "sweep")
+            folder = Path(str(sweep["dir"]), str(sweep["subdir"]))
+            runs.append(SweepRun(number, chosen, folder, config_dir))
     return runs, launcher
+
+
+def _mapping(hydra: DictConfig, name: str) -> dict[str, Any]:
+    """Return a part of Hydra's own configuration as plain values."""
+    part = hydra.get(name)
+    if not isinstance(part, DictConfig):
+        raise ConfigError(f"hydra.{name}: got {part!r}, expected a mapping")
+    return plain_values(part)
 
 
 def _is_about_sweep(override: Override) -> bool:
@@ -132,13 +148,20 @@ def _is_about_sweep(override: Override) -> bool:
     return override.key_or_group.partition(".")[0].partition("/")[0] == "hydra"
 
 
-def _check_launcher(about_sweep: Sequence[str]) -> None:
-    """Raise ConfigError where a cluster is asked for and the package for it is not installed."""
-    launchers = [text for text in about_sweep if text.startswith("hydra/launcher=")]
-    if not launchers or launchers[-1].endswith("=basic"):
-        return
-    if importlib.util.find_spec("submitit") is None:
-        raise ConfigError(f"{launchers[-1]} needs a package: pip install 'llava-eval[slurm]'")
+def _check_launcher(about_sweep: Sequence[Override]) -> None:
+    """Raise ConfigError for what cannot say where the runs of a sweep are started."""
+    for override in about_sweep:
+        key, value = str(override.key_or_group), override.value()
+        if "/" not in key and not override.is_delete():
+            continue
+        if key != "hydra/launcher" or not isinstance(value, str):
+            raise ConfigError(
+                f"{override.input_line!r}: of Hydra's parts a sweep takes hydra/launcher, by name"
+            )
+        if value != "basic" and importlib.util.find_spec("submitit") is None:
+            raise ConfigError(
+                f"{override.input_line} needs a package: pip install 'llava-eval[slurm]'"
+            )
 
 
 def _cluster(launcher: Mapping[str, Any]) -> str | None:

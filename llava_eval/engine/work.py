@@ -35,7 +35,7 @@ from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.judge.judge import check_judge_model, read_judge_key
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
-from llava_eval.types import Generation, Sample, SampleResult
+from llava_eval.types import Generation, MetricValue, Sample, SampleResult
 
 #: Packages whose version can change a generation; a run is not continued across them.
 _IDENTITY_PACKAGES = ("llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av")
@@ -74,10 +74,7 @@ class Parts:
         """
         benchmark = config.benchmark
         scorer = checked_scorer(build_target(config.scorer, key="scorer"))
-        metrics = {
-            name: build_target(node, key=f"benchmark.metrics.{name}")
-            for name, node in benchmark.metrics.items()
-        }
+        metrics = {name: _metric(name, node) for name, node in benchmark.metrics.items()}
         submission: SubmissionMaker | None = None
         if benchmark.submission is not None:
             submission = build_target(benchmark.submission, key="benchmark.submission")
@@ -95,6 +92,23 @@ class Parts:
             judge=config.judge if isinstance(scorer, JudgedScorer) else None,
             prompts=PromptSettings.of(config),
         )
+
+
+def _metric(name: str, node: Any) -> Metric:
+    """Build a metric, and see by no results at all whether it is one.
+
+    Raises:
+        ConfigError: it cannot be built, or it gives no value of a metric.
+    """
+    key = f"benchmark.metrics.{name}"
+    metric: Metric = build_target(node, key=key)
+    try:
+        value = metric([])
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{key}: {type(error).__name__}: {error}") from error
+    if not isinstance(value, MetricValue):
+        raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
+    return metric
 
 
 def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> None:
