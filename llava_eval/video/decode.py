@@ -203,28 +203,21 @@ def _decode_plainly(
                     if not collector.missing and not to_the_end:
                         break
         except LIBAV_ERRORS as failure:
-            error = f"decoding stops after frame {num_frames - 1}: {reason(failure)}"
+            where = f"stops after frame {num_frames - 1}" if num_frames else "fails at the start"
+            error = f"decoding {where}: {reason(failure)}"
         if num_frames == 0:
             raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
         shown_seconds = last_time - (first_time or 0.0) + frame_seconds
         seconds = duration_seconds(container, stream) or 0.0
         codec, container_format = stream.codec_context.codec, container.format.name
-    known = list(truncation(path, container_format))
-    if to_the_end:
-        known += shortfall(container_format, seconds, last_time + frame_seconds)
-    if known and to_the_end:  # the end of a truncated file looks like damage
+    truncated = truncation(path, container_format)
+    if to_the_end and not truncated:
+        truncated = shortfall(container_format, seconds, last_time + frame_seconds)
+    if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
-    if not known:
-        # messages below errors are about streams that are unusual, not damaged
-        level, ignore = av.logging.ERROR, HARMLESS_AT_START
-        damage = (
-            error
-            or damage
-            or sign_of_damage(messages, codec.name, ignore=ignore, level=level)
-            or sign_of_damage(messages, container_format, level=level)
-        )
-        known += (MediaProblem("damaged", damage),) if damage else ()
-    known += problems
+    elif not truncated:
+        damage = error or damage or _complaint(messages, codec.name, container_format)
+        problems = (*((MediaProblem("damaged", damage),) if damage else ()), *problems)
     info = VideoInfo(
         path=path,
         num_frames=num_frames,
@@ -234,9 +227,17 @@ def _decode_plainly(
         height=height,
         codec=codec.canonical_name,
         rotation=rotation,
-        problems=distinct_problems(known),
+        problems=distinct_problems((*truncated, *problems)),
     )
     return _PlainDecode(info, error)
+
+
+def _complaint(messages: list[Message], decoder: str, container_format: str) -> str | None:
+    """Return what libav says of damage; below errors it speaks of what is unusual."""
+    level, ignore = av.logging.ERROR, HARMLESS_AT_START
+    return sign_of_damage(messages, decoder, ignore=ignore, level=level) or sign_of_damage(
+        messages, container_format, level=level
+    )
 
 
 def cut(

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from llava_eval.errors import MediaError
 from llava_eval.types import Media, VideoInfo
 from llava_eval.video import decode_frames, probe, read_media
+from llava_eval.video.media import frame_files
 from tests.video import corpus
 
 FileOf = Callable[[str], str]
@@ -94,6 +95,20 @@ def test_paths_that_are_no_files(name: str, kind: str, tmp_path: Path) -> None:
     with pytest.raises(MediaError) as raised:
         read_media(media, first)
     assert str(raised.value).startswith(f"{tmp_path}/")
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"gone: no such file"):
+        frame_files(str(tmp_path / "gone"))
+
+
+def test_a_video_whose_first_frame_is_damaged(file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / "one_frame.mp4"
+    content = Path(file_of("one_frame.mp4")).read_bytes()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(content[:start] + bytes(200) + content[start + 200 :])
+    with pytest.raises(MediaError, match=r"can be decoded \(decoding fails at the start: "):
+        probe(str(path))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,13 @@ def test_cuts_up_to_one_frame_past_the_last(bound: tuple[float, float], num_fram
     expected = get_index(bound, 25.0, 74, num_frames)
     assert max(expected) < 75
     assert list(samplers.segment_midpoints(part, num_frames)) == expected
+
+
+def test_a_cut_needs_a_frame_rate() -> None:
+    unknown = replace(video(75), fps=0.0)
+    assert cut(unknown, None, None) == unknown
+    with pytest.raises(MediaError, match="a cut needs a frame rate"):
+        cut(unknown, 1.0, None)
 
 
 def test_cuts_that_start_later() -> None:
