@@ -572,7 +572,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         "--max-slowdown",
         type=float,
         metavar="FACTOR",
-        help="most seconds a sample, as a multiple of the baseline's",
+        help="most model seconds a sample, as a multiple of the baseline's",
     ),
     _argument("--junit", type=_path, metavar="FILE", help="write JUnit XML"),
     _argument("--summary", type=_path, metavar="FILE", help="write Markdown for a pull request"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
+    preparing_table,
     sweep_charts,
     sweep_table,
     sweeps_of,
@@ -71,6 +72,7 @@ def page_of(sweep: Sweep, curves: Mapping[str, str], command: str) -> str:
     """Return the Markdown page."""
     runs = [setting.run for setting in sweep.settings]
     num_samples = len(runs[0].results)
+    preparing = preparing_table(sweep)
     lines = [
         "# Frames and quantization on the embedded benchmark",
         "",
@@ -80,6 +82,7 @@ def page_of(sweep: Sweep, curves: Mapping[str, str], command: str) -> str:
         "",
         legend(sweep),
         "",
+        *([] if preparing is None else [preparing.to_markdown(), ""]),
         *(f"![{title}]({name})" for title, name in curves.items()),
         "",
         *(f"* Note: {note}" for note in sweep.notes),

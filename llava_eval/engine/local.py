@@ -19,12 +19,13 @@ from llava_eval.engine.batches import (
 )
 from llava_eval.errors import MediaError
 from llava_eval.models.base import Needs, make_runner, plan_model
-from llava_eval.models.clock import StageClock
+from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.results import record
 from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.base import Runner
+    from llava_eval.video.cache import FrameCache
 
 
 class LocalEngine:
@@ -42,6 +43,7 @@ class LocalEngine:
         with clock.stage("load_model"):
             self._plan = plan_model(config, needs)
         self._runner: Runner | None = None
+        self._cache: FrameCache | None = None
 
     def identity(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
@@ -69,7 +71,7 @@ class LocalEngine:
             PromptSettings.of(self._config),
         )
         assert runner is not None
-        cache = frame_cache(runner.frame_preprocessor)
+        cache = self._cache = frame_cache(runner.frame_preprocessor)
 
         def prepare(group: MediaGroup) -> GroupContent[ShownMedia]:
             decoded = decode_group(group, settings.policy, cache)
@@ -88,6 +90,7 @@ class LocalEngine:
             for group in batch:
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)
+                self._clock.seconds[PREPARE_STAGE] += outcome.seconds
                 if outcome.error is None:
                     ready.append((group, outcome.unwrap()))
                 elif isinstance(outcome.error, MediaError):
@@ -95,6 +98,7 @@ class LocalEngine:
                 else:
                     raise outcome.error
             yield from ask_batch(ready, settings, runner)
+            self._clock.end_warm_up(sum(len(group.samples) for group, _ in ready))
 
     def record(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
@@ -109,7 +113,11 @@ class LocalEngine:
     def work(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
         assert self._runner is not None
-        return {"peak_device_memory_bytes": self._runner.peak_device_memory_bytes()}
+        return {
+            "peak_device_memory_bytes": self._runner.peak_device_memory_bytes(),
+            "warm_up": self._clock.warm_up or None,
+            **({} if self._cache is None else {"frames": self._cache.counts.as_dict()}),
+        }
 
     def close(self) -> None:
         """See :class:`llava_eval.engine.base.Engine`."""

@@ -1,11 +1,18 @@
-"""Seconds by stage."""
+"""Seconds by stage, with those of the warm-up apart."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Final
+
+#: Stages in which the model works; "server_wait" is all that is seen of a served one.
+MODEL_STAGES: Final = ("vision", "prefill", "decode", "server_wait")
+#: The stage of reading, decoding and resizing media, added up over all threads. It overlaps with
+#: the model's stages, which only wait for it in "decode_wait".
+PREPARE_STAGE: Final = "prepare"
 
 
 class StageClock:
@@ -13,6 +20,25 @@ class StageClock:
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._warm_up: dict[str, Any] = {}
+
+    def end_warm_up(self, num_generated: int) -> None:
+        """Note the first batch of a process, which includes what is done once: checks, tuning.
+
+        Args:
+            num_generated: samples of that batch.
+        """
+        if not self._warm_up:
+            seconds = {stage: round(self.seconds.get(stage, 0.0), 6) for stage in MODEL_STAGES}
+            self._warm_up = {"num_generated": num_generated, "stage_seconds": seconds}
+
+    @property
+    def warm_up(self) -> Mapping[str, Any]:
+        """The samples of the first batch and the model's seconds until its end, for the manifest.
+
+        Empty until then.
+        """
+        return dict(self._warm_up)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -22,3 +48,19 @@ class StageClock:
             yield
         finally:
             self.seconds[name] += time.perf_counter() - start
+
+
+def joint_warm_up(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the warm-ups of several workers as one; None where there is none.
+
+    Args:
+        parts: as :attr:`StageClock.warm_up` gives them.
+    """
+    begun = [part for part in parts if part]
+    if not begun:
+        return None
+    seconds = {stage: sum(part["stage_seconds"][stage] for part in begun) for stage in MODEL_STAGES}
+    return {
+        "num_generated": sum(part["num_generated"] for part in begun),
+        "stage_seconds": seconds,
+    }

@@ -1,4 +1,4 @@
-"""What a run cost: time, memory, tokens and a judge's fee, from its manifest and ledger."""
+"""What a run cost: the model's time and what stands beside it, memory, tokens, a judge's fee."""
 
 from __future__ import annotations
 
@@ -6,20 +6,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llava_eval.results.manifest import Manifest, Session
+from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
+from llava_eval.results.manifest import Manifest, Session, WarmUp
 from llava_eval.types import SampleResult
 
-#: Stages that are done once, or without the model.
-_NOT_GENERATING = ("load_rows", "load_model", "score")
+#: Stages that are done once, without the model, or beside it.
+_NOT_GENERATING = ("load_rows", "load_model", "score", PREPARE_STAGE)
 
 
 @dataclass(frozen=True)
 class Cost:
     """What one run cost; None where its manifest does not say.
 
+    The model's seconds say what a setting costs. How long its media took depends on the disk, the
+    video's codec and whether an earlier run left the frames in the cache, and the wall time on how
+    much of that was hidden behind the model; both stand beside it.
+
     Attributes:
         num_generated: samples that were generated, over all processes of the run.
-        seconds: of decoding and generating, without loading rows and model.
+        seconds: wall time of preparing media and generating, without loading rows and model.
+        model_seconds_per_sample: of the model (vision, prefill, decode; of a served one the waits
+            for its replies) without the first batch of each process, if there are others.
+        prepare_seconds: of reading, decoding and resizing media, added up over all threads.
+        num_cached_frames, num_decoded_frames: where the frames came from.
         stage_seconds: by stage, over all processes.
         weights_bytes: of the model's weights.
         peak_device_bytes: most memory held on a CUDA device.
@@ -32,6 +41,10 @@ class Cost:
 
     num_generated: int
     seconds: float | None = None
+    model_seconds_per_sample: float | None = None
+    prepare_seconds: float | None = None
+    num_cached_frames: int = 0
+    num_decoded_frames: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     weights_bytes: int | None = None
     peak_device_bytes: int | None = None
@@ -51,6 +64,17 @@ class Cost:
     def samples_per_second(self) -> float | None:
         """Samples in one second of wall time."""
         return None if not self.seconds else self.num_generated / self.seconds
+
+    @property
+    def prepare_seconds_per_sample(self) -> float | None:
+        """Time of reading, decoding and resizing the media of one sample."""
+        return None if self.prepare_seconds is None else self.prepare_seconds / self.num_generated
+
+    @property
+    def cached_share(self) -> float | None:
+        """Share of the frames that came from the cache."""
+        num_frames = self.num_cached_frames + self.num_decoded_frames
+        return self.num_cached_frames / num_frames if num_frames else None
 
 
 def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
@@ -72,9 +96,14 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
     # overlap.
     seconds = min(wall, sum(stages[stage] for stage in stages if stage not in _NOT_GENERATING))
     generations = [result.generation for result in results]
+    frames = [session.frames for session in sessions if session.frames is not None]
     return Cost(
         num_generated=sum(session.num_generated or 0 for session in sessions),
         seconds=seconds if seconds > 0 else None,
+        model_seconds_per_sample=_model_seconds_per_sample(sessions),
+        prepare_seconds=stages.get(PREPARE_STAGE),
+        num_cached_frames=sum(item.num_cached for item in frames),
+        num_decoded_frames=sum(item.num_decoded for item in frames),
         stage_seconds=dict(stages),
         weights_bytes=manifest.model.memory_bytes if manifest.model else None,
         peak_device_bytes=_largest(session.peak_device_memory_bytes for session in sessions),
@@ -85,6 +114,27 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
         judge_cost=manifest.judge.cost if manifest.judge else None,
         machine=_machine(manifest, sessions),
     )
+
+
+def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:
+    """Return the model's time for a sample, without warm-ups unless there is nothing else."""
+    totals = [(session.num_generated or 0, _model_seconds(session)) for session in sessions]
+    warm_ups = [
+        (session.warm_up.num_generated, _model_seconds(session.warm_up))
+        for session in sessions
+        if session.warm_up is not None
+    ]
+    num_samples = sum(number for number, _ in totals)
+    num_warm_up = sum(number for number, _ in warm_ups)
+    seconds = sum(total for _, total in totals)
+    if num_samples > num_warm_up:
+        seconds -= sum(total for _, total in warm_ups)
+        num_samples -= num_warm_up
+    return seconds / num_samples if seconds > 0 and num_samples else None
+
+
+def _model_seconds(part: Session | WarmUp) -> float:
+    return sum(part.stage_seconds.get(stage, 0.0) for stage in MODEL_STAGES)
 
 
 def _largest(sizes: Iterable[int | None]) -> int | None:

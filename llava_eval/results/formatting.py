@@ -25,11 +25,20 @@ import wcwidth
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
+#: Where a GitHub runner would begin to read a command: after leading spaces, or ("##[") anywhere.
+_CI_COMMAND = re.compile(r"(?<!\S)::|##\[")
+
+
 def printable(text: str) -> str:
-    """Return text in one line: white space as one space, characters that act as their codes."""
-    if text.isascii() and text.isprintable() and "  " not in text:
-        return text
-    return "".join(map(_shown, " ".join(text.split())))
+    """Return text in one line: white space as one space, characters that act as their codes.
+
+    So is the first character of what begins a command to a CI server (``::error::``).
+    """
+    if not (text.isascii() and text.isprintable() and "  " not in text):
+        text = "".join(map(_shown, " ".join(text.split())))
+    if "::" in text or "##[" in text:
+        text = _CI_COMMAND.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", text)
+    return text
 
 
 def _shown(character: str) -> str:

@@ -22,6 +22,27 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class WarmUp:
+    """The first batch of a process, which includes what is done once (checks, tuning).
+
+    Attributes:
+        num_generated: its samples.
+        stage_seconds: of the model until its end.
+    """
+
+    num_generated: Count = 0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """Frames that a process found in the cache, and those that it decoded."""
+
+    num_cached: Count = 0
+    num_decoded: Count = 0
+
+
+@dataclass(frozen=True)
 class Session:
     """One process of a run.
 
@@ -30,6 +51,8 @@ class Session:
         num_generated: samples that it generated.
         wall_seconds: of the whole process.
         stage_seconds: by stage; stages of several workers overlap.
+        warm_up: its first batch.
+        frames: where they came from.
         peak_device_memory_bytes: most memory held on a CUDA device.
         peak_host_memory_bytes: largest resident set of the process.
         machine: that it ran on.
@@ -39,6 +62,8 @@ class Session:
     num_generated: Count | None = None
     wall_seconds: float | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    warm_up: WarmUp | None = None
+    frames: FrameCounts | None = None
     peak_device_memory_bytes: Count | None = None
     peak_host_memory_bytes: Count | None = None
     machine: Machine | None = None

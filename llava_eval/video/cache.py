@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -226,6 +226,24 @@ class PreparedFrame(NamedTuple):
         return facts
 
 
+class CacheCounts:
+    """How many frames were found in a cache, and how many were decoded; threads may add to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_cached = self._num_decoded = 0
+
+    def add(self, *, num_cached: int = 0, num_decoded: int = 0) -> None:
+        """Add frames."""
+        with self._lock:
+            self._num_cached += num_cached
+            self._num_decoded += num_decoded
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts for the manifest."""
+        return {"num_cached": self._num_cached, "num_decoded": self._num_decoded}
+
+
 @dataclass(frozen=True)
 class FrameCache:
     """Prepares frames and remembers each one, so that sweeps over frame counts share them.
@@ -234,11 +252,13 @@ class FrameCache:
         store: where prepared frames are kept; None keeps nothing.
         prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
         key: names everything that changes what ``prepare`` returns.
+        counts: of the frames that went through this object.
     """
 
     store: ArrayStore | None
     prepare: Callable[[torch.Tensor], torch.Tensor]
     key: str
+    counts: CacheCounts = field(default_factory=CacheCounts, compare=False, repr=False)
 
     def load(self, path: str, indices: Iterable[int]) -> dict[int, PreparedFrame]:
         """Return those of a video's frames that are kept, by their indices.
@@ -255,6 +275,7 @@ class FrameCache:
             frame = self.store.get(self._key(identity, index), PreparedFrame.of_entry)
             if frame is not None:
                 frames[index] = frame
+        self.counts.add(num_cached=len(frames))
         return frames
 
     def keep(self, path: str, clip: Clip) -> dict[int, PreparedFrame]:
@@ -264,6 +285,7 @@ class FrameCache:
             path: the video file.
             clip: the frames as they were decoded.
         """
+        self.counts.add(num_decoded=len(clip))
         proof = pixel_proof(clip)
         prepared = self.prepare(clip.frames).numpy()  # (N, 3, h, w)
         identity = file_identity(path)

@@ -39,6 +39,10 @@ TABLE = Table(
         ("half \ud800", "half \\ud800"),
         ("naïve 日本 🎥", "naïve 日本 🎥"),
         ("a\u2028b", "a b"),
+        ("::error::owned", "\\u003a:error::owned"),
+        ("a  ::error::b", "a \\u003a:error::b"),
+        ("std::string a::", "std::string a::"),
+        ("x##[error]y", "x\\u0023#[error]y"),
         ("", ""),
     ],
 )

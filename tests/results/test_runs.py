@@ -119,6 +119,38 @@ def test_cost_counts_processes_that_generated(tmp_path: Path) -> None:
     assert (cost.peak_host_bytes, cost.peak_device_bytes, cost.judge_cost) == (7, None, 0.25)
 
 
+def test_the_model_s_seconds_are_counted_without_warm_up_and_without_preparing(
+    tmp_path: Path,
+) -> None:
+    session = {
+        "wall_seconds": 30.0,
+        "stage_seconds": {
+            "load_model": 8.0,
+            "prepare": 40.0,
+            "decode_wait": 2.0,
+            "vision": 1.0,
+            "prefill": 4.0,
+            "decode": 6.0,
+        },
+        "warm_up": {"num_generated": 1, "stage_seconds": {"prefill": 3.0, "decode": 2.0}},
+        "frames": {"num_cached": 30, "num_decoded": 10},
+        "num_generated": 4,
+    }
+    results = [answered(number, True) for number in range(4)]
+    write_run(tmp_path / "run", results, manifest={"sessions": [session]})
+    cost = RunReader().read(tmp_path / "run").cost
+    assert cost.model_seconds_per_sample == (11.0 - 5.0) / 3
+    assert (cost.seconds, cost.prepare_seconds_per_sample, cost.cached_share) == (13.0, 10.0, 0.75)
+    alone = {**session, "num_generated": 1}  # there is nothing but the first batch
+    write_run(tmp_path / "alone", results[:1], manifest={"sessions": [alone]})
+    assert RunReader().read(tmp_path / "alone").cost.model_seconds_per_sample == 11.0
+    served = {"stage_seconds": {"server_wait": 6.0}, "wall_seconds": 7.0, "num_generated": 4}
+    write_run(tmp_path / "served", results, manifest={"sessions": [served]})
+    cost = RunReader().read(tmp_path / "served").cost
+    assert (cost.model_seconds_per_sample, cost.prepare_seconds) == (1.5, None)
+    assert (cost.prepare_seconds_per_sample, cost.cached_share) == (None, None)
+
+
 def test_workers_that_overlap_cost_no_more_than_the_wall_time(tmp_path: Path) -> None:
     session = {"wall_seconds": 10.0, "stage_seconds": {"decode": 16.0}, "num_generated": 2}
     changed = {"sessions": [session]}

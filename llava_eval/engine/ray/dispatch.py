@@ -24,7 +24,7 @@ from llava_eval.engine.ray.worker import (
     decode,
 )
 from llava_eval.errors import ConfigError, EngineError, MediaError
-from llava_eval.models.clock import StageClock
+from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.types import Sample, SampleResult
 
 log = logging.getLogger(__name__)
@@ -232,6 +232,7 @@ class Dispatch:
                 log.warning("%s is decoded again: %s", group.path, reason_of(error))
                 task.undecoded.append(index)
             return
+        self._clock.seconds[PREPARE_STAGE] += status.seconds
         if status.error is None:
             task.decoded[index] = content
             return

@@ -14,7 +14,7 @@ from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, nod
 from llava_eval.engine.ray.dispatch import Dispatch
 from llava_eval.engine.ray.pool import Worker, close_pool, joint_versions, open_pool, release_pool
 from llava_eval.engine.ray.worker import Loaded, WorkerFacts, WorkerSettings, warm_up
-from llava_eval.models.clock import StageClock
+from llava_eval.models.clock import StageClock, joint_warm_up
 from llava_eval.types import Sample, SampleResult
 
 
@@ -99,6 +99,7 @@ class RayEngine:
             "engine": "ray",
             "nodes": node_facts(),
             "workers": [_describe(worker) for worker in self._pool.all],
+            "warm_up": joint_warm_up([report.warm_up for report in reports]),
             **{
                 name: max((n for r in reports if (n := getattr(r, name)) is not None), default=None)
                 for name in ("peak_device_memory_bytes", "peak_host_memory_bytes")

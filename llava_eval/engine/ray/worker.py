@@ -104,6 +104,7 @@ class Report:
 
     Attributes:
         stage_seconds: time spent in each stage.
+        warm_up: see :attr:`llava_eval.models.clock.StageClock.warm_up`.
         peak_device_memory_bytes: None on a CPU.
         peak_host_memory_bytes: of its process.
         first_prompt: the first text that its model was given.
@@ -112,6 +113,7 @@ class Report:
     """
 
     stage_seconds: Mapping[str, float]
+    warm_up: Mapping[str, Any]
     peak_device_memory_bytes: int | None
     peak_host_memory_bytes: int | None
     first_prompt: str | None
@@ -142,11 +144,13 @@ class DecodeStatus:
         error: why nothing was decoded; None where it was.
         unseen: a path of the group that does not exist on that node.
         host: the node's name.
+        seconds: how long it took.
     """
 
     error: MediaError | None = None
     unseen: str | None = None
     host: str = ""
+    seconds: float = 0.0
 
 
 class _Messages(logging.Handler):
@@ -234,8 +238,10 @@ class ModelWorker:
         ]
         with self._lock:
             results = list(ask_batch(ready, prompts, runner))
+            self._clock.end_warm_up(len(results))
             report = Report(
                 dict(self._clock.seconds),
+                self._clock.warm_up,
                 runner.peak_device_memory_bytes(),
                 record.peak_host_memory_bytes(),
                 runner.first_prompt,
@@ -341,7 +347,7 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupConte
         timeout_seconds=timeout_seconds,
     )
     if outcome.error is None:
-        return DecodeStatus(), outcome.unwrap()
+        return DecodeStatus(seconds=outcome.seconds), outcome.unwrap()
     if not isinstance(outcome.error, MediaError):
         raise outcome.error
     paths = [media.path for media in group.media if media.data is None]

@@ -6,6 +6,7 @@ import string
 from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost
@@ -201,13 +202,15 @@ def cost_table(runs: Sequence[ComparableRun]) -> Table:
     """Return what each run cost; rows that no run knows are left out."""
     costs = [run.cost for run in runs]
     stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
+    stages.pop(PREPARE_STAGE, None)  # shown by sample
     lines: list[tuple[str, Callable[[Cost], str]]] = [
+        ("model (ms a sample)", lambda cost: _milliseconds(cost.model_seconds_per_sample)),
+        *((f"{stage} (s)", _stage(stage)) for stage in stages if stage in MODEL_STAGES),
+        ("preparing media (ms a sample)", lambda c: _milliseconds(c.prepare_seconds_per_sample)),
+        ("frames from the cache (%)", lambda cost: _percent(cost.cached_share)),
+        *((f"{stage} (s)", _stage(stage)) for stage in stages if stage not in MODEL_STAGES),
+        ("wall, without loading (s)", lambda cost: _plain(cost.seconds, 1)),
         ("samples/s", lambda cost: _plain(cost.samples_per_second, 2)),
-        ("seconds, without loading", lambda cost: _plain(cost.seconds, 1)),
-    ]
-    for stage in stages:
-        lines.append((f"  {stage} (s)", _stage(stage)))
-    lines += [
         ("weights (MB)", lambda cost: _megabytes(cost.weights_bytes)),
         ("peak device memory (MB)", lambda cost: _megabytes(cost.peak_device_bytes)),
         ("peak host memory (MB)", lambda cost: _megabytes(cost.peak_host_bytes)),
@@ -226,6 +229,14 @@ def _stage(stage: str) -> Callable[[Cost], str]:
 
 def _plain(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{1000 * value:.3g}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f}"
 
 
 def _megabytes(value: int | None) -> str:

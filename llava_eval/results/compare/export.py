@@ -17,6 +17,7 @@ from llava_eval.results.compare.sweep_curves import (
     Setting,
     Sweep,
     legend,
+    preparing_table,
     sweep_charts,
     sweep_table,
 )
@@ -71,6 +72,10 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
         StorageError: one of them cannot be written.
     """
     parts = {file_name(sweep.benchmark): sweep_table(sweep) for sweep in sweeps}
+    for sweep in sweeps:
+        preparing = preparing_table(sweep)
+        if preparing is not None:
+            parts[f"{file_name(sweep.benchmark)}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = [
         write_json(folder / "sweep.json", [_sweep(sweep) for sweep in sweeps]),
@@ -206,7 +211,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "settings": setting.values,
         "num_frames": setting.num_frames,
         "score": asdict(setting.score),
-        "seconds_per_sample": setting.cost.seconds_per_sample,
+        "seconds_per_sample": setting.cost.model_seconds_per_sample,
         "memory_bytes": setting.memory_bytes,
         "on_time_frontier": setting.on_time_frontier,
         "on_memory_frontier": setting.on_memory_frontier,

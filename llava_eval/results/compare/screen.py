@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, Flip, notes
-from llava_eval.results.compare.sweep_curves import Sweep, legend, sweep_charts, sweep_table
+from llava_eval.results.compare.sweep_curves import (
+    Sweep,
+    legend,
+    preparing_table,
+    sweep_charts,
+    sweep_table,
+)
 from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
 from llava_eval.results.runs import ComparableRun
 
@@ -49,10 +55,12 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
         sweep: the runs of one benchmark.
         width: columns of the terminal.
     """
+    preparing = preparing_table(sweep)
     blocks = [
         f"{printable(sweep.benchmark)}, {count(len(sweep.settings), 'run')}",
         sweep_table(sweep).to_text(width),
         wrapped(legend(sweep), width),
+        *([] if preparing is None else [preparing.to_text(width)]),
         *(to_text(chart, width=width) for chart in sweep_charts(sweep).values()),
         *(wrapped(f"Note: {note}.", width) for note in sweep.notes),
     ]

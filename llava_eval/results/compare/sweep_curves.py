@@ -155,7 +155,7 @@ def _num_frames(run: Run) -> float:
 
 
 def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
-    by_time = frontier([(one.cost.seconds_per_sample, one.score.value) for one in settings])
+    by_time = frontier([(one.cost.model_seconds_per_sample, one.score.value) for one in settings])
     by_memory = frontier([(one.memory_bytes, one.score.value) for one in settings])
     return [
         replace(one, on_time_frontier=time, on_memory_frontier=memory)
@@ -248,24 +248,59 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
 
 def sweep_table(sweep: Sweep) -> Table:
     """Return what each setting scores and costs; :func:`legend` explains the columns."""
-    keys = list(dict.fromkeys(key for one in sweep.settings for key in one.values))
-    names = ["frames" if key == FRAMES else key for key in keys]
-    header = [*names, sweep.metric, "95 % interval", "to best", "s/sample", "MB", "Pareto"]
-    return Table(header, [_row(one, keys) for one in sweep.settings], num_names=len(keys))
+    keys = _keys(sweep)
+    header = [*map(_shown_key, keys), sweep.metric, "95 % interval", "to best", "s/sample"]
+    rows = [_row(setting, keys) for setting in sweep.settings]
+    return Table([*header, "MB", "Pareto"], rows, num_names=len(keys))
+
+
+def preparing_table(sweep: Sweep) -> Table | None:
+    """Return what the media of each setting took, beside the model's time; None where unknown.
+
+    Reading, decoding and resizing run ahead of the model in threads, so their seconds are not
+    added to its own; they depend on which frames an earlier run has left in the cache.
+    """
+    if all(setting.cost.prepare_seconds is None for setting in sweep.settings):
+        return None
+    keys = _keys(sweep)
+    rows = [
+        [
+            *(setting.values[key] for key in keys),
+            _seconds(setting.cost.model_seconds_per_sample),
+            _seconds(setting.cost.prepare_seconds_per_sample),
+            "-" if (share := setting.cost.cached_share) is None else f"{100 * share:.0f} %",
+            _seconds(setting.cost.seconds_per_sample),
+        ]
+        for setting in sweep.settings
+    ]
+    header = ["model s", "preparing s", "from cache", "wall s"]
+    return Table([*map(_shown_key, keys), *header], rows, num_names=len(keys))
+
+
+def _keys(sweep: Sweep) -> list[str]:
+    return list(dict.fromkeys(key for setting in sweep.settings for key in setting.values))
+
+
+def _shown_key(key: str) -> str:
+    return "frames" if key == FRAMES else key
 
 
 def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
-    score, seconds = setting.score, setting.cost.seconds_per_sample
+    score = setting.score
     on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
     return [
         *(setting.values[key] for key in keys),
         number(score.value, score.unit),
         interval(score.ci_low, score.ci_high, score.unit),
         _to_best(setting),
-        "-" if seconds is None else f"{seconds:.3g}",
+        _seconds(setting.cost.model_seconds_per_sample),
         "-" if setting.memory_bytes is None else f"{setting.memory_bytes / 1e6:.1f}",
         "".join(mark for mark, is_on in on.items() if is_on),
     ]
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _to_best(setting: Setting) -> str:
@@ -280,8 +315,9 @@ def legend(sweep: Sweep) -> str:
     """Return what the columns of the table mean."""
     return (
         f"to best: paired difference to the best run; * is significant at {SIGNIFICANT:g} after "
-        f"Holm's correction for all pairs of runs. MB: {sweep.memory_name}. Pareto: no other run "
-        "is at least as good and as fast (T), or as small (M)."
+        "Holm's correction for all pairs of runs. s/sample: the model's seconds, without its "
+        f"first batch. MB: {sweep.memory_name}. Pareto: no other run is at least as good and as "
+        "fast (T), or as small (M)."
     )
 
 
@@ -295,7 +331,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
         "frames": ("frames a sample", lambda one: one.num_frames or None),
-        "time": ("seconds a sample", lambda one: one.cost.seconds_per_sample),
+        "time": ("model seconds a sample", lambda one: one.cost.model_seconds_per_sample),
         "memory": (f"{sweep.memory_name} (MB)", _megabytes),
     }
     charts = {}

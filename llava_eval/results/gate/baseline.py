@@ -78,6 +78,7 @@ class Baseline:
         protocol: of its run, by dotted key.
         metric_nodes: the metrics of the protocol, the headline first.
         seconds_per_sample: wall time of one sample.
+        model_seconds_per_sample: the model's time for one sample.
         origin: of its run.
         samples: in the order of its run.
     """
@@ -90,6 +91,7 @@ class Baseline:
     samples: Sequence[BaselineSample]
     num_errors: Count = 0
     seconds_per_sample: float | None = None
+    model_seconds_per_sample: float | None = None
     origin: BaselineOrigin = BaselineOrigin()
 
 
@@ -118,6 +120,7 @@ def write_baseline(path: Path, run: Run) -> None:
         "num_unreadable": run.num_unreadable,
         "num_errors": run.num_errors,
         "seconds_per_sample": _rounded(run.cost.seconds_per_sample),
+        "model_seconds_per_sample": _rounded(run.cost.model_seconds_per_sample),
         "origin": _origin(run),
         "protocol": protocol_of(run.config),
         "metric_nodes": {name: dict(node) for name, node in run.metric_nodes.items()},
@@ -287,6 +290,7 @@ def _cost(baseline: Baseline) -> Cost:
     return Cost(
         num_generated=baseline.num_samples,
         seconds=seconds * baseline.num_samples if seconds else None,
+        model_seconds_per_sample=baseline.model_seconds_per_sample,
         num_samples=baseline.num_samples,
         machine=baseline.origin.machine or "",
     )

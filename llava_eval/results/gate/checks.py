@@ -270,7 +270,9 @@ def _check_errors(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Ch
 
 
 def _check_speed(run: ComparableRun, baseline: ComparableRun, max_slowdown: float) -> Check:
-    before, after = (one.cost.seconds_per_sample for one in (baseline, run))
+    before, after = (side.cost.model_seconds_per_sample for side in (baseline, run))
+    if before is None or after is None:  # an older baseline holds the wall time alone
+        before, after = (side.cost.seconds_per_sample for side in (baseline, run))
     if before is None or after is None:
         silent = baseline.name if before is None else run.name
         raise ComparisonError(f"--max-slowdown: {silent} does not hold how long it took")

@@ -171,7 +171,7 @@ def results_table(runs: Sequence[Run]) -> Table:
     rows = []
     for letter, run in zip(letters(len(runs)), runs, strict=True):
         metrics = run.tables.metrics
-        seconds = run.cost.seconds_per_sample
+        seconds = run.cost.model_seconds_per_sample
         rows.append(
             [
                 letter,

@@ -12,6 +12,7 @@ from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.compare.sweep_curves import (
     frontier,
     legend,
+    preparing_table,
     sweep_charts,
     sweep_table,
     sweeps_of,
@@ -135,6 +136,30 @@ def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None
     assert charts["time"].frontier == [(0.2, 50.0), (0.5, pytest.approx(250 / 3))]
     assert charts["memory"].x_name == "weights (MB)"
     assert charts["frames"].reference == (25.0, "chance")
+
+
+def test_what_media_took_stands_beside_the_model_s_time(tmp_path: Path) -> None:
+    reader, runs = RunReader(), []
+    for frames, num_cached in ((4, 0), (8, 30)):
+        session = {
+            "stage_seconds": {"prepare": 1.2, "decode_wait": 0.3, "prefill": 0.6, "decode": 0.6},
+            "wall_seconds": 3.0,
+            "frames": {"num_cached": num_cached, "num_decoded": 10},
+            "num_generated": 12,
+        }
+        path = write_run(
+            tmp_path / str(frames),
+            [answered(n, n % 2 == 0) for n in range(12)],
+            config={"sampler.num_frames": frames},
+            manifest={"sessions": [session]},
+        )
+        runs.append(reader.read(path))
+    (sweep,) = sweeps_of(runs)
+    table = preparing_table(sweep)
+    assert table is not None
+    assert table.header == ["frames", "model s", "preparing s", "from cache", "wall s"]
+    assert table.rows == [["4", "0.1", "0.1", "0 %", "0.125"], ["8", "0.1", "0.1", "75 %", "0.125"]]
+    assert [row[4] for row in sweep_table(sweep).rows] == ["0.1", "0.1"]
 
 
 def test_what_does_not_vary_has_no_curve(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from llava_eval import cli
+from llava_eval.results.report.overview import results_table
 from llava_eval.results.report.samples import SampleSet, index_of, state_of
 from llava_eval.results.report.thumbnails import Budget, FrameRequest, make_thumbnails, spread
 from llava_eval.results.runs import RunReader
@@ -77,6 +78,15 @@ def test_3000_samples_of_two_runs_are_small(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert cli.run_command(["report", *paths, "--out", str(out)]) == 0
     assert out.stat().st_size < 5_000_000
+
+
+def test_the_table_of_many_runs_has_counts_and_the_model_s_seconds(tmp_path: Path) -> None:
+    results = [answered(0, True), answered(1, None), failed(2), answered(3, False)]
+    first = write_run(tmp_path / "a", results, seconds=8.0, config={"errors.max": 1})
+    unknown = write_run(tmp_path / "b", results, manifest={"sessions": []})
+    table = results_table([RunReader().read(path) for path in (first, unknown)])
+    assert table.header[-4:] == ["samples", "unreadable", "failed", "s/sample"]
+    assert [row[-4:] for row in table.rows] == [["4", "1", "1", "2"], ["4", "1", "1", "-"]]
 
 
 def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
