@@ -102,7 +102,7 @@ def media_folder(media_root: str | None) -> Path | None:
 
 def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
     try:
-        adapted = adapter(row)
+        adapted: Any = adapter(row)  # a user's own may return anything
     except LlavaEvalError:
         raise
     except ValueError as error:
