@@ -89,11 +89,16 @@ def summarise(
         num_scored=sum(result.score.value is not None for result in ordered),
         num_unreadable=sum(result.score.unreadable for result in ordered),
         num_errors=sum(result.generation.error is not None for result in ordered),
-        flags=dict(Counter(flag for result in ordered for flag in result.flags)),
+        flags=flag_counts(ordered),
         metrics={name: metric(ordered) for name, metric in metrics.items()},
         groups={facet: _by_level(ordered, facet, by_level) for facet in facets},
         chance=chance or {},
     )
+
+
+def flag_counts(results: Sequence[SampleResult]) -> dict[str, int]:
+    """Return the number of samples with each flag; see :attr:`SampleResult.flags`."""
+    return dict(Counter(flag for result in results for flag in result.flags))
 
 
 def _by_level(

@@ -12,6 +12,8 @@ from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import Table, interval, number, p_text
 from llava_eval.results.runs import ComparableRun, differing_settings, differing_versions
+from llava_eval.results.summary import flag_counts
+from llava_eval.results.tables import FLAG_WORDS
 
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05
@@ -196,6 +198,21 @@ def flips_table(flips: Sequence[Flip], metric: ComparedMetric, *, second: str = 
 
 def _answer(answer: str | None) -> str:
     return "(none)" if answer is None else answer
+
+
+def counts_table(runs: Sequence[ComparableRun]) -> Table | None:
+    """Return what must be known of the samples of each run; None where there is nothing."""
+    flags = [flag_counts(run.results) for run in runs]
+    counted = {
+        "unreadable": [run.num_unreadable for run in runs],
+        "failed": [run.num_errors for run in runs],
+        **{
+            FLAG_WORDS.get(flag, flag): [counts.get(flag, 0) for counts in flags]
+            for flag in dict.fromkeys(flag for counts in flags for flag in counts)
+        },
+    }
+    rows = [[name, *map(str, numbers)] for name, numbers in counted.items() if any(numbers)]
+    return Table(["samples", *letters(len(runs))], rows) if rows else None
 
 
 def cost_table(runs: Sequence[ComparableRun]) -> Table:

@@ -24,6 +24,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.drawing import to_png, to_svg
 from llava_eval.results.formatting import Table, markdown_text
 from llava_eval.results.runs import Run
+from llava_eval.results.summary import flag_counts
 
 
 def export_comparison(
@@ -41,9 +42,11 @@ def export_comparison(
         "agreement": tables.agreement_table(comparisons),
         "cost": tables.cost_table(runs),
     }
-    settings = tables.settings_table(runs)
+    settings, counted = tables.settings_table(runs), tables.counts_table(runs)
     if settings is not None:
         parts["settings"] = settings
+    if counted is not None:
+        parts["counts"] = counted
     for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
         parts[f"by_{facet}"] = table
     for name, one in zip(names, comparisons, strict=True):
@@ -154,6 +157,7 @@ def _run(run: Run) -> dict[str, Any]:
         "num_samples": len(run.results),
         "num_unreadable": run.num_unreadable,
         "num_errors": run.num_errors,
+        "flags": flag_counts(run.results),
         "cost": asdict(run.cost),
     }
 

@@ -33,11 +33,13 @@ def comparison_text(
     """
     names = tables.letters(len(runs))[1:]
     differs = tables.settings_table(runs)
+    counted = tables.counts_table(runs)
     blocks = [
         tables.runs_table(runs).to_text(width),
         "no setting differs" if differs is None else differs.to_text(width),
         tables.metrics_table(comparisons).to_text(width),
         tables.agreement_table(comparisons).to_text(width),
+        "" if counted is None else counted.to_text(width),
         "\n".join(verdict(one, name) for one, name in zip(comparisons, names, strict=True)),
         "\n".join(_explanations(comparisons, names, width)),
     ]

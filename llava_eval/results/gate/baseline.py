@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 from llava_eval.borders.json_text import JsonError, load_json
 from llava_eval.borders.typed_json import Count, as_type
@@ -28,7 +28,14 @@ from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable
 from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run
-from llava_eval.types import Generation, SampleResult, Score
+from llava_eval.types import (
+    Generation,
+    MediaInput,
+    MediaProblem,
+    MediaProblemKind,
+    SampleResult,
+    Score,
+)
 
 FORMAT = "llava_eval baseline"
 VERSION = 1
@@ -44,6 +51,7 @@ class BaselineSample:
         target: digest of the accepted answers.
         error: why its generation failed.
         value, answer, unreadable, details: of its score.
+        flags: what must be known of it, see :attr:`~llava_eval.types.SampleResult.flags`.
     """
 
     id: str
@@ -54,6 +62,7 @@ class BaselineSample:
     answer: str | None = None
     unreadable: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    flags: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,8 @@ def _sample(result: SampleResult) -> dict[str, Any]:
     content |= {"value": _compared(result.score.value), "answer": result.score.answer}
     if result.score.unreadable:
         content["unreadable"] = True
+    if result.flags:
+        content["flags"] = list(result.flags)
     if result.score.details:
         details = result.score.details.items()
         content["details"] = {name: _compared(value) for name, value in details}
@@ -331,10 +342,14 @@ def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> SampleResult:
-    generation = Generation(sample.answer or "")
+    is_cut = "cut_at_limit" in sample.flags
+    generation = Generation(sample.answer or "", stop_reason="length" if is_cut else None)
     if sample.error is not None:
         generation = Generation(None, error=sample.error)
     score = Score(sample.value, sample.answer, sample.unreadable, details=sample.details)
+    problems = tuple(
+        MediaProblem(kind, "") for kind in get_args(MediaProblemKind) if kind in sample.flags
+    )
     if question is None:
         question = SampleResult(
             sample.id, row, sample.id, {}, "", (), "", (), (), (), generation, score
@@ -344,4 +359,7 @@ def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> 
         changes["prompt"] = f"(digest {sample.asked})"
     if sample.target != _target_digest(question):
         changes["target"] = (f"(digest {sample.target})",)
-    return dataclasses.replace(question, generation=generation, score=score, **changes)
+    inputs = (MediaInput(problems=problems),) if problems else ()
+    return dataclasses.replace(
+        question, generation=generation, score=score, inputs=inputs, **changes
+    )

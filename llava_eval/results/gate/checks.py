@@ -9,6 +9,7 @@ fails, over all of these tests together: it is shared among those that could fin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,10 @@ from llava_eval.results.compare.pairing import (
 from llava_eval.results.formatting import interval, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
+from llava_eval.results.tables import FLAG_WORDS
+
+#: A gate whose tolerance nobody has stated is asked to show a drop of so many percent.
+DEFAULT_VISIBLE_PERCENT = 10.0
 
 UNREADABLE = "unreadable"
 ERRORS = "errors"
@@ -43,7 +48,8 @@ class Rule:
 
     Attributes:
         alpha: rate at which an equally good model fails.
-        tolerance: by metric name, ``unreadable`` or ``errors``: points by which it may get worse.
+        tolerance: by metric name, ``unreadable``, ``errors`` or a flag of samples
+            (``cut_at_limit``): points by which it may get worse.
         max_slowdown: most seconds a sample, as a multiple of the baseline's; None allows any.
     """
 
@@ -84,6 +90,7 @@ class Verdict:
         checks: metrics first.
         confidence: of the intervals.
         headline: the first metric that could be compared.
+        blind: metrics of which so few samples show no drop as small as their tolerance.
         worse, better: samples whose headline score changed.
         notes: what is not checked, and why.
     """
@@ -92,6 +99,7 @@ class Verdict:
     checks: Sequence[Check]
     confidence: float
     headline: ComparedMetric
+    blind: Sequence[ComparedMetric]
     worse: Sequence[Flip]
     better: Sequence[Flip]
     notes: Sequence[str]
@@ -103,7 +111,12 @@ class Verdict:
 
 
 def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
-    """Hold a run against a baseline.
+    """Compare a run with a baseline.
+
+    Args:
+        run: the run.
+        baseline: what it is compared with.
+        rule: what counts as a regression.
 
     Raises:
         ComparisonError: the two cannot be compared; the message says why.
@@ -122,13 +135,33 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
     confidence = 1 - 2 * rule.alpha / num_tests
     checks = [_check(one, pairing, rule, rule.alpha / num_tests) for one in tested]
     checks.append(_check_errors(run, baseline, rule))
+    checks += [_check_flag(flag, pairing, rule) for flag in FLAG_WORDS if flag in rule.tolerance]
     if rule.max_slowdown is not None:
         checks.append(_check_speed(run, baseline, rule.max_slowdown))
     better, worse = flips_of(pairing, compared[0])
     notes = [f"{one.name} is not checked: {one.reason}" for one in metrics if one.reason]
     if rule.max_slowdown is not None:
         notes += _machine_note(run, baseline)
-    return Verdict(pairing, checks, confidence, compared[0], worse, better, notes)
+    return Verdict(
+        pairing,
+        checks,
+        confidence,
+        compared[0],
+        [metric for metric in compared if _is_blind(metric, rule)],
+        worse,
+        better,
+        notes,
+    )
+
+
+def _is_blind(metric: ComparedMetric, rule: Rule) -> bool:
+    """Return whether so few samples would mostly not show a drop that the rule does not allow."""
+    assert metric.estimate is not None
+    visible = rule.tolerance.get(metric.name)
+    if visible is None:
+        visible = DEFAULT_VISIBLE_PERCENT if metric.unit == "percent" else math.inf
+    smallest = metric.estimate.smallest_detectable
+    return smallest is not None and smallest > visible
 
 
 def _refuse(run: ComparableRun, baseline: ComparableRun) -> None:
@@ -167,7 +200,7 @@ def _protocol_difference(run: ComparableRun, baseline: ComparableRun) -> str | N
 
 
 def _check_tolerances(rule: Rule, metrics: Sequence[str]) -> None:
-    known = [*metrics, UNREADABLE, ERRORS]
+    known = [*metrics, UNREADABLE, ERRORS, *FLAG_WORDS]
     for name in rule.tolerance:
         if name not in known:
             raise ConfigError(f"gate: --tolerance {name}=...: there is only {', '.join(known)}")
@@ -265,6 +298,26 @@ def _check_errors(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Ch
         number(tolerance),
         regressed,
         f"{run.num_errors} of {len(run.results)} samples failed, {baseline.num_errors} in the "
+        f"baseline; {'more than' if regressed else 'within'} what is allowed",
+    )
+
+
+def _check_flag(flag: str, pairing: Pairing, rule: Rule) -> Check:
+    """Compare how many samples of both runs have a flag: no test, the shares themselves."""
+    sides = (pairing.first.results, pairing.second.results)
+    numbers = [sum(flag in result.flags for result in results) for results in sides]
+    shares = [100 * number / len(results) for number, results in zip(numbers, sides, strict=True)]
+    tolerance = rule.tolerance[flag]
+    regressed = shares[1] - shares[0] > tolerance
+    return Check(
+        flag,
+        number(shares[0]),
+        number(shares[1]),
+        number(shares[1] - shares[0], signed=True),
+        "-",
+        number(tolerance),
+        regressed,
+        f"{numbers[1]} of {len(sides[1])} samples {FLAG_WORDS[flag]}, {numbers[0]} in the "
         f"baseline; {'more than' if regressed else 'within'} what is allowed",
     )
 

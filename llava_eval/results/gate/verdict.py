@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
+from llava_eval.results.compare.comparison_tables import counts_table as run_counts
 from llava_eval.results.compare.comparison_tables import flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
-from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
+from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
 from llava_eval.results.gate.checks import Check, Verdict
 from llava_eval.results.runs import differing_settings, differing_versions
 
-PASSED = "passed: no worse than the baseline"
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 10
 #: What XML 1.0 cannot hold, not even escaped.
@@ -23,7 +23,36 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def outcome(verdict: Verdict) -> str:
     """Return the verdict in a few words."""
     names = ", ".join(check.name for check in verdict.regressions)
-    return f"regressed: {names}" if names else PASSED
+    if names:
+        return f"regressed: {names}"
+    if verdict.blind:
+        blind = "; ".join(
+            f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.blind
+        )
+        num_samples = count(len(verdict.pairing.firsts), "sample")
+        return f"passed, but {num_samples} would mostly not show a drop in {blind}"
+    return "passed: no worse than the baseline"
+
+
+def _detectable(metric: ComparedMetric) -> str:
+    assert metric.estimate is not None
+    return number(metric.estimate.smallest_detectable, metric.unit)
+
+
+def detectable_text(verdict: Verdict) -> str:
+    """Return how small a drop in the headline the samples show."""
+    pairing, metric = verdict.pairing, verdict.headline
+    return (
+        f"{count(len(pairing.firsts), 'sample')} in {count(pairing.num_clusters, 'cluster')} "
+        f"(videos) show a true drop of {_detectable(metric)} or more in {metric.name} four times "
+        "in five."
+    )
+
+
+def counts_table(verdict: Verdict) -> Table | None:
+    """Return what must be known of the samples of both sides; None where there is nothing."""
+    table = run_counts([verdict.pairing.first, verdict.pairing.second])
+    return None if table is None else Table(["samples", "baseline", "run"], table.rows)
 
 
 def checks_table(verdict: Verdict) -> Table:
@@ -47,6 +76,7 @@ def checks_table(verdict: Verdict) -> Table:
 def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
+    counted = counts_table(verdict)
     sides = Table(
         ["", "", "benchmark", "model"],
         [
@@ -59,6 +89,8 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
         sides.to_text(width),
         _changes_table(verdict).to_text(width) if _changed(verdict) else "",
         checks_table(verdict).to_text(width),
+        "" if counted is None else counted.to_text(width),
+        wrapped(detectable_text(verdict), width),
     ]
     blocks += [
         f"{title}\n{_flips(flips, verdict.headline).to_text(width, indent='  ')}"
@@ -72,6 +104,7 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
 def to_markdown(verdict: Verdict) -> str:
     """Return the verdict for a pull request or a workflow's summary."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
+    counted = counts_table(verdict)
     mark = ":x:" if verdict.regressions else ":white_check_mark:"
     about = (
         f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
@@ -83,6 +116,8 @@ def to_markdown(verdict: Verdict) -> str:
         f"### {mark} llava-eval gate: {markdown_text(outcome(verdict))}",
         about,
         checks_table(verdict).to_markdown(),
+        *([] if counted is None else [counted.to_markdown()]),
+        markdown_text(detectable_text(verdict)),
         *(f"- {markdown_text(check.message)}" for check in verdict.regressions),
         *(f"- {markdown_text(note)}" for note in verdict.notes),
     ]
@@ -137,7 +172,7 @@ def workflow_commands(verdict: Verdict) -> list[str]:
     """Return GitHub's workflow commands: an error for each regression, or one notice."""
     title = f"llava-eval gate: {verdict.pairing.second.label}"
     if not verdict.regressions:
-        return [annotation("notice", title, PASSED)]
+        return [annotation("notice", title, outcome(verdict))]
     return [annotation("error", title, check.message) for check in verdict.regressions]
 
 

@@ -13,6 +13,7 @@ from llava_eval.results.compare.comparison import Comparison, compare_runs, note
 from llava_eval.results.compare.comparison_tables import (
     agreement_table,
     cost_table,
+    counts_table,
     letters,
     metrics_table,
     settings_table,
@@ -115,6 +116,9 @@ class Overview:
         settings = settings_table(self.runs) if len(self.runs) > 1 else None
         if settings is not None:
             yield "What differs between the runs", settings, ""
+        counted = counts_table(self.runs) if len(self.runs) > 1 else None
+        if counted is not None:
+            yield "What must be known of the samples", counted, ""
         yield "Cost", cost_table(self.runs), ""
 
 

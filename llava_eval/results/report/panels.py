@@ -16,6 +16,8 @@ from llava_eval.results.report.overview import (
     results_table,
 )
 from llava_eval.results.runs import Run
+from llava_eval.results.summary import flag_counts
+from llava_eval.results.tables import FLAG_WORDS
 from llava_eval.types import MetricValue
 
 
@@ -105,6 +107,10 @@ def _counted(run: Run) -> list[str]:
         f"{len(run.results)} samples",
         f"{run.num_unreadable} unreadable",
         f"{run.num_errors} failed",
+        *(
+            f"{number} {FLAG_WORDS.get(flag, flag)}"
+            for flag, number in flag_counts(run.results).items()
+        ),
     ]
     return counts if speed is None else [*counts, f"{speed:.3g} samples/s"]
 

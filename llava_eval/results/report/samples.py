@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.results.runs import Run
+from llava_eval.results.tables import FLAG_WORDS
 from llava_eval.types import SampleResult
 
 #: Samples in one chunk of details.
@@ -157,6 +158,11 @@ def _run_details(result: SampleResult, question: SampleResult) -> dict[str, Any]
         "stop": generation.stop_reason,
         "frames": result.frame_indices,
     }
+    problems = [problem.detail for medium in result.inputs for problem in medium.problems]
+    if result.flags:
+        content["flags"] = [FLAG_WORDS.get(flag, flag) for flag in result.flags]
+    if problems:
+        content["problems"] = problems
     if score.details:
         content["details"] = dict(score.details)
     if generation.option_losses is not None:

@@ -12,7 +12,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.results.gate.baseline import read_baseline, write_baseline
 from llava_eval.results.gate.checks import Rule, judge
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.types import Score
+from llava_eval.types import Generation, MediaInput, MediaProblem, Score
 from tests.results.compare.test_comparison import CAPTION_METRICS, CAPTION_SCORER, captions
 from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
@@ -132,6 +132,27 @@ def test_scores_and_details_survive(tmp_path: Path) -> None:
     write_baseline(tmp_path / "x.json", run)
     assert [one.score for one in read_baseline(tmp_path / "x.json", run).results] == [
         one.score for one in results
+    ]
+
+
+def test_flags_survive(tmp_path: Path) -> None:
+    cut = Generation("A", 100, 16, "length")
+    damaged = MediaInput(problems=(MediaProblem("damaged", "one line"),))
+    results = [
+        answered(0, True, generation=cut),
+        answered(1, True, inputs=(damaged,)),
+        answered(2, True, score=Score(1.0, "A", details={"chosen_at_random": True})),
+        answered(3, True),
+    ]
+    run = RunReader().read(write_run(tmp_path / "run", results))
+    write_baseline(tmp_path / "x.json", run)
+    baseline = read_baseline(tmp_path / "x.json", run)
+    assert [one.flags for one in baseline.results] == [one.flags for one in results]
+    assert [one.flags for one in results] == [
+        ("cut_at_limit",),
+        ("damaged",),
+        ("chosen_at_random",),
+        (),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results.gate.checks import Rule, Verdict, judge
+from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.types import SampleResult, Score
+from llava_eval.types import Generation, SampleResult, Score
 from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
 
@@ -204,6 +207,53 @@ def test_another_protocol_cannot_be_compared(
     with pytest.raises(ComparisonError) as caught:
         judged(tmp_path, results, results, **changes)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        setting.key
+        for setting in declared_settings().values()
+        if setting.role == "protocol" and not setting.makes_samples and not setting.is_free
+    ],
+)
+def test_every_setting_of_a_protocol_is_refused_by_its_name(tmp_path: Path, key: str) -> None:
+    results = [answered(n, True) for n in range(6)]
+    typed = {"benchmark.version": 2, "benchmark.facets": ["other"]}
+    before = make(tmp_path, "before", results, config={key: typed.get(key, "one")})
+    changed = 3 if key == "benchmark.version" else [] if key == "benchmark.facets" else "two"
+    after = make(tmp_path, "after", results, config={key: changed})
+    with pytest.raises(ComparisonError, match=re.escape(key)):
+        judge(after, before, Rule())
+
+
+def test_a_flag_of_samples_can_be_bounded(tmp_path: Path) -> None:
+    cut = Generation("A", 100, 16, "length")
+    before = [answered(n, True) for n in range(20)]
+    after = [*(answered(n, True, generation=cut) for n in range(3)), *before[3:]]
+    unbounded = judged(tmp_path / "x", before, after)
+    assert "cut_at_limit" not in [check.name for check in unbounded.checks]
+    for allowed, names in ((10.0, ["cut_at_limit"]), (15.0, [])):
+        rule = Rule(tolerance={"cut_at_limit": allowed})
+        verdict = judged(tmp_path / str(allowed), before, after, rule)
+        assert regressed(verdict) == names
+        (check,) = [check for check in verdict.checks if check.name == "cut_at_limit"]
+        assert (check.baseline, check.run, check.difference) == ("0.0", "15.0", "+15.0")
+        assert "3 of 20 samples cut at the limit of tokens, 0 in the baseline" in check.message
+
+
+def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None:
+    few = [answered(n, n != 2) for n in range(6)]
+    verdict = judged(tmp_path / "few", few, few)
+    assert verdict.regressions == []
+    assert outcome(verdict).startswith("passed, but 6 samples would mostly not show a drop in")
+    assert "6 samples in 2 clusters (videos) show a true drop of" in detectable_text(verdict)
+    before, after = equal_models(4)
+    assert outcome(judged(tmp_path / "many", before, before)) == (
+        "passed: no worse than the baseline"
+    )
+    strict = judged(tmp_path / "strict", before, after, Rule(tolerance={"accuracy": 0.5}))
+    assert outcome(strict).startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
 def test_how_it_ran_is_no_protocol(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ function runBlock(run, number, state) {
   add("score", run.value);
   add("tokens", run.input === null ? null : `${run.input} in, ${run.output} out`);
   if (run.stop && run.stop !== "eos") add("stopped by", run.stop);
+  if (run.flags) add("note", run.flags.join(", "));
+  if (run.problems) add("media", run.problems.join("; "));
   if (run.losses) add("losses", run.losses.map((loss) => loss.toFixed(3)).join(", "));
   for (const [name, value] of Object.entries(run.details || {})) {
     add(name, typeof value === "object" ? JSON.stringify(value) : value);
