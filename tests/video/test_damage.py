@@ -73,6 +73,26 @@ def test_concealed_damage_is_replayed_and_noted(
     assert decode_frames(path, [3]).notes == ()
 
 
+@pytest.mark.parametrize("name", ["hevc.mkv", "open_gop.mkv"])
+def test_packets_that_the_demuxer_misses(name: str, file_of: FileOf, tmp_path: Path) -> None:
+    """Which frames a decoder makes of the rest depends on all of it."""
+    content = bytearray(Path(file_of(name)).read_bytes())
+    with av.open(file_of(name)) as container:
+        starts = [packet.pos for packet in container.demux(video=0)]
+    assert starts[12] is not None
+    content[starts[12] - 3 : starts[12]] = bytes(3)  # size and kind of a block
+    path = str(tmp_path / name)
+    Path(path).write_bytes(content)
+    frames, _ = naive.decode_all(path)
+    assert 10 < len(frames) < 75
+    indices = [0, 5, len(frames) // 2, len(frames) - 1]
+    for _ in range(2):
+        clip = decode_frames(path, indices)
+        check(clip, indices, frames)
+        assert clip.notes[0].startswith("decoded sequentially: the demuxer reports damage: ")
+        assert [problem.kind for problem in clip.problems] == ["damaged"]
+
+
 def test_a_decode_that_ends_early(file_of: FileOf, tmp_path: Path) -> None:
     """An undecodable packet ends the plain decode: frames before it, then a clear error."""
     content = bytearray(Path(file_of("one_keyframe.mp4")).read_bytes())

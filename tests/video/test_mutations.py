@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,44 @@ def read(media: Media) -> Clip | None:
     return None
 
 
-def check_video(path: Path) -> None:
+#: What happens to a part: other bytes, zeros or ones, left out, put in twice, all after it missing.
+OVERWRITE, FILL, DELETE, REPEAT, CUT = range(5)
+ALL = (OVERWRITE, OVERWRITE, OVERWRITE, FILL, FILL, DELETE, REPEAT, CUT)
+
+
+def mutated(content: bytes, seed: int, kinds: Sequence[int] = ALL) -> bytes:
+    """The bytes with some parts changed."""
+    random = np.random.default_rng(seed)
+    changed = bytearray(content)
+    for _ in range(int(random.integers(1, 6))):
+        start = int(random.integers(0, len(changed) + 1))
+        length = int(random.choice([1, 2, 8, 64, 1000]))
+        part = changed[start : start + length]
+        kind = random.choice(kinds)
+        if kind == OVERWRITE:
+            changed[start : start + length] = random.bytes(len(part))
+        elif kind == FILL:
+            changed[start : start + length] = bytes([int(random.choice([0, 255]))]) * len(part)
+        elif kind == DELETE:
+            del changed[start : start + length]
+        elif kind == REPEAT:
+            changed[start:start] = part
+        elif len(changed) > 100:
+            del changed[int(random.integers(len(changed) // 4, len(changed))) :]
+    return bytes(changed)
+
+
+def check_video(path: Path, content: bytes, seed: int) -> None:
+    """Read two mutations, and compare the frames of one where no packet can be lost unnoticed.
+
+    Demuxers of flv and ts go on after a lost packet without a word. The decoder of mpeg2 conceals
+    damage in threads of its own, as they happen to run.
+    """
+    path.write_bytes(mutated(content, seed))
+    read(Media("video", str(path)))
+    path.write_bytes(mutated(content, seed, (OVERWRITE, FILL)))
     clip = read(Media("video", str(path)))
-    if clip is None:
+    if clip is None or path.suffix in {".flv", ".ts", ".mpg"}:
         return
     frames, _ = naive.decode_all(str(path))
     for row, index in enumerate(clip.frame_indices):
@@ -48,44 +83,18 @@ def check_video(path: Path) -> None:
 QUICK = ("faststart.mp4", "h264.ts", "hevc_cra.mp4", "vp9_hidden.webm", "av1.mkv", "mpeg4.avi")
 
 
-def mutated(content: bytes, seed: int) -> bytes:
-    """The bytes with some overwritten, left out, put in twice, or missing at the end."""
-    random = np.random.default_rng(seed)
-    changed = bytearray(content)
-    for _ in range(int(random.integers(1, 6))):
-        start = int(random.integers(0, len(changed) + 1))
-        length = int(random.choice([1, 2, 8, 64, 1000]))
-        part = changed[start : start + length]
-        kind = random.choice([0, 0, 0, 1, 2, 3, 3, 4])
-        if kind == 0:
-            changed[start : start + length] = random.bytes(len(part))
-        elif kind == 1:
-            del changed[start : start + length]
-        elif kind == 2:
-            changed[start:start] = part
-        elif kind == 3:
-            changed[start : start + length] = random.choice([b"\0", b"\xff"]) * len(part)
-        elif len(changed) > 100:
-            del changed[int(random.integers(len(changed) // 4, len(changed))) :]
-    return bytes(changed)
-
-
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", QUICK)
 def test_some_videos(name: str, seed: int, file_of: FileOf, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_bytes(mutated(Path(file_of(name)).read_bytes(), seed))
-    check_video(path)
+    check_video(tmp_path / name, Path(file_of(name)).read_bytes(), seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", corpus.NAMES)
 def test_all_videos(name: str, file_of: FileOf, tmp_path: Path) -> None:
     content = Path(file_of(name)).read_bytes()
-    path = tmp_path / name
     for seed in range(100, 108):
-        path.write_bytes(mutated(content, seed))
-        check_video(path)
+        check_video(tmp_path / name, content, seed)
 
 
 def encoded(name: str) -> bytes:

@@ -237,6 +237,18 @@ def test_caches_that_others_wrote_into(
         assert clip.frame_indices == (40,)
 
 
+def test_an_entry_that_is_no_frame_is_dropped(file_of: FileOf, cache: Path) -> None:
+    path, frames = file_of("h264.mp4"), FrameCache(default_store(), halve, "half")
+    expected = through(frames, path, [40])
+    (entry,) = (cache / "frames").glob("*/*.array")
+    header, _, pixels = entry.read_bytes().partition(b"\n")
+    facts = json.loads(header)
+    for shape, dtype in (([1, *facts["shape"]], "|u1"), (facts["shape"], "|i1")):
+        changed_facts = {**facts, "shape": shape, "dtype": dtype}
+        entry.write_bytes(json.dumps(changed_facts).encode() + b"\n" + pixels)
+        assert through(frames, path, [40]).frames.equal(expected.frames)
+
+
 def test_notes_are_kept_with_frames(file_of: FileOf) -> None:
     path = file_of("mpeg4.avi")
     cache = FrameCache(default_store(), halve, "half")

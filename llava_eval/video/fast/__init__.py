@@ -86,8 +86,11 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
         problems = _damage(untrusted)
         if problems:
             _log.warning("%s: %s; replaying from the start", collector.path, untrusted)
+        if index is None:  # it has to be decoded from the start whenever it is shown
+            return Attempt(None, str(untrusted), problems)
+        if problems:
             problems += (MediaProblem("replayed", f"decoded from the start: {untrusted}"),)
-        return Attempt(None if index is None else index.info, str(untrusted), problems)
+        return Attempt(index.info, str(untrusted), problems)
     return Attempt(index.info, "")
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+#: What the demuxer of Matroska says where a file is cut off, and all before is there.
+_AT_END = "File ended prematurely"
+
 #: Packets to give to the decoder before the first frame has to come out.
 _MAX_DELAY = 512
 
@@ -85,14 +88,17 @@ def _index_packets(source: Source) -> VideoIndex:
 def _index_of_table(
     source: Source, table: PacketTable, info: VideoInfo, messages: list[Message]
 ) -> VideoIndex:
-    """Return the index of a table of packets, with what the demuxer complained about."""
+    """Return the index of a table of packets, unless the demuxer complained about their order."""
     container_format, time_base = source.container.format.name, source.stream.time_base
+    damage = sign_of_damage(messages, container_format, ignore=_AT_END, level=av.logging.ERROR)
+    if damage:  # packets are missing, and what a decoder makes of the rest depends on them
+        raise DamagedError(f"the demuxer reports damage: {damage}")
     if table.pts and time_base is not None and not info.problems:
         end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
         problems = shortfall(container_format, info.seconds, end)
-        damage = sign_of_damage(messages, container_format, level=av.logging.ERROR)
-        if damage:
-            problems += (MediaProblem("damaged", damage),)
+        cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
+        if cut_off:
+            problems += (MediaProblem("damaged", cut_off),)
         info = replace(info, problems=problems)
     return table.index(info, container_format, source.syntax)
 
