@@ -308,6 +308,21 @@ _CONFIG_DIR = _argument(
 )
 
 
+_VERBOSITY = (
+    _argument(
+        "-q",
+        dest="verbosity",
+        action="store_const",
+        const=-1,
+        default=0,
+        help="show warnings, errors and the table alone",
+    ),
+    _argument(
+        "-v", dest="verbosity", action="store_const", const=1, default=0, help="show details too"
+    ),
+)
+
+
 @_command(
     "run",
     "[-m] [key=value ...]",
@@ -320,6 +335,7 @@ _CONFIG_DIR = _argument(
         help="a sweep: one run for every combination of comma-separated values",
     ),
     _argument("--cfg", action="store_true", help="print the configuration and stop"),
+    *_VERBOSITY,
 )
 def _run(arguments: argparse.Namespace) -> int:
     """Evaluate a model on a benchmark; without settings the embedded demo.
@@ -356,11 +372,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from llava_eval.config.compose import compose_config
 
     if arguments.multirun:
-        from llava_eval.engine.progress import set_up_logging
         from llava_eval.engine.sweep import run_sweep
 
-        set_up_logging()
-        return run_sweep(arguments.overrides, arguments.config_dir)
+        return run_sweep(arguments.overrides, arguments.config_dir, arguments.verbosity)
     composed = compose_config(arguments.overrides, arguments.config_dir)
     if arguments.cfg:
         import yaml
@@ -368,10 +382,10 @@ def _run(arguments: argparse.Namespace) -> int:
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
     from llava_eval import run
-    from llava_eval.engine.progress import print_outcome, set_up_logging
+    from llava_eval.engine.progress import messages_shown, print_outcome
 
-    set_up_logging()
-    return print_outcome(run.run(composed))
+    with messages_shown(arguments.verbosity):
+        return print_outcome(run.run(composed))
 
 
 @_command("score", "generations=FILE benchmark=... [key=value ...]", _OVERRIDES, _CONFIG_DIR)
@@ -390,15 +404,15 @@ def _score(arguments: argparse.Namespace) -> int:
     """
     from llava_eval import run
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.progress import print_outcome, set_up_logging
+    from llava_eval.engine.progress import messages_shown, print_outcome
 
     given = [word for word in arguments.overrides if word.startswith("generations=")]
     if len(given) != 1 or not given[0].partition("=")[2]:
         raise ConfigError("score needs generations=FILE, a JSON lines file of generated texts")
     others = [word for word in arguments.overrides if word not in given]
     composed = compose_config(others, arguments.config_dir)
-    set_up_logging()
-    return print_outcome(run.score(composed, _path(given[0].partition("=")[2])))
+    with messages_shown():
+        return print_outcome(run.score(composed, _path(given[0].partition("=")[2])))
 
 
 @_command(
@@ -437,11 +451,11 @@ def _prepare(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.progress import set_up_logging
+    from llava_eval.engine.progress import messages_shown
 
     composed = compose_config(arguments.overrides, arguments.config_dir)
-    set_up_logging()
-    readiness = prepare(composed)
+    with messages_shown():
+        readiness = prepare(composed)
     print(readiness_text(readiness))
     return 0 if readiness.is_complete else 1
 

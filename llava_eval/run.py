@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.engine.progress import ProgressBar
+from llava_eval.engine.progress import Progress
 from llava_eval.engine.work import Benchmark, Work, prepare
 from llava_eval.models.clock import StageClock
 from llava_eval.results import directory as run_directory
@@ -70,7 +70,10 @@ def run(composed: ComposedConfig) -> Outcome:
             with work.record(directory, earlier) as record:
                 results = list(earlier.results.values())
                 pending = work.unfinished(results)
+                if pending:
+                    log.info("loading %s", work.model_label)
                 record.begin(composed.resolved, work.engine.load() if pending else {})
+                log.info("results go to %s", directory, extra={"run_directory": directory})
                 results += _answer(work, pending, results, record)
                 summary = _conclude(work.benchmark, directory, results, work.model_label, record)
     return Outcome(directory, summary, composed.config.errors.max)
@@ -83,19 +86,17 @@ def _answer(
     if not pending:
         return []
     evaluation, results = work.benchmark.evaluation, []
-    bar = ProgressBar(len(pending) + len(finished), finished)
+    progress = Progress(len(pending) + len(finished), finished)
     start = time.perf_counter()
     with (
         LedgerWriter(record.directory / files.LEDGER) as ledger,
-        bar,
+        progress,
         contextlib.closing(work.engine.answer(pending)) as answered,
     ):
         for result in map(evaluation.scored, answered):
             ledger.append(result)
             results.append(result)
-            bar.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
-            if result.generation.error is not None:
-                log.warning("sample %s failed: %s", result.id, result.generation.error)
+            progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
     record.add(**work.engine.record())
     record.add_work(**_amount(results, time.perf_counter() - start), **work.engine.work())
     return results

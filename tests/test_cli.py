@@ -391,6 +391,6 @@ def test_what_is_logged_acts_on_no_terminal_and_names_no_secret(
     assert cli.run_command([*arguments, f"output_dir={tmp_path / 'out'}"]) == 1
     text = capsys.readouterr().err
     assert "sample \\u001b[2Jone failed: " in text
-    assert "sample two ::error::owned failed: " in text
+    assert "sample two \\u003a:error::owned failed: " in text
     assert "\x1b[2J" not in text
     assert "word" not in text

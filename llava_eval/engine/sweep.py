@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,10 @@ from llava_eval.config.composition import (
 )
 from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.engine.open import engines_kept
-from llava_eval.engine.progress import print_outcome, set_up_logging
+from llava_eval.engine.progress import messages_shown, print_outcome, say
 from llava_eval.engine.work import Parts
-from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
+from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
+from llava_eval.results.formatting import printable
 
 #: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
 _CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
@@ -42,23 +42,25 @@ class SweepRun:
         overrides: its settings, as on the command line.
         directory: its run directory, where the settings name none.
         config_dir: a user's folder of configurations.
+        verbosity: see :func:`llava_eval.engine.progress.messages_shown`.
     """
 
     number: int
     overrides: tuple[str, ...]
     directory: Path
     config_dir: Path | None
+    verbosity: int = 0
 
     def __call__(self) -> int:
         """Run it and return its exit code; an error that ends it is printed."""
-        set_up_logging()
-        print(f"\n[{self.number}] {' '.join(self.overrides)}")
+        print(f"\n[{self.number}] {printable(without_secrets(' '.join(self.overrides)))}")
         # First, so that an output_dir among the settings wins.
         overrides = [f"output_dir={quoted(self.directory)}", *self.overrides]
         try:
-            return print_outcome(run.run(compose_config(overrides, self.config_dir)))
+            with messages_shown(self.verbosity):
+                return print_outcome(run.run(compose_config(overrides, self.config_dir)))
         except LlavaEvalError as error:
-            print(f"llava-eval: {error}", file=sys.stderr)
+            say(str(error))
             return error.exit_code
 
     def checkpoint(self) -> Any:
@@ -68,7 +70,7 @@ class SweepRun:
         return submitit.helpers.DelayedSubmission(self)
 
 
-def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
+def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int = 0) -> int:
     """Run every combination and return the worst exit code.
 
     All values are checked before the first run starts. A run that fails does not stop the others.
@@ -77,12 +79,14 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
         overrides: as on the command line; ``key=a,b`` gives a key several values, and the keys of
             ``hydra`` say where the runs are kept and which cluster they are handed to.
         config_dir: a user's folder of configurations.
+        verbosity: see :func:`llava_eval.engine.progress.messages_shown`.
 
     Raises:
         ConfigError: a mistake in one of the values, or a launcher that cannot be used.
         EngineError: the cluster refuses the jobs.
     """
     runs, launcher = plan_sweep(overrides, config_dir)
+    runs = [dataclasses.replace(each, verbosity=verbosity) for each in runs]
     cluster = _cluster(launcher)
     if cluster is None:
         with engines_kept():
@@ -90,7 +94,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None) -> int:
     else:
         codes = _run_as_jobs(runs, cluster, launcher)
         for each, code in zip(runs, codes, strict=True):
-            print(f"[{each.number}] {' '.join(each.overrides)}: exit code {code}")
+            print(f"[{each.number}] {printable(' '.join(each.overrides))}: exit code {code}")
     return max(codes)
 
 
@@ -216,5 +220,5 @@ def _exit_code(job: Any) -> int:
         return int(job.results()[0])
     except submitit.core.utils.UncompletedJobError as error:
         reason = " ".join(str(error).split())
-        print(f"llava-eval: job {job.job_id} did not end by itself: {reason}", file=sys.stderr)
+        say(f"job {job.job_id} did not end by itself: {reason}")
         return EngineError.exit_code
