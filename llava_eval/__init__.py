@@ -39,18 +39,22 @@ def evaluate(*overrides: str, config_dir: str | Path | None = None) -> Run:
     from llava_eval.run import run
 
     folder = None if config_dir is None else Path(config_dir)
-    return load_run(run(compose_config(overrides, folder)).directory)
+    return load_run(run(compose_config(overrides, folder)).directory, folder)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:
     """Read one run directory.
+
+    Args:
+        path: the directory.
+        config_dir: a folder of configurations of your own; metrics that they name may be called.
 
     Raises:
         ComparisonError, RunDirectoryError: it is none, or one of its files is damaged.
     """
     from llava_eval.results.runs import RunReader
 
-    return RunReader().read(Path(path))
+    return RunReader(None if config_dir is None else Path(config_dir)).read(Path(path))
 
 
 def load_runs(folder: str | Path) -> list[Run]:

@@ -306,6 +306,16 @@ _CONFIG_DIR = _argument(
     metavar="DIR",
     help=f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})",
 )
+_METRICS_DIR = _argument(
+    "--config-dir",
+    nargs="?",
+    action=_Folder,
+    type=Path,
+    default=str(USERS_FOLDER),
+    metavar="DIR",
+    help="call metrics of your own that files in this folder name (default: "
+    f"{USERS_FOLDER}); nothing else that a run names is imported",
+)
 
 
 _VERBOSITY = (
@@ -522,6 +532,7 @@ def _published(arguments: argparse.Namespace) -> int:
         metavar="RUN",
         help="run directories, all compared with the first; or folders of a sweep",
     ),
+    _METRICS_DIR,
     _argument(
         "--allow-differences",
         action="store_true",
@@ -548,7 +559,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     from llava_eval.results.compare import compare_paths
 
     compare_paths(
-        arguments.paths, export=arguments.export, allow_differences=arguments.allow_differences
+        arguments.paths,
+        export=arguments.export,
+        allow_differences=arguments.allow_differences,
+        config_dir=arguments.config_dir,
     )
     return 0
 
@@ -557,6 +571,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     "gate",
     "RUN --baseline FILE_OR_RUN [options]",
     _argument("run", metavar="RUN", type=_path, help="run directory"),
+    _METRICS_DIR,
     _argument(
         "--baseline",
         type=_path,
@@ -615,7 +630,9 @@ def _gate(arguments: argparse.Namespace) -> int:
         alpha=arguments.alpha, tolerances=arguments.tolerance, max_slowdown=arguments.max_slowdown
     )
     files = {"junit": arguments.junit, "summary": arguments.summary}
-    return run_gate(arguments.run, arguments.baseline, rule, **files)
+    return run_gate(
+        arguments.run, arguments.baseline, rule, **files, config_dir=arguments.config_dir
+    )
 
 
 @_command(
@@ -624,6 +641,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     _argument(
         "paths", nargs="+", type=_path, metavar="PATH", help="run directories, or folders of runs"
     ),
+    _METRICS_DIR,
     _argument("--out", required=True, type=_path, metavar="FILE", help="the page"),
     _argument(
         "--thumbnails-mb",
@@ -670,6 +688,7 @@ def _report(arguments: argparse.Namespace) -> int:
         read_frames=_read_frames,
         resolve_folder=resolve_package_path,
         export=arguments.export,
+        config_dir=arguments.config_dir,
     )
     return 0
 

@@ -25,8 +25,9 @@ import wcwidth
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-#: Where a GitHub runner would begin to read a command: after leading spaces, or ("##[") anywhere.
-_CI_COMMAND = re.compile(r"(?<!\S)::|##\[")
+#: Where a GitHub runner begins to read a command: at a line's first character that is no space,
+#: or ("##[") anywhere.
+_CI_COMMAND = re.compile(r"^(\s*):(?=:)|#(?=#\[)", re.MULTILINE)
 
 
 def printable(text: str) -> str:
@@ -36,9 +37,13 @@ def printable(text: str) -> str:
     """
     if not (text.isascii() and text.isprintable() and "  " not in text):
         text = "".join(map(_shown, " ".join(text.split())))
-    if "::" in text or "##[" in text:
-        text = _CI_COMMAND.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", text)
-    return text
+    return _without_commands(text)
+
+
+def _without_commands(text: str) -> str:
+    if "::" not in text and "##[" not in text:
+        return text
+    return _CI_COMMAND.sub(lambda match: f"{match[1] or ''}\\u{ord(match[0][-1]):04x}", text)
 
 
 def _shown(character: str) -> str:
@@ -63,13 +68,14 @@ def wrapped(text: str, width: int, *, break_long_words: bool = True) -> str:
         width: columns of a line.
         break_long_words: False lets a long word (an address to copy) stand out of its line.
     """
-    return textwrap.fill(
+    lines = textwrap.fill(
         printable(text),
         width,
         subsequent_indent="  ",
         break_long_words=break_long_words,
         break_on_hyphens=False,
     )
+    return _without_commands(lines)
 
 
 def terminal_width() -> int:

@@ -8,13 +8,15 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.describe import TARGET_KEY, differences, short_keys
+from llava_eval.config.describe import TARGET_KEY, differences, role_of, short_keys
+from llava_eval.config.groups import USERS_FOLDER
+from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
@@ -290,6 +292,8 @@ def targets_in(config_dir: Path) -> Iterator[str]:
         ConfigError: there is no such folder, or one of its files cannot be read.
     """
     if not config_dir.is_dir():
+        if config_dir == USERS_FOLDER:
+            return
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
     for path in sorted(config_dir.rglob("*.yaml")):
         try:
@@ -307,6 +311,38 @@ def _targets_of(node: object) -> Iterator[str]:
     if isinstance(node, list):
         for item in node:
             yield from _targets_of(item)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something in which runs differ.
+
+    Attributes:
+        name: short key of a setting, or a package, "commit", "weights", "device".
+        role: of the setting: what its change means; "software" for all others.
+        values: one for each run, as text.
+    """
+
+    name: str
+    role: str
+    values: Sequence[str]
+
+
+def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
+    """Return in which settings, software, weights and devices runs differ.
+
+    What changes the meaning of a number stands first, then what answers, then how fast.
+    """
+    changed = differences([run.config for run in runs])
+    names = short_keys({key: key for key in changed})
+    settings = [
+        Difference(name, role_of(key), [_written(value) for value in changed[key]])
+        for name, key in names.items()
+    ]
+    roles = list(get_args(Role))
+    settings.sort(key=lambda item: roles.index(item.role))
+    software = differing_versions(runs).items()
+    return [*settings, *(Difference(name, "software", values) for name, values in software)]
 
 
 def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from llava_eval.results.formatting import (
     number,
     p_text,
     printable,
+    wrapped,
 )
 
 TABLE = Table(
@@ -40,7 +41,7 @@ TABLE = Table(
         ("naïve 日本 🎥", "naïve 日本 🎥"),
         ("a\u2028b", "a b"),
         ("::error::owned", "\\u003a:error::owned"),
-        ("a  ::error::b", "a \\u003a:error::b"),
+        ("a  ::error::b", "a ::error::b"),
         ("std::string a::", "std::string a::"),
         ("x##[error]y", "x\\u0023#[error]y"),
         ("", ""),
@@ -56,6 +57,10 @@ def test_any_text_is_one_line_and_can_be_written(text: str) -> None:
     assert len(shown.splitlines()) <= 1
     shown.encode("utf-8")
     assert "\x1b" not in shown
+
+
+def test_no_line_of_a_wrapped_text_begins_a_command() -> None:
+    assert wrapped("12345678 ::error::x", 12) == "12345678\n  \\u003a:error::x"
 
 
 def test_wide_characters_take_two_columns() -> None:

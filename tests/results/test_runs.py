@@ -10,7 +10,13 @@ import pytest
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.cost import comparable_memory
-from llava_eval.results.runs import RunReader, differing_settings, differing_versions, find_runs
+from llava_eval.results.runs import (
+    RunReader,
+    differences_of,
+    differing_settings,
+    differing_versions,
+    find_runs,
+)
 from tests.results.runs_on_disk import answered, failed, write_run
 
 
@@ -186,6 +192,10 @@ def test_settings_that_differ_have_short_names(tmp_path: Path) -> None:
         "num_frames": ["3", "8"],
         "quantization": ["none", "bnb_int8"],
     }
+    assert [(item.name, item.role) for item in differences_of(runs)] == [
+        ("num_frames", "protocol"),
+        ("quantization", "model"),
+    ]
     assert differing_versions(runs) == {}
     manifest = json.loads((tmp_path / "1" / "manifest.json").read_text())
     manifest["versions"]["torch"] = "2.14.0"

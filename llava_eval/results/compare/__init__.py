@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def compare_paths(
-    paths: Sequence[Path], *, export: Path | None = None, allow_differences: bool = False
+    paths: Sequence[Path],
+    *,
+    export: Path | None = None,
+    allow_differences: bool = False,
+    config_dir: Path | None = None,
 ) -> None:
     """Print a comparison of runs, or the table and curves of a sweep.
 
@@ -21,6 +25,7 @@ def compare_paths(
         paths: run directories, all compared with the first; or folders that hold runs.
         export: folder for the same as files.
         allow_differences: compare runs that are incomplete or were not asked the same.
+        config_dir: the user's own configuration files; metrics that they name may be called.
 
     Raises:
         LlavaEvalError: the runs cannot be read or compared, or a file cannot be written.
@@ -29,7 +34,7 @@ def compare_paths(
 
     if len(paths) == 1 and is_run(paths[0]):
         raise ConfigError(f"compare needs another run beside {paths[0]}, or the folder of a sweep")
-    reader = RunReader()
+    reader = RunReader(config_dir)
     if all(is_run(path) for path in paths):
         runs = [reader.read(path) for path in paths]
         written = _compare_runs(runs, export, allow_differences=allow_differences)

@@ -11,7 +11,7 @@ from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Fli
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import Table, interval, number, p_text
-from llava_eval.results.runs import ComparableRun, differing_settings, differing_versions
+from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
 
@@ -39,11 +39,10 @@ def runs_table(runs: Sequence[ComparableRun]) -> Table:
 
 def settings_table(runs: Sequence[ComparableRun]) -> Table | None:
     """Return the settings, versions and weights in which the runs differ; None where in none."""
-    found = {**differing_settings(runs), **differing_versions(runs)}
-    if not found:
+    rows = [[item.name, item.role, *item.values] for item in differences_of(runs)]
+    if not rows:
         return None
-    rows = [[key, *values] for key, values in found.items()]
-    return Table(["differs in", *letters(len(runs))], rows, num_names=1 + len(runs))
+    return Table(["differs in", "role", *letters(len(runs))], rows, num_names=2 + len(runs))
 
 
 def metrics_table(comparisons: Sequence[Comparison]) -> Table:

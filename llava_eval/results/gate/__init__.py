@@ -12,6 +12,7 @@ from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, Stor
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.checks import Rule
+    from llava_eval.results.runs import RunReader
 
 
 def run_gate(
@@ -21,6 +22,7 @@ def run_gate(
     *,
     junit: Path | None = None,
     summary: Path | None = None,
+    config_dir: Path | None = None,
 ) -> int:
     """Compare a run with a baseline and print the verdict.
 
@@ -30,6 +32,7 @@ def run_gate(
         rule: what counts as a regression.
         junit: file to write JUnit XML into.
         summary: file to write Markdown into.
+        config_dir: the user's own configuration files; metrics that they name may be called.
 
     Returns:
         The exit code: 0 passed, 1 regressed.
@@ -37,8 +40,10 @@ def run_gate(
     Raises:
         LlavaEvalError: nothing can be compared, or a file cannot be written.
     """
+    from llava_eval.results.runs import RunReader
+
     try:
-        return _judge(run_path, baseline_path, rule, junit, summary)
+        return _judge(RunReader(config_dir), run_path, baseline_path, rule, junit, summary)
     except (ConfigError, StorageError):
         raise
     except LlavaEvalError as error:
@@ -100,7 +105,12 @@ def _tolerance(text: str) -> tuple[str, float]:
 
 
 def _judge(
-    run_path: Path, baseline_path: Path, rule: Rule, junit: Path | None, summary: Path | None
+    reader: RunReader,
+    run_path: Path,
+    baseline_path: Path,
+    rule: Rule,
+    junit: Path | None,
+    summary: Path | None,
 ) -> int:
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import terminal_width, write_out
@@ -112,9 +122,8 @@ def _judge(
         to_terminal,
         workflow_commands,
     )
-    from llava_eval.results.runs import ComparableRun, RunReader, is_run
+    from llava_eval.results.runs import ComparableRun, is_run
 
-    reader = RunReader()
     run = reader.read(run_path)
     baseline: ComparableRun
     if is_run(baseline_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
@@ -12,7 +12,7 @@ from llava_eval.results.compare.comparison_tables import flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
 from llava_eval.results.gate.checks import Check, Verdict
-from llava_eval.results.runs import differing_settings, differing_versions
+from llava_eval.results.runs import differences_of
 
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 10
@@ -76,7 +76,7 @@ def checks_table(verdict: Verdict) -> Table:
 def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
-    counted = counts_table(verdict)
+    counted, changes = counts_table(verdict), _changes_table(verdict)
     sides = Table(
         ["", "", "benchmark", "model"],
         [
@@ -87,7 +87,7 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     )
     blocks = [
         sides.to_text(width),
-        _changes_table(verdict).to_text(width) if _changed(verdict) else "",
+        "" if changes is None else changes.to_text(width),
         checks_table(verdict).to_text(width),
         "" if counted is None else counted.to_text(width),
         wrapped(detectable_text(verdict), width),
@@ -121,8 +121,9 @@ def to_markdown(verdict: Verdict) -> str:
         *(f"- {markdown_text(check.message)}" for check in verdict.regressions),
         *(f"- {markdown_text(note)}" for note in verdict.notes),
     ]
-    if _changed(verdict):
-        blocks.append(_folded("What differs", _changes_table(verdict)))
+    changes = _changes_table(verdict)
+    if changes is not None:
+        blocks.append(_folded("What differs", changes))
     blocks += [
         _folded(title.rstrip(":"), _flips(flips, verdict.headline))
         for title, flips in _listed(verdict)
@@ -139,20 +140,17 @@ def _folded(title: str, table: Table) -> str:
     return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
 
 
-def _changed(verdict: Verdict) -> Mapping[str, Sequence[str]]:
+def _changes_table(verdict: Verdict) -> Table | None:
+    """Return in what both sides differ; None where in nothing that both of them know."""
     runs = [verdict.pairing.first, verdict.pairing.second]
-    # A baseline file holds the protocol and no settings of the model or the runner.
-    whole = all("model" in run.config for run in runs)
-    settings = differing_settings(runs) if whole else {}
-    versions = {
-        key: values for key, values in differing_versions(runs).items() if "null" not in values
-    }
-    return {**settings, **versions}
-
-
-def _changes_table(verdict: Verdict) -> Table:
-    rows = [[key, *values] for key, values in _changed(verdict).items()]
-    return Table(["differs in", "baseline", "run"], rows, num_names=3)
+    # A baseline file holds the protocol, and neither the model's settings nor all versions.
+    is_whole = all("model" in run.config for run in runs)
+    rows = [
+        [item.name, item.role, *item.values]
+        for item in differences_of(runs)
+        if (is_whole if item.role != "software" else "null" not in item.values)
+    ]
+    return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
 
 
 def _listed(verdict: Verdict) -> Iterator[tuple[str, Sequence[Flip]]]:

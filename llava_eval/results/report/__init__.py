@@ -19,6 +19,7 @@ def write_report(
     read_frames: ReadFrames,
     resolve_folder: ResolveFolder,
     export: Path | None = None,
+    config_dir: Path | None = None,
 ) -> None:
     """Write the page of some runs, and say so.
 
@@ -29,6 +30,7 @@ def write_report(
         read_frames: decodes frames.
         resolve_folder: finds configured folders.
         export: folder to write tables and curves into.
+        config_dir: the user's own configuration files; metrics that they name may be called.
 
     Raises:
         LlavaEvalError: the runs cannot be read, or a file cannot be written.
@@ -37,7 +39,7 @@ def write_report(
     from llava_eval.results.report.overview import by_benchmark, export_report
     from llava_eval.results.runs import RunReader, find_runs
 
-    reader = RunReader()
+    reader = RunReader(config_dir)
     found = dict.fromkeys(run for path in paths for run in find_runs(path))
     groups = by_benchmark([reader.read(path) for path in found])
     _write_page(out, groups, read_frames, resolve_folder, budget)

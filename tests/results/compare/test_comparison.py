@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
@@ -239,6 +242,53 @@ def test_only_metrics_of_the_package_are_called(tmp_path: Path) -> None:
     assert notes(found) == [
         "x is not compared: ValueError: os.system is not a metric of llava_eval, and is not called"
     ]
+
+
+OWN = """
+from llava_eval.types import MetricValue
+
+def share_of_a(results, *, bonus: float = 0.0):
+    share = sum(one.score.answer == "A" for one in results) / len(results)
+    return MetricValue(100 * share + bonus, None, None, None, len(results), "percent")
+"""
+
+
+def test_a_metric_of_ones_own_is_called_where_ones_own_files_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_metrics.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    node = {"_target_": "own_metrics.share_of_a", "bonus": 1.0}
+    files = tmp_path / "own" / "benchmark" / "mine"
+    files.mkdir(parents=True)
+    (files / "x.yaml").write_text(yaml.safe_dump({"benchmark": {"metrics": {"share": node}}}))
+    first, second = equal_models(4)
+    for name, side in (("a", first), ("b", second)):
+        path = write_run(tmp_path / name, side)
+        manifest = json.loads((path / "manifest.json").read_text())
+        manifest["config"]["benchmark"]["metrics"] = {"share": node}
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.run_command(["compare", "a", "b"]) == 0
+    assert "own_metrics.share_of_a is not a metric of llava_eval" in _flat(capsys)
+    assert cli.run_command(["compare", "a", "b", "--config-dir", "own"]) == 0
+    share = 100 * sum(one.score.answer == "A" for one in first) / len(first) + 1
+    assert f"share {share:.1f}" in _flat(capsys)
+    assert cli.run_command(["gate", "a", "--write-baseline", "base.json"]) == 0
+    for baseline in ("a", "base.json"):
+        command = ["gate", "b", "--baseline", baseline]
+        assert cli.run_command(command) == 2
+        assert cli.run_command([*command, "--config-dir", "own"]) == 0
+        assert "share" in _flat(capsys)
+    assert cli.run_command(["report", "a", "b", "--out", "r.html", "--config-dir", "own"]) == 0
+    assert f"<td>{share:.1f}</td>" in (tmp_path / "r.html").read_text()
+    assert cli.run_command(["compare", "a", "b", "--config-dir", "nowhere"]) == 2
+    assert "there is no folder nowhere" in capsys.readouterr().err
+
+
+def _flat(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed with single spaces."""
+    return " ".join(capsys.readouterr().out.split())
 
 
 def test_a_comparison_says_the_same_as_its_parts(tmp_path: Path) -> None:
