@@ -377,7 +377,8 @@ def _run(arguments: argparse.Namespace) -> int:
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
 
-    other commands: score, list, prepare, doctor, published, compare, gate, report
+    other commands: score, list, prepare, doctor, published, compare, gate, report,
+    completion
     """
     from llava_eval.config.compose import compose_config
 
@@ -427,17 +428,30 @@ def _score(arguments: argparse.Namespace) -> int:
 
 @_command(
     "list",
-    "[benchmarks|models|samplers|scorers]",
-    _argument("kinds", nargs="*", metavar="KIND", help="what to list; everything without one"),
+    "[KIND] [NAME] [--json]",
+    _argument(
+        "words",
+        nargs="*",
+        metavar="KIND NAME",
+        help="benchmarks, models, samplers, scorers or experiments, and part of a name",
+    ),
     _CONFIG_DIR,
+    _argument("--json", action="store_true", help="write JSON"),
 )
 def _list(arguments: argparse.Namespace) -> int:
-    """Show what there is to choose from."""
-    from llava_eval.config.catalogue import listing_text
+    """Show what there is to choose from.
 
-    if len(arguments.kinds) > 1:
-        raise ConfigError(f"list takes one kind, got {' '.join(arguments.kinds)}")
-    print(listing_text(next(iter(arguments.kinds), None), arguments.config_dir))
+    for instance
+      llava-eval list benchmarks video     benchmarks with "video" in their names
+      llava-eval list experiments 7b       published numbers that can be reproduced
+      llava-eval --config-dir DIR list     a folder of one's own, too
+    """
+    from llava_eval.config.catalogue import KINDS, listing_text
+
+    kind, pattern, *rest = [*arguments.words, "", ""][: max(2, len(arguments.words))]
+    if rest or (kind in KINDS and pattern in KINDS):
+        raise ConfigError(f"list takes one kind and part of a name, got {arguments.words}")
+    print(listing_text(kind or None, arguments.config_dir, pattern=pattern, as_json=arguments.json))
     return 0
 
 
@@ -705,6 +719,29 @@ def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]
     outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
     for outcome in outcomes:
         yield outcome.value
+
+
+@_command(
+    "completion",
+    "bash|zsh|fish",
+    _argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads the script"),
+)
+def _completion(arguments: argparse.Namespace) -> int:
+    """Write a script that completes commands, options, keys and choices.
+
+    where the script goes
+      bash  ~/.local/share/bash-completion/completions/llava-eval
+      zsh   a folder of $fpath, as _llava-eval
+      fish  ~/.config/fish/completions/llava-eval.fish
+    """
+    from llava_eval.config.completion import completion_script
+
+    options = {
+        name: [word for names, _ in command.arguments for word in names if word.startswith("-")]
+        for name, command in COMMANDS.items()
+    }
+    print(completion_script(arguments.shell, options), end="")
+    return 0
 
 
 if __name__ == "__main__":

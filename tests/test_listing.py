@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from llava_eval.cli import COMMANDS
 from llava_eval.config.catalogue import KINDS, listing_text
+from llava_eval.config.completion import completion_script
+from llava_eval.config.compose import compose_config
 from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 
@@ -61,3 +66,93 @@ def test_every_kind_has_a_heading(kind: str) -> None:
 def test_unknown_kind() -> None:
     with pytest.raises(ConfigError, match="did you mean 'models'"):
         listing_text("model")
+
+
+def test_a_part_of_a_name_is_enough() -> None:
+    text = listing_text("benchmarks", pattern="MVBench")
+    assert [line for line in text.splitlines() if line.startswith("  mv")] == [
+        "  mvbench/lmms_eval",
+        "  mvbench/official",
+    ]
+    assert "videomme" not in text
+    everywhere = listing_text(None, pattern="llava_next_video_7b")
+    assert "models (model=...)" in everywhere
+    assert "samplers" not in everywhere
+    with pytest.raises(ConfigError, match="no name of samplers holds 'nothing'"):
+        listing_text("samplers", pattern="nothing")
+
+
+def test_experiments_say_what_they_reproduce() -> None:
+    found = entry(listing_text("experiments"), "lmms_eval_v0_2_vatex")
+    assert found.startswith(
+        "benchmark: vatex/lmms_eval model: llava_next_video_7b published: CIDEr 39.28 "
+    )
+    assert "source: " in found
+    temporal = entry(listing_text("experiments"), "llava_next_video_7b_video_chatgpt")
+    assert "temporal 2.60" in temporal, "as printed, not 2.6"
+    assert "Score against frames" in entry(listing_text("experiments"), "demo_curve")
+
+
+def test_json_holds_what_the_text_says() -> None:
+    content = json.loads(listing_text(None, as_json=True))
+    assert tuple(content) == KINDS
+    assert [one["name"] for one in content["benchmarks"]] == list_choices("benchmark")
+    (one,) = [one for one in content["experiments"] if one["name"] == "lmms_eval_v0_2_vatex"]
+    assert one["model"] == "llava_next_video_7b"
+    assert all(isinstance(number, str) for number in one["published"])
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1\n- 2\n", "\xff"])
+def test_a_file_of_ones_own_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"mine\.yaml") as caught:
+        listing_text("benchmarks", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_another_size_is_never_offered() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["model=llava_next_video_13b"])
+    assert "did you mean" not in str(caught.value)
+    with pytest.raises(ConfigError, match="did you mean 'llava_next_video_7b_dpo'"):
+        compose_config(["model=llava_next_video_7b_dop"])
+
+
+def completed(line: str, folder: Path) -> list[str]:
+    """Return what bash would offer for a command line that Tab is pressed in."""
+    script = folder / "completion.sh"
+    options = {
+        name: [word for names, _ in command.arguments for word in names if word.startswith("-")]
+        for name, command in COMMANDS.items()
+    }
+    script.write_text(completion_script("bash", options))
+    code = (
+        'source "$1"; COMP_LINE="$2"; COMP_POINT=${#2}; COMP_WORDBREAKS=" =:"; _llava_eval; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", code, "bash", str(script), line], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("llava-eval ga", ["gate"]),
+        ("llava-eval gate RUN --ju", ["--junit"]),
+        ("llava-eval benchmark=videomme/o", ["videomme/official", "videomme/official_subtitles"]),
+        ("llava-eval --config-dir d run sampler.num", ["sampler.num_frames="]),
+        ("llava-eval list exp", ["experiments"]),
+        ("llava-eval completion f", ["fish"]),
+    ],
+)
+def test_bash_completes(line: str, expected: list[str], tmp_path: Path) -> None:
+    assert completed(line, tmp_path) == expected
+
+
+def test_every_shell_gets_every_command() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        text = completion_script(shell, {name: [] for name in COMMANDS})
+        assert all(name in text for name in COMMANDS)

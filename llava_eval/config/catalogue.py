@@ -2,49 +2,145 @@
 
 from __future__ import annotations
 
+import json
+import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.groups import config_folder, list_choices, suggest
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, first_line
 
-WIDTH = 80
+WIDTH: Final = 80
 
-KINDS = ("benchmarks", "models", "samplers", "scorers")
+#: What is said of one choice: titles and facts, in the order in which they are shown.
+Facts = dict[str, Any]
 
 
-def listing_text(kind: str | None, config_dir: Path | None = None) -> str:
-    """Return the choices of one kind, or of all, one per line with what its file says of it.
+def listing_text(
+    kind: str | None, config_dir: Path | None = None, *, pattern: str = "", as_json: bool = False
+) -> str:
+    """Return what there is to choose from, with what one must know before choosing.
+
+    Args:
+        kind: one of :data:`KINDS`; None lists all.
+        config_dir: a user's folder of configurations.
+        pattern: part of the names to list, whatever its case.
+        as_json: return a JSON object of kinds with a list of choices each, instead of text.
 
     Raises:
-        ConfigError: an unknown kind.
+        ConfigError: an unknown kind, no such name, or a file that cannot be read.
     """
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"cannot list {kind!r}{suggest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
-    return "\n\n".join(_section(name, config_dir) for name in KINDS if kind in (None, name))
+    listed = {}
+    for name in KINDS if kind is None else (kind,):
+        choices = list_choices(name.removesuffix("s"), config_dir)
+        wanted = [choice for choice in choices if pattern.lower() in choice.lower()]
+        if wanted or not pattern:
+            listed[name] = [
+                {"name": choice, **_FACTS[name](choice, config_dir)} for choice in wanted
+            ]
+    if not listed:
+        where = kind or "everything that can be listed"
+        raise ConfigError(f"no name of {where} holds {pattern!r}")
+    if as_json:
+        return json.dumps(listed, indent=2, ensure_ascii=False)
+    return "\n\n".join(_section(name, choices) for name, choices in listed.items())
 
 
-def _section(kind: str, config_dir: Path | None) -> str:
-    group = kind.removesuffix("s")
-    if kind == "benchmarks":
-        return _benchmarks(config_dir)
-    names = [name for name in list_choices(group, config_dir)]
-    width = max(map(len, names), default=0)
-    lines = [f"{name:<{width}}  {_about(group, name, config_dir)}".rstrip() for name in names]
-    return "\n".join([f"{kind} ({group}=...)", *(f"  {line}" for line in lines)])
+def _section(kind: str, choices: Sequence[Facts]) -> str:
+    """Return one kind as text: a block for each choice, or a line where little is said of it."""
+    heading = f"{kind} ({kind.removesuffix('s')}=...)"
+    if kind in ("benchmarks", "experiments"):
+        return "\n".join([heading, *map(_block, choices)])
+    width = max((len(facts["name"]) for facts in choices), default=0)
+    lines = [f"  {facts['name']:<{width}}  {facts['about']}".rstrip() for facts in choices]
+    return "\n".join([heading, *lines])
 
 
-def _about(group: str, name: str, config_dir: Path | None) -> str:
-    path = _file(group, name, config_dir)
-    text = path.read_text(encoding="utf-8")
-    content = yaml.safe_load(text) or {}
-    describe: Callable[[Any, str], str] = _model if group == "model" else _comment
-    return describe(content, text)
+def _block(facts: Facts) -> str:
+    lines = [f"  {facts['name']}"]
+    for title, fact in facts.items():
+        if title == "name" or fact in (None, "", []):
+            continue
+        shown = "; ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
+        lines += textwrap.wrap(
+            shown if title == "about" else f"{title}: {shown}",
+            WIDTH,
+            initial_indent="    ",
+            subsequent_indent="      ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def _benchmark(name: str, config_dir: Path | None) -> Facts:
+    settings = _merged_benchmark(name, config_dir)
+    prepare = settings.get("prepare") or {}
+    number = settings.get("num_rows")
+    source = str(settings.get("source", ""))
+    return {
+        "about": settings.get("description"),
+        "questions": number if number is not None else "number not known",
+        "rows": None if source.startswith("package://") else source,
+        "licence": settings.get("licence"),
+        "access": prepare.get("gated"),
+        "by hand": prepare.get("manual"),
+        "published": [
+            f"{_printed(content['published'][0])} (experiment={experiment})"
+            for experiment, content in _experiments(config_dir).items()
+            if content.get("published") and name in _chosen(content, "benchmark")
+        ],
+    }
+
+
+def _experiment(name: str, config_dir: Path | None) -> Facts:
+    content = _experiments(config_dir).get(name)
+    about = None
+    if content is None:
+        content, about = _content("experiment", name, config_dir), _comment(name, config_dir)
+    numbers = content.get("published") or []
+    return {
+        "about": about,
+        "benchmark": ", ".join(_chosen(content, "benchmark")),
+        "model": ", ".join(_chosen(content, "model")),
+        "published": [_printed(number) for number in numbers],
+        "source": "; ".join(dict.fromkeys(str(number["source"]) for number in numbers)),
+        "note": "; ".join(dict.fromkeys(filter(None, (one.get("note") for one in numbers)))),
+    }
+
+
+def _printed(number: Mapping[str, Any]) -> str:
+    """Return a published number with as many digits as its source printed."""
+    value, level = number["value"], number.get("level")
+    if "half_step" in number:
+        value = f"{value:.{max(0, round(-math.log10(2 * number['half_step'])))}f}"
+    return f"{number['metric']}{f' ({level})' if level is not None else ''} {value}"
+
+
+def _model(name: str, config_dir: Path | None) -> Facts:
+    checkpoint = str(_content("model", name, config_dir).get("model", {}).get("checkpoint", ""))
+    return {"about": "model.checkpoint=..." if checkpoint == "???" else checkpoint}
+
+
+def _described(group: str) -> Callable[[str, Path | None], Facts]:
+    """Return a reader of files whose first comment says what they are."""
+    return lambda name, config_dir: {"about": _comment(name, config_dir, group)}
+
+
+def _comment(name: str, config_dir: Path | None, group: str = "experiment") -> str:
+    """Return the first comment sentence of a file."""
+    text = _text(_file(group, name, config_dir))
+    comment = " ".join(
+        line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@" not in line
+    )
+    return comment.partition(". ")[0].rstrip(".")
 
 
 def _file(group: str, name: str, config_dir: Path | None) -> Path:
@@ -52,43 +148,27 @@ def _file(group: str, name: str, config_dir: Path | None) -> Path:
     return own if own is not None and own.is_file() else config_folder() / group / f"{name}.yaml"
 
 
-def _benchmarks(config_dir: Path | None) -> str:
-    """Return every benchmark with what one must know before choosing it."""
-    held_against = _published_by_benchmark(config_dir)
-    blocks = ["benchmarks (benchmark=...)"]
-    for name in list_choices("benchmark", config_dir):
-        settings = _merged_benchmark(name, config_dir)
-        prepare = settings.get("prepare") or {}
-        number = settings.get("num_rows")
-        source = str(settings.get("source", ""))
-        facts = {
-            "": settings.get("description"),
-            "questions": number if number is not None else "number not known",
-            "rows": None if source.startswith("package://") else source,
-            "licence": settings.get("licence"),
-            "access": prepare.get("gated"),
-            "by hand": prepare.get("manual"),
-            "published": "; ".join(held_against.get(name, [])) or None,
-        }
-        lines = [f"  {name}"]
-        for title, fact in facts.items():
-            if fact not in (None, ""):
-                text = f"{title}: {fact}" if title else str(fact)
-                lines += textwrap.wrap(
-                    text,
-                    WIDTH,
-                    initial_indent="    ",
-                    subsequent_indent="      ",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-        blocks.append("\n".join(lines))
-    return "\n".join(blocks)
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {first_line(error)}") from error
+
+
+def _content(group: str, name: str, config_dir: Path | None) -> Mapping[str, Any]:
+    path = _file(group, name, config_dir)
+    try:
+        content = yaml.safe_load(_text(path)) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {first_line(error)}") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path}: expected keys and values, got {content!r:.80}")
+    return content
 
 
 def _merged_benchmark(name: str, config_dir: Path | None) -> dict[str, Any]:
     """Return a benchmark's own section over those of the shared files that it begins with."""
-    content = yaml.safe_load(_file("benchmark", name, config_dir).read_text("utf-8")) or {}
+    content = _content("benchmark", name, config_dir)
     merged: dict[str, Any] = {}
     for part in content.get("defaults", []):
         if isinstance(part, str) and part.startswith("/benchmark/"):
@@ -105,23 +185,12 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _published_by_benchmark(config_dir: Path | None) -> dict[str, list[str]]:
-    """Return, by benchmark, the headline that each experiment puts beside ours."""
-    experiments = {**published_experiments(), **_own_experiments(config_dir)}
-    found: dict[str, list[str]] = {}
-    for name, content in sorted(experiments.items()):
-        numbers = content.get("published") or []
-        if numbers:
-            shown = f"{numbers[0]['metric']} {numbers[0]['value']} (experiment={name})"
-            for benchmark in _chosen(content, "benchmark"):
-                found.setdefault(benchmark, []).append(shown)
-    return found
-
-
-def _own_experiments(config_dir: Path | None) -> dict[str, Any]:
+def _experiments(config_dir: Path | None) -> dict[str, Mapping[str, Any]]:
+    """Return the experiments that put published numbers beside ours, a user's own among them."""
     folder = None if config_dir is None else config_dir / "experiment"
-    files = [] if folder is None else sorted(folder.rglob("*.yaml"))
-    return {path.stem: yaml.safe_load(path.read_text("utf-8")) or {} for path in files}
+    own = [] if folder is None else [path.stem for path in sorted(folder.rglob("*.yaml"))]
+    contents = {name: _content("experiment", name, config_dir) for name in own}
+    return dict(sorted({**published_experiments(), **contents}.items()))
 
 
 def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:
@@ -130,13 +199,12 @@ def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:
             yield from (str(value) for key, value in part.items() if key == f"override /{group}")
 
 
-def _model(content: Any, _text: str) -> str:
-    return str(content.get("model", {}).get("checkpoint", ""))
+_FACTS: Final[dict[str, Callable[[str, Path | None], Facts]]] = {
+    "benchmarks": _benchmark,
+    "models": _model,
+    "samplers": _described("sampler"),
+    "scorers": _described("scorer"),
+    "experiments": _experiment,
+}
 
-
-def _comment(_content: Any, text: str) -> str:
-    """Return the first comment sentence of a file."""
-    comment = " ".join(
-        line.lstrip("# ") for line in text.splitlines() if line.startswith("#") and "@" not in line
-    )
-    return comment.partition(". ")[0].rstrip(".")
+KINDS: Final = tuple(_FACTS)

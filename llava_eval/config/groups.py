@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,13 +67,25 @@ def quoted(value: object) -> str:
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for the closest choice, or nothing when none is close."""
-    options = list(choices)
+    """Return " (did you mean 'x'?)" for the closest choice, or nothing when none is close.
+
+    A model of another size is never offered: "llava_next_video_13b" is not a slip for "..._7b".
+
+    Args:
+        word: what was given.
+        choices: what there is.
+    """
+    options = [choice for choice in choices if _sizes(choice) == _sizes(word)]
     close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if not close:
         # "lmms" for "videomme/lmms_eval": part of a name that exists only once.
         close = [option for option in options if word and word.lower() in option.lower()]
     return f" (did you mean {close[0]!r}?)" if len(close) == 1 else ""
+
+
+def _sizes(name: str) -> list[str]:
+    """Return the sizes that a model's name holds: "7b", "0.5b"."""
+    return re.findall(r"(?<![a-z0-9])\d+(?:\.\d+)?b(?![a-z0-9])", name.lower())
 
 
 def listing(choices: Iterable[str], *, limit: int = 30) -> str:

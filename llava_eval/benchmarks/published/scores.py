@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llava_eval.config.groups import suggest
 from llava_eval.errors import ConfigError
 
 _FILE = Path(__file__).with_name("scores.csv")
@@ -85,11 +85,9 @@ def _kept(
     if any(keep):
         return tuple(one for one, kept in zip(scores, keep, strict=True) if kept)
     names = sorted({str(getattr(one, column)) for one in scores})
-    close = difflib.get_close_matches(wanted, names, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise ConfigError(
-        f"no score is published here for the {column} {wanted!r}{hint}; there are "
-        f"{', '.join(names)}"
+        f"no score is published here for the {column} {wanted!r}{suggest(wanted, names)}; there "
+        f"are {', '.join(names)}"
     )
 
 
