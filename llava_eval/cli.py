@@ -650,6 +650,38 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 @_command(
+    "frames",
+    "diff RUN RUN_OR_FOLDER",
+    _argument("action", choices=["diff"], metavar="diff", help="compare what was shown"),
+    _argument("run", type=_path, metavar="RUN", help="run directory"),
+    _argument(
+        "other",
+        type=_path,
+        metavar="RUN_OR_FOLDER",
+        help="another run directory, or a folder of pictures that another tool wrote",
+    ),
+)
+def _frames(arguments: argparse.Namespace) -> int:
+    """Say which samples of two runs saw other frames or prompts.
+
+    Pictures without loss of another tool's frames are compared, too: those of one
+    sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without the
+    ending), in natural order.
+
+    exit codes
+      0  all samples saw the same
+      1  some saw something else; the first difference of each is shown
+      2  nothing can be compared, or a mistake in the command
+    """
+    from llava_eval.results.compare.frames import diff_frames, difference_text
+    from llava_eval.results.formatting import terminal_width, write_out
+
+    difference, sides = diff_frames(arguments.run, arguments.other)
+    write_out(f"{sides}\n\n{difference_text(difference, width=terminal_width())}")
+    return int(bool(difference.changed))
+
+
+@_command(
     "report",
     "PATH [PATH ...] --out FILE [options]",
     _argument(

@@ -1,0 +1,133 @@
+"""``llava-eval frames diff``: what two runs, or a run and another tool, showed to a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from llava_eval import cli
+from llava_eval.results.compare.frames import Seen, SeenMedia, first_difference
+from llava_eval.results.runs import RunReader
+from llava_eval.types import MediaInput, PixelProof, SampleResult
+from llava_eval.video import decode_frames
+from llava_eval.video.collector import pixel_proof
+from tests.conftest import DEMO
+from tests.results.runs_on_disk import answered, failed, write_run
+
+VIDEO = DEMO / "videos" / "demo_002.mp4"
+
+
+def seen(*digests: str, indices: tuple[int, ...] = (), **more: Any) -> Seen:
+    return Seen((SeenMedia(indices or tuple(range(len(digests))), digests, (4, 2)),), **more)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "difference"),
+    [
+        (seen("a", "b"), seen("a", "b"), None),
+        (seen("a", "b"), seen("a"), "2 and 1 frames"),
+        (seen("a", "b"), seen("a", "c"), "frame 2 of 2: other pixels of index 1"),
+        (seen("a", "b"), seen("a", "c", indices=(0, 3)), "frame 2 of 2: index 1 and 3"),
+        (seen("a", "a"), seen("a", "a", indices=(0, 3)), None),  # a still video
+        (
+            seen("a"),
+            Seen((SeenMedia((0,), ("b",), (8, 4)),)),
+            "frames of 4x2 and 8x4 pixels",
+        ),
+        (Seen((SeenMedia((0, 4)),)), Seen((SeenMedia((0, 5)),)), "frame 2 of 2: index 4 and 5"),
+        (seen("a", "b"), Seen((SeenMedia((0, 1)),)), None),  # no pixels of one side
+        (seen("a"), Seen(seen("a").media * 2), "1 and 2 media"),
+        (
+            Seen((*seen("a").media, *seen("b").media)),
+            Seen((*seen("a").media, *seen("c").media)),
+            "medium 2: frame 1 of 1: other pixels of index 0",
+        ),
+        (seen("a", prompt="x"), seen("a", prompt="y"), "the text of the prompt"),
+        (seen("a", prompt="x"), seen("a"), None),
+        (
+            seen("a", num_input_tokens=5),
+            seen("a", num_input_tokens=6),
+            "a prompt of 5 and of 6 tokens",
+        ),
+    ],
+)
+def test_the_first_difference_is_named(left: Seen, right: Seen, difference: str | None) -> None:
+    assert first_difference(left, right) == difference
+
+
+def result_of(number: int, indices: tuple[int, ...]) -> SampleResult:
+    """Return the result of a question that was shown frames of a real video."""
+    clip = decode_frames(str(VIDEO), indices)
+    inputs = (MediaInput(clip.pts_seconds, pixel_proof(clip)),)
+    return answered(number, True, media=(VIDEO.name,), frame_indices=(indices,), inputs=inputs)
+
+
+def test_two_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    first = [result_of(0, (0, 8)), result_of(1, (0, 8)), failed(2), answered(3, True)]
+    bare = dataclasses.replace(first[3], frame_indices=())
+    write_run(tmp_path / "a", first, config={"errors.max": 1})
+    write_run(tmp_path / "b", [first[0], result_of(1, (0, 9)), failed(2), bare])
+    assert cli.run_command(["frames", "diff", "a", "a"]) == 0
+    assert "0 of 3 samples saw something else." in capsys.readouterr().out
+    assert cli.run_command(["frames", "diff", "a", "b"]) == 1
+    text = capsys.readouterr().out
+    assert "q1      demo_002.mp4  frame 2 of 2: index 8 and 9" in text
+    assert "1 of 2 samples saw something else; of 1 sample one side does not know" in text
+    assert max(map(len, text.splitlines())) <= 80
+    for words, arguments in (
+        ("there is no run directory or folder of pictures c", ["a", "c"]),
+        ("there is no run directory nowhere", ["nowhere", "a"]),
+    ):
+        assert cli.run_command(["frames", "diff", *arguments]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_pictures_of_another_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = [result_of(number, (0, 8, 10)) for number in range(2)]
+    write_run(tmp_path / "run", results)
+    frames = decode_frames(str(VIDEO), (0, 8, 10)).frames.permute(0, 2, 3, 1).numpy()
+    for name in ("pictures/demo_002", "other/q1", "other/demo_002"):
+        (tmp_path / name).mkdir(parents=True)
+        for number, pixels in enumerate(frames):
+            changed = pixels.copy()
+            if name == "other/q1" and number == 2:
+                changed[0, 0, 0] ^= 1
+            # In natural order 10 comes after 9.
+            Image.fromarray(changed).save(tmp_path / name / f"frame_{8 + number}.png")
+    assert cli.run_command(["frames", "diff", "run", "pictures"]) == 0
+    capsys.readouterr()
+    assert cli.run_command(["frames", "diff", "run", "other"]) == 1
+    assert "q1      demo_002.mp4  frame 3 of 3: other pixels of index 10" in capsys.readouterr().out
+    (tmp_path / "other" / "q1" / "frame_11.png").write_text("no picture")
+    assert cli.run_command(["frames", "diff", "run", "other"]) == 2
+    assert "frame_11.png is no picture that can be read" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert cli.run_command(["frames", "diff", "run", "empty"]) == 2
+    assert "no sample of which both sides know" in capsys.readouterr().err
+
+
+def test_a_digest_is_of_rgb_bytes_as_anybody_can_compute_it() -> None:
+    clip = decode_frames(str(VIDEO), (5,))
+    proof = pixel_proof(clip)
+    pixels = np.asarray(Image.fromarray(clip.frames[0].permute(1, 2, 0).numpy()))
+    digest = hashlib.blake2b(pixels.tobytes(), digest_size=8).hexdigest()
+    assert proof == PixelProof(pixels.shape[1], pixels.shape[0], (digest,))
+
+
+def test_old_runs_know_their_indices_alone(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "old", [answered(0, True)])
+    (result,) = RunReader().read(path).results
+    assert Seen.of(result).media == (SeenMedia((0, 5, 9)),)
