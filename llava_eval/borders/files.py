@@ -1,8 +1,11 @@
-"""Files: where a configured name lies on this machine, and lines that are whole or absent."""
+"""Files: whether and where a name lies on this machine, and lines that are whole or absent."""
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
+import stat
 from io import FileIO
 from pathlib import Path
 from typing import Final
@@ -25,6 +28,40 @@ def resolve_package_path(location: str) -> str:
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"{location}: there is no installed package {module!r}")
     return str(Path(spec.submodule_search_locations[0]) / inside)
+
+
+#: What the system says of a name that no file can have, or that leads nowhere.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+
+
+def status_of(path: str | os.PathLike[str]) -> os.stat_result | None:
+    """Return what the system says of a file or folder; None where there is none of that name.
+
+    Names of any length, with any characters, and links in a circle are only not there.
+
+    Raises:
+        OSError: the system does not say, for instance where a folder may not be searched.
+    """
+    try:
+        return Path(path).stat()
+    except ValueError:  # a null character
+        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether there is such a file; see :func:`status_of`."""
+    status = status_of(path)
+    return status is not None and stat.S_ISREG(status.st_mode)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Return whether there is such a folder; see :func:`status_of`."""
+    status = status_of(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def append_line(stream: FileIO, line: bytes) -> None:

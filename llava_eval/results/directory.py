@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from llava_eval.borders.files import status_of
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.files import storage_errors
@@ -65,8 +66,9 @@ def claim(directory: Path) -> Iterator[None]:
         RunDirectoryError: another process is writing there.
         StorageError: it cannot be made.
     """
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
     with storage_errors(directory):
+        folders = (directory, *directory.parents)
+        missing = [path for path in folders if status_of(path) is None]
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.files import is_file, status_of
 from llava_eval.errors import StorageError
 
 CONFIG = "config.yaml"
@@ -98,11 +99,11 @@ def write_output(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        sys.stdout.flush()
-        with storage_errors(path), path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-        return
     with storage_errors(path):
+        if path.is_symlink() or (status_of(path) is not None and not is_file(path)):
+            sys.stdout.flush()
+            with path.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
+from llava_eval.borders.files import is_file, is_folder
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.describe import TARGET_KEY, differences, role_of, short_keys
@@ -197,11 +199,12 @@ class RunReader:
             ComparisonError: it is none, or one of its files cannot be read.
             RunDirectoryError: its ledger or manifest is damaged.
         """
-        if not path.is_dir():
-            raise ComparisonError(f"there is no run directory {path}")
-        for name in (files.MANIFEST, files.LEDGER):
-            if not (path / name).is_file():
-                raise ComparisonError(f"{path} is no run directory: it has no {name}")
+        with _reading(path):
+            if not is_folder(path):
+                raise ComparisonError(f"there is no run directory {path}")
+            for name in (files.MANIFEST, files.LEDGER):
+                if not is_file(path / name):
+                    raise ComparisonError(f"{path} is no run directory: it has no {name}")
         manifest = read_manifest(path) or Manifest()
         tables = read_tables(path)
         ledger = iterate_ledger(path / files.LEDGER, finished=True)
@@ -259,9 +262,23 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
     }
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what the system says of a path that it does not let read into one line.
+
+    Raises:
+        ComparisonError: for any OSError inside the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def is_run(path: Path) -> bool:
     """Return whether a path is a run directory."""
-    return (path / files.LEDGER).is_file() or (path / files.MANIFEST).is_file()
+    with _reading(path):
+        return is_file(path / files.LEDGER) or is_file(path / files.MANIFEST)
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -272,8 +289,9 @@ def find_runs(path: Path) -> list[Path]:
     """
     if is_run(path):
         return [path]
-    if not path.is_dir():
-        raise ComparisonError(f"there is no folder {path}")
+    with _reading(path):
+        if not is_folder(path):
+            raise ComparisonError(f"there is no folder {path}")
     found = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
     if not found:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
@@ -291,7 +309,9 @@ def targets_in(config_dir: Path) -> Iterator[str]:
     Raises:
         ConfigError: there is no such folder, or one of its files cannot be read.
     """
-    if not config_dir.is_dir():
+    with _reading(config_dir):
+        is_there = is_folder(config_dir)
+    if not is_there:
         if config_dir == USERS_FOLDER:
             return
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")

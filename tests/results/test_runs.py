@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llava_eval import cli
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.cost import comparable_memory
 from llava_eval.results.runs import (
@@ -89,6 +90,31 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     (path / "samples.jsonl").write_text("")
     with pytest.raises(ComparisonError, match=r"metrics\.json cannot be read"):
         RunReader().read(path)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "loop", "file/x"])
+def test_odd_paths_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run = str(write_run(tmp_path / "run", [answered(n, True) for n in range(6)]))
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").write_text("x")
+    odd = str(tmp_path / name)
+    for command in (
+        ["compare", odd, run],
+        ["gate", odd, "--baseline", run],
+        ["gate", run, "--baseline", odd],
+        ["gate", run, "--write-baseline", f"{odd}/x"],
+        ["report", odd, "--out", str(tmp_path / "report.html")],
+        ["report", run, "--out", odd],
+        ["report", run, "--out", str(tmp_path / "report.html"), "--export", f"{odd}/x"],
+        ["frames", "diff", run, odd],
+        ["compare", run, run, "--config-dir", odd],
+    ):
+        code = cli.run_command(command)
+        (line,) = capsys.readouterr().err.splitlines() or [""]
+        assert code in (1, 2), command
+        assert line.startswith("llava-eval: "), command
 
 
 def test_runs_of_a_sweep_are_found_in_natural_order(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from llava_eval.borders.files import is_folder
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run
@@ -181,9 +182,9 @@ def pictures_in(folder: Path, run: Run) -> dict[str, Seen]:
 
     seen = {}
     for result in run.results:
-        names = [result.id] if len(result.media) == 1 and (folder / result.id).is_dir() else None
+        names = [result.id] if len(result.media) == 1 and is_folder(folder / result.id) else None
         names = names or [PurePath(path).stem for path in result.media]
-        if names and all(name and (folder / name).is_dir() for name in names):
+        if names and all(name and is_folder(folder / name) for name in names):
             seen[result.id] = Seen(tuple(medium_in(folder / name) for name in names))
     return seen
 
@@ -255,7 +256,7 @@ def diff_frames(left: Path, right: Path) -> tuple[FramesDifference, str]:
             for result in reader.read(right).results
             if result.generation.error is None
         }
-    elif right.is_dir():
+    elif is_folder(right):
         seen = pictures_in(right, run)
     else:
         raise ComparisonError(f"there is no run directory or folder of pictures {right}")

@@ -112,6 +112,7 @@ def _judge(
     junit: Path | None,
     summary: Path | None,
 ) -> int:
+    from llava_eval.borders.files import is_folder
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import terminal_width, write_out
     from llava_eval.results.gate.baseline import read_baseline
@@ -128,7 +129,7 @@ def _judge(
     baseline: ComparableRun
     if is_run(baseline_path):
         baseline = reader.read(baseline_path)
-    elif baseline_path.is_dir():
+    elif is_folder(baseline_path):
         raise ComparisonError(f"{baseline_path} is neither a baseline file nor a run directory")
     else:
         baseline = read_baseline(baseline_path, run)
