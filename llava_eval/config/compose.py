@@ -225,7 +225,19 @@ def _values_of(override: Override) -> list[str]:
         raise ConfigError(f"{line!r}: {first_line(error)}") from error
     if not values:
         raise ConfigError(f"{line!r} has no value")
-    return [f"{override.get_key_element()}={value}" for value in values]
+    return [_one_value(override.get_key_element(), value) for value in values]
+
+
+def _one_value(key: str, text: str) -> str:
+    """Return one value of a swept key as an override; ``text`` is as Hydra's grammar writes it."""
+    written = f"{key}={text}"
+    setting = setting_of(key.lstrip("+"))
+    if setting is None or not setting.is_path:
+        return written
+    (override,) = parse_overrides([written])
+    path = override.value()
+    # In quotes :func:`as_meant` leaves a path alone; otherwise it takes it as it was typed.
+    return f"{key}={quoted(path)}" if isinstance(path, str) else written
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:

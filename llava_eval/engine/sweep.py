@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,15 @@ from llava_eval.engine.open import engines_kept
 from llava_eval.engine.progress import messages_shown, print_outcome, say
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
-from llava_eval.results.formatting import printable
+from llava_eval.results.formatting import (
+    Table,
+    interval,
+    number,
+    printable,
+    terminal_width,
+    write_out,
+)
+from llava_eval.results.tables import read_tables
 
 #: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
 _CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
@@ -51,9 +61,13 @@ class SweepRun:
     config_dir: Path | None
     verbosity: int = 0
 
+    @property
+    def shown(self) -> str:
+        """Its settings as they are printed."""
+        return printable(without_secrets(" ".join(self.overrides)))
+
     def __call__(self) -> int:
         """Run it and return its exit code; an error that ends it is printed."""
-        print(f"\n[{self.number}] {printable(without_secrets(' '.join(self.overrides)))}")
         # First, so that an output_dir among the settings wins.
         overrides = [f"output_dir={quoted(self.directory)}", *self.overrides]
         try:
@@ -89,13 +103,75 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
     runs = [dataclasses.replace(each, verbosity=verbosity) for each in runs]
     cluster = _cluster(launcher)
     if cluster is None:
-        with engines_kept():
-            codes = [each() for each in runs]
+        codes = _run_here(runs)
     else:
         codes = _run_as_jobs(runs, cluster, launcher)
         for each, code in zip(runs, codes, strict=True):
-            print(f"[{each.number}] {printable(' '.join(each.overrides))}: exit code {code}")
+            print(f"[{each.number}] {each.shown}: exit code {code}")
+    if len(runs) > 1:
+        write_out("\n" + results_table(runs, codes).to_text(terminal_width()))
+        folder = runs[0].directory.parent
+        if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
+            folder
+        }:
+            write_out(f"\nllava-eval compare {shlex.quote(str(folder))}")
     return max(codes)
+
+
+def _run_here(runs: Sequence[SweepRun]) -> list[int]:
+    """Run one after the other in this process, and say how far the sweep is."""
+    codes: list[int] = []
+    start = time.monotonic()
+    with engines_kept():
+        for each in runs:
+            position = f"run {each.number + 1} of {len(runs)}"
+            if codes:
+                seconds = (time.monotonic() - start) / len(codes) * (len(runs) - len(codes))
+                position += f", about {_duration(seconds)} left"
+            print(f"\n[{each.number}] {each.shown} ({position})")
+            codes.append(each())
+    return codes
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it: "40 s", "20 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
+    """Return what came of every run: its settings where they differ, and its headline.
+
+    Args:
+        runs: of one sweep.
+        codes: the exit code of each.
+    """
+    constant = set.intersection(*(set(each.overrides) for each in runs))
+    rows = []
+    for each, code in zip(runs, codes, strict=True):
+        settings = [_short(text) for text in each.overrides if text not in constant]
+        rows.append([str(each.number), " ".join(settings), *_headline(each.directory), str(code)])
+    return Table(["run", "settings", "metric", "value", "95 % interval", "exit code"], rows, 3)
+
+
+def _short(override: str) -> str:
+    """Return "num_frames=2" of "sampler.num_frames=2"."""
+    key, equals, value = override.partition("=")
+    return f"{key.rpartition('.')[2].lstrip('+')}{equals}{value}"
+
+
+def _headline(directory: Path) -> list[str]:
+    """Return name, value and interval of a run's first metric; dashes where it has none."""
+    try:
+        name, value = next(iter(read_tables(directory).metrics.items()))
+    except (LlavaEvalError, StopIteration):
+        return ["-", "-", "-"]
+    return [
+        name,
+        number(value.value, value.unit),
+        interval(value.ci_low, value.ci_high, value.unit),
+    ]
 
 
 def plan_sweep(

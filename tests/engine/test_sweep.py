@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 
-from llava_eval.engine.sweep import plan_sweep
+from llava_eval.config.compose import compose_config
+from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table
 from llava_eval.errors import ConfigError
+from tests.results.runs_on_disk import answered, write_run
 
 
 def test_every_combination_is_a_run_of_its_own_folder() -> None:
@@ -39,6 +42,14 @@ def test_an_experiment_brings_values_that_the_command_line_replaces() -> None:
     assert folders.pop().parent == Path("results/sweeps")
 
 
+def test_a_swept_path_means_what_was_typed() -> None:
+    folders = ["package://llava_eval/demo/videos", "it's/here"]
+    typed = f'benchmark.media_root={folders[0]},"{folders[1]}"'
+    runs, _ = plan_sweep([typed], None)
+    found = [compose_config(run.overrides).config.benchmark.media_root for run in runs]
+    assert found == folders
+
+
 def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
     names = ["hydra.sweep.dir='it\\'s, = (here) é'", "hydra.sweep.subdir=${hydra.job.num}_x"]
     runs, _ = plan_sweep(["seed=1,2", *names], None)
@@ -63,3 +74,14 @@ def test_a_mistake_is_found_before_the_first_run(overrides: list[str], words: st
         plan_sweep(overrides, None)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "0", [answered(n, n % 4 > 0) for n in range(40)])
+    fixed, names = "benchmark=mine", ("sampler.num_frames=2", "++benchmark.where.duration=long")
+    runs = [SweepRun(n, (fixed, *names[: n + 1]), tmp_path / str(n), None) for n in range(2)]
+    text = results_table(runs, [0, 1]).to_text()
+    header, first, second = text.splitlines()
+    assert header.split()[:4] == ["run", "settings", "metric", "value"]
+    assert re.fullmatch(r"0 +accuracy +75\.0 +\d+\.\d to \d+\.\d +0", first)
+    assert re.fullmatch(r"1 +duration=long +- +- +- +1", second)
