@@ -239,7 +239,8 @@ def test_a_sweep_with_a_failing_run_goes_on_and_ends_non_zero(tmp_path: Path) ->
     ]
     done = run_command(arguments, tmp_path)
     assert done.exit_code == 1
-    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
+    metrics = [json.loads((tmp_path / f"sweep/{n}/metrics.json").read_text()) for n in (0, 1)]
+    assert [content["num_errors"] for content in metrics] == [2, 0]
     assert "Traceback" not in done.stderr
 
 

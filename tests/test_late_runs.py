@@ -116,9 +116,11 @@ def test_answers_by_likelihood_ask_for_every_option(tmp_path: Path) -> None:
     assert run(compose_config(overrides)).exit_code == 0
     (line,) = ledger(tmp_path / "out")
     clip = decode_frames(tmp_path / "videos" / "demo_001.mp4", line["frame_indices"])
-    expected = model_losses(clip.frames, "Which color?", colors)
+    # The reference puts a space before each option, beside that of the conversation.
+    replies = [f" {color}" for color in colors]
+    expected = model_losses(clip.frames, "Which color?", replies)
     assert line["generation"]["option_losses"] == pytest.approx(expected, rel=1e-4)
-    assert line["generation"]["text"] == colors[expected.index(min(expected))]
+    assert line["generation"]["text"] == replies[expected.index(min(expected))]
     assert line["score"]["answer"] == "ABCDE"[expected.index(min(expected))]
 
 
