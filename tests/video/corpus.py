@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -57,6 +58,16 @@ def encode(
             frame.time_base = Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    _take_ordinary_turns()
+
+
+def _take_ordinary_turns() -> None:
+    """Give up the real-time priority that SVT-AV1 gives a process of root when it encodes.
+
+    Processes that a later test starts would inherit it, and then nothing else gets a turn.
+    """
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 _QUIET = {
