@@ -9,7 +9,7 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     ├── RunDirectoryError  the output folder cannot be used                     exit 2
     ├── RowsError          rows, columns, ids or generations files              exit 2
     ├── CheckpointError    a model that cannot be loaded or used                exit 2
-    ├── ComparisonError    runs that cannot be held against each other          exit 2
+    ├── ComparisonError    runs that cannot be compared                            exit 2
     ├── ArchiveError       an archive that cannot or must not be unpacked       exit 1
     ├── EngineError        workers that cannot be had, or that keep dying       exit 1
     ├── FetchError         something that cannot be fetched                    exit 1

@@ -1,11 +1,11 @@
-"""The values that travel between the rooms: frozen, picklable, and checked when they are made.
+"""The values that travel between the stages: frozen, picklable, and checked when they are made.
 
     Media ─┐
     Sample ┴─> Request ──model──> Generation ──scorer──> Score ──> SampleResult (one ledger line)
     VideoInfo ──sampler──> indices ──decode──> Clip ──processor──> PreparedMedia
 
 Nothing here imports anything else of the package, and nothing heavier than the standard library
-at run time, so that every room (and every worker process) can use these types cheaply.
+at run time, so that every stage (and every worker process) can use these types cheaply.
 """
 
 from __future__ import annotations

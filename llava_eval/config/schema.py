@@ -465,7 +465,7 @@ class JudgeConfig:
 
 @dataclass
 class PublishedConfig:
-    """A published number that a run is held against.
+    """A published number that stands beside a run's own.
 
     Attributes:
         metric: name of our metric that it belongs to.
@@ -505,7 +505,7 @@ class RunConfig:
         resume: null continues an unfinished run in a named ``output_dir``; true also looks for the
             newest unfinished run of this configuration under results/runs; false never continues.
         judge: the language model that judges, where a protocol has one.
-        published: published numbers that the run is held against.
+        published: published numbers that stand beside the run's own.
         seed: for sampled decoding.
         experiment: name of the experiment, where one was chosen.
     """

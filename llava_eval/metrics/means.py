@@ -19,6 +19,8 @@ from llava_eval.types import MetricValue, SampleResult
 #: that was drawn at random count 0, whatever the reference makes of them.
 Denominator = Literal["scored", "all", "strict"]
 
+#: No rule scores as much; sums of larger values would overflow.
+_HIGHEST_VALUE = 1e12
 #: Largest value of details that do not lie between 0 and 1.
 _HIGHEST = {"cider": 10.0}
 _RANGE_AS_UNIT = re.compile(r"(\d+)-(\d+)")
@@ -132,6 +134,7 @@ def _value(result: SampleResult, detail: str | None, denominator: Denominator) -
     value = score.value if detail is None else score.details.get(detail)
     if value is None:
         return 0.0 if denominator == "all" else math.nan
-    if not isinstance(value, int | float):
-        raise ValueError(f"sample {result.id}: score detail {detail!r} is {value!r}, no number")
+    if not isinstance(value, int | float) or not abs(value) <= _HIGHEST_VALUE:
+        name = "score" if detail is None else f"score detail {detail!r}"
+        raise ValueError(f"sample {result.id}: {name} is {value!r}, no number that a rule gives")
     return float(value)

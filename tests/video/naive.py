@@ -14,7 +14,8 @@ def decode_all(path: str) -> tuple[Frames, list[float | None]]:
     """Every frame that PyAV shows from the start, with its time, up to the first error."""
     frames: Frames = []
     times: list[float | None] = []
-    with av.open(path) as container:
+    # A title in another encoding is no reason to show nothing.
+    with av.open(path, metadata_errors="replace") as container:
         try:
             for frame in container.decode(video=0):
                 frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llava_eval.benchmarks.rows import Row, fields_of, list_items
+from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import LatePiece, Media, MediaKind, Sample
@@ -90,13 +90,13 @@ class Options:
                     f"got {type(value).__name__} {value!r:.80}"
                 )
             return list(cells)
-        values = [(row.optional(name), name) for name in self.columns or ()]
-        for value, name in values:
-            if value is None and name not in row.columns:
+        for name in self.columns or ():
+            if name not in row.columns:
                 row.column(name)  # says which columns there are
-        return [
-            None if value is None or value == self.padding else str(value) for value, _ in values
-        ]
+        values = [row.columns[name] for name in self.columns or ()]
+        while values and values[-1] == "":  # a table has as many columns as the longest list
+            values.pop()
+        return [None if is_null(value) or value == self.padding else str(value) for value in values]
 
     def choices(self, options: Sequence[str]) -> tuple[str, ...]:
         """Return the options' texts as scorers compare them."""
