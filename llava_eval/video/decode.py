@@ -217,7 +217,9 @@ def _decode_plainly(
         problems = ()
     elif not truncated:
         damage = error or damage or _complaint(messages, codec.name, container_format)
-        problems = (*((MediaProblem("damaged", damage),) if damage else ()), *problems)
+        # what is known goes first: which of the decoder's threads meets damage in slices, and
+        # so whether it is heard of here, differs from run to run
+        problems = (*problems, *((MediaProblem("damaged", damage),) if damage else ()))
     info = VideoInfo(
         path=path,
         num_frames=num_frames,
