@@ -377,8 +377,7 @@ def _run(arguments: argparse.Namespace) -> int:
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
 
-    other commands: score, list, prepare, doctor, published, compare, gate, report,
-    completion
+    other commands: llava-eval --help
     """
     from llava_eval.config.compose import compose_config
 
@@ -582,6 +581,56 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 @_command(
+    "plan",
+    "[RUN [RUN]] [--detect POINTS] [options]",
+    _argument("runs", nargs="*", type=_path, metavar="RUN", help="one run, or a pair of runs"),
+    _METRICS_DIR,
+    _argument(
+        "--detect",
+        type=float,
+        metavar="POINTS",
+        help="the difference to be found, in the metric's unit (default: usual ones)",
+    ),
+    _argument(
+        "--flips",
+        type=float,
+        metavar="PERCENT",
+        help="samples whose score changes either way, where no pair of runs tells",
+    ),
+    _argument(
+        "--per-group",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="samples of a group (video), where no run tells (default 1)",
+    ),
+    _argument("--json", action="store_true", help="write JSON"),
+)
+def _plan(arguments: argparse.Namespace) -> int:
+    """Say how many samples a difference takes, and how long they take.
+
+    A pair of runs tells best by how much chance moves a difference; one run gives
+    the safe side. The samples at hand are shown the other way round: what they
+    could detect.
+
+    for instance
+      llava-eval plan runs/base runs/nf4 --detect 1
+      llava-eval plan --flips 8 --per-group 3 --detect 1
+    """
+    from llava_eval.results.plan import plan_command
+
+    plan_command(
+        arguments.runs,
+        detect=arguments.detect,
+        flips=arguments.flips,
+        per_group=arguments.per_group,
+        as_json=arguments.json,
+        config_dir=arguments.config_dir,
+    )
+    return 0
+
+
+@_command(
     "gate",
     "RUN --baseline FILE_OR_RUN [options]",
     _argument("run", metavar="RUN", type=_path, help="run directory"),
@@ -612,6 +661,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         help="how often a model as good as the baseline fails (default 0.05)",
     ),
     _argument(
+        "--mode",
+        choices=("regression", "noninferior"),
+        default="regression",
+        help="noninferior: a metric with a tolerance passes only where it is shown to be worse by "
+        "less (default: regression, where it fails when it is shown to be worse)",
+    ),
+    _argument(
         "--max-slowdown",
         type=float,
         metavar="FACTOR",
@@ -630,7 +686,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
     exit codes
       0  passed
-      1  regressed
+      1  regressed, or (--mode noninferior) not shown to be no worse
       2  cannot compare, or a mistake in the command
     """
     from llava_eval.results.gate import rule_of, run_gate, write_baseline_of
@@ -641,7 +697,10 @@ def _gate(arguments: argparse.Namespace) -> int:
         write_baseline_of(arguments.run, arguments.write_baseline)
         return 0
     rule = rule_of(
-        alpha=arguments.alpha, tolerances=arguments.tolerance, max_slowdown=arguments.max_slowdown
+        alpha=arguments.alpha,
+        tolerances=arguments.tolerance,
+        max_slowdown=arguments.max_slowdown,
+        mode=arguments.mode,
     )
     files = {"junit": arguments.junit, "summary": arguments.summary}
     return run_gate(

@@ -159,7 +159,7 @@ def clustered_stderr(
     return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
 
 
-def student_quantile(degrees_of_freedom: int, confidence: float = CONFIDENCE) -> float:
+def student_quantile(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:
     """Return the half-width, in standard errors, of a two-sided Student interval."""
     from scipy.special import stdtrit
 

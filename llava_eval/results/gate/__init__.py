@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 
 if TYPE_CHECKING:
-    from llava_eval.results.gate.checks import Rule
+    from llava_eval.results.gate.checks import Mode, Rule
     from llava_eval.results.runs import RunReader
 
 
@@ -35,7 +35,7 @@ def run_gate(
         config_dir: the user's own configuration files; metrics that they name may be called.
 
     Returns:
-        The exit code: 0 passed, 1 regressed.
+        The exit code: 0 passed, 1 not.
 
     Raises:
         LlavaEvalError: nothing can be compared, or a file cannot be written.
@@ -69,13 +69,20 @@ def write_baseline_of(run_path: Path, path: Path) -> None:
     write_out(f"wrote {printable(str(path))}, {path.stat().st_size / 1000:.0f} kB")
 
 
-def rule_of(*, alpha: float, tolerances: Sequence[str], max_slowdown: float | None) -> Rule:
+def rule_of(
+    *,
+    alpha: float,
+    tolerances: Sequence[str],
+    max_slowdown: float | None,
+    mode: Mode = "regression",
+) -> Rule:
     """Return the rule that the command line asks for.
 
     Args:
         alpha: how often a model as good as the baseline fails.
         tolerances: "METRIC=POINTS" each.
         max_slowdown: most seconds a sample, as a multiple of the baseline's.
+        mode: what a metric whose tolerance is stated has to do to pass.
 
     Raises:
         ConfigError: a value that makes no sense.
@@ -87,7 +94,7 @@ def rule_of(*, alpha: float, tolerances: Sequence[str], max_slowdown: float | No
         raise ConfigError(f"gate: --alpha {alpha:g}: expected a rate between 0 and 0.5")
     if max_slowdown is not None and not (math.isfinite(max_slowdown) and max_slowdown > 0):
         raise ConfigError(f"gate: --max-slowdown {max_slowdown:g}: expected a factor above 0")
-    return Rule(alpha, tolerance, max_slowdown)
+    return Rule(alpha, tolerance, max_slowdown, mode)
 
 
 def _tolerance(text: str) -> tuple[str, float]:
@@ -141,7 +148,7 @@ def _judge(
         write_output(junit, to_junit(verdict, to_terminal(verdict)))
     if summary is not None:
         write_output(summary, to_markdown(verdict))
-    return int(bool(verdict.regressions))
+    return int(bool(verdict.failures))
 
 
 def _report_not_comparable(reason: str, junit: Path | None, summary: Path | None) -> None:

@@ -5,13 +5,19 @@ difference lies below zero; for right and wrong McNemar's exact test must find i
 handful of flips fails no build) and the drop exceeds the tolerance. Unreadable answers are tested
 in the same way for a rise. ``alpha`` is the rate at which a model that is as good as the baseline
 fails, over all of these tests together: it is shared among those that could find anything.
+
+No significant drop is no proof of being as good. With the mode ``noninferior`` a metric whose
+tolerance is stated passes only where the interval of its difference lies above minus the
+tolerance; ``alpha`` is then the rate at which a model that is worse by the tolerance passes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +40,9 @@ from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.tables import FLAG_WORDS
 
+#: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
+Mode = Literal["regression", "noninferior"]
+
 #: A gate whose tolerance nobody has stated is asked to show a drop of so many percent.
 DEFAULT_VISIBLE_PERCENT = 10.0
 
@@ -51,11 +60,17 @@ class Rule:
         tolerance: by metric name, ``unreadable``, ``errors`` or a flag of samples
             (``cut_at_limit``): points by which it may get worse.
         max_slowdown: most seconds a sample, as a multiple of the baseline's; None allows any.
+        mode: what a metric whose tolerance is stated has to do to pass.
     """
 
     alpha: float = 0.05
     tolerance: Mapping[str, float] = field(default_factory=dict)
     max_slowdown: float | None = None
+    mode: Mode = "regression"
+
+    def must_be_shown(self, name: str) -> bool:
+        """Return whether a metric passes only where it is shown to be no worse."""
+        return self.mode == "noninferior" and name in self.tolerance
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,9 @@ class Check:
         baseline, run, difference: the values, as text.
         interval: of the difference, as text; "-" where the check is no test.
         allowed: by how much it may get worse, as text.
-        regressed: the verdict.
+        regressed: the verdict: it got worse.
         message: the verdict in one sentence.
+        is_shown: False where the rule asks for proof that it is no worse, and there is none.
     """
 
     name: str
@@ -79,6 +95,12 @@ class Check:
     allowed: str
     regressed: bool
     message: str
+    is_shown: bool = True
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run does not pass because of it."""
+        return self.regressed or not self.is_shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +115,7 @@ class Verdict:
         blind: metrics of which so few samples show no drop as small as their tolerance.
         worse, better: samples whose headline score changed.
         notes: what is not checked, and why.
+        is_proof: the headline passes only where it is shown to be no worse.
     """
 
     pairing: Pairing
@@ -103,10 +126,16 @@ class Verdict:
     worse: Sequence[Flip]
     better: Sequence[Flip]
     notes: Sequence[str]
+    is_proof: bool = False
+
+    @property
+    def failures(self) -> list[Check]:
+        """The checks that the run does not pass."""
+        return [check for check in self.checks if check.fails]
 
     @property
     def regressions(self) -> list[Check]:
-        """The checks that failed."""
+        """The checks that found that the run is worse."""
         return [check for check in self.checks if check.regressed]
 
 
@@ -120,12 +149,14 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
 
     Raises:
         ComparisonError: the two cannot be compared; the message says why.
-        ConfigError: a tolerance for something that does not exist.
+        ConfigError: a tolerance for something that does not exist, or none where the mode needs
+            one.
     """
     _refuse(run, baseline)
     pairing = pair(baseline, run)
     metrics = compare_metrics(pairing)
     _check_tolerances(rule, [one.name for one in metrics])
+    _check_mode(rule, [one.name for one in metrics])
     compared = [one for one in metrics if one.estimate is not None]
     if not compared:
         raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
@@ -133,7 +164,12 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
     tested = [*compared, unreadable]
     num_tests = max(1, len({_evidence(one) for one in tested} - {None}))
     confidence = 1 - 2 * rule.alpha / num_tests
-    checks = [_check(one, pairing, rule, rule.alpha / num_tests) for one in tested]
+    checks = [
+        _check_shown(one, pairing, rule)
+        if rule.must_be_shown(one.name)
+        else _check(one, pairing, rule, rule.alpha / num_tests)
+        for one in tested
+    ]
     checks.append(_check_errors(run, baseline, rule))
     checks += [_check_flag(flag, pairing, rule) for flag in FLAG_WORDS if flag in rule.tolerance]
     if rule.max_slowdown is not None:
@@ -147,10 +183,15 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
         checks,
         confidence,
         compared[0],
-        [metric for metric in compared if _is_blind(metric, rule)],
+        [
+            metric
+            for metric in compared
+            if not rule.must_be_shown(metric.name) and _is_blind(metric, rule)
+        ],
         worse,
         better,
         notes,
+        rule.must_be_shown(compared[0].name),
     )
 
 
@@ -206,6 +247,15 @@ def _check_tolerances(rule: Rule, metrics: Sequence[str]) -> None:
             raise ConfigError(f"gate: --tolerance {name}=...: there is only {', '.join(known)}")
 
 
+def _check_mode(rule: Rule, metrics: Sequence[str]) -> None:
+    stated = [name for name in (*metrics, UNREADABLE) if rule.tolerance.get(name)]
+    if rule.mode == "noninferior" and not stated:
+        raise ConfigError(
+            "gate: --mode noninferior needs --tolerance METRIC=POINTS above 0: no number of "
+            "samples shows that a model is not worse at all"
+        )
+
+
 def _unreadable(pairing: Pairing) -> tuple[FloatArray, FloatArray]:
     columns = [
         np.array([one.score.unreadable for one in side], np.float64)
@@ -227,7 +277,8 @@ def _evidence(metric: ComparedMetric) -> object | None:
     return paired.first.tobytes(), paired.second.tobytes()
 
 
-def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -> Check:
+def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedEstimate:
+    """Return the difference with an interval that has ``alpha`` outside of each end."""
     assert metric.paired is not None
     rows = np.arange(len(pairing.firsts))
     estimate = metric.paired.difference(rows, pairing.membership, 1 - 2 * alpha)
@@ -237,12 +288,56 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
             f"{pairing.second.name}: all samples belong to one group (video), so that nothing can "
             "be said about chance"
         )
+    return estimate
+
+
+def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -> Check:
+    estimate = _estimate(metric, pairing, alpha)
     rising_is_bad = metric.name == UNREADABLE
     worse_by = estimate.difference if rising_is_bad else -estimate.difference
     tolerance = rule.tolerance.get(metric.name, 0.0)
     found = _is_found(metric, estimate, alpha, rising_is_bad=rising_is_bad)
-    regressed = found and worse_by > tolerance
     bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
+    message = _sentence(metric, estimate, bounds, tolerance, found=found, worse_by=worse_by)
+    regressed = found and worse_by > tolerance
+    return _line(metric, estimate, bounds, tolerance, regressed, message)
+
+
+def _check_shown(metric: ComparedMetric, pairing: Pairing, rule: Rule) -> Check:
+    """Check that a metric is shown to be no worse than its tolerance (non-inferiority).
+
+    All checks have to pass, so each may have the whole of ``alpha`` (intersection-union test,
+    Berger 1982, doi:10.1080/00401706.1982.10487790).
+    """
+    estimate = _estimate(metric, pairing, rule.alpha)
+    assert estimate.low is not None
+    assert estimate.high is not None
+    tolerance = rule.tolerance[metric.name]
+    best, worst = -estimate.high, -estimate.low
+    if metric.name == UNREADABLE:
+        best, worst = estimate.low, estimate.high
+    bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
+    before, after = (number(one, metric.unit) for one in (estimate.first, estimate.second))
+    change = f"{metric.name} went from {before} to {after} ({bounds})"
+    allowed = number(tolerance, metric.unit)
+    if worst < tolerance:
+        message = f"{change}: shown to be worse by less than the {allowed} allowed"
+    elif best > tolerance:
+        message = f"{change}: worse by more than the {allowed} allowed"
+    else:
+        message = f"{change}: not shown to be worse by less than the {allowed} allowed"
+    line = _line(metric, estimate, bounds, tolerance, best > tolerance, message)
+    return dataclasses.replace(line, is_shown=worst < tolerance)
+
+
+def _line(
+    metric: ComparedMetric,
+    estimate: PairedEstimate,
+    bounds: str,
+    tolerance: float,
+    regressed: bool,
+    message: str,
+) -> Check:
     return Check(
         metric.name,
         number(estimate.first, metric.unit),
@@ -251,7 +346,7 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
         bounds,
         number(tolerance, metric.unit),
         regressed,
-        _sentence(metric, estimate, bounds, tolerance, found=found, worse_by=worse_by),
+        message,
     )
 
 

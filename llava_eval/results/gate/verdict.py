@@ -25,12 +25,18 @@ def outcome(verdict: Verdict) -> str:
     names = ", ".join(check.name for check in verdict.regressions)
     if names:
         return f"regressed: {names}"
+    unproven = ", ".join(check.name for check in verdict.failures)
+    if unproven:
+        num_samples = count(len(verdict.pairing.firsts), "sample")
+        return f"not shown to be no worse, by {num_samples}: {unproven}"
     if verdict.blind:
         blind = "; ".join(
             f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.blind
         )
         num_samples = count(len(verdict.pairing.firsts), "sample")
         return f"passed, but {num_samples} would mostly not show a drop in {blind}"
+    if verdict.is_proof:
+        return "passed: shown to be worse by less than the tolerance, if at all"
     return "passed: no worse than the baseline"
 
 
@@ -66,11 +72,17 @@ def checks_table(verdict: Verdict) -> Table:
             check.difference,
             check.interval,
             check.allowed,
-            "REGRESSED" if check.regressed else "passed",
+            _word(check),
         ]
         for check in verdict.checks
     ]
     return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
+
+
+def _word(check: Check) -> str:
+    if check.regressed:
+        return "REGRESSED"
+    return "passed" if check.is_shown else "NOT SHOWN"
 
 
 def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
@@ -105,7 +117,7 @@ def to_markdown(verdict: Verdict) -> str:
     """Return the verdict for a pull request or a workflow's summary."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted = counts_table(verdict)
-    mark = ":x:" if verdict.regressions else ":white_check_mark:"
+    mark = ":x:" if verdict.failures else ":white_check_mark:"
     about = (
         f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
         f"against baseline {markdown_text(baseline.name)}, "
@@ -118,7 +130,7 @@ def to_markdown(verdict: Verdict) -> str:
         checks_table(verdict).to_markdown(),
         *([] if counted is None else [counted.to_markdown()]),
         markdown_text(detectable_text(verdict)),
-        *(f"- {markdown_text(check.message)}" for check in verdict.regressions),
+        *(f"- {markdown_text(check.message)}" for check in verdict.failures),
         *(f"- {markdown_text(note)}" for note in verdict.notes),
     ]
     changes = _changes_table(verdict)
@@ -169,9 +181,9 @@ def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
 def workflow_commands(verdict: Verdict) -> list[str]:
     """Return GitHub's workflow commands: an error for each regression, or one notice."""
     title = f"llava-eval gate: {verdict.pairing.second.label}"
-    if not verdict.regressions:
+    if not verdict.failures:
         return [annotation("notice", title, outcome(verdict))]
-    return [annotation("error", title, check.message) for check in verdict.regressions]
+    return [annotation("error", title, check.message) for check in verdict.failures]
 
 
 def annotation(kind: str, title: str, message: str) -> str:
@@ -189,9 +201,9 @@ def _escaped_property(text: str) -> str:
 
 def to_junit(verdict: Verdict, text: str) -> str:
     """Return one test case for each check; ``text`` is what the gate printed."""
-    regressions = verdict.regressions
+    failures = verdict.failures
     name = f"llava-eval gate: {verdict.pairing.second.label}"
-    suite = _suite(name, num_tests=len(verdict.checks), num_failures=len(regressions), num_errors=0)
+    suite = _suite(name, num_tests=len(verdict.checks), num_failures=len(failures), num_errors=0)
     for check in verdict.checks:
         _add_case(suite, verdict.pairing.second.benchmark, check)
     SubElement(suite, "system-out").text = _xml_text(text)
@@ -227,8 +239,10 @@ def _add_case(suite: Element, benchmark: str, check: Check) -> None:
         time="0",
     )
     message = _xml_text(printable(check.message))
-    if check.regressed:
-        SubElement(case, "failure", type="Regression", message=message).text = message
+    if check.fails:
+        SubElement(
+            case, "failure", type="Regression" if check.regressed else "NotShown", message=message
+        ).text = message
     else:
         SubElement(case, "system-out").text = message
 

@@ -346,3 +346,34 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
         run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
         num_found += bool(judge(run, baseline, Rule()).regressions)
     assert num_found >= 85
+
+
+def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) -> None:
+    before = [answered(n, n % 5 > 0) for n in range(90)]
+    after = [answered(n, n % 5 > 0 and n != 1) for n in range(90)]
+    rule = Rule(tolerance={"accuracy": 2.0}, mode="noninferior")
+    verdict = judged(tmp_path / "few", before, after, rule)
+    assert regressed(verdict) == []
+    assert [check.name for check in verdict.failures] == ["accuracy"]
+    assert "not shown to be worse by less than the 2.0 allowed" in verdict.checks[0].message
+    assert outcome(verdict) == "not shown to be no worse, by 90 samples: accuracy"
+    before = [answered(n, n % 5 > 0) for n in range(1800)]
+    after = [answered(n, n % 5 > 0 and n != 1) for n in range(1800)]
+    verdict = judged(tmp_path / "many", before, after, rule)
+    assert verdict.failures == []
+    assert outcome(verdict) == "passed: shown to be worse by less than the tolerance, if at all"
+
+
+def test_a_run_that_is_worse_beyond_the_tolerance_has_regressed(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(900)]
+    after = [answered(n, n % 10 > 0) for n in range(900)]
+    rule = Rule(tolerance={"accuracy": 2.0}, mode="noninferior")
+    verdict = judged(tmp_path, before, after, rule)
+    assert regressed(verdict) == ["accuracy"]
+    assert "worse by more than the 2.0 allowed" in verdict.checks[0].message
+
+
+def test_proof_needs_a_tolerance(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(90)]
+    with pytest.raises(ConfigError, match="needs --tolerance METRIC=POINTS above 0"):
+        judged(tmp_path, results, results, Rule(mode="noninferior"))

@@ -1,0 +1,104 @@
+"""How many samples a difference takes, and what difference so many samples show.
+
+A paired difference over N samples strays by ``sqrt(variance / N)``, where ``variance`` is what one
+sample adds and holds what samples of one group (video) have in common. It is found with
+:data:`~llava_eval.metrics.paired.POWER` when it is as large as Student's quantiles of the test and
+of the power, added, times that (Miller, arXiv 2411.00640, section 5).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from llava_eval.metrics.bootstrap import FloatArray, IntArray
+from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
+from llava_eval.metrics.paired import POWER, PairedEstimate
+
+#: More samples than any benchmark has; a smaller difference takes "more than" so many.
+MAX_SAMPLES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Spread:
+    """By how much chance moves a paired difference.
+
+    Attributes:
+        variance: of the difference, times the number of samples; in the square of its unit.
+        samples_per_cluster: mean number of samples in a group.
+    """
+
+    variance: float
+    samples_per_cluster: float = 1.0
+
+    @classmethod
+    def of_pair(cls, estimate: PairedEstimate, confidence: float = CONFIDENCE) -> Spread | None:
+        """Return what the interval of two runs' difference implies; None where there is none.
+
+        Args:
+            estimate: of the two runs.
+            confidence: of its interval.
+        """
+        if estimate.low is None or estimate.high is None:
+            return None
+        quantile = student_quantile(estimate.num_clusters - 1, confidence)
+        stderr = (estimate.high - estimate.low) / 2 / quantile
+        per_cluster = estimate.num_samples / estimate.num_clusters
+        return cls(stderr**2 * estimate.num_samples, per_cluster)
+
+    @classmethod
+    def of_one(cls, values: FloatArray, membership: IntArray) -> Spread | None:
+        """Return the spread of a run against another that answers independently of it.
+
+        Two runs mostly agree on what is hard, so this is the safe side; a pair of runs tells more.
+
+        Args:
+            values: (N,) scores of one run, none of them NaN.
+            membership: (N,) cluster of each sample, numbered from 0.
+        """
+        num_clusters = int(membership.max()) + 1
+        if num_clusters < 2:
+            return None
+        influence = (values - values.mean()) / len(values)
+        variances = [
+            clustered_stderr(influence, clusters) ** 2
+            for clusters in (membership, np.arange(len(values)))
+        ]
+        return cls(2 * len(values) * max(variances), len(values) / num_clusters)
+
+    @classmethod
+    def of_flips(cls, share: float, samples_per_cluster: float = 1.0) -> Spread:
+        """Return the spread where a share of right and wrong answers changes either way.
+
+        Samples of a group are taken to change together, which is the safe side.
+
+        Args:
+            share: of samples whose score changes, in (0, 1].
+            samples_per_cluster: mean number of samples in a group.
+        """
+        return cls(share * samples_per_cluster, samples_per_cluster)
+
+    def detectable(self, num_samples: float) -> float:
+        """Return the smallest true difference that so many samples show four times in five."""
+        from scipy.special import stdtrit
+
+        freedom = max(1.0, num_samples / self.samples_per_cluster - 1)
+        quantiles = student_quantile(freedom) + float(stdtrit(freedom, POWER))
+        return quantiles * math.sqrt(self.variance / num_samples)
+
+    def samples_for(self, difference: float) -> int:
+        """Return how many samples a true difference takes to be shown four times in five.
+
+        Args:
+            difference: above 0, in the unit of the spread.
+        """
+        least, most = 1, MAX_SAMPLES
+        while least < most:  # more samples show ever smaller differences
+            middle = (least + most) // 2
+            if self.detectable(middle) <= difference:
+                most = middle
+            else:
+                least = middle + 1
+        return max(least, math.ceil(2 * self.samples_per_cluster))

@@ -1,0 +1,271 @@
+"""``llava-eval plan [RUN [RUN]]``: how many samples a difference takes, and what that costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llava_eval.errors import ComparisonError, ConfigError
+
+if TYPE_CHECKING:
+    from llava_eval.metrics.power import Spread
+    from llava_eval.results.runs import Run
+
+#: Differences that are planned for where none is asked for, as shares of the metric's scale.
+_USUAL = (0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What it takes to show one difference.
+
+    Attributes:
+        difference: in the metric's unit.
+        num_samples, num_groups: that show it four times in five.
+        seconds: by run, how long they take at that run's own speed.
+    """
+
+    difference: float
+    num_samples: int
+    num_groups: int
+    seconds: Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What is known before a comparison is made.
+
+    Attributes:
+        subject: the metric and what it is of, in words.
+        basis: what the spread rests on, in words.
+        unit: of the differences.
+        plans: by increasing difference.
+        at_hand: samples of the runs; None where there is no run.
+        detectable: the smallest difference that these show; None likewise.
+        num_rows: of the whole benchmark; None where that is not known.
+    """
+
+    subject: str
+    basis: str
+    unit: str
+    plans: Sequence[Plan]
+    at_hand: int | None = None
+    detectable: float | None = None
+    num_rows: int | None = None
+
+
+def plan_command(
+    paths: Sequence[Path],
+    *,
+    detect: float | None,
+    flips: float | None,
+    per_group: float,
+    as_json: bool,
+    config_dir: Path | None = None,
+) -> None:
+    """Print how many samples differences take.
+
+    Args:
+        paths: no run, one, or a pair of the same questions.
+        detect: the difference, in the metric's unit; None plans for usual ones.
+        flips: percent of samples whose score changes either way; None takes it from the runs.
+        per_group: samples of a group (video), where no run tells.
+        as_json: print JSON.
+        config_dir: the user's own configuration files; metrics that they name may be called.
+
+    Raises:
+        LlavaEvalError: the runs cannot be read or compared, or the request makes no sense.
+    """
+    from llava_eval.results.formatting import terminal_width, write_out
+    from llava_eval.results.runs import RunReader
+
+    if detect is not None and not (math.isfinite(detect) and detect > 0):
+        raise ConfigError(f"plan: --detect {detect:g}: expected points above 0")
+    if flips is not None and not 0 < flips <= 100:
+        raise ConfigError(f"plan: --flips {flips:g}: expected a percentage above 0, at most 100")
+    if not (math.isfinite(per_group) and per_group >= 1):
+        raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
+    if len(paths) > 2 or not (paths or flips):
+        raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
+    reader = RunReader(config_dir)
+    plans = plans_of([reader.read(path) for path in paths], detect, flips, per_group)
+    if as_json:
+        write_out(json.dumps(dataclasses.asdict(plans), indent=2, ensure_ascii=False))
+    else:
+        write_out(plans_text(plans, [str(path) for path in paths], width=terminal_width()))
+
+
+def plans_of(
+    runs: Sequence[Run],
+    detect: float | None = None,
+    flips: float | None = None,
+    per_group: float = 1.0,
+) -> Plans:
+    """Return how many samples differences take.
+
+    Args:
+        runs: see :func:`plan_command`; so are the others.
+        detect: the difference.
+        flips: percent of samples that change.
+        per_group: samples of a group.
+
+    Raises:
+        ComparisonError: nothing can be planned from these runs.
+    """
+    from llava_eval.metrics.power import Spread
+
+    if not runs:
+        assert flips is not None
+        spread = Spread.of_flips(flips / 100, per_group)
+        basis = f"{flips:g} % of samples change"
+        if per_group > 1:
+            basis += (
+                f"; the {per_group:g} samples of a group are taken to change together, which is "
+                f"the safe side: independent ones take {per_group:g} times fewer"
+            )
+        scaled = _scaled(spread, 100.0)
+        return Plans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
+    name, unit, scale, spread, basis = _of_runs(runs)
+    if flips is not None:
+        per_group = spread.samples_per_cluster
+        spread = _scaled(Spread.of_flips(flips / 100, per_group), scale)
+        basis = (
+            f"{flips:g} % of samples change, as stated; those of a group are taken to change "
+            "together, which is the safe side"
+        )
+    num_samples = len(runs[0].results)
+    rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
+    return Plans(
+        f"{name} of {runs[0].label}, {num_samples} samples",
+        basis,
+        unit,
+        _planned(spread, detect, scale, runs),
+        num_samples,
+        spread.detectable(num_samples),
+        rows if isinstance(rows, int) else None,
+    )
+
+
+def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
+    """Return name, unit and scale of the headline metric, its spread, and what that rests on."""
+    import numpy as np
+
+    from llava_eval.metrics.differences import PairedMean
+    from llava_eval.metrics.power import Spread
+    from llava_eval.results.compare.pairing import compare_metrics, pair
+
+    pairing = pair(runs[0], runs[-1])
+    compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
+    if not compared:
+        raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
+    headline = compared[0]
+    assert headline.estimate is not None
+    mean = headline.paired if isinstance(headline.paired, PairedMean) else None
+    scale = mean.scale if mean is not None else 100.0
+    if len(runs) == 2:
+        spread = Spread.of_pair(headline.estimate)
+        basis = "the spread of their paired difference"
+        if mean is not None:
+            changed = int(np.count_nonzero(np.nan_to_num(mean.first) != np.nan_to_num(mean.second)))
+            basis = f"{100 * changed / len(mean.first):.1f} % of samples change between the two"
+            basis += "" if changed else ", so that this is a bound of what chance may do"
+    elif mean is None:
+        raise ComparisonError(
+            f"{runs[0].name}: {headline.name} is no mean over samples; plan needs a pair of runs"
+        )
+    else:
+        counted = ~np.isnan(mean.first)
+        _, membership = np.unique(pairing.membership[counted], return_inverse=True)
+        one = Spread.of_one(mean.first[counted], membership)
+        spread = None if one is None else _scaled(one, scale)
+        basis = (
+            "as if the other run answered independently, which is the safe side; a second run "
+            "or --flips tells more"
+        )
+    if spread is None:
+        raise ComparisonError(f"{runs[0].name}: all samples are of one group: nothing is known")
+    return headline.name, headline.unit, scale, spread, basis
+
+
+def _scaled(spread: Spread, scale: float) -> Spread:
+    return dataclasses.replace(spread, variance=spread.variance * scale**2)
+
+
+def _planned(
+    spread: Spread, detect: float | None, scale: float, runs: Sequence[Run]
+) -> Sequence[Plan]:
+    differences = [detect] if detect is not None else [scale * share for share in _USUAL]
+    seconds = [run.cost.seconds_per_sample for run in runs]
+    plans = []
+    for difference in differences:
+        num_samples = spread.samples_for(difference)
+        num_groups = math.ceil(num_samples / spread.samples_per_cluster)
+        times = [None if one is None else one * num_samples for one in seconds]
+        plans.append(Plan(difference, num_samples, num_groups, times))
+    return plans
+
+
+def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
+    """Return plans as people read them.
+
+    Args:
+        plans: of some runs.
+        names: of these runs.
+        width: columns of the terminal.
+    """
+    from llava_eval.results.compare.comparison_tables import letters
+    from llava_eval.results.formatting import Table, wrapped
+
+    columns = letters(len(names))
+    rows = [
+        [
+            f"{plan.difference:g}",
+            f"{plan.num_samples}",
+            f"{plan.num_groups}",
+            *map(_duration, plan.seconds),
+        ]
+        for plan in plans.plans
+    ]
+    takes = [f"{column} takes" for column in columns]
+    table = Table(["to detect", "samples", "groups", *takes], rows, num_names=0)
+    blocks = [
+        wrapped(plans.subject, width),
+        *(wrapped(f"{column}  {name}", width) for column, name in zip(columns, names, strict=True)),
+        wrapped(f"Spread: {plans.basis}.", width),
+        "",
+        table.to_text(width),
+        "",
+        *(wrapped(line, width) for line in _remarks(plans)),
+    ]
+    return "\n".join(blocks)
+
+
+def _remarks(plans: Plans) -> Iterator[str]:
+    from llava_eval.results.formatting import number
+
+    if plans.at_hand is not None:
+        yield (
+            f"At hand: {plans.at_hand} samples show a true difference of "
+            f"{number(plans.detectable, plans.unit)} or more four times in five."
+        )
+    most = plans.plans[0]
+    if plans.num_rows is not None and most.num_samples > plans.num_rows:
+        yield (
+            f"The whole benchmark has {plans.num_rows} rows: it cannot show {most.difference:g}."
+        )
+    yield "A difference is found at 5 %, two-sided, four times in five."
+
+
+def _duration(seconds: float | None) -> str:
+    """Return a time as people say it."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
