@@ -248,7 +248,7 @@ class _Parser(argparse.ArgumentParser):
             prog=f"llava-eval {name}",
             usage=f"llava-eval {name} {command.usage}",
             description=command.summary,
-            epilog=command.details,
+            epilog=command.details + (_other_commands() if name == "run" else ""),
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
                 prog, max_help_position=28, width=80
             ),
@@ -279,6 +279,11 @@ class _Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
         return arguments
+
+
+def _other_commands() -> str:
+    names = ", ".join(name for name in COMMANDS if name != "run")
+    return "\n\n" + textwrap.fill(f"other commands: {names}", 80)
 
 
 class _Folder(argparse.Action):
@@ -376,8 +381,6 @@ def _run(arguments: argparse.Namespace) -> int:
       1    samples failed, the judge stopped, or the disk is full
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
-
-    other commands: llava-eval --help
     """
     from llava_eval.config.compose import compose_config
 
