@@ -163,7 +163,7 @@ def _dispatch(words: list[str]) -> int:
         print(f"llava-eval {llava_eval.__version__}")
         return 0
     if index is None and words[:1] in (["-h"], ["--help"]):
-        lines = [f"  {name:<10} {one.summary.rstrip('.')}" for name, one in COMMANDS.items()]
+        lines = [f"  {name:<10} {item.summary.rstrip('.')}" for name, item in COMMANDS.items()]
         print(OVERVIEW.format(commands="\n".join(lines)), end="")
         return 0
     name = "run" if index is None else words.pop(index)

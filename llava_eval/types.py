@@ -276,7 +276,7 @@ class MediaInput:
         return cls(clip.pts_seconds, clip.proof, clip.problems)
 
 
-class LatePiece(Protocol):
+class FrameDependentPart(Protocol):
     """A piece of the user's turn that depends on which frames are shown.
 
     Implementations are frozen, picklable and equal when they expand to the same.
@@ -301,26 +301,27 @@ class LatePiece(Protocol):
         ...
 
 
-Content = Sequence["str | Media | ShownMedia | LatePiece"]
+Content = Sequence["str | Media | ShownMedia | FrameDependentPart"]
 
 
 def prompt_text(content: Content) -> str:
     """Return the text of a user's turn as people read it.
 
     Media that all stand before the text are left out, as nearly always; otherwise each stands as
-    ``<video>`` or ``<image>`` on a line of its own, and a late piece as its description.
+    ``<video>`` or ``<image>`` on a line of its own, and a frame-dependent part as
+    its description.
     """
-    start = next((n for n, one in enumerate(content) if not _is_media(one)), len(content))
-    if any(_is_media(one) for one in content[start:]):
+    start = next((n for n, item in enumerate(content) if not _is_media(item)), len(content))
+    if any(_is_media(item) for item in content[start:]):
         start = 0
-    return "".join(_written(one) for one in content[start:])
+    return "".join(_written(item) for item in content[start:])
 
 
-def _is_media(piece: str | Media | ShownMedia | LatePiece) -> bool:
+def _is_media(piece: str | Media | ShownMedia | FrameDependentPart) -> bool:
     return isinstance(piece, Media | PreparedMedia | ServedMedia)
 
 
-def _written(piece: str | Media | ShownMedia | LatePiece) -> str:
+def _written(piece: str | Media | ShownMedia | FrameDependentPart) -> str:
     if isinstance(piece, str):
         return piece
     if isinstance(piece, Media | PreparedMedia | ServedMedia):
@@ -350,7 +351,7 @@ class Sample:
     id: str
     row: int
     group: str
-    content: tuple[str | Media | LatePiece, ...]
+    content: tuple[str | Media | FrameDependentPart, ...]
     targets: tuple[str, ...]
     choices: tuple[str, ...] = ()
     question: str = ""
@@ -366,9 +367,9 @@ class Sample:
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """The media of the user's turn, in order, then those that only late pieces need."""
+        """The media of the turn, in order, then those that only frame-dependent parts need."""
         shown = [piece for piece in self.content if isinstance(piece, Media)]
-        needed = dict.fromkeys(piece.media for piece in self.late_pieces)
+        needed = dict.fromkeys(piece.media for piece in self.frame_dependent_parts)
         return (*shown, *(medium for medium in needed if medium not in shown))
 
     @property
@@ -382,7 +383,7 @@ class Sample:
         return PurePath(path).relative_to(root).as_posix() if root and below else path
 
     @property
-    def late_pieces(self) -> tuple[LatePiece, ...]:
+    def frame_dependent_parts(self) -> tuple[FrameDependentPart, ...]:
         """The pieces of the user's turn that depend on the frames, in order."""
         return tuple(piece for piece in self.content if not isinstance(piece, str | Media))
 

@@ -110,7 +110,7 @@ def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
     except Exception as error:  # rows are foreign, and an adapter may be a user's
         raise row.error(f"{type(error).__name__}: {error}") from error
     samples = (adapted,) if isinstance(adapted, Sample) else adapted
-    if not isinstance(samples, Sequence) or not all(isinstance(one, Sample) for one in samples):
+    if not isinstance(samples, Sequence) or not all(isinstance(item, Sample) for item in samples):
         raise ConfigError(
             f"benchmark.adapter: of a row it makes a {type(adapted).__name__}, expected a Sample "
             "or several"

@@ -117,12 +117,12 @@ class Row:
             RowsError: the column is missing or empty, or holds no list.
         """
         value = self.column(name)
-        found = list_items(value)
-        if found is None:
+        result = list_items(value)
+        if result is None:
             raise self.error(
                 f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
             )
-        return tuple(item for item in found if item is not None)
+        return tuple(item for item in result if item is not None)
 
     def answers(self, name: str, *, one: bool = False) -> tuple[str, ...]:
         """Return the accepted answers of a column, or reference captions.
@@ -141,9 +141,9 @@ class Row:
         value = self.optional(name)
         if value is None:
             return ()
-        found = None if one and isinstance(value, str) else list_items(value)
-        if found is not None:
-            return tuple(item for item in found if item is not None)
+        result = None if one and isinstance(value, str) else list_items(value)
+        if result is not None:
+            return tuple(item for item in result if item is not None)
         if isinstance(value, Mapping | bytes | memoryview):
             raise self.error(
                 f"column {name!r} should hold an answer or a list of them, "

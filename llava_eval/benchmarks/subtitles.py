@@ -93,16 +93,16 @@ def read_cues(path: Path) -> list[Cue]:
     Raises:
         MediaError: the file is not UTF-8 text, or holds no cue.
     """
-    found: list[tuple[float, float, list[str]]] = []
+    result: list[tuple[float, float, list[str]]] = []
     for line in io.StringIO(_read(path)):
         stamps = _TIMESTAMP.findall(line)
         if len(stamps) == 2:
-            found.append((_milliseconds(stamps[0]), _milliseconds(stamps[1]), []))
-        elif found:
-            found[-1][2].append(line)
-    if not found:
+            result.append((_milliseconds(stamps[0]), _milliseconds(stamps[1]), []))
+        elif result:
+            result[-1][2].append(line)
+    if not result:
         raise MediaError(f"{path}: there is no subtitle in this file")
-    return [Cue(start, end, _cue_text(lines)) for start, end, lines in found]
+    return [Cue(start, end, _cue_text(lines)) for start, end, lines in result]
 
 
 def _milliseconds(stamp: tuple[str, str, str, str]) -> int:

@@ -81,14 +81,14 @@ def read_key(variable: str, address: str, *, part: str, name: str) -> str:
         ConfigError: OpenAI's own endpoint is asked and the variable is not set, or it holds what
             can be no key.
     """
-    found = os.environ.get(variable, "").strip()
-    if found and not (found.isascii() and found.isprintable()):
+    result = os.environ.get(variable, "").strip()
+    if result and not (result.isascii() and result.isprintable()):
         raise ConfigError(
             f"the environment variable {variable} holds characters that no key has "
             f"({part}.api_key_env names another variable)"
         )
-    if found:
-        return found
+    if result:
+        return result
     if is_openai(address):
         raise ConfigError(
             f"the environment variable {variable} is not set, and the {part} {name} at {address} "

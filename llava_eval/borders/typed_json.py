@@ -45,12 +45,12 @@ def as_type(value: Any, kind: type[ValueT]) -> ValueT:
 
 def _message(text: str) -> str:
     """Return msgspec's words ("Expected `str`, got `int` - at `$.id`") as ours."""
-    text, _, place = text.partition(" - at `$")
-    place = place.strip(".`")
+    text, _, where = text.partition(" - at `$")
+    where = where.strip(".`")
     missing = _MISSING.fullmatch(text)
     if missing:
-        return f"KeyError: {missing.group(1)!r} is missing{f' in {place}' if place else ''}"
-    return f"TypeError: {place or 'the value'}: {text[:1].lower()}{text[1:].replace('`', '')}"
+        return f"KeyError: {missing.group(1)!r} is missing{f' in {where}' if where else ''}"
+    return f"TypeError: {where or 'the value'}: {text[:1].lower()}{text[1:].replace('`', '')}"
 
 
 def load_as(path: Path, kind: type[ValueT]) -> ValueT:

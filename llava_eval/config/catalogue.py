@@ -112,7 +112,7 @@ def _experiment(name: str, config_dir: Path | None) -> Facts:
         "model": ", ".join(_chosen(content, "model")),
         "published": [_printed(number) for number in numbers],
         "source": "; ".join(dict.fromkeys(str(number["source"]) for number in numbers)),
-        "note": "; ".join(dict.fromkeys(filter(None, (one.get("note") for one in numbers)))),
+        "note": "; ".join(dict.fromkeys(filter(None, (item.get("note") for item in numbers)))),
     }
 
 

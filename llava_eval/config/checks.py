@@ -98,7 +98,7 @@ def check_constraints(node: Any, prefix: str) -> None:
             check_constraints(value, f"{key}.")
         choices = entry.metadata.get("choices")
         if choices is not None and value is not None and value not in choices:
-            names = [str(one).lower() if isinstance(one, bool) else one for one in choices]
+            names = [str(item).lower() if isinstance(item, bool) else item for item in choices]
             raise ConfigError(
                 f"{key}: got {value!r}{suggest(str(value), names)}; "
                 f"expected one of {listing(names)}"

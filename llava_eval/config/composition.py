@@ -106,8 +106,8 @@ def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
             return compose_root(overrides, name)
         raise ConfigError(first_line(error)) from error
     except YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f"{place.name}, line {place.line + 1}: " if place else ""
+        mark = getattr(error, "problem_mark", None)
+        where = f"{mark.name}, line {mark.line + 1}: " if mark else ""
         reason = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(f"not valid YAML: {where}{reason}") from error
     except HydraException as error:

@@ -148,14 +148,14 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     What is asked is told by the samples themselves, what answers by the engine. How finished texts
     are scored is no part of it: a corrected scorer never costs a generation.
     """
-    found = {}
+    result = {}
     for key, value in flat(config).items():
         setting = setting_of(key)
         if setting is not None and setting.role == "protocol" and setting.step == "generation":
-            found[key] = value
-    if not found.get("benchmark.generation.temperature"):
-        found.pop("seed", None)
-    return found
+            result[key] = value
+    if not result.get("benchmark.generation.temperature"):
+        result.pop("seed", None)
+    return result
 
 
 def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) -> dict[str, Any]:

@@ -36,13 +36,13 @@ def config_folder() -> Path:
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
-    found = {
+    result = {
         path.relative_to(root).with_suffix("").as_posix()
         for root in roots
         for path in root.rglob("*.yaml")
         if not path.name.startswith("_")  # shared parts of several options
     }
-    return sorted(found | set(published_experiments() if group == "experiment" else ()))
+    return sorted(result | set(published_experiments() if group == "experiment" else ()))
 
 
 def list_groups(config_dir: Path | None = None) -> list[str]:

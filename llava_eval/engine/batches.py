@@ -19,8 +19,8 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.types import (
     Clip,
+    FrameDependentPart,
     GenerationSettings,
-    LatePiece,
     Media,
     MediaInput,
     MediaKind,
@@ -119,7 +119,7 @@ class MediaGroup:
     @property
     def shows_frames_as_images(self) -> bool:
         """Whether frames of a video stand in its prompts as images of their own."""
-        return any(sample.late_pieces for sample in self.samples)
+        return any(sample.frame_dependent_parts for sample in self.samples)
 
     def failed(self, error: Exception) -> list[SampleResult]:
         """Return the results of samples whose media could not be read."""
@@ -156,12 +156,13 @@ class GroupContent(Generic[MediumT]):
 
     Attributes:
         media: those that are shown as they are.
-        late: what the pieces became that depend on the frames; each of their media is one image.
+        frame_dependent: what became of the parts that depend on which frames are shown; each of
+            their media is one image.
         inputs: what was read of each medium that a sample needs.
     """
 
     media: Mapping[Media, MediumT]
-    late: Mapping[LatePiece, tuple[str | MediumT, ...]]
+    frame_dependent: Mapping[FrameDependentPart, tuple[str | MediumT, ...]]
     inputs: Mapping[Media, MediaInput]
 
     def prepared(
@@ -174,7 +175,7 @@ class GroupContent(Generic[MediumT]):
                 piece: tuple(
                     part if isinstance(part, str) else prepare("image", part) for part in parts
                 )
-                for piece, parts in self.late.items()
+                for piece, parts in self.frame_dependent.items()
             },
             self.inputs,
         )
@@ -188,7 +189,7 @@ class GroupContent(Generic[MediumT]):
             elif isinstance(piece, Media):
                 parts = (self.media[piece],)
             else:
-                parts = self.late[piece]
+                parts = self.frame_dependent[piece]
             for part in parts:
                 # Chat templates put something between two texts.
                 if isinstance(part, str) and turn and isinstance(turn[-1], str):
@@ -213,7 +214,7 @@ def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) ->
     """Decode what a group shows, each medium once; videos come resized where there is a cache.
 
     Raises:
-        MediaError: a medium, or a file that a late piece needs, cannot be read.
+        MediaError: a medium, or a file that a frame-dependent part needs, cannot be read.
     """
     from llava_eval.video import read_media
 
@@ -226,10 +227,12 @@ def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) ->
 def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupContent[Clip]:
     """Return the content of samples from the decoded frames of each of their media."""
     shown = {piece for sample in samples for piece in sample.content if isinstance(piece, Media)}
-    late = dict.fromkeys(piece for sample in samples for piece in sample.late_pieces)
+    frame_dependent = dict.fromkeys(
+        piece for sample in samples for piece in sample.frame_dependent_parts
+    )
     return GroupContent(
         {medium: clip for medium, clip in clips.items() if medium in shown},
-        {piece: tuple(piece.expand(clips[piece.media])) for piece in late},
+        {piece: tuple(piece.expand(clips[piece.media])) for piece in frame_dependent},
         {medium: MediaInput.of(clip) for medium, clip in clips.items()},
     )
 
@@ -276,7 +279,7 @@ def ask_batch(
 def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...]:
     """Return for each medium of a sample the numbers of the frames that were shown.
 
-    Frames of a video that a late piece shows as images of their own stand together.
+    Frames of a video that a frame-dependent part shows as images of their own stand together.
     """
     shown = tuple(medium.frame_indices for medium in request.media)
     if len(shown) != len(sample.media) and len(sample.media) == 1:

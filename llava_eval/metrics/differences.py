@@ -180,7 +180,7 @@ class PairedBleu:
 
 def _counted(results: Results) -> FloatArray:
     """Return (N, K) counts; a failed sample adds nothing."""
-    kept = [row for row, one in enumerate(results) if one.generation.text is not None]
+    kept = [row for row, item in enumerate(results) if item.generation.text is not None]
     if not kept:
         return np.zeros((len(results), 1))
     parts = bleu_counts_of([results[row] for row in kept])

@@ -228,7 +228,7 @@ def mean_of_means(
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    observed = np.array([[_number(one, name) for name in details] for one in results], np.float64)
+    observed = np.array([[_number(item, name) for name in details] for item in results], np.float64)
     observed = observed.reshape(len(results), len(details))  # (N, K), NaN where there is none
     known = ~np.isnan(observed)
     any_known: npt.NDArray[np.bool_] = np.any(known, axis=1)

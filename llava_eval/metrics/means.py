@@ -118,8 +118,8 @@ def sample_values(
     Raises:
         ValueError: a detail that is no number.
     """
-    values = np.array([_value(one, detail, denominator) for one in results], dtype=np.float64)
-    if not any(one.target or one.score.value is not None for one in results):
+    values = np.array([_value(item, detail, denominator) for item in results], dtype=np.float64)
+    if not any(item.target or item.score.value is not None for item in results):
         values[:] = math.nan
     return values
 

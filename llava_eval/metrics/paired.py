@@ -281,10 +281,10 @@ def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return Holm's adjusted p-values; None stays None and does not count as a comparison."""
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, (p_value, place) in enumerate(known):
+    for rank, (p_value, index) in enumerate(known):
         largest = max(largest, min(1.0, (len(known) - rank) * p_value))
-        adjusted[place] = largest
+        adjusted[index] = largest
     return adjusted

@@ -122,8 +122,8 @@ def _ticks(low: float, high: float, *, is_log: bool) -> list[float]:
     """Return round values inside a range: 1, 2 or 5 times a power of ten."""
     if is_log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        found = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-        return [value for value in found if low <= value <= high]
+        result = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+        return [value for value in result if low <= value <= high]
     rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= 0.6 * rough)

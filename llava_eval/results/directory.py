@@ -44,7 +44,7 @@ def new_run_directory(parent: Path) -> Path:
 
 def find_unfinished(parent: Path, identity: Identity) -> Path | None:
     """Return the newest unfinished run of this identity below ``parent``, if any."""
-    found = []
+    result = []
     for manifest_path in parent.glob(f"*/{files.MANIFEST}"):
         manifest = read_manifest(manifest_path.parent)
         if (
@@ -52,8 +52,8 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
             and manifest.fingerprint == digest(identity)
             and manifest.status != "finished"
         ):
-            found.append(manifest_path.parent)
-    return max(found, key=lambda path: path.name, default=None)
+            result.append(manifest_path.parent)
+    return max(result, key=lambda path: path.name, default=None)
 
 
 @contextlib.contextmanager

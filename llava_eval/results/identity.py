@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from llava_eval.config.describe import flat
-from llava_eval.types import LatePiece, Media, Sample
+from llava_eval.types import FrameDependentPart, Media, Sample
 
 Identity = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def _options(sample: Sample) -> list[Any]:
     return [list(sample.options)] if sample.options else []
 
 
-def _asked(piece: str | Media | LatePiece) -> Any:
+def _asked(piece: str | Media | FrameDependentPart) -> Any:
     if isinstance(piece, str):
         return piece
     if not isinstance(piece, Media):
@@ -56,10 +56,12 @@ def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
         theirs: the other.
         wording: the sentence, with ``{key}``, ``{ours}`` and ``{theirs}`` for what differs.
     """
-    one, other = flat(ours), flat(theirs)
-    for key in {**one, **other}:
-        if one.get(key) != other.get(key):
-            return wording.format(key=key, ours=_short(one.get(key)), theirs=_short(other.get(key)))
+    item, other = flat(ours), flat(theirs)
+    for key in {**item, **other}:
+        if item.get(key) != other.get(key):
+            return wording.format(
+                key=key, ours=_short(item.get(key)), theirs=_short(other.get(key))
+            )
     return "nothing that is recorded differs"
 
 

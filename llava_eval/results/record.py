@@ -52,13 +52,13 @@ def _now() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of llava_eval, Python and every package of note that is installed."""
-    found = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
+    result = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            result[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def git_commit() -> str | None:

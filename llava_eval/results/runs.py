@@ -292,10 +292,10 @@ def find_runs(path: Path) -> list[Path]:
     with _reading(path):
         if not is_folder(path):
             raise ComparisonError(f"there is no folder {path}")
-    found = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
-    if not found:
+    result = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
+    if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
-    return sorted(found, key=_natural_order)
+    return sorted(result, key=_natural_order)
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:

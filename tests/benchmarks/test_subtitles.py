@@ -85,9 +85,9 @@ def test_the_official_prompt_with_subtitles(tmp_path: Path) -> None:
     sample = adapter(Row(0, row, "rows", tmp_path))
     assert not isinstance(sample, tuple)
     assert sample.media == (Media("video", str(tmp_path / "v.mp4")),)
-    (late,) = sample.late_pieces
-    assert late == pickle.loads(pickle.dumps(late))
-    expanded = late.expand(clip([1, 5, 30]))
+    (part,) = sample.frame_dependent_parts
+    assert part == pickle.loads(pickle.dumps(part))
+    expanded = part.expand(clip([1, 5, 30]))
     assert expanded == (
         (
             "This video's subtitles are listed below:\n"

@@ -16,7 +16,7 @@ from typing import Literal
 from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
-from llava_eval.types import LatePiece, Media, MediaKind, Sample
+from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
 
 AnswerForm = Literal["letter", "index", "text", "first_equal_text", "last_equal_text"]
 
@@ -221,7 +221,7 @@ def choice_sample(
     )
     shown = Media(media_kind, row.media_path(media))
     lines = [] if subtitles is None else [_subtitles(row, shown, subtitles)]
-    pieces: list[str | LatePiece] = [before, *lines, *after]
+    pieces: list[str | FrameDependentPart] = [before, *lines, *after]
     return Sample(
         id=row.text(id),
         row=row.number,

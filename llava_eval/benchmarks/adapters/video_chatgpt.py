@@ -60,13 +60,13 @@ def _questions(row: Row) -> list[tuple[str, str]]:
     for names in (("question_1", "question_2"), ("Q1", "Q2")):
         if all(name in row.columns for name in names):
             given = [row.columns[name] for name in names]
-            found = [
+            result = [
                 (f"consistency_{number}", str(question))
                 for number, question in enumerate(given, start=1)
                 if question is not None and question != _NO_QUESTION
             ]
-            if found:
-                return found
+            if result:
+                return result
             raise row.error(f"neither of {names} is a question")
     row_set = str(row.columns.get(ROW_SET_COLUMN, "generic")).lower()
     if row_set not in ("generic", "temporal"):

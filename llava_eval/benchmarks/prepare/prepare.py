@@ -61,7 +61,7 @@ class Readiness:
             self.num_expected in (None, self.num_samples)
             and not self.missing
             and not self.damaged
-            and all(found == expected for _, _, found, expected in self.counts)
+            and all(result == expected for _, _, result, expected in self.counts)
         )
 
 
@@ -104,13 +104,13 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
                 f"{benchmark.name} are to be unpacked into"
             )
         return
-    found: list[Path] = []
+    result: list[Path] = []
     if repository is not None and patterns:
-        found += fetch_files(repository, settings.revision or benchmark.revision, patterns)
+        result += fetch_files(repository, settings.revision or benchmark.revision, patterns)
     if root.is_dir():
-        found += [path for path in root.iterdir() if path.is_file()]
+        result += [path for path in root.iterdir() if path.is_file()]
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
-    for archive in find_archives(found):
+    for archive in find_archives(result):
         unpack(archive, root / settings.folder, limits)
 
 
@@ -143,9 +143,9 @@ def _counts(
 ) -> list[tuple[str, str, int, int]]:
     lines = []
     for facet, levels in expected.items():
-        found = Counter(sample.facets.get(facet, "") for sample in samples)
-        for level in dict.fromkeys([*map(str, levels), *found]):
-            lines.append((facet, level, found[level], levels.get(level, 0)))
+        result = Counter(sample.facets.get(facet, "") for sample in samples)
+        for level in dict.fromkeys([*map(str, levels), *result]):
+            lines.append((facet, level, result[level], levels.get(level, 0)))
     return lines
 
 
@@ -160,8 +160,8 @@ def readiness_text(readiness: Readiness) -> str:
         f"  media      {present}",
     ]
     lines += [
-        f"  {facet} {level}: {found} of {wanted} questions"
-        for facet, level, found, wanted in readiness.counts
+        f"  {facet} {level}: {result} of {wanted} questions"
+        for facet, level, result, wanted in readiness.counts
     ]
     lines += [f"  missing: {path}" for path in readiness.missing]
     lines += [f"  damaged: {path}: {reason}" for path, reason in readiness.damaged]
@@ -212,5 +212,5 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
     root = Path(folder)
-    found = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
-    return sorted(found)
+    result = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    return sorted(result)

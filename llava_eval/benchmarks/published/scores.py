@@ -66,11 +66,11 @@ def read_scores(
         scores = tuple(PublishedScore(**row) for row in csv.DictReader(stream))
     if benchmark is not None:
         family = benchmark.partition("/")[0]
-        scores = _kept(scores, "benchmark", family, [one.benchmark == family for one in scores])
+        scores = _kept(scores, "benchmark", family, [item.benchmark == family for item in scores])
     if model is not None:
         wanted = _plain(model)
-        exact = [_plain(one.model) == wanted for one in scores]
-        part = [wanted in _plain(one.model) for one in scores]
+        exact = [_plain(item.model) == wanted for item in scores]
+        part = [wanted in _plain(item.model) for item in scores]
         scores = _kept(scores, "model", model, exact if any(exact) else part)
     return scores
 
@@ -83,8 +83,8 @@ def _kept(
     scores: Sequence[PublishedScore], column: str, wanted: str, keep: Sequence[bool]
 ) -> tuple[PublishedScore, ...]:
     if any(keep):
-        return tuple(one for one, kept in zip(scores, keep, strict=True) if kept)
-    names = sorted({str(getattr(one, column)) for one in scores})
+        return tuple(item for item, kept in zip(scores, keep, strict=True) if kept)
+    names = sorted({str(getattr(item, column)) for item in scores})
     raise ConfigError(
         f"no score is published here for the {column} {wanted!r}{suggest(wanted, names)}; there "
         f"are {', '.join(names)}"
@@ -94,20 +94,20 @@ def _kept(
 def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
     """Return scores as people read them, by benchmark, with their sources at the end."""
     listed = list(scores)
-    sources = list(dict.fromkeys((one.source, one.kind) for one in listed))
+    sources = list(dict.fromkeys((item.source, item.kind) for item in listed))
     blocks = []
-    for benchmark in dict.fromkeys(one.benchmark for one in listed):
+    for benchmark in dict.fromkeys(item.benchmark for item in listed):
         rows = [
             [
-                one.model,
-                ", ".join(part for part in (one.metric, one.part) if part),
-                _frames(one),
-                one.printed or one.score,
-                f"[{sources.index((one.source, one.kind)) + 1}]"
-                + ("" if one.kind == "published" else f" {one.kind}"),
+                item.model,
+                ", ".join(part for part in (item.metric, item.part) if part),
+                _frames(item),
+                item.printed or item.score,
+                f"[{sources.index((item.source, item.kind)) + 1}]"
+                + ("" if item.kind == "published" else f" {item.kind}"),
             ]
-            for one in listed
-            if one.benchmark == benchmark
+            for item in listed
+            if item.benchmark == benchmark
         ]
         blocks.append("\n".join([benchmark, *_table(rows, width)]))
     notes = [
@@ -119,7 +119,7 @@ def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
             subsequent_indent="     ",
         )
     ]
-    if any("inferred" in one.frames for one in listed):
+    if any("inferred" in item.frames for item in listed):
         notes.append("frames?  inferred, not stated by the source")
     return "\n\n".join([*blocks, "\n".join(notes)])
 

@@ -159,8 +159,8 @@ class WorkerPool:
             raise own_error(error) or error from None
         except ray.exceptions.RayActorError as error:
             raise EngineError(f"a worker died while it started: {reason_of(error)}") from error
-        for worker, found in zip(self.all, facts, strict=True):
-            worker.facts = found
+        for worker, result in zip(self.all, facts, strict=True):
+            worker.facts = result
         self._first = facts[0]
         self._check_agreement(facts)
         return facts

@@ -39,8 +39,8 @@ def compare_paths(
         runs = [reader.read(path) for path in paths]
         written = _compare_runs(runs, export, allow_differences=allow_differences)
     else:
-        found = dict.fromkeys(run for path in paths for run in find_runs(path))
-        runs = [reader.read(path) for path in found]
+        result = dict.fromkeys(run for path in paths for run in find_runs(path))
+        runs = [reader.read(path) for path in result]
         written = _compare_sweep(runs, export, allow_differences=allow_differences)
     if export is not None:
         from llava_eval.results.formatting import printable, write_out

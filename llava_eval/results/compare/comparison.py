@@ -92,7 +92,7 @@ class Comparison:
     @property
     def headline(self) -> ComparedMetric:
         """The first metric of the protocol that could be compared, else the first."""
-        return next((one for one in self.metrics if one.estimate is not None), self.metrics[0])
+        return next((item for item in self.metrics if item.estimate is not None), self.metrics[0])
 
 
 def compare_runs(
@@ -135,7 +135,7 @@ def refuse_differences(pairing: Pairing) -> None:
 
 def _compare(pairing: Pairing) -> Comparison:
     metrics = compare_metrics(pairing)
-    headline = next((one for one in metrics if one.estimate is not None), None)
+    headline = next((item for item in metrics if item.estimate is not None), None)
     better, worse = flips_of(pairing, headline)
     return Comparison(
         pairing,
@@ -144,7 +144,7 @@ def _compare(pairing: Pairing) -> Comparison:
         better,
         worse,
         _agreement(pairing),
-        {one.name: one.estimate.p_value if one.estimate else None for one in metrics},
+        {item.name: item.estimate.p_value if item.estimate else None for item in metrics},
     )
 
 
@@ -152,7 +152,7 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Correct each metric's p-values for the number of runs compared."""
     names = comparisons[0].adjusted_p_values
     corrected = {
-        name: holm([one.adjusted_p_values.get(name) for one in comparisons]) for name in names
+        name: holm([item.adjusted_p_values.get(name) for item in comparisons]) for name in names
     }
     return [
         replace(comparison, adjusted_p_values={name: corrected[name][index] for name in names})
@@ -169,7 +169,7 @@ def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[Comp
         belongs = np.array([numbers[level] for level in levels])
         rows = [np.flatnonzero(belongs == number) for number in range(len(names))]
         estimates = [_on_rows(headline, pairing, chosen) for chosen in rows]
-        adjusted = holm([one.p_value if one is not None else None for one in estimates])
+        adjusted = holm([item.p_value if item is not None else None for item in estimates])
         found[facet] = [
             ComparedLevel(*parts) for parts in zip(names, estimates, adjusted, strict=True)
         ]
@@ -197,7 +197,7 @@ def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Fl
         for row in order
         if change[row] != 0
     ]
-    return [one for one in flips if one.change > 0], [one for one in flips if one.change < 0]
+    return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
 
 
 def _flip(before: SampleResult, after: SampleResult, change: float) -> Flip:
@@ -216,8 +216,8 @@ def _agreement(pairing: Pairing) -> Agreement:
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     return Agreement(
         len(pairs),
-        sum(one.generation.text == other.generation.text for one, other in pairs),
-        sum(one.score.answer == other.score.answer for one, other in pairs),
+        sum(left.generation.text == right.generation.text for left, right in pairs),
+        sum(left.score.answer == right.score.answer for left, right in pairs),
     )
 
 
@@ -239,6 +239,6 @@ def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[s
             f"{count(len(pairing.failed), 'sample')} failed, not compared: {listed(pairing.failed)}"
         )
     lines += [
-        f"{one.name} is not compared: {one.reason}" for one in comparison.metrics if one.reason
+        f"{item.name} is not compared: {item.reason}" for item in comparison.metrics if item.reason
     ]
     return lines

@@ -23,8 +23,8 @@ def letters(num_runs: int) -> list[str]:
     """Return a short name for each run: A, B, ..., Z, A2, B2, ..."""
     alphabet = string.ascii_uppercase
     return [
-        alphabet[place % 26] + (str(place // 26 + 1) if place >= 26 else "")
-        for place in range(num_runs)
+        alphabet[index % 26] + (str(index // 26 + 1) if index >= 26 else "")
+        for index in range(num_runs)
     ]
 
 
@@ -53,12 +53,12 @@ def metrics_table(comparisons: Sequence[Comparison]) -> Table:
 def _pair_table(comparison: Comparison) -> Table:
     rows = [
         [
-            one.name,
-            *_values(one.estimate, one.unit),
-            p_text(one.mcnemar.p_value if one.mcnemar else None),
+            item.name,
+            *_values(item.estimate, item.unit),
+            p_text(item.mcnemar.p_value if item.mcnemar else None),
         ]
-        for one in comparison.metrics
-        if one.estimate is not None
+        for item in comparison.metrics
+        if item.estimate is not None
     ]
     return Table(["metric", "A", "B", "B - A", "95 % interval", "p", "McNemar p"], rows)
 
@@ -78,15 +78,15 @@ def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
 def _many_table(comparisons: Sequence[Comparison]) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     rows = []
-    for place, metric in enumerate(comparisons[0].metrics):
+    for index, metric in enumerate(comparisons[0].metrics):
         estimate = metric.estimate
         value = number(None if estimate is None else estimate.first, metric.unit)
         rows.append([metric.name, "A", value, *["-"] * 5])
         for letter, comparison in zip(names, comparisons, strict=True):
-            one = comparison.metrics[place]
-            _, *values = _values(one.estimate, one.unit)
-            adjusted = comparison.adjusted_p_values.get(one.name)
-            exact = p_text(one.mcnemar.p_value if one.mcnemar else None)
+            item = comparison.metrics[index]
+            _, *values = _values(item.estimate, item.unit)
+            adjusted = comparison.adjusted_p_values.get(item.name)
+            exact = p_text(item.mcnemar.p_value if item.mcnemar else None)
             rows.append([metric.name, f"{letter} - A", *values, p_text(adjusted), exact])
     header = ["metric", "runs", "value", "change", "95 % interval", "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2)
@@ -95,7 +95,7 @@ def _many_table(comparisons: Sequence[Comparison]) -> Table:
 def agreement_table(comparisons: Sequence[Comparison]) -> Table:
     """Return how alike the runs are, and how small a difference could have been seen."""
     names = letters(len(comparisons) + 1)[1:]
-    rows = [_agreement_row(name, one) for name, one in zip(names, comparisons, strict=True)]
+    rows = [_agreement_row(name, item) for name, item in zip(names, comparisons, strict=True)]
     header = [
         "runs",
         "samples",
@@ -136,12 +136,12 @@ def _pair_facet(comparison: Comparison, facet: str) -> Table:
     unit = comparison.headline.unit
     rows = [
         [
-            one.level,
-            str(one.estimate.num_samples if one.estimate else 0),
-            *_values(one.estimate, unit)[:4],
-            p_text(one.adjusted_p_value),
+            item.level,
+            str(item.estimate.num_samples if item.estimate else 0),
+            *_values(item.estimate, unit)[:4],
+            p_text(item.adjusted_p_value),
         ]
-        for one in comparison.facets[facet]
+        for item in comparison.facets[facet]
     ]
     header = [f"by {facet}", "samples", "A", "B", "B - A", "95 % interval", "Holm p"]
     return Table(header, rows)
@@ -151,10 +151,10 @@ def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     unit = comparisons[0].headline.unit
     rows = []
-    for place, first in enumerate(comparisons[0].facets[facet]):
+    for index, first in enumerate(comparisons[0].facets[facet]):
         row = [first.level, number(first.estimate.first if first.estimate else None, unit)]
-        for one in comparisons:
-            level = _level(one, facet, place, first.level)
+        for item in comparisons:
+            level = _level(item, facet, index, first.level)
             row.append("-" if level is None else _marked(level, unit))
         rows.append(row)
     return Table([f"by {facet}", "A", *(f"{name} - A" for name in names)], rows)
@@ -164,7 +164,7 @@ def _level(comparison: Comparison, facet: str, place: int, name: str) -> Compare
     levels = comparison.facets.get(facet, ())
     if place < len(levels) and levels[place].level == name:
         return levels[place]
-    return next((one for one in levels if one.level == name), None)
+    return next((item for item in levels if item.level == name), None)
 
 
 def _marked(level: ComparedLevel, unit: str) -> str:

@@ -49,18 +49,18 @@ def export_comparison(
         parts["counts"] = counted
     for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
         parts[f"by_{facet}"] = table
-    for name, one in zip(names, comparisons, strict=True):
-        flips = [*one.worse, *one.better]
+    for name, item in zip(names, comparisons, strict=True):
+        flips = [*item.worse, *item.better]
         if flips:
-            parts[f"flips_{name}"] = tables.flips_table(flips, one.headline, second=name)
+            parts[f"flips_{name}"] = tables.flips_table(flips, item.headline, second=name)
     lines = [
         f"- {markdown_text(note)}"
-        for name, one in zip(names, comparisons, strict=True)
-        for note in notes(one, "A", name)
+        for name, item in zip(names, comparisons, strict=True)
+        for note in notes(item, "A", name)
     ]
     content = {
         "runs": [_run(run) for run in runs],
-        "comparisons": [_comparison(one) for one in comparisons],
+        "comparisons": [_comparison(item) for item in comparisons],
     }
     return [
         write_json(folder / "comparison.json", content),
@@ -170,21 +170,21 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "num_samples": len(pairing.firsts),
         "num_clusters": pairing.num_clusters,
         "metrics": {
-            one.name: {
-                "unit": one.unit,
-                **(asdict(one.estimate) if one.estimate is not None else {"reason": one.reason}),
-                "holm_p_value": comparison.adjusted_p_values.get(one.name),
-                "mcnemar": None if one.mcnemar is None else asdict(one.mcnemar),
+            item.name: {
+                "unit": item.unit,
+                **(asdict(item.estimate) if item.estimate is not None else {"reason": item.reason}),
+                "holm_p_value": comparison.adjusted_p_values.get(item.name),
+                "mcnemar": None if item.mcnemar is None else asdict(item.mcnemar),
             }
-            for one in comparison.metrics
+            for item in comparison.metrics
         },
         "facets": {
             facet: {
-                one.level: {
-                    **(asdict(one.estimate) if one.estimate is not None else {}),
-                    "holm_p_value": one.adjusted_p_value,
+                item.level: {
+                    **(asdict(item.estimate) if item.estimate is not None else {}),
+                    "holm_p_value": item.adjusted_p_value,
                 }
-                for one in levels
+                for item in levels
             }
             for facet, levels in comparison.facets.items()
         },
@@ -205,7 +205,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
         "chance": sweep.chance,
         "memory": sweep.memory_name,
         "notes": list(sweep.notes),
-        "settings": [_setting(one) for one in sweep.settings],
+        "settings": [_setting(item) for item in sweep.settings],
     }
 
 

@@ -111,12 +111,12 @@ def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> 
         ("target", "targets"): lambda left, right: left.target != right.target,
         ("medium", "media"): lambda left, right: not _same_media(left, right),
     }
-    found = []
+    result = []
     for (singular, plural), differs in differ.items():
         ids = [left.id for left, right in both if differs(left, right)]
         if ids:
-            found.append(f"{len(ids)} {singular if len(ids) == 1 else plural} ({listed(ids)})")
-    return found
+            result.append(f"{len(ids)} {singular if len(ids) == 1 else plural} ({listed(ids)})")
+    return result
 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:

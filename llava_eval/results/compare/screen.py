@@ -40,11 +40,11 @@ def comparison_text(
         tables.metrics_table(comparisons).to_text(width),
         tables.agreement_table(comparisons).to_text(width),
         "" if counted is None else counted.to_text(width),
-        "\n".join(verdict(one, name) for one, name in zip(comparisons, names, strict=True)),
+        "\n".join(verdict(item, name) for item, name in zip(comparisons, names, strict=True)),
         "\n".join(_explanations(comparisons, names, width)),
     ]
-    for one, name in zip(comparisons, names, strict=True):
-        blocks += _flips(one, name, width)
+    for item, name in zip(comparisons, names, strict=True):
+        blocks += _flips(item, name, width)
     blocks += [table.to_text(width) for table in tables.facet_tables(comparisons)]
     blocks += _cost(runs, width)
     return "\n\n".join(block for block in blocks if block)
@@ -102,8 +102,8 @@ def _explanations(
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
-    for one, name in zip(comparisons, names, strict=True):
-        for note in notes(one, "A", name):
+    for item, name in zip(comparisons, names, strict=True):
+        for note in notes(item, "A", name):
             yield wrapped(f"Note: {note}.", width)
 
 

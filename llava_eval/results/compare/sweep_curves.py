@@ -107,14 +107,14 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
 def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
-    found = list(notes)
+    result = list(notes)
     for other in runs[1:]:
         pairing = pair(runs[0], other)
         if not allow_differences:
             refuse_differences(pairing)
         only = [*pairing.first_only, *pairing.second_only]
         if only:
-            found.append(f"{other.name} and {runs[0].name} do not share {len(only)} samples")
+            result.append(f"{other.name} and {runs[0].name} do not share {len(only)} samples")
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
@@ -124,17 +124,17 @@ def _sweep(
     settings = [
         Setting(
             run,
-            {key: values[place] for key, values in varying.items()},
+            {key: values[index] for key, values in varying.items()},
             _score(run, metric),
             _num_frames(run),
-            costs[place],
-            memory[place],
+            costs[index],
+            memory[index],
         )
-        for place, run in enumerate(runs)
+        for index, run in enumerate(runs)
     ]
     chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(
-        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, found
+        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, result
     )
 
 
@@ -155,11 +155,13 @@ def _num_frames(run: Run) -> float:
 
 
 def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
-    by_time = frontier([(one.cost.model_seconds_per_sample, one.score.value) for one in settings])
-    by_memory = frontier([(one.memory_bytes, one.score.value) for one in settings])
+    by_time = frontier(
+        [(item.cost.model_seconds_per_sample, item.score.value) for item in settings]
+    )
+    by_memory = frontier([(item.memory_bytes, item.score.value) for item in settings])
     return [
-        replace(one, on_time_frontier=time, on_memory_frontier=memory)
-        for one, time, memory in zip(settings, by_time, by_memory, strict=True)
+        replace(item, on_time_frontier=time, on_memory_frontier=memory)
+        for item, time, memory in zip(settings, by_time, by_memory, strict=True)
     ]
 
 
@@ -191,15 +193,16 @@ def _against_best(settings: Sequence[Setting]) -> list[Setting]:
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
     of them might have been the one that is looked at.
     """
-    values = _aligned_values([one.run for one in settings])
-    scored = [place for place, one in enumerate(settings) if one.score.value is not None]
+    values = _aligned_values([item.run for item in settings])
+    scored = [index for index, item in enumerate(settings) if item.score.value is not None]
     if values is None or len(scored) < 2:
         return list(settings)
-    best = max(scored, key=lambda place: settings[place].score.value or 0.0)
+    best = max(scored, key=lambda index: settings[index].score.value or 0.0)
     columns, membership, scale = values
     pairs = list(itertools.combinations(range(len(settings)), 2))
     estimates = {
-        (one, other): paired_means(columns[one], columns[other], membership) for one, other in pairs
+        (left, right): paired_means(columns[left], columns[right], membership)
+        for left, right in pairs
     }
     adjusted = dict(
         zip(
@@ -208,15 +211,15 @@ def _against_best(settings: Sequence[Setting]) -> list[Setting]:
             strict=True,
         )
     )
-    found = []
-    for place, setting in enumerate(settings):
-        to_best = paired_means(columns[best], columns[place], membership)
-        if place == best or to_best is None:
-            found.append(replace(setting, is_best=place == best))
+    result = []
+    for index, setting in enumerate(settings):
+        to_best = paired_means(columns[best], columns[index], membership)
+        if index == best or to_best is None:
+            result.append(replace(setting, is_best=index == best))
         else:
-            p_value = adjusted[min(place, best), max(place, best)]
-            found.append(replace(setting, to_best=to_best.scaled(scale), p_value=p_value))
-    return found
+            p_value = adjusted[min(index, best), max(index, best)]
+            result.append(replace(setting, to_best=to_best.scaled(scale), p_value=p_value))
+    return result
 
 
 def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, float] | None:
@@ -233,8 +236,8 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
     scale = 1.0
     for run in runs:
         by_id = {result.id: result for result in run.results}
-        common = [place for place, one in enumerate(first.results) if one.id in by_id]
-        chosen = [by_id[first.results[place].id] for place in common]
+        common = [index for index, item in enumerate(first.results) if item.id in by_id]
+        chosen = [by_id[first.results[index].id] for index in common]
         paired = paired_metric(metric, chosen, chosen)
         if not isinstance(paired, PairedMean):
             return None
@@ -330,14 +333,14 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     y_name = f"{sweep.metric} ({unit})"
     chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
-        "frames": ("frames a sample", lambda one: one.num_frames or None),
-        "time": ("model seconds a sample", lambda one: one.cost.model_seconds_per_sample),
+        "frames": ("frames a sample", lambda item: item.num_frames or None),
+        "time": ("model seconds a sample", lambda item: item.cost.model_seconds_per_sample),
         "memory": (f"{sweep.memory_name} (MB)", _megabytes),
     }
     charts = {}
     for name, (x_name, price) in prices.items():
-        known = [one for one in sweep.settings if price(one) and one.score.value is not None]
-        if len({price(one) for one in known}) < 2:
+        known = [item for item in sweep.settings if price(item) and item.score.value is not None]
+        if len({price(item) for item in known}) < 2:
             continue
         on_frontier = {"time": "on_time_frontier", "memory": "on_memory_frontier"}.get(name)
         charts[name] = Chart(
@@ -346,9 +349,9 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
             y_name=y_name,
             series=_series(known, price, labelled=name != "frames"),
             frontier=[
-                (price(one) or 0.0, one.score.value or 0.0)
-                for one in known
-                if on_frontier is not None and getattr(one, on_frontier)
+                (price(item) or 0.0, item.score.value or 0.0)
+                for item in known
+                if on_frontier is not None and getattr(item, on_frontier)
             ],
             reference=chance,
         )
@@ -363,22 +366,22 @@ def _series(
     settings: Sequence[Setting], price: Callable[[Setting], float | None], *, labelled: bool
 ) -> list[Series]:
     members: dict[str, list[Setting]] = {}
-    for one in sorted(settings, key=lambda one: one.num_frames):
-        members.setdefault(one.name, []).append(one)
-    varies = len({one.num_frames for one in settings}) > 1
-    order = dict.fromkeys(one.name for one in settings)
+    for item in sorted(settings, key=lambda item: item.num_frames):
+        members.setdefault(item.name, []).append(item)
+    varies = len({item.num_frames for item in settings}) > 1
+    order = dict.fromkeys(item.name for item in settings)
     return [
         Series(
             name,
             [
                 Point(
-                    price(one) or 0.0,
-                    one.score.value or 0.0,
-                    one.score.ci_low,
-                    one.score.ci_high,
-                    f"{one.num_frames:g}" if labelled and varies else "",
+                    price(item) or 0.0,
+                    item.score.value or 0.0,
+                    item.score.ci_low,
+                    item.score.ci_high,
+                    f"{item.num_frames:g}" if labelled and varies else "",
                 )
-                for one in members[name]
+                for item in members[name]
             ],
         )
         for name in order

@@ -37,7 +37,7 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
     by_row: dict[int, Sample | None] = {}
     for sample in samples:  # a row with several questions names none of them
         by_row[sample.row] = None if sample.row in by_row else sample
-    found: dict[str, Generation] = {}
+    result: dict[str, Generation] = {}
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -48,13 +48,13 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         where = f"{path}, line {number}"
         content = _parse(line, where)
         sample = _sample_of(content, by_id, by_row, where)
-        if sample.id in found:
+        if sample.id in result:
             raise RowsError(f"{where}: sample {sample.id!r} has a text already")
-        found[sample.id] = _generation(content, sample, where)
+        result[sample.id] = _generation(content, sample, where)
     for sample in samples:
-        if sample.id not in found:
-            found[sample.id] = Generation(text=None, error=f"{path} holds no text for this sample")
-    return found
+        if sample.id not in result:
+            result[sample.id] = Generation(text=None, error=f"{path} holds no text for this sample")
+    return result
 
 
 def _parse(line: str, where: str) -> Mapping[str, Any]:

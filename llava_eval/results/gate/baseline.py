@@ -223,7 +223,7 @@ def _header_value(value: Any) -> str:
     """Return JSON with one line for each key of a mapping: a change is one line of a diff."""
     if not isinstance(value, Mapping) or not value:
         return _json(value)
-    lines = [f"    {_json(key)}: {_json(one)}" for key, one in value.items()]
+    lines = [f"    {_json(key)}: {_json(item)}" for key, item in value.items()]
     return "\n".join(["{", ",\n".join(lines), "  }"])
 
 

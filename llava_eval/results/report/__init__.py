@@ -40,12 +40,12 @@ def write_report(
     from llava_eval.results.runs import RunReader, find_runs
 
     reader = RunReader(config_dir)
-    found = dict.fromkeys(run for path in paths for run in find_runs(path))
-    groups = by_benchmark([reader.read(path) for path in found])
+    result = dict.fromkeys(run for path in paths for run in find_runs(path))
+    groups = by_benchmark([reader.read(path) for path in result])
     _write_page(out, groups, read_frames, resolve_folder, budget)
     exported = [] if export is None else export_report(export, groups)
     size = out.stat().st_size / 1e6
-    write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(found), 'run')}")
+    write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(result), 'run')}")
     if exported:
         write_out(f"{len(exported)} files in {printable(str(export))}")
 

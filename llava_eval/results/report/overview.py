@@ -55,7 +55,7 @@ class Overview:
     def of(cls, runs: Sequence[Run]) -> Overview:
         """Compare what can be compared; what cannot becomes a note."""
         names = letters(len(runs))
-        found = [
+        result = [
             f"{name} ({run.name}) {run.incomplete}"
             for name, run in zip(names, runs, strict=True)
             if run.incomplete is not None
@@ -65,13 +65,13 @@ class Overview:
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:
                 comparisons = compare_runs(runs, allow_differences=True)
-                for name, one in zip(names[1:], comparisons, strict=True):
-                    found += notes(one, "A", name)
+                for name, item in zip(names[1:], comparisons, strict=True):
+                    result += notes(item, "A", name)
             if len(runs) > 1:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
         except LlavaEvalError as error:
-            found.append(str(error))
-        return cls(runs, comparisons, sweep, list(dict.fromkeys(found)))
+            result.append(str(error))
+        return cls(runs, comparisons, sweep, list(dict.fromkeys(result)))
 
     @property
     def headline(self) -> str | None:
@@ -90,7 +90,7 @@ class Overview:
     def verdicts(self) -> list[str]:
         """One sentence for each comparison."""
         names = letters(len(self.runs))[1:]
-        return [verdict(one, name) for one, name in zip(self.comparisons, names, strict=False)]
+        return [verdict(item, name) for item, name in zip(self.comparisons, names, strict=False)]
 
     def tables(self) -> Iterator[tuple[str, Table, str]]:
         """Yield name, table and explanation of everything that is not in its own place."""

@@ -60,8 +60,8 @@ def page(parts: Sequence[Part]) -> Iterator[str]:
     )
     yield _top(parts)
     yield "<main>\n"
-    for place, part in enumerate(parts):
-        yield from section(place, part.title, part.overview)
+    for index, part in enumerate(parts):
+        yield from section(index, part.title, part.overview)
     yield _explorer(parts)
     yield "</main>\n"
     yield _footer(parts)
@@ -86,7 +86,7 @@ def _digest(text: str) -> str:
 
 def _top(parts: Sequence[Part]) -> str:
     links = "".join(
-        f'<a href="#set-{place}">{html_text(part.title)}</a>' for place, part in enumerate(parts)
+        f'<a href="#set-{index}">{html_text(part.title)}</a>' for index, part in enumerate(parts)
     )
     return (
         '<a class="skip" href="#samples">Skip to the samples</a>\n<header class="top">\n'
@@ -99,8 +99,8 @@ def _top(parts: Sequence[Part]) -> str:
 
 def _explorer(parts: Sequence[Part]) -> str:
     options = "".join(
-        f'<option value="{place}">{html_text(part.title)}</option>'
-        for place, part in enumerate(parts)
+        f'<option value="{index}">{html_text(part.title)}</option>'
+        for index, part in enumerate(parts)
     )
     pictures = " ".join(_pictures_text(part) for part in parts if part.thumbnails.stopped)
     return Template(_asset("explorer.html")).substitute(
@@ -144,13 +144,13 @@ def _data(parts: Sequence[Part]) -> Iterator[str]:
     ]
     yield _element("report", "application/json", _safe_json({"sets": sets}))
     first_strip = 0
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         numbers = {
             sample: first_strip + strip for sample, strip in part.thumbnails.by_sample.items()
         }
-        yield _element(f"index-{place}", "text/plain", packed(index_of(part.samples, numbers)))
+        yield _element(f"index-{index}", "text/plain", packed(index_of(part.samples, numbers)))
         for chunk, details in enumerate(chunks_of(part.samples)):
-            yield _element(f"chunk-{place}-{chunk}", "text/plain", packed(details))
+            yield _element(f"chunk-{index}-{chunk}", "text/plain", packed(details))
         for strip in part.thumbnails.strips:
             pictures = _safe_json(strip.pictures)
             yield _element(f"strip-{first_strip}", "application/json", pictures)

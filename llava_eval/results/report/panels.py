@@ -116,7 +116,9 @@ def _counted(run: Run) -> list[str]:
 
 
 def _counts(texts: Sequence[str]) -> str:
-    return f'<div class="counts">{"".join(f"<span>{html_text(one)}</span>" for one in texts)}</div>'
+    return (
+        f'<div class="counts">{"".join(f"<span>{html_text(item)}</span>" for item in texts)}</div>'
+    )
 
 
 _WIDTH, _STEP, _MARGIN = 160, 12, 6
@@ -125,15 +127,15 @@ _WIDTH, _STEP, _MARGIN = 160, 12, 6
 def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str) -> str:
     """Return a facet's table as HTML, each row with a dot and an interval for each run."""
     columns = [level_values(run, facet, metric) for run in runs]
-    scale = _scale([one for column in columns for one in column.values()])
+    scale = _scale([item for column in columns for item in column.values()])
     if scale is None:
         return table.to_html()
     chance = runs[0].tables.chance.get(metric)
     low, high = scale
     name, samples, *runs_header = map(html_text, table.header)
     header = "".join(
-        f'<th scope="col"><span class="letter s{place}">{cell}</span></th>'
-        for place, cell in enumerate(runs_header)
+        f'<th scope="col"><span class="letter s{index}">{cell}</span></th>'
+        for index, cell in enumerate(runs_header)
     )
     rows = []
     for level, num_samples, *_ in table.rows:
@@ -188,11 +190,11 @@ def _plot(
     marks = [_line("grid", x(low), height / 2, x(high), height / 2, 1)]
     if chance is not None:
         marks.append(_line("muted dashed", x(chance), 0, x(chance), height, 1))
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if value is None or value.value is None:
             continue
-        role, _, _ = series_style(place)
-        y = _STEP * place + _STEP / 2 + 1
+        role, _, _ = series_style(index)
+        y = _STEP * index + _STEP / 2 + 1
         if value.ci_low is not None and value.ci_high is not None:
             marks.append(_line(role, x(value.ci_low), y, x(value.ci_high), y, 2))
         marks.append(f'<circle class="mark {role}" cx="{x(value.value)}" cy="{y:g}" r="3.5"/>')

@@ -42,20 +42,20 @@ class SampleSet:
     @classmethod
     def of(cls, benchmark: str, runs: Sequence[Run]) -> SampleSet:
         """Join runs by sample id, in the order of the first run."""
-        places: dict[str, int] = {}
+        indices: dict[str, int] = {}
         for run in runs:
             for result in run.results:
-                places.setdefault(result.id, len(places))
-        table: list[list[SampleResult | None]] = [[None] * len(runs) for _ in places]
+                indices.setdefault(result.id, len(indices))
+        table: list[list[SampleResult | None]] = [[None] * len(runs) for _ in indices]
         for column, run in enumerate(runs):
             for result in run.results:
-                table[places[result.id]][column] = result
+                table[indices[result.id]][column] = result
         return cls(benchmark, runs, table)
 
     @property
     def questions(self) -> Iterator[SampleResult]:
         """For each sample a result that says what was asked."""
-        return (next(one for one in row if one is not None) for row in self.results)
+        return (next(item for item in row if item is not None) for row in self.results)
 
 
 def state_of(result: SampleResult | None) -> str:
@@ -81,21 +81,21 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
     """
     questions = list(samples.questions)
     graded = any(
-        state_of(one) == PARTLY or (one is not None and (one.score.value or 0) > 1)
+        state_of(item) == PARTLY or (item is not None and (item.score.value or 0) > 1)
         for row in samples.results
-        for one in row
+        for item in row
     )
     columns = list(zip(*samples.results, strict=True))
     return {
-        "ids": [one.id for one in questions],
-        "snippets": [_snippet(one) for one in questions],
+        "ids": [item.id for item in questions],
+        "snippets": [_snippet(item) for item in questions],
         "facets": [_facet(name, questions) for name in _facet_names(samples)],
         "states": ["".join(map(state_of, column)) for column in columns],
-        "values": [[_value(one) for one in column] for column in columns] if graded else None,
+        "values": [[_value(item) for item in column] for column in columns] if graded else None,
         "thumbnails": {
-            str(place): thumbnails[one.id]
-            for place, one in enumerate(questions)
-            if one.id in thumbnails
+            str(index): thumbnails[item.id]
+            for index, item in enumerate(questions)
+            if item.id in thumbnails
         },
         "chunkSize": CHUNK_SIZE,
     }
@@ -109,7 +109,7 @@ def _facet_names(samples: SampleSet) -> list[str]:
 
 def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
     levels: dict[str, int] = {}
-    values = [levels.setdefault(str(one.facets.get(name, "")), len(levels)) for one in questions]
+    values = [levels.setdefault(str(item.facets.get(name, "")), len(levels)) for item in questions]
     return {"name": name, "levels": list(levels), "values": values}
 
 
@@ -142,7 +142,7 @@ def _details(question: SampleResult, row: Sequence[SampleResult | None]) -> dict
         "prompt": question.prompt,
         "media": question.media,
         "target": question.target,
-        "runs": [None if one is None else _run_details(one, question) for one in row],
+        "runs": [None if item is None else _run_details(item, question) for item in row],
     }
 
 

@@ -110,15 +110,15 @@ def make_thumbnails(
     requests = list(dict.fromkeys(request for key in wanted for request in key))
     known: dict[FrameRequest, list[str]] = {}
     with closing(read_frames(requests)) as frames:
-        found = zip(requests, frames, strict=False)
+        result = zip(requests, frames, strict=False)
         for key, ids in wanted.items():
             stopped = budget.reached()
             if stopped:
                 break
             while any(request not in known for request in key):
-                request, pictures = next(found)
+                request, pictures = next(result)
                 budget.start()
-                known[request] = [] if pictures is None else [_jpeg(one) for one in pictures]
+                known[request] = [] if pictures is None else [_jpeg(item) for item in pictures]
             strip = _strip(key, known)
             if strip.pictures:
                 budget.num_bytes -= strip.num_bytes
@@ -156,7 +156,7 @@ def _wanted(samples: SampleSet, resolve_folder: ResolveFolder) -> dict[Key, list
 
 def _dullness(pair: tuple[SampleResult, Sequence[SampleResult | None]]) -> bool:
     """Return whether all runs got a sample right: such samples come last."""
-    return all(state_of(one) == RIGHT for one in pair[1])
+    return all(state_of(item) == RIGHT for item in pair[1])
 
 
 def _media_root(run: Run, resolve_folder: ResolveFolder) -> Path:
@@ -167,9 +167,9 @@ def _media_root(run: Run, resolve_folder: ResolveFolder) -> Path:
 def _key(row: Sequence[SampleResult | None], roots: Sequence[Path]) -> Key:
     """Return the frames to show of a sample: those of the run that showed the most."""
     seen = [
-        (sum(map(len, one.frame_indices)), root, one)
-        for one, root in zip(row, roots, strict=True)
-        if one is not None and one.frame_indices and len(one.frame_indices) == len(one.media)
+        (sum(map(len, item.frame_indices)), root, item)
+        for item, root in zip(row, roots, strict=True)
+        if item is not None and item.frame_indices and len(item.frame_indices) == len(item.media)
     ]
     if not seen:
         return ()
@@ -187,7 +187,7 @@ def spread(frames: Sequence[int], most: int = MAX_FRAMES) -> tuple[int, ...]:
     if len(distinct) <= most:
         return tuple(distinct)
     last = len(distinct) - 1
-    return tuple(distinct[round(place * last / (most - 1))] for place in range(most))
+    return tuple(distinct[round(index * last / (most - 1))] for index in range(most))
 
 
 def _jpeg(frame: Any) -> str:

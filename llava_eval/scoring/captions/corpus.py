@@ -111,7 +111,7 @@ def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] =
         results: results of the set or of one level of a facet; failed ones are left out.
         order: longest n-gram.
     """
-    kept = [one for one in results if one.generation.text is not None and one.target]
+    kept = [item for item in results if item.generation.text is not None and item.target]
     if not kept:
         return MetricValue(None, None, None, None, 0, "points")
     counts = bleu_counts_of(kept)

@@ -59,15 +59,15 @@ def _measured(
     files: Sequence[Path],
     measure: Callable[[Sequence[str], Sequence[Sequence[str]]], float],
 ) -> MetricValue:
-    kept = [one for one in results if one.generation.text is not None and one.target]
+    kept = [item for item in results if item.generation.text is not None and item.target]
     if not kept:
         return MetricValue(None, None, None, None, 0, "points")
     missing = _missing(files)
     if missing is not None:
         return MetricValue(None, None, None, None, len(kept), "points", f"not available: {missing}")
-    flat = iter(tokenize([reference for one in kept for reference in one.target]))
-    references = [list(itertools.islice(flat, len(one.target))) for one in kept]
-    captions = tokenize([str(one.generation.text) for one in kept])
+    flat = iter(tokenize([reference for item in kept for reference in item.target]))
+    references = [list(itertools.islice(flat, len(item.target))) for item in kept]
+    captions = tokenize([str(item.generation.text) for item in kept])
     try:
         value = measure(captions, references)
     except (_JavaError, subprocess.CalledProcessError, OSError, ValueError) as error:

@@ -74,11 +74,11 @@ class _Lexer:
         self._rules_by_start: dict[str, list[_CompiledRule]] = {}
 
     def _candidates(self, start: str) -> list[_CompiledRule]:
-        found = self._rules_by_start.get(start)
-        if found is None:
-            found = [rule for rule in self._rules if rule.starts.match(start)]
-            self._rules_by_start[start] = found
-        return found
+        result = self._rules_by_start.get(start)
+        if result is None:
+            result = [rule for rule in self._rules if rule.starts.match(start)]
+            self._rules_by_start[start] = result
+        return result
 
     def tokens(self, text: str, shape: str, begin: int, end: int) -> list[str]:
         """Lower-case tokens of `text[begin:end]`; contexts may look beyond `end`.

@@ -31,7 +31,7 @@ class CaptionScorer:
         self, generations: Sequence[Generation], samples: Sequence[Sample]
     ) -> list[Score]:
         """Return one score per caption; see :class:`llava_eval.scoring.scorer.Scorer`."""
-        pairs = list(zip([str(one.text) for one in generations], samples, strict=True))
+        pairs = list(zip([str(item.text) for item in generations], samples, strict=True))
         known = [(text, sample.targets) for text, sample in pairs if sample.targets]
         scores = iter(self._scores(known))
         return [

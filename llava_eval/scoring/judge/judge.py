@@ -111,9 +111,9 @@ class RecordedJudge:
         unique = dict(zip(keys, prompts, strict=True))
         judging = self.judging
         with ReplyStore(self._path, self._others) as store:
-            found = {key: store.get(key) for key in unique}
+            result = {key: store.get(key) for key in unique}
             replies: dict[str, JudgeReply] = {
-                key: reply for key, reply in found.items() if reply is not None
+                key: reply for key, reply in result.items() if reply is not None
             }
             pending = {key: prompt for key, prompt in unique.items() if key not in replies}
             judging.num_reused += len(replies)

@@ -181,17 +181,17 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            found = parse_json(line, dict)
-            if "malformed" in found:
+            result = parse_json(line, dict)
+            if "malformed" in result:
                 continue
-            _check_types(found)
+            _check_types(result)
         except JsonError as error:
             raise RunDirectoryError(
                 f"{path}, line {number} is damaged ({error}); remove that line to ask the judge "
                 "again"
             ) from error
-        if not is_withheld(found.get("finish_reason")):  # what a filter left is asked again
-            yield found
+        if not is_withheld(result.get("finish_reason")):  # what a filter left is asked again
+            yield result
 
 
 def _check_types(content: Mapping[str, Any]) -> None:

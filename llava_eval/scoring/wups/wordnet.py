@@ -124,31 +124,31 @@ class WordNet:
         hypernyms (those with the greatest minimum depth) the first word's own meaning is taken,
         else the root, else the first by name; so the similarity is not symmetric.
         """
-        one, other = self.first_synset(first), self.first_synset(second)
-        if one is None or other is None:
+        left, right = self.first_synset(first), self.first_synset(second)
+        if left is None or right is None:
             return 0.0
-        with_root = not one.pos == other.pos == NOUN
-        steps_one, steps_other = self._steps_up(one), self._steps_up(other)
-        common = steps_one.keys() & steps_other.keys()
+        with_root = not left.pos == right.pos == NOUN
+        steps_left, steps_right = self._steps_up(left), self._steps_up(right)
+        common = steps_left.keys() & steps_right.keys()
         deepest = max(map(self._min_depth, common), default=0)
         subsumers = sorted(
             (synset for synset in common if self._min_depth(synset) == deepest),
             key=lambda synset: synset.name,
         )
-        if one not in subsumers and with_root and deepest == 0:
+        if left not in subsumers and with_root and deepest == 0:
             # The root stands one above the furthest hypernym of each.
-            steps = max(steps_one.values()) + max(steps_other.values()) + 2
+            steps = max(steps_left.values()) + max(steps_right.values()) + 2
             return 2.0 / (steps + 2)
         if not subsumers:
             return 0.0
-        subsumer = one if one in subsumers else subsumers[0]
+        subsumer = left if left in subsumers else subsumers[0]
         depth = self._max_depth(subsumer) + 1
-        steps = self._distance(one, subsumer) + self._distance(other, subsumer)
+        steps = self._distance(left, subsumer) + self._distance(right, subsumer)
         return (2.0 * depth) / (steps + 2 * depth)
 
-    def _distance(self, one: Synset, other: Synset) -> int:
+    def _distance(self, left: Synset, right: Synset) -> int:
         """Return the fewest steps between two meanings with a common hypernym, up and down."""
-        up, down = self._steps_up(one), self._steps_up(other)
+        up, down = self._steps_up(left), self._steps_up(right)
         return min(up[synset] + down[synset] for synset in up.keys() & down.keys())
 
     def _uncached_steps_up(self, synset: Synset) -> dict[Synset, int]:
@@ -157,7 +157,7 @@ class WordNet:
         layer, num_steps = [synset], 0
         while layer:
             steps.update(dict.fromkeys(layer, num_steps))
-            above = (up for one in layer for up in self._above(one))
+            above = (up for item in layer for up in self._above(item))
             layer, num_steps = [up for up in dict.fromkeys(above) if up not in steps], num_steps + 1
         return steps
 

@@ -80,7 +80,7 @@ class Wups(ReplyScorer):
             how = "its content words, which must equal the answer's"
         else:
             thresholds = [_THRESHOLD, *[self.additional_threshold] * (len(references) - 1)]
-            at_all = max((wups(words, one, 0.0) for one in references), default=0.0)
+            at_all = max((wups(words, item, 0.0) for item in references), default=0.0)
             at_0_9 = max(map(wups, [words] * len(references), references, thresholds), default=0.0)
             how = "its content words, compared word by word"
         return read(sample, words, at_all, how, {"wups_0_9": at_0_9} if references else {})
@@ -105,8 +105,8 @@ def wups(reply: str, reference: str, threshold: float) -> float:
     def similarity(first: str, second: str) -> float:
         if first == second:
             return 1.0
-        found: float = english().wordnet.similarity(first, second)
-        return found if found >= threshold else _BELOW_THRESHOLD * found
+        result: float = english().wordnet.similarity(first, second)
+        return result if result >= threshold else _BELOW_THRESHOLD * result
 
     return min(_side(words, others, similarity), _side(others, words, similarity))
 
