@@ -395,7 +395,8 @@ def _run(arguments: argparse.Namespace) -> int:
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
     from llava_eval import run
-    from llava_eval.engine.progress import messages_shown, print_outcome
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.outcome import print_outcome
 
     with messages_shown(arguments.verbosity):
         return print_outcome(run.run(composed))
@@ -417,7 +418,8 @@ def _score(arguments: argparse.Namespace) -> int:
     """
     from llava_eval import run
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.progress import messages_shown, print_outcome
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.outcome import print_outcome
 
     given = [word for word in arguments.overrides if word.startswith("generations=")]
     if len(given) != 1 or not given[0].partition("=")[2]:
@@ -477,7 +479,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.progress import messages_shown
+    from llava_eval.engine.messages import messages_shown
 
     composed = compose_config(arguments.overrides, arguments.config_dir)
     with messages_shown():

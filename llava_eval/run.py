@@ -11,11 +11,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.progress import Progress
 from llava_eval.engine.work import Benchmark, Work, prepare
 from llava_eval.models.clock import StageClock
@@ -31,24 +31,9 @@ from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
 from llava_eval.types import Sample, SampleResult
 
+__all__ = ["Outcome", "run", "score"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command leaves: its run directory and its numbers."""
-
-    directory: Path
-    summary: Summary
-    max_errors: int
-
-    @property
-    def exit_code(self) -> int:
-        """1 when more failed than the configuration allows, or the judge stopped; otherwise 0."""
-        judge = self.summary.judge or {}
-        num_unjudged = judge.get("num_prompts", 0) - judge.get("num_judged", 0)
-        num_failed = self.summary.num_errors + num_unjudged
-        return int(num_failed > self.max_errors or judge.get("stopped") is not None)
 
 
 def run(composed: ComposedConfig) -> Outcome:

@@ -1,32 +1,20 @@
-"""What people see of a run: messages, the progress bar, and the table at its end."""
+"""How far a run is: a bar on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
-import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from tqdm import tqdm
 
-from llava_eval.errors import without_secrets
-from llava_eval.results import files
-from llava_eval.results.formatting import printable
-from llava_eval.results.ledger import read_ledger
-from llava_eval.results.tables import to_terminal
 from llava_eval.types import SampleResult
-
-if TYPE_CHECKING:
-    from llava_eval.run import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -41,131 +29,12 @@ _NUM_SHOWN_OF_A_CAUSE = 3
 _PARTICULARS = re.compile(r"[^\s:;,]*[/\d][^\s:;,]*")
 
 
-@contextmanager
-def messages_shown(verbosity: int = 0) -> Iterator[None]:
-    """Send the package's messages to stderr, above the progress bar, and to the run's run.log.
+def cause_of(result: SampleResult) -> str:
+    """Return a failure without what differs from sample to sample: paths, ids and numbers.
 
     Args:
-        verbosity: -1 shows neither progress nor information, 1 shows details too.
+        result: of a sample that failed.
     """
-    logger = logging.getLogger("llava_eval")
-    before = logger.handlers, logger.level, logger.propagate
-    logger.handlers = [_TerminalHandler(), _FileHandler()]
-    for handler in logger.handlers:
-        handler.addFilter(make_safe)
-    logger.setLevel({-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity])
-    logger.propagate = False
-    # At every start torchao makes torch say what concerns torchao's authors alone, and for every
-    # layer bitsandbytes says that its 8-bit products take float16.
-    for name in ("torch.utils._pytree", "bitsandbytes"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.handlers, level, logger.propagate = before
-        logger.setLevel(level)
-
-
-def make_safe(record: logging.LogRecord) -> bool:
-    """Make a message one line that no terminal or CI server acts upon, without secrets.
-
-    Args:
-        record: of the message, which is replaced.
-
-    Returns:
-        True, for a filter of logging: the message is to be shown.
-    """
-    record.msg = printable(without_secrets(record.getMessage()))
-    record.args = ()
-    return True
-
-
-class _TerminalHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one message, unless it is for the file alone."""
-        if not getattr(record, "is_for_file", False):
-            tqdm.write(f"llava-eval: {self.format(record)}", file=sys.stderr)
-
-
-class _FileHandler(logging.Handler):
-    """Appends messages to run.log, from the one that names the run's directory on.
-
-    What came before it is kept until then: a mistake that is found early leaves no file.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self._lines: list[str] = []
-        self._path: Path | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Append one message; a file that cannot be written stops no run."""
-        directory: Path | None = getattr(record, "run_directory", None)
-        if directory is not None:
-            self._path = directory / files.LOG
-        self._lines.append(self.format(record))
-        if self._path is None:
-            return
-        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
-            stream.writelines(f"{line}\n" for line in self._lines)
-        self._lines.clear()
-
-
-def say(message: str) -> None:
-    """Print one line to stderr that no terminal or CI server acts upon, without secrets."""
-    tqdm.write(f"llava-eval: {printable(without_secrets(message))}", file=sys.stderr)
-
-
-def print_outcome(outcome: Outcome) -> int:
-    """Print the table and the run directory of a finished run.
-
-    Args:
-        outcome: what the run left.
-
-    Returns:
-        The exit code of the command.
-    """
-    summary = outcome.summary
-    print(to_terminal(summary, width=shutil.get_terminal_size().columns))
-    print(f"\n{outcome.directory}")
-    judge = summary.judge or {}
-    if judge.get("num_judged", 0) < judge.get("num_prompts", 0):
-        stopped = f": {judge['stopped']}" if judge["stopped"] else ""
-        say(
-            f"{judge['num_judged']} of {judge['num_prompts']} prompts are judged{stopped}; replies "
-            f"so far are kept in {outcome.directory / 'judge.jsonl'}, and the same command asks "
-            "for the others"
-        )
-    if summary.num_errors:
-        for line in failures_by_cause(read_ledger(outcome.directory / files.LEDGER)):
-            say(line)
-    if summary.num_errors > outcome.max_errors:
-        say(
-            f"{summary.num_errors} samples failed, at most {outcome.max_errors} are allowed "
-            f"(errors.max); they are in {outcome.directory / files.LEDGER}"
-        )
-    return outcome.exit_code
-
-
-def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
-    """Return what samples failed of, the most frequent cause first, with one example each.
-
-    Args:
-        results: of a run, failed or not.
-    """
-    failed = [result for result in results if result.generation.error is not None]
-    counts = Counter(_cause(result) for result in failed)
-    examples = {_cause(result): result for result in reversed(failed)}
-    return [
-        f"{count} x {cause}; for instance sample {examples[cause].id}: "
-        f"{examples[cause].generation.error}"
-        for cause, count in counts.most_common()
-    ]
-
-
-def _cause(result: SampleResult) -> str:
-    """Return a failure without what differs from sample to sample: paths, ids and numbers."""
     return _PARTICULARS.sub("...", result.generation.error or "")
 
 
@@ -220,7 +89,7 @@ class Progress:
             self._bar.update(1)
         self._write_line(seconds, speed)
         if result.generation.error is not None:
-            cause = _cause(result)
+            cause = cause_of(result)
             self._failures[cause] += 1
             is_known = self._failures[cause] > _NUM_SHOWN_OF_A_CAUSE
             log.warning(

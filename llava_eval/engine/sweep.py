@@ -25,8 +25,9 @@ from llava_eval.config.composition import (
     plain_values,
 )
 from llava_eval.config.groups import quoted, search_path_override
+from llava_eval.engine.messages import messages_shown, say
 from llava_eval.engine.open import engines_kept
-from llava_eval.engine.progress import messages_shown, print_outcome, say
+from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
 from llava_eval.results.formatting import (
@@ -52,7 +53,7 @@ class SweepRun:
         overrides: its settings, as on the command line.
         directory: its run directory, where the settings name none.
         config_dir: a user's folder of configurations.
-        verbosity: see :func:`llava_eval.engine.progress.messages_shown`.
+        verbosity: see :func:`llava_eval.engine.messages.messages_shown`.
     """
 
     number: int
@@ -93,7 +94,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         overrides: as on the command line; ``key=a,b`` gives a key several values, and the keys of
             ``hydra`` say where the runs are kept and which cluster they are handed to.
         config_dir: a user's folder of configurations.
-        verbosity: see :func:`llava_eval.engine.progress.messages_shown`.
+        verbosity: see :func:`llava_eval.engine.messages.messages_shown`.
 
     Raises:
         ConfigError: a mistake in one of the values, or a launcher that cannot be used.

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.engine.progress import Progress, failures_by_cause, messages_shown
+from llava_eval.engine.messages import messages_shown
+from llava_eval.engine.outcome import failures_by_cause
+from llava_eval.engine.progress import Progress
 from llava_eval.types import Generation, Sample, SampleResult, Score
 
 LOG = logging.getLogger("llava_eval.test")
@@ -33,7 +35,8 @@ def result(number: int, *, error: str | None = None, value: float = 1.0) -> Samp
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_bar_fits_its_terminal_and_says_first_what_matters(width: int) -> None:
     script = (
-        "from llava_eval.engine.progress import Progress, messages_shown\n"
+        "from llava_eval.engine.messages import messages_shown\n"
+        "from llava_eval.engine.progress import Progress\n"
         "from tests.engine.test_progress import result\n"
         "with messages_shown(), Progress(100, []) as progress:\n"
         "    for n in range(50):\n"

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llava_eval.config.schema import EngineConfig
 from llava_eval.engine.ray.cluster import (
@@ -25,13 +25,11 @@ from llava_eval.engine.ray.cluster import (
     reason_of,
     wait_for_resources,
 )
+from llava_eval.engine.ray.task import BatchTask
 from llava_eval.engine.ray.worker import Loaded, ModelWorker, Report, WorkerFacts, WorkerSettings
 from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results import record
 from llava_eval.results.identity import first_difference
-
-if TYPE_CHECKING:
-    from llava_eval.engine.ray.dispatch import BatchTask
 
 log = logging.getLogger(__name__)
 

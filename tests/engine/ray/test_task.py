@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llava_eval.engine.batches import MediaGroup, media_groups, plan_batches
-from llava_eval.engine.ray.dispatch import BatchTask
+from llava_eval.engine.ray.task import BatchTask
 from llava_eval.types import Media, Sample
 
 

@@ -1,0 +1,81 @@
+"""What a command leaves, and how it is told: the table, the failures by cause, the exit code."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from llava_eval.engine.messages import say
+from llava_eval.engine.progress import cause_of
+from llava_eval.results import files
+from llava_eval.results.ledger import read_ledger
+from llava_eval.results.summary import Summary
+from llava_eval.results.tables import to_terminal
+from llava_eval.types import SampleResult
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command leaves: its run directory and its numbers."""
+
+    directory: Path
+    summary: Summary
+    max_errors: int
+
+    @property
+    def exit_code(self) -> int:
+        """1 when more failed than the configuration allows, or the judge stopped; otherwise 0."""
+        judge = self.summary.judge or {}
+        num_unjudged = judge.get("num_prompts", 0) - judge.get("num_judged", 0)
+        num_failed = self.summary.num_errors + num_unjudged
+        return int(num_failed > self.max_errors or judge.get("stopped") is not None)
+
+
+def print_outcome(outcome: Outcome) -> int:
+    """Print the table and the run directory of a finished run.
+
+    Args:
+        outcome: what the run left.
+
+    Returns:
+        The exit code of the command.
+    """
+    summary = outcome.summary
+    print(to_terminal(summary, width=shutil.get_terminal_size().columns))
+    print(f"\n{outcome.directory}")
+    judge = summary.judge or {}
+    if judge.get("num_judged", 0) < judge.get("num_prompts", 0):
+        stopped = f": {judge['stopped']}" if judge["stopped"] else ""
+        say(
+            f"{judge['num_judged']} of {judge['num_prompts']} prompts are judged{stopped}; replies "
+            f"so far are kept in {outcome.directory / 'judge.jsonl'}, and the same command asks "
+            "for the others"
+        )
+    if summary.num_errors:
+        for line in failures_by_cause(read_ledger(outcome.directory / files.LEDGER)):
+            say(line)
+    if summary.num_errors > outcome.max_errors:
+        say(
+            f"{summary.num_errors} samples failed, at most {outcome.max_errors} are allowed "
+            f"(errors.max); they are in {outcome.directory / files.LEDGER}"
+        )
+    return outcome.exit_code
+
+
+def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
+    """Return what samples failed of, the most frequent cause first, with one example each.
+
+    Args:
+        results: of a run, failed or not.
+    """
+    failed = [result for result in results if result.generation.error is not None]
+    counts = Counter(cause_of(result) for result in failed)
+    examples = {cause_of(result): result for result in reversed(failed)}
+    return [
+        f"{count} x {cause}; for instance sample {examples[cause].id}: "
+        f"{examples[cause].generation.error}"
+        for cause, count in counts.most_common()
+    ]
