@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval import cli
+from llava_eval.commands import COMMANDS
 from tests.conftest import DEMO, read_lines, write_lines
 from tests.processes import SignalAtLine, run_command
 
@@ -23,17 +24,17 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.run_command(arguments) == 0
         text = capsys.readouterr().out
         assert max(map(len, text.splitlines())) <= 80
-        for command in cli.COMMANDS:
+        for command in COMMANDS:
             assert command in text
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["--config-dir", "anywhere", name, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"usage: llava-eval {name} ")
     assert max(map(len, text.splitlines())) <= 80
-    for names, settings in cli.COMMANDS[name].arguments:
+    for names, settings in COMMANDS[name].arguments:
         assert all(option in text for option in names if option.startswith("-"))
         assert settings["help"].partition(" ")[0] in text
 
@@ -328,6 +329,7 @@ def test_threads_that_still_work_do_not_abort_the_process(tmp_path: Path) -> Non
 import sys, time
 import torch
 from llava_eval import cli
+from llava_eval.commands import COMMANDS
 from llava_eval.engine import local
 from llava_eval.errors import CheckpointError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.cli import COMMANDS
+from llava_eval.commands import COMMANDS
 from llava_eval.config.catalogue import KINDS, listing_text
 from llava_eval.config.completion import completion_script
 from llava_eval.config.compose import compose_config

@@ -36,7 +36,7 @@ STAGES: dict[str, set[str]] = {
 }
 
 #: They join the stages.
-JOINING = {"__init__", "cli", "engine", "run"}
+JOINING = {"__init__", "cli", "commands", "engine", "run"}
 
 
 def imported_stages(path: Path) -> set[str]:

@@ -1,0 +1,163 @@
+"""What a command of the command line is: a function, its arguments, and a parser for them."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from llava_eval.config.groups import USERS_FOLDER
+from llava_eval.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    Attributes:
+        function: does it, and returns the exit code; its docstring is the help.
+        usage: its arguments in short.
+        arguments: positional and keyword parameters of argparse's ``add_argument``.
+    """
+
+    function: Callable[[argparse.Namespace], int]
+    usage: str
+    arguments: Sequence[tuple[tuple[str, ...], dict[str, Any]]]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the help."""
+        return (self.function.__doc__ or "").partition("\n")[0]
+
+    @property
+    def details(self) -> str:
+        """The other lines of the help."""
+        return textwrap.dedent((self.function.__doc__ or "").partition("\n")[2]).strip()
+
+
+#: Every command by its name.
+COMMANDS: dict[str, Command] = {}
+
+_Function = Callable[[argparse.Namespace], int]
+_Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def argument(*names: str, **settings: Any) -> _Argument:
+    """Return an argument of a command, as ``add_argument`` of argparse takes it."""
+    return names, settings
+
+
+def command(name: str, usage: str, *arguments: _Argument) -> Callable[[_Function], _Function]:
+    """Register a function as a command."""
+
+    def register(function: _Function) -> _Function:
+        COMMANDS[name] = Command(function, usage, arguments)
+        return function
+
+    return register
+
+
+class HelpShown(Exception):
+    """Help was asked for, and printed."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are a :class:`ConfigError`, and whose help fits 80 columns."""
+
+    def __init__(self, name: str, command: Command) -> None:
+        super().__init__(
+            prog=f"llava-eval {name}",
+            usage=f"llava-eval {name} {command.usage}",
+            description=command.summary,
+            epilog=command.details + (_other_commands() if name == "run" else ""),
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
+                prog, max_help_position=28, width=80
+            ),
+            allow_abbrev=False,
+        )
+        for names, settings in command.arguments:
+            self.add_argument(*names, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError where argparse would print its usage."""
+        name = self.prog.partition(" ")[2]
+        raise ConfigError(f"{name}: {message}; usage: {self.usage}; {self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Raise where argparse would end the process."""
+        raise HelpShown
+
+    def parsed(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the arguments; options may stand before, between and after the others.
+
+        Raises:
+            ConfigError: a mistake in them.
+            HelpShown: the command is done.
+        """
+        if not words:
+            return self.parse_args([])  # names all that is missing, which the next does not
+        arguments, rest = self.parse_known_intermixed_args(list(words))
+        if rest:
+            self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
+        return arguments
+
+
+def _other_commands() -> str:
+    names = ", ".join(name for name in COMMANDS if name != "run")
+    return "\n\n" + textwrap.fill(f"other commands: {names}", 80)
+
+
+class _Folder(argparse.Action):
+    """An option that takes a folder, and says so where none is given."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
+        if not value:
+            raise ConfigError(f"{option} needs a folder")
+        setattr(namespace, self.dest, path_of(value))
+
+
+def path_of(text: str) -> Path:
+    """Return a path as it was typed, ``~`` filled in."""
+    return Path(text).expanduser()
+
+
+OVERRIDES = argument(
+    "overrides", nargs="*", metavar="key=value", help="a setting, or the choice of a group"
+)
+CONFIG_DIR = argument(
+    "--config-dir",
+    nargs="?",
+    action=_Folder,
+    type=Path,
+    default=str(USERS_FOLDER),
+    metavar="DIR",
+    help=f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})",
+)
+METRICS_DIR = argument(
+    "--config-dir",
+    nargs="?",
+    action=_Folder,
+    type=Path,
+    default=str(USERS_FOLDER),
+    metavar="DIR",
+    help="call metrics of your own that files in this folder name (default: "
+    f"{USERS_FOLDER}); nothing else that a run names is imported",
+)
+
+
+VERBOSITY = (
+    argument(
+        "-q",
+        dest="verbosity",
+        action="store_const",
+        const=-1,
+        default=0,
+        help="show warnings, errors and the table alone",
+    ),
+    argument(
+        "-v", dest="verbosity", action="store_const", const=1, default=0, help="show details too"
+    ),
+)

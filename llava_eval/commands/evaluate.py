@@ -1,0 +1,195 @@
+"""Commands on the way to a number: run, score, list, prepare, doctor."""
+
+from __future__ import annotations
+
+import argparse
+
+from llava_eval.commands.command import CONFIG_DIR, OVERRIDES, VERBOSITY, argument, command, path_of
+from llava_eval.errors import ConfigError
+
+
+@command(
+    "run",
+    "[-m] [key=value ...]",
+    OVERRIDES,
+    CONFIG_DIR,
+    argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="a sweep: one run for every combination of comma-separated values",
+    ),
+    argument("--cfg", action="store_true", help="print the configuration and stop"),
+    *VERBOSITY,
+)
+def _run(arguments: argparse.Namespace) -> int:
+    """Evaluate a model on a benchmark; without settings the embedded demo.
+
+    keys that you will want (llava-eval --cfg prints them all)
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      benchmark.media_root=DIR       where its videos lie
+      benchmark.limit=100            only the first rows
+      benchmark.where.duration=short only one level (or [a,b]) of a facet
+      benchmark.subsample.size=100   a seeded part (benchmark.subsample.by=[facet])
+      model=llava_next_video_7b      or model=hf model.checkpoint=FOLDER_OR_HUB_ID
+      model=openai_server            a served model: model.base_url=http://.../v1
+      model.dtype=float16            auto, float32, float16, bfloat16
+      model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
+      quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
+      sampler.num_frames=16          frames a video
+      runner.batch_size=8            questions generated together
+      engine=ray                     workers on every GPU of a Ray cluster
+      judge.model=...                the judge of GPT-judged protocols, at any
+      judge.base_url=http://...      OpenAI-compatible address; key: OPENAI_API_KEY
+      output_dir=DIR                 run directory; again: continues a killed run
+      resume=true                    continue the newest unfinished run like this
+      errors.max=0                   failed samples that still give exit code 0
+
+    exit codes
+      0    done
+      1    samples failed, the judge stopped, or the disk is full
+      2    a mistake in the command or its files
+      130  interrupted; finished samples are kept
+    """
+    from llava_eval.config.compose import compose_config
+
+    if arguments.multirun:
+        from llava_eval.engine.sweep import run_sweep
+
+        return run_sweep(arguments.overrides, arguments.config_dir, arguments.verbosity)
+    composed = compose_config(arguments.overrides, arguments.config_dir)
+    if arguments.cfg:
+        import yaml
+
+        print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
+        return 0
+    from llava_eval import run
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.outcome import print_outcome
+
+    with messages_shown(arguments.verbosity):
+        return print_outcome(run.run(composed))
+
+
+@command("score", "generations=FILE benchmark=... [key=value ...]", OVERRIDES, CONFIG_DIR)
+def _score(arguments: argparse.Namespace) -> int:
+    """Score texts that were generated elsewhere or earlier.
+
+    The file holds JSON lines: {"id": sample id, "text": ...} or {"row": number of
+    the source row from 0, "text": ...}. No media are needed.
+
+    keys that you will want
+      generations=FILE               the texts
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
+      judge.model=...                the judge of GPT-judged protocols
+      output_dir=DIR                 run directory
+    """
+    from llava_eval import run
+    from llava_eval.config.compose import compose_config
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.outcome import print_outcome
+
+    given = [word for word in arguments.overrides if word.startswith("generations=")]
+    if len(given) != 1 or not given[0].partition("=")[2]:
+        raise ConfigError("score needs generations=FILE, a JSON lines file of generated texts")
+    others = [word for word in arguments.overrides if word not in given]
+    composed = compose_config(others, arguments.config_dir)
+    with messages_shown():
+        return print_outcome(run.score(composed, path_of(given[0].partition("=")[2])))
+
+
+@command(
+    "list",
+    "[KIND] [NAME] [--json]",
+    argument(
+        "words",
+        nargs="*",
+        metavar="KIND NAME",
+        help="benchmarks, models, samplers, scorers or experiments, and part of a name",
+    ),
+    CONFIG_DIR,
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _list(arguments: argparse.Namespace) -> int:
+    """Show what there is to choose from.
+
+    for instance
+      llava-eval list benchmarks video     benchmarks with "video" in their names
+      llava-eval list experiments 7b       published numbers that can be reproduced
+      llava-eval --config-dir DIR list     a folder of one's own, too
+    """
+    from llava_eval.config.catalogue import KINDS, listing_text
+
+    kind, pattern, *rest = [*arguments.words, "", ""][: max(2, len(arguments.words))]
+    if rest or (kind in KINDS and pattern in KINDS):
+        raise ConfigError(f"list takes one kind and part of a name, got {arguments.words}")
+    print(listing_text(kind or None, arguments.config_dir, pattern=pattern, as_json=arguments.json))
+    return 0
+
+
+@command(
+    "prepare",
+    "benchmark=... benchmark.media_root=DIR [key=value ...]",
+    OVERRIDES,
+    CONFIG_DIR,
+)
+def _prepare(arguments: argparse.Namespace) -> int:
+    """Fetch, unpack and check the media of a benchmark.
+
+    keys that you will want
+      benchmark=videomme/official    benchmark and protocol
+      benchmark.media_root=DIR       folder to unpack into
+
+    exit codes
+      0  everything is there
+      1  files are missing, or cannot be fetched or unpacked
+      2  a mistake in the command
+    """
+    from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
+    from llava_eval.config.compose import compose_config
+    from llava_eval.engine.messages import messages_shown
+
+    composed = compose_config(arguments.overrides, arguments.config_dir)
+    with messages_shown():
+        readiness = prepare(composed)
+    print(readiness_text(readiness))
+    return 0 if readiness.is_complete else 1
+
+
+@command("doctor", "model.checkpoint=... [key=value ...]", OVERRIDES, CONFIG_DIR)
+def _doctor(arguments: argparse.Namespace) -> int:
+    """Check that a checkpoint is asked rightly, with synthetic media.
+
+    Every kind of prompt that the checkpoint takes is asked as a run would and the
+    plain way of transformers; tokens, logits, answers and likelihoods must be the
+    same.
+
+    keys that you will want
+      model.checkpoint=FOLDER        or a hub id
+      model.dtype=float16            as for a run; so are model.device, ...
+      conversation=plain             for checkpoints without a chat template
+
+    exit codes
+      0    everything is the same
+      1    something differs
+      2    a mistake in the command, or the checkpoint cannot be used
+    """
+    from llava_eval.config.compose import compose_config
+    from llava_eval.models.base import load_checkpoint
+
+    overrides = arguments.overrides
+    has_model = any(word.startswith("model=") for word in overrides)
+    composed = compose_config(
+        [*([] if has_model else ["model=hf"]), *overrides], arguments.config_dir
+    )
+    loaded = load_checkpoint(composed.config)
+
+    from llava_eval.models.local.doctor import examine
+
+    is_right = True
+    for finding in examine(loaded, composed.config.conversation):
+        print(finding.text)
+        is_right &= finding.is_right
+    return 0 if is_right else 1

@@ -1,0 +1,290 @@
+"""Commands that read finished runs: compare, plan, gate, frames, report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
+from llava_eval.errors import ConfigError
+
+if TYPE_CHECKING:
+    from llava_eval.results.report.thumbnails import FrameRequest
+
+
+@command(
+    "compare",
+    "RUN RUN [RUN ...] | SWEEP",
+    argument(
+        "paths",
+        nargs="+",
+        type=path_of,
+        metavar="RUN",
+        help="run directories, all compared with the first; or folders of a sweep",
+    ),
+    METRICS_DIR,
+    argument(
+        "--allow-differences",
+        action="store_true",
+        help="compare runs that are not finished, or whose prompts, targets, media or benchmark "
+        "version differ",
+    ),
+    argument(
+        "--export",
+        type=path_of,
+        metavar="DIR",
+        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
+    ),
+)
+def _compare(arguments: argparse.Namespace) -> int:
+    """Compare runs of the same questions, or the runs of a sweep.
+
+    Samples are paired by id. Intervals and p-values treat the questions of one
+    video as one cluster; McNemar's exact test takes samples as independent.
+
+    exit codes
+      0  compared
+      2  the runs cannot be compared, or a mistake in the command
+    """
+    from llava_eval.results.compare import compare_paths
+
+    compare_paths(
+        arguments.paths,
+        export=arguments.export,
+        allow_differences=arguments.allow_differences,
+        config_dir=arguments.config_dir,
+    )
+    return 0
+
+
+@command(
+    "plan",
+    "[RUN [RUN]] [--detect POINTS] [options]",
+    argument("runs", nargs="*", type=path_of, metavar="RUN", help="one run, or a pair of runs"),
+    METRICS_DIR,
+    argument(
+        "--detect",
+        type=float,
+        metavar="POINTS",
+        help="the difference to be found, in the metric's unit (default: usual ones)",
+    ),
+    argument(
+        "--flips",
+        type=float,
+        metavar="PERCENT",
+        help="samples whose score changes either way, where no pair of runs tells",
+    ),
+    argument(
+        "--per-group",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="samples of a group (video), where no run tells (default 1)",
+    ),
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _plan(arguments: argparse.Namespace) -> int:
+    """Say how many samples a difference takes, and how long they take.
+
+    A pair of runs tells best by how much chance moves a difference; one run gives
+    the safe side. The samples at hand are shown the other way round: what they
+    could detect.
+
+    for instance
+      llava-eval plan runs/base runs/nf4 --detect 1
+      llava-eval plan --flips 8 --per-group 3 --detect 1
+    """
+    from llava_eval.results.plan import plan_command
+
+    plan_command(
+        arguments.runs,
+        detect=arguments.detect,
+        flips=arguments.flips,
+        per_group=arguments.per_group,
+        as_json=arguments.json,
+        config_dir=arguments.config_dir,
+    )
+    return 0
+
+
+@command(
+    "gate",
+    "RUN --baseline FILE_OR_RUN [options]",
+    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    METRICS_DIR,
+    argument(
+        "--baseline",
+        type=path_of,
+        metavar="FILE_OR_RUN",
+        help="a written baseline, or another run directory",
+    ),
+    argument(
+        "--write-baseline",
+        type=path_of,
+        metavar="FILE",
+        help="write RUN's baseline and do nothing else",
+    ),
+    argument(
+        "--tolerance",
+        action="append",
+        default=[],
+        metavar="METRIC=POINTS",
+        help="how much worse a metric may get; may be given several times",
+    ),
+    argument(
+        "--alpha",
+        type=float,
+        default=0.05,
+        help="how often a model as good as the baseline fails (default 0.05)",
+    ),
+    argument(
+        "--mode",
+        choices=("regression", "noninferior"),
+        default="regression",
+        help="noninferior: a metric with a tolerance passes only where it is shown to be worse by "
+        "less (default: regression, where it fails when it is shown to be worse)",
+    ),
+    argument(
+        "--max-slowdown",
+        type=float,
+        metavar="FACTOR",
+        help="most model seconds a sample, as a multiple of the baseline's",
+    ),
+    argument("--junit", type=path_of, metavar="FILE", help="write JUnit XML"),
+    argument("--summary", type=path_of, metavar="FILE", help="write Markdown for a pull request"),
+)
+def _gate(arguments: argparse.Namespace) -> int:
+    """Fail when a run is worse than a baseline.
+
+    A metric has regressed when the paired interval of its difference, clustered by
+    video, excludes no change and the drop exceeds the tolerance. Tolerances are in
+    the metric's own points; unreadable=1 allows one percent more unreadable
+    answers, errors=1 one percent more failed samples.
+
+    exit codes
+      0  passed
+      1  regressed, or (--mode noninferior) not shown to be no worse
+      2  cannot compare, or a mistake in the command
+    """
+    from llava_eval.results.gate import rule_of, run_gate, write_baseline_of
+
+    if (arguments.baseline is None) == (arguments.write_baseline is None):
+        raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
+    if arguments.write_baseline is not None:
+        write_baseline_of(arguments.run, arguments.write_baseline)
+        return 0
+    rule = rule_of(
+        alpha=arguments.alpha,
+        tolerances=arguments.tolerance,
+        max_slowdown=arguments.max_slowdown,
+        mode=arguments.mode,
+    )
+    files = {"junit": arguments.junit, "summary": arguments.summary}
+    return run_gate(
+        arguments.run, arguments.baseline, rule, **files, config_dir=arguments.config_dir
+    )
+
+
+@command(
+    "frames",
+    "diff RUN RUN_OR_FOLDER",
+    argument("action", choices=["diff"], metavar="diff", help="compare what was shown"),
+    argument("run", type=path_of, metavar="RUN", help="run directory"),
+    argument(
+        "other",
+        type=path_of,
+        metavar="RUN_OR_FOLDER",
+        help="another run directory, or a folder of pictures that another tool wrote",
+    ),
+)
+def _frames(arguments: argparse.Namespace) -> int:
+    """Say which samples of two runs saw other frames or prompts.
+
+    Pictures without loss of another tool's frames are compared, too: those of one
+    sample in FOLDER/ID, or of one video in FOLDER/NAME (its file name without the
+    ending), in natural order.
+
+    exit codes
+      0  all samples saw the same
+      1  some saw something else; the first difference of each is shown
+      2  nothing can be compared, or a mistake in the command
+    """
+    from llava_eval.results.compare.frames import diff_frames, difference_text
+    from llava_eval.results.formatting import terminal_width, write_out
+
+    difference, sides = diff_frames(arguments.run, arguments.other)
+    write_out(f"{sides}\n\n{difference_text(difference, width=terminal_width())}")
+    return int(bool(difference.changed))
+
+
+@command(
+    "report",
+    "PATH [PATH ...] --out FILE [options]",
+    argument(
+        "paths", nargs="+", type=path_of, metavar="PATH", help="run directories, or folders of runs"
+    ),
+    METRICS_DIR,
+    argument("--out", required=True, type=path_of, metavar="FILE", help="the page"),
+    argument(
+        "--thumbnails-mb",
+        type=float,
+        default=8.0,
+        metavar="MB",
+        help="most that pictures of frames may add (default 8; 0: none)",
+    ),
+    argument(
+        "--thumbnails-seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="most time to take them in (default 10)",
+    ),
+    argument(
+        "--export",
+        type=path_of,
+        metavar="DIR",
+        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
+    ),
+)
+def _report(arguments: argparse.Namespace) -> int:
+    """Write one HTML page with runs and all their samples.
+
+    The page needs no network and no server. Videos that are missing have no
+    pictures; that is no error.
+
+    exit codes
+      0  written
+      2  a path holds no run, or a mistake in the command
+    """
+    from llava_eval.borders.files import resolve_package_path
+    from llava_eval.results.report import write_report
+    from llava_eval.results.report.thumbnails import Budget
+
+    for name in ("thumbnails_mb", "thumbnails_seconds"):
+        if not getattr(arguments, name) >= 0:
+            raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
+    write_report(
+        arguments.paths,
+        arguments.out,
+        Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds),
+        read_frames=_read_frames,
+        resolve_folder=resolve_package_path,
+        export=arguments.export,
+        config_dir=arguments.config_dir,
+    )
+    return 0
+
+
+def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
+    """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
+    from llava_eval.types import Media
+    from llava_eval.video import decode_ahead, read_media
+
+    def read(request: FrameRequest) -> Any:
+        clip = read_media(Media("video", request.path), lambda _: request.frame_indices)
+        return clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
+
+    outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
+    for outcome in outcomes:
+        yield outcome.value
