@@ -17,7 +17,7 @@ from llava_eval.metrics.intervals import (
     clustered_stderr,
     number_clusters,
 )
-from llava_eval.metrics.means import Denominator, highest_value, sample_values
+from llava_eval.metrics.means import Denominator, highest_value, mean_score, sample_values
 from llava_eval.types import MetricValue, SampleResult
 
 FloatArray = npt.NDArray[np.float64]
@@ -74,6 +74,40 @@ def macro_mean(
     groups = [group for part in counted.values() for group in part.groups]
     highest = scale if all(part.values.max() <= 1.0 for part in counted.values()) else None
     return _estimated(value, scale * np.concatenate(influence), groups, highest, unit)
+
+
+#: What separates the levels of a facet of which a sample may have several.
+_LEVEL_SEPARATOR = "+"
+
+
+def part_mean(
+    results: Sequence[SampleResult],
+    *,
+    facet: str,
+    levels: list[str],
+    detail: str | None = None,
+    denominator: Denominator = "scored",
+    empty_as: float | None = None,
+    scale: float = 100.0,
+    unit: str = "percent",
+) -> MetricValue:
+    """Return the mean score of the samples that have one of some levels.
+
+    Args:
+        results: results of the set.
+        facet: whose level counts; a sample with several has them with "+" between.
+        levels: of the samples that are averaged.
+        detail, denominator, empty_as, scale, unit: see
+            :func:`llava_eval.metrics.means.mean_score`.
+    """
+    chosen = [
+        result
+        for result in results
+        if not set(levels).isdisjoint(result.facets[facet].split(_LEVEL_SEPARATOR))
+    ]
+    return mean_score(
+        chosen, detail=detail, denominator=denominator, empty_as=empty_as, scale=scale, unit=unit
+    )
 
 
 class _Counted(NamedTuple):

@@ -512,6 +512,62 @@ def mvbench_letter(text: str) -> str | None:
     return None if letter is None else letter.group().upper()
 
 
+_TVBENCH_START = re.compile(r"\s*[(\[]?([A-Z])")
+
+
+@dataclass(frozen=True)
+class TvBenchLmmsEval(ReplyScorer):
+    """TVBench in lmms-eval: a letter as a word, a letter at the start, or one candidate's text.
+
+    The reply is looked at in capitals. Only its first letter that is a word counts (the article
+    "a" too), and where that is no option's ("I think B") the letter that the reply begins with,
+    also inside a word: "Both" gives B. Otherwise exactly one candidate's text must stand in it.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, _extract_choice_letter.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        text = reply.strip()
+        letters = letters_of(sample)
+        for match in (re.search(r"\b([A-Z])\b", text.upper()), _TVBENCH_START.match(text.upper())):
+            if match is not None and match.group(1) in letters:
+                return read_letter(match.group(1), sample, "as a word or at the start")
+        lowered = _words(text)
+        fitting = [
+            letter
+            for letter, choice in zip(letters, sample.choices, strict=True)
+            if _words(choice) and _words(choice) in lowered
+        ]
+        if len(fitting) != 1:
+            return unread(sample, "wrong", "no letter as a word or at the start, no one candidate")
+        return read_letter(fitting[0], sample, "whose text stands in the reply")
+
+
+def _words(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+@dataclass(frozen=True)
+class LvBenchOfficial(ReplyScorer):
+    """LVBench's own way to read a reply: the first character behind "(" and before ")".
+
+    "The answer is B" gives T. Source: THUDM/LVBench f998d95, lvbench/utils/answer_util.py,
+    polish_answer, which their own scripts call nowhere; lvbench/metrics/compute_accuracy.py wants
+    the letter alone.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        text = reply.strip().split(")")[0].strip()
+        if "(" in text:
+            text = text.split("(")[1].strip()
+        letter = text.split(" ")[0][:1]
+        if letter not in tuple(letters_of(sample)):
+            return unread(sample, "wrong", f"the first character, {letter!r}, is no letter")
+        return read_letter(letter, sample, "the first character before any bracket")
+
+
 @dataclass(frozen=True)
 class LowestLoss(SampleScorer):
     """The option with the lowest mean loss is the answer, of equal ones the first.

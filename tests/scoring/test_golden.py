@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.scoring.protocols import protocol
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = sorted(path.name for path in GOLDEN.glob("*__*.jsonl"))
+TABLES = sorted(path.name for path in GOLDEN.glob("*__*.jsonl*"))
+
+
+def lines_of(table: str) -> Iterator[Any]:
+    path = GOLDEN / table
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -18,9 +28,9 @@ def test_a_rule_gives_the_values_of_its_reference(table: str) -> None:
     name = table.partition(".")[0].replace("__", "/")
     parts = protocol(name)
     num_replies = 0
-    for line in (GOLDEN / table).read_text(encoding="utf-8").strip().split("\n"):
-        content = json.loads(line)
+    for content in lines_of(table):
         sample = parts.sample(content["row"])
+        assert sample.prompt == content.get("prompt", sample.prompt)
         for reply, value in content["replies"]:
             score = parts.score(reply, sample)
             where = f"{name}: {reply!r} for {content['row']}"
@@ -39,6 +49,8 @@ def test_every_rule_has_a_table() -> None:
     assert covered == {
         "egoschema__lmms_eval",
         "longvideobench__lmms_eval",
+        "lvbench__lmms_eval",
+        "lvbench__official",
         "mlvu__lmms_eval",
         "mlvu__official",
         "mvbench__lmms_eval",
@@ -47,6 +59,7 @@ def test_every_rule_has_a_table() -> None:
         "perceptiontest__lmms_eval",
         "tempcompass__lmms_eval",
         "tempcompass__official",
+        "tvbench__lmms_eval",
         "videomme__lmms_eval",
         "videomme__lmms_eval_v0_2",
         "videomme__official",

@@ -18,7 +18,9 @@ from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
 
-AnswerForm = Literal["letter", "index", "text", "first_equal_text", "last_equal_text"]
+AnswerForm = Literal[
+    "letter", "index", "text", "first_equal_text", "last_equal_text", "number_letter_or_text"
+]
 
 _LETTERS = string.ascii_uppercase
 _FORM = "{letter}. {option}"
@@ -119,7 +121,8 @@ class Answer:
     Attributes:
         template: of the answer.
         form: a letter, a zero-based index, or the option's text; of equal texts the first or the
-            last one, or an error.
+            last one, or an error. "number_letter_or_text" tells these apart by the answer itself,
+            as lmms-eval does for TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
     """
 
@@ -146,6 +149,8 @@ class Answer:
         return (_LETTERS[index],)
 
     def _index(self, answer: str, choices: Sequence[str]) -> int | None:
+        if self.form == "number_letter_or_text":
+            return _number_letter_or_text(answer, choices)
         if self.form == "letter":
             indices = [_LETTERS.find(answer)] if len(answer) == 1 else []
         elif self.form == "index":
@@ -157,6 +162,33 @@ class Answer:
         if not indices or not 0 <= indices[0] < len(choices):
             return None
         return indices[-1] if self.form == "last_equal_text" else indices[0]
+
+
+def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
+    """Return the index of the right option as lmms-eval takes it for TVBench.
+
+    A whole number is an index from 0 or, where there is no such option, from 1, even where it is
+    the text of another option: "3" among "2", "3", "4" makes the last one right. A single letter is
+    an option's, whether there is one or not. Anything else is the first equal text, case and
+    spaces ignored.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, tvbench_doc_to_target.
+    """
+    text = answer.strip()
+    if text.isdecimal():
+        number = int(text)
+        if number < len(choices):
+            return number
+        if number == len(choices):
+            return number - 1
+    if len(text) == 1 and text.upper() in _LETTERS:
+        return _LETTERS.index(text.upper())
+    flat = [_lowered(choice) for choice in choices]
+    return flat.index(_lowered(text)) if _lowered(text) in flat else None
+
+
+def _lowered(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +218,7 @@ def choice_sample(
     prompt: str,
     media_kind: MediaKind = "video",
     subtitles: SubtitleLines | None = None,
+    strip_question: bool = False,
 ) -> Sample:
     """Make a multiple-choice sample; see :func:`multiple_choice` for the templates.
 
@@ -196,6 +229,7 @@ def choice_sample(
         options: where the options are and how they are written.
         answer: where the right answer is.
         subtitles: what stands for ``{subtitles}``; None for a prompt without.
+        strip_question: the question is stripped of outer white space, whatever the options are.
 
     Raises:
         RowsError: a missing column, no options, or an answer that is none of them.
@@ -203,7 +237,7 @@ def choice_sample(
     """
     given = options.of(row)
     choices = options.choices(given)
-    asked = row.text(question).strip() if options.strip else row.text(question)
+    asked = row.text(question).strip() if options.strip or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
     if len(parts) != (1 if subtitles is None else 2):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""MVBench (arXiv 2311.17005): twenty tasks, each with its own folder of videos."""
+"""MVBench (arXiv 2311.17005) and TVBench (arXiv 2410.07752): tasks with a folder of videos each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def mvbench(
     folders: dict[str, str],
     cut: list[str],
     answer_form: AnswerForm,
+    option_format: str = "({letter}) {option}",
     strip_options_end: bool = False,
+    strip_question: bool = False,
 ) -> Sample:
     """Make a sample with the facet ``task``.
 
@@ -37,8 +39,10 @@ def mvbench(
         folders: by task, the folder of its videos.
         cut: tasks whose videos are cut to the row's start and end. A row whose task is not known is
             cut where it has both.
-        answer_form: which of two equal candidates is the right one.
-        strip_options_end: see :func:`llava_eval.benchmarks.adapters.multiple_choice`.
+        answer_form: how the answer names the right candidate.
+        option_format, strip_options_end: see
+            :func:`llava_eval.benchmarks.adapters.multiple_choice`.
+        strip_question: the question is stripped of outer white space.
     """
     task = _task(row)
     folder = PurePosixPath(folders.get(task, ""))
@@ -49,10 +53,11 @@ def mvbench(
         media=[str(folder / "{video}")],
         question="{question}",
         options=Options(
-            column="candidates", form="({letter}) {option}", strip_end=strip_options_end
+            column="candidates", form=option_format, strip_end=strip_options_end
         ),
         answer=Answer(template="{answer}", form=answer_form),
         prompt=prompt,
+        strip_question=strip_question,
     )
     has_both = row.optional("start") is not None and row.optional("end") is not None
     if has_both and (task in cut or task not in folders):

@@ -1,0 +1,140 @@
+"""Rows of one video each, with a list of questions: LVBench and MotionBench."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llava_eval.benchmarks.rows import Row, list_items
+from llava_eval.types import Media, Sample
+
+_QUESTIONS = "qa"
+#: An option of LVBench, a line of its own: "(A) a hat".
+_BRACKETED = re.compile(r"^\s*\(([A-Z])\)\s*(.*?)\s*$", re.MULTILINE)
+#: An option of MotionBench: a letter and one of ".):" at the start of a line, up to the next such.
+_MARKED = re.compile(r"(?:^|\n)\s*([A-F])[.):]\s*(.*?)\s*(?=\n\s*[A-F][.):]\s|$)", re.DOTALL)
+#: What stands for a hidden answer.
+_HIDDEN = ("", "NA")
+
+
+def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
+    """Make the samples of a video; their facet question_type joins several types with "+".
+
+    Real row (arXiv 2406.08035), shortened: ``{"key": "Cm73ma6Ibcs", "type": "cartoon", "qa":
+    [{"uid": "1", "question": "What year appears in the opening caption of the video?\\n(A) 1636\\n
+    (B) 1366\\n(C) 1363\\n(D) 1633", "answer": "D", "question_type": ["key information
+    retrieval"], "time_reference": "00:15-00:19"}, ...]}``.
+
+    Args:
+        row: of one video.
+        media: templates of the video file.
+        prompt: template of the user's text, with ``{question}``, which holds the options.
+
+    Raises:
+        RowsError: a missing column, or a question without options or an answer.
+    """
+    return tuple(
+        _sample(
+            row,
+            identifier=question.text("{uid}"),
+            media=media,
+            prompt=row.text(prompt, question=question.text("{question}")),
+            asked=question.text("{question}"),
+            choices=[text for _, text in _BRACKETED.findall(question.text("{question}"))],
+            answer=question.text("{answer}"),
+            question_type="+".join(
+                item for item in list_items(question.column("question_type")) or () if item
+            ),
+        )
+        for question in _questions(row)
+    )
+
+
+def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
+    """Make the samples of a video whose answers are known.
+
+    Real row (arXiv 2501.02955), shortened: ``{"key": "...", "video_path": "....mp4", "video_type":
+    "...", "question_type": "Motion Recognition", "qa": [{"uid": "...", "question": "What does the
+    man do?\\nA. He waves.\\nB. He sits.\\nC. ...\\nD. ...", "answer": "B"}]}``; the answer "NA" is
+    that of the hidden test set. A row may also be one question itself.
+
+    Source of the splitting: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py,
+    _split_question_and_options: a question that begins with its options keeps them in its text. A
+    question without options, or whose answer is none of their letters, is left out there and here.
+
+    Args:
+        row: of one video, or of one question.
+        media: templates of the video file.
+        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a line).
+
+    Raises:
+        RowsError: a missing column.
+    """
+    samples = []
+    for number, question in enumerate(_questions(row)):
+        answer = str(question.columns.get("answer") or "").strip().upper()
+        text = str(question.columns.get("question") or "").strip()
+        marks = list(_MARKED.finditer(text))
+        options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
+        if answer in _HIDDEN or answer not in {letter for letter, _ in options}:
+            continue
+        asked = _flat(text[: marks[0].start()]) or _flat(text)
+        listed = "\n".join(f"{letter}. {option}" for letter, option in options)
+        sample = _sample(
+            row,
+            identifier=str(question.columns.get("uid") or f"{row.text('{key}')}_{number}"),
+            media=media,
+            prompt=row.text(prompt, question=asked, options=listed).strip(),
+            asked=asked,
+            choices=[option for _, option in options],
+            answer=answer,
+            question_type=str(row.columns.get("question_type", "Unknown")),
+        )
+        samples.append(sample)
+    return tuple(samples)
+
+
+def _questions(row: Row) -> Iterator[Row]:
+    """Yield a row for every question of a video, or the row itself where it is one."""
+    if row.optional(_QUESTIONS) is None and row.optional("question") is not None:
+        yield row
+        return
+    questions: Any = row.column(_QUESTIONS)
+    if not isinstance(questions, Sequence) or isinstance(questions, str):
+        raise row.error(f"column {_QUESTIONS!r} should hold a list of questions")
+    for question in questions:
+        if not isinstance(question, Mapping):
+            raise row.error(f"column {_QUESTIONS!r} holds {question!r:.60}, no question")
+        yield Row(row.number, question, row.source, row.media_root)
+
+
+def _sample(
+    row: Row,
+    *,
+    identifier: str,
+    media: Sequence[str],
+    prompt: str,
+    asked: str,
+    choices: Sequence[str],
+    answer: str,
+    question_type: str,
+) -> Sample:
+    letters = string.ascii_uppercase
+    if not choices or answer not in letters:
+        raise row.error(f"question {identifier}: {len(choices)} options and the answer {answer!r}")
+    return Sample(
+        id=identifier,
+        row=row.number,
+        group=row.text("{key}"),
+        content=(Media("video", row.media_path(media)), prompt),
+        targets=(answer,),
+        choices=tuple(choices),
+        question=asked,
+        facets={"question_type": question_type},
+    )
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text.strip())
