@@ -97,8 +97,11 @@ def part_mean(
         results: results of the set.
         facet: whose level counts; a sample with several has them with "+" between.
         levels: of the samples that are averaged.
-        detail, denominator, empty_as, scale, unit: see
-            :func:`llava_eval.metrics.means.mean_score`.
+        detail: see :func:`llava_eval.metrics.means.mean_score`.
+        denominator: see the same function.
+        empty_as: see the same function.
+        scale: see the same function.
+        unit: see the same function.
     """
     chosen = [
         result

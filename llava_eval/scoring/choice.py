@@ -24,7 +24,7 @@ from llava_eval.scoring.scorer import (
     read,
 )
 from llava_eval.scoring.statements import find_statements
-from llava_eval.scoring.text import through_spreadsheet
+from llava_eval.scoring.text import is_empty_cell, through_spreadsheet
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Generation, Sample, Score
 
@@ -160,6 +160,7 @@ class FirstLetter(ReplyScorer):
         when_unread: what a reply without a letter is worth; "random" draws among the options.
         spreadsheet: replies go through a spreadsheet first; see
             :func:`llava_eval.scoring.text.through_spreadsheet`.
+        empty_cells: replies that a table takes for empty cells ("N/A") hold no letter.
         seed: of the draw.
     """
 
@@ -167,13 +168,14 @@ class FirstLetter(ReplyScorer):
     letters: str = "ABCD"
     when_unread: WhenUnread = "wrong"
     spreadsheet: bool = False
+    empty_cells: bool = False
     seed: int = 0
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, or what an unread reply is worth."""
         text = through_spreadsheet(reply) if self.spreadsheet else reply
         letter = first_letter(text, self.letters, self.prefixes)
-        if letter is not None:
+        if letter is not None and not (self.empty_cells and is_empty_cell(reply)):
             how = f"the first of {self.letters} once the set phrases are deleted"
             return read_letter(letter, sample, how)
         why = f"none of {self.letters} is left once the set phrases are deleted"

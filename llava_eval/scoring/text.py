@@ -50,10 +50,15 @@ def through_spreadsheet(text: str) -> str:
     "N/A" and its like come back as "nan", and control characters as their codes: "\r" as
     ``_x000D_``, which holds a capital D. Very long texts are cut.
     """
-    if _EMPTY_CELL.fullmatch(text):
+    if is_empty_cell(text):
         return "nan"
     kept = text[:_MOST_CHARACTERS]
     return _CONTROL.sub(lambda match: f"_x{ord(match.group()):04X}_", kept)
+
+
+def is_empty_cell(text: str) -> bool:
+    """Return whether pandas reads a text as an empty cell of a table."""
+    return _EMPTY_CELL.fullmatch(text) is not None
 
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)

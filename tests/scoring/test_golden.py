@@ -64,4 +64,7 @@ def test_every_rule_has_a_table() -> None:
         "videomme__lmms_eval_v0_2",
         "videomme__official",
         "videomme__vlmevalkit",
+        "videomme_v2__lmms_eval",
+        "videomme_v2__official",
+        "videomme_v2__official_reasoning",
     }

@@ -52,9 +52,7 @@ def mvbench(
         group="{video}",
         media=[str(folder / "{video}")],
         question="{question}",
-        options=Options(
-            column="candidates", form=option_format, strip_end=strip_options_end
-        ),
+        options=Options(column="candidates", form=option_format, strip_end=strip_options_end),
         answer=Answer(template="{answer}", form=answer_form),
         prompt=prompt,
         strip_question=strip_question,

@@ -20,11 +20,11 @@ _HIDDEN = ("", "NA")
 
 
 def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
-    """Make the samples of a video; their facet question_type joins several types with "+".
+    r"""Make the samples of a video; their facet question_type joins several types with "+".
 
     Real row (arXiv 2406.08035), shortened: ``{"key": "Cm73ma6Ibcs", "type": "cartoon", "qa":
-    [{"uid": "1", "question": "What year appears in the opening caption of the video?\\n(A) 1636\\n
-    (B) 1366\\n(C) 1363\\n(D) 1633", "answer": "D", "question_type": ["key information
+    [{"uid": "1", "question": "What year appears in the opening caption of the video?\n(A) 1636\n
+    (B) 1366\n(C) 1363\n(D) 1633", "answer": "D", "question_type": ["key information
     retrieval"], "time_reference": "00:15-00:19"}, ...]}``.
 
     Args:
@@ -53,11 +53,11 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
 
 
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
-    """Make the samples of a video whose answers are known.
+    r"""Make the samples of a video whose answers are known.
 
     Real row (arXiv 2501.02955), shortened: ``{"key": "...", "video_path": "....mp4", "video_type":
     "...", "question_type": "Motion Recognition", "qa": [{"uid": "...", "question": "What does the
-    man do?\\nA. He waves.\\nB. He sits.\\nC. ...\\nD. ...", "answer": "B"}]}``; the answer "NA" is
+    man do?\nA. He waves.\nB. He sits.\nC. ...\nD. ...", "answer": "B"}]}``; the answer "NA" is
     that of the hidden test set. A row may also be one question itself.
 
     Source of the splitting: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py,

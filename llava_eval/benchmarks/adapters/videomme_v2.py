@@ -1,0 +1,227 @@
+"""Video-MME-v2 (arXiv 2604.05015): groups of four questions about a video, options A to H."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from llava_eval.benchmarks.frame_images import FrameImages
+from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.errors import MediaError
+from llava_eval.types import Clip, FrameDependentPart, Media, Sample
+
+Frames = Literal["video", "jpeg_images"]
+SubtitleOrder = Literal["listed", "interleaved"]
+
+_OPTION = re.compile(r"^([A-H])\. *(.*)$", re.MULTILINE)
+_ANSWERS = tuple("ABCDEFGH")
+_FACETS = ("group_type", "group_structure", "second_head", "third_head")
+
+#: A pause of so many seconds ends a sentence; behind a full stop a shorter one does.
+_PAUSE_SECONDS = 0.5
+_PAUSE_AFTER_STOP_SECONDS = 0.1
+
+
+def videomme_v2(
+    row: Row,
+    *,
+    media: list[str],
+    prompt: str,
+    frames: Frames = "video",
+    subtitles: str | None = None,
+    subtitle_order: SubtitleOrder = "listed",
+    heading: str = "",
+) -> Sample:
+    r"""Make a sample whose group is the video with its four questions.
+
+    Real row, shortened: ``{"video_id": "001", "url": "...", "group_type": "logic",
+    "group_structure": "[1, 2, 3, 4]", "question_id": "001-1", "question": "What is the ethnicity of
+    the protagonist's mother?", "options": "A. Malaysian.\nB. British.\n... H. Cannot be
+    determined.", "answer": "B", "level": 3, "second_head": "...", "third_head": "..."}``.
+
+    Args:
+        row: the row.
+        media: templates of the video file.
+        prompt: template of the user's text, which stands last.
+        frames: the video, or each frame as an image that went through a JPEG file.
+        subtitles: template of the subtitle file, JSON lines of words; null shows none.
+        subtitle_order: all words in one text, or sentences between the frames.
+        heading: text in front of the prompt; ``{words}`` in it stands for the listed words.
+
+    Raises:
+        RowsError: a missing column, or an answer other than A to H.
+    """
+    answer = row.text("{answer}")
+    if answer not in _ANSWERS:
+        raise row.error(f"the answer {answer!r} is none of {', '.join(_ANSWERS)}")
+    video = Media("video", row.media_path(media))
+    path = "" if subtitles is None else row.media_path([subtitles])
+    shown: Media | FrameDependentPart = (
+        video if frames == "video" else FrameImages(video, jpeg=True)
+    )
+    said: tuple[str | FrameDependentPart, ...] = (heading,) if heading else ()
+    if subtitles is not None and subtitle_order == "interleaved":
+        shown = FramesAndSentences(video, path)
+    elif subtitles is not None:
+        said = (ListedWords(video, path, heading),)
+    level = row.optional("level")
+    return Sample(
+        id=row.text("{question_id}"),
+        row=row.number,
+        group=row.text("{video_id}"),
+        content=(shown, *said, row.text(prompt)),
+        targets=(answer,),
+        choices=tuple(text for _, text in _OPTION.findall(row.text("{options}"))),
+        question=row.text("{question}"),
+        facets={
+            **{name: str(row.optional(name) or UNKNOWN) for name in _FACETS},
+            "level": UNKNOWN if level in (None, "None") else str(row.integer_of("level")),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that are said one after the other.
+
+    Attributes:
+        text: the words with spaces between.
+        start, end: of the first and the last word, in seconds of the video.
+    """
+
+    text: str
+    start: float
+    end: float
+
+
+def read_words(path: str) -> list[Words]:
+    """Read a subtitle file: a JSON object with text, start_time and end_time on each line.
+
+    Args:
+        path: of the file; where there is none, there are no words.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    if not Path(path).is_file():
+        return []
+    words = []
+    try:
+        for line in Path(path).read_text(encoding="utf-8").split("\n"):
+            if line.strip():
+                entry: dict[str, Any] = parse_json(line, dict)
+                start, end = float(entry["start_time"]), float(entry["end_time"])
+                words.append(Words(str(entry["text"]), start, end))
+    except (OSError, UnicodeDecodeError, JsonError, KeyError, TypeError, ValueError) as error:
+        raise MediaError(
+            f"{path}: the subtitles cannot be read: {type(error).__name__}: {error}"
+        ) from error
+    return words
+
+
+def sentences(words: Sequence[Words]) -> Iterator[Words]:
+    """Yield what is said without a pause.
+
+    A pause of more than half a second ends a sentence, and one of more than a tenth of a second
+    behind ".", "!" or "?".
+
+    Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py,
+    group_subtitle_segments.
+
+    Args:
+        words: in the order of the file.
+    """
+    begun: list[Words] = []
+    for word in words:
+        if begun:
+            pause = word.start - begun[-1].end
+            is_stop = begun[-1].text.rstrip().endswith((".", "!", "?"))
+            if pause > _PAUSE_SECONDS or (is_stop and pause > _PAUSE_AFTER_STOP_SECONDS):
+                yield _joined(begun)
+                begun = []
+        begun.append(word)
+    if begun:
+        yield _joined(begun)
+
+
+def _joined(words: Sequence[Words]) -> Words:
+    return Words(" ".join(word.text for word in words), words[0].start, words[-1].end)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWords:
+    """A heading with all words of a video's subtitle file in the place of ``{words}``.
+
+    Attributes:
+        media: the video.
+        path: its subtitle file; a video without one has no words.
+        heading: template of the text.
+    """
+
+    media: Media
+    path: str
+    heading: str
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words."""
+        return f"words of {PurePath(self.path).name}"
+
+    def expand(self, clip: Clip) -> tuple[str, ...]:
+        """Return the text.
+
+        Raises:
+            MediaError: the file cannot be read.
+        """
+        del clip  # which frames are shown does not matter
+        words = " ".join(word.text for word in read_words(self.path))
+        return (self.heading.replace("{words}", words),)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesAndSentences:
+    """Each frame as a JPEG image, and after it what is said up to the next frame.
+
+    A sentence that lasts longer than that stands after each frame that it touches. The times of
+    frames are their numbers over the average frame rate.
+
+    Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py,
+    build_chat_messages.
+
+    Attributes:
+        media: the video.
+        path: its subtitle file; a video without one has frames alone.
+    """
+
+    media: Media
+    path: str
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words."""
+        return f"frames as JPEG images with the sentences of {PurePath(self.path).name}"
+
+    def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+        """Return frames and sentences.
+
+        Raises:
+            MediaError: the file cannot be read, or the video states no frame rate.
+        """
+        if not clip.fps or clip.num_source_frames is None:
+            raise MediaError(f"{self.media.path}: placing sentences needs a frame rate")
+        said = list(sentences(read_words(self.path)))
+        ends = [*clip.frame_indices[1:], clip.num_source_frames]
+        images = FrameImages(self.media, jpeg=True).expand(clip)
+        pieces: list[str | Clip] = []
+        for image, start, end in zip(images, clip.frame_indices, ends, strict=True):
+            pieces.append(image)
+            pieces += [
+                f"[Subtitle {one.start:.2f}s - {one.end:.2f}s]: {one.text}"
+                for one in said
+                if one.end >= start / clip.fps and one.start < end / clip.fps
+            ]
+        return tuple(pieces)

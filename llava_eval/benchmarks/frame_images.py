@@ -1,0 +1,70 @@
+"""Frames of a video that a prompt shows as separate images."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from dataclasses import dataclass
+
+from llava_eval.types import Clip, Media
+
+
+@dataclass(frozen=True, slots=True)
+class FrameImages:
+    """Every frame of a video as an image of its own, in the order of time.
+
+    Attributes:
+        media: the video.
+        jpeg: each goes through a JPEG file first, see :func:`as_jpeg`.
+    """
+
+    media: Media
+    jpeg: bool = False
+
+    @property
+    def description(self) -> str:
+        """What it will be, in words."""
+        return "frames as JPEG images" if self.jpeg else "frames as images"
+
+    def expand(self, clip: Clip) -> tuple[Clip, ...]:
+        """Return the frames."""
+        images = (frame_image(clip, index) for index in range(len(clip)))
+        return tuple(as_jpeg(image) if self.jpeg else image for image in images)
+
+
+def frame_image(clip: Clip, index: int) -> Clip:
+    """Return one frame of a clip.
+
+    Args:
+        clip: N frames.
+        index: of the frame among them, from 0.
+    """
+    part = slice(index, index + 1)
+    proof = clip.proof
+    if proof is not None:
+        proof = dataclasses.replace(proof, digests=proof.digests[part])
+    return dataclasses.replace(
+        clip,
+        frames=clip.frames[part],
+        frame_indices=clip.frame_indices[part],
+        pts_seconds=clip.pts_seconds[part],
+        proof=proof,
+    )
+
+
+def as_jpeg(image: Clip) -> Clip:
+    """Return an image as a JPEG file of PIL's default quality gives it back.
+
+    The proof of its pixels stays that of the decoded frame.
+
+    Args:
+        image: a clip of one frame.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(image.frames[0].permute(1, 2, 0).contiguous().numpy()).save(content, "JPEG")
+    pixels = np.array(Image.open(content).convert("RGB"))  # (H, W, 3)
+    return dataclasses.replace(image, frames=torch.from_numpy(pixels).permute(2, 0, 1)[None])

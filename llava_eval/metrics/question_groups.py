@@ -1,0 +1,112 @@
+"""Scores of whole groups of questions, in which one right answer counts for more after another."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Literal
+
+from llava_eval.errors import RowsError
+from llava_eval.metrics.intervals import clustered_mean
+from llava_eval.types import MetricValue, SampleResult
+
+_GROUP_SIZE = 4
+#: By structure of a group: what so many right answers in a row are worth, in percent.
+_BY_NUMBER = (0.0, 100 / 16, 400 / 16, 900 / 16, 100.0)
+_BY_STRUCTURE = {
+    "[1, 2, 3, 4]": _BY_NUMBER,
+    "[1, [2, 3], 4]": (0.0, 100 / 12, 400 / 12, 700 / 12, 100.0),
+    "[[1, 2], 3, 4]": (0.0, 10.0, 20.0, 50.0, 100.0),
+}
+
+#: What an answer in which no letter was read is worth: wrong, or -1 as the authors have it.
+Unread = Literal["wrong", "minus_one"]
+
+
+def videomme_v2_rating(
+    results: Sequence[SampleResult],
+    *,
+    unread: Unread,
+    group_type: str | None = None,
+    level: str | None = None,
+    linear: bool = False,
+    empty_as: float | None = None,
+) -> MetricValue:
+    """Return the mean score of Video-MME-v2's groups of four questions, in percent.
+
+    A group of relevance is worth 0, 6.25, 25, 56.25 or 100 by its number of right answers; one of
+    logic by how many are right from the first on, as its structure says: two that stand together
+    may be answered in either order. Type, structure and level are those of the group's last row.
+    Groups of other than four results, or with a failed one, are left out.
+
+    The authors score an unread answer -1, which is true in Python: it continues a row of right
+    answers, so that four unread ones of logic are worth 100, and it takes one from the sum of
+    relevance, which is 0 where it is negative (but not in the linear score). With ``minus_one``
+    this is reproduced.
+
+    Source: MME-Benchmarks/Video-MME-v2 b24176a, evaluation/test_video_mme_v2.py, cal_relevance,
+    cal_logic and get_final_rating; EvolvingLMMs-Lab/lmms-eval, tasks/videomme_v2/utils.py.
+
+    Args:
+        results: of the set; a group's are told by their group.
+        unread: what an unread answer is worth.
+        group_type: "relevance" or "logic"; null for both.
+        level: "1", "2" or "3"; null for all.
+        linear: of relevance, 25 for each right answer.
+        empty_as: what the reference prints where there is no such group; null leaves it open.
+
+    Raises:
+        RowsError: a group of another type or structure.
+    """
+    groups: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in results:
+        groups[result.group].append(result)
+    values: dict[str, float] = {}
+    num_left_out = 0
+    for name, members in groups.items():
+        members.sort(key=lambda result: result.row)
+        facets = members[-1].facets
+        if group_type not in (None, facets["group_type"]) or level not in (None, facets["level"]):
+            continue
+        scores = [_score(result, unread) for result in members]
+        known = [score for score in scores if score is not None]
+        if len(known) != _GROUP_SIZE or len(scores) != _GROUP_SIZE:
+            num_left_out += 1
+        elif linear:
+            values[name] = 25.0 * sum(known)
+        else:
+            values[name] = _value(name, known, facets["group_type"], facets["group_structure"])
+    note = f"{num_left_out} incomplete groups left out" if num_left_out else ""
+    if not values:
+        return MetricValue(empty_as, None, None, None, 0, "percent", note)
+    estimate = clustered_mean([value / 100 for value in values.values()], list(values), highest=1.0)
+    return estimate.as_metric(scale=100.0, note=note)
+
+
+def _score(result: SampleResult, unread: Unread) -> int | None:
+    if result.generation.error is not None:
+        return None
+    if result.score.unreadable:
+        return -1 if unread == "minus_one" else 0
+    return None if result.score.value is None else int(result.score.value)
+
+
+def _value(name: str, scores: Sequence[int], group_type: str, structure: str) -> float:
+    if group_type == "relevance":
+        number = sum(scores)
+        return _BY_NUMBER[number] if number >= 0 else 0.0
+    try:
+        written = str(ast.literal_eval(structure))
+    except (ValueError, SyntaxError):
+        written = structure
+    if group_type != "logic" or written not in _BY_STRUCTURE:
+        raise RowsError(
+            f"Video-MME-v2: group {name} is of type {group_type!r} and structure {structure!r}; "
+            f"expected relevance, or logic and one of {', '.join(_BY_STRUCTURE)}"
+        )
+    number = next((n for n, score in enumerate(scores) if not score), len(scores))
+    together = {"[1, [2, 3], 4]": 1, "[[1, 2], 3, 4]": 0}.get(written)
+    if number == together and scores[together + 1]:
+        number += 1
+    return _BY_STRUCTURE[written][number]

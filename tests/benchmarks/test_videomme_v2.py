@@ -1,0 +1,83 @@
+"""What a question of Video-MME-v2 shows: frames through JPEG, words and sentences between them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from llava_eval.benchmarks.adapters.videomme_v2 import read_words
+from llava_eval.benchmarks.frame_images import FrameImages
+from llava_eval.errors import MediaError, RowsError
+from llava_eval.types import Clip, Media, Sample
+from tests.scoring.protocols import protocol
+
+GOLDEN = Path(__file__).parent / "golden" / "videomme_v2_subtitles.json.gz"
+
+
+def clip(indices: list[int], fps: float, num_frames: int) -> Clip:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(indices), 24, 40, 3), dtype=np.uint8)
+    return Clip(
+        torch.from_numpy(pixels).permute(0, 3, 1, 2),
+        tuple(indices),
+        tuple(index / fps for index in indices),
+        fps=fps,
+        num_source_frames=num_frames,
+    )
+
+
+def turn(sample: Sample, shown: Clip) -> list[str | None]:
+    """Return the texts of a user's turn, None for an image."""
+    parts: list[str | None] = []
+    for piece in sample.content:
+        assert not isinstance(piece, Media)
+        expanded = (piece,) if isinstance(piece, str) else piece.expand(shown)
+        parts += [part if isinstance(part, str) else None for part in expanded]
+    return parts
+
+
+@pytest.mark.parametrize("name", ["official_subtitles", "official_interleaved"])
+def test_words_and_sentences_stand_where_the_authors_put_them(tmp_path: Path, name: str) -> None:
+    content: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    path = tmp_path / "001.jsonl"
+    overrides = (f"benchmark.adapter.subtitles={path}",)
+    sample = protocol(f"videomme_v2/{name}", *overrides).sample(content["row"])
+    for case in content["cases"]:
+        path.unlink(missing_ok=True)
+        if case["words"]:
+            path.write_text("".join(json.dumps(word) + "\n\n" for word in case["words"]))
+        shown = clip(case["frame_indices"], case["fps"], case["num_frames"])
+        assert turn(sample, shown) == case[name]
+
+
+def test_frames_are_what_a_jpeg_file_gives_back() -> None:
+    shown = clip([3, 9], 10.0, 20)
+    images = FrameImages(Media("video", "v.mp4"), jpeg=True).expand(shown)
+    assert [image.frame_indices for image in images] == [(3,), (9,)]
+    for image, frame in zip(images, shown.frames, strict=True):
+        content = io.BytesIO()
+        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(content, "JPEG", quality=75)
+        expected = torch.from_numpy(np.array(Image.open(content))).permute(2, 0, 1)
+        assert torch.equal(image.frames[0], expected)
+        assert not torch.equal(image.frames[0], frame)
+    plain = FrameImages(Media("video", "v.mp4")).expand(shown)
+    assert torch.equal(torch.cat([image.frames for image in plain]), shown.frames)
+
+
+def test_a_damaged_subtitle_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n')
+    with pytest.raises(MediaError, match=r"x\.jsonl: the subtitles cannot be read: KeyError"):
+        read_words(str(tmp_path / "x.jsonl"))
+
+
+def test_an_answer_beyond_h_is_refused() -> None:
+    content: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    with pytest.raises(RowsError, match="'I' is none of A, B"):
+        protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
