@@ -1,177 +1,148 @@
 # ruff: noqa: E501, RUF001
 """Words with which models state an option, by what they do, in the languages they answer most in.
 
-Each constant is a pattern without anchors. English comes first, then other languages in no order;
-a language is added by its words for answer, option, is, right, wrong and not.
+A language is added by its words for answer, option, is, right, wrong and not. A word stands once:
+where it does two things, the patterns of :mod:`llava_eval.scoring.statements` allow both.
 """
 
 from __future__ import annotations
 
-import re
+from typing import Final
 
-
-def any_of(words: str) -> str:
-    """Return a pattern of words or phrases, given one after the other with "|" between them.
-
-    A "+" stands for white space. Words of scripts with spaces end and begin at word boundaries.
-    """
-    patterns = []
-    for word in words.replace("\n", " ").split("|"):
-        text = re.sub(r"\s*\+\s*", r"\\s+", word.strip())
-        if not text:
-            continue
-        begins = r"\b" if _is_spaced(text[0]) else ""
-        ends = r"\b" if _is_spaced(text[-1]) else ""
-        patterns.append(f"{begins}{text}{ends}")
-    return f"(?:{'|'.join(sorted(patterns, key=len, reverse=True))})"
-
-
-def _is_spaced(character: str) -> bool:
-    """Return whether a character is of a script that puts spaces between words."""
-    return character.isalpha() and not "\u0e00" <= character <= "\u0eff" and character < "\u2e80"
-
-
-ANSWER = any_of(
-    r"""answer | answers | ans | response | solution | conclusion | final+choice | final+option
-    | correct+choice | correct+option | right+choice | right+option | best+choice | best+option
-    | correct+one | right+one | my+choice | my+pick | my+guess | my+selection | correct+letter
-    | prediction | vote | guess | pick | decision | verdict | selection | label | key+answer | correct+statement | correct+description
-    | antwort | lösung | réponse | bonne+réponse | respuesta | solución | resposta | gabarito
-    | risposta | soluzione | antwoord | odpowiedź | odpověď | odpoveď | ответ[а-я]* | відповідь
-    | cevap | cevab\w* | yanıt\w* | đáp+án | câu+trả+lời | jawaban | jawabannya | svar | svaret
-    | vastaus | răspuns | răspunsul | válasz | απάντηση | 答案 | 正解 | 正答 | 答え | 回答 | 解答
-    | 正确选项 | 正確選項 | 答 | 正しいの | 정답 | 답변 | 답 | คำตอบ | उत्तर | जवाब | उत्तर | উত্তর
-    | الإجابة | الاجابة | إجابة | الجواب | جواب | پاسخ | התשובה | תשובה"""
-)
-OPTION = any_of(
-    r"""option | options | choice | choices | letter | alternative | statement | candidate
-    | möglichkeit | auswahl | buchstabe | variante | choix | proposition | lettre | opción
-    | opcion | letra | inciso | opção | opcao | alternativa | opzione | lettera | scelta | optie
-    | opcja | opcji | вариант | варианта | вариантом | варіант | seçenek | seçeneği | şık | şıkkı
-    | lựa+chọn | phương+án | pilihan | opsi | 选项 | 選項 | 選択肢 | 选择 | 項 | 项 | 번 | 선택지
-    | 보기 | 옵션 | ข้อ | ตัวเลือก | विकल्प | الخيار | خيار | الحرف | گزینه"""
-)
-IS = any_of(
-    r"""is | are | be | was | would+be | should+be | must+be | has+to+be | have+to+be | will+be
-    | has+got+to+be | ought+to+be | can+be | could+be | may+be | might+be | can+only+be | appears+to+be | seems+to+be | seems
-    | remains | equals | 's | ist | lautet | wäre | muss | sein | est | serait | doit+être | es
-    | sería | seria | debe+ser | é | è | sia | sea | seja | soit | sarebbe | deve+ser | to | jest | je | это | є | là
-    | adalah | ialah | är | er | on | este | είναι | 是 | 为 | 為 | 应为 | 应该是 | 應該是 | 应是
-    | 就是 | 選 | 选 | 应选 | 应该选 | は | では | じゃ | で | が | 은 | 는 | 이 | 가 | คือ | है | هي | هو | היא | হলো
-    | হল | est+la | es+la"""
-)
-#: What may stand between these words and the letter.
-FILL = any_of(
-    r"""the | an | a | my | our | your | likely | most | very | probably | definitely | clearly | certainly | surely
-    | simply | just | indeed | therefore | thus | hence | then | obviously | actually | only | really
-    | correct | right | best | final | labeled | labelled | given+by | represented+by | as+follows
-    | here | with | by | under | following | die | der | das | den | wohl | also | eindeutig | klar
-    | daher | richtige | korrekte | la | le | l' | donc | sûrement | clairement | bonne | correcte
-    | el | los | correcta | claramente | o | os | correta | il | lo | una | quindi | corretta
-    | giusta | de | het | juiste | correcte | prawidłowa | poprawna | správná | правильный | верный
-    | тогда | doğru | đúng | yang | benar | adalah | rätt | oikea | helyes | 选项 | 選項 | 我认为
-    | 我認為 | 应该 | 應該 | 应当 | 很可能 | 可能 | 最有可能 | 显然 | 正确 | 正确的 | 选择 | 選擇
-    | 選択肢 | 正しい | 正しいのは | 선택지 | 보기 | 옵션 | 바로 | सही | विकल्प | الصحيحة | الصحيح
-    | درست | η | το | ο | a"""
-)
-RIGHT = any_of(
-    r"""correct | right | true | accurate | best | better | answer | my+guess | my+choice | my+pick | my+vote | my+selection
-    | more+accurate | more+likely | more+plausible | more+fitting | most+accurate | most+likely
-    | most+appropriate | best+answer | only+option | only+one | only+choice | only+answer
-    | only+possibility | the+one | richtig | richtige | korrekt | zutreffend | trifft+zu | stimmt
-    | juste | exacte? | correcte? | bonne+réponse | correct[ao] | verdader[ao] | adecuada | cert[ao]
-    | corret[ao] | corrett[ao] | giust[ao] | esatt[ao] | juist | goed | prawidłowa | poprawna | správná
-    | правильный | правильная | правильно | верный | верно | верен | верна | правильним | doğru
-    | doğrudur | doğru+cevaptır | đúng | chính+xác | benar | tepat | rätt | rigtig | riktig | oikein
-    | corect | helyes | σωστή | 正确 | 正確 | 对(?![面方于应]) | 对的 | 對的 | 答案 | 最符合 | 最合适 | 最佳 | 正解
-    | 正しい | 正答 | 答え | 適切 | 정답 | 맞 | 옳 | 답 | ถูกต้อง | सही | صحيح | صحيحة | الصحيح
-    | الصحيحة | درست | נכונה"""
-)
-WRONG = any_of(
-    r"""wrong | incorrect | false | inaccurate | untrue | invalid | implausible | impossible
-    | unlikely | least+likely | least | worst | opposite+of | irrelevant | eliminated | excluded | ruled+out | out | rejected | dismissed
-    | mistaken | contradicted | refuted | disproved | absent | missing | unsupported | inconsistent | falsch | unzutreffend | scheidet+aus | scheiden+aus
-    | ausgeschlossen | faux | fausse | fausses | incorrecte? | incorrectes | incorrec?t[ao]s? | fals[ao]s?
-    | erróne[ao] | errad[ao]s? | descartad[ao] | sbagliat[ao] | errat[ao] | onjuist | fout
-    | błędna | nieprawidłowa | špatná | неверный | неверна | неверно | неверен | неправильный
-    | неправильно | неправильна | yanlış | yanlıştır | sai | salah | fel | forkert | feil | väärin
-    | greșit | helytelen | λάθος | 错误 | 錯誤 | 错 | 錯 | 排除 | 誤り | 間違い | 間違って | 不正解
-    | 誤って | 違います | 틀 | 오답 | ผิด | गलत | خطأ | خاطئ | خاطئة | غير+صحيح | نادرست"""
-)
-NOT = any_of(
-    r"""not | \w*n't | isnt | doesnt | cannot | never | neither | nor | far+from | hardly
-    | nicht | kein | keine | weder | noch | pas | n'est | ni | no | não | nem | non | né | nie | niet
-    | geen | не | нет | ані | değil | không | không+phải | chẳng | bukan | tidak | inte | ikke | ej | ei
-    | nu | nem | δεν | όχι | 不 | 没 | 沒 | 非 | 未 | ない | ません | ありません | 아니 | 아닙 | 않 | ไม่ | ไม่ใช่ | नहीं
-    | ليس | ليست | لا | نیست | לא"""
-)
-#: Stand before what is no answer.
-UNLIKE = any_of(
-    r"""anything+but | all+but | everything+but | rather+than | instead+of | as+opposed+to | unlike | except | except+for | excluding
-    | other+than | than | besides | aside+from | apart+from | rule+out | rules+out | ruling+out | ruled+out
-    | eliminate | eliminates | eliminating | eliminated | exclude | excludes | rejecting | reject
-    | discard | contrary+to | statt | anstatt | anstelle+von | außer | plutôt+que | au+lieu+de | sauf
-    | excepté | en+lugar+de | en+vez+de | excepto | descarto | ao+invés+de | em+vez+de | exceto
-    | invece+di | piuttosto+che | tranne | in+plaats+van | behalve | zamiast | oprócz | вместо | кроме
-    | исключаем | yerine | dışında | thay+vì | ngoại+trừ | loại | alih-alih | kecuali | i+stället+för
-    | 而不是 | 而非 | 并非 | 排除 | 除了 | 不是 | 不选 | 不選 | 除外"""
-)
-#: Stand before the letter that somebody chooses or ends with.
-CHOOSE = any_of(
-    r"""choose | chose | chosen | choosing | pick | picked | picking | select | selected | selecting
-    | suggests? | supports? | indicates? | confirms? | implies | imply | get | gets | we+have
-    | go+for | goes+for | going+for | suppose | assume | presume | suspect | guessing
-    | described+by | go+with | goes+with | going+with | went+with | opt+for | opting+for | vote+for | settle+on
-    | say | guess | believe | think | answer+with | conclude | conclude+that | inclined+to+say
-    | lean+towards? | leaning+towards? | corresponds+to | correspond+to | corresponding+to
-    | aligns+with | align+with | points+to | point+to | matches | matching | consistent+with
-    | looks+like | look+like | seems+like | sounds+like | prefer | favou?r
-    | leaves | leaves+only | leaving | leaving+only | leaves+us+with | leaving+us+with
-    | if+i+had+to+guess | if+i+have+to+guess | if+i+had+to+choose | if+i+must+choose
-    | wähle | entscheide+mich+für | nehme | glaube | denke | choisis | opte+pour | il+s'agit+de
-    | elijo | escojo | selecciono | creo+que | escolho | acho+que | scelgo | credo+che | kies
-    | wybieram | vyberu | volím | выбираю | думаю | обираю | seçiyorum | chọn | tôi+chọn | memilih
-    | pilih | saya+memilih | väljer | vælger | velger | valitsen | aleg | 选择 | 選擇 | 选 | 選 | 认为 | 觉得 | 认为是 | 觉得是
-    | 应选 | 应该选 | 故选 | 我选 | 所以选 | 因此选 | เลือก | ตอบ | أختار | اختر"""
-)
-#: Stand at the start of a sentence or clause, before the letter that follows from it.
-SO = any_of(
-    r"""so | thus | hence | therefore | consequently | accordingly | finally | final | overall
-    | in+conclusion | to+conclude | in+summary | definitely | clearly | probably | likely
-    | most+likely | surely | certainly | obviously | undoubtedly | sure | ok | okay | yes | yeah
-    | correct | right | result | verdict | it | it's | that's | that | this | must+be | has+to+be
-    | but | but+rather | only | or | and | then | presumably | maybe | perhaps | possibly | its | that'd+be | it'd+be | i'd | i+would | assistant | output
-    | es | è | é | das | dies | это | esta+es | sarebbe | also | daher | deshalb | somit | folglich | richtig | wahrscheinlich | sondern | ja
-    | donc | ainsi | par+conséquent | c'est | mais | probablement | oui | por+lo+tanto | por+tanto
-    | entonces | así+que | sino | probablemente | sí | portanto | logo | então | mas | provavelmente
-    | sim | quindi | dunque | perciò | ma | bensì | probabilmente | dus | maar | waarschijnlijk
-    | więc | zatem | ale | takže | tedy | поэтому | значит | следовательно | итак | итого | а | тож
-    | yani | dolayısıyla | vậy | do+đó | vì+vậy | jadi | oleh+karena+itu | alltså | därför | derfor
-    | 因此 | 所以 | 故 | 综上 | 综上所述 | 而是 | 那么 | したがって | よって | つまり | そのため
-    | 따라서 | 그러므로 | 그래서 | 应该是 | 應該是 | 可能是 | 是 | 选 | 選 | ดังนั้น | इसलिए | لذلك | إذن | بنابراین"""
-)
-#: Join letters to one group.
-AND = any_of(
-    r"""and | or | then | and+then | followed+by | before | after | and/or | nor | as+well+as | plus | und | oder | sowie | noch | et | ou | y | o | u | e
-    | ed | en | of | i | oraz | lub | albo | a | nebo | и | или | та | або | ve | veya | và | hoặc | dan
-    | atau | och | eller | ja | tai | și | sau | és | vagy | και | ή | 和 | 或 | 与 | 與 | 及 | 以及 | 或者
-    | と | か | または | や | 및 | 또는 | 와 | 과 | และ | หรือ | और | या | و | أو | یا"""
-)
-#: May follow a stated letter where its clause goes on; nothing that could make it an article's or a
-#: name's ("A blue car", "C major").
-GOES_ON = any_of(
-    r"""because | since | as | for | due | given | based | where | which | when | while | whereas
-    | rather | instead | not | but | with | according | i | it | this | that | the | there | they | he
-    | she | we | you | thus | so | hence | therefore | and | or | is | are | was | would | if | by
-    | among | from | over | out+of | here | again | can | shows | describes | matches | says | states
-    | weil | da | denn | und | nicht | statt | sondern | parce+que | car | puisque | et | pas | plutôt
-    | porque | ya+que | pues | no | en+lugar | y | pois | já+que | não | em+vez | perché | poiché | e
-    | non | omdat | want | niet | ponieważ | bo | nie | protože | потому | так+как | поскольку | а | не
-    | çünkü | vì | bởi+vì | karena | sebab | bukan | eftersom | fordi | koska"""
-)
-#: Make what follows no statement: nobody says that it is so.
-UNSAID = any_of(
-    r"""if | whether | supposing | unless | wenn | ob | falls | si | se | als | jeśli
-    | если | ли | eğer | nếu | jika | 如果 | 是否 | 若 | もし | 만약 | 만일 | हाँलाकि | إذا | thought
-    | might+think | may+think | could+think | considered | tempting | initially | at+first | first+thought | originally | might+have | could+have"""
-)
+_WORDS: Final[dict[str, str]] = {
+    # ANSWER: names what is asked for.
+    "a": """answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response, solution, conclusion, final choice, final option,
+    correct choice, correct option, right choice, right option, best choice, best option, correct one,
+    right one, my choice, my pick, my guess, my selection, correct letter, prediction, vote, guess,
+    pick, decision, verdict, selection, label, key answer, correct statement, correct description,
+    my vote, result, best answer, only option, only one, only choice, only answer, only possibility,
+    the one, antwort, lösung, réponse, bonne réponse, respuesta, solución, resposta, gabarito,
+    risposta, soluzione, antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь,
+    cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án, câu trả lời, jawaban, jawabannya, svar,
+    svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
+    正确选项, 正確選項, 答, 正しいの, 正しいもの, 정답, 답변, 답, คำตอบ, उत्तर, जवाब, উত্তর, الإجابة,
+    الاجابة, إجابة, الجواب, جواب, پاسخ, התשובה, תשובה, إجابتي, doğru cevap, doğru cevaptır""",
+    # OPTION: stands before or after a letter as its noun.
+    "O": """options, choices, alternatives, statements, optionen, antworten, opciones, opções, alternativas""",
+    "o": """option, choice, alternative, statement, candidate, möglichkeit, auswahl,
+    variante, choix, proposition, opción, opcion, inciso, opção, opcao, alternativa, opzione, scelta,
+    optie, opcja, opcji, вариант, варианта, вариантом, варіант, seçenek, seçeneği, şık, şıkkı,
+    lựa chọn, phương án, pilihan, opsi, 选项, 選項, 選択肢, 項, 项, 번, 선택지, 보기, 옵션, ข้อ, ตัวเลือก,
+    विकल्प, الخيار, خيار, گزینه, item""",
+    # LETTER: an option's noun that other letters have too ("the letter B on his shirt").
+    "k": """letter, buchstabe, lettre, letra, lettera, буква, الحرف, 字母""",
+    "i": """is, are, be, was, would be, should be, must be, has to be, have to be, will be, has got to be,
+    got to be, ought to be, can be, can only be, appears to be, seems to be, remains, equals, 's, 're, ist, está, estão,
+    lautet, wäre, muss, sein, est, serait, doit être, sería, seria, debe ser, é, è, sia, sea, seja,
+    soit, sarebbe, deve ser, jest, je, это, є, là, adalah, ialah, är, er, on, este, είναι, 是, 为, 為,
+    应为, 应该是, 應該是, 应是, 就是, は, では, じゃ, で, が, 은, 는, 이, 가, คือ, है, هي, هو, היא, হলো, হল,
+    est la, es la, to be, is that, being""",
+    # VERB: carries what is said of a letter before it.
+    "v": """seems, seem, sounds, looks, look, appears, appear, all, both, can, could, been, does, do, did,
+    has, have, had, will, would, should, fits, fit, matches, describes, makes, gets, wins, applies,
+    happens, captures, remain, stays, holds, 的, の, つ, 符合, 匹配, 对应, 描述, 反映, 可以, 被, について, kann, peut, puede,
+    pode""",
+    "t": """a, an""",
+    "f": """the, my, our, your, likely, most, very, probably, definitely, clearly, certainly, surely,
+    simply, just, indeed, obviously, actually, only, really, final, labeled, labelled, given by,
+    represented by, as follows, here, with, under, following, not only, maybe, perhaps, possibly, die, der, das, den, wohl,
+    eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los, claramente, o, os, il, lo, una,
+    de, het, juiste, prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能,
+    最有可能, 显然, 바로, to, you, up, itself, se""",
+    # RIGHT
+    "r": """correct, right, true, accurate, best, better, more accurate, more likely, more plausible,
+    more fitting, most accurate, most likely, most appropriate, most plausible, most fitting, richtig,
+    richtige, richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte,
+    correcte, correcto, correcta, verdadero, verdadera, adecuada, certo, certa, correto, correta,
+    corretto, corretta, giusto, giusta, esatto, esatta, juist, goed, poprawna, správná, правильный,
+    правильная, правильно, верный, верно, верен, верна, правильним, doğru, doğrudur, đúng, chính xác,
+    benar, tepat, rätt, rätta, rigtig, rigtige, riktig, riktige, oikea, oikein, corect, corectă,
+    helyes, σωστή, 正确, 正确的, 正確, 对, 对的, 對的, 最符合, 最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞,
+    옳, ถูกต้อง, सही, صحيح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense""",
+    # WRONG: said of a letter before or after it.
+    "w": """wrong, incorrect, false, inaccurate, untrue, invalid, implausible, impossible, unlikely,
+    least likely, least, worst, opposite of, irrelevant, eliminated, excluded, ruled out, out,
+    rejected, dismissed, mistaken, contradicted, refuted, disproved, absent, missing, unsupported,
+    inconsistent, less likely, less plausible, less accurate, less fitting, contradict,
+    contradicts, disprove, disproves, refute, refutes, skip, cross out, falsch, unzutreffend, scheidet aus, scheiden aus, ausgeschlossen, faux, fausse,
+    fausses, incorrecte, incorrectes, incorrecta, incorrecto, incorrectas, incorrectos, incorreta,
+    incorreto, incorretas, falsa, falso, falsas, falsos, erróneo, errónea, errado, errada, erradas,
+    descartado, descartada, sbagliato, sbagliata, errato, errata, onjuist, fout, błędna,
+    nieprawidłowa, špatná, неверный, неверна, неверно, неверен, неправильный, неправильно,
+    неправильна, yanlış, yanlıştır, sai, salah, fel, forkert, feil, väärin, greșit, greșită,
+    helytelen, λάθος, 错误, 錯誤, 错, 錯, 誤り, 間違い, 間違って, 不正解, 誤って, 違います, 틀, 오답, ผิด,
+    गलत, خطأ, خاطئ, خاطئة, غير صحيح, غير صحيحة, نادرست""",
+    "n": """not, isnt, doesnt, cannot, never, neither, nor, no way, far from, hardly, none of, nicht, kein, keine,
+    weder, noch, pas, n'est, ni, no, não, nem, non, né, nie, niet, geen, не, нет, değil, không,
+    không phải, chẳng, bukan, tidak, inte, ikke, ej, ei, nu, nem, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません,
+    ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا, نیست, לא, fails, fail, lacks""",
+    # UNLIKE: stands before what is no answer.
+    "u": """anything but, all but, everything but, rather than, instead of, as opposed to, unlike, except,
+    except for, excluding, other than, than, besides, aside from, apart from, rule out, rules out,
+    ruling out, eliminate, eliminates, eliminating, exclude, excludes, rejecting, reject, discard,
+    contrary to, doubt, doubt that, statt, anstatt, anstelle von, außer, plutôt que, au lieu de, sauf,
+    excepté, en lugar de, en vez de, excepto, descarto, ao invés de, em vez de, exceto, invece di,
+    piuttosto che, tranne, in plaats van, behalve, zamiast, oprócz, вместо, кроме, исключаем, yerine,
+    dışında, thay vì, ngoại trừ, loại, alih-alih, kecuali, i stället för, 而不是, 而非, 并非, 排除, 除了,
+    不是, 不选, 不選, 除外""",
+    # CHOOSE: stands before the letter that somebody chooses or ends with.
+    "c": """choose, chose, chosen, choosing, picked, picking, select, selected, selecting, suggest, suggests,
+    support, supports, indicate, indicates, confirm, confirms, implies, imply, get, we have, go for,
+    goes for, going for, presume, suspect, guessing, described by, go with,
+    goes with, going with, went with, opt for, opting for, vote for, settle on, say, i suppose, i assume, believe, think,
+    answer with, respond with, reply with, conclude, conclude that, inclined to say, lean towards, lean toward, leaning towards,
+    leaning toward, corresponds to, correspond to, corresponding to, aligns with, align with,
+    points to, point to, matching, match, consistent with, looks like, look like, seems like,
+    sounds like, prefer, favor, favour, leaves, leaves only, leaving, leaving only, leaves us with,
+    leaving us with, left with, mark, i'd, submit, wähle, entscheide mich für, nehme, glaube, denke, choisis, opte pour,
+    il s'agit de, подходит, больше подходит, elijo, escojo, selecciono, creo que, escolho, acho que, scelgo, credo che, kies,
+    wybieram, vyberu, volím, выбираю, думаю, обираю, seçiyorum, chọn, tôi chọn, memilih, pilih,
+    saya memilih, väljer, vælger, velger, valitsen, aleg, 选择, 選擇, 选, 選, 认为, 觉得, 认为是, 觉得是, เลือก, ตอบ, أختار, اختر""",
+    # CHOSEN: follows the letter that somebody chooses.
+    "z": """を選, を選び, を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요,
+    예요, wählen, nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir,
+    'tır""",
+    # SO: begins a sentence or clause, before the letter that follows from it.
+    "s": """so, thus, hence, therefore, consequently, accordingly, finally, overall, in conclusion, to conclude,
+    in summary, undoubtedly, sure, ok, okay, it, it's, that's, that, this, all things considered, its, that'd be,
+    it'd be, presumably, assistant, output, es, dies, что, что это, dass, dass es, que es, che sia, che è, esta es, also, daher,
+    deshalb, somit, folglich, wahrscheinlich, donc, ainsi, par conséquent, c'est, que c'est,
+    probablement, if i had to, if i have to, if i must, if we had to, if forced, por lo tanto, por tanto, entonces, así que, probablemente, portanto, logo,
+    então, provavelmente, quindi, dunque, perciò, probabilmente, dus, waarschijnlijk, więc, zatem,
+    takže, tedy, поэтому, значит, следовательно, итак, итого, тож, yani, dolayısıyla, vậy, do đó,
+    vì vậy, jadi, oleh karena itu, alltså, därför, derfor, 因此, 所以, 故, 综上, 综上所述, 那么,
+    したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, 可能是, ดังนั้น, इसलिए, لذلك, إذن,
+    بنابراین""",
+    # YES
+    "Y": """yes, yeah, yep, ja, oui, sí, sim, да, tak, はい, 네, 是的""",
+    "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но,
+    however, yet""",
+    "j": """and, or, then, 还是, 還是,  and then, followed by, before, after, and/or, as well as, plus, through, thru,
+    und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub, albo, nebo, и, или, та, або, ve, veya,
+    và, hoặc, dan, atau, och, eller, tai, și, sau, és, vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と, か,
+    または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",
+    # BECAUSE: goes on after a stated letter.
+    "g": """because, since, as, for, due, due to, given, based, based on, where, which, when, over,
+    among, from, by, out of, again, according, weil, da, denn, parce que, parce qu', car il, car elle, car la, car le, car on, car l', car les, car un, car une, car dans,
+    puisque, porque, ya que, pues, pois, já que,
+    perché, poiché, omdat, want, ponieważ, bo, protože, потому, так как, поскольку, çünkü, vì, bởi vì,
+    karena, sebab, eftersom, fordi, koska, لأن, لان, क्योंकि, 왜냐하면, 因为, 因為""",
+    # ALTHOUGH: grants what its clause says, and goes on with something else.
+    "y": """although, though, even though, while, whereas, despite, obwohl, zwar, bien que, aunque, embora,
+    sebbene, хотя, 虽然, 雖然, 尽管""",
+    # IF: makes what follows no statement; nobody says that it is so.
+    "h": """if, whether, may, might, was inclined to, was going to, was tempted to, had he, had she,
+    had it, had they, had the, were it, would have, suppose, assume, assuming, supposing, unless, wenn, ob, falls, si, jeśli, если, ли, eğer, nếu,
+    jika, 如果, 是否, 若, もし, 만약, 만일, إذا, thought, could think, considered,
+    initially, at first, first thought, originally, could have, mistake, mistaken for""",
+    "m": """possible, plausible, conceivable, potential, similar, tempting, could be true, may be true, might be true, could be right,
+    may be right, might be right, could be correct, may be correct, might be correct""",
+    # DISCUSS: begins to go through the options.
+    "d": """looking at, look at, start with, starting with, let's, lets, let me, analyze, analyse, analyzing, analysing, analysis, evaluate, evaluating,
+    evaluation, consider, considering, examine, examining, go through, step by step, each option,
+    each choice""",
+}
+#: Each word or phrase, in lower case, with its kind.
+KINDS: Final = {
+    " ".join(word.split()): kind for kind, words in _WORDS.items() for word in words.split(",")
+}

@@ -20,8 +20,6 @@ _LATEX_STYLE = re.compile(
 )
 _BOXED = re.compile(r"\\?\bf?box(?:ed)?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _REPLACED = (
-    (re.compile(r"[✅✔☑✓√👉➡]\ufe0f?"), " correct "),
-    (re.compile(r"[❌✗✘✖🚫]\ufe0f?"), " wrong "),
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
     (re.compile(r"<\|end_of_box\|>"), "\n"),
@@ -75,10 +73,10 @@ def plain_text(reply: str) -> str:
     return _SYMBOLS.sub(" ", text).strip()
 
 
-#: Emoji and the like, which decorate answers.
-_SYMBOLS = re.compile(r"[\u2600-\u27bf\ufe0f\u2b50\U0001f000-\U0001faff]")
+#: Emoji and the like, which decorate answers; ticks and crosses say something.
+_SYMBOLS = re.compile(r"(?![✅✔☑✓❌✗✘✖🚫])[\u2600-\u27bf\ufe0f\u2b50\U0001f000-\U0001faff]")
 
 
 def same_text(text: str) -> str:
     """Return a text as options and replies are compared: plain, and case and edges ignored."""
-    return " ".join(plain_text(text).casefold().split()).strip(" .,;:!?()。")
+    return " ".join(plain_text(text).casefold().split()).strip(" .,;:!?()。✅✔☑✓")

@@ -1,0 +1,220 @@
+# ruff: noqa: RUF001
+"""A reply as a row of tokens: letters, texts of options, words by what they do, punctuation."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from llava_eval.scoring.choice_words import KINDS
+from llava_eval.scoring.plain_text import same_text
+
+_SINGLE_LETTER = re.compile(
+    r"(?<![0-9A-Za-zÀ-ɏḀ-ỿ°&@/\\])(?<!\b[MD]r\.\s)(?<!\b[MD]rs\.\s)"
+    r"(?<![A-Za-zÀ-ɏḀ-ỿ]['’.-])([A-Za-z])"
+    r"(?![0-9A-Za-zÀ-ɏḀ-ỿ+#°@]|['’](?![dt][ıiuü]r)[A-Za-z]|\.[A-Za-z]\.|\.\d|/\d)"
+    r"|(?<=[A-Z]/)(?<!N/)([A-Z])(?![0-9A-Za-z])"
+)
+_DEGREES = re.compile(r"\d\s[CF]$")
+#: Scripts without spaces between words.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1100-\u11ff\u2e80-\u2fff\u3040-\ud7ff\uf900-\ufaff]")
+_WORD = re.compile(
+    r"(?:\w|[\u0900-\u0963\u0966-\u0dff\u064b-\u065f])+(?:'(?:t|s|d|ll|re|ve|m)\b|'(?=\w\w))?|'\w{1,3}\b"
+)
+_ARROW = re.compile("-{1,2}>|=>|[→⇒∴]")
+_ENUMERATOR = re.compile(r"\d{1,2}\.(?=\s)")
+_MOST_WORDS = max(len(phrase.split()) for phrase in KINDS)
+_MOST_CHARACTERS = 8
+_MARKS = {
+    mark: kind
+    for kind, marks in {
+        ".": ".!。…।",
+        ";": ";；",
+        "?": "?？؟",
+        ",": ",、،",
+        ":": ":=",
+        "-": "-–—~",
+        "j": "/&+",
+        "V": "✅✔☑✓√",
+        "X": "❌✗✘✖🚫×",
+        "N": "\n",
+        "(": "(",
+        ")": ")",
+    }.items()
+    for mark in marks
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A letter, an option's text, a word or a mark.
+
+    Attributes:
+        kind: one character: "L" for an option's letter, "l" for one that only a phrase makes a
+            letter ("the answer is b"), "T" for an option's text, those of
+            :data:`llava_eval.scoring.choice_words.KINDS` and "x" for other words, ">" for arrows,
+            "V" and "X" for ticks and crosses, "N" for a new line, or a punctuation mark.
+        start, end: in the plain text; brackets around a letter belong to it.
+        letter: of an option's letter, or of the option whose text it is; empty for other tokens,
+            and for a text that several options have.
+    """
+
+    kind: str
+    start: int
+    end: int
+    letter: str = ""
+
+
+class Lexer:
+    """Makes tokens of a plain text.
+
+    Attributes:
+        single_letters: each letter that is a word of its own, by where it stands.
+    """
+
+    def __init__(self, plain: str, choices: Sequence[str]) -> None:
+        self.plain = plain
+        folded = plain.casefold()
+        self._lowered = folded if len(folded) == len(plain) else plain.lower()
+        texts: dict[str, str] = {}
+        for letter, choice in zip(string.ascii_uppercase, map(same_text, choices), strict=False):
+            if len(choice) > 1 or choice.isdigit() or _UNSPACED.match(choice):
+                texts[choice] = "" if choice in texts else letter
+        self._texts = sorted(texts.items(), key=lambda item: -len(item[0]))
+        self.single_letters = {
+            found.start(): found.group() for found in _SINGLE_LETTER.finditer(plain)
+        }
+
+    def tokens(self) -> Iterator[Token]:
+        """Yield the tokens in their order."""
+        position, previous = 0, ""
+        while position < len(self.plain):
+            if self.plain[position] == " ":
+                position += 1
+                continue
+            token = (
+                (self._enumerator(position) if previous == "L" else None)
+                or self._letter(position)
+                or self._text(position)
+                or self._phrase(position)
+                or self._mark(position)
+            )
+            position = token.end
+            if token.kind:
+                previous = token.kind
+                yield token
+
+    def _enumerator(self, position: int) -> Token | None:
+        """Return the number of the next entry, as in "1. A 2. B"."""
+        found = _ENUMERATOR.match(self.plain, position)
+        return None if found is None else Token("x", *found.span())
+
+    def _mark(self, position: int) -> Token:
+        """Return the token of a punctuation mark, of no kind for one that says nothing."""
+        arrow = _ARROW.match(self.plain, position)
+        if arrow is not None:
+            return Token(">", *arrow.span())
+        return Token(_MARKS.get(self.plain[position], ""), position, position + 1)
+
+    def _letter(self, position: int) -> Token | None:
+        opening = re.compile(r"\(\s?|").match(self.plain, position)
+        start = position if opening is None else opening.end()
+        letter = self.single_letters.get(start)
+        if letter is None:
+            return None
+        closing = re.compile(r"\s?\)").match(self.plain, start + 1)
+        if closing is not None and (start > position or not self._in_brackets(position)):
+            # "(B)", and "B)" unless its bracket was opened before.
+            return Token("L", position, closing.end(), letter.upper())
+        kind = None if start > position else self._kind_of(letter, start)
+        return None if kind is None else Token(kind, start, start + 1, letter.upper())
+
+    def _in_brackets(self, position: int) -> bool:
+        before = self.plain[max(0, position - 240) : position]
+        return before.count("(") > before.count(")")
+
+    def _kind_of(self, letter: str, index: int) -> str | None:
+        """Return the kind of a letter without brackets; None for a word or a name."""
+        before, after = self.plain[max(0, index - 40) : index], self.plain[index + 1 : index + 80]
+        if self._own_text_follows(letter.upper(), index + 1):
+            return "L" if letter.isupper() else "l"
+        if _DEGREES.search(before + letter) and after.lstrip()[:1] not in ("=", ":", ")"):
+            return None
+        if re.match(r"-[A-Za-z]", after) or self._text(index) is not None:
+            return None  # a compound, or a word of an option's text: "A blue square"
+        is_word = letter in "AIaeiouy" and re.match(r"[ \t]+[A-Za-zÀ-ɏ]", after) is not None
+        if letter.islower():
+            return None if is_word else "l"
+        previous = re.search(r"([^\W\d_]+)[-\s]*$", before)
+        has_noun = previous is not None and KINDS.get(previous.group(1).lower(), "x") in "oka"
+        if not is_word or has_noun:
+            return "L"
+        following = self._phrase(index + 1 + len(after) - len(after.lstrip()))
+        kind = "x" if following is None else following.kind
+        # "A and B", "A ist", but not the Portuguese "A opção B".
+        is_joined = kind != "o" and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
+        return "L" if letter == "A" and (kind in "ivngbjhsmuyz" or is_joined) else None
+
+    def _own_text_follows(self, letter: str, index: int) -> bool:
+        """Return whether a letter's own option text, and nothing longer, follows at once."""
+        gap = re.compile(r"[\s.:)-]*").match(self.plain, index)
+        token = self._text(index if gap is None else gap.end())
+        return (
+            token is not None
+            and token.letter == letter
+            and re.compile(r"\s*(?:$|[^\w\s]|\n)").match(self.plain, token.end) is not None
+        )
+
+    def _text(self, position: int) -> Token | None:
+        """Return the longest option text that stands at a position.
+
+        One that is a word with a kind keeps it: "No", "right".
+        """
+        here = self.plain[position : position + 1]
+        if not here or (here.isascii() and self.plain[max(0, position - 1)].isalnum() and position):
+            return None
+        for text, letter in self._texts:
+            end = position + len(text)
+            if self._lowered.startswith(text, position) and re.compile(
+                r"(?!\w|[.:,]\d)|(?<=[\u2e80-\uffff])"
+            ).match(self.plain, end):
+                known = self._phrase(position)
+                kind = "T" if known is None or known.end != end else known.kind
+                return Token("T" if kind == "x" else kind, position, end, letter)
+        return None
+
+    def _phrase(self, position: int) -> Token | None:
+        """Return the longest known phrase at a position, or a word of no kind; None for a mark."""
+        if _UNSPACED.match(self.plain, position):
+            for end in range(position + _MOST_CHARACTERS, position, -1):
+                kind = KINDS.get(self._lowered[position:end])
+                if kind is not None:
+                    return Token(kind, position, end)
+            return Token("x", position, position + 1)
+        found: Token | None = None
+        start = position
+        for _ in range(_MOST_WORDS):
+            word = _WORD.match(self._lowered, start)
+            if word is None:
+                break
+            phrase = self._lowered[position : word.end()]
+            if phrase in KINDS:
+                found = Token(KINDS[phrase], position, word.end())
+            elif found is None and start == position:
+                base = phrase.removesuffix("'s")
+                kind = KINDS.get(base) or _kind_by_ending(base)
+                found = Token(kind, position, position + len(base))
+            start = word.end()
+            if self.plain[start : start + 1] == " ":
+                start += 1
+            elif not phrase.endswith("'"):
+                break
+        return found
+
+
+def _kind_by_ending(word: str) -> str:
+    if word.endswith("n't"):
+        return "n"
+    return "f" if word.endswith("ly") and len(word) > 6 else "x"  # "accurately"
