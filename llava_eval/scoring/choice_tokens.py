@@ -71,7 +71,8 @@ class Lexer:
     """Makes tokens of a plain text.
 
     Attributes:
-        single_letters: each letter that is a word of its own, by where it stands.
+        single_letters: each letter that is a word of its own, by where it stands; of small ones
+            those that an option has.
     """
 
     def __init__(self, plain: str, choices: Sequence[str]) -> None:
@@ -83,8 +84,11 @@ class Lexer:
             if len(choice) > 1 or choice.isdigit() or _UNSPACED.match(choice):
                 texts[choice] = "" if choice in texts else letter
         self._texts = sorted(texts.items(), key=lambda item: -len(item[0]))
+        small = string.ascii_lowercase[: len(choices)]
         self.single_letters = {
-            found.start(): found.group() for found in _SINGLE_LETTER.finditer(plain)
+            found.start(): found.group()
+            for found in _SINGLE_LETTER.finditer(plain)
+            if found.group().isupper() or found.group() in small
         }
 
     def tokens(self) -> Iterator[Token]:
