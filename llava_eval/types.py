@@ -62,6 +62,8 @@ class Media:
             samples by that.
         upright: an image is turned by the orientation in its EXIF data, as the ``datasets`` library
             and transformers turn theirs; else its pixels are taken as they are stored.
+        swap_red_blue: a video's frames are shown with these channels exchanged, as references do
+            that hand OpenCV's frames on as they are; proofs of pixels are those before it.
     """
 
     kind: MediaKind
@@ -71,6 +73,7 @@ class Media:
     data: bytes | memoryview | None = field(default=None, repr=False, hash=False)
     stated_seconds: float | None = None
     upright: bool = False
+    swap_red_blue: bool = False
 
     @property
     def name(self) -> str:
@@ -88,6 +91,7 @@ class Media:
             data,
             self.stated_seconds,
             self.upright,
+            self.swap_red_blue,
         )
 
     @classmethod

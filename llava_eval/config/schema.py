@@ -419,6 +419,8 @@ class JudgeConfig:
         base_url: any endpoint that speaks OpenAI's chat protocol, up to ``/chat/completions``.
         api_key_env: name of the environment variable that holds the key.
         temperature, max_tokens: of the judge's replies; null leaves them to the endpoint.
+        response_format: form that the endpoint holds the judge's replies to, such as
+            {type: json_object}, as OpenAI's protocol has it; null for free texts.
         concurrency: requests under way at once.
         retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
         backoff_seconds: wait before the first further attempt; doubles with each.
@@ -433,6 +435,7 @@ class JudgeConfig:
     api_key_env: str = setting("place", "OPENAI_API_KEY")
     temperature: float | None = setting("protocol", None, step="scoring", minimum=0)
     max_tokens: int | None = setting("protocol", None, step="scoring", minimum=1)
+    response_format: dict[str, Any] | None = setting("protocol", None, step="scoring", is_open=True)
     concurrency: int = setting("speed", 8, minimum=1)
     retries: int = setting("speed", 5, minimum=0)
     backoff_seconds: float = setting("speed", 1.0, minimum=0)

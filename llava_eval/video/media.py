@@ -43,6 +43,9 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     * An image file given as a video: one frame, repeated as often as the policy asks.
     * An image: one frame; the policy is not asked. It is turned upright where the medium says so.
 
+    Red and blue of a video are exchanged where the medium says so: last, which is the same as first
+    for anything that treats channels alike, as resizing does.
+
     A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`).
 
     Args:
@@ -73,7 +76,8 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
         else:
             clip = _read_cached(path, indices, cache)
     problems = (*clip.problems, *_fewer_frames(info, policy, indices))
-    return replace(clip, video=media, problems=problems)
+    frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
+    return replace(clip, frames=frames, video=media, problems=problems)
 
 
 def probe_media(media: Media) -> VideoInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_a_video(file_of: FileOf) -> None:
     assert clip.frame_indices == (0, 24, 49, 74)
     assert clip.frames.equal(decode_frames(path, [0, 24, 49, 74]).frames)
     assert clip.num_source_frames == 75
+
+
+def test_red_and_blue_exchanged(file_of: FileOf) -> None:
+    plain = Media("video", file_of("h264.mp4"))
+    swapped = Media("video", plain.path, swap_red_blue=True)
+    shown, read = read_media(swapped, four), read_media(plain, four)
+    assert shown.frames.equal(read.frames[:, [2, 1, 0]])
+    assert not shown.frames.equal(read.frames)
+    assert shown.proof == read.proof
+    cache = FrameCache(
+        default_store(), lambda frames: frames[..., ::2, ::2].contiguous(), "quarter"
+    )
+    prepared = [read_media(swapped, four, cache=cache) for _ in range(2)]
+    assert all(clip.frames.equal(shown.frames[..., ::2, ::2]) for clip in prepared)
+    assert pickle.loads(pickle.dumps(swapped)) == swapped
 
 
 def test_a_cut(file_of: FileOf) -> None:

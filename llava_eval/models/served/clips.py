@@ -194,6 +194,11 @@ class MediaEncoder:
                 f"{video.path}: the sample shows a part of this video, and model.server.video_as="
                 "url can only show a whole one"
             )
+        if video.swap_red_blue:
+            raise MediaError(
+                f"{video.path}: the protocol shows this video with red and blue exchanged, and "
+                "model.server.video_as=url can only show it as it is"
+            )
         if video.path.startswith(("http://", "https://")):
             return video.path
         if Path(video.path).is_dir():

@@ -269,5 +269,9 @@ class _Result:
 
 def _fields(config: JudgeConfig) -> dict[str, Any]:
     """Return the fields of a request that are set; the endpoint's own defaults hold otherwise."""
-    fields = {"temperature": config.temperature, "max_tokens": config.max_tokens}
+    fields = {
+        "temperature": config.temperature,
+        "max_tokens": config.max_tokens,
+        "response_format": config.response_format,
+    }
     return {name: value for name, value in fields.items() if value is not None}

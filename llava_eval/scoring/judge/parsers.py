@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from llava_eval.borders.json_text import parse_json
+
 ParserName = Literal[
     "verdict_and_score_whole",
     "verdict_and_score_first_braces",
@@ -22,6 +24,7 @@ ParserName = Literal[
     "score_by_key",
     "score_of_first_value",
     "score_or_zero",
+    "extracted_and_correct",
 ]
 
 
@@ -159,6 +162,30 @@ def score_or_zero(reply: str) -> ParsedReply:
         return UNREADABLE
 
 
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
+
+
+def extracted_and_correct(reply: str) -> ParsedReply:
+    """Read ``{"extracted_answer": "B", "correct": true}``; whatever cannot be read is wrong.
+
+    The endpoint holds the judge to this form. Where it does not, what stands for true and false is
+    what the pydantic library takes for them.
+
+    Source: yale-nlp/MMVU 4d54223, utils/eval_utils.py, EvaluationOutput and get_acc_async.
+    """
+    try:
+        content = parse_json(reply, dict)
+        answer, correct = content["extracted_answer"], content["correct"]
+        word = correct.lower() if isinstance(correct, str) else str(int(correct))
+        is_whole = not isinstance(correct, float) or correct.is_integer()
+    except _FAULTS:
+        return ParsedReply(is_right=False, unreadable=True)
+    if isinstance(answer, str) and is_whole and word in _TRUE | _FALSE:
+        return ParsedReply(answer, word in _TRUE)
+    return ParsedReply(is_right=False, unreadable=True)
+
+
 PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "verdict_and_score_whole": verdict_and_score_whole,
     "verdict_and_score_first_braces": verdict_and_score_first_braces,
@@ -166,6 +193,7 @@ PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "score_by_key": score_by_key,
     "score_of_first_value": score_of_first_value,
     "score_or_zero": score_or_zero,
+    "extracted_and_correct": extracted_and_correct,
 }
 
 

@@ -44,12 +44,14 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
         config: of the judge.
         messages: the prompt.
     """
-    content = {
+    content: dict[str, Any] = {
         "model": config.model,
         "temperature": config.temperature,
         "max_tokens": config.max_tokens,
         "messages": [dict(message) for message in messages],
     }
+    if config.response_format is not None:
+        content["response_format"] = config.response_format
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

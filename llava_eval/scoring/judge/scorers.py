@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName
 from llava_eval.scoring.judge.prompts import chat
@@ -16,8 +17,9 @@ class JudgedText(JudgedScorer):
     """One prompt per text.
 
     Attributes:
-        system, user: the prompt; ``user`` may hold ``{{question}}``, ``{{answer}}`` (the first
-            target) and ``{{prediction}}`` (the model's text).
+        system, user: the prompt; ``user`` may hold ``{{question}}``, ``{{options}}`` (one a line,
+            "A: ..."), ``{{answer}}`` (the first target) and ``{{prediction}}`` (the model's text).
+        choice_system, choice_user: the prompt for samples with options, where it is another one.
         reading: how the reference reads the reply, see :mod:`.parsers`.
         min_characters: a shorter text scores 0 and is not put to the judge.
 
@@ -29,17 +31,23 @@ class JudgedText(JudgedScorer):
     user: str
     reading: ParserName
     min_characters: int = 0
+    choice_system: str | None = None
+    choice_user: str | None = None
 
     def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
         """Return a prompt for every text that is long enough."""
         return [
             chat(
-                self.system,
-                self.user,
+                (self.choice_system if sample.choices else None) or self.system,
+                (self.choice_user if sample.choices else None) or self.user,
                 {
                     "question": sample.question,
                     "answer": sample.targets[0],
                     "prediction": text,
+                    "options": "\n".join(
+                        f"{letter}: {choice}"
+                        for letter, choice in zip(ascii_uppercase, sample.choices, strict=False)
+                    ),
                 },
             )
             for text, sample in zip(texts, samples, strict=True)

@@ -182,6 +182,8 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
         shown(Media("video", str(path)), "openai")
     with pytest.raises(MediaError, match="a part of this video"):
         shown(Media("video", str(path), 1.0, 2.0))
+    with pytest.raises(MediaError, match="red and blue exchanged"):
+        shown(Media("video", str(path), swap_red_blue=True))
     with pytest.raises(MediaError, match="folder of images"):
         shown(Media("video", str(tmp_path)))
 

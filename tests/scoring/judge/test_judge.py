@@ -75,10 +75,12 @@ def test_the_request_holds_the_prompt_and_what_is_set_only(tmp_path: Path) -> No
     with serving(echo) as server:
         ask(tmp_path, server, "a")
         ask(tmp_path, server, "a", temperature=0.0, max_tokens=64)
-    bare, full = server.requests
+        ask(tmp_path, server, "a", response_format={"type": "json_object"})
+    bare, full, formed = server.requests
+    assert formed == {**bare, "response_format": {"type": "json_object"}}
     assert bare == {"model": "judge", "messages": [dict(message) for message in prompt("a")]}
     assert full == {**bare, "temperature": 0.0, "max_tokens": 64}
-    assert server.keys == [f"Bearer {KEY}"] * 2
+    assert server.keys == [f"Bearer {KEY}"] * 3
 
 
 def test_no_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
@@ -111,7 +113,14 @@ def test_a_second_command_uses_what_the_first_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "other"}, {"temperature": 0.0}, {"max_tokens": 5}], ids=str
+    "change",
+    [
+        {"model": "other"},
+        {"temperature": 0.0},
+        {"max_tokens": 5},
+        {"response_format": {"type": "json_object"}},
+    ],
+    ids=str,
 )
 def test_another_judge_never_adopts_a_reply(tmp_path: Path, change: dict[str, Any]) -> None:
     with serving(echo) as server:

@@ -1,0 +1,96 @@
+"""MMVU (arXiv 2501.12380): expert questions of 27 subjects, with five options or a free answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.types import Media, Sample
+
+_DISCIPLINES = {
+    "Science": (
+        "Biology Chemistry Modern_Physics Astronomy Geography Materials_Science Neurobiology "
+        "Electromagnetism Thermodynamics Mechanics"
+    ),
+    "Engineering": (
+        "Civil_Engineering Electrical_Engineering Mechanical_Engineering Biomedical_Engineering "
+        "Electronics_and_Communication Computer_Science"
+    ),
+    "Healthcare": "Clinical_Medicine Basic_Medicine Preventive_Medicine Pharmacy Dentistry",
+    "Humanities_and_Social_Science": "Art Literature History Law Economics Management",
+}
+_DISCIPLINE_OF = {
+    subject: name for name, listed in _DISCIPLINES.items() for subject in listed.split()
+}
+
+
+def mmvu(
+    row: Row,
+    *,
+    media: list[str],
+    choice_prompt: str,
+    open_prompt: str,
+    subject_from: Literal["metadata", "folder"] = "metadata",
+    swap_red_blue: bool = False,
+) -> Sample:
+    """Make a sample with the facets question_type, subject and discipline.
+
+    Real row, shortened: ``{"id": "validation_1", "video": "https://huggingface.co/datasets/yale-nlp/
+    MMVU/resolve/main/videos/Chemistry/0.mp4", "question_type": "multiple-choice", "metadata":
+    {"subject": "Chemistry", "textbook": ..., "rationale": ..., "knowledge": [...]}, "question":
+    "Assume that 2.24 liters of gas fully participates ...", "choices": {"A": "10.0", "B": "5.0",
+    "C": "12.0", "D": "15.0", "E": "20.0"}, "answer": "A"}``. The options of open questions are
+    empty. lmms-eval's rows have ``video_path``, which ends in the same two parts, for ``video``.
+
+    Args:
+        row: the row.
+        media: templates of the video file, with ``{file}`` for "Chemistry/0.mp4".
+        choice_prompt: template of the user's text, with ``{options}`` (one a line, "A: ...").
+        open_prompt: the same for open questions.
+        subject_from: the row's metadata, or the folder of its video; a few differ.
+        swap_red_blue: see :class:`llava_eval.types.Media`.
+
+    Raises:
+        RowsError: a missing column, or a question of another type.
+    """
+    path = str(row.optional("video_path") or row.column("video"))
+    file = "/".join(path.split("/")[-2:])
+    kind = row.text("{question_type}")
+    if kind not in ("multiple-choice", "open-ended"):
+        raise row.error(f"question_type is {kind!r}, expected multiple-choice or open-ended")
+    choices = _choices(row) if kind == "multiple-choice" else {}
+    listed = "\n".join(f"{letter}: {text}" for letter, text in choices.items())
+    subject = file.split("/")[0] if subject_from == "folder" else _subject(row)
+    answer = row.optional("answer")
+    return Sample(
+        id=row.text("{id}"),
+        row=row.number,
+        group=file,
+        content=(
+            Media("video", row.media_path(media, file=file), swap_red_blue=swap_red_blue),
+            row.text(choice_prompt if choices else open_prompt, options=listed),
+        ),
+        targets=() if answer is None else (str(answer),),
+        choices=tuple(choices.values()),
+        question=row.text("{question}"),
+        facets={
+            "question_type": kind,
+            "subject": subject,
+            "discipline": _DISCIPLINE_OF.get(subject, UNKNOWN),
+        },
+    )
+
+
+def _choices(row: Row) -> dict[str, str]:
+    choices: Any = row.column("choices")
+    if not isinstance(choices, Mapping) or not choices:
+        raise row.error(f"column 'choices' should hold options by letter, got {choices!r:.60}")
+    return {str(letter): str(text) for letter, text in choices.items()}
+
+
+def _subject(row: Row) -> str:
+    metadata: Any = row.column("metadata")
+    if not isinstance(metadata, Mapping) or not metadata.get("subject"):
+        raise row.error(f"column 'metadata' should hold a subject, got {metadata!r:.60}")
+    return str(metadata["subject"]).replace(" ", "_")
