@@ -56,6 +56,7 @@ def run(composed: ComposedConfig) -> Outcome:
                 results = list(earlier.results.values())
                 pending = work.unfinished(results)
                 if pending:
+                    work.check_media(pending)
                     log.info("loading %s", work.model_label)
                 record.begin(composed.resolved, work.engine.load() if pending else {})
                 log.info("results go to %s", directory, extra={"run_directory": directory})

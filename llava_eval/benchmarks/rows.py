@@ -154,6 +154,8 @@ class Row:
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
 
+        Each template is also tried without the folders that its text begins with.
+
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
 
@@ -167,6 +169,9 @@ class Row:
             ConfigError: there is no template.
         """
         candidates = [self._under_root(template, fields) for template in templates]
+        for template in {_without_folders(template): None for template in templates}:
+            with contextlib.suppress(RowsError):  # a value that leads out of that layout
+                candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
         return str(next((path for path in candidates if is_there(path)), candidates[0]))
@@ -186,6 +191,15 @@ class Row:
                 f"the media path {name!r} is absolute, and rows of the hub may name none"
             )
         return Path(name) if self.media_root is None else self.media_root / name
+
+
+def _without_folders(template: str) -> str:
+    """Return the template of a path without the folders that the data set's own layout has.
+
+    Who unpacked the videos into one folder need not make another one around them.
+    """
+    before, brace, fields = template.partition("{")
+    return before.rpartition("/")[2] + brace + fields
 
 
 def is_null(value: Any) -> bool:

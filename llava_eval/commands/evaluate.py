@@ -20,6 +20,12 @@ from llava_eval.errors import ConfigError
         help="a sweep: one run for every combination of comma-separated values",
     ),
     argument("--cfg", action="store_true", help="print the configuration and stop"),
+    argument(
+        "--dry-run",
+        action="store_true",
+        help="check rows, media, judge and checkpoint, print the first prompt with its frames and "
+        "stop before the weights are read",
+    ),
     *VERBOSITY,
 )
 def _run(arguments: argparse.Namespace) -> int:
@@ -54,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.config.compose import compose_config
 
+    if arguments.multirun and arguments.dry_run:
+        raise ConfigError("--dry-run looks at one run, not at a sweep")
     if arguments.multirun:
         from llava_eval.engine.sweep import run_sweep
 
@@ -64,8 +72,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
-    from llava_eval import run
     from llava_eval.engine.messages import messages_shown
+
+    if arguments.dry_run:
+        from llava_eval.engine.dry_run import dry_run
+
+        with messages_shown(arguments.verbosity):
+            print(dry_run(composed))
+        return 0
+    from llava_eval import run
     from llava_eval.engine.outcome import print_outcome
 
     with messages_shown(arguments.verbosity):

@@ -254,17 +254,7 @@ def ask_batch(
 ) -> Iterator[SampleResult]:
     """Yield a result, not scored yet, for every sample of groups that are ready."""
     asked = {sample.id: (sample, content) for group, content in groups for sample in group.samples}
-    requests = [
-        Request(
-            id=sample.id,
-            content=content.turn(sample),
-            settings=settings.generation,
-            system=settings.system,
-            assistant_prefill=settings.assistant_prefill,
-            options=sample.options,
-        )
-        for sample, content in asked.values()
-    ]
+    requests = [request_of(sample, content, settings) for sample, content in asked.values()]
     for request, generation in runner.generate(requests):
         sample, content = asked[request.id]
         yield SampleResult.of(
@@ -274,6 +264,20 @@ def ask_batch(
             prompt_text(request.content),
             tuple(content.inputs[medium] for medium in sample.media),
         )
+
+
+def request_of(
+    sample: Sample, content: GroupContent[ShownMedia], settings: PromptSettings
+) -> Request:
+    """Return the question of a sample with the media that it shows."""
+    return Request(
+        id=sample.id,
+        content=content.turn(sample),
+        settings=settings.generation,
+        system=settings.system,
+        assistant_prefill=settings.assistant_prefill,
+        options=sample.options,
+    )
 
 
 def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...]:

@@ -61,8 +61,11 @@ def mean_score(
             "not comparable with the complete set's"
         )
     if not counted.any():
-        reason = _why_none(results) if empty_as is None else ""
-        return MetricValue(empty_as, None, None, None, 0, unit, reason or note)
+        # what a reference prints is of replies that it cannot read, not of samples that failed
+        is_answered = any(result.generation.error is None for result in results)
+        value = empty_as if is_answered or not results else None
+        reason = _why_none(results) if value is None else ""
+        return MetricValue(value, None, None, None, 0, unit, reason or note)
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
     highest = highest_value(values[counted], detail, scale, unit)
     estimate = clustered_mean(values[counted], groups, highest=highest)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llava_eval.models.local.load import ModelPlan
     from llava_eval.models.local.model import LoadedModel
     from llava_eval.models.local.pixels import FramePreprocessor
+    from llava_eval.models.local.preview import PromptPreview
     from llava_eval.models.served.served_model import ServedModel
 
 
@@ -213,6 +214,25 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
     from llava_eval.models.local.load import load_model_once
 
     return load_model_once(plan)
+
+
+def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
+    """Return what writes prompts without the model's weights; None for a served model.
+
+    Args:
+        plan: which model.
+        config: of the run.
+
+    Raises:
+        CheckpointError: the checkpoint's processor cannot be loaded.
+    """
+    if config.model.base_url is not None:
+        return None
+    from llava_eval.models.local.load import ModelPlan
+    from llava_eval.models.local.preview import PromptPreview
+
+    assert isinstance(plan, ModelPlan)
+    return PromptPreview(plan, config.conversation)
 
 
 def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:

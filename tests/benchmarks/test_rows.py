@@ -146,6 +146,18 @@ def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:
         load_samples(str(path), adapter, facets=["colour"])
 
 
+def test_media_in_one_folder_need_not_lie_as_the_data_set_has_them(tmp_path: Path) -> None:
+    row = Row(0, {"v": "a", "up": "../a", "far": "/data/a"}, "hub://o/n", tmp_path)
+    (tmp_path / "a.mp4").touch()
+    assert row.media_path(["data/{v}.mp4", "{v}.mkv"]) == str(tmp_path / "a.mp4")
+    for column in ("up", "far"):
+        path = row.media_path([f"data/{{{column}}}.mp4"])
+        assert path == f"{tmp_path}/data/{row.columns[column]}.mp4".replace("//", "/")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.mp4").touch()
+    assert row.media_path(["data/{v}.mp4"]) == str(tmp_path / "data" / "a.mp4")
+
+
 @pytest.mark.parametrize(
     ("template", "value", "source", "problem"),
     [

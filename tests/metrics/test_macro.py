@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -85,3 +86,6 @@ def test_some_references_print_0_where_nothing_was_read() -> None:
     assert mean_score(results).value is None
     metric = mean_score(results, empty_as=0.0)
     assert (metric.value, metric.stderr, metric.num_samples) == (0.0, None, 0)
+    failed = dataclasses.replace(results[0], generation=Generation(None, error="no such file"))
+    assert mean_score([failed], empty_as=0.0).value is None  # the reference never got there
+    assert mean_score([failed, *results], empty_as=0.0).value == 0.0

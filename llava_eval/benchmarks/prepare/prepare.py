@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from llava_eval.benchmarks.load import media_folder, read_samples
+from llava_eval.benchmarks.prepare.media_files import media_files
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
@@ -117,9 +118,9 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
     from llava_eval.video.media import probe_media
 
-    media = {(medium.kind, medium.path): medium for medium in _all_media(samples)}
+    media = media_files(samples)
     readiness.num_media = len(media)
-    for medium in tqdm(media.values(), unit=" files", desc="checking", dynamic_ncols=True):
+    for medium in tqdm(media, unit=" files", desc="checking", dynamic_ncols=True):
         if not is_there(medium.path):
             readiness.missing.append(medium.path)
             continue
@@ -132,10 +133,6 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
             readiness.num_open += 1
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
-
-
-def _all_media(samples: Iterable[Sample]) -> Iterable[Media]:
-    return (medium for sample in samples for medium in sample.media)
 
 
 def _counts(

@@ -156,8 +156,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     checkpoint, attention = plan.checkpoint, plan.attention
-    processor = _load_processor(checkpoint, plan.trust_remote_code)
-    _adjust_processor(processor, plan.processor)
+    processor = load_processor(plan)
     quantization = quantization_config(plan.quantization, plan.dtype, plan.device)
     config = read_config(checkpoint, plan.trust_remote_code)
     if plan.rope_scaling:
@@ -269,10 +268,19 @@ def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> 
             )
 
 
-def _load_processor(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
+def load_processor(plan: ModelPlan) -> Any:
+    """Load a checkpoint's processor, with the settings that a plan replaces.
+
+    Args:
+        plan: of the model.
+
+    Raises:
+        CheckpointError: it cannot be loaded, or knows no such setting.
+    """
+    checkpoint = plan.checkpoint
     try:
         processor = AutoProcessor.from_pretrained(
-            checkpoint.path, trust_remote_code=trust_remote_code
+            checkpoint.path, trust_remote_code=plan.trust_remote_code
         )
     except Exception as error:  # a border: foreign code reads files of any content
         raise CheckpointError(
@@ -288,6 +296,7 @@ def _load_processor(checkpoint: CheckpointFolder, trust_remote_code: bool) -> An
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    _adjust_processor(processor, plan.processor)
     return processor
 
 

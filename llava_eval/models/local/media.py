@@ -181,15 +181,8 @@ class MediaPreparer:
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
         """
-        images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
         as_images = kind == "image" or self._loaded.plan.shows_images
-        medium = PreparedMedia(
-            kind,
-            frame_indices=clip.frame_indices,
-            clip=clip,
-            shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
-            shown_kinds=images if as_images else ("video",),
-        )
+        medium = shown_medium(kind, clip, as_images=as_images)
         if kind == "video" and not as_images and self._loaded.placeholder("video") is None:
             raise CheckpointError(
                 f"the checkpoint takes no video: its {type(self._loaded.processor).__name__} has "
@@ -236,6 +229,24 @@ class MediaPreparer:
     def _pinned(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return inputs in page-locked memory, from which a CUDA device copies on its own."""
         return {name: value.pin_memory() if self._pin else value for name, value in inputs.items()}
+
+
+def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMedia:
+    """Return a medium with its frames as processors take them, not preprocessed yet.
+
+    Args:
+        kind: video, or image (a clip of one frame).
+        clip: the frames.
+        as_images: each is shown as an image of its own.
+    """
+    images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
+    return PreparedMedia(
+        kind,
+        frame_indices=clip.frame_indices,
+        clip=clip,
+        shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
+        shown_kinds=images if as_images else ("video",),
+    )
 
 
 def _to_pil(frame: torch.Tensor) -> Image.Image:

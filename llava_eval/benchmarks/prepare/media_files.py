@@ -1,0 +1,74 @@
+"""Which media files of a benchmark are there: known before a model is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from llava_eval.benchmarks.load import media_folder
+from llava_eval.borders.paths import is_folder, is_there
+from llava_eval.config.schema import BenchmarkConfig
+from llava_eval.errors import ConfigError
+from llava_eval.types import Media, Sample
+from llava_eval.video.remote import is_address
+
+log = logging.getLogger(__name__)
+
+#: Fewer files than this say nothing about a folder: each is its own samples' error.
+_FEWEST = 3
+#: Most files that are looked for before a run; on a network's disk each may take a millisecond.
+_MOST = 1000
+
+
+def media_files(samples: Iterable[Sample]) -> list[Media]:
+    """Return the media of samples that are files on this machine, each once, in order.
+
+    Args:
+        samples: of a benchmark.
+    """
+    media = (medium for sample in samples for medium in sample.media)
+    on_disk = (medium for medium in media if medium.data is None and not is_address(medium.path))
+    return list({(medium.kind, medium.path): medium for medium in on_disk}.values())
+
+
+def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> None:
+    """Look for the media of samples, evenly spread, and warn of those that are missing.
+
+    Args:
+        samples: that are to be asked.
+        benchmark: whose samples they are.
+
+    Raises:
+        ConfigError: there is not one of them, so that every sample would fail.
+    """
+    files = media_files(samples)
+    looked_for = files[:: -(-len(files) // _MOST) or 1]
+    missing = [medium.path for medium in looked_for if not is_there(medium.path)]
+    if not missing:
+        return
+    if len(missing) == len(looked_for) >= _FEWEST:
+        raise ConfigError(_nothing_there(missing, benchmark))
+    log.warning(
+        "%d of the %d media files that were looked for are missing, for instance %s; their samples "
+        "will fail",
+        len(missing),
+        len(looked_for),
+        missing[0],
+    )
+
+
+def _nothing_there(missing: list[str], benchmark: BenchmarkConfig) -> str:
+    root = media_folder(benchmark.media_root)
+    if root is None:
+        where = "benchmark.media_root is not set, and"
+    elif is_folder(root):
+        where = f"benchmark.media_root={root}:"
+    else:
+        where = f"benchmark.media_root={root} is no folder:"
+    examples = ", ".join(missing[:2])
+    return (
+        f"{where} none of the {len(missing)} media files of {benchmark.name} that were looked for "
+        f"is there ({examples}, ...); `llava-eval prepare benchmark={benchmark.name} "
+        f"benchmark.media_root={Path(root) if root else 'DIR'}` fetches and unpacks what can be"
+    )

@@ -1,0 +1,69 @@
+"""Which media files are there, before a model is loaded."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from llava_eval.benchmarks.prepare.media_files import check_media_files, media_files
+from llava_eval.config.schema import BenchmarkConfig
+from llava_eval.errors import ConfigError
+from llava_eval.types import Media, Sample
+
+
+def samples(folder: Path, num_present: int, num_missing: int) -> list[Sample]:
+    made = []
+    for number in range(num_present + num_missing):
+        path = folder / f"{number}.mp4"
+        if number < num_present:
+            path.write_bytes(b"x")
+        for question in ("a", "b"):
+            content = (Media("video", str(path)), "Which?")
+            made.append(Sample(f"{number}{question}", number, str(number), content, ("A",)))
+    return made
+
+
+def config(folder: Path | None) -> BenchmarkConfig:
+    root = None if folder is None else str(folder)
+    return BenchmarkConfig(name="mine/plain", media_root=root)
+
+
+def test_each_file_is_looked_for_once(tmp_path: Path) -> None:
+    asked = samples(tmp_path, 1, 1)
+    address = Sample("c", 9, "c", (Media("video", "https://example.org/a.mp4"), "?"), ("A",))
+    inline = Sample("d", 9, "d", (Media("image", "a row's image", data=b"x"), "?"), ("A",))
+    assert [medium.name for medium in media_files([*asked, address, inline])] == [
+        str(tmp_path / "0.mp4"),
+        str(tmp_path / "1.mp4"),
+    ]
+
+
+def test_nothing_there_is_a_mistake_and_something_missing_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigError, match=r"none of the 3 media files of mine/plain"):
+        check_media_files(samples(tmp_path, 0, 3), config(tmp_path))
+    with pytest.raises(ConfigError, match=r"gone is no folder"):
+        check_media_files(samples(tmp_path, 0, 3), config(tmp_path / "gone"))
+    with pytest.raises(ConfigError, match=r"media_root is not set, and none .* prepare benchmark="):
+        check_media_files(samples(tmp_path, 0, 3), config(None))
+    with caplog.at_level(logging.WARNING):
+        check_media_files(samples(tmp_path, 3, 0), config(tmp_path))
+        assert caplog.messages == []
+        check_media_files(samples(tmp_path, 3, 2), config(tmp_path))
+    (message,) = caplog.messages
+    assert message.startswith("2 of the 5 media files that were looked for are missing")
+    assert f"{tmp_path}/3.mp4" in message
+
+
+def test_two_missing_files_are_errors_of_their_samples(tmp_path: Path) -> None:
+    check_media_files(samples(tmp_path, 0, 2), config(tmp_path))
+
+
+def test_many_files_are_looked_for_in_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigError, match="none of the 801 "):
+        check_media_files(samples(tmp_path, 0, 2402), config(tmp_path))
