@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,20 @@ __all__ = ["Outcome", "run", "score"]
 log = logging.getLogger(__name__)
 
 
-def run(composed: ComposedConfig) -> Outcome:
+def run(composed: ComposedConfig, only: Collection[str] | None = None) -> Outcome:
     """Generate, score and tabulate one benchmark with one model.
 
     Finished samples of an earlier process are kept; everything else is generated.
 
     Args:
         composed: the checked configuration.
+        only: ids of the samples to answer; None answers all.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    with prepare(composed) as work:  # rows, scorer, metrics, engine: built once, and checked
+    with prepare(composed, only) as work:  # rows, scorer, metrics, engine: built once, and checked
         directory = _choose_directory(work)
         with claim(directory):
             earlier = work.take_over(directory)

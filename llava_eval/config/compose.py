@@ -132,6 +132,41 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     )
 
 
+def option_nodes(
+    group: str, names: Sequence[str], config_dir: Path | None = None
+) -> list[dict[str, Any]]:
+    """Return what options of a group give by themselves.
+
+    Args:
+        group: for instance "scorer".
+        names: of the options.
+        config_dir: a user's folder with the same groups as the packaged one.
+
+    Raises:
+        ConfigError: one of them cannot be read.
+    """
+    search = search_path_override(config_dir)
+    with hydra_session():
+        return [plain_values(compose_root(search, f"{group}/{name}")[group]) for name in names]
+
+
+def composed_of(
+    resolved: Mapping[str, Any], beside: Mapping[str, Any] | None = None
+) -> ComposedConfig:
+    """Return a resolved configuration, as config.yaml of a run holds it, checked anew.
+
+    Args:
+        resolved: plain containers.
+        beside: what stands beside the benchmark's name.
+
+    Raises:
+        ConfigError: a key that this version does not know, or a value that is not allowed.
+    """
+    config = typed(resolved)
+    check_constraints(config, "")
+    return ComposedConfig(config, resolved, {}, beside or {}, {})
+
+
 def _files_alone(
     choices: Mapping[str, str], search: Sequence[str]
 ) -> tuple[list[str], Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.open import check_engine, open_engine
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.base import Needs, check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results.directory import EarlierWork, take_over
@@ -177,6 +177,22 @@ class Benchmark:
             samples = read_samples(composed.config.benchmark, parts.adapter)
         return cls(composed, parts, samples)
 
+    def part(self, ids: Collection[str]) -> Benchmark:
+        """Return the benchmark with some of its samples alone.
+
+        Raises:
+            RowsError: it has none of an id.
+        """
+        wanted = set(ids)
+        samples = [sample for sample in self.samples if sample.id in wanted]
+        missing = sorted(wanted - {sample.id for sample in samples})
+        if missing:
+            raise RowsError(
+                f"{self.config.benchmark.name}: no sample {missing[0]!r}"
+                + (f", nor {len(missing) - 1} others" if missing[1:] else "")
+            )
+        return dataclasses.replace(self, samples=samples)
+
     @property
     def config(self) -> RunConfig:
         """The typed configuration."""
@@ -323,16 +339,22 @@ class Work:
 
 
 @contextmanager
-def prepare(composed: ComposedConfig) -> Iterator[Work]:
+def prepare(composed: ComposedConfig, only: Collection[str] | None = None) -> Iterator[Work]:
     """Build and check everything that a run needs, and close its engine after the block.
 
     Nothing is written yet, so a mistake leaves no run directory.
+
+    Args:
+        composed: the checked configuration.
+        only: ids of the samples to answer; None answers all.
 
     Raises:
         LlavaEvalError: a mistake in the configuration, its rows or its checkpoint.
     """
     clock = StageClock()
     benchmark = Benchmark.read(composed, clock)
+    if only is not None:
+        benchmark = benchmark.part(only)
     if benchmark.parts.judge is not None:
         read_judge_key(benchmark.parts.judge)  # raises before any work is done
     engine = open_engine(composed.config, clock, Needs.of(benchmark.samples))

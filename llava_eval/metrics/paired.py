@@ -125,7 +125,7 @@ def paired_means(
     if num_clusters < 2:
         test = None
     elif np.isin(values, (0.0, 1.0)).all():
-        influence = _influence(second, theirs) - _influence(first, ours)
+        influence = influence_of(second, theirs) - influence_of(first, ours)
         test = _proportions(theirs - ours, influence, membership, confidence)
     else:
         test = _bootstrapped_means(first, second, membership, confidence)
@@ -165,7 +165,7 @@ def detectable(width: float, num_clusters: int, confidence: float = CONFIDENCE) 
     return width / 2 * (quantile + reserve) / quantile
 
 
-def _influence(values: FloatArray, mean: float) -> FloatArray:
+def influence_of(values: FloatArray, mean: float) -> FloatArray:
     """Return what each sample contributes to a mean's deviation; 0 outside its denominator."""
     return np.nan_to_num(values - mean) / np.count_nonzero(~np.isnan(values))
 

@@ -1,0 +1,77 @@
+"""Commands that look into finished runs, and answer some of their questions anew."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
+
+
+@command(
+    "explain",
+    "RUN [--against RUN_OR_EXPERIMENT [--run N]] [options]",
+    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    METRICS_DIR,
+    argument(
+        "--against",
+        metavar="RUN_OR_EXPERIMENT",
+        help="another run directory, or a published number (llava-eval list experiments)",
+    ),
+    argument(
+        "--run",
+        dest="num_groups",
+        type=int,
+        metavar="N",
+        help="answer the questions of N groups (videos) anew, one difference switched at a time",
+    ),
+    argument("--seed", type=int, default=0, help="of the draw of these groups (default 0)"),
+    argument(
+        "--out",
+        type=path_of,
+        metavar="DIR",
+        help="folder for Markdown, JSON and the runs of --run (default for --run: "
+        "results/explain/...); again: continues there",
+    ),
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _explain(arguments: argparse.Namespace) -> int:
+    """Say why a number is what it is.
+
+    Without a model: the same texts under every rule and denominator of the
+    benchmark, and in what settings, prompts and frames another run or a published
+    number differs. With --run, how much of the gap each difference explains, with
+    an interval; what they do only together is said to be unexplained.
+
+    for instance
+      llava-eval explain runs/mine
+      llava-eval explain runs/mine --against runs/theirs --run 50
+    """
+    from llava_eval.results.explain import explain_command
+
+    explain_command(
+        arguments.run,
+        against=arguments.against,
+        num_groups=arguments.num_groups,
+        seed=arguments.seed,
+        out=arguments.out,
+        as_json=arguments.json,
+        rerun=_answered_anew,
+        config_dir=arguments.config_dir,
+    )
+    return 0
+
+
+def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: Path) -> Any:
+    """Return results of some samples under a configuration; a run directory keeps them."""
+    from llava_eval import run
+    from llava_eval.config.compose import composed_of
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.results.runs import RunReader
+
+    composed = composed_of({**config, "output_dir": str(directory), "resume": None})
+    with messages_shown(-1):
+        run.run(composed, only=ids)
+    return RunReader().read(directory).results

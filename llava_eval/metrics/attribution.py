@@ -1,0 +1,80 @@
+"""How much of the difference between two settings each single change explains.
+
+Every change is switched alone, over the same samples, so that each part is a paired difference of
+its own. What the changes do only together (or what was not switched) is left over, with an
+interval too: it is the difference of everything minus all parts, sample by sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from llava_eval.metrics.bootstrap import FloatArray, IntArray
+from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
+from llava_eval.metrics.paired import PairedEstimate, influence_of, paired_means
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """A difference taken apart.
+
+    Attributes:
+        parts: by change, what it does alone.
+        whole: what all changes do together.
+        rest: the whole minus the parts.
+        rest_low, rest_high: its interval; None for fewer than two clusters.
+    """
+
+    parts: Mapping[str, PairedEstimate]
+    whole: PairedEstimate
+    rest: float
+    rest_low: float | None
+    rest_high: float | None
+
+
+def attribute(
+    base: FloatArray,
+    switched: Mapping[str, FloatArray],
+    whole: FloatArray,
+    membership: IntArray,
+    *,
+    confidence: float = CONFIDENCE,
+) -> Attribution | None:
+    """Take the difference between two settings apart.
+
+    Args:
+        base: (N,) values under one setting, NaN outside the denominator.
+        switched: by change, (N,) values with this change alone.
+        whole: (N,) values with all changes.
+        membership: (N,) cluster of each sample, numbered from 0.
+        confidence: of each interval.
+
+    Returns:
+        None where one of the settings has no value at all.
+    """
+    parts = {
+        name: paired_means(base, values, membership, confidence=confidence)
+        for name, values in switched.items()
+    }
+    total = paired_means(base, whole, membership, confidence=confidence)
+    known = {name: part for name, part in parts.items() if part is not None}
+    if total is None or len(known) < len(parts):
+        return None
+    rest = total.difference - sum(part.difference for part in known.values())
+    before = _influence(base)
+    influence = _influence(whole) - before
+    for values in switched.values():
+        influence -= _influence(values) - before
+    low = high = None
+    if total.num_clusters >= 2:
+        half = student_quantile(total.num_clusters - 1, confidence)
+        half *= clustered_stderr(influence, membership)
+        low, high = rest - half, rest + half
+    return Attribution(known, total, rest, low, high)
+
+
+def _influence(values: FloatArray) -> FloatArray:
+    return influence_of(values, float(np.nanmean(values)))

@@ -1,0 +1,182 @@
+"""The parts of a gap: some groups generated anew, with one difference switched at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.build import build_target
+from llava_eval.config.former_names import current_node
+from llava_eval.config.schema import ReplyConfig
+from llava_eval.errors import ComparisonError, LlavaEvalError
+from llava_eval.metrics.attribution import Attribution, attribute
+from llava_eval.metrics.bootstrap import FloatArray
+from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.means import sample_values
+from llava_eval.results.compare.export import file_name
+from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.explain.explanation import Explanation, Parts
+from llava_eval.results.explain.rules import sample_of
+from llava_eval.results.explain.switches import Side, Switch, switched
+from llava_eval.results.runs import Run
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.scoring.scorer import SampleScorer, checked_scorer
+from llava_eval.types import SampleResult
+
+if TYPE_CHECKING:
+    from llava_eval.results.explain import Rerun
+
+Results = Mapping[str, SampleResult]
+
+
+def attributed(
+    explanation: Explanation,
+    side: Side,
+    num_groups: int,
+    seed: int,
+    folder: Path,
+    rerun: Rerun,
+) -> Explanation:
+    """Return an explanation with the parts of the gap.
+
+    The run's own results stand for its side, and those of the other run for the other; where that
+    is an experiment, all changes are made at once.
+
+    Args:
+        explanation: of the run and the other side.
+        side: the other side.
+        num_groups: groups (videos) to draw.
+        seed: of the draw.
+        folder: for the run directories.
+        rerun: generates.
+
+    Raises:
+        LlavaEvalError: nothing can be generated or compared.
+    """
+    run = explanation.run
+    chosen = drawn_groups([result.group for result in run.results], num_groups, seed)
+    ours = {result.id: result for result in run.results if result.group in chosen}
+    found: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}
+    failed = []
+    for switch in explanation.switches:
+        config = switched(run.config, side.config, [switch])
+        try:
+            results = _results_under(config, switch, ours, folder, rerun)
+        except LlavaEvalError as error:
+            failed.append(f"{switch.name}: {error}")
+            continue
+        found[switch.key] = (switch, results, config)
+    if side.run is not None:
+        everything: Results = {result.id: result for result in side.run.results}
+        last, whole = side.run.config, f"{side.name} itself"
+    else:
+        made = [switch for switch, _, _ in found.values()]
+        last, whole = switched(run.config, side.config, made), "all of these changes made at once"
+        results_of = rerun(last, list(ours), folder / "all")
+        everything = {result.id: result for result in results_of}
+    ids = _in_all([ours, everything, *(results for _, results, _ in found.values())])
+    if not ids:
+        raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
+    membership, number = number_clusters([ours[name].group for name in ids])
+    result = attribute(
+        _values(ours, ids, run.config),
+        {key: _values(results, ids, config) for key, (_, results, config) in found.items()},
+        _values(everything, ids, last),
+        membership,
+    )
+    if result is None:
+        raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
+    scale, unit = _unit(run)
+    parts = Parts(
+        _scaled(result, scale),
+        unit,
+        [switch.name for switch, _, _ in found.values()],
+        failed,
+        number,
+        len(ids),
+        seed,
+        whole,
+    )
+    return dataclasses.replace(explanation, parts=parts)
+
+
+def drawn_groups(groups: Sequence[str], number: int, seed: int) -> set[str]:
+    """Return some of the groups; which depends on the seed and their names alone."""
+
+    def ticket(name: str) -> str:
+        return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+    return set(sorted(set(groups), key=ticket)[:number])
+
+
+def _results_under(
+    config: Mapping[str, Any],
+    switch: Switch,
+    ours: Results,
+    folder: Path,
+    rerun: Rerun,
+) -> Results:
+    """Return results of some samples with one change made.
+
+    Raises:
+        LlavaEvalError: it cannot be made.
+    """
+    if switch.work == "none":
+        raise ComparisonError("other rows or another judge cannot be switched sample by sample")
+    if switch.work == "generate":
+        results = rerun(config, list(ours), folder / file_name(switch.key))
+        return {result.id: result for result in results}
+    return _rescored(config, ours) if switch.key != "benchmark.metrics" else ours
+
+
+def _rescored(config: Mapping[str, Any], ours: Results) -> Results:
+    scorer = checked_scorer(build_target(config["scorer"], key="scorer"))
+    if not isinstance(scorer, SampleScorer):
+        raise ComparisonError("a rule that needs a judge or the whole set is not switched")
+    samples = [sample_of(result) for result in ours.values()]
+    reply = ReplyConfig(**config["benchmark"].get("reply", {}))
+    evaluation = Evaluation(samples, scorer, reply=reply)
+    return {name: evaluation.scored(result) for name, result in ours.items()}
+
+
+def _in_all(sides: Sequence[Results]) -> list[str]:
+    """Return the samples that were answered on all sides, in the order of the first."""
+
+    def is_answered(side: Results, name: str) -> bool:
+        return name in side and side[name].generation.error is None
+
+    return [name for name in sides[0] if all(is_answered(side, name) for side in sides)]
+
+
+def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
+    """Return (N,) values of the headline metric.
+
+    Raises:
+        ComparisonError: it is no mean over samples.
+    """
+    node = current_node(next(iter(config["benchmark"]["metrics"].values())))
+    if not str(node["_target_"]).endswith(".mean_score"):
+        raise ComparisonError(
+            f"explain --run needs a mean over samples, and not {node['_target_']}"
+        )
+    parameters = metric_of(node).keywords  # type: ignore[attr-defined]
+    chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
+    return sample_values([results[name] for name in ids], **chosen)
+
+
+def _unit(run: Run) -> tuple[float, str]:
+    node = next(iter(run.metric_nodes.values()))
+    return float(node.get("scale", 100.0)), str(node.get("unit", "percent"))
+
+
+def _scaled(result: Attribution, scale: float) -> Attribution:
+    return Attribution(
+        {name: part.scaled(scale) for name, part in result.parts.items()},
+        result.whole.scaled(scale),
+        scale * result.rest,
+        None if result.rest_low is None else scale * result.rest_low,
+        None if result.rest_high is None else scale * result.rest_high,
+    )

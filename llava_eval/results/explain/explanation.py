@@ -1,0 +1,150 @@
+"""What explains a run's number: rules for its texts, differences of settings, parts of a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llava_eval.borders.files import is_folder
+from llava_eval.config.compose import compose_config
+from llava_eval.config.groups import list_choices, suggest
+from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.attribution import Attribution
+from llava_eval.results.compare.pairing import listed, pair
+from llava_eval.results.explain.rules import Disagreement, Reading, disagreements, readings
+from llava_eval.results.explain.switches import Side, Switch, switches
+from llava_eval.results.formatting import count
+from llava_eval.results.runs import Run, RunReader, differing_versions, is_run
+from llava_eval.types import SampleResult
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A gap taken apart by generating anew.
+
+    Attributes:
+        attribution: in the metric's unit.
+        unit: of it.
+        names: of the changes, by key.
+        failed: changes that could not be switched, and why.
+        num_groups, num_samples: that were generated.
+        seed: of their draw.
+        whole: what all changes together are, in words.
+    """
+
+    attribution: Attribution
+    unit: str
+    names: Sequence[str]
+    failed: Sequence[str]
+    num_groups: int
+    num_samples: int
+    seed: int
+    whole: str
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What explains a run's number.
+
+    Attributes:
+        run: the run.
+        readings: its texts under every rule, its own first.
+        disagreements: texts that are worth different under some.
+        side: what it is explained by; None looks at the run alone.
+        switches: in what settings they differ.
+        seen: what else differs, in words: software, questions, frames that were shown.
+        parts: of the gap; None where nothing was generated.
+    """
+
+    run: Run
+    readings: Sequence[Reading]
+    disagreements: Sequence[Disagreement]
+    side: Side | None = None
+    switches: Sequence[Switch] = ()
+    seen: Sequence[str] = ()
+    parts: Parts | None = None
+
+
+def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Explanation:
+    """Return what is known without generating anything.
+
+    Args:
+        run: the run.
+        side: what it is explained by.
+        config_dir: a user's folder of configurations.
+
+    Raises:
+        LlavaEvalError: nothing can be read.
+    """
+    found = readings(run, config_dir)
+    return Explanation(
+        run,
+        found,
+        disagreements(found),
+        side,
+        [] if side is None else switches(run.config, side.config),
+        [] if side is None or side.run is None else _seen(run, side.run),
+    )
+
+
+def side_of(against: str, reader: RunReader, config_dir: Path | None = None) -> Side:
+    """Return what a run is explained by.
+
+    Args:
+        against: a run directory, or the name of an experiment.
+        reader: of runs.
+        config_dir: a user's folder of configurations.
+
+    Raises:
+        LlavaEvalError: it is neither, or cannot be read.
+    """
+    path = Path(against).expanduser()
+    if is_run(path):
+        run = reader.read(path)
+        return Side(run.name, run.config, run=run)
+    names = list_choices("experiment", config_dir)
+    if is_folder(path) or against not in names:
+        raise ConfigError(
+            f"--against {against}: neither a run directory nor an experiment"
+            f"{suggest(against, names)}; llava-eval list experiments"
+        )
+    composed = compose_config([f"experiment={against}"], config_dir)
+    printed = [
+        f"{number.metric}{f' ({number.level})' if number.level else ''} {number.value:g}: "
+        f"{number.source}{f'; {number.note}' if number.note else ''}"
+        for number in composed.config.published
+    ]
+    return Side(f"experiment={against}", composed.resolved, published=printed)
+
+
+def _seen(run: Run, other: Run) -> list[str]:
+    """Return what else differs between two runs."""
+    try:
+        pairing = pair(run, other)
+    except ComparisonError as error:
+        return [str(error)]
+    lines = list(pairing.differences)
+    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
+    shown = [left.id for left, right in pairs if left.frame_indices != right.frame_indices]
+    if shown:
+        lines.append(f"other frames were shown to {count(len(shown), 'sample')} ({listed(shown)})")
+    tokens = [_tokens(side) for side in (pairing.firsts, pairing.seconds)]
+    if None not in tokens and tokens[0] != tokens[1]:
+        lines.append(f"input tokens a sample: {tokens[0]:.1f} and {tokens[1]:.1f}")
+    same = sum(left.generation.text == right.generation.text for left, right in pairs)
+    lines.append(f"{same} of {len(pairs)} texts are the same")
+    for ids, name in ((pairing.first_only, run.name), (pairing.second_only, other.name)):
+        if ids:
+            lines.append(f"{count(len(ids), 'sample')} only in {name} ({listed(ids)})")
+    lines += [
+        f"{name} {values[0]} and {values[1]}"
+        for name, values in differing_versions([run, other]).items()
+    ]
+    return lines
+
+
+def _tokens(results: Sequence[SampleResult]) -> float | None:
+    numbers = [result.generation.num_input_tokens for result in results]
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known) if len(known) == len(numbers) and known else None

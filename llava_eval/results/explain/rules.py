@@ -1,0 +1,234 @@
+"""The same texts under every rule and denominator of their benchmark that can read them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from llava_eval.config.build import TARGET_KEY, build_target
+from llava_eval.config.compose import compose_config, option_nodes
+from llava_eval.config.former_names import current_node
+from llava_eval.config.groups import list_choices
+from llava_eval.config.schema import ReplyConfig
+from llava_eval.errors import ConfigError
+from llava_eval.metrics.bootstrap import FloatArray, IntArray
+from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.means import Denominator, sample_values
+from llava_eval.metrics.paired import PairedEstimate, paired_means
+from llava_eval.results.runs import Run
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.scoring.scorer import SampleScorer, checked_scorer
+from llava_eval.types import Sample, SampleResult
+
+DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
+#: Name of the rule that the run's own ledger holds the scores of.
+OWN = "this run"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one rule makes of all texts of a run.
+
+    Attributes:
+        names: of the protocols (or scorers) that have this rule.
+        results: the run's results with its scores.
+        denominator: of the protocol's headline metric.
+        percents: by denominator, the mean score in percent; None where nothing counts.
+        change: from the run's own number to this rule's under its denominator, in percent points.
+    """
+
+    names: Sequence[str]
+    results: Sequence[SampleResult]
+    denominator: Denominator
+    percents: Mapping[Denominator, float | None]
+    change: PairedEstimate | None
+
+    @property
+    def num_unreadable(self) -> int:
+        """Texts in which the rule finds no answer."""
+        return sum(result.score.unreadable for result in self.results)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A scorer with what is done to a reply before it.
+
+    Attributes:
+        name: of the protocol or scorer that has it.
+        scorer: its node.
+        reply: what the reference does to a reply first.
+        denominator: of the headline metric.
+    """
+
+    name: str
+    scorer: Mapping[str, Any]
+    reply: ReplyConfig
+    denominator: Denominator
+
+
+def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
+    """Return what every rule of a run's benchmark makes of its texts, the run's own first.
+
+    Rules that need a judge or the whole set are left out.
+
+    Args:
+        run: of any protocol of the benchmark.
+        config_dir: a user's folder of configurations.
+
+    Raises:
+        ConfigError: a protocol's file cannot be read.
+    """
+    own_denominator = _denominator(next(iter(run.metric_nodes.values()), {}))
+    answered = [result for result in run.results if result.generation.error is None]
+    membership, _ = number_clusters([result.group for result in answered])
+    base = sample_values(answered, denominator=own_denominator)
+    found = [_reading([OWN], answered, own_denominator, base, membership)]
+    scored: dict[str, list[SampleResult]] = {}
+    for rule in _rules(run, config_dir):
+        scorer = checked_scorer(build_target(rule.scorer, key=f"scorer of {rule.name}"))
+        if not isinstance(scorer, SampleScorer):
+            continue
+        key = repr((sorted(rule.scorer.items(), key=str), rule.reply))
+        if key not in scored:
+            scored[key] = _scored(answered, scorer, rule.reply)
+        found.append(_reading([rule.name], scored[key], rule.denominator, base, membership))
+    return _merged(found)
+
+
+def _reading(
+    names: Sequence[str],
+    results: Sequence[SampleResult],
+    denominator: Denominator,
+    base: FloatArray,
+    membership: IntArray,
+) -> Reading:
+    values = {name: sample_values(results, denominator=name) for name in DENOMINATORS}
+    change = paired_means(base, values[denominator], membership)
+    return Reading(
+        names,
+        results,
+        denominator,
+        {name: _percent(column) for name, column in values.items()},
+        None if change is None else change.scaled(100),
+    )
+
+
+def _percent(values: FloatArray) -> float | None:
+    return None if np.isnan(values).all() else 100 * float(np.nanmean(values))
+
+
+def _scored(
+    results: Sequence[SampleResult], scorer: SampleScorer, reply: ReplyConfig
+) -> list[SampleResult]:
+    samples = [sample_of(result) for result in results]
+    evaluation = Evaluation(samples, scorer, reply=reply)
+    return [evaluation.scored(result) for result in results]
+
+
+def sample_of(result: SampleResult) -> Sample:
+    """Return the question of a ledger's line as far as a rule of texts needs it."""
+    return Sample(
+        id=result.id,
+        row=result.row,
+        group=result.group,
+        content=(result.prompt or " ",),
+        targets=result.target,
+        choices=result.choices,
+        question=result.question,
+        facets=result.facets,
+    )
+
+
+def _merged(found: Sequence[Reading]) -> list[Reading]:
+    """Return rules that read all texts alike, under one denominator, as one."""
+    merged: dict[Any, Reading] = {}
+    for reading in found:
+        scores = tuple((one.score.value, one.score.answer) for one in reading.results)
+        key = (scores, reading.denominator)
+        if key in merged:
+            names = [*merged[key].names, *reading.names]
+            reading = dataclasses.replace(merged[key], names=names)
+        merged[key] = reading
+    return list(merged.values())
+
+
+def _rules(run: Run, config_dir: Path | None) -> Iterator[Rule]:
+    """Yield the rules of the benchmark's protocols, and shared scorers of the same kind."""
+    family = run.benchmark.partition("/")[0]
+    kind = _adapter(run.config)
+    modules = {_module(run.parts.scorer)}
+    seen = []
+    for name in list_choices("benchmark", config_dir):
+        if name.partition("/")[0] != family:
+            continue
+        composed = compose_config([f"benchmark={name}"], config_dir)
+        if kind not in (None, _adapter(composed.resolved)):
+            continue
+        nodes = composed.resolved["benchmark"]["metrics"]
+        denominator = _denominator(next(iter(nodes.values())))
+        rule = Rule(name, composed.resolved["scorer"], composed.config.benchmark.reply, denominator)
+        modules.add(_module(rule.scorer))
+        seen.append(rule.scorer)
+        yield rule
+    shared = list_choices("scorer", config_dir)
+    for name, node in zip(shared, option_nodes("scorer", shared, config_dir), strict=True):
+        if name != "protocol" and node not in seen and _module(node) in modules:
+            yield Rule(f"scorer={name}", node, ReplyConfig(), "scored")
+
+
+def _adapter(config: Mapping[str, Any]) -> str | None:
+    node = config.get("benchmark", {}).get("adapter")
+    return str(current_node(node)[TARGET_KEY]) if isinstance(node, Mapping) else None
+
+
+def _module(node: Mapping[str, Any]) -> str:
+    return str(current_node({TARGET_KEY: "", **node})[TARGET_KEY]).rpartition(".")[0]
+
+
+def _denominator(node: Mapping[str, Any]) -> Denominator:
+    """Return the denominator of a metric's node; one that is no plain mean counts what it scores.
+
+    Raises:
+        ConfigError: it names another than there are.
+    """
+    name = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
+    if name not in DENOMINATORS:
+        raise ConfigError(f"benchmark.metrics: denominator is {name!r}")
+    return name
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A text that rules read in different ways.
+
+    Attributes:
+        id: of the sample.
+        text: the model's.
+        target: accepted answers.
+        answers: what each rule read, in the order of the readings; None where nothing.
+        values: what it is worth under each; None where it is not scored.
+    """
+
+    id: str
+    text: str
+    target: Sequence[str]
+    answers: Sequence[str | None]
+    values: Sequence[float | None]
+
+
+def disagreements(found: Sequence[Reading]) -> list[Disagreement]:
+    """Return the texts that are worth different under some rules, in the order of the rows."""
+    listed = []
+    for results in zip(*(reading.results for reading in found), strict=True):
+        values = [result.score.value for result in results]
+        if any(value != values[0] for value in values):
+            first = results[0]
+            answers = [result.score.answer for result in results]
+            text = first.generation.text or ""
+            listed.append(Disagreement(first.id, text, first.target, answers, values))
+    return listed

@@ -1,0 +1,236 @@
+"""An explanation for a terminal, as Markdown, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llava_eval.results.compare.comparison_tables import letters
+from llava_eval.results.explain.explanation import Explanation, Parts
+from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
+from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
+
+#: Texts that rules disagree on, listed on a screen.
+SHOWN_TEXTS = 8
+
+_Block = str | Table
+_ABOUT_RULES = (
+    "Mean score in percent of the same texts: over those that the rule scores, over all, and with "
+    "unreadable and drawn ones as wrong (strict); * is the rule's own denominator."
+)
+
+
+def rules_table(readings: Sequence[Reading]) -> Table:
+    """Return the number under every rule and denominator; a star marks the rule's own."""
+    rows = []
+    for letter, reading in zip(letters(len(readings)), readings, strict=True):
+        cells = [
+            f"{number(reading.percents[name])}{'*' if name == reading.denominator else ' '}"
+            for name in DENOMINATORS
+        ]
+        change = reading.change
+        moved = change is not None and letter != "A"
+        rows.append(
+            [
+                letter,
+                f"{len(reading.names)}",
+                *cells,
+                str(reading.num_unreadable),
+                number(change.difference, signed=True) if change and moved else "-",
+                interval(change.low, change.high, signed=True) if change and moved else "-",
+            ]
+        )
+    header = ["", "rules", *DENOMINATORS, "unread", "change", "95 % interval"]
+    return Table(header, rows)
+
+
+def disagreements_table(listed: Sequence[Disagreement], num_rules: int) -> Table:
+    """Return texts with what each rule reads in them; "+" marks what is right."""
+    rows = [
+        [
+            one.id,
+            one.text or "(empty)",
+            " | ".join(one.target),
+            *(
+                f"{'-' if answer is None else answer}{'+' if value == 1 else ''}"
+                for answer, value in zip(one.answers, one.values, strict=True)
+            ),
+        ]
+        for one in listed
+    ]
+    header = ["sample", "text", "target", *letters(num_rules)]
+    return Table(header, rows, num_names=3 + num_rules)
+
+
+def switches_table(explanation: Explanation) -> Table:
+    """Return in what settings the two sides differ."""
+    rows = [
+        [switch.name, switch.role, key, _written(switch.ours[key]), _written(switch.theirs[key])]
+        for switch in explanation.switches
+        for key in switch.ours
+    ]
+    return Table(["differs in", "role", "key", "run", "against"], rows, num_names=5)
+
+
+def _written(value: object) -> str:
+    return "null" if value is None else " ".join(str(value).split())
+
+
+def parts_table(parts: Parts) -> Table:
+    """Return what each change does alone, and what is left."""
+    found, unit = parts.attribution, parts.unit
+    rows = [
+        [
+            f"from the {name}",
+            number(part.difference, unit, signed=True),
+            interval(part.low, part.high, unit, signed=True),
+            _found(part.low, part.high),
+        ]
+        for name, part in zip(parts.names, found.parts.values(), strict=True)
+    ]
+    rest = interval(found.rest_low, found.rest_high, unit, signed=True)
+    whole = found.whole
+    rows += [
+        [
+            "not explained (interactions, and what is not listed)",
+            number(found.rest, unit, signed=True),
+            rest,
+            _found(found.rest_low, found.rest_high),
+        ],
+        [
+            "the whole difference",
+            number(whole.difference, unit, signed=True),
+            interval(whole.low, whole.high, unit, signed=True),
+            _found(whole.low, whole.high),
+        ],
+    ]
+    return Table(["change alone", unit, "95 % interval", ""], rows)
+
+
+def _found(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None or low <= 0 <= high else "found"
+
+
+def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
+    """Yield the parts of an explanation: a title, and texts and tables below it."""
+    run, readings = explanation.run, explanation.readings
+    yield f"{run.name}: {run.label}, {run.model}", []
+    unlike = explanation.disagreements
+    names = letters(len(readings))
+    under: list[_Block] = [
+        *(
+            f"{letter}  {', '.join(reading.names)}"
+            for letter, reading in zip(names, readings, strict=True)
+        ),
+        rules_table(readings),
+        _ABOUT_RULES,
+    ]
+    if unlike:
+        shown = unlike[:SHOWN_TEXTS]
+        more = "" if len(shown) == len(unlike) else f"; the first {len(shown)}, all with --json"
+        of_all = f"{count(len(unlike), 'text')} of {len(readings[0].results)}"
+        under += [
+            f"{of_all} are worth different{more} (+ right, - unread)",
+            disagreements_table(shown, len(readings)),
+        ]
+    else:
+        under.append("No text is worth different under any two of them.")
+    yield "The same texts under every rule", under
+    side = explanation.side
+    if side is None:
+        return
+    lines: list[_Block] = [*side.published]
+    lines.append(switches_table(explanation) if explanation.switches else "No setting differs.")
+    lines += list(explanation.seen)
+    yield f"What differs from {side.name}", lines
+    parts = explanation.parts
+    if parts is not None:
+        about = (
+            f"{count(parts.num_samples, 'sample')} of {count(parts.num_groups, 'group')}, seed "
+            f"{parts.seed}; the whole is {parts.whole}. Intervals treat a group as one cluster."
+        )
+        failed = [f"Not switched: {reason}" for reason in parts.failed]
+        yield "One difference switched at a time", [parts_table(parts), about, *failed]
+
+
+def to_terminal(explanation: Explanation, *, width: int = 80) -> str:
+    """Return an explanation for a terminal of so many columns."""
+    texts = []
+    for title, blocks in _blocks(explanation):
+        texts.append(wrapped(title, width))
+        texts += [
+            block.to_text(width) if isinstance(block, Table) else wrapped(block, width)
+            for block in blocks
+        ]
+        texts.append("")
+    return "\n".join(texts[:-1])
+
+
+def to_markdown(explanation: Explanation) -> str:
+    """Return an explanation as GitHub reads it."""
+    texts = []
+    for title, blocks in _blocks(explanation):
+        texts.append(f"### {markdown_text(title)}")
+        texts += [
+            block.to_markdown() if isinstance(block, Table) else markdown_text(block)
+            for block in blocks
+        ]
+    return "\n\n".join(texts) + "\n"
+
+
+def as_content(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as JSON values."""
+    side, parts = explanation.side, explanation.parts
+    content: dict[str, Any] = {
+        "run": explanation.run.name,
+        "benchmark": explanation.run.label,
+        "model": explanation.run.model,
+        "rules": [
+            {
+                "rules": list(reading.names),
+                "denominator": reading.denominator,
+                "percent": dict(reading.percents),
+                "num_unreadable": reading.num_unreadable,
+                "change": None if reading.change is None else dataclasses.asdict(reading.change),
+            }
+            for reading in explanation.readings
+        ],
+        "disagreements": [dataclasses.asdict(one) for one in explanation.disagreements],
+    }
+    if side is not None:
+        content |= {
+            "against": side.name,
+            "published": list(side.published),
+            "differences": [
+                {
+                    "name": switch.name,
+                    "key": switch.key,
+                    "role": switch.role,
+                    "run": dict(switch.ours),
+                    "against": dict(switch.theirs),
+                }
+                for switch in explanation.switches
+            ],
+            "seen": list(explanation.seen),
+        }
+    if parts is not None:
+        content["parts"] = _parts_content(parts)
+    return content
+
+
+def _parts_content(parts: Parts) -> Mapping[str, Any]:
+    found = parts.attribution
+    return {
+        "unit": parts.unit,
+        "num_groups": parts.num_groups,
+        "num_samples": parts.num_samples,
+        "seed": parts.seed,
+        "changes": [
+            {"name": name, "key": key, **dataclasses.asdict(part)}
+            for name, (key, part) in zip(parts.names, found.parts.items(), strict=True)
+        ],
+        "not_explained": {"difference": found.rest, "low": found.rest_low, "high": found.rest_high},
+        "whole": {**dataclasses.asdict(found.whole), "of": parts.whole},
+        "not_switched": list(parts.failed),
+    }

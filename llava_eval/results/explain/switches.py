@@ -1,0 +1,192 @@
+"""In what two settings differ, as changes that can be switched one at a time.
+
+The roles and steps of the schema say what a key changes. A key is a change of its own, but for
+parts that make no sense in pieces: a part with a name, an adapter, a scorer. Of a sampling policy
+the rule and its numbers are switched apart.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from llava_eval.config.describe import TARGET_KEY, flat, role_of, setting_of
+from llava_eval.config.former_names import current_node
+from llava_eval.config.schema import Role
+from llava_eval.results.runs import Run
+
+#: What has to be done again for a change: nothing (it cannot be switched), score, or generate.
+Work = Literal["none", "score", "generate"]
+
+#: What people call a change; all others have the name of their key.
+WORDS: Mapping[str, str] = {
+    "benchmark.adapter": "prompt",
+    "benchmark.system": "system text",
+    "benchmark.generation": "generation",
+    "benchmark.reply": "reply before extraction",
+    "benchmark.metrics": "denominator",
+    "sampler": "frames' rule",
+    "sampler.num_frames": "frame count",
+    "scorer": "extraction",
+    "model.checkpoint": "checkpoint",
+    "model.dtype": "dtype",
+    "model.attention": "attention",
+    "model.processor": "resolution",
+}
+#: Of a scored benchmark, keys that only break numbers down or put others beside them.
+_SAYS_NOTHING = ("facets", "facet_metrics", "chance", "submission", "version")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One change.
+
+    Attributes:
+        key: dotted, of the key or part.
+        role: what it means.
+        ours, theirs: values by dotted key, where they differ.
+        work: what has to be done again.
+    """
+
+    key: str
+    role: Role
+    ours: Mapping[str, Any]
+    theirs: Mapping[str, Any]
+    work: Work
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return WORDS.get(self.key, self.key)
+
+
+def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]:
+    """Return the changes between two configurations, those that mean most first.
+
+    Args:
+        ours: resolved, as a run's config.yaml holds it.
+        theirs: the other, likewise.
+    """
+    left, right = flat(ours), flat(theirs)
+    changed: dict[str, list[str]] = {}
+    for key in {**left, **right}:
+        if left.get(key) == right.get(key) or not (_knows(left, key) and _knows(right, key)):
+            continue
+        if role_of(key) in ("protocol", "model", "speed") and not _says_nothing(key):
+            changed.setdefault(_unit(key, left, right), []).append(key)
+    found = [
+        Switch(
+            unit,
+            role_of(keys[0]),
+            {key: left.get(key) for key in keys},
+            {key: right.get(key) for key in keys},
+            _work(unit),
+        )
+        for unit, keys in changed.items()
+    ]
+    order: list[Role] = ["protocol", "model", "speed"]
+    return sorted(found, key=lambda switch: (order.index(switch.role), switch.work))
+
+
+def _knows(leaves: Mapping[str, Any], key: str) -> bool:
+    """Return whether a configuration, perhaps of an earlier version, has the setting of a key."""
+    setting = setting_of(key)
+    base = key if setting is None else setting.key
+    if setting is not None and setting.is_open:
+        return True
+    return any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
+
+
+def _says_nothing(key: str) -> bool:
+    parts = key.split(".")
+    return parts[0] == "benchmark" and parts[1] in _SAYS_NOTHING
+
+
+def _unit(key: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> str:
+    """Return the key or part that a changed leaf is switched with."""
+    setting = setting_of(key)
+    if setting is None:
+        return key
+    base = setting.key
+    if setting.is_free and setting.step == "generation" and not key.endswith(TARGET_KEY):
+        return key if key in left and key in right else base
+    parts = base.split(".")
+    if parts[0] in ("conversation", "quantization"):
+        return parts[0]
+    return ".".join(parts[:2]) if len(parts) > 2 else base
+
+
+def _work(unit: str) -> Work:
+    """Return what has to be done again for a change."""
+    if unit.partition(".")[0] in ("judge", "engine"):
+        return "none"
+    setting = setting_of(unit) or setting_of(f"{unit}.reasoning")  # benchmark.reply has keys
+    step = None if setting is None else setting.step
+    if step == "scoring":
+        return "score"
+    is_selection = step == "rows" and setting is not None and not setting.makes_samples
+    return "none" if is_selection or unit == "benchmark.subsample" else "generate"
+
+
+def switched(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], chosen: list[Switch]
+) -> dict[str, Any]:
+    """Return our configuration with some changes made.
+
+    Where the media lie stays ours.
+
+    Args:
+        ours: as for :func:`switches`.
+        theirs: likewise.
+        chosen: the changes.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(ours))
+    for switch in sorted(chosen, key=lambda one: one.key.count(".")):
+        parts = switch.key.split(".")
+        mine, other = _node(changed, parts), _node(theirs, parts)
+        if switch.key == "sampler" and isinstance(mine, Mapping) and isinstance(other, Mapping):
+            other = {**other, **{k: v for k, v in mine.items() if k in other and k != TARGET_KEY}}
+        if switch.key == "benchmark.adapter" and isinstance(mine, Mapping):
+            other = _with_places(mine, other)
+        _put(changed, parts, other)
+    return changed
+
+
+def _with_places(mine: Mapping[str, Any], other: Any) -> Any:
+    if not isinstance(other, Mapping):
+        return other
+    kept = {key: mine[key] for key in mine if role_of(f"benchmark.adapter.{key}") == "place"}
+    return {**current_node(other), **kept}
+
+
+def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:
+    node: Any = tree
+    for part in parts:
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def _put(tree: dict[str, Any], parts: list[str], value: Any) -> None:
+    *parents, last = parts
+    for part in parents:
+        tree = tree.setdefault(part, {})
+    tree[last] = copy.deepcopy(value)
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a run is explained by.
+
+    Attributes:
+        name: the run's, or the experiment's.
+        config: its resolved configuration.
+        run: the run; None for an experiment.
+        published: printed numbers, in words.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    run: Run | None = None
+    published: list[str] = field(default_factory=list)
