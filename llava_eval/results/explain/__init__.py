@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, RunDirectoryError
 
 if TYPE_CHECKING:
     from llava_eval.results.explain.explanation import Explanation
+    from llava_eval.results.formatting import Table
     from llava_eval.types import SampleResult
 
 #: Generates anew: a configuration, ids of samples, and a folder for the run directory.
@@ -60,7 +61,7 @@ def explain_command(
         raise ConfigError(f"explain: --run {num_groups}: expected at least 2 groups")
     reader = RunReader(config_dir)
     run = reader.read(path)
-    side = None if against is None else side_of(against, reader, config_dir)
+    side = None if against is None else side_of(run, against, reader, config_dir)
     explanation: Explanation = explain(run, side, config_dir)
     if num_groups is not None and side is not None:
         folder = out or _default_folder(path, side.name)
@@ -79,6 +80,31 @@ def explain_command(
     write_out(to_terminal(explanation, width=terminal_width()))
     if out is not None:
         write_out(f"\nwrote explain.md and {FILE} into {printable(str(out))}")
+
+
+def stored_parts(path: Path) -> tuple[Table, str] | None:
+    """Return what ``explain --run`` found of a run, and what it is explained by.
+
+    Args:
+        path: run directory.
+
+    Returns:
+        None where it was not explained.
+
+    Raises:
+        RunDirectoryError: the file is damaged.
+    """
+    from llava_eval.borders.json_text import JsonError, load_json
+    from llava_eval.borders.typed_json import as_type
+    from llava_eval.results.explain.screen import Stored, stored_table
+
+    try:
+        stored = as_type(load_json(path / FILE, dict), Stored)
+    except FileNotFoundError:
+        return None
+    except JsonError as error:
+        raise RunDirectoryError(f"{path / FILE} cannot be read: {error}") from error
+    return stored_table(stored), stored.against
 
 
 def _default_folder(path: Path, against: str) -> Path:

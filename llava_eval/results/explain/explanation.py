@@ -88,10 +88,11 @@ def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Expl
     )
 
 
-def side_of(against: str, reader: RunReader, config_dir: Path | None = None) -> Side:
+def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None = None) -> Side:
     """Return what a run is explained by.
 
     Args:
+        run: the run.
         against: a run directory, or the name of an experiment.
         reader: of runs.
         config_dir: a user's folder of configurations.
@@ -101,8 +102,8 @@ def side_of(against: str, reader: RunReader, config_dir: Path | None = None) -> 
     """
     path = Path(against).expanduser()
     if is_run(path):
-        run = reader.read(path)
-        return Side(run.name, run.config, run=run)
+        other = reader.read(path)
+        return Side(other.name, other.config, run=other)
     names = list_choices("experiment", config_dir)
     if is_folder(path) or against not in names:
         raise ConfigError(
@@ -110,6 +111,11 @@ def side_of(against: str, reader: RunReader, config_dir: Path | None = None) -> 
             f"{suggest(against, names)}; llava-eval list experiments"
         )
     composed = compose_config([f"experiment={against}"], config_dir)
+    benchmark = composed.config.benchmark.name
+    if benchmark.partition("/")[0] != run.benchmark.partition("/")[0]:
+        raise ConfigError(
+            f"--against {against}: it is of {benchmark}, and {run.name} of {run.benchmark}"
+        )
     printed = [
         f"{number.metric}{f' ({number.level})' if number.level else ''} {number.value:g}: "
         f"{number.source}{f'; {number.note}' if number.note else ''}"

@@ -196,10 +196,11 @@ def _denominator(node: Mapping[str, Any]) -> Denominator:
     Raises:
         ConfigError: it names another than there are.
     """
-    name = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
-    if name not in DENOMINATORS:
-        raise ConfigError(f"benchmark.metrics: denominator is {name!r}")
-    return name
+    given = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
+    for name in DENOMINATORS:
+        if name == given:
+            return name
+    raise ConfigError(f"benchmark.metrics: denominator is {given!r}")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.results.compare.comparison_tables import letters
@@ -15,6 +16,8 @@ from llava_eval.results.formatting import Table, count, interval, markdown_text,
 SHOWN_TEXTS = 8
 
 _Block = str | Table
+_REST = "not explained (interactions, all else)"
+_WHOLE = "the whole difference"
 _ABOUT_RULES = (
     "Mean score in percent of the same texts: over those that the rule scores, over all, and with "
     "unreadable and drawn ones as wrong (strict); * is the rule's own denominator."
@@ -34,14 +37,13 @@ def rules_table(readings: Sequence[Reading]) -> Table:
         rows.append(
             [
                 letter,
-                f"{len(reading.names)}",
                 *cells,
                 str(reading.num_unreadable),
                 number(change.difference, signed=True) if change and moved else "-",
                 interval(change.low, change.high, signed=True) if change and moved else "-",
             ]
         )
-    header = ["", "rules", *DENOMINATORS, "unread", "change", "95 % interval"]
+    header = ["rule", *DENOMINATORS, "unread", "change", "95 % interval"]
     return Table(header, rows)
 
 
@@ -66,7 +68,13 @@ def disagreements_table(listed: Sequence[Disagreement], num_rules: int) -> Table
 def switches_table(explanation: Explanation) -> Table:
     """Return in what settings the two sides differ."""
     rows = [
-        [switch.name, switch.role, key, _written(switch.ours[key]), _written(switch.theirs[key])]
+        [
+            switch.name,
+            switch.role,
+            key.rpartition(".")[2],
+            _written(switch.ours[key]),
+            _written(switch.theirs[key]),
+        ]
         for switch in explanation.switches
         for key in switch.ours
     ]
@@ -79,31 +87,25 @@ def _written(value: object) -> str:
 
 def parts_table(parts: Parts) -> Table:
     """Return what each change does alone, and what is left."""
-    found, unit = parts.attribution, parts.unit
+    found = parts.attribution
+    named = zip(parts.names, found.parts.values(), strict=True)
+    lines = [(f"from the {name}", part.difference, part.low, part.high) for name, part in named]
+    lines.append((_REST, found.rest, found.rest_low, found.rest_high))
+    lines.append((_WHOLE, found.whole.difference, found.whole.low, found.whole.high))
+    return _parts_table(lines, parts.unit)
+
+
+def _parts_table(
+    lines: Sequence[tuple[str, float, float | None, float | None]], unit: str
+) -> Table:
     rows = [
         [
-            f"from the {name}",
-            number(part.difference, unit, signed=True),
-            interval(part.low, part.high, unit, signed=True),
-            _found(part.low, part.high),
+            name,
+            number(difference, unit, signed=True),
+            interval(low, high, unit, signed=True),
+            _found(low, high),
         ]
-        for name, part in zip(parts.names, found.parts.values(), strict=True)
-    ]
-    rest = interval(found.rest_low, found.rest_high, unit, signed=True)
-    whole = found.whole
-    rows += [
-        [
-            "not explained (interactions, and what is not listed)",
-            number(found.rest, unit, signed=True),
-            rest,
-            _found(found.rest_low, found.rest_high),
-        ],
-        [
-            "the whole difference",
-            number(whole.difference, unit, signed=True),
-            interval(whole.low, whole.high, unit, signed=True),
-            _found(whole.low, whole.high),
-        ],
+        for name, difference, low, high in lines
     ]
     return Table(["change alone", unit, "95 % interval", ""], rows)
 
@@ -120,7 +122,7 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
     names = letters(len(readings))
     under: list[_Block] = [
         *(
-            f"{letter}  {', '.join(reading.names)}"
+            f"{letter}: {', '.join(reading.names)}"
             for letter, reading in zip(names, readings, strict=True)
         ),
         rules_table(readings),
@@ -234,3 +236,54 @@ def _parts_content(parts: Parts) -> Mapping[str, Any]:
         "whole": {**dataclasses.asdict(found.whole), "of": parts.whole},
         "not_switched": list(parts.failed),
     }
+
+
+@dataclass(frozen=True)
+class StoredChange:
+    """One change of a stored explanation."""
+
+    name: str
+    difference: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredRest:
+    """What a stored explanation leaves open."""
+
+    difference: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredParts:
+    """The parts of a stored explanation."""
+
+    unit: str
+    num_groups: int
+    changes: Sequence[StoredChange]
+    not_explained: StoredRest
+    whole: StoredRest
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is read of ``explain.json``."""
+
+    against: str
+    parts: StoredParts
+
+
+def stored_table(stored: Stored) -> Table:
+    """Return the parts that ``explain --run`` found, as :func:`parts_table` does."""
+    parts = stored.parts
+    changes = [StoredChange(f"from the {one.name}", *_numbers(one)) for one in parts.changes]
+    changes.append(StoredChange(_REST, *_numbers(parts.not_explained)))
+    changes.append(StoredChange(_WHOLE, *_numbers(parts.whole)))
+    return _parts_table([(one.name, *_numbers(one)) for one in changes], parts.unit)
+
+
+def _numbers(one: StoredChange | StoredRest) -> tuple[float, float | None, float | None]:
+    return one.difference, one.low, one.high

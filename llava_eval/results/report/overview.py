@@ -27,6 +27,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
     sweeps_of,
 )
+from llava_eval.results.explain import stored_parts
 from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
@@ -119,6 +120,15 @@ class Overview:
         counted = counts_table(self.runs) if len(self.runs) > 1 else None
         if counted is not None:
             yield "What must be known of the samples", counted, ""
+        for name, run in zip(letters(len(self.runs)), self.runs, strict=True):
+            explained = stored_parts(run.path)
+            if explained is not None:
+                table, against = explained
+                yield (
+                    f"Why {name} differs",
+                    table,
+                    f"From {name} to {against}, one difference switched at a time.",
+                )
         yield "Cost", cost_table(self.runs), ""
 
 

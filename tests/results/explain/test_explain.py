@@ -1,0 +1,162 @@
+"""llava-eval explain: rules for the same texts, differences, and parts of a gap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.cli import run_command
+from llava_eval.config.compose import compose_config
+from llava_eval.results.explain.attribution import attributed, drawn_groups
+from llava_eval.results.explain.explanation import explain, side_of
+from llava_eval.results.explain.rules import disagreements, readings
+from llava_eval.results.explain.screen import to_markdown
+from llava_eval.results.runs import RunReader
+from llava_eval.types import Generation, SampleResult, Score
+from tests.results.runs_on_disk import answered, write_run
+
+
+def videomme(tmp_path: Path, name: str, texts: Sequence[str], *overrides: str) -> Path:
+    """Write a run of videomme/official, whose right answers are all A, with these texts."""
+    composed = compose_config(["benchmark=videomme/official", *overrides])
+    results = [
+        answered(
+            number,
+            True,
+            generation=Generation(text, 10, 2, "eos"),
+            choices=("a cat", "a dog", "a cow", "a pig"),
+            score=Score(float(text == "A"), text)
+            if text in ("A", "B")
+            else Score(None, None, unreadable=True),
+        )
+        for number, text in enumerate(texts)
+    ]
+    return write_run(
+        tmp_path / name,
+        results,
+        benchmark="videomme/official",
+        metrics=composed.resolved["benchmark"]["metrics"],
+        manifest={"config": dict(composed.resolved)},
+    )
+
+
+TEXTS = ["A"] * 8 + ["the answer is b", "I see (A) here", "nothing", "d."]
+
+
+def test_every_rule_reads_the_same_texts(tmp_path: Path) -> None:
+    found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
+    assert found[0].names[0] == "this run"
+    by_name = {name: reading for reading in found for name in reading.names}
+    assert {"videomme/official", "videomme/lmms_eval", "videomme/vlmevalkit"} <= set(by_name)
+    # The official rule finds the capital A of "(A)" and the first letters of no other text; what
+    # it cannot read is left out of its own denominator and wrong in the others.
+    official = by_name["videomme/official"]
+    assert official.denominator == "scored"
+    assert official.percents["all"] == pytest.approx(100 * 9 / 12)
+    assert by_name["videomme/lmms_eval"].percents["all"] == pytest.approx(100 * 9 / 12)
+
+
+def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
+    found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
+    listed = {one.id: one for one in disagreements(found)}
+    assert "q0" not in listed
+    one = listed["q9"]
+    assert one.text == "I see (A) here"
+    assert one.values[0] is None
+    assert 1.0 in one.values
+
+
+def test_the_screen_has_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (
+        videomme(tmp_path, "x", TEXTS),
+        videomme(tmp_path, "y", TEXTS[::-1], "sampler.num_frames=8"),
+    )
+    assert run_command(["explain", str(first), "--against", str(second)]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "frame count  protocol  num_frames  32   8" in text
+    assert run_command(["explain", str(first), "--against", str(second), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [one["key"] for one in content["differences"]] == ["sampler.num_frames"]
+
+
+def test_a_published_number_says_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = videomme(tmp_path, "x", TEXTS, "sampler.num_frames=8")
+    assert run_command(["explain", str(run), "--against", "llava_next_video_34b_videomme"]) == 0
+    text = capsys.readouterr().out
+    assert "frame count" in text
+    assert "accuracy 52: Video-MME README" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--against", "nothing"], "neither a run directory nor an experiment"),
+        (["--run", "5"], "--run needs --against"),
+        (["--against", "x", "--run", "1"], "at least 2 groups"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = videomme(tmp_path, "x", TEXTS)
+    assert run_command(["explain", str(run), *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_groups_are_drawn_by_seed_and_name_alone() -> None:
+    names = [f"video {number}" for number in range(50)]
+    drawn = drawn_groups(names, 10, seed=1)
+    assert len(drawn) == 10
+    assert drawn_groups(names[::-1], 10, seed=1) == drawn
+    assert drawn_groups([*names, "another"], 10, seed=1) - {"another"} <= drawn
+    assert drawn_groups(names, 10, seed=2) != drawn
+
+
+def test_parts_come_from_one_change_at_a_time(tmp_path: Path) -> None:
+    """The frames cost the first question of each video, the rule every text but a bare letter."""
+    texts = ["A", "nothing", "A"] * 30
+    path = videomme(tmp_path, "ours", texts)
+    run = RunReader().read(path)
+    theirs = [text if number % 3 else "B" for number, text in enumerate(texts)]
+    other = videomme(tmp_path, "theirs", theirs, "sampler.num_frames=8", "scorer=strict_choice")
+    asked: list[tuple[int, str]] = []
+
+    def rerun(
+        config: Mapping[str, Any], ids: Collection[str], directory: Path
+    ) -> list[SampleResult]:
+        asked.append((config["sampler"]["num_frames"], directory.name))
+        return [result for result in RunReader().read(other).results if result.id in ids]
+
+    side = side_of(run, str(other), RunReader())
+    explanation = attributed(explain(run, side), side, 20, 0, tmp_path / "out", rerun)
+    assert asked == [(8, "sampler.num_frames")]
+    parts = explanation.parts
+    assert parts is not None
+    assert (parts.num_groups, parts.num_samples) == (20, 60)
+    assert list(parts.names) == ["frame count", "extraction"]
+    # What is read is right at first, then half of it is wrong. The other rule counts what it cannot
+    # read; the other run's ledger leaves that out, which no single change explains.
+    assert parts.attribution.parts["sampler.num_frames"].difference == pytest.approx(-50)
+    assert parts.attribution.parts["scorer"].difference == pytest.approx(-100 / 3)
+    assert parts.attribution.rest == pytest.approx(100 / 3)
+    text = to_markdown(explanation)
+    assert "from the frame count" in text
+    assert "not explained" in text
+
+
+def test_an_experiment_of_another_benchmark_explains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = videomme(tmp_path, "x", TEXTS)
+    words = ["explain", str(run), "--against", "llava_next_video_7b_activitynet_qa"]
+    assert run_command(words) == 2
+    assert "is of activitynet_qa/llava_next" in capsys.readouterr().err
