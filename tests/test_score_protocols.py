@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,13 @@ CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
 ]
 
 
-def scored(folder: Path, name: str, content: list[dict[str, Any]], *lines: Any) -> Outcome:
+def scored(
+    folder: Path,
+    name: str,
+    content: list[dict[str, Any]],
+    *lines: Any,
+    more: Sequence[str] = (),
+) -> Outcome:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
     generations = folder / "generations.jsonl"
     generations.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -57,6 +64,7 @@ def scored(folder: Path, name: str, content: list[dict[str, Any]], *lines: Any) 
                 f"benchmark={name}",
                 f"benchmark.source={folder / 'rows.jsonl'}",
                 f"output_dir={folder / 'out'}",
+                *more,
             ]
         ),
         generations,

@@ -113,6 +113,89 @@ def part_mean(
     )
 
 
+def nested_mean(
+    results: Sequence[SampleResult],
+    *,
+    outer: str,
+    inner: str,
+    level: str | None = None,
+    empty_as: float | None = None,
+    scale: float = 100.0,
+    unit: str = "percent",
+) -> MetricValue:
+    """Return the mean over levels of a facet, each the mean over levels of another one in it.
+
+    Source: vision-x-nyu/thinking-in-space, lmms_eval/tasks/vsibench/utils.py,
+    vsibench_aggregate_results: three kinds of questions about directions are one task of eight.
+
+    Args:
+        results: results of the set.
+        outer: the facet whose levels are averaged, for instance the task.
+        inner: the facet within each, for instance the kind of question.
+        level: of the outer facet alone; null averages all that there are.
+        empty_as: what the reference prints where there is none; null leaves it open.
+        scale: factor to the unit of the published table.
+        unit: that unit.
+    """
+    tasks: dict[str, dict[str, list[SampleResult]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        if level in (None, result.facets[outer]):
+            tasks[result.facets[outer]][result.facets[inner]].append(result)
+    counted: list[tuple[_Counted, int]] = []
+    num_tasks = 0
+    for kinds in tasks.values():
+        parts = [part for kind in kinds.values() if (part := _counted(kind, "scored")).groups]
+        counted += [(part, len(parts)) for part in parts]
+        num_tasks += bool(parts)
+    if not counted:
+        return MetricValue(empty_as, None, None, None, 0, unit)
+    weights = [1.0 / (num_kinds * num_tasks) for _, num_kinds in counted]
+    value = sum(
+        weight * float(part.values.mean())
+        for weight, (part, _) in zip(weights, counted, strict=True)
+    )
+    influence = [
+        weight * (part.values - part.values.mean()) / len(part.values)
+        for weight, (part, _) in zip(weights, counted, strict=True)
+    ]
+    groups = [group for part, _ in counted for group in part.groups]
+    return _estimated(scale * value, scale * np.concatenate(influence), groups, scale, unit)
+
+
+def relative_gain(
+    results: Sequence[SampleResult],
+    *,
+    facet: str,
+    level: str,
+    before: float | None = None,
+) -> MetricValue:
+    """Return which share of what was wrong before is right now, in percent of it.
+
+    Video-MMMU's Δknowledge: (after - before) / (100 - before), where after is the accuracy of one
+    level, and before that of another run which saw less. The interval takes ``before`` as known.
+
+    Source: EvolvingLMMs-Lab/VideoMMMU 88b4ac3, README.
+
+    Args:
+        results: results of the set.
+        facet: whose level counts.
+        level: of the samples that are averaged.
+        before: accuracy of the other run, in percent; null says that there is no number.
+    """
+    after = part_mean(results, facet=facet, levels=[level])
+    if before is None or after.value is None:
+        note = "" if before is not None else "not available: it needs the accuracy before"
+        return MetricValue.none(after.num_samples, "percent", note)
+    known, room = before, 100.0 - before
+
+    def gain(value: float | None) -> float | None:
+        return None if value is None else 100.0 * (value - known) / room
+
+    stderr = None if after.stderr is None else 100.0 * after.stderr / room
+    low, high = gain(after.ci_low), gain(after.ci_high)
+    return MetricValue(gain(after.value), stderr, low, high, after.num_samples, "percent")
+
+
 class _Counted(NamedTuple):
     """Values of one level's denominator, and what they cluster by."""
 

@@ -292,7 +292,8 @@ def _read_or_drawn(
     return read_letter(letter, sample, "a letter with a mark, or the text of an option")
 
 
-def _padded(text: str) -> str:
+def padded(text: str) -> str:
+    """Return a reply without the marks at its ends, and with a space at both."""
     for mark in _EDGE_MARKS:
         text = text.strip(mark)
     return f" {text} "
@@ -306,30 +307,30 @@ def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
         letters: of the options.
         choices: the options' texts, which are looked for as they are but for their case.
     """
-    text = _padded(reply)
+    text = padded(reply)
     in_brackets = [letter for letter in letters if f"({letter})" in text]
     if in_brackets:
-        return _argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
+        return argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
     for form in ("{} ", "{}."):
         fitting = [letter for letter in letters if form.format(letter) in text]
         if fitting:
-            return _argmax(fitting, [text.rfind(f" {letter} ") for letter in fitting])
-    positions = _content_positions(text, letters, choices)
-    return _argmax(list(positions), list(positions.values())) if positions else None
+            return argmax(fitting, [text.rfind(f" {letter} ") for letter in fitting])
+    positions = content_positions(text, letters, choices)
+    return argmax(list(positions), list(positions.values())) if positions else None
 
 
 def _first_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
-    text = _padded(reply)
+    text = padded(reply)
     forms = [(letter, form.format(letter)) for form in ("({})", "{} ", "{}.") for letter in letters]
     positions = [(text.rfind(written), letter) for letter, written in forms if written in text]
     if not positions:
-        content = _content_positions(text, letters, choices)
+        content = content_positions(text, letters, choices)
         positions = [(position, letter) for letter, position in content.items()]
     # Of equal positions the first in the list, as numpy's argmin takes it.
     return min(positions, key=lambda item: item[0])[1] if positions else None
 
 
-def _content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
+def content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
     """Return by letter where the texts of the options stand last in a long enough reply."""
     if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
         return {}
@@ -342,7 +343,7 @@ def _content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[
     }
 
 
-def _argmax(letters: Sequence[str], positions: Sequence[int]) -> str:
+def argmax(letters: Sequence[str], positions: Sequence[int]) -> str:
     """Return the letter with the furthest position, of equal ones the first."""
     return letters[positions.index(max(positions))]
 
@@ -548,6 +549,86 @@ class TvBenchLmmsEval(ReplyScorer):
 
 def _words(text: str) -> str:
     return " ".join(text.lower().split())
+
+
+_MOTIONBENCH_PHRASES = (
+    "THE BEST ANSWER IS",
+    "THE CORRECT ANSWER IS",
+    "THE ANSWER IS",
+    "BEST ANSWER:",
+    "ANSWER:",
+)
+
+
+@dataclass(frozen=True)
+class MotionBenchLmmsEval(ReplyScorer):
+    """MotionBench in lmms-eval: the first of A to F, in capitals, after the last "</think>".
+
+    A letter that is a word counts first (the article "a" too), then one before ".", ")" or ":",
+    then any. ``answered`` among the details is 1 where there is one.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py, _extract_choice_letter.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        text = reply.split("</think>")[-1].strip().upper()
+        for phrase in _MOTIONBENCH_PHRASES:
+            text = text.replace(phrase, "")
+        patterns = (r"\b([A-F])\b", r"([A-F])[.):]", r"([A-F])")
+        matches = (re.search(pattern, text) for pattern in patterns)
+        letter = next((match.group(1) for match in matches if match is not None), None)
+        how = "the first of A to F, best as a word" if letter else "none of A to F occurs"
+        details = {"answered": float(letter is not None)}
+        return read(sample, letter, letter in sample.targets, how, details)
+
+
+_HOLMES_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class VideoHolmesOfficial(ReplyScorer):
+    """Video-Holmes's own rule: the first letter from A to F that occurs in the last answer tag.
+
+    Letters before a space, before ":" or behind "[" come first, then any; in both cases in the
+    order of the alphabet, so that "D. A book" is A. A reply without the tag is read as a whole.
+
+    Source: TencentARC/Video-Holmes 52ef8da, evaluate.py, evaluate.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        tagged = _HOLMES_ANSWER.findall(reply)
+        text = tagged[-1].strip() if tagged else reply
+        marked = (x for x in "ABCDEF" if f"{x} " in text or f"{x}:" in text or f"[{x}" in text)
+        letter = next(marked, None) or next((x for x in "ABCDEF" if x in text), None)
+        if letter is None:
+            return unread(sample, "wrong", "none of A to F occurs")
+        return read_letter(letter, sample, "the first of A to F in the answer")
+
+
+@dataclass(frozen=True)
+class TomatoLmmsEval(ReplyScorer):
+    """TOMATO in lmms-eval: the first option's letter that occurs as a capital anywhere, else A.
+
+    Of several letters the one that stands last in brackets; without brackets the first of the
+    alphabet. Without any, the text of an option in a reply of more than five words.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/tomato/utils.py, parse_multi_choice_response.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another; A where none is read."""
+        text, letters = padded(reply), letters_of(sample)
+        found = [letter for letter in letters if letter in text]
+        if found:
+            letter = argmax(found, [text.rfind(f"({letter})") for letter in found])
+            return read_letter(letter, sample, "a capital anywhere in the reply")
+        positions = content_positions(text, letters, sample.choices)
+        if positions:
+            letter = argmax(list(positions), list(positions.values()))
+            return read_letter(letter, sample, "whose text stands in the reply")
+        return read(sample, None, "A" in sample.targets, "counted as A")
 
 
 @dataclass(frozen=True)

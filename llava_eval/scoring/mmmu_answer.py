@@ -1,4 +1,4 @@
-"""MMMU's own parser and its two ways to compare."""
+"""MMMU's own parser and its two ways to compare, and Video-MMMU's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice import last_letter, letters_of, read_letter, unread
+from llava_eval.scoring.choice import (
+    argmax,
+    content_positions,
+    last_letter,
+    letters_of,
+    padded,
+    ranked_letter,
+    read_letter,
+    unread,
+)
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
@@ -20,6 +29,27 @@ _BEFORE_ANSWER = (
     "final ",
     "answer ",
     "result ",
+)
+#: What Video-MMMU looks for beside these.
+_VIDEO_BEFORE_ANSWER = (
+    "are ",
+    "in total ",
+    "total ",
+    "identify ",
+    "recognize ",
+    "calculated as ",
+    "counted as ",
+    "measured as ",
+    "observed as ",
+    "concluded as ",
+    "found to be ",
+    "equals ",
+    "determined to be ",
+    "number of ",
+    "value is ",
+    "adds up to ",
+    "have ",
+    "has ",
 )
 _TRIVIAL = frozenset(":,.!?;'")
 _NUMBERS = (
@@ -52,7 +82,7 @@ class MmmuOfficial(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for a right answer, read or drawn, else 0.0."""
         if not sample.choices:
-            return _open(reply, sample)
+            return _open(reply, sample, _BEFORE_ANSWER)
         letters = letters_of(sample)
         letter = last_letter(reply, letters, sample.choices)
         if letter is None:
@@ -61,8 +91,64 @@ class MmmuOfficial(ReplyScorer):
         return read_letter(letter, sample, "a letter with a mark, or the text of an option")
 
 
-def _open(reply: str, sample: Sample) -> Score:
-    candidates = [answer for part in _candidates(reply) for answer in comparable(part)]
+@dataclass(frozen=True)
+class VideoMmmu(ReplyScorer):
+    """Video-MMMU's rules, its authors' and those of later versions of lmms-eval.
+
+    Multiple choice: "A." and "A:" anywhere, else "(A)", else "A ", else the text of an option in a
+    reply of more than five words; of several letters the one that comes last, where those after
+    "A:" count only where nothing stands before ".". Open answers are MMMU's with more phrases. A
+    question of the type perception is wrong whatever the reply: a list is compared with a text.
+
+    Sources: EvolvingLMMs-Lab/VideoMMMU 88b4ac3 and EvolvingLMMs-Lab/lmms-eval 75571cf,
+    tasks/videommmu/utils.py, parse_multi_choice_response, parse_open_response, eval_open.
+
+    Attributes:
+        ranked: letters are read as :func:`llava_eval.scoring.choice.ranked_letter` does, as
+            lmms-eval has it now; there an empty reply to multiple choice is wrong, else it leaves
+            the denominator.
+    """
+
+    ranked: bool = False
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for a right answer, else 0.0; no score where an empty reply is left out."""
+        kind = sample.facets["question_type"]
+        is_choice = kind == "multiple-choice"
+        if not reply and not (self.ranked and is_choice):
+            return unread(sample, "left_out", "the reply is empty")
+        if kind == "perception":
+            how = "a question of the type perception is never right in the reference"
+            return read(sample, reply.strip(), 0.0, how)
+        if not is_choice:
+            return _open(reply, sample, (*_BEFORE_ANSWER, *_VIDEO_BEFORE_ANSWER))
+        letters = letters_of(sample)
+        letter = ranked_letter(reply, letters) if self.ranked else _video_letter(reply, sample)
+        if letter is None:
+            return unread(sample, "wrong")
+        return read_letter(letter, sample)
+
+
+def _video_letter(reply: str, sample: Sample) -> str | None:
+    text, letters = padded(reply), letters_of(sample)
+    stops = [letter for letter in letters if f"{letter}." in text]
+    colons = [letter for letter in letters if f"{letter}:" in text]
+    if stops or colons:
+        mark = "." if stops else ":"
+        return argmax([*stops, *colons], [text.rfind(f"{c}{mark}") for c in [*stops, *colons]])
+    in_brackets = [letter for letter in letters if f"({letter})" in text]
+    if in_brackets:
+        return argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
+    spaced = [letter for letter in letters if f"{letter} " in text]
+    if spaced:
+        return argmax(spaced, [text.rfind(f" {letter} ") for letter in spaced])
+    positions = content_positions(text, letters, sample.choices)
+    return argmax(list(positions), list(positions.values())) if positions else None
+
+
+def _open(reply: str, sample: Sample, phrases: tuple[str, ...]) -> Score:
+    parts = _candidates(reply, phrases)
+    candidates = [answer for part in parts for answer in comparable(part)]
     accepted = [answer for target in sample.targets for answer in comparable(target)]
     right = any(_matches(candidate, accepted) for candidate in candidates)
     return read(sample, reply.strip(), right, "by the key parts and numbers of the reply")
@@ -87,11 +173,14 @@ def _matches(candidate: Comparable, accepted: list[Comparable]) -> bool:
     return candidate in accepted
 
 
-def _candidates(text: str) -> Iterator[str]:
+def _candidates(text: str, phrases: tuple[str, ...]) -> Iterator[str]:
     reply = text.strip().strip(".").lower()
     # The original splits sentences before capitals too, after it has lower-cased all of them.
     lines = reply.split("\n")
-    parts = [_key_part(line, is_last=index == len(lines)) for index, line in enumerate(lines, 1)]
+    parts = [
+        _key_part(line, (*phrases, "=") if index == len(lines) else phrases)
+        for index, line in enumerate(lines, 1)
+    ]
     parts = [part for part in parts if part and part not in _TRIVIAL] or [reply]
     yield from parts
     for part in parts:
@@ -99,9 +188,8 @@ def _candidates(text: str) -> Iterator[str]:
             yield from pattern.findall(part)
 
 
-def _key_part(line: str, *, is_last: bool) -> str:
-    """Return the shortest rest of a line after one of the phrases, or after "=" in the last."""
-    phrases = (*_BEFORE_ANSWER, "=") if is_last else _BEFORE_ANSWER
+def _key_part(line: str, phrases: tuple[str, ...]) -> str:
+    """Return the shortest rest of a line after one of the phrases; "=" counts in the last line."""
     shortest = ""
     for phrase in phrases:
         rest = line.rpartition(phrase)[2].strip()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
@@ -253,3 +256,107 @@ def _mme_answer(reply: str) -> str | None:
     if len(reply) == 1:
         return {"y": "yes", "n": "no"}.get(reply)
     return next((word for word in ("yes", "no") if word in reply[:4]), None)
+
+
+#: VSI-Bench's thresholds: 0.5, 0.55, ... 0.95.
+_CONFIDENCES = tuple(float(level) for level in np.linspace(0.5, 0.95, 10))
+
+
+def mean_relative_accuracy(number: float, target: float) -> float:
+    """Return the share of ten thresholds within which a number lies near its target.
+
+    The thresholds are relative errors of 1 - c for c = 0.5, 0.55, ... 0.95, in the reference's
+    floating-point arithmetic.
+
+    Source: vision-x-nyu/thinking-in-space 51e089c, lmms_eval/tasks/vsibench/utils.py.
+
+    Args:
+        number: the answer.
+        target: the right answer, not 0.
+    """
+    error = abs(number - target) / target
+    return sum(error <= 1 - level for level in _CONFIDENCES) / len(_CONFIDENCES)
+
+
+_SMALL_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_NUMBER_WORDS = {
+    **{word: number for number, word in enumerate(_SMALL_NUMBERS.split())},
+    **{word: 10 * number for number, word in enumerate(_TENS.split(), start=2)},
+    "hundred": 100,
+    "thousand": 1000,
+}
+_DIGITS = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class VsiBench(ReplyScorer):
+    """VSI-Bench: options by the first word, numbers by :func:`mean_relative_accuracy`.
+
+    The first word ends at the first space, and full stops at its end go. It is the option's letter
+    in either case, or what ``float()`` takes for a number.
+
+    Source: vision-x-nyu/thinking-in-space 51e089c, lmms_eval/tasks/vsibench/utils.py,
+    vsibench_process_results; EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/vsibench/utils.py,
+    extract_number.
+
+    Attributes:
+        number_words: numbers are looked for anywhere, in digits or in English words, whichever
+            come first, as lmms-eval does now.
+    """
+
+    number_words: bool = False
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0 for an option, the mean relative accuracy for a number."""
+        word = reply.split(" ")[0].rstrip(".").strip()
+        if sample.choices:
+            right = any(word.lower() == target.lower() for target in sample.targets)
+            known = len(word) == 1 and word.upper() in string.ascii_uppercase[: len(sample.choices)]
+            return read(sample, word.upper() if known else None, right, "the first word")
+        number = _first_number(reply) if self.number_words else _as_number(word)
+        if number is None or not sample.targets:
+            return read(sample, None, 0.0, "there is no number")
+        accuracy = mean_relative_accuracy(number, float(sample.targets[0]))
+        return read(sample, f"{number:g}", accuracy, "as a number")
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _first_number(text: str) -> float | None:
+    """Return the first number of a text, in digits or English words."""
+    lowered = text.strip().lower()
+    digits = _DIGITS.search(lowered)
+    words: list[str] = []
+    start = len(lowered)
+    for match in re.finditer(r"[a-z]+", lowered):
+        if match.group() in _NUMBER_WORDS:
+            start = start if words else match.start()
+            words.append(match.group())
+        elif words and match.group() != "and":
+            break
+    if digits is not None and digits.start() < start:
+        return float(digits.group())
+    return _spelled_number(words) if words else None
+
+
+def _spelled_number(words: Sequence[str]) -> float:
+    """Return "three hundred twenty one" as a number; what is no number is added up all the same."""
+    total = current = 0
+    for word in words:
+        value = _NUMBER_WORDS[word]
+        if word == "hundred":
+            current = max(current, 1) * 100
+        elif word == "thousand":
+            total, current = total + max(current, 1) * 1000, 0
+        else:
+            current += value
+    return float(total + current)

@@ -9,7 +9,7 @@ module named after the benchmark, which puts :func:`choice_sample` and its parts
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,7 +31,7 @@ class Options:
     """Where a row's options are, and how they are written into the prompt.
 
     Attributes:
-        column: name of the column that lists them.
+        column: name of the column that lists them, or maps letters to them in their order.
         columns: in its place, names of columns that hold one option each.
         padding: text of such a column that stands for no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
@@ -85,6 +85,8 @@ class Options:
     def _cells(self, row: Row) -> list[str | None]:
         if self.column is not None:
             value = row.column(self.column)
+            if isinstance(value, Mapping):
+                value = list(value.values())
             cells = list_items(value)
             if cells is None:
                 raise row.error(

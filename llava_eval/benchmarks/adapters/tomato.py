@@ -1,0 +1,40 @@
+"""TOMATO (arXiv 2410.23266): motion that needs several frames."""
+
+from __future__ import annotations
+
+from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.rows import Row
+from llava_eval.types import Sample
+
+
+def tomato(row: Row, *, media: list[str], prompt: str, id: str, group: str) -> Sample:
+    """Make a sample; ``{options_by_letter}`` in its prompt is a Python dictionary as it is printed.
+
+    Real row: ``{"question": "How many trapezoid(s) does the person draw in the air throughout the
+    entire video?", "options": ["2", "1", "3", "4", "5", "0"], "answer": 2, "key": "0209-03",
+    "motion_type": "count", "demonstration_type": "human", "variation": {"counterfactual": 0, ...},
+    ...}``.
+
+    Args:
+        row: the row.
+        media: templates of the video file.
+        prompt: template of the user's text.
+        id: template of the sample's id.
+        group: template of what errors cluster by.
+
+    Raises:
+        RowsError: a missing column, or an answer that is none of the options.
+    """
+    options = Options(column="options")
+    listed = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options.of(row), strict=False))
+    columns = {**row.columns, "options_by_letter": repr(listed)}
+    return choice_sample(
+        Row(row.number, columns, row.source, row.media_root),
+        id=id,
+        group=group,
+        media=media,
+        question="{question}",
+        options=options,
+        answer=Answer(template="{answer}", form="index"),
+        prompt=prompt,
+    )

@@ -1,0 +1,87 @@
+"""Video-MMMU (arXiv 2501.13826): lectures, with questions of three tracks about each."""
+
+from __future__ import annotations
+
+import re
+
+from llava_eval.benchmarks.adapters.choice import lettered
+from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.benchmarks.sources import ROW_SET_COLUMN
+from llava_eval.types import Media, Sample
+
+_SUBJECT = re.compile(r"[^_]*_(.+?)_\d+")
+_CATEGORIES = {
+    "Art": "Art Art_Theory Design Music",
+    "Science": "Biology Chemistry Geography Math Physics",
+    "Humanities": "History Literature Sociology Psychology",
+    "Engineering": (
+        "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power "
+        "Materials Mechanical_Engineering"
+    ),
+    "Medicine": (
+        "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy "
+        "Public_Health"
+    ),
+    "Business": "Accounting Economics Finance Manage Marketing",
+}
+_CATEGORY_OF = {subject: name for name, listed in _CATEGORIES.items() for subject in listed.split()}
+_ADAPTATION = "adaptation"
+
+
+def videommmu(
+    row: Row,
+    *,
+    media: list[str],
+    prompt: str,
+    choice_prompt: str | None = None,
+    open_prompt: str | None = None,
+) -> Sample:
+    """Make a sample with the facets track, category, subject and question_type.
+
+    Real row, of the track Adaptation: ``{"id": "dev_Biology_3", "link_selected":
+    "https://www.youtube.com/watch?v=U7YqCUd_ZfA", "question": "<image 1> What kind of sugar is
+    this, aldose or ketose?", "options": ["aldose", "ketose", ... ten of them], "answer": "A",
+    "question_type": "multiple-choice"}``. The same video has a question in each track.
+
+    Args:
+        row: the row; its track is its row set.
+        media: templates of the video file, with ``{category}``.
+        prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a line,
+            lettered unless they carry their letters).
+        choice_prompt: the same for multiple choice of the track Adaptation; null takes the other.
+        open_prompt: the same for its open questions.
+
+    Raises:
+        RowsError: a missing column, or an id that names no known subject.
+    """
+    subject = _SUBJECT.fullmatch(row.text("{id}"))
+    if subject is None or subject[1] not in _CATEGORY_OF:
+        raise row.error(f"the id {row.text('{id}')!r} names no subject, as dev_Biology_3 does")
+    track = str(row.optional(ROW_SET_COLUMN) or UNKNOWN).lower()
+    kind = str(row.optional("question_type") or "None")
+    options = row.texts("options") if row.optional("options") is not None else ()
+    carried = all(
+        option.startswith(letter[:2])
+        for option, letter in zip(options, lettered(options), strict=True)
+    )
+    if track == _ADAPTATION:
+        prompt = (choice_prompt if kind == "multiple-choice" else open_prompt) or prompt
+    answer = row.optional("answer")
+    return Sample(
+        id=f"{track}/{row.text('{id}')}",
+        row=row.number,
+        group=row.text("{id}"),
+        content=(
+            Media("video", row.media_path(media, category=_CATEGORY_OF[subject[1]])),
+            row.text(prompt, options="\n".join(options if carried else lettered(options))),
+        ),
+        targets=() if answer is None else (str(answer),),
+        choices=options if kind == "multiple-choice" else (),
+        question=row.text("{question}"),
+        facets={
+            "track": track,
+            "category": _CATEGORY_OF[subject[1]],
+            "subject": subject[1],
+            "question_type": kind,
+        },
+    )
