@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoProcessor
 
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError, PromptError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.placeholders import Placeholders
 from llava_eval.types import Request
+from tests.models.families import FAMILIES
 from tests.models.helpers import make_medium, make_request
 
 SYSTEM = (
@@ -128,6 +133,29 @@ def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -
         configured("chat_template", with_template(loaded, "\n{% for %}")).render(
             make_request("Why?")
         )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{% for i in range(9) %}{% if n %}{{ f(n - 1) }}{% endif %}{% endfor %}"
+        "{% endmacro %}{{ f(30) }}",
+        "{{ lipsum(n=99999999) }}",
+    ],
+)
+def test_a_template_that_does_not_end_is_stopped(loaded: LoadedModel, template: str) -> None:
+    tracer = sys.gettrace()
+    with pytest.raises(CheckpointError, match="does not end .* 1,000,000 lines .*=plain"):
+        configured("chat_template", with_template(loaded, template)).render(make_request("Why?"))
+    assert sys.gettrace() is tracer
+
+
+def test_a_processor_that_takes_no_text_alone_still_needs_placeholders(tmp_path: Path) -> None:
+    FAMILIES["got_ocr2"].make(tmp_path)
+    placeholders = Placeholders(AutoProcessor.from_pretrained(tmp_path))
+    assert not placeholders.are_written(["image"])
+    assert placeholders.token("image") == "<imgpad>"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import threading
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from llava_eval.models.local.hardware import first_line
 from llava_eval.models.local.placeholders import Placeholders
 from llava_eval.types import MediaKind, Request, ShownMedia
 
-#: A chat template takes milliseconds; one that is not done after this long is not used.
-TEMPLATE_LIMIT_SECONDS = 10.0
+#: Lines of Python that a chat template may run; real ones run some thousands.
+TEMPLATE_LIMIT_LINES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,19 @@ class Conversation:
         if request.assistant_prefill:
             prefill = {"type": "text", "text": request.assistant_prefill}
             messages.append(_message("assistant", [prefill]))
-
-        def fill() -> Any:
-            return self.processor.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=not request.assistant_prefill,
-                continue_final_message=bool(request.assistant_prefill),
-            )
-
         try:
-            text = _within(TEMPLATE_LIMIT_SECONDS, fill)
+            with _limited(TEMPLATE_LIMIT_LINES):
+                text = self.processor.apply_chat_template(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=not request.assistant_prefill,
+                    continue_final_message=bool(request.assistant_prefill),
+                )
+        except _EndlessError as error:
+            raise CheckpointError(
+                f"the checkpoint's chat template does not end ({error}); choose a literal "
+                "conversation such as conversation=plain"
+            ) from error
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -194,37 +196,31 @@ def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-class _TooLongError(Exception):
-    """Raised inside a thread that is not done in time."""
+class _EndlessError(Exception):
+    """Raised between two lines of code that has run too many."""
 
 
-def _within(seconds: float, work: Callable[[], Any]) -> Any:
-    """Return what a function of Python code returns, or stop it when time is up.
+@contextmanager
+def _limited(num_lines: int) -> Iterator[None]:
+    """Stop what runs in the block, in this thread, after so many calls and lines of Python.
 
-    The function runs in a thread of its own; CPython raises an exception there between two of its
-    instructions, which also ends a loop that never would.
+    Time would be another limit on a machine with other work.
 
     Raises:
-        TimeoutError: time is up.
+        _EndlessError: it was stopped.
     """
-    outcome: list[Any] = []
+    num_left = num_lines
 
-    def run() -> None:
-        try:
-            outcome.append((True, work()))
-        except BaseException as error:  # noqa: BLE001 - raised again by who waits
-            outcome.append((False, error))
+    def count(*_: object) -> Any:
+        nonlocal num_left
+        num_left -= 1
+        if num_left < 0:
+            raise _EndlessError(f"not done after {num_lines:,} lines of Python")
+        return count
 
-    thread = threading.Thread(target=run, daemon=True, name="chat template")
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_TooLongError)
-        )
-        thread.join(seconds)
-        raise TimeoutError(f"not done after {seconds:g} s")
-    is_done, value = outcome[0]
-    if not is_done:
-        raise value
-    return value
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -63,7 +63,10 @@ class Placeholders:
         """
         token = getattr(self._processor, "image_token", None)
         without = self._num_tokens("a", has_image=True)
-        if without is None or without <= (self._num_tokens("a", has_image=False) or 0):
+        text_alone = self._num_tokens("a", has_image=False)
+        if text_alone is None:  # a processor that takes no text without an image
+            text_alone = len(self._processor.tokenizer("a")["input_ids"])
+        if without is None or without <= text_alone:
             return False
         written = None if token is None else self._num_tokens(f"{token}a", has_image=True)
         return written is None or written > without
