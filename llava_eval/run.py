@@ -59,10 +59,14 @@ def run(composed: ComposedConfig, only: Collection[str] | None = None) -> Outcom
                 if pending:
                     work.check_media(pending)
                     log.info("loading %s", work.model_label)
+                    for note in work.notes:
+                        log.info(note)
                 record.begin(composed.resolved, work.engine.load() if pending else {})
                 log.info("results go to %s", directory, extra={"run_directory": directory})
                 results += _answer(work, pending, results, record)
-                summary = _conclude(work.benchmark, directory, results, work.model_label, record)
+                summary = _conclude(
+                    work.benchmark, directory, results, work.model_label, record, notes=work.notes
+                )
     return Outcome(directory, summary, composed.config.errors.max)
 
 
@@ -154,10 +158,11 @@ def _conclude(
     record: RunRecord,
     *,
     replies_of: Sequence[Path] = (),
+    notes: Sequence[str] = (),
 ) -> Summary:
     """Score the whole set, ask the judge where there is one, and write ledger and tables."""
     scored = benchmark.evaluation.rescored(results, directory, replies_of)
-    summary = benchmark.summary(scored.results, model_label, scored.judge)
+    summary = benchmark.summary(scored.results, model_label, scored.judge, notes)
     rewrite_ledger(directory / files.LEDGER, scored.results)
     if benchmark.parts.submission is not None:
         files.write_submission(directory, benchmark.parts.submission(scored.results))

@@ -30,8 +30,9 @@ from llava_eval.config.schema import ConversationConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import device_name
-from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.load import load_model
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, Request
 

@@ -32,8 +32,9 @@ from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.load import load_model
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.record import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request

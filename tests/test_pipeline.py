@@ -90,6 +90,32 @@ def test_a_run_leaves_the_files_of_the_contract(run: Run) -> None:
         assert line["generation"]["stop_reason"] in ("eos", "length")
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("benchmark.generation_settings=protocol", "are not in force; model.generation_settings="),
+        ("benchmark.generation_settings=checkpoint", "are in force; model.generation_settings="),
+    ],
+)
+def test_a_checkpoints_own_generation_settings_stand_beside_the_number(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture, override: str, said: str
+) -> None:
+    copied = Path(shutil.copytree(DEMO / "checkpoint", tmp_path / "checkpoint"))
+    path = copied / "generation_config.json"
+    path.chmod(0o644)
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "repetition_penalty": 1.05, "temperature": 0.5}))
+    with caplog.at_level("INFO"):
+        directory = run(f"model.checkpoint={copied}", override).directory
+    note = f"the checkpoint's own generation settings (repetition_penalty=1.05) {said}"
+    assert sum(note in line for line in caplog.messages) == 1
+    assert note in (directory / "metrics.md").read_text()
+    (kept,) = json.loads((directory / "metrics.json").read_text())["notes"]
+    assert kept.startswith(note)
+    settings = {"repetition_penalty": 1.05} if "are in force" in said else {}
+    assert manifest_of(directory)["model"]["kept_generation_settings"] == settings
+
+
 def test_the_manifest_tells_what_ran(one: Path) -> None:
     manifest = manifest_of(one)
     assert manifest["status"] == "finished"

@@ -176,6 +176,9 @@ class BenchmarkConfig:
         system: system text of the protocol; null leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         generation: generation settings.
+        generation_settings: which of the checkpoint's own the reference leaves in force beside
+            them: checkpoint (all that it does not state, such as a repetition penalty) or protocol
+            (none).
         reply: what the reference does to a reply before its scorer sees it.
         metrics: nodes by metric name, in the order of the tables; the first is the headline.
         facet_metrics: metrics that the tables by facet show; null for all.
@@ -202,6 +205,9 @@ class BenchmarkConfig:
     system: str | None = setting("protocol", None, step="generation")
     assistant_prefill: str = setting("protocol", "", step="generation")
     generation: GenerationConfig = section(GenerationConfig)
+    generation_settings: str = setting(
+        "protocol", "protocol", step="generation", choices=("protocol", "checkpoint")
+    )
     reply: ReplyConfig = section(ReplyConfig)
     metrics: dict[str, Any] = setting("protocol", step="scoring")
     facet_metrics: list[str] | None = setting("protocol", None, step="scoring")
@@ -270,7 +276,8 @@ class ModelConfig:
         processor: settings that replace those of the checkpoint's image and video processor, for
             instance {max_pixels: 602112}.
         generation_settings: checkpoint keeps the checkpoint's own generation settings (a repetition
-            penalty) beside those that the protocol states; protocol drops them.
+            penalty) beside those that the protocol states; protocol drops them; null does as the
+            protocol's reference does.
         video_as: images shows each frame of a video as an image, to models that take no videos.
         trust_remote_code: run code that the checkpoint's repository brings.
         base_url: a server that speaks OpenAI's chat protocol, up to ``/chat/completions``; null
@@ -287,8 +294,8 @@ class ModelConfig:
     device: str = setting("speed", "auto", only_for="loaded")
     rope_scaling: dict[str, Any] | None = setting("model", {}, is_open=True, only_for="loaded")
     processor: dict[str, Any] = setting("model", {}, is_open=True, only_for="loaded")
-    generation_settings: str = setting(
-        "model", "protocol", choices=("protocol", "checkpoint"), only_for="loaded"
+    generation_settings: str | None = setting(
+        "model", None, choices=("protocol", "checkpoint"), only_for="loaded"
     )
     video_as: str = setting("model", "video", choices=("video", "images"), only_for="loaded")
     trust_remote_code: bool = setting("model", False, only_for="loaded")

@@ -214,7 +214,11 @@ class Benchmark:
         )
 
     def summary(
-        self, results: Sequence[SampleResult], model: str | None, judge: JudgeReport | None
+        self,
+        results: Sequence[SampleResult],
+        model: str | None,
+        judge: JudgeReport | None,
+        notes: Sequence[str] = (),
     ) -> Summary:
         """Return the numbers of all results.
 
@@ -222,6 +226,7 @@ class Benchmark:
             results: with their scores.
             model: its label; None where it is not known.
             judge: what the judge did, where there is one; it stands beside the name.
+            notes: what must be known beside every number.
         """
         benchmark = self.config.benchmark
         numbers = summarise(
@@ -236,6 +241,7 @@ class Benchmark:
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,
+            notes=tuple(notes),
             published=tuple(
                 compare_to_published(numbers, number) for number in self.config.published
             ),
@@ -283,6 +289,19 @@ class Work:
         media = (medium for sample in self.benchmark.samples for medium in sample.media)
         has_videos = any(medium.kind == "video" for medium in media)
         return {"video_as": how} if how != "video" and has_videos else {}
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known beside every number: the checkpoint's own generation settings."""
+        settings = self.engine.identity()["model"].get("generation_settings", {})
+        others = {
+            "kept": "are in force; model.generation_settings=protocol drops them",
+            "dropped": "are not in force; model.generation_settings=checkpoint keeps them",
+        }
+        return [
+            f"the checkpoint's own generation settings ({_listed(values)}) {others[how]}"
+            for how, values in settings.items()
+        ]
 
     def identity(self) -> Identity:
         """Return everything that can change a generation."""
@@ -336,6 +355,10 @@ class Work:
             "conversation": dict(composed.resolved["conversation"]),
         }
         return RunRecord(directory, description, earlier.manifest, self.clock.seconds)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from llava_eval.models.clock import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
-    from llava_eval.models.local.load import ModelPlan
     from llava_eval.models.local.model import LoadedModel
     from llava_eval.models.local.pixels import FramePreprocessor
+    from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.preview import PromptPreview
     from llava_eval.models.served.served_model import ServedModel
 
@@ -184,9 +184,10 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     # These import torch and transformers, for seconds; a wrong path is known before.
-    from llava_eval.models.local import load as loading
+    from llava_eval.models.local import plan
 
-    return loading.plan_model(
+    kept = model.generation_settings or config.benchmark.generation_settings
+    return plan.plan_model(
         checkpoint,
         device=model.device,
         dtype=model.dtype,
@@ -194,7 +195,7 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
         quantization=config.quantization,
         rope_scaling=model.rope_scaling,
         processor=model.processor,
-        keeps_generation_settings=model.generation_settings == "checkpoint",
+        keeps_generation_settings=kept == "checkpoint",
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
     )
@@ -228,7 +229,7 @@ def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     """
     if config.model.base_url is not None:
         return None
-    from llava_eval.models.local.load import ModelPlan
+    from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.preview import PromptPreview
 
     assert isinstance(plan, ModelPlan)
@@ -249,7 +250,8 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
 
     import torch
 
-    from llava_eval.models.local.load import ModelPlan, load_model_once
+    from llava_eval.models.local.load import load_model_once
+    from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
 
     assert isinstance(plan, ModelPlan)

@@ -32,6 +32,7 @@ class Summary:
         published: published numbers, each beside ours.
         flags: samples of which something must be known beside their score, by
             :attr:`~llava_eval.types.SampleResult.flags`.
+        notes: what must be known beside every number, in sentences.
     """
 
     benchmark: str
@@ -46,6 +47,7 @@ class Summary:
     judge: Mapping[str, Any] | None = None
     published: Sequence[PublishedComparison] = ()
     flags: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def num_random(self) -> int:

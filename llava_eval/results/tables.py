@@ -119,6 +119,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "num_errors": summary.num_errors,
         **({"num_random": summary.num_random} if summary.num_random else {}),
         **({"flags": dict(summary.flags)} if summary.flags else {}),
+        **({"notes": list(summary.notes)} if summary.notes else {}),
         "metrics": {
             name: {**_fields(value), **({"note": value.note} if value.note else {})}
             for name, value in summary.metrics.items()
@@ -146,7 +147,8 @@ def _fields(value: MetricValue) -> dict[str, Any]:
 
 
 def _notes(summary: Summary) -> list[str]:
-    return [f"{name}: {value.note}" for name, value in summary.metrics.items() if value.note]
+    of_metrics = (f"{name}: {value.note}" for name, value in summary.metrics.items() if value.note)
+    return [*summary.notes, *of_metrics]
 
 
 def _published_fields(comparison: PublishedComparison) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
-from llava_eval.models.local.load import load_model, load_model_once, plan_model
+from llava_eval.models.local.load import load_model, load_model_once
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import plan_model
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "repetition_penalty": 1.3, "max_length": 99}))
     model = load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
-    assert model.ignored_generation_settings["repetition_penalty"] == 1.3
+    assert model.describe()["ignored_generation_settings"]["repetition_penalty"] == 1.3
     assert model.model.generation_config.repetition_penalty != 1.3
     assert model.model.generation_config.eos_token_id == stored["eos_token_id"]
 

@@ -17,8 +17,9 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
-from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.load import load_model
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.families import FAMILIES

@@ -16,6 +16,9 @@ from llava_eval.models.local.prefix import Batch, position_ids
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.types import Generation, StopReason
 
+#: New tokens of each prompt that are compared.
+_NUM_STEPS = 4
+
 
 class Decoder:
     """Asks a model.
@@ -48,11 +51,16 @@ class Decoder:
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
-    def first_steps(self, batch: Batch, num_tokens: int) -> list[torch.Tensor]:
-        """Return the logits (B, vocabulary) of the first new tokens, as ``generate`` has them."""
-        config = self._loaded.generation_config(batch.prompts[0].request.settings)
+    def first_steps(self, batch: Batch) -> list[torch.Tensor]:
+        """Return logits (B, vocabulary) to compare: of the first new tokens, or of an option's."""
+        if batch.prompts[0].option is not None:
+            logits = self.logits(batch)  # (B, S, vocabulary)
+            shortest = min(len(one.token_ids) - one.option_start for one in batch.prompts)
+            return [logits[:, -1 - step] for step in range(shortest)]
+        settings = batch.prompts[0].request.settings
+        config = self._loaded.generation_config(settings)
         config.update(
-            max_new_tokens=num_tokens,
+            max_new_tokens=min(_NUM_STEPS, settings.max_new_tokens),
             stop_strings=None,
             output_logits=True,
             return_dict_in_generate=True,

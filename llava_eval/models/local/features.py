@@ -71,7 +71,7 @@ class FeaturePrefixes:
                 past_key_values=cache,
                 use_cache=True,
             )
-        rule = RowRule.EQUAL if loaded.kept_generation_settings else RowRule.PADDED
+        rule = RowRule.EQUAL if loaded.plan.kept_generation_settings else RowRule.PADDED
         return Prefix(tuple(groups), token_ids, mask, cache, rule)
 
     def encode(self, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:

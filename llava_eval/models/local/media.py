@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,25 +42,32 @@ class WholePrompts:
             if part is not None:
                 setattr(self._processor, name, _Remembering(part))
 
-    def inputs(self, text: str, media: Iterable[PreparedMedia]) -> dict[str, Any]:
-        """Return the model's inputs for one prompt: a batch of one, on the CPU.
+    def inputs(self, *prompts: tuple[str, Sequence[PreparedMedia]]) -> dict[str, Any]:
+        """Return the model's inputs for some prompts, padded where there are several; on the CPU.
 
         Args:
-            text: the rendered conversation.
-            media: in the order of the prompt.
+            prompts: the rendered conversation, and its media in the prompt's order.
         """
-        arguments = _media_arguments(media)
+        texts = [text for text, _ in prompts]
+        arguments: dict[str, Any] = {"text": texts, "return_tensors": "pt"}
+        if len(texts) > 1:
+            arguments["padding"] = True
         bos = self._processor.tokenizer.bos_token
-        if bos is not None and text.startswith(bos):
+        if bos is not None and all(text.startswith(bos) for text in texts):
             # As apply_chat_template(tokenize=True) does where the template writes it.
-            arguments["text_kwargs"] = {"add_special_tokens": False}
+            arguments["add_special_tokens"] = False
+        shown = _media_arguments(medium for _, media in prompts for medium in media)
         try:
-            made = self._processor(text=[text], return_tensors="pt", **arguments)
+            made = self._processor(**arguments, **shown)
         except Exception as error:  # noqa: BLE001 - a few want the media of each prompt in a list
-            nested = dict(arguments)
-            nested |= {name: [nested[name]] for name in ("images", "videos") if name in nested}
+            apart = [_media_arguments(media) for _, media in prompts]
+            nested: dict[str, Any] = {
+                name: [part.get(name, []) for part in apart]
+                for name in ("images", "videos")
+                if name in shown
+            }
             try:
-                made = self._processor(text=[text], return_tensors="pt", **nested)
+                made = self._processor(**arguments, **{**shown, **nested})
             except Exception:  # noqa: BLE001 - the first failure says more
                 raise error from None
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
@@ -70,7 +77,7 @@ class WholePrompts:
         token = getattr(self._processor, f"{medium.shown_kinds[0]}_token", None) or ""
         text = str(token) * len(medium.shown_kinds)
         try:
-            self.inputs(text, [medium])
+            self.inputs((text, [medium]))
         except Exception:  # noqa: BLE001 - the whole prompt will say what is wrong, if anything is
             return
 
@@ -212,7 +219,7 @@ class MediaPreparer:
     def _alone(self, medium: PreparedMedia) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
         """Return what the processor makes of a medium alone: pixel values, and its tokens."""
         token = self._loaded.placeholder(medium.kind)
-        made = self._whole.inputs(str(token), [medium])
+        made = self._whole.inputs((str(token), [medium]))
         inputs = {
             name: value
             for name, value in made.items()

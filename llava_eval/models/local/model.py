@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import BatchFeature, GenerationConfig
@@ -15,11 +15,9 @@ from transformers import BatchFeature, GenerationConfig
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.hardware import device_name, dtype_name, first_line
 from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.plan import ModelPlan
 from llava_eval.models.local.quantization import describe_quantization, plain_size, stored_bytes
 from llava_eval.types import GenerationSettings, MediaKind
-
-if TYPE_CHECKING:
-    from llava_eval.models.local.load import ModelPlan
 
 #: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
@@ -37,16 +35,12 @@ class LoadedModel:
         processor: the checkpoint's processor; its tokenizer pads on the left.
         plan: where it came from and how it runs.
         pixels: preprocesses the frames of a video as the processor does.
-        kept_generation_settings: of generation_config.json, in force beside the protocol's.
-        ignored_generation_settings: what generation_config.json would have changed silently.
     """
 
     model: Any
     processor: Any
     plan: ModelPlan
     pixels: FramePreprocessor
-    kept_generation_settings: Mapping[str, Any]
-    ignored_generation_settings: Mapping[str, Any]
 
     @property
     def tokenizer(self) -> Any:
@@ -84,10 +78,8 @@ class LoadedModel:
 
     @cached_property
     def end_tokens(self) -> frozenset[int]:
-        """Ids of the tokens that end a text."""
+        """Ids of the tokens that end a text; none where the checkpoint names none."""
         stored = self.model.generation_config.eos_token_id
-        if stored is None:
-            stored = self.tokenizer.eos_token_id
         if stored is None:
             return frozenset()
         return frozenset(stored if isinstance(stored, list) else [stored])
@@ -144,7 +136,7 @@ class LoadedModel:
         """
         return GenerationConfig(
             **{
-                **self.kept_generation_settings,
+                **self.plan.kept_generation_settings,
                 "max_new_tokens": settings.max_new_tokens,
                 "do_sample": False,
                 "num_beams": 1,
@@ -205,8 +197,12 @@ class LoadedModel:
             "chat_template_sha256": _text_sha256(template),
             "processor_settings": dict(plan.processor),
             "video_as": "images" if plan.shows_images else "video",
-            "kept_generation_settings": dict(self.kept_generation_settings),
-            "ignored_generation_settings": dict(self.ignored_generation_settings),
+            "kept_generation_settings": plan.kept_generation_settings,
+            "ignored_generation_settings": {
+                name: value
+                for name, value in plan.generation_settings.items()
+                if name not in plan.kept_generation_settings
+            },
         }
 
 

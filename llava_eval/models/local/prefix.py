@@ -141,7 +141,7 @@ def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
         if name not in ("input_ids", "attention_mask") and not name.endswith("token_type_ids")
     ]
     rule = _row_rule(cache, length)
-    if rule is RowRule.PADDED and (further or loaded.kept_generation_settings):
+    if rule is RowRule.PADDED and (further or loaded.plan.kept_generation_settings):
         rule = RowRule.EQUAL  # a repetition penalty would count padding
     return Prefix(
         (group,),

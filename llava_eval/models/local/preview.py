@@ -6,8 +6,9 @@ from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.hardware import first_line
-from llava_eval.models.local.load import ModelPlan, load_processor
+from llava_eval.models.local.load import load_processor
 from llava_eval.models.local.media import WholePrompts, shown_medium
+from llava_eval.models.local.plan import ModelPlan
 from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
 
 
@@ -49,7 +50,7 @@ class PromptPreview:
         """
         text = self._conversation.render(request)
         try:
-            inputs = self._whole.inputs(text, request.prepared_media)
+            inputs = self._whole.inputs((text, request.prepared_media))
         except Exception as error:  # a border: foreign code is given any media
             raise CheckpointError(
                 f"{self._plan.checkpoint.name}: its processor fails on the first prompt: "

@@ -51,6 +51,16 @@ class Prompt:
         return (len(self.token_ids) if self.option is None else self.option_start) - 1
 
     @property
+    def media_name(self) -> str:
+        """What it shows, in words, for instance "images and videos"."""
+        kinds = [kind for medium in self.request.prepared_media for kind in medium.shown_kinds]
+        if not kinds:
+            return "no media"
+        if len(kinds) == 1:
+            return f"one {kinds[0]}"
+        return " and ".join(f"{kind}s" for kind in sorted(set(kinds)))
+
+    @property
     def kind(self) -> Hashable:
         """What prompts that run together must have in common."""
         return self.request.settings, self.option is None
@@ -111,14 +121,21 @@ class PromptWriter:
         if prompt.inputs is not None:
             return prompt.inputs
         with self._loaded.foreign():
-            return self._whole.inputs(prompt.text, prompt.request.prepared_media)
+            return self._whole.inputs((prompt.text, prompt.request.prepared_media))
+
+    def padded_inputs(self, prompts: Sequence[Prompt]) -> Mapping[str, Any]:
+        """Return the model's inputs for several prompts, as the processor makes and pads them."""
+        with self._loaded.foreign():
+            return self._whole.inputs(
+                *((prompt.text, prompt.request.prepared_media) for prompt in prompts)
+            )
 
     def _prompt(self, request: Request, text: str) -> Prompt:
         media = request.prepared_media
         if media and all(medium.token_ids for medium in media):
             return self._composed(request, text)
         with self._loaded.foreign():
-            inputs = self._whole.inputs(text, media)
+            inputs = self._whole.inputs((text, media))
         ids = inputs["input_ids"][0].tolist()
         media_end = self._media_end(ids, inputs)
         mask = inputs.get("attention_mask")

@@ -21,7 +21,6 @@ from llava_eval.models.local.hardware import max_batch_tokens, peak_device_bytes
 from llava_eval.models.local.media import MediaPreparer, WholePrompts
 from llava_eval.models.local.microbatch import (
     PromptGroup,
-    alone,
     group_prompts,
     plan_microbatches,
 )
@@ -30,6 +29,7 @@ from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.prefix import Batch
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.sharing import PrefixSharing
+from llava_eval.models.local.whole import WholeBatches
 from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,12 @@ class ModelRunner:
         self._writer = PromptWriter(loaded, conversation, whole)
         self._preparer = MediaPreparer(loaded, whole, takes_apart=takes_apart)
         self._decoder = Decoder(loaded)
+        self._whole = WholeBatches(loaded, self._writer, self._decoder)
         self._sharing = PrefixSharing(
             loaded,
             self._writer,
+            self._whole,
+            self._decoder,
             lambda: self.clock,
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,
@@ -168,25 +171,23 @@ class ModelRunner:
         """Nothing is held that another run could not use: the model stays loaded."""
 
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
-        groups = group_prompts(prompts) if self._shares else [alone(p) for p in prompts]
-        if self._shares:
-            comparison = self._sharing.try_first(groups)
-            if comparison is not None:
-                self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
         assert self.max_batch_tokens is not None
-        sharing: list[PromptGroup] = []
-        others: list[Prompt] = []
-        for group in groups:
-            if self._shares and self._sharing.is_right(group):
-                sharing.append(group)
-            else:
-                others += group.prompts
-        for microbatch in plan_microbatches(
-            sharing, max_questions=self.batch_size, max_tokens=self.max_batch_tokens
-        ):
-            yield from self._try(microbatch)
-        for prompt in others:
-            yield prompt, self._ask_alone(prompt)
+        if not self._shares:
+            for prompt in prompts:
+                yield prompt, self._ask_alone(prompt)
+            return
+        groups = group_prompts(prompts)
+        comparison = self._sharing.try_first(groups)
+        if comparison is not None:
+            self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
+        shared = [group for group in groups if self._sharing.is_right(group)]
+        others = [group for group in groups if not self._sharing.is_right(group)]
+        others = [PromptGroup((prompt,), 0) for group in others for prompt in group.prompts]
+        for alike in (shared, others):
+            for microbatch in plan_microbatches(
+                alike, max_questions=self.batch_size, max_tokens=self.max_batch_tokens
+            ):
+                yield from self._try(microbatch)
 
     def _try(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         """Ask a microbatch; where that fails, its parts, so that only what is at fault fails."""
@@ -209,8 +210,14 @@ class ModelRunner:
         return [(prompt, _failed(problem)) for prompt in groups[0].prompts]
 
     def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
+        """Ask groups that all share their prefixes, or single whole prompts."""
         done: list[tuple[Prompt, Generation]] = []
-        for batch in self._sharing.batches(microbatch, self.batch_size):
+        batches = (
+            self._sharing.batches(microbatch, self.batch_size)
+            if microbatch[0].prefix_length
+            else self._whole.batches([group.prompts[0] for group in microbatch])
+        )
+        for batch in batches:
             with self.clock.stage("decode"):
                 answers = self._decoder.answer(batch)
             for prompt, answer in zip(batch.prompts, answers, strict=True):
@@ -223,7 +230,7 @@ class ModelRunner:
         try:
             with torch.inference_mode():
                 with self.clock.stage("preprocess"):
-                    batch = self._sharing.whole(prompt)
+                    batch = self._whole.alone(prompt)
                 return self._answer(batch)
         except torch.OutOfMemoryError as error:
             _free_memory()

@@ -3,14 +3,14 @@
 The truth about a prompt is the model's own pass over the processor's own inputs of the whole
 prompt. Sharing is held to it once for each kind of prompt (videos, images, several media; texts or
 likelihoods), with the first groups of a run and all their frames. What does not agree, or raises
-anything, is asked as whole prompts.
+anything, is asked as whole prompts (:mod:`llava_eval.models.local.whole`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,31 +23,36 @@ from llava_eval.models.local.features import FeaturePrefixes
 from llava_eval.models.local.guards import Comparison, compare_steps
 from llava_eval.models.local.microbatch import PromptGroup, alone
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Batch, Prefix, joined, prefill
+from llava_eval.models.local.prefix import Batch, Prefix, RowRule, joined, prefill
 from llava_eval.models.local.prompt import Prompt, PromptWriter
+from llava_eval.models.local.whole import WholeBatches
 
 log = logging.getLogger(__name__)
 
-#: New tokens of each prompt that are compared.
-_NUM_STEPS = 4
+#: Which whole prompts are asked together, in words.
+_TOGETHER = {
+    RowRule.PADDED: "padded",
+    RowRule.EQUAL: "of equal length together",
+    RowRule.SINGLE: "one at a time",
+}
 
 #: Verdicts by model and kind of prompt; the next run of a sweep would find the same.
 _known: WeakKeyDictionary[Any, dict[Hashable, Verdict]] = WeakKeyDictionary()
 
 
+@dataclass(frozen=True)
 class Verdict:
     """What a trial found for one kind of prompt.
 
     Attributes:
-        comparison: of logits; None where nothing could be compared.
         problem: why prefixes are not shared, in words; None where they are.
-        path: how prompts of this kind are asked, for the manifest.
+        way: how they are shared, for the manifest.
+        comparison: of logits; None where nothing could be compared.
     """
 
-    def __init__(self, comparison: Comparison | None, problem: str | None, path: str) -> None:
-        self.comparison = comparison
-        self.problem = problem
-        self.path = path
+    problem: str | None
+    way: str = ""
+    comparison: Comparison | None = None
 
 
 class PrefixSharing:
@@ -56,6 +61,8 @@ class PrefixSharing:
     Args:
         loaded: the model.
         writer: of the prompts.
+        whole: asks whole prompts.
+        decoder: asks the model.
         clock: gets the seconds of the stages "vision" and "prefill".
         features: encodes media apart from prompts; None for the model's own forward pass.
         is_required: prompts that cannot share are an error, instead of being asked as a whole.
@@ -65,6 +72,8 @@ class PrefixSharing:
         self,
         loaded: LoadedModel,
         writer: PromptWriter,
+        whole: WholeBatches,
+        decoder: Decoder,
         clock: Callable[[], StageClock],
         *,
         features: FeaturePrefixes | None,
@@ -72,25 +81,33 @@ class PrefixSharing:
     ) -> None:
         self._loaded = loaded
         self._writer = writer
+        self._whole = whole
+        self._decoder = decoder
         self._clock = clock
         self._features = features
         self._is_required = is_required
-        self._decoder = Decoder(loaded)
-        self.paths: dict[str, str] = {}
+        self._verdicts: dict[str, Verdict] = {}
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """How prompts are asked, by what they show, for the manifest."""
+        paths = {}
+        for name in {**self._verdicts, **self._whole.rules}:
+            verdict = self._verdicts.get(name, Verdict("they share no prefix"))
+            together = _TOGETHER[self._whole.rules.get(name, RowRule.SINGLE)]
+            is_shared = verdict.problem is None
+            whole = f"whole prompts, {together}: {verdict.problem}"
+            paths[name] = f"shared prefixes by {verdict.way}" if is_shared else whole
+        return paths
 
     def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[Batch]:
-        """Yield the questions of some groups, ready to be asked.
+        """Yield the questions of some groups that share prefixes, ready to be asked.
 
         Raises:
             ForwardError: the model fails.
         """
         for prefix in self._prefixes(groups):
             yield from prefix.batches(self._loaded, batch_size)
-
-    def whole(self, prompt: Prompt) -> Batch:
-        """Return one prompt as the processor makes it, ready to be asked."""
-        inputs = self._loaded.to_device(self._writer.whole_inputs(prompt))
-        return Batch((prompt,), inputs)
 
     def is_right(self, group: PromptGroup) -> bool:
         """Return whether a group may share its prefix, as far as was tried."""
@@ -115,9 +132,8 @@ class PrefixSharing:
             if key not in known:
                 known[key] = self._tried(alike) or self._tried_apart(alike[0])
                 if known[key].problem is not None:
-                    self._report(known[key], _kind_name(alike[0]))
-            verdict = known[key]
-            self.paths[_kind_name(alike[0])] = verdict.path
+                    self._report(known[key], alike[0].prompts[0].media_name)
+            verdict = self._verdicts[alike[0].prompts[0].media_name] = known[key]
             if verdict.problem is not None and self._is_required:
                 raise CheckpointError(
                     f"{self._loaded.name}: {verdict.problem}; set runner.share_prefixes=false"
@@ -155,16 +171,15 @@ class PrefixSharing:
             for prompt, inputs in zip(prompts, whole, strict=True):
                 _check_ids(prompt, inputs)
             with torch.inference_mode():
-                comparison, path = self._compare(groups)
+                comparison, way = self._compare(groups)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:
-            return _whole("its logits are not finite")
-        if not comparison.agrees:
-            return _whole(comparison.describe(), comparison)
-        return Verdict(comparison, None, path)
+            return Verdict("its logits are not finite")
+        problem = None if comparison.agrees else comparison.describe()
+        return Verdict(problem, way, comparison)
 
     def _tried_apart(self, group: PromptGroup) -> Verdict:
         """Try each medium of a group in a prompt of its own; the last verdict, or the first bad."""
@@ -176,7 +191,7 @@ class PrefixSharing:
             verdict = self._tried([alone(prompt) for prompt in prompts[:1]])
             if verdict is None or verdict.problem is not None:
                 break
-        return verdict or _whole("its prompts cannot be made as a whole")
+        return verdict or Verdict("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[Comparison | None, str]:
         shared: dict[int, list[torch.Tensor]] = {}
@@ -190,20 +205,20 @@ class PrefixSharing:
                     shared[id(prompt)] = [step[row] for step in steps]
         pairs = []
         for prompt in (prompt for group in groups for prompt in group.prompts):
-            plain = [step[0] for step in self._steps(self.whole(prompt))]
+            plain = [step[0] for step in self._steps(self._whole.alone(prompt))]
             pairs.append((shared[id(prompt)], plain))
-        return compare_steps(self._loaded, pairs), f"shared prefixes by {way}, {rule}"
+        return compare_steps(self._loaded, pairs), f"{way}, {rule}"
 
     def _steps(self, batch: Batch) -> list[torch.Tensor]:
         """Return logits (B, vocabulary) of the first new tokens, or of those of an option."""
-        if batch.prompts[0].option is None:
-            if self._features is not None and self._loaded.plan.dtype == torch.float32:
-                return [self._decoder.logits(batch)[:, -1]]  # its generate adds nothing to see
-            most = batch.prompts[0].request.settings.max_new_tokens
-            return self._decoder.first_steps(batch, min(_NUM_STEPS, most))
-        logits = self._decoder.logits(batch)  # (B, S, vocabulary)
-        shortest = min(len(prompt.token_ids) - prompt.option_start for prompt in batch.prompts)
-        return [logits[:, -1 - step] for step in range(shortest)]
+        is_option = batch.prompts[0].option is not None
+        if (
+            self._features is not None
+            and self._loaded.plan.dtype == torch.float32
+            and not is_option
+        ):
+            return [self._decoder.logits(batch)[:, -1]]  # its generate adds nothing to see
+        return self._decoder.first_steps(batch)
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
         if self._features is not None:
@@ -212,16 +227,12 @@ class PrefixSharing:
             return joined([prefill(self._loaded, group) for group in groups], self._loaded)
 
     def _key(self, group: PromptGroup) -> Hashable:
-        is_option = group.prompts[0].option is not None
-        return _kind_name(group), is_option, self._features is not None
-
-
-def _whole(problem: str, comparison: Comparison | None = None) -> Verdict:
-    return Verdict(comparison, problem, f"whole prompts, one at a time: {problem}")
+        first = group.prompts[0]
+        return first.media_name, first.option is not None, self._features is not None
 
 
 def _refused(error: Exception) -> Verdict:
-    return _whole(f"{type(error).__name__}: {error}")
+    return Verdict(f"{type(error).__name__}: {error}")
 
 
 def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:
@@ -236,15 +247,3 @@ def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:
             f"sample {prompt.request.id}: its tokens depend on how media placeholders are expanded "
             f"({len(ids)} against {len(prompt.token_ids)})"
         )
-
-
-def _kind_name(group: PromptGroup) -> str:
-    """Return what a group shows in words, for instance "images and videos"."""
-    kinds = [
-        kind for medium in group.prompts[0].request.prepared_media for kind in medium.shown_kinds
-    ]
-    if not kinds:
-        return "no media"
-    if len(kinds) == 1:
-        return f"one {kinds[0]}"
-    return " and ".join(f"{kind}s" for kind in sorted(set(kinds)))

@@ -88,10 +88,7 @@ def _qwen3_processor(words: Any) -> Any:
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
         words,
         tf.Qwen3VLVideoProcessor(size=sizes, patch_size=14),
-        chat_template=QWEN_TEMPLATE.replace(
-            "<|vision_start|><|video_pad|><|vision_end|>",
-            "<|vision_start|><|video_pad|><|vision_end|>",
-        ),
+        chat_template=QWEN_TEMPLATE,
     )
 
 

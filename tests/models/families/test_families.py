@@ -14,9 +14,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import load_model, plan_model
+from llava_eval.models.local.load import load_model
 from llava_eval.models.local.media import WholePrompts
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
@@ -48,6 +49,7 @@ def turns_of(family: Family) -> dict[str, Turn]:
         for number, question in enumerate(("What is it?", "Where is the blue one?", "Why?")):
             turns[f"{kind}, question {number}"] = (first, question)
         turns[f"another {kind}"] = (second, "What happens?")
+        turns[f"another {kind}, the same question"] = (second, "What is it?")
         turns[f"{kind} after text"] = ("Look.", first, "Seen?")
         if most > 1:
             for number, question in enumerate(("Which?", "How do they differ?")):
@@ -133,16 +135,18 @@ def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
     alone = ask(ModelRunner(loaded, conversation, batch_size=1), some)
     assert alone == {title: texts[title] for title in some}
     paths = runner.settings()["prompts_asked_as"]
-    assert all(path.startswith("shared") == (name not in WHOLE) for path in paths.values())
+    assert paths
+    assert all(path.startswith(WHOLE.get(name, "shared prefixes")) for path in paths.values())
 
 
-#: Families whose prompts are asked as a whole, and why.
+#: How families are asked whose prompts share no prefix: PaliGemma's images see the question,
+#: InstructBLIP's features depend on it, Florence-2 has an encoder, others' generate takes no cache.
 WHOLE = {
-    "paligemma": "its images see the question",
-    "blip-2": "its generate takes no cache",
-    "instructblip": "its features depend on the question",
-    "florence2": "an encoder reads the whole prompt",
-    "kosmos-2": "its generate takes no cache",
+    "paligemma": "whole prompts, padded",
+    "blip-2": "whole prompts, padded",
+    "instructblip": "whole prompts, padded",
+    "florence2": "whole prompts, of equal length together",
+    "kosmos-2": "whole prompts, of equal length together",
 }
 
 

@@ -1,0 +1,241 @@
+"""Which model runs and how: decided and checked before its weights are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AutoConfig, GenerationConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from llava_eval.config.schema import QuantizationConfig
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.checkpoint import CheckpointFolder
+from llava_eval.models.local.hardware import (
+    AttentionChoice,
+    choose_attention,
+    choose_device,
+    choose_dtype,
+    first_line,
+)
+from llava_eval.models.local.quantization import describe_quantization, quantization_config
+
+#: Settings of a checkpoint's generation_config.json that say which tokens begin, end and pad a
+#: text, and which no text holds. They belong to the model's format, whatever a protocol asks for.
+TOKEN_SETTINGS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "bad_words_ids",
+)
+
+#: Settings that a protocol always decides (how much, whether and how widely to sample or search).
+_PROTOCOL_SETTINGS = (
+    *("max_length", "max_new_tokens", "min_length", "do_sample", "temperature", "top_k", "top_p"),
+    *("min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "num_beams", "num_return_sequences"),
+    *("early_stopping", "length_penalty", "use_cache", "cache_implementation", "stop_strings"),
+)
+
+#: Entries of a generation_config.json that are no settings.
+_BOOKKEEPING = ("transformers_version", "_from_model_config")
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """All that decides which model runs and how, before its weights are read.
+
+    Attributes:
+        checkpoint: the folder.
+        device, dtype: where and in which precision the model runs.
+        attention: the attention implementation and why.
+        quantization: how weights are quantized.
+        rope_scaling: entries that replace those of the RoPE parameters.
+        processor: settings that replace those of the image and video processor.
+        generation_settings: of the checkpoint's generation_config.json, apart from tokens.
+        keeps_generation_settings: those that no protocol states (a repetition penalty) stay in
+            force.
+        shows_images: each frame of a video is shown as an image of its own.
+        trust_remote_code: run code from the checkpoint's folder.
+    """
+
+    checkpoint: CheckpointFolder
+    device: torch.device
+    dtype: torch.dtype
+    attention: AttentionChoice
+    quantization: QuantizationConfig
+    rope_scaling: Mapping[str, Any] = field(default_factory=dict)
+    processor: Mapping[str, Any] = field(default_factory=dict)
+    generation_settings: Mapping[str, Any] = field(default_factory=dict)
+    keeps_generation_settings: bool = False
+    shows_images: bool = False
+    trust_remote_code: bool = False
+
+    @property
+    def unstated_generation_settings(self) -> dict[str, Any]:
+        """Generation settings of the checkpoint that no protocol states."""
+        stored = self.generation_settings.items()
+        return {name: value for name, value in stored if name not in _PROTOCOL_SETTINGS}
+
+    @property
+    def kept_generation_settings(self) -> dict[str, Any]:
+        """Generation settings of the checkpoint that are in force beside the protocol's."""
+        return self.unstated_generation_settings if self.keeps_generation_settings else {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what about the model can change a generation, for a run's identity."""
+        model: dict[str, Any] = {
+            "device": self.device.type,
+            "dtype": str(self.dtype),
+            "attention": self.attention.implementation,
+            "rope_scaling": dict(self.rope_scaling),
+            "quantization": describe_quantization(self.quantization),
+        }
+        if self.processor:
+            model["processor"] = dict(self.processor)
+        if self.unstated_generation_settings:
+            kept = "kept" if self.keeps_generation_settings else "dropped"
+            model["generation_settings"] = {kept: self.unstated_generation_settings}
+        if self.shows_images:
+            model["video_as"] = "images"
+        return {"checkpoint_files": dict(self.checkpoint.file_sha256), "model": model}
+
+
+def plan_model(
+    checkpoint: CheckpointFolder,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "auto",
+    quantization: QuantizationConfig | None = None,
+    rope_scaling: Mapping[str, Any] | None = None,
+    processor: Mapping[str, Any] | None = None,
+    keeps_generation_settings: bool = False,
+    shows_images: bool = False,
+    trust_remote_code: bool = False,
+) -> ModelPlan:
+    """Choose what is left open, and check what can be checked without reading weights.
+
+    Args:
+        checkpoint: the folder.
+        device: see :func:`llava_eval.models.local.hardware.choose_device`.
+        dtype: see :func:`llava_eval.models.local.hardware.choose_dtype`.
+        attention: see :func:`llava_eval.models.local.hardware.choose_attention`.
+        quantization: how weights are quantized; None for not at all.
+        rope_scaling: entries that replace the checkpoint's RoPE parameters; None keeps them.
+        processor: settings that replace those of the image and video processor.
+        keeps_generation_settings: see :class:`ModelPlan`.
+        shows_images: see :class:`ModelPlan`.
+        trust_remote_code: see :class:`ModelPlan`.
+
+    Raises:
+        CheckpointError: the checkpoint is of another kind, or something cannot run here.
+    """
+    config = read_config(checkpoint, trust_remote_code)
+    _check_kind(config, checkpoint, trust_remote_code)
+    if rope_scaling:
+        scaled_rope(config, rope_scaling)
+    chosen_device = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen_device, config)
+    quantization = quantization or QuantizationConfig(name="none")
+    quantization_config(quantization, chosen_dtype, chosen_device)
+    return ModelPlan(
+        checkpoint,
+        chosen_device,
+        chosen_dtype,
+        choose_attention(attention, chosen_device, chosen_dtype),
+        quantization,
+        dict(rope_scaling or {}),
+        dict(processor or {}),
+        _generation_settings(checkpoint, config),
+        keeps_generation_settings,
+        shows_images,
+        trust_remote_code,
+    )
+
+
+def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
+    """Return a checkpoint's configuration.
+
+    Raises:
+        CheckpointError: config.json is damaged or of an unknown kind.
+    """
+    try:
+        config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
+        config.get_text_config()
+    except Exception as error:  # a border: foreign code reads a file of any content
+        raise CheckpointError(
+            f"{checkpoint.name}: config.json cannot be used: {cause_of(error)}"
+        ) from error
+    return config
+
+
+def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bool) -> None:
+    known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    remote = trust_remote_code and hasattr(config, "auto_map")
+    if not known and not remote:
+        raise CheckpointError(
+            f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
+            "image-text-to-text model of transformers such as 'llava_next_video'"
+        )
+
+
+def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the RoPE parameters with these entries replaced.
+
+    Raises:
+        CheckpointError: transformers would refuse them, or ignore them without a word.
+    """
+    stored = getattr(config.get_text_config(), "rope_parameters", None)
+    rope = {**(stored or {}), **scaling}
+    kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
+    if kind not in ("default", *ROPE_INIT_FUNCTIONS):
+        raise CheckpointError(
+            f"model.rope_scaling: unknown rope_type {kind!r}; known: "
+            f"default, {', '.join(ROPE_INIT_FUNCTIONS)}"
+        )
+    if not isinstance(factor, int | float) or not factor > 0:
+        raise CheckpointError(f"model.rope_scaling: factor is {factor!r}, expected more than 0")
+    if kind == "default" and "factor" in scaling:
+        raise CheckpointError(
+            "model.rope_scaling: a factor changes nothing without a rope_type such as linear"
+        )
+    return rope
+
+
+def _generation_settings(checkpoint: CheckpointFolder, config: Any) -> dict[str, Any]:
+    """Return what a checkpoint says of generating, apart from tokens.
+
+    It may bring a temperature or a repetition penalty that would change scores without a word; how
+    to generate is the protocol's to say.
+
+    Raises:
+        CheckpointError: generation_config.json is damaged.
+    """
+    try:
+        stored = GenerationConfig.from_pretrained(checkpoint.path)
+    except OSError:  # there is none: transformers looks into config.json
+        stored = GenerationConfig.from_model_config(config)
+    except Exception as error:  # a border: foreign code reads a file of any content
+        raise CheckpointError(
+            f"{checkpoint.name}: generation_config.json cannot be used: {cause_of(error)}"
+        ) from error
+    return {
+        name: value
+        for name, value in stored.to_diff_dict().items()
+        if name not in (*TOKEN_SETTINGS, *_BOOKKEEPING) and not name.startswith("output_")
+    }
+
+
+def cause_of(error: BaseException) -> str:
+    """Return what an error of foreign code says; its class too where that says more."""
+    said = first_line(error)
+    usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+    return said if usual or said == type(error).__name__ else f"{type(error).__name__}: {said}"

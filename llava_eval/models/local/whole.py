@@ -1,0 +1,155 @@
+"""Whole prompts in batches: for families whose prompts share no prefix.
+
+Rows are padded by the checkpoint's own processor. Whether a model takes padding is tried once for
+each kind of prompt, on real first ones: padded together, or else those of equal length together,
+must give the logits of each alone. What was not proven is asked alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from llava_eval.errors import ForwardError
+from llava_eval.models.local.decoding import Decoder
+from llava_eval.models.local.guards import compare_steps
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prefix import Batch, RowRule
+from llava_eval.models.local.prompt import Prompt, PromptWriter
+
+#: What was found, by model and kind of prompt; the next run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, Trial]] = WeakKeyDictionary()
+
+
+@dataclass
+class Trial:
+    """Which whole prompts of one kind may be asked together, as far as it was tried.
+
+    Attributes:
+        padded: prompts of any length; None before it was tried.
+        equal: prompts of equal length, likewise.
+    """
+
+    padded: bool | None = None
+    equal: bool | None = None
+
+    @property
+    def rule(self) -> RowRule:
+        """Which rows may be asked together."""
+        if self.padded:
+            return RowRule.PADDED
+        return RowRule.EQUAL if self.equal else RowRule.SINGLE
+
+
+class WholeBatches:
+    """Puts whole prompts into batches.
+
+    Args:
+        loaded: the model.
+        writer: of the prompts.
+        decoder: asks the model.
+    """
+
+    def __init__(self, loaded: LoadedModel, writer: PromptWriter, decoder: Decoder) -> None:
+        self._loaded = loaded
+        self._writer = writer
+        self._decoder = decoder
+        self.rules: dict[str, RowRule] = {}
+
+    def alone(self, prompt: Prompt) -> Batch:
+        """Return one prompt as the processor makes it, ready to be asked."""
+        inputs = self._loaded.to_device(self._writer.whole_inputs(prompt))
+        return Batch((prompt,), inputs)
+
+    def batches(self, prompts: Sequence[Prompt]) -> Iterator[Batch]:
+        """Yield some prompts of one kind, ready to be asked, the longest first.
+
+        Raises:
+            ForwardError: the processor fails.
+        """
+        by_kind: dict[Hashable, list[Prompt]] = {}
+        for prompt in sorted(prompts, key=lambda prompt: -len(prompt.token_ids)):
+            by_kind.setdefault(_key(prompt), []).append(prompt)
+        for key, alike in by_kind.items():
+            rule = self._rule(key, alike)
+            self.rules[alike[0].media_name] = rule
+            if rule is RowRule.PADDED:
+                yield self._together(alike)
+            elif rule is RowRule.EQUAL:
+                for _, equal in groupby(alike, key=lambda prompt: len(prompt.token_ids)):
+                    yield self._together(list(equal))
+            else:
+                yield from map(self.alone, alike)
+
+    def _rule(self, key: Hashable, alike: Sequence[Prompt]) -> RowRule:
+        """Return which of these may be asked together; try it where nobody has.
+
+        Args:
+            key: their kind.
+            alike: the longest first.
+        """
+        trial = _known.setdefault(self._loaded.model, {}).setdefault(key, Trial())
+        longest, shortest = alike[0], alike[-1]
+        if trial.padded is None and len(longest.token_ids) > len(shortest.token_ids):
+            trial.padded = self._agrees([longest, shortest])
+        if not trial.padded and trial.equal is None:
+            equal = (
+                pair for pair in pairwise(alike) if len({len(one.token_ids) for one in pair}) == 1
+            )
+            pair = next(equal, None)
+            trial.equal = None if pair is None else self._agrees(pair)
+        return trial.rule
+
+    def _agrees(self, prompts: Sequence[Prompt]) -> bool:
+        """Return whether prompts have the same first logits together as each has alone."""
+        try:
+            with torch.inference_mode():
+                steps = self._decoder.first_steps(self._together(prompts))
+                pairs = [
+                    (
+                        [step[row] for step in steps],
+                        [step[0] for step in self._decoder.first_steps(self.alone(prompt))],
+                    )
+                    for row, prompt in enumerate(prompts)
+                ]
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a trial raises means "ask alone"
+            return False
+        comparison = compare_steps(self._loaded, pairs)
+        return comparison is not None and comparison.agrees
+
+    def _together(self, prompts: Sequence[Prompt]) -> Batch:
+        """Return prompts padded by the processor.
+
+        Raises:
+            ForwardError: it fails, or a row holds other tokens than the prompt alone.
+        """
+        if len(prompts) == 1:
+            return self.alone(prompts[0])
+        made = self._writer.padded_inputs(prompts)
+        rows, masks = made["input_ids"].tolist(), made["attention_mask"].bool().tolist()
+        for prompt, row, mask in zip(prompts, rows, masks, strict=True):
+            own = tuple(token for token, is_own in zip(row, mask, strict=True) if is_own)
+            if own != prompt.token_ids or not mask[-1]:
+                raise ForwardError(f"sample {prompt.request.id}: its processor pads it otherwise")
+        return Batch(tuple(prompts), self._loaded.to_device(made))
+
+
+def _key(prompt: Prompt) -> Hashable:
+    """Return what whole prompts must have in common to be tried, and asked, together.
+
+    Pixels of one shape, so that no trial has to speak for padding of images that it did not see.
+    """
+    shapes = {
+        name: tuple(value.shape)
+        for name, value in (prompt.inputs or {}).items()
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
+    }
+    is_option = prompt.option is not None
+    return prompt.media_name, is_option, tuple(sorted(shapes.items()))
