@@ -31,9 +31,14 @@ _REPLACED = (
     (re.compile(r"(?m)^[ \t]*(?:```|~~~)\w*[ \t]*$|```(?:\w+\n)?"), "\n"),
     (re.compile(r"(?m)^[ \t]*(?:#{1,6}|>+|[-*+•●▪◦]|\d{1,2}[.)](?=\s))[ \t]+"), ""),
     (re.compile(r"\*+|`+|(?<![^\W_])_+|_+(?![^\W_])"), " "),
-    (re.compile(r"(?i)\b(option|choice|answer|letter)[-_](?=[a-z]\b)"), r"\1 "),
+    (
+        re.compile(r"(?i)\b(option|choice|answer|letter)(?:[-_](?=[a-z]\b)|(?-i:(?=[A-Z]\b)))"),
+        r"\1 ",
+    ),
+    (re.compile(r"\b(vs|opt)\."), r"\1"),
     (re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z])"), " "),  # final_answer
-    (re.compile(r"[\"“”„«»‹›「」『』《》〈〉|]"), " "),
+    (re.compile(r"[\"“”„«»‹›「」『』《》〈〉]"), " "),
+    (re.compile(r"\|"), ", "),
     (re.compile(r"(?<![A-Za-zÀ-ɏḀ-ỿ])['’‘]|['’‘](?![A-Za-zÀ-ɏḀ-ỿ])"), " "),
     (re.compile(r"[\[{【〔]"), "("),
     (re.compile(r"[\]}】〕]"), ")"),

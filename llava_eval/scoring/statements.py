@@ -26,6 +26,8 @@ _CUT_OFF = re.compile("answer: *[a-z]")
 
 _GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3})?[mf]*o?|-)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
+#: Letters that are named together, which a phrase may go over: "of A, B and C".
+_SEVERAL = re.compile("L(?:[,j-]*L)+")
 _EDGES = "(,:-"
 #: What may stand between the words that give an answer and the letter.
 _BETWEEN = "[ftoaikr(,:]*"
@@ -36,14 +38,16 @@ _LABEL = re.compile(rf"(?:a[fosi]*[xvgj]{{0,3}}|r[oa]*)[-:)>][-:N]*{_BETWEEN}$")
 _ANSWER_IS = re.compile(rf"[arok](?P<between>[^.?;NLl]{{0,20}}?)i{_BETWEEN}$")
 _GIVEN = re.compile(
     rf"a{_BETWEEN}$"  # "my answer B"
-    r"|c[ftoOakis(:,]*$"  # "I choose option B"
-    r"|[sbY][ftoakisY:,bj.]*$"  # "so it's B", "but B"
-    r"|>$|(?:^|,)(?:[fs]*i|j)[ftoak:]*$"  # "-> B", "is B"
+    r"|[cq][ftoOakis(:,]*$"  # "I choose option B"
+    r"|[sSbY][ftoakisSY:,bjr.]*$"  # "so it's B", "but B"
+    r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
+    r"|if+$"  # "sì, è la B"
 )
 _AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
+_ADDED = re.compile(r"(?:^|,)j[ftoak:]*$")  # "..., or D"
 _DENIED = re.compile(
-    r"n[iftoOakrs:(v]*$|n[xvf]?c[^.,:;?]*$"  # "not option B", "I do not think that it is B"
+    r"n[iftoOakrsS:(v]*$|n[xvf]?[cq][^.,:;?]*$"  # "not option B", "I do not think that it is B"
     r"|u[foOaks(:]*$"  # "rather than B"
 )
 _WRONG_BEFORE = re.compile(r"w[oakfi]*:?o?$")
@@ -51,21 +55,21 @@ _GRANTED = re.compile(r"y[^,]*$")
 
 # After a letter, or after its own text.
 _RIGHT_AFTER = re.compile(
-    r"^(?:,(?=i))?o?(?P<between>[ifovgjms-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
+    r"^(?:,(?=i))?o?(?P<between>[ifovgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
 )
 _WRONG_AFTER = re.compile(
-    r"^(?:,(?=i))?o?[ifovmgs:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
-    r"|^[^.?;NLl]*b[sf]*i?f*(?:w|n(?![foi]*L))"  # "is tempting, but wrong"
+    r"^(?:,(?=i))?o?[ifovmgsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
+    r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n(?![foi]*L))"  # "is tempting, but wrong"
 )
 _POSSIBLE_AFTER = re.compile("^(?:[ifov]*m|[ifovra]*h)")  # "is possible", "would be right if"
-_CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,x?c(?:$|[.N]))")  # "B it is", "B, I think"
-_MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;]|$|N)|[^N]*V\.?(?:$|N))")
+_CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
+_MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*V\.?(?:$|N))")
 _ASKED = re.compile(r"^[^.N]{0,12}\?")
 _BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy>]|j?f?n)")
 _LINE_ENDS = re.compile(r"^\.*(?:$|N)")
 _SENTENCE_ENDS = re.compile("^(?:$|[.)N])")
 _CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(L]|z)")
-_GOES_ON = re.compile("^(?:$|[-.,;:)N(Lzgnbjsfiuocvmy])")
+_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocvmy])")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
 
@@ -146,7 +150,7 @@ class _Mention:
 
     def is_unsaid(self) -> bool:
         """Return whether its sentence only supposes, grants or allows what it says."""
-        supposed = "h" in self.before.split("b")[-1] and not _LABEL.search(self.earlier)
+        supposed = "h" in re.split("[bS]", self.before)[-1] and not _LABEL.search(self.earlier)
         return (
             supposed
             or _GRANTED.search(self.before) is not None
@@ -207,7 +211,7 @@ class _Mention:
         ends = re.match("[.)]" if is_word else "$|[.)N,;g]", self.after)
         return (ends is not None or self.has_own_text) and (
             _gives(self.before, self.earlier)
-            or re.search("[csoka][foakis:,]*$", self.before) is not None
+            or re.search("[cqsSoka][foakisS:,]*$", self.before) is not None
         )
 
     def is_only_answer(self) -> bool:
@@ -219,7 +223,11 @@ class _Mention:
             self.is_bracketed
             or (clause.endswith("o") and re.match("$|[-.,;:)Nivgz]", self.after) is not None)
             or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v)", self.after) is not None)
-            or (clause.endswith(":") and _SENTENCE_ENDS.match(self.after) is not None)
+            or (clause.endswith("ix") and re.match(r"v\.?$", self.after) is not None)
+            or (
+                re.search("[-:]$|^[^nwum]*[ipv]$", clause) is not None
+                and _SENTENCE_ENDS.match(self.after) is not None
+            )
         )
 
 
@@ -241,8 +249,8 @@ class _Reply:
         self.plain = plain
         self.tokens = tokens
         self.kinds = "".join(token.kind for token in tokens)
-        # "A: C" and "A: the answer is C", where "A" stands for "answer".
-        label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))", self.kinds)
+        # "A: C", "A: the answer is C" and "Q: ... A: ...", where "A" stands for "answer".
+        label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))|^L:[^N?]*[N?]+L(?=:)", self.kinds)
         if label is not None and tokens[label.end() - 1].letter == "A":
             self.kinds = f"{self.kinds[: label.end() - 1]}a{self.kinds[label.end() :]}"
         begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
@@ -258,6 +266,8 @@ class _Reply:
         "Unlike A, B is correct" speaks of two letters, "A and B are correct" of one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
+        if len(at) > 2 and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}:
+            return [at[:-1], at[-1:]]  # "between A and B, A"
         if (
             len(at) > 1
             and self.kinds[at[-2] + 1 : at[-1]] == ","
@@ -300,7 +310,8 @@ class _Reply:
         return self.tokens[at].letter, at + 1
 
     def _sentence_before(self, start: int) -> str:
-        return _SENTENCE_BREAK.split(self.kinds[max(0, start - _REACH) : start])[-1]
+        before = _SENTENCE_BREAK.split(self.kinds[max(0, start - _REACH) : start])[-1]
+        return _SEVERAL.sub("x", before)
 
     def _quote(self, start: int, end: int) -> str:
         """Return the words around tokens, for people."""
@@ -328,6 +339,8 @@ class _Reply:
                 other, _ = self._text_after(mention.end)
                 if other and other not in mention.letters:
                     stated[other] = quote  # another option's text: "A. a pretty girl"
+            elif stated and _ADDED.search(mention.before):
+                stated[mention.letters[0]] = quote
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
         stated.update(self._stated_texts(by_any_phrase=not stated))
@@ -344,7 +357,7 @@ class _Reply:
     def _is_out_too(self, number: int, rejected: set[str]) -> bool:
         """Return whether a letter is like one that was rejected: "A is out, so is B"."""
         mention = self.mentions[number]
-        if not number or not mention.before.endswith("si"):
+        if not number or not mention.before.endswith("Si"):
             return False
         word = self.tokens[mention.start - 2]
         is_so = self.plain[word.start : word.end].lower() == "so"
@@ -368,7 +381,9 @@ class _Reply:
             is_given = _gives(text.before, text.earlier)
             if by_any_phrase and len(named) == 1:
                 is_alone = not text.before.strip("f,(")
-                if (is_alone and re.match("$|[-.,;:)(NgV]", text.after)) or (
+                word = self.plain[token.start : token.end]
+                ends = "$|[-.;:)(NgV]|,g" if " " in word else "$|[-.,;:)(NgV]"
+                if (is_alone and re.match(ends, text.after)) or (
                     token.kind == "T" and text.is_said_right()
                 ):
                     stated[token.letter] = self._quote(number, number + 1)
@@ -428,6 +443,7 @@ class _Reply:
             mention.is_bracketed
             or _NOUN_ONLY.match(mention.before) is not None
             or not mention.before.strip(_EDGES)
+            or re.search("Oi?:?$", mention.before) is not None
             or mention.earlier[-1] in ",;(:j"
             or (previous is not None and self._text_after(previous.end)[1] == mention.start)
         )
