@@ -21,7 +21,8 @@ _DEGREES = re.compile(r"\d\s[CF]$")
 #: Scripts without spaces between words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1100-\u11ff\u2e80-\u2fff\u3040-\ud7ff\uf900-\ufaff]")
 _WORD = re.compile(
-    r"(?:\w|[\u0900-\u0963\u0966-\u0dff\u064b-\u065f])+(?:'(?:t|s|d|ll|re|ve|m)\b|'(?=\w\w))?|'\w{1,3}\b"
+    r"\d+ ?%|'\w{1,3}\b"
+    r"|(?:\w|[\u0900-\u0963\u0966-\u0dff\u064b-\u065f])+(?:'(?:t|s|d|ll|re|ve|m)\b|'(?=\w\w))?"
 )
 _ARROW = re.compile("-{1,2}>|=>|[→⇒∴]")
 _ENUMERATOR = re.compile(r"\d{1,2}\.(?=\s)")
@@ -153,7 +154,7 @@ class Lexer:
             return None if is_word else "l"
         previous = re.search(r"([^\W\d_]+)[-\s]*$", before)
         has_noun = previous is not None and KINDS.get(previous.group(1).lower(), "x") in "oka"
-        if not is_word or has_noun:
+        if not is_word or (has_noun and letter != "I"):
             return "L"
         following = self._phrase(index + 1 + len(after) - len(after.lstrip()))
         kind = "x" if following is None else following.kind
@@ -221,4 +222,5 @@ class Lexer:
 def _kind_by_ending(word: str) -> str:
     if word.endswith("n't"):
         return "n"
-    return "f" if word.endswith("ly") and len(word) > 6 else "x"  # "accurately"
+    # Adverbs such as "accurately", and how sure somebody is, as in "100%", fill.
+    return "f" if word.endswith("%") or (word.endswith("ly") and len(word) > 6) else "x"

@@ -45,12 +45,12 @@ _WORDS: Final[dict[str, str]] = {
     "t": """a, an""",
     "f": """the, my, our, your, likely, most, very, probably, definitely, clearly, certainly, surely,
     simply, just, indeed, obviously, actually, only, really, almost, still, final, labeled, labelled, given by,
-    represented by, as follows, here, with, under, following, not only, maybe, perhaps, possibly, die, der, das, den, wohl,
+    represented by, as follows, here, with, under, following, not only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die, der, das, den, wohl,
     eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los, claramente, o, os, il, lo, una,
     de, het, juiste, prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能,
     最有可能, 显然, 바로, to, you, up, itself, se""",
     # RIGHT
-    "r": """correct, right, true, accurate, best, better, more accurate, more likely, more plausible,
+    "r": """correct, right, true, only possible, only plausible, only valid, only logical, accurate, best, better, more accurate, more likely, more plausible,
     more fitting, most accurate, most likely, most appropriate, most plausible, most fitting, richtig,
     richtige, richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte,
     correcte, correcto, correcta, verdadero, verdadera, adecuada, certo, certa, correto, correta,
@@ -74,7 +74,7 @@ _WORDS: Final[dict[str, str]] = {
     गलत, خطأ, خاطئ, خاطئة, غير صحيح, غير صحيحة, نادرست""",
     "n": """not, isnt, doesnt, cannot, never, neither, nor, no way, far from, hardly, none of, nicht, kein, keine,
     weder, noch, pas, n'est, ni, no, não, nem, non, né, nie, niet, geen, не, нет, değil, không,
-    không phải, chẳng, bukan, tidak, inte, ikke, ej, ei, nu, nem, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません,
+    không phải, chẳng, bukan, tidak, inte, ikke, ej, ei, nu, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません,
     ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا, نیست, לא, fails, fail, lacks""",
     # UNLIKE: stands before what is no answer.
     "u": """anything but, all but, everything but, rather than, instead of, as opposed to, unlike, except,
@@ -89,7 +89,7 @@ _WORDS: Final[dict[str, str]] = {
     "c": """choose, chose, chosen, choosing, picked, picking, select, selected, selecting, suggest, suggests,
     support, supports, indicate, indicates, confirm, confirms, implies, imply, get, we have, go for,
     goes for, going for, presume, suspect, guessing, described by, matched by, captured by, go with,
-    goes with, going with, went with, opt for, opting for, vote for, settle on, settle for, say, believe, think,
+    goes with, going with, went with, opt for, opting for, vote for, settle on, settle for, looking for, say, believe, think,
     answer with, respond with, reply with, conclude, conclude that, inclined to say, lean towards, lean toward, leaning towards,
     leaning toward, corresponds to, correspond to, corresponding to, aligns with, align with,
     points to, point to, matching, match, consistent with, looks like, look like, seems like,
@@ -107,7 +107,7 @@ _WORDS: Final[dict[str, str]] = {
     # POINTS: stands before a letter at the end of a sentence, where names of things do not.
     "p": """in, at, into, means, meaning, doing, me, us, me to, us to, namely""",
     # SO: begins a sentence or clause, before the letter that follows from it.
-    "S": """so, thus, hence, therefore, consequently, accordingly, finally, overall, in conclusion,
+    "S": """so, ergo, thus, hence, therefore, consequently, accordingly, finally, overall, in conclusion,
     to conclude, in summary, daher, deshalb, somit, folglich, donc, ainsi, par conséquent,
     por lo tanto, por tanto, entonces, así que, portanto, logo, então, quindi, dunque, perciò, dus,
     więc, zatem, takže, tedy, поэтому, значит, следовательно, итак, итого, тож, yani, dolayısıyla,
@@ -128,7 +128,7 @@ _WORDS: Final[dict[str, str]] = {
     và, hoặc, dan, atau, och, eller, tai, și, sau, és, vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と, か,
     または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",
     # BECAUSE: goes on after a stated letter.
-    "g": """because, since, as, for, due, due to, given, based, based on, where, which, when, over,
+    "g": """because, since, as, for, due, due to, given, based, based on, per, where, which, when, over,
     among, from, by, out of, again, according, weil, da, denn, parce que, parce qu', car il, car elle, car la, car le, car on, car l', car les, car un, car une, car dans,
     puisque, porque, ya que, pues, pois, já que,
     perché, poiché, omdat, want, ponieważ, bo, protože, потому, так как, поскольку, çünkü, vì, bởi vì,

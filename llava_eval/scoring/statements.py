@@ -24,7 +24,7 @@ _REACH = 60
 #: The end of a prompt, where a word may begin.
 _CUT_OFF = re.compile("answer: *[a-z]")
 
-_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3})?[mf]*o?|-)L)*")
+_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
 #: Letters that are named together, which a phrase may go over: "of A, B and C".
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
@@ -59,11 +59,11 @@ _RIGHT_AFTER = re.compile(
 )
 _WRONG_AFTER = re.compile(
     r"^(?:,(?=i))?o?[ifovmgsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
-    r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n(?![foi]*L))"  # "is tempting, but wrong"
+    r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n[fi]*r)"  # "is tempting, but wrong"
 )
 _POSSIBLE_AFTER = re.compile("^(?:[ifov]*m|[ifovra]*h)")  # "is possible", "would be right if"
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
-_MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*V\.?(?:$|N))")
+_MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
 _ASKED = re.compile(r"^[^.N]{0,12}\?")
 _BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy>]|j?f?n)")
 _LINE_ENDS = re.compile(r"^\.*(?:$|N)")
@@ -165,7 +165,7 @@ class _Mention:
             return False
         if self.is_weak:
             return self._is_weakly_stated()
-        if not self.before.strip(_EDGES + "frV") and _LINE_ENDS.match(self.after):
+        if not self.before.strip(_EDGES + "frzV") and _LINE_ENDS.match(self.after):
             return True
         if _ASKED.match(self.after):
             return False
@@ -202,16 +202,18 @@ class _Mention:
         answer; an "a" only before a full stop: the reply may have been cut off after an article.
         """
         is_word = self.letters[0] in "AI"
-        if not (is_word or self.before or self.after.strip(".")):
-            return True
         if self.begins_sentence and self.has_own_text:
             return True
-        if self.begins_sentence and not is_word and _RIGHT_AFTER.match(self.after):
+        if (
+            not is_word
+            and self.begins_sentence
+            and (not self.after.strip(".") or re.match(",?g", self.after) or self.is_said_right())
+        ):
             return True
-        ends = re.match("[.)]" if is_word else "$|[.)N,;g]", self.after)
+        ends = re.match("[.)z]" if is_word else "$|[.)N,;gz]", self.after)
         return (ends is not None or self.has_own_text) and (
             _gives(self.before, self.earlier)
-            or re.search("[cqsSoka][foakisS:,]*$", self.before) is not None
+            or re.search("(?:[cqsSoka]|^i)[foakisS:,]*$", self.before) is not None
         )
 
     def is_only_answer(self) -> bool:
@@ -232,7 +234,7 @@ class _Mention:
 
 
 def _begins(before: str) -> bool:
-    return not before.strip(_EDGES + "frV") or _NOUN_ONLY.match(before) is not None
+    return not before.strip(_EDGES + "frzV") or _NOUN_ONLY.match(before) is not None
 
 
 def _gives(before: str, earlier: str) -> bool:

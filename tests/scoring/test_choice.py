@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.scoring.choice import StrictChoice, read_choice
+from llava_eval.scoring.choice_words import _WORDS
 from llava_eval.types import Sample
 
 CHOICES = ("a red circle", "A blue square", "both of them", "none")
@@ -132,3 +133,9 @@ def test_the_explanation_quotes_what_states_the_letter() -> None:
     assert several == "no answer: the reply states A, B; wrong"
     unended = StrictChoice().score("<think>The answer is B", sample()).explanation
     assert unended == "no answer: its reasoning does not end; wrong"
+
+
+def test_a_word_has_one_kind() -> None:
+    words = [" ".join(word.split()) for words in _WORDS.values() for word in words.split(",")]
+    assert sorted(words) == sorted(set(words))
+    assert "" not in words
