@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.outcome import Outcome
@@ -36,7 +36,42 @@ __all__ = ["Outcome", "run", "score"]
 log = logging.getLogger(__name__)
 
 
-def run(composed: ComposedConfig, only: Collection[str] | None = None) -> Outcome:
+class Watch(Protocol):
+    """Watches a run, and may end it early."""
+
+    def begin(
+        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
+    ) -> None:
+        """See what will run, before anything is written."""
+        ...
+
+    def order(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return samples in the order in which they are to be answered."""
+        ...
+
+    def sees(self, result: SampleResult) -> bool:
+        """Take a scored result, and return whether the run may end."""
+        ...
+
+
+class _AnswerAll:
+    """Watches nothing: every sample is answered, in the order of the rows."""
+
+    def begin(
+        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
+    ) -> None:
+        pass
+
+    def order(self, samples: Sequence[Sample]) -> list[Sample]:
+        return list(samples)
+
+    def sees(self, result: SampleResult) -> bool:
+        return False
+
+
+def run(
+    composed: ComposedConfig, only: Collection[str] | None = None, watch: Watch | None = None
+) -> Outcome:
     """Generate, score and tabulate one benchmark with one model.
 
     Finished samples of an earlier process are kept; everything else is generated.
@@ -44,18 +79,23 @@ def run(composed: ComposedConfig, only: Collection[str] | None = None) -> Outcom
     Args:
         composed: the checked configuration.
         only: ids of the samples to answer; None answers all.
+        watch: may end the run early; the same command without it answers the others.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
+    watch = watch or _AnswerAll()
     with prepare(composed, only) as work:  # rows, scorer, metrics, engine: built once, and checked
+        samples, parts = work.benchmark.samples, work.benchmark.parts
+        watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
         directory = _choose_directory(work)
         with claim(directory):
             earlier = work.take_over(directory)
             with work.record(directory, earlier) as record:
                 results = list(earlier.results.values())
-                pending = work.unfinished(results)
+                is_known = any([watch.sees(result) for result in results])
+                pending = [] if is_known else watch.order(work.unfinished(results))
                 if pending:
                     work.check_media(pending)
                     log.info("loading %s", work.model_label)
@@ -63,15 +103,21 @@ def run(composed: ComposedConfig, only: Collection[str] | None = None) -> Outcom
                         log.info(note)
                 record.begin(composed.resolved, work.engine.load() if pending else {})
                 log.info("results go to %s", directory, extra={"run_directory": directory})
-                results += _answer(work, pending, results, record)
+                results += _answer(work, pending, results, record, watch)
                 summary = _conclude(
                     work.benchmark, directory, results, work.model_label, record, notes=work.notes
                 )
+                if len(results) < len(samples):
+                    record.end_as("stopped")
     return Outcome(directory, summary, composed.config.errors.max)
 
 
 def _answer(
-    work: Work, pending: Sequence[Sample], finished: Sequence[SampleResult], record: RunRecord
+    work: Work,
+    pending: Sequence[Sample],
+    finished: Sequence[SampleResult],
+    record: RunRecord,
+    watch: Watch,
 ) -> list[SampleResult]:
     """Ask what is not finished, and put every result into the ledger as soon as it exists."""
     if not pending:
@@ -88,6 +134,8 @@ def _answer(
             ledger.append(result)
             results.append(result)
             progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
+            if watch.sees(result):
+                break
     record.add(**work.engine.record())
     record.add_work(**_amount(results, time.perf_counter() - start), **work.engine.work())
     return results

@@ -10,6 +10,7 @@ from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
 from llava_eval.errors import ConfigError
 
 if TYPE_CHECKING:
+    from llava_eval.results.gate.checks import Rule
     from llava_eval.results.report.thumbnails import FrameRequest
 
 
@@ -111,8 +112,21 @@ def _plan(arguments: argparse.Namespace) -> int:
 @command(
     "gate",
     "RUN --baseline FILE_OR_RUN [options]",
-    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    argument(
+        "words",
+        nargs="*",
+        metavar="RUN",
+        help="run directory; with --sequential the settings of a run (key=value)",
+    ),
     METRICS_DIR,
+    argument(
+        "--sequential",
+        action="store_true",
+        help="run these settings, and end as soon as the verdict is known",
+    ),
+    argument(
+        "--seed", type=int, default=0, help="of the order of videos with --sequential (default 0)"
+    ),
     argument(
         "--baseline",
         type=path_of,
@@ -153,6 +167,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     ),
     argument("--junit", type=path_of, metavar="FILE", help="write JUnit XML"),
     argument("--summary", type=path_of, metavar="FILE", help="write Markdown for a pull request"),
+    argument("--json", action="store_true", help="with --sequential: write JSON"),
 )
 def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
@@ -162,17 +177,27 @@ def _gate(arguments: argparse.Namespace) -> int:
     the metric's own points; unreadable=1 allows one percent more unreadable
     answers, errors=1 one percent more failed samples.
 
+    --sequential answers videos in a seeded order and looks after each: it ends at
+    "regressed" (worse by more than the tolerance) or "no worse", each wrong at most
+    at the rate alpha whenever it ends.
+      llava-eval gate --sequential quantization=bnb_nf4 --baseline base.json
+          --tolerance accuracy=2
+
     exit codes
       0  passed
-      1  regressed, or (--mode noninferior) not shown to be no worse
+      1  regressed, or (noninferior, sequential) not shown to be no worse
       2  cannot compare, or a mistake in the command
     """
     from llava_eval.results.gate import rule_of, run_gate, write_baseline_of
 
     if (arguments.baseline is None) == (arguments.write_baseline is None):
         raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
+    if not arguments.sequential and len(arguments.words) != 1:
+        raise ConfigError(
+            f"gate takes one run directory, got {' '.join(arguments.words) or 'none'}"
+        )
     if arguments.write_baseline is not None:
-        write_baseline_of(arguments.run, arguments.write_baseline)
+        write_baseline_of(path_of(arguments.words[0]), arguments.write_baseline)
         return 0
     rule = rule_of(
         alpha=arguments.alpha,
@@ -180,10 +205,33 @@ def _gate(arguments: argparse.Namespace) -> int:
         max_slowdown=arguments.max_slowdown,
         mode=arguments.mode,
     )
+    if arguments.sequential:
+        return _gate_sequentially(arguments, rule)
     files = {"junit": arguments.junit, "summary": arguments.summary}
     return run_gate(
-        arguments.run, arguments.baseline, rule, **files, config_dir=arguments.config_dir
+        path_of(arguments.words[0]),
+        arguments.baseline,
+        rule,
+        **files,
+        config_dir=arguments.config_dir,
     )
+
+
+def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
+    from llava_eval import run
+    from llava_eval.config.compose import compose_config
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.results.formatting import terminal_width, write_out
+    from llava_eval.results.gate.sequential import SequentialGate
+
+    composed = compose_config(arguments.words, arguments.config_dir)
+    gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
+    with messages_shown(-1 if arguments.json else 0):
+        outcome = run.run(composed, watch=gate)
+    write_out(gate.text(width=terminal_width(), as_json=arguments.json))
+    if outcome.exit_code:
+        return outcome.exit_code
+    return int(gate.verdict != "no worse")
 
 
 @command(

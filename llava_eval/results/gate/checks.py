@@ -152,7 +152,7 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
         ConfigError: a tolerance for something that does not exist, or none where the mode needs
             one.
     """
-    _refuse(run, baseline)
+    refuse(run, baseline)
     pairing = pair(baseline, run)
     metrics = compare_metrics(pairing)
     _check_tolerances(rule, [one.name for one in metrics])
@@ -205,8 +205,12 @@ def _is_blind(metric: ComparedMetric, rule: Rule) -> bool:
     return smallest is not None and smallest > visible
 
 
-def _refuse(run: ComparableRun, baseline: ComparableRun) -> None:
-    """Raise where a comparison would mean nothing."""
+def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
+    """Raise where a comparison would mean nothing.
+
+    Raises:
+        ComparisonError: the two were not asked the same, or one is not whole.
+    """
     for one in (baseline, run):
         reason = unusable(one)
         if reason is not None:

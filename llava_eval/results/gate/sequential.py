@@ -1,0 +1,225 @@
+"""A gate that watches a run and ends it as soon as it knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from llava_eval.borders.typed_json import as_type
+from llava_eval.config.former_names import current_node
+from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.means import sample_values
+from llava_eval.metrics.sequential import ConfidenceSequence
+from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.cost import Cost
+from llava_eval.results.formatting import count, interval, number, wrapped
+from llava_eval.results.gate.baseline import read_baseline
+from llava_eval.results.gate.checks import Rule, refuse
+from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader, is_run
+from llava_eval.scoring.scorer import SampleScorer
+from llava_eval.types import Generation, Sample, SampleResult
+
+Verdict = Literal["regressed", "no worse", "not shown"]
+
+
+@dataclass
+class SequentialGate:
+    """Compares a run with a baseline while it goes on.
+
+    Groups (videos) are answered in a seeded order. What each adds to the difference of the headline
+    metric is one observation of :class:`~llava_eval.metrics.sequential.ConfidenceSequence`, in that
+    order whatever finishes first. The run ends once its bounds show that the metric is worse by
+    more than the tolerance, or that it is not: each is wrong at most at the rate ``alpha``.
+
+    A sample that failed, or that the metric leaves out, counts 0 here.
+
+    Attributes:
+        baseline_path: a written baseline, or a run directory.
+        rule: alpha, and the tolerance of the headline metric.
+        seed: of the order.
+        config_dir: the user's own configuration files.
+    """
+
+    baseline_path: Path
+    rule: Rule
+    seed: int = 0
+    config_dir: Path | None = None
+    _metric: str = ""
+    _nodes: Mapping[str, Any] = field(default_factory=dict)
+    _before: dict[str, float] = field(default_factory=dict)
+    _members: dict[str, list[str]] = field(default_factory=dict)
+    _after: dict[str, float] = field(default_factory=dict)
+    _bounds: ConfidenceSequence | None = None
+    _num_compared: int = 0
+    _sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def begin(
+        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
+    ) -> None:
+        """Read the baseline, and refuse what cannot be compared with it.
+
+        Args:
+            samples: that the run asks.
+            config: its resolved configuration.
+            scorer: of it.
+            label: benchmark with overrides.
+
+        Raises:
+            LlavaEvalError: the baseline cannot be read, or the two cannot be compared.
+        """
+        planned = _planned(samples, config, label)
+        reader = RunReader(self.config_dir)
+        is_directory = is_run(self.baseline_path)
+        baseline = (
+            reader.read(self.baseline_path)
+            if is_directory
+            else read_baseline(self.baseline_path, planned)
+        )
+        refuse(planned, baseline)
+        self._metric, node = next(iter(baseline.metric_nodes.items()))
+        if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):
+            raise ComparisonError(
+                f"gate --sequential needs a mean over samples in percent that are scored one by "
+                f"one, and {self._metric} is none"
+            )
+        tolerance = self.rule.tolerance.get(self._metric, 0.0)
+        if not tolerance > 0 or len(self.rule.tolerance) > 1:
+            raise ConfigError(
+                f"gate --sequential needs --tolerance {self._metric}=POINTS above 0, and no other"
+            )
+        self._nodes = node
+        self._before = self._values(baseline.results)
+        for sample in samples:
+            self._members.setdefault(sample.group, []).append(sample.id)
+        self._members = {name: self._members[name] for name in self._shuffled()}
+        share = len(samples) / (len(self._members) * self._largest)
+        self._bounds = ConfidenceSequence(self.rule.alpha, -tolerance / 100 * share)
+
+    def order(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return samples in the seeded order of their groups."""
+        places = {name: index for index, name in enumerate(self._members)}
+        return sorted(samples, key=lambda sample: places[sample.group])
+
+    def sees(self, result: SampleResult) -> bool:
+        """Take one more result, and return whether it is known now.
+
+        Args:
+            result: with its score.
+        """
+        self._after |= self._values([result])
+        bounds = self._bounds
+        assert bounds is not None
+        for ids in list(self._members.values())[bounds.num_observations :]:
+            if self.verdict != "not shown" or any(name not in self._after for name in ids):
+                break
+            for index, side in enumerate((self._before, self._after)):
+                self._sums[index] += sum(side[name] for name in ids)
+            change = sum(self._after[name] - self._before[name] for name in ids)
+            bounds.add(change / self._largest)
+            self._num_compared += len(ids)
+        return self.verdict != "not shown"
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is known so far."""
+        assert self._bounds is not None
+        if self._bounds.is_below:
+            return "regressed"
+        return "no worse" if self._bounds.is_above else "not shown"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The verdict and what it rests on; values in percent."""
+        assert self._bounds is not None
+        bounds, total = self._bounds, max(1, self._num_compared)
+        scale = 100 * len(self._members) * self._largest / sum(map(len, self._members.values()))
+        before, after = (100 * value / total for value in self._sums)
+        return {
+            "verdict": self.verdict,
+            "metric": self._metric,
+            "baseline": before,
+            "run": after,
+            "difference": after - before,
+            "low": max(-100.0, scale * bounds.low),
+            "high": min(100.0, scale * bounds.high),
+            "tolerance": self.rule.tolerance[self._metric],
+            "alpha": self.rule.alpha,
+            "num_groups": bounds.num_observations,
+            "num_samples": self._num_compared,
+            "of_groups": len(self._members),
+            "of_samples": sum(map(len, self._members.values())),
+        }
+
+    def text(self, *, width: int = 80, as_json: bool = False) -> str:
+        """Return the verdict as people read it."""
+        found = self.content
+        if as_json:
+            return json.dumps(found, indent=2)
+        level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
+        bounds = interval(found["low"], found["high"], signed=True)
+        said = {
+            "regressed": "regressed: worse by more than the tolerance",
+            "no worse": "passed: shown to be worse by less than the tolerance, if at all",
+            "not shown": "not shown to be no worse, by all samples",
+        }
+        seen = f"{found['num_samples']} of {count(found['of_samples'], 'sample')}"
+        groups = f"{found['num_groups']} of {count(found['of_groups'], 'group')}"
+        change = (
+            f"{self._metric} {number(found['baseline'])} in the baseline, {number(found['run'])} "
+            f"now: {number(found['difference'], signed=True)} ({level} {bounds}, valid whenever "
+            f"one stops), {number(found['tolerance'])} allowed"
+        )
+        about = f"after {seen} ({groups}), seed {self.seed}"
+        lines = [change, about, "", said[self.verdict]]
+        return "\n".join(wrapped(line, width) if line else "" for line in lines)
+
+    @property
+    def _largest(self) -> int:
+        return max(map(len, self._members.values()))
+
+    def _shuffled(self) -> list[str]:
+        def ticket(name: str) -> str:
+            return hashlib.sha256(f"{self.seed}:{name}".encode()).hexdigest()
+
+        return sorted(self._members, key=ticket)
+
+    def _values(self, results: Sequence[SampleResult]) -> dict[str, float]:
+        """Return the values of samples in [0, 1].
+
+        Raises:
+            ComparisonError: one lies elsewhere.
+        """
+        parameters = getattr(metric_of(self._nodes), "keywords", {})
+        chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
+        found = {}
+        for result, value in zip(results, sample_values(results, **chosen), strict=True):
+            found[result.id] = 0.0 if math.isnan(value) else float(value)
+            if not 0 <= found[result.id] <= 1:
+                raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
+        return found
+
+
+def _is_percent_mean(node: Mapping[str, Any]) -> bool:
+    target = str(current_node({"_target_": "", **node})["_target_"])
+    return target.endswith(".mean_score") and node.get("scale", 100.0) == 100.0
+
+
+def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:
+    """Return a run that has not answered anything yet, to be held against a baseline."""
+    return ComparableRun(
+        name="the run",
+        label=label,
+        model="",
+        config=config,
+        parts=as_type(config, ConfigParts),
+        results=[SampleResult.of(sample, Generation("")) for sample in samples],
+        cost=Cost(0),
+        origin={},
+        incomplete=None,
+        allowed_targets=frozenset(),
+    )

@@ -1,0 +1,84 @@
+"""A confidence sequence holds its error rates at every time, and ends early where it can."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llava_eval.metrics.sequential import ConfidenceSequence
+
+ALPHA = 0.1
+TOLERANCE = 0.05
+NUM_GROUPS = 250
+
+
+def groups(seed: int, difference: float, flips: float = 0.2) -> list[float]:
+    """Return mean changes of groups of three answers that change together now and then."""
+    random = np.random.default_rng(seed)
+    size = (NUM_GROUPS, 3)
+    draw = np.where(random.random(size) < 0.4, random.random((NUM_GROUPS, 1)), random.random(size))
+    up, down = (flips + difference) / 2, (flips - difference) / 2
+    return list(np.where(draw < up, 1.0, np.where(draw < up + down, -1.0, 0.0)).mean(axis=1))
+
+
+def outcome(observations: list[float]) -> tuple[str, int]:
+    """Return what is known when it is known, and after how many groups."""
+    bounds = ConfidenceSequence(ALPHA, -TOLERANCE)
+    for observation in observations:
+        bounds.add(observation)
+        if bounds.is_above or bounds.is_below:
+            return ("no worse" if bounds.is_above else "regressed"), bounds.num_observations
+    return "not shown", bounds.num_observations
+
+
+def test_at_the_tolerance_itself_each_verdict_is_rare_whenever_one_stops() -> None:
+    found = [outcome(groups(seed, -TOLERANCE))[0] for seed in range(100)]
+    assert found.count("no worse") <= 100 * ALPHA
+    assert found.count("regressed") <= 100 * ALPHA
+
+
+def test_an_equal_model_never_regresses_and_mostly_passes_early() -> None:
+    found = [outcome(groups(seed, 0.0)) for seed in range(60)]
+    assert [name for name, _ in found].count("regressed") == 0
+    assert [name for name, _ in found].count("no worse") >= 35
+    assert np.mean([number for _, number in found]) < 0.75 * NUM_GROUPS
+
+
+@pytest.mark.parametrize(("difference", "verdict"), [(-0.18, "regressed"), (0.08, "no worse")])
+def test_what_is_clear_takes_less_than_half_of_the_fixed_gate(
+    difference: float, verdict: str
+) -> None:
+    found = [outcome(groups(seed, difference)) for seed in range(40)]
+    assert [name for name, _ in found].count(verdict) == 40
+    assert np.mean([number for _, number in found]) < 0.5 * NUM_GROUPS
+
+
+def test_rare_large_losses_are_no_trap() -> None:
+    """Nearly all is 0, and a mean of -0.02 comes from rare -1: an ordinary interval misses it."""
+    missed = 0
+    for seed in range(100):
+        draws = np.where(np.random.default_rng(seed).random(NUM_GROUPS) < 0.02, -1.0, 0.0)
+        bounds = ConfidenceSequence(ALPHA)
+        for observation in draws:
+            bounds.add(observation)
+        # Values that were excluded once stay so: the last bounds are the tightest of all times.
+        missed += not bounds.low <= -0.02 <= bounds.high
+    assert missed <= 2 * 100 * ALPHA
+
+
+def test_bounds_only_tighten_and_hold_the_observed_mean_of_many() -> None:
+    bounds = ConfidenceSequence(0.05)
+    before = (-1.0, 1.0)
+    observations = groups(5, 0.02)
+    for observation in observations:
+        bounds.add(observation)
+        assert bounds.low >= before[0]
+        assert bounds.high <= before[1]
+        before = (bounds.low, bounds.high)
+    assert bounds.low < np.mean(observations) < bounds.high
+    assert bounds.high - bounds.low < 0.25
+
+
+def test_an_observation_outside_of_the_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected -1 to 1"):
+        ConfidenceSequence(0.05).add(1.5)

@@ -1,0 +1,118 @@
+"""llava-eval gate --sequential on the embedded benchmark, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llava_eval.cli import run_command
+from llava_eval.config.compose import compose_config
+from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.results.gate.checks import Rule
+from llava_eval.results.gate.sequential import SequentialGate
+from llava_eval.results.runs import RunReader
+from llava_eval.scoring.choice import StrictChoice
+from llava_eval.types import Media, Sample, SampleResult
+from tests.results.runs_on_disk import answered, write_run
+
+RULE = Rule(tolerance={"accuracy": 10.0})
+
+
+def sample_of(result: SampleResult) -> Sample:
+    media = tuple(Media("video", path) for path in result.media)
+    return Sample(
+        result.id,
+        result.row,
+        result.group,
+        (*media, result.prompt),
+        result.target,
+        result.choices,
+    )
+
+
+def gate_on(tmp_path: Path, before: list[SampleResult], rule: Rule = RULE) -> SequentialGate:
+    """Return a gate that has begun, against a baseline with these results."""
+    baseline = write_run(tmp_path / "baseline", before)
+    run = RunReader().read(baseline)
+    gate = SequentialGate(baseline, rule)
+    gate.begin([sample_of(one) for one in before], run.config, StrictChoice(), "made/up")
+    return gate
+
+
+def test_it_ends_early_where_all_is_worse(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(180)]
+    gate = gate_on(tmp_path, before)
+    after = {one.id: answered(one.row, one.row % 2 > 0) for one in before}
+    seen = 0
+    for sample in gate.order([sample_of(one) for one in before]):
+        seen += 1
+        if gate.sees(after[sample.id]):
+            break
+    assert gate.verdict == "regressed"
+    assert seen < 90
+    content = gate.content
+    assert content["num_samples"] == seen
+    assert content["high"] < -10
+    assert content["difference"] == pytest.approx(content["run"] - content["baseline"])
+
+
+def test_the_order_of_arrival_within_a_batch_changes_nothing(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(180)]
+    gates = [gate_on(tmp_path / name, before) for name in ("x", "y")]
+    after = {one.id: answered(one.row, one.row % 9 > 0) for one in before}
+    order = [one.id for one in gates[0].order([sample_of(one) for one in before])]
+    backwards = [name for start in range(0, 180, 12) for name in order[start : start + 12][::-1]]
+    for gate, names in zip(gates, (order, backwards), strict=True):
+        for name in names:
+            gate.sees(after[name])
+    assert gates[0].content == gates[1].content
+
+
+def test_groups_stay_together_and_the_seed_decides(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(30)]
+    gate = gate_on(tmp_path, before)
+    ordered = gate.order([sample_of(one) for one in before])
+    assert [one.group for one in ordered] != [one.group for one in before]
+    videos = [one.group for one in ordered]
+    assert videos[0::3] == videos[1::3] == videos[2::3]
+
+
+@pytest.mark.parametrize("rule", [Rule(), Rule(tolerance={"accuracy": 1.0, "errors": 1.0})])
+def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: Rule) -> None:
+    with pytest.raises(ConfigError, match="needs --tolerance accuracy=POINTS above 0"):
+        gate_on(tmp_path, [answered(n, True) for n in range(30)], rule)
+
+
+def test_another_protocol_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    composed = compose_config(["sampler.num_frames=4"])
+    baseline = write_run(tmp_path / "b", [answered(n, True) for n in range(30)])
+    gate = SequentialGate(baseline, RULE)
+    with pytest.raises(ComparisonError):
+        gate.begin([], composed.resolved, StrictChoice(), "demo/multiple_choice")
+    words = ["gate", "--sequential", "--baseline", str(baseline), f"output_dir={tmp_path / 'run'}"]
+    assert run_command(words) == 2
+    assert not (tmp_path / "run").exists()
+    assert "is of benchmark" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_is_ended_early_and_goes_on_without_the_gate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["benchmark.limit=45", "runner.batch_size=9"]
+    base, run = tmp_path / "base", tmp_path / "run"
+    assert run_command(["-q", *settings, f"output_dir={base}"]) == 0
+    capsys.readouterr()
+    words = ["gate", "--sequential", *settings, f"output_dir={run}", "--baseline", str(base)]
+    assert run_command([*words, "--tolerance", "accuracy=40", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["verdict"] == "no worse"
+    assert content["num_samples"] < 45
+    assert json.loads((run / "manifest.json").read_text())["status"] == "stopped"
+    assert run_command(["-q", *settings, f"output_dir={run}"]) == 0
+    left = (run / "samples.jsonl").read_bytes()
+    assert left == (base / "samples.jsonl").read_bytes()
