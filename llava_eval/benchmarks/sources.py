@@ -18,6 +18,8 @@ FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 
 #: Column that names the set a row belongs to, in lower case.
 ROW_SET_COLUMN = "row_set"
+#: Column with the name of a row, where a JSON file holds an object of them.
+ROW_KEY_COLUMN = "row_key"
 #: What separates the names in ``benchmark.subset``.
 SET_SEPARATOR = "+"
 
@@ -42,7 +44,8 @@ def read_rows(
         revision: its commit, branch or tag.
 
     Returns:
-        One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...
+        One mapping per row, with plain Python values; JSON arrays have columns ``column_0``, ...,
+        and those of a JSON object of rows a column ``row_key`` with their name in it.
 
     Raises:
         RowsError: the source does not exist, cannot be read, or has no rows.
@@ -104,6 +107,8 @@ def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
     content = load_json(path)
+    if isinstance(content, dict) and content and all(isinstance(v, dict) for v in content.values()):
+        content = [{ROW_KEY_COLUMN: key, **row} for key, row in content.items()]
     if not isinstance(content, list):
         raise RowsError(f"{path} should hold one list of objects, got {type(content).__name__}")
     for number, row in enumerate(content):

@@ -110,3 +110,64 @@ def _value(name: str, scores: Sequence[int], group_type: str, structure: str) ->
     if number == together and scores[together + 1]:
         number += 1
     return _BY_STRUCTURE[written][number]
+
+
+VinogroundPart = Literal["text", "video", "group"]
+#: Rows of one caption pair: for each of both scores the original and its counterfactual.
+_VINOGROUND_FACET = "row_set"
+
+
+def vinoground_score(
+    results: Sequence[SampleResult], *, part: VinogroundPart, empty_ends_pair: bool = False
+) -> MetricValue:
+    """Return the percentage of Vinoground's caption pairs that are right.
+
+    The text score takes both questions with one video each, the video score both with the joined
+    videos, the group score all four. Pairs with other than four results, or a failed one, are left
+    out.
+
+    Sources: Vinoground/Vinoground 1543a2a, get_score_all.py; EvolvingLMMs-Lab/lmms-eval 75571cf,
+    tasks/vinoground/utils.py, vinoground_aggregate_results.
+
+    Args:
+        results: of the set; those of a pair are told by their group.
+        part: which score.
+        empty_ends_pair: an empty reply ends the evaluation of its pair, as an exception does in the
+            authors' script: if one is met among the text questions, the video score is 0 too. The
+            second of two questions is looked at only where the first is right.
+    """
+    pairs: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in results:
+        pairs[result.group].append(result)
+    values: dict[str, float] = {}
+    for name, members in pairs.items():
+        members.sort(key=lambda result: result.row)
+        if len(members) != _GROUP_SIZE or any(r.generation.error is not None for r in members):
+            continue
+        by_part = {
+            which: [r for r in members if which in r.facets[_VINOGROUND_FACET]]
+            for which in ("text", "video")
+        }
+        text, text_met_empty = _both_right(by_part["text"])
+        video, _ = _both_right(by_part["video"])
+        if empty_ends_pair and text_met_empty:
+            video = False
+        values[name] = float({"text": text, "video": video, "group": text and video}[part])
+    note = (
+        f"{len(pairs) - len(values)} incomplete pairs left out"
+        if values.keys() != pairs.keys()
+        else ""
+    )
+    if not values:
+        return MetricValue.none(0, "percent", note)
+    return clustered_mean(list(values.values()), list(values)).as_metric(scale=100.0, note=note)
+
+
+def _both_right(questions: Sequence[SampleResult]) -> tuple[bool, bool]:
+    """Return whether all are right, and whether an empty reply was met before one was wrong."""
+    for question in questions:
+        if not question.generation.text:
+            return False, True
+        if question.score.value != 1.0:
+            return False, False
+    return True, False

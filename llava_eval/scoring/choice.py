@@ -632,6 +632,45 @@ class TomatoLmmsEval(ReplyScorer):
 
 
 @dataclass(frozen=True)
+class FirstAlphabetic(ReplyScorer):
+    """VideoEval-Pro's rule for options: the first character of the alphabet, in either case.
+
+    What stands before the last "the answer is", or else "answer:" or "the option is", goes first.
+
+    Source: TIGER-AI-Lab/VideoEval-Pro 4220bd4, tools/gpt4o_judge.py, option_judge.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        text = reply.lower()
+        for phrase in ("the answer is", "answer:", "the option is"):
+            if phrase in text:
+                text = text.split(phrase)[-1].strip()
+                break
+        letter = next((character for character in text if character.isalpha()), None)
+        if letter is None or letter.upper() not in tuple(string.ascii_uppercase):
+            return unread(sample, "wrong", "there is no letter")
+        return read_letter(letter.upper(), sample, "the first character of the alphabet")
+
+
+@dataclass(frozen=True)
+class FirstCharacter(ReplyScorer):
+    """Vinoground's rule: the first character of the reply, in either case.
+
+    Sources: Vinoground/Vinoground 1543a2a, get_score_all.py; EvolvingLMMs-Lab/lmms-eval 75571cf,
+    tasks/vinoground/utils.py.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or an empty reply."""
+        if not reply:
+            return unread(sample, "wrong", "the reply is empty")
+        right = any(reply[0].lower() == target.lower() for target in sample.targets)
+        known = reply[0].upper() in tuple(letters_of(sample))
+        return read(sample, reply[0].upper() if known else None, right, "the first character")
+
+
+@dataclass(frozen=True)
 class LvBenchOfficial(ReplyScorer):
     """LVBench's own way to read a reply: the first character behind "(" and before ")".
 

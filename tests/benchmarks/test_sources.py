@@ -93,3 +93,12 @@ def test_package_paths() -> None:
     assert resolve_package_path("/some/where") == "/some/where"
     with pytest.raises(ConfigError, match="no installed package 'no_such_package'"):
         resolve_package_path("package://no_such_package/x")
+
+
+def test_an_object_of_rows_names_them(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('{"0": {"a": 1}, "x": {"a": 2}}')
+    assert read_rows(str(path)) == [{"row_key": "0", "a": 1}, {"row_key": "x", "a": 2}]
+    path.write_text('{"a": 1}')
+    with pytest.raises(RowsError, match="one list of objects, got dict"):
+        read_rows(str(path))

@@ -47,6 +47,8 @@ def test_a_rule_gives_the_values_of_its_reference(table: str) -> None:
 def test_every_rule_has_a_table() -> None:
     covered = {table.partition(".")[0] for table in TABLES}
     assert covered == {
+        "cgbench__lmms_eval",
+        "charades_sta__lmms_eval",
         "egoschema__lmms_eval",
         "longvideobench__lmms_eval",
         "lvbench__lmms_eval",
@@ -60,12 +62,12 @@ def test_every_rule_has_a_table() -> None:
         "perceptiontest__lmms_eval",
         "tempcompass__lmms_eval",
         "tempcompass__official",
+        "timelens__lmms_eval",
+        "timelens__official",
         "tomato__lmms_eval",
         "tvbench__lmms_eval",
         "video_holmes__official",
-        "videommmu__lmms_eval",
-        "videommmu__official",
-        "videommmu__official_question_only",
+        "videoeval_pro__official_mcq",
         "videomme__lmms_eval",
         "videomme__lmms_eval_v0_2",
         "videomme__official",
@@ -73,6 +75,11 @@ def test_every_rule_has_a_table() -> None:
         "videomme_v2__lmms_eval",
         "videomme_v2__official",
         "videomme_v2__official_reasoning",
+        "videommmu__lmms_eval",
+        "videommmu__official",
+        "videommmu__official_question_only",
+        "vinoground__lmms_eval",
+        "vinoground__official",
         "vsibench__lmms_eval",
         "vsibench__official",
     }

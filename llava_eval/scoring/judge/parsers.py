@@ -25,6 +25,7 @@ ParserName = Literal[
     "score_of_first_value",
     "score_or_zero",
     "extracted_and_correct",
+    "begins_with_a",
 ]
 
 
@@ -186,6 +187,20 @@ def extracted_and_correct(reply: str) -> ParsedReply:
     return ParsedReply(is_right=False, unreadable=True)
 
 
+def begins_with_a(reply: str) -> ParsedReply:
+    """Read "A" for correct, as the first character; an empty reply is right.
+
+    The original raises for an empty reply, and after ten attempts keeps a dictionary that says so,
+    which is true where the right answers are counted.
+
+    Source: TIGER-AI-Lab/VideoEval-Pro 4220bd4, tools/gpt4o_judge.py.
+    """
+    text = reply.strip()
+    if not text:
+        return ParsedReply(is_right=True, unreadable=True)
+    return ParsedReply(text[0].upper(), text[0].upper() == "A")
+
+
 PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "verdict_and_score_whole": verdict_and_score_whole,
     "verdict_and_score_first_braces": verdict_and_score_first_braces,
@@ -194,6 +209,7 @@ PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "score_of_first_value": score_of_first_value,
     "score_or_zero": score_or_zero,
     "extracted_and_correct": extracted_and_correct,
+    "begins_with_a": begins_with_a,
 }
 
 

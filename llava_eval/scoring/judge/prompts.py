@@ -33,18 +33,16 @@ def filled(template: str, fields: Mapping[str, str]) -> str:
     return _FIELD.sub(value, template)
 
 
-def chat(system: str, user: str, fields: Mapping[str, str]) -> Messages:
-    """Return the two messages that every prompt here has.
+def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
+    """Return the messages of a prompt.
 
     Args:
-        system: system text.
+        system: system text; None for none.
         user: template of the user's text.
         fields: by name, what to fill into it.
 
     Raises:
         ValueError: a field has no value.
     """
-    return (
-        {"role": "system", "content": system},
-        {"role": "user", "content": filled(user, fields)},
-    )
+    asked = {"role": "user", "content": filled(user, fields)}
+    return (asked,) if system is None else ({"role": "system", "content": system}, asked)

@@ -17,8 +17,9 @@ class JudgedText(JudgedScorer):
     """One prompt per text.
 
     Attributes:
-        system, user: the prompt; ``user`` may hold ``{{question}}``, ``{{options}}`` (one a line,
-            "A: ..."), ``{{answer}}`` (the first target) and ``{{prediction}}`` (the model's text).
+        system, user: the prompt, without a system text where that is null; ``user`` may hold
+            ``{{question}}``, ``{{options}}`` (one a line, "A: ..."), ``{{answer}}`` (the first
+            target) and ``{{prediction}}`` (the model's text).
         choice_system, choice_user: the prompt for samples with options, where it is another one.
         reading: how the reference reads the reply, see :mod:`.parsers`.
         min_characters: a shorter text scores 0 and is not put to the judge.
@@ -27,7 +28,7 @@ class JudgedText(JudgedScorer):
     the number is also the detail ``judge_score``.
     """
 
-    system: str
+    system: str | None
     user: str
     reading: ParserName
     min_characters: int = 0
