@@ -45,6 +45,38 @@ def test_what_one_must_know_before_choosing() -> None:
     assert "published" not in entry(text, "demo/caption")
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("egoschema/mc_ppl", ["' ' before options", "replies as they are"]),
+        ("pope/llava", ["images as stored", "at most 128 tokens; greedy", "replies stripped"]),
+        ("coco_karpathy/lmms_eval", ["images as stored", "reasoning cut out as lmms-eval does"]),
+        ("chartqa/lmms_eval", ["images turned by EXIF"]),
+        ("videomme/lmms_eval_v0_2", ["each_frame_once, a shorter clip shows each once"]),
+        ("videomme/official", ["linspace_to_last_frame, a shorter clip repeats frames"]),
+        ("nextqa_oe/llava_next", ["temperature 0.2; no generation settings of the checkpoint"]),
+    ],
+)
+def test_what_a_protocol_does_around_model_and_scorer(name: str, parts: list[str]) -> None:
+    found = entry(listing_text("benchmarks", pattern=name), name)
+    assert [part for part in parts if part not in found] == []
+
+
+def test_protocols_of_lmms_eval_do_what_it_does_to_every_reply() -> None:
+    listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
+    pipelines = {facts["name"]: facts["pipeline"] for facts in listed}
+    current = {
+        name: pipeline for name, pipeline in pipelines.items() if name.endswith("/lmms_eval")
+    }
+    assert len(current) >= 25
+    expected = {
+        "the checkpoint's other generation settings kept",
+        "replies stripped",
+        "reasoning cut out as lmms-eval does",
+    }
+    assert [name for name, pipeline in current.items() if expected - set(pipeline)] == []
+
+
 def test_ones_own_benchmark_is_listed(tmp_path: Path) -> None:
     own = tmp_path / "benchmark" / "mine"
     own.mkdir(parents=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ import yaml
 
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.groups import config_folder, list_choices, suggest
+from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
 
 WIDTH: Final = 80
@@ -81,7 +84,8 @@ def _block(facts: Facts) -> str:
 
 
 def _benchmark(name: str, config_dir: Path | None) -> Facts:
-    settings = _merged_benchmark(name, config_dir)
+    merged = _merged_benchmark(name, config_dir)
+    settings = merged.get("benchmark") or {}
     prepare = settings.get("prepare") or {}
     number = settings.get("num_rows")
     source = str(settings.get("source", ""))
@@ -92,12 +96,57 @@ def _benchmark(name: str, config_dir: Path | None) -> Facts:
         "licence": settings.get("licence"),
         "access": prepare.get("gated"),
         "by hand": prepare.get("manual"),
+        "pipeline": _pipeline(settings, merged.get("sampler") or {}),
         "published": [
             f"{_printed(content['published'][0])} (experiment={experiment})"
             for experiment, content in _experiments(config_dir).items()
             if content.get("published") and name in _chosen(content, "benchmark")
         ],
     }
+
+
+#: Samplers that show no frame of a short clip twice.
+_SHOW_ONCE: Final = ("each_frame_once", "at_fps", "whole_steps")
+
+
+def _pipeline(settings: Mapping[str, Any], sampler: Mapping[str, Any]) -> list[str]:
+    """Return what a protocol's reference does between row, model and scorer.
+
+    Args:
+        settings: its ``benchmark`` section.
+        sampler: its ``sampler`` section, with the sampler's name where a file is chosen.
+    """
+    reply = ReplyConfig(**(settings.get("reply") or {}))
+    generation = GenerationConfig(**(settings.get("generation") or {}))
+    adapter = settings.get("adapter") or {}
+    shorter = "shows each once" if sampler.get("name") in _SHOW_ONCE else "repeats frames"
+    is_greedy = generation.temperature == 0
+    facts = [
+        f"frames by {sampler['name']}, a shorter clip {shorter}" if "name" in sampler else None,
+        {True: "images turned by EXIF", False: "images as stored"}.get(_upright(adapter)),
+        f"{delimiter!r} before options" if (delimiter := adapter.get("option_delimiter")) else None,
+        f"at most {generation.max_new_tokens} tokens",
+        "greedy" if is_greedy else f"temperature {generation.temperature:g}",
+        None if is_greedy or generation.top_p == 1 else f"top_p {generation.top_p:g}",
+        *(f"ends at {stop!r}" for stop in generation.stop_strings),
+        "the checkpoint's other generation settings kept"
+        if settings.get("generation_settings") == "checkpoint"
+        else "no generation settings of the checkpoint",
+        "replies stripped" if reply.strip else "replies as they are",
+        "reasoning cut out as lmms-eval does" if reply.reasoning == "lmms_eval" else None,
+    ]
+    return [fact for fact in facts if fact is not None]
+
+
+def _upright(adapter: Mapping[str, Any]) -> Any:
+    """Return whether an adapter turns images by their EXIF orientation; None where it has none."""
+    module, _, function = str(adapter.get("_target_")).rpartition(".")
+    try:
+        parameters = inspect.signature(getattr(import_module(module), function)).parameters
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return None
+    default = parameters["upright"].default if "upright" in parameters else None
+    return adapter.get("upright", default)
 
 
 def _experiment(name: str, config_dir: Path | None) -> Facts:
@@ -167,13 +216,16 @@ def _content(group: str, name: str, config_dir: Path | None) -> Mapping[str, Any
 
 
 def _merged_benchmark(name: str, config_dir: Path | None) -> dict[str, Any]:
-    """Return a benchmark's own section over those of the shared files that it begins with."""
+    """Return a benchmark's own file over the shared files that it begins with."""
     content = _content("benchmark", name, config_dir)
     merged: dict[str, Any] = {}
     for part in content.get("defaults", []):
         if isinstance(part, str) and part.startswith("/benchmark/"):
             merged = _over(merged, _merged_benchmark(part.removeprefix("/benchmark/"), config_dir))
-    return _over(merged, content.get("benchmark") or {})
+        elif isinstance(part, dict) and "override /sampler" in part:
+            merged = _over(merged, {"sampler": {"name": part["override /sampler"]}})
+    own = {key: content[key] for key in ("benchmark", "sampler") if key in content}
+    return _over(merged, own)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
