@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import llava_eval
 from llava_eval.config.compose import compose_config
 from llava_eval.run import run
 from llava_eval.video import decode_frames
-from tests.conftest import write_lines
+from tests.conftest import read_lines, write_lines
 
 DEMO = Path(llava_eval.__file__).parent / "demo"
 
@@ -124,20 +125,55 @@ def test_answers_by_likelihood_ask_for_every_option(tmp_path: Path) -> None:
     assert line["score"]["answer"] == "ABCDE"[expected.index(min(expected))]
 
 
+@pytest.mark.slow
+def test_sixty_answers_by_likelihood_end_at_the_references_number(tmp_path: Path) -> None:
+    (tmp_path / "videos").symlink_to(DEMO / "videos")
+    rows = [
+        {
+            "video_idx": row["videoID"],
+            "question": row["question"],
+            "option": [*row["options"], "E. something else"],
+            "answer": str("ABCD".index(row["answer"])),
+        }
+        for row in read_lines(DEMO / "multiple_choice.jsonl")[:180:3]
+    ]
+    overrides = [
+        "benchmark=egoschema/mc_ppl",
+        f"benchmark.source={write_lines(tmp_path / 'rows.jsonl', rows)}",
+        f"benchmark.media_root={tmp_path}",
+        "sampler.num_frames=4",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    assert run(compose_config(overrides)).exit_code == 0
+    num_right = 0
+    for row, line in zip(rows, ledger(tmp_path / "out"), strict=True):
+        clip = decode_frames(tmp_path / "videos" / f"{row['video_idx']}.mp4", line["frame_indices"])
+        texts = [option.split(".")[1].strip() for option in row["option"]]
+        losses = model_losses(clip.frames, row["question"], [f" {text}" for text in texts])
+        assert line["generation"]["option_losses"] == pytest.approx(losses, rel=1e-3)
+        num_right += losses.index(min(losses)) == int(row["answer"])
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())["metrics"]
+    assert metrics["accuracy"]["value"] == pytest.approx(100 * num_right / 60)
+
+
+@functools.cache
+def plain_model() -> tuple[Any, Any]:
+    model = AutoModelForImageTextToText.from_pretrained(DEMO / "checkpoint", dtype=torch.float32)
+    return AutoProcessor.from_pretrained(DEMO / "checkpoint"), model
+
+
 def model_losses(frames: torch.Tensor, question: str, replies: Sequence[str]) -> list[float]:
     """Return the loss of each reply from labels that mask everything else."""
-    processor = AutoProcessor.from_pretrained(DEMO / "checkpoint")
-    model = AutoModelForImageTextToText.from_pretrained(DEMO / "checkpoint", dtype=torch.float32)
+    processor, model = plain_model()
     turn = [{"type": "video"}, {"type": "text", "text": question}]
     prompt = processor.apply_chat_template(
         [{"role": "user", "content": turn}], add_generation_prompt=True
     )
+    asked = processor(text=[prompt], videos=[frames], return_tensors="pt")
     losses = []
     for reply in replies:
-        texts = (prompt, f"{prompt} {reply}</s>")
-        asked, whole = (
-            processor(text=[text], videos=[frames], return_tensors="pt") for text in texts
-        )
+        text = f"{prompt} {reply}</s>"
+        whole = processor(text=[text], videos=[frames], return_tensors="pt")
         labels = whole["input_ids"].clone()
         labels[:, : asked["input_ids"].shape[1]] = -100
         with torch.inference_mode():

@@ -26,7 +26,14 @@ from llava_eval.types import Generation, Request
 Send = Callable[[Messages, Mapping[str, Any]], Completion]
 
 
-def likeliest_option(request: Request, dialect: Dialect, end_token: str, send: Send) -> Generation:
+def likeliest_option(
+    request: Request,
+    dialect: Dialect,
+    end_token: str,
+    send: Send,
+    *,
+    is_first: bool = False,
+) -> Generation:
     """Return the option that the model finds likeliest, with the losses of all.
 
     As for models of this process, an option's loss is the mean over its own tokens and the one
@@ -38,6 +45,8 @@ def likeliest_option(request: Request, dialect: Dialect, end_token: str, send: S
         dialect: of the server.
         end_token: text of the token that ends the assistant's turn.
         send: asks the server.
+        is_first: look whether the server's template keeps a space before an option, which is part
+            of what a protocol with a delimiter asks for.
 
     Raises:
         RequestError: the server did not answer as it should.
@@ -64,6 +73,14 @@ def likeliest_option(request: Request, dialect: Dialect, end_token: str, send: S
                 f"sample {request.id}: with option {number} {option!r} the server's prompt ends "
                 f"in {spelled[-40:]!r}"
             )
+        if is_first and number == 0 and option != option.lstrip():
+            bare = send(chat_messages(request, prefill + option.lstrip() + end_token), asked)
+            if _own_tokens(bare.content, start) == tokens:
+                raise PromptError(
+                    f"sample {request.id}: the server's chat template drops the space before "
+                    f"option {option!r}, which the protocol scores; serve the model with a "
+                    "template that does not trim the assistant's text"
+                )
         losses.append(-sum(log_probability for _, log_probability in tokens) / len(tokens))
         counts.append(len(tokens))
     best = losses.index(min(losses))

@@ -61,6 +61,7 @@ class ServedRunner:
         self._lock = threading.Lock()
         self._answered_by: Counter[str] = Counter()
         self._num_requests = 0
+        self._keeps_spaces = False  # before an option; looked at with the first
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
@@ -168,7 +169,15 @@ class ServedRunner:
         """
         if request.options:
             end_token = self._asked.end_token or ""
-            return likeliest_option(request, self._dialect, end_token, self._send)
+            found = likeliest_option(
+                request,
+                self._dialect,
+                end_token,
+                self._send,
+                is_first=not self._keeps_spaces,
+            )
+            self._keeps_spaces = True
+            return found
         messages = chat_messages(request, request.assistant_prefill)
         completion = self._send(messages, generation_fields(request, self._dialect))
         return to_generation(completion, request.settings)

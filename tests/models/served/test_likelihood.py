@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from llava_eval.errors import ConfigError
 from llava_eval.models.served.served_model import find_served_model
@@ -69,6 +72,59 @@ def test_a_prompt_that_ends_in_something_else_is_an_error() -> None:
     assert found.error == (
         "PromptError: sample q: with option 0 'a dog' the server's prompt ends in 'cat</s>'"
     )
+
+
+def test_a_template_that_drops_the_delimiter_is_an_error() -> None:
+    def trimming(content: dict[str, Any], number: int) -> Answer:
+        last = content["messages"][-1]
+        trimmed = (
+            {**last, "content": last["content"].strip()}
+            if isinstance(last["content"], str)
+            else last
+        )
+        return vllm({**content, "messages": [*content["messages"][:-1], trimmed]}, number)
+
+    with serving(trimming, PAGES["vllm"]) as server:
+        found = ask(make_runner(server, end_token="</s>"), [question(" cat", " a dog")])["q"]
+    assert found.error is not None
+    assert found.error.startswith(
+        "PromptError: sample q: the server's chat template drops the space before option ' cat'"
+    )
+
+
+def test_two_spaces_and_the_end_token_are_scored(demo: Path) -> None:
+    """As the reference scores it: its delimiter's space beside the conversation's."""
+    processor = AutoProcessor.from_pretrained(demo / "checkpoint")
+    model = AutoModelForImageTextToText.from_pretrained(demo / "checkpoint", dtype=torch.float32)
+
+    def log_probabilities(text: str) -> list[tuple[str, float]]:
+        ids = processor.tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            rows = model(input_ids=ids).logits[0].log_softmax(-1)
+        values = [0.0, *rows[:-1].gather(1, ids[0, 1:, None])[:, 0].tolist()]
+        return list(zip(map(processor.tokenizer.decode, ids[0]), values, strict=True))
+
+    def server_of_the_model(content: dict[str, Any], number: int) -> Answer:
+        goes_on = content.get("continue_final_message", False)
+        text = processor.apply_chat_template(
+            content["messages"], continue_final_message=goes_on, add_generation_prompt=not goes_on
+        )
+        tokens = log_probabilities(text)
+        listed = [None, *entries(tokens)[1:]]
+        return reply("y", usage={"prompt_tokens": len(tokens)}, prompt_logprobs=listed)
+
+    colors = ("red", "blue", "dark green")
+    with serving(server_of_the_model, PAGES["vllm"]) as server:
+        runner = make_runner(server, end_token="</s>")
+        found = ask(runner, [question(*(f" {color}" for color in colors))])["q"]
+    start = len(log_probabilities("USER: what? ASSISTANT:"))
+    expected = []
+    for color in colors:
+        own = log_probabilities(f"USER: what? ASSISTANT:  {color}</s>")[start:]
+        expected.append(-sum(value for _, value in own) / len(own))
+    assert found.error is None
+    assert found.option_losses == pytest.approx(expected, rel=1e-5)
+    assert found.text == f" {colors[expected.index(min(expected))]}"
 
 
 def test_a_server_that_returns_none_after_all() -> None:
