@@ -1,4 +1,4 @@
-"""Commands that read finished runs: compare, plan, gate, frames, report."""
+"""Commands that read finished runs: compare, plan, gate, frames, export, report."""
 
 from __future__ import annotations
 
@@ -264,6 +264,38 @@ def _frames(arguments: argparse.Namespace) -> int:
     difference, sides = diff_frames(arguments.run, arguments.other)
     write_out(f"{sides}\n\n{difference_text(difference, width=terminal_width())}")
     return int(bool(difference.changed))
+
+
+@command(
+    "export",
+    "RUN --to FORMAT --out DIR",
+    argument("run", type=path_of, metavar="RUN", help="run directory"),
+    argument(
+        "--to",
+        required=True,
+        choices=("inspect", "eee", "lm-eval", "hub"),
+        help="inspect's log, Every Eval Ever, lm-eval's results and samples, or the hub's "
+        ".eval_results",
+    ),
+    argument("--out", required=True, type=path_of, metavar="DIR", help="folder to write into"),
+)
+def _export(arguments: argparse.Namespace) -> int:
+    """Write a run in the files of another tool; nothing is uploaded.
+
+    for instance
+      llava-eval export runs/a --to inspect --out logs
+      inspect view --log-dir logs
+
+    exit codes
+      0  written
+      2  the run cannot go into that format, or a mistake in the command
+    """
+    from llava_eval.results.exchange.export import export_run
+    from llava_eval.results.formatting import write_out
+
+    for path in export_run(arguments.run, arguments.to, arguments.out):
+        write_out(str(path))
+    return 0
 
 
 @command(

@@ -1,0 +1,202 @@
+"""A run in the schema of Every Eval Ever, version 0.3.0: an aggregate and one line a sample.
+
+Source: evaleval/every_eval_ever, eval.schema.json and instance_level_eval.schema.json.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import llava_eval
+from llava_eval.results import files
+from llava_eval.results.exchange.run_facts import RunFacts
+from llava_eval.types import MetricValue, SampleResult
+
+SCHEMA_VERSION = "0.3.0"
+_RANGE = re.compile(r"(-?\d+)-(\d+)")
+
+
+def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
+    """Write both files below ``data/BENCHMARK/DEVELOPER/MODEL`` of a folder.
+
+    Metrics without a value have no place in the schema and are left out. Samples that have no
+    score are none of its instances either; their number stands in the aggregate's details.
+
+    Args:
+        facts: the run.
+        folder: root of the data store.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    run = facts.run
+    developer, _, name = facts.model.rpartition("/")
+    model_id = facts.model if developer else f"local/{facts.model}"
+    seconds = int(datetime.datetime.fromisoformat(facts.started).timestamp())
+    evaluation_id = f"{facts.file_name}/{model_id.replace('/', '_')}/{seconds}"
+    # the same run has the same name, wherever and however often it is exported
+    identity = uuid.UUID(bytes=hashlib.sha256(facts.fingerprint.encode()).digest()[:16], version=4)
+    below = Path("data") / facts.file_name / (developer or "local") / (name or facts.model)
+    headline = next(iter(run.tables.metrics), None)
+    lines = [
+        json.dumps(_instance(result, evaluation_id, model_id, headline, facts), ensure_ascii=False)
+        for result in run.results
+        if result.score.value is not None
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    samples_path = below / f"{identity}_samples.jsonl"
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "evaluation_id": evaluation_id,
+        "evaluation_timestamp": str(seconds),
+        "retrieved_timestamp": str(seconds),
+        "source_metadata": {
+            "source_name": "llava_eval",
+            "source_type": "evaluation_run",
+            "source_organization_name": "unknown",
+            "evaluator_relationship": "other",
+        },
+        "eval_library": {"name": "llava_eval", "version": llava_eval.__version__},
+        "model_info": {
+            "name": run.model,
+            "id": model_id,
+            "inference_engine": {
+                "name": "transformers",
+                "version": str(run.manifest.versions.get("transformers") or "unknown"),
+            },
+            "additional_details": {
+                "deployment_type": "self_deployed" if run.manifest.model else "unknown",
+                "model_availability": "open_weights" if developer else "unknown",
+            },
+        },
+        "evaluation_results": [
+            _result(metric, value, evaluation_id, facts)
+            for metric, value in run.tables.metrics.items()
+            if value.value is not None
+        ],
+        "detailed_evaluation_results": {
+            "format": "jsonl",
+            "file_path": samples_path.as_posix(),
+            "hash_algorithm": "sha256",
+            "checksum": hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest(),
+            "total_rows": len(lines),
+        },
+    }
+    with files.storage_errors(folder / below):
+        (folder / below).mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / below / f"{identity}.json", content)
+    files.write_text(folder / samples_path, text)
+    return [folder / below / f"{identity}.json", folder / samples_path]
+
+
+def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts) -> dict[str, Any]:
+    run = facts.run
+    uncertainty: dict[str, Any] = {"num_samples": value.num_samples}
+    if value.stderr is not None:
+        uncertainty["standard_error"] = {"value": value.stderr, "method": "clustered by group"}
+    if value.ci_low is not None and value.ci_high is not None:
+        uncertainty["confidence_interval"] = {
+            "lower": value.ci_low,
+            "upper": value.ci_high,
+            "confidence_level": 0.95,
+            "method": "clustered by group",
+        }
+    low, high = _bounds(value.unit)
+    source: dict[str, Any] = {"dataset_name": facts.benchmark, "source_type": "other"}
+    if facts.dataset is not None:
+        source |= {"source_type": "hf_dataset", "hf_repo": facts.dataset}
+        source["samples_number"] = len(run.results)
+    arguments = {**facts.generation, "execution_command": facts.command}
+    return {
+        "evaluation_result_id": f"{evaluation_id}/{metric}",
+        "evaluation_name": facts.benchmark,
+        "source_data": source,
+        "metric_config": {
+            "evaluation_description": run.label,
+            "metric_id": metric,
+            "metric_name": metric,
+            "metric_unit": value.unit,
+            "lower_is_better": False,
+            "score_type": "continuous",
+            "min_score": low,
+            "max_score": high,
+        },
+        "score_details": {
+            "score": value.value,
+            "details": {
+                "scored": str(value.num_samples),
+                "unreadable": str(run.num_unreadable),
+                "failed": str(run.num_errors),
+            },
+            "uncertainty": uncertainty,
+        },
+        "generation_config": {
+            "generation_args": {key: item for key, item in arguments.items() if item is not None},
+            "additional_details": {"benchmark": run.label, "model": run.model},
+        },
+    }
+
+
+def _bounds(unit: str) -> tuple[float | str, float | str]:
+    """Return the least and the largest value of a unit, as the schema writes them."""
+    as_range = _RANGE.fullmatch(unit)
+    if as_range is not None:
+        return float(as_range[1]), float(as_range[2])
+    return (0.0, 100.0) if unit == "percent" else ("-Infinity", "Infinity")
+
+
+def _instance(
+    result: SampleResult, evaluation_id: str, model_id: str, metric: str | None, facts: RunFacts
+) -> dict[str, Any]:
+    generation, score = result.generation, result.score
+    value = score.value or 0.0
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "evaluation_id": evaluation_id,
+        "model_id": model_id,
+        "evaluation_name": facts.benchmark,
+        "evaluation_result_id": f"{evaluation_id}/{metric}",
+        "sample_id": result.id,
+        "sample_hash": hashlib.sha256(
+            (result.prompt + "".join(result.target)).encode(errors="backslashreplace")
+        ).hexdigest(),
+        "interaction_type": "single_turn",
+        "input": {"raw": result.prompt, "reference": list(result.target)},
+        "output": {"raw": [generation.text or ""]},
+        "answer_attribution": [],
+        "evaluation": {"score": value, "is_correct": math.isclose(value, 1.0)},
+        "metadata": {
+            **result.facets,
+            "group": result.group,
+            "media": json.dumps(list(result.media)),
+            "frame_indices": json.dumps([list(indices) for indices in result.frame_indices]),
+            "unreadable": str(score.unreadable).lower(),
+        },
+    }
+    if result.choices:
+        content["input"]["choices"] = list(result.choices)
+    if score.answer is not None:
+        content["answer_attribution"] = [
+            {
+                "turn_idx": 0,
+                "source": "output.raw",
+                "extracted_value": str(score.answer),
+                "extraction_method": facts.scorer,
+                "is_terminal": True,
+            }
+        ]
+    counts = (generation.num_input_tokens, generation.num_output_tokens)
+    if counts[0] is not None and counts[1] is not None:
+        content["token_usage"] = {
+            "input_tokens": counts[0],
+            "output_tokens": counts[1],
+            "total_tokens": counts[0] + counts[1],
+        }
+    return content

@@ -1,0 +1,100 @@
+"""A run as lm-eval and lmms-eval write theirs: results_*.json and samples_*.jsonl.
+
+Source: EleutherAI/lm-evaluation-harness, lm_eval/result_schema.py and
+lm_eval/loggers/evaluation_tracker.py.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from llava_eval.results import files
+from llava_eval.results.exchange.run_facts import RunFacts, as_share
+from llava_eval.types import SampleResult
+
+
+def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
+    """Write the results and the samples into a folder named after the model.
+
+    Args:
+        facts: the run.
+        folder: lm-eval's ``--output_path``.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    run, task = facts.run, facts.file_name
+    started = datetime.datetime.fromisoformat(facts.started)
+    ended = datetime.datetime.fromisoformat(facts.ended)
+    sanitized = re.sub(r"[^\w.-]", "_", facts.model.replace("/", "__"))
+    numbers: dict[str, Any] = {"alias": facts.benchmark}
+    for name, value in run.tables.metrics.items():
+        numbers[f"{name},none"] = as_share(value.value, value.unit)
+        error = as_share(value.stderr, value.unit)
+        numbers[f"{name}_stderr,none"] = "N/A" if error is None else error
+    numbers["sample_len"] = len(run.results)
+    content = {
+        "results": {task: numbers},
+        "group_subtasks": {task: []},
+        "configs": {task: {"task": task, "metadata": {"protocol": run.label}}},
+        "versions": {task: run.parts.benchmark.version},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: dict.fromkeys(run.tables.metrics, True)},
+        "n-samples": {task: {"original": len(run.results), "effective": len(run.results)}},
+        "config": {"model": "llava_eval", "model_args": run.model, **facts.generation},
+        "git_hash": run.manifest.git_commit,
+        "date": started.timestamp(),
+        "transformers_version": run.manifest.versions.get("transformers"),
+        "model_source": "hf",
+        "model_name": facts.model,
+        "model_name_sanitized": sanitized,
+        "start_time": started.timestamp(),
+        "end_time": ended.timestamp(),
+        "total_evaluation_time_seconds": str((ended - started).total_seconds()),
+    }
+    stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%f")
+    below = folder / sanitized
+    results, samples = below / f"results_{stamp}.json", below / f"samples_{task}_{stamp}.jsonl"
+    with files.storage_errors(below):
+        below.mkdir(parents=True, exist_ok=True)
+    files.write_json(results, content)
+    lines = (json.dumps(_sample(result, facts), ensure_ascii=False) for result in run.results)
+    files.write_text(samples, "".join(f"{line}\n" for line in lines))
+    return [results, samples]
+
+
+def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
+    metric = next(iter(facts.run.tables.metrics), "score")
+    text = result.generation.text or ""
+    target = result.target[0] if len(result.target) == 1 else list(result.target)
+    document = {
+        "id": result.id,
+        "question": result.question,
+        "choices": list(result.choices),
+        "media": list(result.media),
+        **result.facets,
+    }
+    answer = result.score.answer
+    return {
+        "doc_id": result.row,
+        "doc": document,
+        "target": target,
+        "arguments": {"gen_args_0": {"arg_0": result.prompt, "arg_1": dict(facts.generation)}},
+        "resps": [[text]],
+        "filtered_resps": ["" if answer is None else answer],
+        "filter": "none",
+        "metrics": [metric],
+        metric: result.score.value,
+        "doc_hash": _sha256(json.dumps(document, ensure_ascii=False)),
+        "prompt_hash": _sha256(result.prompt),
+        "target_hash": _sha256(str(target)),
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()

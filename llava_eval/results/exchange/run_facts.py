@@ -1,0 +1,93 @@
+"""What other tools' files ask of a run, under the words that most of them use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.config.describe import flat
+from llava_eval.results.runs import Run
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run in the words of other tools.
+
+    Attributes:
+        run: the run.
+        benchmark: name of the protocol, without overrides.
+        model: the checkpoint's hub id where it has one, else its name.
+        scorer: name of the rule.
+        source: where the rows came from.
+        generation: temperature, top_p, max_tokens and seed.
+        settings: what was changed of the protocol and the model, by key.
+        fingerprint: digest of the run's identity.
+        started, ended: times in ISO form, UTC.
+        command: the command line, None where it is not known.
+    """
+
+    run: Run
+    benchmark: str
+    model: str
+    scorer: str
+    source: str
+    generation: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    fingerprint: str
+    started: str
+    ended: str
+    command: str | None
+
+    @classmethod
+    def of(cls, run: Run) -> RunFacts:
+        """Gather them from a run directory.
+
+        Args:
+            run: the run.
+        """
+        config, manifest = run.config, run.manifest
+        parts = flat(config)
+        sessions = manifest.content.get("sessions") or [{}]
+        first, last = sessions[0], sessions[-1]
+        command = first.get("command")
+        checkpoint = str(parts.get("model.checkpoint") or run.model)
+        is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", checkpoint) is not None
+        target = str(run.parts.scorer.get("_target_", "scorer"))
+        asked = {
+            "temperature": parts.get("benchmark.generation.temperature"),
+            "top_p": parts.get("benchmark.generation.top_p"),
+            "max_tokens": parts.get("benchmark.generation.max_new_tokens"),
+        }
+        started = str(first.get("started") or "1970-01-01T00:00:00+00:00")
+        return cls(
+            run=run,
+            benchmark=run.benchmark,
+            model=checkpoint if is_hub_id else str(parts.get("model.name") or run.model),
+            scorer=target.rpartition(".")[2],
+            source=str(parts.get("benchmark.source") or ""),
+            generation={key: value for key, value in asked.items() if value is not None},
+            settings={"benchmark": run.label, "model": run.model},
+            fingerprint=manifest.fingerprint or "0" * 64,
+            started=started,
+            ended=str(last.get("ended") or started),
+            command=" ".join(map(str, command)) if isinstance(command, list) else None,
+        )
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set of the hub that the rows came from; None for rows of a file."""
+        is_hub = self.source.startswith(HUB_SCHEME)
+        return self.source.removeprefix(HUB_SCHEME) if is_hub else None
+
+    @property
+    def file_name(self) -> str:
+        """The benchmark's name as a part of a file's name."""
+        return re.sub(r"[^\w.-]+", "_", self.benchmark).strip("._") or "unnamed"
+
+
+def as_share(value: float | None, unit: str) -> float | None:
+    """Return a number as tools expect that print shares: percent as 0 to 1, others as they are."""
+    return value / 100 if value is not None and unit == "percent" else value

@@ -1,0 +1,171 @@
+"""A run in the files of other tools, held to those tools' own readers where they are installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from llava_eval import cli
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six questions on two videos, of which one is missing."""
+    folder = tmp_path_factory.mktemp("export")
+    videos = folder / "videos"
+    videos.mkdir()
+    demo = Path(cli.__file__).parent / "demo" / "videos" / "demo_001.mp4"
+    (videos / demo.name).symlink_to(demo)
+    words = ["benchmark.limit=6", f"benchmark.media_root={videos}", "errors.max=3"]
+    assert cli.run_command([*words, f"output_dir={folder / 'run'}"]) == 0
+    return folder / "run"
+
+
+def export(run: Path, form: str, folder: Path) -> list[Path]:
+    assert cli.run_command(["export", str(run), "--to", form, "--out", str(folder)]) == 0
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def metric_of(run: Path) -> dict[str, Any]:
+    metrics = json.loads((run / "metrics.json").read_text())
+    return dict(metrics["metrics"]["accuracy"])
+
+
+def test_a_log_of_inspect(run: Path, tmp_path: Path) -> None:
+    (path,) = export(run, "inspect", tmp_path)
+    log = json.loads(path.read_text())
+    ledger, metric = lines_of(run / "samples.jsonl"), metric_of(run)
+    assert (log["version"], log["status"]) == (2, "success")
+    assert log["eval"]["task"] == "demo/multiple_choice"
+    assert log["results"]["total_samples"] == 6
+    assert log["results"]["completed_samples"] == 3
+    (score,) = log["results"]["scores"]
+    assert score["metrics"]["accuracy"]["value"] == pytest.approx(metric["value"] / 100)
+    assert (score["scored_samples"], score["unscored_samples"]) == (3, 3)
+    for sample, line in zip(log["samples"], ledger, strict=True):
+        assert (sample["id"], sample["input"]) == (line["id"], line["prompt"])
+        failed = line["generation"]["error"]
+        assert ("scores" in sample, "error" in sample) == (failed is None, failed is not None)
+        if failed is None:
+            assert sample["scores"]["StrictChoice"]["value"] == line["score"]["value"]
+            assert sample["output"]["choices"][0]["message"]["content"] == str(
+                line["generation"]["text"]
+            )
+
+
+def test_inspect_reads_its_log(run: Path, tmp_path: Path) -> None:
+    log = pytest.importorskip("inspect_ai.log")
+    (path,) = export(run, "inspect", tmp_path)
+    read = log.read_eval_log(str(path))
+    assert (read.status, len(read.samples)) == ("success", 6)
+    assert [info.task for info in log.list_eval_logs(str(tmp_path))] == ["demo-multiple-choice"]
+
+
+def test_every_eval_ever(run: Path, tmp_path: Path) -> None:
+    aggregate_path, samples_path = export(run, "eee", tmp_path)
+    aggregate, metric = json.loads(aggregate_path.read_text()), metric_of(run)
+    (result,) = aggregate["evaluation_results"]
+    assert result["score_details"]["score"] == metric["value"]
+    assert result["score_details"]["uncertainty"]["num_samples"] == 3
+    assert result["score_details"]["details"]["failed"] == "3"
+    assert result["metric_config"]["max_score"] == 100.0
+    detailed = aggregate["detailed_evaluation_results"]
+    assert tmp_path / detailed["file_path"] == samples_path
+    assert detailed["checksum"] == hashlib.sha256(samples_path.read_bytes()).hexdigest()
+    scored = [
+        line for line in lines_of(run / "samples.jsonl") if line["score"]["value"] is not None
+    ]
+    instances = lines_of(samples_path)
+    assert detailed["total_rows"] == len(instances) == len(scored) == 3
+    for instance, line in zip(instances, scored, strict=True):
+        assert instance["evaluation_id"] == aggregate["evaluation_id"]
+        assert instance["evaluation_result_id"] == result["evaluation_result_id"]
+        assert instance["input"]["reference"] == line["target"]
+        assert instance["evaluation"]["score"] == line["score"]["value"]
+        assert instance["answer_attribution"][0]["extracted_value"] == line["score"]["answer"]
+    again = export(run, "eee", tmp_path / "again")
+    assert [path.name for path in again] == [aggregate_path.name, samples_path.name]
+
+
+def test_every_eval_ever_takes_both_files(run: Path, tmp_path: Path) -> None:
+    aggregates = pytest.importorskip("every_eval_ever.eval_types")
+    instances = pytest.importorskip("every_eval_ever.instance_level_types")
+    aggregate_path, samples_path = export(run, "eee", tmp_path)
+    aggregates.EvaluationLog.model_validate_json(aggregate_path.read_text())
+    for line in samples_path.read_text().splitlines():
+        instances.InstanceLevelEvaluationLog.model_validate_json(line)
+
+
+def test_results_and_samples_of_lm_eval(run: Path, tmp_path: Path) -> None:
+    results_path, samples_path = export(run, "lm-eval", tmp_path)
+    assert results_path.parent.name == "demo"
+    results, metric = json.loads(results_path.read_text()), metric_of(run)
+    numbers = results["results"]["demo_multiple_choice"]
+    assert numbers["accuracy,none"] == pytest.approx(metric["value"] / 100)
+    assert numbers["sample_len"] == results["n-samples"]["demo_multiple_choice"]["effective"] == 6
+    for sample, line in zip(lines_of(samples_path), lines_of(run / "samples.jsonl"), strict=True):
+        assert (sample["doc_id"], sample["doc"]["id"]) == (line["row"], line["id"])
+        assert sample["target"] == line["target"][0]
+        assert sample["resps"] == [[line["generation"]["text"] or ""]]
+        assert sample["accuracy"] == line["score"]["value"]
+
+
+def of_the_hub(run: Path, folder: Path) -> Path:
+    """Copy a run and let its manifest say that its rows came from the hub."""
+    folder.mkdir()
+    for path in run.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"]["benchmark"] |= {"source": "hub://org/set", "split": "test"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_an_entry_of_the_hub(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = of_the_hub(run, tmp_path / "run")
+    cache = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    words = ["export", str(copied), "--to", "hub", "--out", str(tmp_path / "model")]
+    assert cli.run_command(words) == 2
+    assert "org/set has no eval.yaml" in capsys.readouterr().err
+    snapshot = cache / "datasets--org--set" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    refs = cache / "datasets--org--set" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("0" * 40)
+    tasks = [{"id": "other", "config": "b"}, {"id": "videos", "split": "test"}]
+    (snapshot / "eval.yaml").write_text(yaml.safe_dump({"name": "set", "tasks": tasks}))
+    assert cli.run_command(words) == 0
+    (entry,) = yaml.safe_load(
+        (tmp_path / "model" / ".eval_results" / "demo_multiple_choice.yaml").read_text()
+    )
+    assert entry["dataset"] == {"id": "org/set", "task_id": "videos"}
+    assert entry["value"] == metric_of(run)["value"]
+    assert "3 scored, 0 unreadable, 3 failed" in entry["notes"]
+    (snapshot / "eval.yaml").write_text(yaml.safe_dump({"tasks": tasks[:1]}))
+    assert cli.run_command(words) == 2
+    assert "no task of subset 'default' and split 'test'" in capsys.readouterr().err
+
+
+def test_what_cannot_go_there_is_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, part in (
+        ([str(run), "--to", "hub"], "package://"),
+        ([str(run), "--to", "excel"], "invalid choice"),
+        ([str(tmp_path), "--to", "eee"], str(tmp_path)),
+    ):
+        assert cli.run_command(["export", *words, "--out", str(tmp_path / "x")]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert part in line
