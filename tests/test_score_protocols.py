@@ -12,6 +12,7 @@ import pytest
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import RowsError
 from llava_eval.run import Outcome, score
+from tests.benchmarks import test_image_prompts as image_rows
 from tests.benchmarks import test_prompts as rows
 from tests.scoring.test_wups import needs_packages
 
@@ -85,6 +86,49 @@ def test_a_protocol_scores_rows_without_media(
     (line,) = ledger(tmp_path)
     assert line["score"]["value"] == value
     assert (tmp_path / "out" / "metrics.md").is_file()
+
+
+#: Protocol, row, what the model wrote, and the value: the reply as the reference's rule gets it.
+PIPELINES: list[tuple[str, dict[str, Any], str, float]] = [
+    # LLaVA's inference scripts strip replies; its rules do not.
+    ("pope/llava", {**image_rows.POPE, "answer": "no"}, "No\n", 1.0),
+    ("pope/llava", {**image_rows.POPE, "answer": "no"}, " No", 1.0),
+    ("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "Yes\n", 1.0),
+    ("gqa/llava", {**image_rows.GQA, "answer": "yes"}, "\nYes.", 1.0),
+    ("scienceqa_img/llava", image_rows.SCIENCEQA, "B\n", 1.0),
+    ("scienceqa_img/llava", image_rows.SCIENCEQA, " B. y", 1.0),
+    # lmms-eval 75571cf cuts reasoning out before any rule; its v0.2.0 did not.
+    ("videomme/lmms_eval", VIDEOMME, "<think>A or D?</think>C", 1.0),
+    ("videomme/lmms_eval", VIDEOMME, "It is A.</think>\nC", 1.0),
+    ("videomme/lmms_eval", VIDEOMME, "<THINK>A</THINK> A", 0.0),
+    ("videomme/lmms_eval_v0_2", VIDEOMME, "<think>A or D?</think>C", 0.0),
+    ("videomme/official", VIDEOMME, "<think>A or D?</think>C", 0.0),
+    ("mvbench/lmms_eval", rows.MVBENCH, "<analysis>B</analysis>A", 1.0),
+    ("perceptiontest/lmms_eval", rows.PERCEPTIONTEST, "<think>A</think> B", 1.0),
+    ("longvideobench/lmms_eval", rows.LONGVIDEOBENCH, "<think>A</think>\nB", 1.0),
+    ("mlvu/lmms_eval", rows.MLVU_DEV, "<think>B</think>A", 1.0),
+    ("tempcompass/lmms_eval", rows.TEMPCOMPASS_YES_NO, "<think>No?</think>Yes, he is.", 1.0),
+    ("pope/lmms_eval", {**image_rows.POPE, "answer": "no"}, "<think>Yes?</think>No", 1.0),
+    ("gqa/lmms_eval", {**image_rows.GQA, "answer": "yes"}, "<think>no</think> Yes", 1.0),
+    ("scienceqa_img/lmms_eval", image_rows.SCIENCEQA, "<think>A</think>B", 1.0),
+    # No wrapper of lmms-eval applies "until: ASSISTANT:", which its task files name.
+    ("textvqa/lmms_eval", image_rows.TEXTVQA, "ASSISTANT: nokia", 0.0),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "reply", "value"), PIPELINES)
+def test_a_reply_goes_through_what_the_reference_does_to_it(
+    tmp_path: Path, name: str, row: dict[str, Any], reply: str, value: float
+) -> None:
+    outcome = scored(tmp_path, name, [row], {"row": 0, "text": reply})
+    (line,) = ledger(tmp_path)
+    assert line["score"]["value"] == value
+    assert line["generation"]["text"] == reply
+    marked = any(mark in reply for mark in ("<think>", "</think>", "<THINK>", "<analysis>"))
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics.get("flags", {}).get("has_reasoning", 0) == marked
+    assert ("1 with reasoning" in (tmp_path / "out" / "metrics.md").read_text()) == marked
+    assert outcome.exit_code == 0
 
 
 @needs_packages

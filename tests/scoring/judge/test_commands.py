@@ -99,6 +99,25 @@ def test_numbers_and_what_stands_beside_them() -> None:
     }
 
 
+def test_a_description_too_short_once_it_is_stripped_is_not_judged() -> None:
+    """The inference script strips, and the judging script looks at what is left."""
+    rows = [{"video_name": f"v{n}", "answer": "A man.", "question": "q"} for n in range(3)]
+    write_lines(Path("rows.jsonl"), rows)
+    texts = ["A man runs. \n", " a\n", "\n"]
+    write_lines(Path("texts.jsonl"), [{"row": n, "text": text} for n, text in enumerate(texts)])
+    shown: list[str] = []
+
+    def four(content: dict[str, Any], number: int) -> Answer:
+        shown.append(content["messages"][1]["content"])
+        return reply("{'score': 4}")
+
+    with serving(four) as server:
+        outcome = score(server, "output_dir=out", benchmark="video_detail_description/llava_next")
+    assert outcome.summary.metrics["score"].value == pytest.approx(4 / 3)
+    [prompt] = shown
+    assert "Predicted Answer: A man runs.\n" in prompt
+
+
 @pytest.mark.slow
 def test_the_key_is_in_no_file_and_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     with serving(lambda content, number: failure(401, f"bad key {KEY}")) as server:
