@@ -95,7 +95,8 @@ def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> N
         "<image>\n<image>\nfirst\n<image>\nWhat?\nA. x\nB. y\n"
         "Answer with the option's letter from the given choices directly.\n"
     )
-    assert len(asked["frame_indices"]) == 3
+    # int(3.0 s of the row * 8 fps / 3) frames apart; the file is 7.6 s long.
+    assert asked["frame_indices"] == [0, 8, 16]
     assert "gone.json" in failed["generation"]["error"]
     assert failed["score"]["value"] is None
 
