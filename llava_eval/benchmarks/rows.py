@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import math
+import re
 import string
 import tokenize
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from llava_eval.errors import ConfigError, RowsError
 UNKNOWN = "unknown"
 
 #: Words that stand for no value in a list which was written as text.
-_NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA"})
+_NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,25 +204,39 @@ def _without_folders(template: str) -> str:
 
 
 def is_null(value: Any) -> bool:
-    """Return whether a value is null: None, or a NaN in its place."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    """Return whether a value is null: None, or in its place a NaN or pandas' NA or NaT."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def list_items(value: Any) -> tuple[str | None, ...] | None:
     """Return the items of a list of texts, however a source holds it; None for anything else.
 
     This is how options, accepted answers and references are read everywhere. A list may be one of
-    JSON or Arrow, or a text that is the written form of one, as cells of CSV and TSV files hold it
-    (JSON, Python, or numpy's form without commas). An item may be a mapping with ``answer``.
+    JSON, Arrow or numpy, or a text that is the written form of one, as cells of CSV and TSV files
+    hold it (JSON, Python, or numpy's forms). An item may be a mapping with ``answer``.
 
     Returns:
         Each item as text; None for an item that is null.
     """
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _written_list(value.strip())
+    if isinstance(value, str):
+        found = _WRITTEN_LIST.fullmatch(value)
+        value = None if found is None else _written_list(found.group(1) or found.group(2))
+    elif hasattr(value, "tolist") and not isinstance(value, memoryview):
+        value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
         return None
+    if any(item is ... for item in value):
+        return None  # numpy left items out
     return tuple(_item(item) for item in value)
+
+
+#: A list, a tuple of texts, or either as numpy's repr has it.
+_WRITTEN_LIST = re.compile(
+    r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\))\s*""",
+    re.DOTALL,
+)
 
 
 def _item(item: Any) -> str | None:
@@ -249,15 +264,21 @@ def _as_python(text: str) -> str:
         SyntaxError: the text is no list of literals.
     """
     parts: list[str] = []
-    previous = None
+    is_after_value = False
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.type == tokenize.STRING and previous == tokenize.STRING:
-                parts.append(",")  # "['two' 'a pair']": numpy's form, not one joined text
+            if token.type in (tokenize.NL, tokenize.NEWLINE):
+                continue
+            is_value = token.type in (tokenize.STRING, tokenize.NUMBER, tokenize.NAME)
+            is_sign = token.string == "-" and token.line[token.end[1] :][:1].isdigit()
+            # numpy's form: "['two' 'a pair']" is not one joined text, "[1 -2]" no difference.
+            if is_after_value and (is_value or is_sign or token.string in ("{", "[", "(", "<")):
+                parts.append(",")
             is_null_word = token.type == tokenize.NAME and token.string in _NULL_WORDS
             parts.append("None" if is_null_word else token.string)
-            if token.type not in (tokenize.NL, tokenize.NEWLINE):
-                previous = token.type
+            if parts[-3:] == ["<", "None", ">"]:
+                parts[-3:] = ["None"]  # pandas' "<NA>"
+            is_after_value = is_value or token.string in ("}", "]", ")", ">")
     except tokenize.TokenError as error:
         raise SyntaxError(str(error)) from error
     return " ".join(parts).strip()

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,7 +43,28 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         ("['None', 'nan']", ("None", "nan")),
         ([{"answer": "two", "answer_id": 1}, {"answer": None}], ("two", None)),
         ("[{'answer': 'two'}]", ("two",)),
+        (np.array(["two", "a pair"]), ("two", "a pair")),
+        (np.array(["two", None], dtype=object), ("two", None)),
+        (np.array([1.5, math.nan]), ("1.5", None)),
+        ("array(['two', 'a pair'], dtype=object)", ("two", "a pair")),
+        ("array([1, 2])", ("1", "2")),
+        ("('two', 'a pair')", ("two", "a pair")),
+        ("['two' None nan <NA>]", ("two", None, None, None)),
+        ("[1 -2 2.5]", ("1", "-2", "2.5")),
+        ("[1. 2.]", ("1.0", "2.0")),
+        ("[{'answer': 'two', 'id': 1}\n {'answer': None}]", ("two", None)),
+        ("\ufeff['two']", ("two",)),
+        ("['two', '']", ("two", "")),
+        ("['two' ... 'a pair']", None),  # numpy left something out
         ("two", None),
+        ("(two)", None),
+        ("('two')", None),
+        ("(1, 2)", None),
+        ("['a'] and ['b']", None),
+        ("[1] a", None),
+        ("array(x)", None),
+        (np.float64(2.0), None),
+        (np.array(7), None),
         ("[two]", None),
         ("[two, a pair", None),
         ("[" * 100_000, None),
