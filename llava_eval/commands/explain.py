@@ -75,3 +75,65 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
     with messages_shown(-1):
         run.run(composed, only=ids)
     return RunReader().read(directory).results
+
+
+@command(
+    "show",
+    "RUN ID [--out FILE.png] [--json]",
+    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    argument("id", metavar="ID", help="of the sample"),
+    METRICS_DIR,
+    argument("--out", type=path_of, metavar="FILE", help="write its frames as a PNG"),
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _show(arguments: argparse.Namespace) -> int:
+    """Show one sample: frames, prompt, text, and how rules read it.
+
+    Frames and prompt are made again, by the run's configuration and without the
+    model's weights; terminals that draw pictures show the frames. The text is read
+    by every rule of the benchmark.
+    """
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.show import show
+
+    with messages_shown(-1):
+        show(
+            arguments.run,
+            arguments.id,
+            out=arguments.out,
+            as_json=arguments.json,
+            config_dir=arguments.config_dir,
+        )
+    return 0
+
+
+@command(
+    "rerun",
+    "RUN ID [ID ...] [--out DIR] [--json]",
+    argument("run", metavar="RUN", type=path_of, help="run directory; it stays as it is"),
+    argument("ids", metavar="ID", nargs="+", help="of samples"),
+    METRICS_DIR,
+    argument(
+        "--out", type=path_of, metavar="DIR", help="run directory for the answers (default: new)"
+    ),
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _rerun(arguments: argparse.Namespace) -> int:
+    """Answer some samples of a run once more, as it is configured.
+
+    exit codes
+      0  answered
+      1  a sample failed
+      2  the run has no such sample, or a mistake in the command
+    """
+    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.rerun import rerun
+
+    with messages_shown(-1):
+        return rerun(
+            arguments.run,
+            arguments.ids,
+            out=arguments.out,
+            as_json=arguments.json,
+            config_dir=arguments.config_dir,
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from llava_eval.benchmarks.prepare.media_files import check_media_files
@@ -19,7 +20,7 @@ from llava_eval.models.base import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
 from llava_eval.results.formatting import printable
 from llava_eval.scoring.judge.judge import read_judge_key
-from llava_eval.types import Clip, Media
+from llava_eval.types import Clip, Media, Sample
 
 
 def dry_run(composed: ComposedConfig) -> str:
@@ -40,18 +41,10 @@ def dry_run(composed: ComposedConfig) -> str:
     if benchmark.parts.judge is not None:
         read_judge_key(benchmark.parts.judge)
     check_media_files(benchmark.samples, config.benchmark)
-    plan = plan_model(config, Needs.of(benchmark.samples))
-    settings = PromptSettings.of(config)
     groups = media_groups(benchmark.samples)
     batch_size = config.runner.batch_size
-    content = decode_group(groups[0], settings.policy, None)
     sample = groups[0].samples[0]
-    preview = preview_prompts(plan, config)
-    title, prompt = "its prompt, which the server puts into the conversation", sample.prompt
-    if preview is not None:
-        shown = content.prepared(preview.prepare)
-        prompt, num_tokens = preview.prompt(request_of(sample, shown, settings))
-        title = f"its prompt, as the model reads it: {num_tokens} tokens with those of the media"
+    asked = asked_of(composed, sample)
     lines = [
         printable(benchmark.label),
         f"model: {printable(config.model.name or Path(config.model.checkpoint).name)}",
@@ -63,12 +56,60 @@ def dry_run(composed: ComposedConfig) -> str:
         ),
         "",
         f"first sample: {printable(sample.id)}",
-        *(f"  {line}" for medium, clip in content.media.items() for line in _shown(medium, clip)),
-        "",
-        title,
-        *(f"  {printable(line)}" for line in prompt.splitlines()),
+        *asked.lines,
     ]
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a sample is asked.
+
+    Attributes:
+        media: of its turn, with the frames that are shown.
+        prompt: as the model reads it; of a served model the user's text.
+        num_tokens: of the prompt with its media; None for a served model.
+    """
+
+    media: Mapping[Media, Clip]
+    prompt: str
+    num_tokens: int | None
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for people."""
+        title = "its prompt, which the server puts into the conversation"
+        if self.num_tokens is not None:
+            title = f"its prompt, as the model reads it: {self.num_tokens} tokens with those of the"
+            title += " media"
+        return [
+            *(f"  {line}" for medium, clip in self.media.items() for line in _shown(medium, clip)),
+            "",
+            title,
+            *(f"  {printable(line)}" for line in self.prompt.splitlines()),
+        ]
+
+
+def asked_of(composed: ComposedConfig, sample: Sample) -> Asked:
+    """Decode a sample's media and make its prompt, without the model's weights.
+
+    Args:
+        composed: of the run.
+        sample: one of its samples.
+
+    Raises:
+        LlavaEvalError: media or checkpoint cannot be read.
+    """
+    config = composed.config
+    plan = plan_model(config, Needs.of([sample]))
+    settings = PromptSettings.of(config)
+    (group,) = media_groups([sample])
+    content = decode_group(group, settings.policy, None)
+    preview = preview_prompts(plan, config)
+    if preview is None:
+        return Asked(content.media, sample.prompt, None)
+    shown = content.prepared(preview.prepare)
+    return Asked(content.media, *preview.prompt(request_of(sample, shown, settings)))
 
 
 def _shown(medium: Media, clip: Clip) -> Iterator[str]:

@@ -1,0 +1,181 @@
+"""One sample of a run: what the model saw and read, what it wrote, and what rules make of it."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.compose import composed_of
+from llava_eval.engine.dry_run import Asked, asked_of
+from llava_eval.engine.work import Benchmark
+from llava_eval.errors import ComparisonError, LlavaEvalError
+from llava_eval.models.clock import StageClock
+from llava_eval.results.explain.rules import Reading, readings
+from llava_eval.results.files import storage_errors, write_bytes
+from llava_eval.results.formatting import printable, terminal_width, wrapped, write_out
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import Clip, SampleResult
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Frames in one row of a contact sheet, and the widest that one is drawn.
+_COLUMNS, _FRAME_WIDTH = 4, 320
+#: Bytes of base64 that kitty takes at once.
+_KITTY_CHUNK = 4096
+
+
+def show(
+    path: Path, name: str, *, out: Path | None, as_json: bool, config_dir: Path | None = None
+) -> None:
+    """Print one sample of a run.
+
+    Args:
+        path: run directory.
+        name: id of the sample.
+        out: PNG file for its frames; None shows them in a terminal that can.
+        as_json: print JSON.
+        config_dir: the user's own configuration files.
+
+    Raises:
+        LlavaEvalError: there is no such run or sample, or the picture cannot be written.
+    """
+    run = RunReader(config_dir).read(path)
+    result = next((one for one in run.results if one.id == name), None)
+    if result is None:
+        raise ComparisonError(f"{run.name} holds no sample {name!r}")
+    found = []
+    if result.generation.error is None:
+        found = readings(dataclasses.replace(run, results=[result]), config_dir)
+    asked: Asked | None = None
+    reason = ""
+    try:
+        asked = _asked(run, name)
+    except LlavaEvalError as error:
+        reason = str(error)
+    clips = [] if asked is None else list(asked.media.values())
+    if as_json:
+        write_out(json.dumps(_content(result, found, asked), indent=2, ensure_ascii=False))
+    else:
+        write_out(_text(result, found, asked, reason))
+    if out is not None and clips:
+        with storage_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(out, _png(contact_sheet(clips)))
+        if not as_json:
+            write_out(f"frames: {printable(str(out))}")
+    elif clips and not as_json:
+        drawn = _drawn_in_terminal(_png(contact_sheet(clips)))
+        write_out(drawn or "frames: --out FILE.png writes them")
+
+
+def _asked(run: Run, name: str) -> Asked:
+    """Return how a sample was asked, made again by the run's configuration."""
+    composed = composed_of(run.config)
+    benchmark = Benchmark.read(composed, StageClock()).part([name])
+    return asked_of(composed, benchmark.samples[0])
+
+
+def _text(result: SampleResult, found: Sequence[Reading], asked: Asked | None, reason: str) -> str:
+    width = terminal_width()
+    facets = ", ".join(f"{facet} {level}" for facet, level in result.facets.items())
+    lines = [
+        f"sample {result.id}, row {result.row}, group {result.group}"
+        + (f" ({facets})" if facets else "")
+    ]
+    if asked is None:
+        lines += [f"media {', '.join(result.media)}, frames {result.frame_indices}"]
+        lines += ["", "its prompt", *(f"  {line}" for line in result.prompt.splitlines())]
+        lines += [f"(not made again: {reason})"]
+    else:
+        lines += asked.lines
+        was = result.generation.num_input_tokens
+        if None not in (was, asked.num_tokens) and was != asked.num_tokens:
+            lines.append(f"(it had {was} tokens when it was asked)")
+    generation = result.generation
+    lines += ["", "the model wrote"]
+    if generation.text is None:
+        lines.append(f"  nothing: {generation.error}")
+    else:
+        lines += [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
+        ended = f"{generation.num_output_tokens} tokens, ended by {generation.stop_reason}"
+        lines.append(f"  ({ended})")
+    lines += ["", f"target {' | '.join(result.target) or '(hidden)'}"]
+    for reading in found:
+        score = reading.results[0].score
+        lines.append(f"{', '.join(reading.names)}: {score.explanation or score.answer}")
+    return "\n".join(wrapped(line, width) if line.strip() else "" for line in lines)
+
+
+def _content(
+    result: SampleResult, found: Sequence[Reading], asked: Asked | None
+) -> Mapping[str, Any]:
+    generation = dataclasses.asdict(result.generation)
+    return {
+        "id": result.id,
+        "group": result.group,
+        "facets": dict(result.facets),
+        "media": list(result.media),
+        "frame_indices": [list(frames) for frames in result.frame_indices],
+        "prompt": result.prompt if asked is None else asked.prompt,
+        "num_prompt_tokens": None if asked is None else asked.num_tokens,
+        "target": list(result.target),
+        "generation": generation,
+        "rules": [
+            {
+                "rules": list(reading.names),
+                "answer": reading.results[0].score.answer,
+                "value": reading.results[0].score.value,
+                "explanation": reading.results[0].score.explanation,
+            }
+            for reading in found
+        ],
+    }
+
+
+def contact_sheet(clips: Sequence[Clip]) -> Image:
+    """Return all frames of some clips on one picture, in reading order."""
+    from PIL import Image
+
+    frames = [frame for clip in clips for frame in clip.frames.permute(0, 2, 3, 1).numpy()]
+    width = min(_FRAME_WIDTH, max(frame.shape[1] for frame in frames))
+    height = max(round(frame.shape[0] * width / frame.shape[1]) for frame in frames)
+    columns = min(_COLUMNS, len(frames))
+    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
+    for index, frame in enumerate(frames):
+        size = (width, round(frame.shape[0] * width / frame.shape[1]))
+        place = (index % columns * width, index // columns * height)
+        sheet.paste(Image.fromarray(frame).resize(size), place)
+    return sheet
+
+
+def _png(picture: Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _drawn_in_terminal(png: bytes) -> str:
+    """Return what draws a picture in this terminal; empty for one that draws none.
+
+    Kitty and Ghostty take kitty's graphics protocol, iTerm2 and WezTerm iTerm2's inline images.
+    """
+    if not sys.stdout.isatty():
+        return ""
+    data = base64.b64encode(png).decode()
+    if "KITTY_WINDOW_ID" in os.environ or os.environ.get("TERM") == "xterm-ghostty":
+        parts = [data[start : start + _KITTY_CHUNK] for start in range(0, len(data), _KITTY_CHUNK)]
+        keys = [f"m={int(number < len(parts) - 1)}" for number in range(len(parts))]
+        keys[0] = f"a=T,f=100,{keys[0]}"
+        return "".join(f"\x1b_G{key};{part}\x1b\\" for key, part in zip(keys, parts, strict=True))
+    if os.environ.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm"):
+        return f"\x1b]1337;File=inline=1;size={len(png)}:{data}\x07"
+    return ""

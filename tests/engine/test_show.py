@@ -1,0 +1,68 @@
+"""llava-eval show and rerun: one sample of a run, looked at and answered once more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from llava_eval.cli import run_command
+from llava_eval.engine.show import contact_sheet
+from llava_eval.types import Clip
+from tests.results.runs_on_disk import answered, write_run
+
+
+def clip(*colours: int, height: int = 12, width: int = 16) -> Clip:
+    frames = torch.stack([torch.full((3, height, width), c, dtype=torch.uint8) for c in colours])
+    numbers = tuple(range(len(colours)))
+    return Clip(frames, numbers, tuple(map(float, numbers)))
+
+
+def test_a_contact_sheet_holds_all_frames_in_reading_order() -> None:
+    sheet = np.asarray(contact_sheet([clip(10, 20, 30), clip(40, 50)]))
+    assert sheet.shape == (24, 64, 3)
+    assert [sheet[6, 8 + 16 * column, 0] for column in range(4)] == [10, 20, 30, 40]
+    assert sheet[18, 8, 0] == 50
+
+
+def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", [answered(n, n > 0) for n in range(3)])
+    assert run_command(["show", str(run), "q0"]) == 0
+    text = capsys.readouterr().out
+    assert "B. y" in text
+    assert "not made again:" in text
+    assert "target A" in text
+    assert run_command(["show", str(run), "q9"]) == 2
+    assert "holds no sample 'q9'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_embedded_benchmark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    assert run_command(["-q", "benchmark.limit=6", f"output_dir={run}"]) == 0
+    lines = [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+    name = lines[4]["id"]
+    capsys.readouterr()
+    picture = tmp_path / "new" / "frames.png"
+    assert run_command(["show", str(run), name, "--out", str(picture), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["num_prompt_tokens"] == lines[4]["generation"]["num_input_tokens"]
+    assert content["prompt"].startswith("USER: <video>")
+    assert content["rules"][0]["answer"] == lines[4]["score"]["answer"]
+    with Image.open(picture) as image:
+        assert image.size == (4 * 144, 4 * 112)
+    assert run_command(["rerun", str(run), name, "--out", str(again), "--json"]) == 0
+    (sample,) = json.loads(capsys.readouterr().out)["samples"]
+    assert sample["before"] == sample["after"]
+    (line,) = (again / "samples.jsonl").read_text().splitlines()
+    assert json.loads(line) == lines[4]
+    assert run_command(["rerun", str(run), "nothing"]) == 2
+    assert "no sample 'nothing'" in capsys.readouterr().err
