@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
@@ -28,10 +29,10 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         adapter: as ``benchmark.adapter`` names it.
 
     Raises:
-        ConfigError: the selection does not fit the benchmark.
+        ConfigError: the selection or the probe does not fit the benchmark.
         RowsError: the rows cannot be used.
     """
-    return load_samples(
+    samples = load_samples(
         benchmark.source,
         adapter,
         facets=benchmark.facets,
@@ -43,6 +44,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         where=benchmark.where,
         subsample=benchmark.subsample,
     )
+    return probed_samples(samples, benchmark.probe)
 
 
 def load_samples(

@@ -137,3 +137,40 @@ def _rerun(arguments: argparse.Namespace) -> int:
             as_json=arguments.json,
             config_dir=arguments.config_dir,
         )
+
+
+@command(
+    "probes",
+    "RUN RUN [RUN ...] | SWEEP",
+    argument(
+        "paths",
+        nargs="+",
+        type=path_of,
+        metavar="RUN",
+        help="a plain run and runs with probe=..., or the folder of a sweep over probes",
+    ),
+    METRICS_DIR,
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _probes(arguments: argparse.Namespace) -> int:
+    """Say what answers rest on: probes beside the plain run.
+
+    for instance
+      llava-eval -m probe=none,blind,shuffled_frames benchmark=videomme/official
+      llava-eval probes results/sweeps/...
+
+    blind shows no media, one_frame the middle frame, shuffled_frames and reversed
+    the same frames in another order; shuffled_options and none_of_the_above change
+    the options. Each can be run on any benchmark (the last two on multiple choice).
+    """
+    import json
+
+    from llava_eval.results.compare.probes import probes_content, probes_text, read_probes
+    from llava_eval.results.formatting import terminal_width, write_out
+
+    probes = read_probes(arguments.paths, arguments.config_dir)
+    if arguments.json:
+        write_out(json.dumps(probes_content(probes), indent=2, ensure_ascii=False))
+    else:
+        write_out(probes_text(probes, width=terminal_width()))
+    return 0

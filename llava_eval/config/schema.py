@@ -25,6 +25,14 @@ ATTENTIONS = (
     "flash_attention_3",
     "flash_attention_4",
 )
+PROBES = (
+    "blind",
+    "one_frame",
+    "shuffled_frames",
+    "reversed",
+    "shuffled_options",
+    "none_of_the_above",
+)
 QUANTIZATIONS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
 
@@ -188,6 +196,8 @@ class BenchmarkConfig:
         limit: evaluate only the first rows; null for all.
         where: by facet, the level or the list of levels to keep.
         subsample: a seeded part of what is left.
+        probe: how the questions are asked otherwise, to see what answers rest on; see
+            :mod:`llava_eval.benchmarks.probes`. null asks them as they are.
         prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
@@ -217,6 +227,7 @@ class BenchmarkConfig:
     limit: int | None = setting("protocol", None, step="rows", minimum=1)
     where: dict[str, Any] = setting("protocol", {}, step="rows", is_open=True)
     subsample: SubsampleConfig = section(SubsampleConfig)
+    probe: str | None = setting("protocol", None, step="generation", choices=PROBES)
     prepare: PrepareConfig = section(PrepareConfig)
 
 

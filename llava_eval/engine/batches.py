@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from llava_eval.benchmarks.probes import probed_policy
 from llava_eval.config.build import build_target
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
@@ -65,7 +66,7 @@ class PromptSettings:
             ConfigError: the sampling policy cannot be built, or a setting makes no sense.
         """
         return cls(
-            _policy(config),
+            probed_policy(_policy(config), config.benchmark.probe),
             _generation_settings(config),
             config.benchmark.system,
             config.benchmark.assistant_prefill,
@@ -130,11 +131,14 @@ Batch = tuple[MediaGroup, ...]
 
 
 def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
-    """Group samples by their media, in the order of first appearance."""
-    members: dict[tuple[Media, ...], list[Sample]] = {}
+    """Group samples by their media, in the order of first appearance.
+
+    Samples without media share nothing, so that each is a group of its own.
+    """
+    members: dict[tuple[Media, ...] | str, list[Sample]] = {}
     for sample in samples:
-        members.setdefault(sample.media, []).append(sample)
-    return [MediaGroup(media, tuple(group)) for media, group in members.items()]
+        members.setdefault(sample.media or sample.id, []).append(sample)
+    return [MediaGroup(group[0].media, tuple(group)) for group in members.values()]
 
 
 def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:

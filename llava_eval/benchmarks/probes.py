@@ -1,0 +1,159 @@
+"""Probes: the same questions with something taken away or changed, to see what answers rest on.
+
+* ``blind``: no media. What is right above chance is known from the question alone.
+* ``one_frame``: the middle one of the frames. What stays needs no time.
+* ``shuffled_frames``, ``reversed``: the same frames in another order. What stays needs no order.
+* ``shuffled_options``: the options in another order. What changes hangs on their letters.
+* ``none_of_the_above``: the right option's text becomes "None of the above". What chooses a wrong
+  option all the same takes the likeliest one, and knows none.
+
+Every probe depends on names alone (the sample's id, the video's file name), so that it is the same
+wherever it is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import random
+import re
+import string
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+
+from llava_eval.errors import ConfigError
+from llava_eval.types import Sample, VideoInfo
+
+NONE_OF_THE_ABOVE = "None of the above"
+
+_Policy = Callable[[VideoInfo], Sequence[int]]
+
+
+def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]:
+    """Return the questions as a probe asks them.
+
+    Args:
+        samples: of a benchmark.
+        probe: its name; None asks them as they are.
+
+    Raises:
+        ConfigError: a question cannot be asked in that way.
+    """
+    if probe == "blind":
+        return [_blind(sample) for sample in samples]
+    if probe == "shuffled_options":
+        return [_with_options(sample, probe, _shuffled_options(sample)) for sample in samples]
+    if probe == "none_of_the_above":
+        return [_with_options(sample, probe, _without_right_option(sample)) for sample in samples]
+    return list(samples)
+
+
+def probed_policy(policy: _Policy, probe: str | None) -> _Policy:
+    """Return a policy that shows its frames as a probe does.
+
+    Args:
+        policy: chooses the frames of a video.
+        probe: its name; None leaves them.
+    """
+    changes: dict[str | None, Callable[[str, list[int]], list[int]]] = {
+        "one_frame": lambda _, frames: [frames[len(frames) // 2]],
+        "reversed": lambda _, frames: frames[::-1],
+        "shuffled_frames": _shuffled,
+    }
+    change = changes.get(probe)
+    if change is None:
+        return policy
+
+    def changed(info: VideoInfo) -> Sequence[int]:
+        return tuple(change(PurePath(info.path).name, list(policy(info))))
+
+    return changed
+
+
+def _shuffled(name: str, items: list[int]) -> list[int]:
+    """Return items in a seeded order that is not theirs, if there is another."""
+    seed = hashlib.sha256(name.encode(errors="surrogatepass")).digest()
+    generator = random.Random(seed)
+    order = list(items)
+    while order == items and len(set(items)) > 1:
+        generator.shuffle(order)
+    return order
+
+
+def _blind(sample: Sample) -> Sample:
+    """Return a question without media, and without what depends on their frames."""
+    content = tuple(piece for piece in sample.content if isinstance(piece, str))
+    if not content:
+        raise ConfigError(f"probe=blind: sample {sample.id} has no text to ask")
+    return dataclasses.replace(sample, content=content)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    """Options in the order of their letters, and the accepted letters."""
+
+    texts: Sequence[str]
+    targets: tuple[str, ...]
+
+
+def _shuffled_options(sample: Sample) -> _Options:
+    order = _shuffled(sample.id, list(range(len(sample.choices))))
+    letters = string.ascii_uppercase
+    targets = tuple(letters[order.index(letters.index(letter))] for letter in _letters(sample))
+    return _Options([sample.choices[index] for index in order], targets)
+
+
+def _without_right_option(sample: Sample) -> _Options:
+    right = {string.ascii_uppercase.index(letter) for letter in _letters(sample)}
+    texts = [NONE_OF_THE_ABOVE if n in right else text for n, text in enumerate(sample.choices)]
+    return _Options(texts, sample.targets)
+
+
+def _letters(sample: Sample) -> Sequence[str]:
+    letters = string.ascii_uppercase[: len(sample.choices)]
+    return [target for target in sample.targets if len(target) == 1 and target in letters]
+
+
+def _with_options(sample: Sample, probe: str, options: _Options) -> Sample:
+    """Return a sample with other texts after the letters of its options.
+
+    Raises:
+        ConfigError: its options do not stand in its prompt, one letter after the other.
+    """
+    pattern = _listed(sample.choices)
+    content = list(sample.content)
+    for index, piece in enumerate(content):
+        if not isinstance(piece, str) or sample.options:
+            continue
+        found = pattern.search(piece)
+        if found is None:
+            continue
+        written = [
+            f"{letter}{found['mark']}{text}"
+            for letter, text in zip(string.ascii_uppercase, options.texts, strict=False)
+        ]
+        listed = (found["gap"] or "").join(written)
+        content[index] = f"{piece[: found.start()]}{listed}{piece[found.end() :]}"
+        return dataclasses.replace(
+            sample, content=tuple(content), choices=tuple(options.texts), targets=options.targets
+        )
+    raise ConfigError(
+        f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each after "
+        "its letter"
+    )
+
+
+def _listed(choices: Sequence[str]) -> re.Pattern[str]:
+    """Return what finds options in a prompt: "A. x B. y", "(A) x, (B) y" and the like.
+
+    The mark after each letter, and what stands between two options, are the same throughout.
+    """
+    if len(choices) < 2:
+        return re.compile("(?!)")
+    first, second, *others = (re.escape(choice.strip()) for choice in choices)
+    rest = "".join(
+        f"(?P=gap){letter}(?P=mark){text}"
+        for letter, text in zip(string.ascii_uppercase[2:], others, strict=False)
+    )
+    head = rf"(?<!\w)A(?P<mark>\W{{1,4}}){first}"
+    return re.compile(rf"{head}(?P<gap>\W{{1,8}})B(?P=mark){second}{rest}")

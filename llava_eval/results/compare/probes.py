@@ -1,0 +1,183 @@
+"""Probes beside the plain run: what answers rest on, by metric, by level of a facet, by letter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import ComparisonError
+from llava_eval.results.compare.comparison import Comparison, compare_runs
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, letters
+from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
+from llava_eval.results.runs import ComparableRun, RunReader, find_runs
+
+
+@dataclass(frozen=True, eq=False)
+class Probes:
+    """A plain run and the same questions under probes.
+
+    Attributes:
+        plain: the run without a probe.
+        names: of the probes.
+        comparisons: of each with the plain run.
+    """
+
+    plain: ComparableRun
+    names: Sequence[str]
+    comparisons: Sequence[Comparison]
+
+    @classmethod
+    def of(cls, runs: Sequence[ComparableRun]) -> Probes:
+        """Find the plain run, and compare the others with it.
+
+        Raises:
+            ComparisonError: there is not one plain run of the same questions and model.
+        """
+        plain = [run for run in runs if probe_of(run) is None]
+        probed = [run for run in runs if probe_of(run) is not None]
+        if len(plain) != 1 or not probed:
+            raise ComparisonError(
+                f"probes need one plain run and at least one with probe=...; got {len(plain)} "
+                f"plain and {len(probed)} others: {', '.join(run.name for run in runs)}"
+            )
+        for run in runs:
+            if run.incomplete is not None:
+                raise ComparisonError(f"{run.name} {run.incomplete}")
+        comparisons = compare_runs([*plain, *probed], allow_differences=True)
+        return cls(plain[0], [str(probe_of(run)) for run in probed], comparisons)
+
+    @property
+    def chance(self) -> float | None:
+        """What guessing reaches in the headline metric."""
+        return self.plain.parts.benchmark.chance.get(self.comparisons[0].headline.name)
+
+
+def probe_of(run: ComparableRun) -> str | None:
+    """Return the probe of a run; None for a plain one."""
+    benchmark = run.config.get("benchmark")
+    name = benchmark.get("probe") if isinstance(benchmark, dict) else None
+    return None if name is None else str(name)
+
+
+def read_probes(paths: Sequence[Path], config_dir: Path | None = None) -> Probes:
+    """Read the runs of probes.
+
+    Args:
+        paths: run directories, or folders of runs.
+        config_dir: the user's own configuration files; metrics that they name may be called.
+
+    Raises:
+        LlavaEvalError: they cannot be read or compared.
+    """
+    reader = RunReader(config_dir)
+    found = dict.fromkeys(run for path in paths for run in find_runs(path))
+    return Probes.of([reader.read(path) for path in found])
+
+
+def probes_table(probes: Probes) -> Table:
+    """Return the headline under every probe, with what guessing reaches."""
+    rows = []
+    for letter, name, comparison in zip(
+        letters(len(probes.names) + 1)[1:], probes.names, probes.comparisons, strict=True
+    ):
+        headline = comparison.headline
+        estimate, unit = headline.estimate, headline.unit
+        if estimate is None:
+            rows.append([letter, name, *["-"] * 4])
+            continue
+        p_value = comparison.adjusted_p_values.get(headline.name)
+        rows.append(
+            [
+                letter,
+                name,
+                number(estimate.second, unit),
+                number(estimate.difference, unit, signed=True),
+                interval(estimate.low, estimate.high, unit, signed=True),
+                p_text(p_value),
+            ]
+        )
+    first = probes.comparisons[0].headline
+    plain = None if first.estimate is None else first.estimate.first
+    rows.insert(0, ["A", "plain", number(plain, first.unit), *["-"] * 3])
+    rows.append(["", "chance", number(probes.chance, first.unit), *["-"] * 3])
+    return Table(["", "probe", first.name, "change", "95 % interval", "Holm p"], rows, num_names=2)
+
+
+def answers_table(probes: Probes) -> Table | None:
+    """Return how often each letter is right, and how often it is answered, in percent."""
+    runs = [probes.plain, *(comparison.pairing.second for comparison in probes.comparisons)]
+    options = list(dict.fromkeys(t for run in runs for one in run.results for t in one.target))
+    if not options or any(len(name) != 1 for name in options):
+        return None
+    right = [_shares([t for one in run.results for t in one.target[:1]]) for run in runs]
+    given = [_shares([str(one.score.answer) for one in run.results]) for run in runs]
+    header = ["letter", "right", *letters(len(runs))]
+    rows = [
+        [
+            name,
+            number(100 * right[0].get(name, 0.0)),
+            *(number(100 * shares.get(name, 0.0)) for shares in given),
+        ]
+        for name in sorted(options)
+    ]
+    return Table(header, rows)
+
+
+def _shares(names: Sequence[str]) -> dict[str, float]:
+    return {name: number / len(names) for name, number in Counter(names).items()}
+
+
+def probes_text(probes: Probes, *, width: int = 80) -> str:
+    """Return probes for a terminal of so many columns."""
+    headline = probes.comparisons[0].headline.name
+    answers = answers_table(probes)
+    blocks = [
+        wrapped(f"{probes.plain.label}, {probes.plain.model}", width),
+        probes_table(probes).to_text(width),
+        *(table.to_text(width) for table in facet_tables(probes.comparisons)),
+    ]
+    if answers is not None:
+        blocks.append(f"letters answered, in percent\n{answers.to_text(width)}")
+    blocks.append(
+        wrapped(
+            f"Changes of {headline} are paired by question; * is below {SIGNIFICANT}, corrected "
+            "for the levels. Intervals treat the questions of one video as one cluster.",
+            width,
+        )
+    )
+    return "\n\n".join(blocks)
+
+
+def probes_content(probes: Probes) -> dict[str, Any]:
+    """Return probes as JSON values."""
+
+    def found(comparison: Comparison) -> Any:
+        estimate = comparison.headline.estimate
+        return None if estimate is None else dataclasses.asdict(estimate)
+
+    return {
+        "benchmark": probes.plain.label,
+        "model": probes.plain.model,
+        "metric": probes.comparisons[0].headline.name,
+        "chance": probes.chance,
+        "probes": [
+            {
+                "probe": name,
+                "change": found(comparison),
+                "levels": {
+                    facet: {
+                        level.level: None
+                        if level.estimate is None
+                        else dataclasses.asdict(level.estimate)
+                        for level in levels
+                    }
+                    for facet, levels in comparison.facets.items()
+                },
+            }
+            for name, comparison in zip(probes.names, probes.comparisons, strict=True)
+        ],
+    }
