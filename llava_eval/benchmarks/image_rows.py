@@ -117,16 +117,7 @@ def row_facets(row: Row, facets: Mapping[str, Sequence[str]] | None) -> dict[str
     """
     return {
         name: next(
-            (level for column in columns if (level := _level(row, column)) is not None), UNKNOWN
+            (level for column in columns if (level := row.level(column)) is not None), UNKNOWN
         )
         for name, columns in (facets or {}).items()
     }
-
-
-def _level(row: Row, column: str) -> str | None:
-    value = row.optional(column)
-    if value is None:
-        outer, _, key = column.partition(".")
-        mapping = row.optional(outer)
-        value = mapping.get(key) if isinstance(mapping, Mapping) else None
-    return None if value is None else str(value)

@@ -128,10 +128,10 @@ def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any
     """
     if facet in sample.facets:
         return sample.facets[facet]
-    level = row.optional(facet)
+    level = row.level(facet)
     if level is None and not any(facet in columns for columns in rows):
         row.column(facet)
-    return UNKNOWN if level is None else str(level)
+    return UNKNOWN if level is None else level
 
 
 def _check_unique(samples: Sequence[Sample], source: str) -> None:

@@ -66,7 +66,23 @@ class Row:
     def optional(self, name: str) -> Any:
         """Return one column's value, or None where there is none or it is empty (null or "")."""
         value = self.columns.get(name)
-        return None if is_null(value) or value == "" else value
+        return None if is_null(value) or (isinstance(value, str) and not value) else value
+
+    def level(self, name: str) -> str | None:
+        """Return the level of a facet: the text of a column, or of ``key`` in one of mappings.
+
+        Args:
+            name: of the column, or ``column.key``.
+
+        Returns:
+            None where the row says nothing of it, or only white space.
+        """
+        value = self.optional(name)
+        if value is None:
+            outer, _, key = name.partition(".")
+            mapping = self.optional(outer)
+            value = mapping.get(key) if isinstance(mapping, Mapping) else None
+        return None if is_null(value) or not str(value).strip() else str(value)
 
     def number_of(self, name: str) -> float:
         """Return a column that holds a number, or a text that is one.

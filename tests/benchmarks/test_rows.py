@@ -154,6 +154,30 @@ def test_null_and_nan_are_empty(value: Any) -> None:
             read("x")
 
 
+@pytest.mark.parametrize(
+    ("columns", "level"),
+    [
+        ({"kind": "x"}, "x"),
+        ({"kind": 5}, "5"),
+        ({"kind": {"of": "y"}}, None),
+        ({"kind": {"of": math.nan}}, None),
+        ({"kind": "  "}, None),
+        ({"kind": math.nan}, None),
+        ({}, None),
+    ],
+)
+def test_the_level_of_a_facet(columns: dict[str, Any], level: str | None) -> None:
+    row = Row(0, columns, "s")
+    assert row.level("kind.of") == ("y" if columns == {"kind": {"of": "y"}} else None)
+    if not isinstance(columns.get("kind"), dict):
+        assert row.level("kind") == level
+
+
+def test_a_column_of_an_array_is_not_empty() -> None:
+    assert Row(0, {"x": np.array(["a", "b"])}, "s").texts("x") == ("a", "b")
+    assert Row(0, {"x": np.array(["a", "b"])}, "s").answers("x") == ("a", "b")
+
+
 def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     lines = [{"id": n, "kind": kind} for n, kind in enumerate(("x", None, ""))] + [{"id": 3}]
