@@ -45,7 +45,10 @@ def without_secrets(path: str) -> str:
     if not separator:
         return path
     rest = re.split(r"[?#]", rest, maxsplit=1)[0]
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    authority, slash, path = rest.partition("/")
+    if "@" in authority or ":" not in authority:  # an "@" in the path is a part of the name
+        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}://{rest.rpartition('@')[2]}"  # the slash may be one of the password
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,41 @@ def test_score_prints_the_same_table(
     assert content["num_samples"] == len(rows)
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a b.jsonl", "{name}"),
+        ("a b.jsonl", "'{name}'"),
+        ("a b.jsonl", '"{name}"'),
+        ("x=1,y=(2)#.jsonl", "{name}"),
+        ("ü.jsonl", "sub/../{name}"),
+        ("1e3", "{name}"),
+        ("a.jsonl", "~/{name}"),
+        ("a.jsonl", "nowhere.jsonl generations={name}"),
+    ],
+)
+def test_the_texts_to_score_are_named_like_every_other_path(
+    name: str,
+    written: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "sub").mkdir()
+    write_lines(tmp_path / name, [{"row": 0, "text": "A"}])
+    words = f"generations={written.format(name=name)}"
+    given = words.split(" ") if "generations=" in words[1:] else [words]
+    assert cli.run_command(["score", *given, "benchmark.limit=1", "output_dir=out"]) == 0
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["num_scored"] == 1
+    capsys.readouterr()
+    for value in ("[a,b]", "a,b", "{a: 1}", "null"):
+        assert cli.run_command(["score", f"generations={value}"]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "generations=" in line
+
+
 @pytest.mark.slow
 def test_a_sweep_leaves_one_run_per_combination(tmp_path: Path) -> None:
     arguments = [

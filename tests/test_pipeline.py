@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -208,6 +209,35 @@ def test_batch_size_and_sharing_change_no_byte_of_the_ledger(
     assert (outcome.directory / "samples.jsonl").read_bytes() == (
         one / "samples.jsonl"
     ).read_bytes()
+
+
+def test_questions_about_a_replaced_video_are_answered_anew(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    names = [f"demo_{number:03}.mp4" for number in range(1, 5)]
+    for name in names:
+        shutil.copy(DEMO / "videos" / name, media / name)
+    rows = [
+        row for row in read_lines(DEMO / "multiple_choice.jsonl")[:12] if row["video_id"] < "005"
+    ]
+    write_lines(tmp_path / "rows.jsonl", rows)
+    overrides = ["benchmark.source=rows.jsonl", "benchmark.media_root=media", "output_dir=one"]
+    run(*overrides, limit=None)
+    before = {line["id"]: line for line in read_lines(tmp_path / "one" / "samples.jsonl")}
+    replaced, copied, gone, _ = names
+    status = (media / replaced).stat()
+    shutil.copy(DEMO / "videos" / "demo_009.mp4", media / replaced)
+    os.utime(media / replaced, ns=(status.st_atime_ns, status.st_mtime_ns))  # as "cp -p" leaves it
+    shutil.copy(DEMO / "videos" / copied, media / copied)
+    (media / gone).unlink()
+    run(*overrides, limit=None)
+    after = {line["id"]: line for line in read_lines(tmp_path / "one" / "samples.jsonl")}
+    changed = {row["question_id"] for row in rows if f"{row['videoID']}.mp4" == replaced}
+    assert {id for id in before if before[id]["inputs"] != after[id]["inputs"]} == changed
+    assert manifest_of(tmp_path / "one")["sessions"][1]["num_generated"] == len(changed)
+    assert f"{replaced}: replaced since the run read it; {len(changed)} finished" in caplog.text
 
 
 # --- failures ------------------------------------------------------------------------------------

@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from llava_eval.errors import without_secrets
+
 #: Content encodings that are undone, each by at most a thousand times its size.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
 class RequestError(Exception):
-    """A request without a usable answer; the message is one line.
+    """A request without a usable answer; the message is one line, without secrets of addresses.
 
     Attributes:
         may_pass: the same request may succeed later.
@@ -29,7 +31,7 @@ class RequestError(Exception):
     may_pass: ClassVar[bool] = False
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(without_secrets(" ".join(message.split())))
         self.num_attempts: int | None = None
 
     def __str__(self) -> str:

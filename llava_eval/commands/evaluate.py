@@ -102,17 +102,16 @@ def _score(arguments: argparse.Namespace) -> int:
       output_dir=DIR                 run directory
     """
     from llava_eval import run
-    from llava_eval.config.compose import compose_config
+    from llava_eval.config.compose import compose_config, take_path
     from llava_eval.engine.messages import messages_shown
     from llava_eval.engine.outcome import print_outcome
 
-    given = [word for word in arguments.overrides if word.startswith("generations=")]
-    if len(given) != 1 or not given[0].partition("=")[2]:
+    generations, others = take_path("generations", arguments.overrides)
+    if generations is None:
         raise ConfigError("score needs generations=FILE, a JSON lines file of generated texts")
-    others = [word for word in arguments.overrides if word not in given]
     composed = compose_config(others, arguments.config_dir)
     with messages_shown():
-        return print_outcome(run.score(composed, path_of(given[0].partition("=")[2])))
+        return print_outcome(run.score(composed, generations))
 
 
 @command(

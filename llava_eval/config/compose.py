@@ -300,7 +300,36 @@ def as_meant(override: str) -> str:
         return override
     if setting.is_open:
         return f"++{override}"
-    return f"{key}={quoted(value)}" if setting.is_path and _needs_quotes(value) else override
+    return _path_as_meant(key, value) if setting.is_path else override
+
+
+def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Take a path that is no key of the schema out of overrides, read as the schema's paths are.
+
+    Args:
+        key: whose value is the path; where it is given twice, the later one counts.
+        overrides: as on the command line.
+
+    Returns:
+        The path, None where there is none, and the other overrides.
+
+    Raises:
+        ConfigError: it cannot be read, or has several values.
+    """
+    given = [text for text in overrides if text.partition("=")[0].lstrip("+") == key]
+    others = [text for text in overrides if text not in given]
+    if not given:
+        return None, others
+    value = given[-1].partition("=")[2]
+    (override,) = parse_overrides([_path_as_meant(key, value)])
+    path = None if override.is_sweep_override() else override.value()
+    if isinstance(path, dict | list) or override.is_sweep_override():
+        raise ConfigError(f"{given[-1]!r}: expected one path")
+    return (Path(str(path)).expanduser() if path not in (None, "") else None), others
+
+
+def _path_as_meant(key: str, path: str) -> str:
+    return f"{key}={quoted(path)}" if _needs_quotes(path) else f"{key}={path}"
 
 
 def _needs_quotes(path: str) -> bool:

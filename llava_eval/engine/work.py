@@ -18,12 +18,15 @@ from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.open import check_engine, open_engine
+from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.base import Needs, check_backend
 from llava_eval.models.clock import StageClock
+from llava_eval.results import files
 from llava_eval.results.directory import EarlierWork, take_over
 from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.identity import Identity, samples_digest
+from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.record import RunRecord, provenance
 from llava_eval.results.summary import (
     Metric,
@@ -320,12 +323,23 @@ class Work:
     def take_over(self, directory: Path) -> EarlierWork:
         """Return what an earlier process of the same run left in a claimed directory.
 
+        Results of media that were replaced since are not among it.
+
         Raises:
             RunDirectoryError: it holds something else, or its ledger is damaged.
         """
+        config = self.benchmark.config
         samples = {sample.id: sample for sample in self.benchmark.samples}
-        resume = self.benchmark.config.resume
-        return take_over(directory, self.identity(), samples, resume=resume)
+        earlier = take_over(directory, self.identity(), samples, resume=config.resume)
+        if earlier.manifest is None:
+            return earlier
+        policy = self.benchmark.parts.prompts.policy
+        stale = replaced_samples(samples, earlier.results, earlier.manifest, policy, config.runner)
+        if stale:
+            results = {id: result for id, result in earlier.results.items() if id not in stale}
+            rewrite_ledger(directory / files.LEDGER, results.values())
+            earlier = dataclasses.replace(earlier, results=results)
+        return earlier
 
     def unfinished(self, results: Sequence[SampleResult]) -> list[Sample]:
         """Return the samples that have no result yet, in the order of the rows."""

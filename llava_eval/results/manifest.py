@@ -47,6 +47,7 @@ class Session:
     """One process of a run.
 
     Attributes:
+        started: when it began, in UTC.
         ended: when its manifest was last written, in UTC.
         num_generated: samples that it generated.
         wall_seconds: of the whole process.
@@ -58,6 +59,7 @@ class Session:
         machine: that it ran on.
     """
 
+    started: str | None = None
     ended: str | None = None
     num_generated: Count | None = None
     wall_seconds: float | None = None

@@ -258,4 +258,5 @@ def test_names_for_people() -> None:
     assert Media("image", "https://u:p@h.org/a/b.png?k=v#f").name == "https://h.org/a/b.png"
     assert Media("image", "https://u:p/q@h.org/b.png").name == "https://h.org/b.png"
     assert Media("image", "https://h.org?k=v").name == "https://h.org"
+    assert Media("image", "https://h.org/b@2x.png").name == "https://h.org/b@2x.png"
     assert Media("video", "a/b?c@d#e.mp4").name == "a/b?c@d#e.mp4"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llava_eval.errors import without_secrets
 from llava_eval.models.http import Completion
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, GenerationSettings, Request, ServedMedia, StopReason
@@ -94,7 +95,7 @@ def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return messages as JSON for people, every data address as its size and digest.
+    """Return messages as JSON for people: of a data address its size and digest, no secrets.
 
     Args:
         messages: as they are sent.
@@ -108,7 +109,8 @@ def _shortened(value: Any) -> Any:
         digest = hashlib.sha256(value.encode()).hexdigest()[:12]
         return f"{head},({len(value)} characters, sha256 {digest})"
     if isinstance(value, Mapping):
-        return {name: _shortened(item) for name, item in value.items()}
+        shown = {name: _shortened(item) for name, item in value.items()}
+        return {**shown, "url": without_secrets(shown["url"])} if "url" in shown else shown
     if isinstance(value, list | tuple):
         return [_shortened(item) for item in value]
     return value

@@ -1,0 +1,128 @@
+"""Media that were replaced since a run read them: a resumed run asks their questions anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from llava_eval.borders.paths import is_folder
+from llava_eval.config.schema import RunnerConfig
+from llava_eval.errors import MediaError
+from llava_eval.results.manifest import Manifest
+from llava_eval.types import Media, MediaInput, Sample, SampleResult
+from llava_eval.video import decode_ahead, read_media
+from llava_eval.video.media import Policy
+from llava_eval.video.remote import is_address
+
+_log = logging.getLogger(__name__)
+
+#: Media that are named in the message.
+_NUM_SHOWN = 3
+#: Decimals of presentation times in a ledger.
+_TIME_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A medium with what a ledger says of it."""
+
+    media: Media
+    input: MediaInput | None
+
+    @property
+    def path(self) -> str:
+        """Its name in messages."""
+        return self.media.name
+
+
+def replaced_samples(
+    samples: Mapping[str, Sample],
+    results: Mapping[str, SampleResult],
+    manifest: Manifest,
+    policy: Policy,
+    runner: RunnerConfig,
+) -> set[str]:
+    """Return the ids of samples of which another medium lies under the same name now.
+
+    Files that the file system has changed since the run began are read again, and their frames are
+    compared with the digests in the ledger: a file that was copied anew with the same content was
+    not replaced. One that is gone was not replaced either; its questions are answered already.
+
+    Args:
+        samples: everything that is asked, by id.
+        results: what the run has finished, by sample id.
+        manifest: of the run.
+        policy: chooses the frames of a video.
+        runner: how many media are decoded at once, and for how long.
+    """
+    since = _start_of(manifest)
+    if since is None:
+        return set()
+    users: dict[_Seen, list[str]] = {}
+    for identifier, result in results.items():
+        for number, medium in enumerate(samples[identifier].media):
+            if medium.data is None and not is_address(medium.path):
+                seen = result.inputs[number] if number < len(result.inputs) else None
+                users.setdefault(_Seen(medium, seen), []).append(identifier)
+    changes = {path: _changed(path) for path in {seen.media.path for seen in users}}
+    suspects = [seen for seen in users if changes[seen.media.path] > since]
+    replaced = [*_shown_otherwise(suspects, policy, runner)]
+    names = [*dict.fromkeys(seen.path for seen in replaced)]
+    anew = {identifier for seen in replaced for identifier in users[seen]}
+    if names:
+        more = f" and {len(names) - _NUM_SHOWN} more" if len(names) > _NUM_SHOWN else ""
+        _log.warning(
+            "%s%s: replaced since the run read it; %d finished samples are answered anew",
+            ", ".join(names[:_NUM_SHOWN]),
+            more,
+            len(anew),
+        )
+    return anew
+
+
+def _start_of(manifest: Manifest) -> float | None:
+    """Return when the run began, in seconds of the system's clock; None where it does not say."""
+    started = manifest.sessions[0].started if manifest.sessions else None
+    try:
+        return None if started is None else datetime.fromisoformat(started).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _changed(path: str) -> float:
+    """Return when a file, or a file of a folder, last changed; 0 where nothing is said of it."""
+    try:
+        inside = Path(path).iterdir() if is_folder(path) else ()
+        moments = [file.stat() for file in (Path(path), *inside)]
+    except (OSError, ValueError):
+        return 0.0
+    return max(max(status.st_mtime, status.st_ctime) for status in moments)
+
+
+def _shown_otherwise(
+    suspects: Sequence[_Seen], policy: Policy, runner: RunnerConfig
+) -> Iterator[_Seen]:
+    """Yield the media whose frames are not those of the ledger, or cannot be read any more."""
+    outcomes = decode_ahead(
+        [seen for seen in suspects if seen.input is not None and seen.input.proof is not None],
+        lambda seen: MediaInput.of(read_media(seen.media, policy)),
+        num_workers=runner.decode_workers,
+        max_pending=runner.decode_workers,
+        timeout_seconds=runner.decode_timeout_seconds,
+    )
+    yield from (seen for seen in suspects if seen.input is None or seen.input.proof is None)
+    for outcome in outcomes:
+        if outcome.error is not None and not isinstance(outcome.error, MediaError):
+            raise outcome.error
+        if outcome.value is None or _shown(outcome.value) != _shown(outcome.item.input):
+            yield outcome.item
+
+
+def _shown(seen: MediaInput | None) -> object:
+    """Return which frames at which times were shown."""
+    if seen is None:
+        return None
+    return seen.proof, [round(time, _TIME_DECIMALS) for time in seen.pts_seconds]
