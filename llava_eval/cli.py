@@ -7,6 +7,7 @@ are in :mod:`llava_eval.commands`.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupts)
+        # At its very end Python takes the handler away, and Ctrl-C would end it without its code.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     exit_code = run_command(list(sys.argv[1:] if argv is None else argv))
     _interrupts.exit_code = exit_code
     for stream in (sys.stdout, sys.stderr):
@@ -116,6 +119,14 @@ def run_command(argv: Sequence[str]) -> int:
             "the same output_dir) continues"
         )
         return _INTERRUPTED
+    except OSError as error:
+        if error.filename is None:
+            _complain(_defect(error))
+            return _DEFECT
+        from llava_eval.borders.paths import reason
+
+        _complain(f"{os.fsdecode(error.filename)}: {reason(error)}")
+        return ConfigError.exit_code
     except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours
         _complain(_defect(error))
         return _DEFECT

@@ -26,6 +26,9 @@ import re
 _USER_INFO = re.compile(r"(?<=\w:)(//?)[^\s/'\"]*@")
 _QUERY = re.compile(r"(\w://?[^\s?'\"]*\?)[^\s'\"]+")
 
+#: A message may repeat what a file holds, and that may be of any size.
+_LONGEST_MESSAGE = 2000
+
 
 def without_secrets(text: str) -> str:
     """Return a text whose addresses hold neither user, password nor query: they may be secrets.
@@ -34,6 +37,14 @@ def without_secrets(text: str) -> str:
         text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
     """
     return _QUERY.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+
+
+def one_line(message: str) -> str:
+    """Return a message as one line without secrets; of a very long one, its beginning and end."""
+    line = without_secrets(" ".join(message.split()))
+    if len(line) <= _LONGEST_MESSAGE:
+        return line
+    return f"{line[: _LONGEST_MESSAGE // 2]} ... {line[-_LONGEST_MESSAGE // 4 :]}"
 
 
 def first_line(error: BaseException) -> str:
@@ -48,7 +59,7 @@ class LlavaEvalError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(" ".join(message.split())))
+        super().__init__(one_line(message))
 
 
 class ConfigError(LlavaEvalError):

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from llava_eval.borders.files import local_path
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.progress import Progress
@@ -223,7 +224,7 @@ def _conclude(
 
 def _named_directory(composed: ComposedConfig) -> Path | None:
     named = composed.config.output_dir
-    return None if named is None else Path(named).expanduser()
+    return None if named is None else local_path(named)
 
 
 def _choose_directory(work: Work) -> Path:

@@ -12,7 +12,7 @@ from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.files import local_path
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
@@ -99,7 +99,7 @@ def load_samples(
 
 def media_folder(media_root: str | None) -> Path | None:
     """Return the folder that ``benchmark.media_root`` names, or None where it names none."""
-    return None if media_root is None else Path(resolve_package_path(media_root)).expanduser()
+    return None if media_root is None else local_path(media_root)
 
 
 def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:

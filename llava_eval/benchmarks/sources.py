@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.files import local_path
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
@@ -53,7 +53,7 @@ def read_rows(
     if source.startswith(HUB_SCHEME):
         rows = _read_hub(source.removeprefix(HUB_SCHEME), subset, split, revision)
     else:
-        rows = _read_local(Path(resolve_package_path(source)).expanduser())
+        rows = _read_local(local_path(source))
     if not rows:
         raise RowsError(f"{source} has no rows")
     return rows
@@ -206,7 +206,7 @@ def read_row_sets(
             for name in names
             for row in _of_set(read_rows(source, subset=name, split=split, revision=revision), name)
         ]
-    folder = Path(resolve_package_path(source)).expanduser()
+    folder = local_path(source)
     if len(names) >= 2 and folder.is_dir():
         return [
             row

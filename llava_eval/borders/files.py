@@ -24,10 +24,27 @@ def resolve_package_path(location: str) -> str:
     if not location.startswith(PACKAGE_SCHEME):
         return location
     module, _, inside = location.removeprefix(PACKAGE_SCHEME).partition("/")
-    spec = importlib.util.find_spec(module)
+    package, *parts = module.split(".")  # looking up a part would import the package
+    spec = importlib.util.find_spec(package) if package else None
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(f"{location}: there is no installed package {module!r}")
-    return str(Path(spec.submodule_search_locations[0]) / inside)
+    return str(Path(spec.submodule_search_locations[0], *parts, inside))
+
+
+def local_path(location: str | os.PathLike[str]) -> Path:
+    """Return the path that a person means by a text: ``~`` is a home folder where there is one.
+
+    Args:
+        location: see :func:`resolve_package_path`.
+
+    Raises:
+        ConfigError: see :func:`resolve_package_path`.
+    """
+    path = Path(resolve_package_path(os.fspath(location)))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # a file whose name begins with a tilde
+        return path
 
 
 #: What the system says of a name that no file can have, or that leads nowhere.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llava_eval.errors import without_secrets
+from llava_eval.errors import one_line
 
 #: Content encodings that are undone, each by at most a thousand times its size.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
@@ -31,7 +31,7 @@ class RequestError(Exception):
     may_pass: ClassVar[bool] = False
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(" ".join(message.split())))
+        super().__init__(one_line(message))
         self.num_attempts: int | None = None
 
     def __str__(self) -> str:
@@ -184,7 +184,9 @@ class HttpClient:
             raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise UnreachableError(_told(error)) from None
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
+        except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
+            raise AddressError("it is no address that can be asked") from None
+        except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
             raise AddressError(_told(error)) from None
         except RequestError:
             raise

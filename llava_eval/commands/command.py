@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from llava_eval.borders.files import local_path
 from llava_eval.config.groups import USERS_FOLDER
 from llava_eval.errors import ConfigError
 
@@ -116,12 +117,7 @@ class _Folder(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, value: Any, option: str | None = None) -> None:
         if not value:
             raise ConfigError(f"{option} needs a folder")
-        setattr(namespace, self.dest, path_of(value))
-
-
-def path_of(text: str) -> Path:
-    """Return a path as it was typed, ``~`` filled in."""
-    return Path(text).expanduser()
+        setattr(namespace, self.dest, local_path(value))
 
 
 OVERRIDES = argument(

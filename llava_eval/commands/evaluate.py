@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from llava_eval.commands.command import CONFIG_DIR, OVERRIDES, VERBOSITY, argument, command, path_of
+from llava_eval.commands.command import CONFIG_DIR, OVERRIDES, VERBOSITY, argument, command
 from llava_eval.errors import ConfigError
 
 

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
+from llava_eval.borders.files import local_path
+from llava_eval.commands.command import METRICS_DIR, argument, command
 
 
 @command(
     "explain",
     "RUN [--against RUN_OR_EXPERIMENT [--run N]] [options]",
-    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    argument("run", metavar="RUN", type=local_path, help="run directory"),
     METRICS_DIR,
     argument(
         "--against",
@@ -30,7 +31,7 @@ from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
     argument("--seed", type=int, default=0, help="of the draw of these groups (default 0)"),
     argument(
         "--out",
-        type=path_of,
+        type=local_path,
         metavar="DIR",
         help="folder for Markdown, JSON and the runs of --run (default for --run: "
         "results/explain/...); again: continues there",

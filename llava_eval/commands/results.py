@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llava_eval.commands.command import METRICS_DIR, argument, command, path_of
+from llava_eval.borders.files import local_path
+from llava_eval.commands.command import METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     argument(
         "paths",
         nargs="+",
-        type=path_of,
+        type=local_path,
         metavar="RUN",
         help="run directories, all compared with the first; or folders of a sweep",
     ),
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     ),
     argument(
         "--export",
-        type=path_of,
+        type=local_path,
         metavar="DIR",
         help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
     ),
@@ -62,7 +63,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 @command(
     "plan",
     "[RUN [RUN]] [--detect POINTS] [options]",
-    argument("runs", nargs="*", type=path_of, metavar="RUN", help="one run, or a pair of runs"),
+    argument("runs", nargs="*", type=local_path, metavar="RUN", help="one run, or a pair of runs"),
     METRICS_DIR,
     argument(
         "--detect",
@@ -129,13 +130,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     ),
     argument(
         "--baseline",
-        type=path_of,
+        type=local_path,
         metavar="FILE_OR_RUN",
         help="a written baseline, or another run directory",
     ),
     argument(
         "--write-baseline",
-        type=path_of,
+        type=local_path,
         metavar="FILE",
         help="write RUN's baseline and do nothing else",
     ),
@@ -165,8 +166,10 @@ def _plan(arguments: argparse.Namespace) -> int:
         metavar="FACTOR",
         help="most model seconds a sample, as a multiple of the baseline's",
     ),
-    argument("--junit", type=path_of, metavar="FILE", help="write JUnit XML"),
-    argument("--summary", type=path_of, metavar="FILE", help="write Markdown for a pull request"),
+    argument("--junit", type=local_path, metavar="FILE", help="write JUnit XML"),
+    argument(
+        "--summary", type=local_path, metavar="FILE", help="write Markdown for a pull request"
+    ),
     argument("--json", action="store_true", help="with --sequential: write JSON"),
 )
 def _gate(arguments: argparse.Namespace) -> int:
@@ -197,7 +200,7 @@ def _gate(arguments: argparse.Namespace) -> int:
             f"gate takes one run directory, got {' '.join(arguments.words) or 'none'}"
         )
     if arguments.write_baseline is not None:
-        write_baseline_of(path_of(arguments.words[0]), arguments.write_baseline)
+        write_baseline_of(local_path(arguments.words[0]), arguments.write_baseline)
         return 0
     rule = rule_of(
         alpha=arguments.alpha,
@@ -209,7 +212,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         return _gate_sequentially(arguments, rule)
     files = {"junit": arguments.junit, "summary": arguments.summary}
     return run_gate(
-        path_of(arguments.words[0]),
+        local_path(arguments.words[0]),
         arguments.baseline,
         rule,
         **files,
@@ -238,10 +241,10 @@ def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
     "frames",
     "diff RUN RUN_OR_FOLDER",
     argument("action", choices=["diff"], metavar="diff", help="compare what was shown"),
-    argument("run", type=path_of, metavar="RUN", help="run directory"),
+    argument("run", type=local_path, metavar="RUN", help="run directory"),
     argument(
         "other",
-        type=path_of,
+        type=local_path,
         metavar="RUN_OR_FOLDER",
         help="another run directory, or a folder of pictures that another tool wrote",
     ),
@@ -269,7 +272,7 @@ def _frames(arguments: argparse.Namespace) -> int:
 @command(
     "export",
     "RUN --to FORMAT --out DIR",
-    argument("run", type=path_of, metavar="RUN", help="run directory"),
+    argument("run", type=local_path, metavar="RUN", help="run directory"),
     argument(
         "--to",
         required=True,
@@ -277,7 +280,7 @@ def _frames(arguments: argparse.Namespace) -> int:
         help="inspect's log, Every Eval Ever, lm-eval's results and samples, or the hub's "
         ".eval_results",
     ),
-    argument("--out", required=True, type=path_of, metavar="DIR", help="folder to write into"),
+    argument("--out", required=True, type=local_path, metavar="DIR", help="folder to write into"),
 )
 def _export(arguments: argparse.Namespace) -> int:
     """Write a run in the files of another tool; nothing is uploaded.
@@ -302,10 +305,14 @@ def _export(arguments: argparse.Namespace) -> int:
     "report",
     "PATH [PATH ...] --out FILE [options]",
     argument(
-        "paths", nargs="+", type=path_of, metavar="PATH", help="run directories, or folders of runs"
+        "paths",
+        nargs="+",
+        type=local_path,
+        metavar="PATH",
+        help="run directories, or folders of runs",
     ),
     METRICS_DIR,
-    argument("--out", required=True, type=path_of, metavar="FILE", help="the page"),
+    argument("--out", required=True, type=local_path, metavar="FILE", help="the page"),
     argument(
         "--thumbnails-mb",
         type=float,
@@ -322,7 +329,7 @@ def _export(arguments: argparse.Namespace) -> int:
     ),
     argument(
         "--export",
-        type=path_of,
+        type=local_path,
         metavar="DIR",
         help="also write tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
     ),
@@ -337,7 +344,6 @@ def _report(arguments: argparse.Namespace) -> int:
       0  written
       2  a path holds no run, or a mistake in the command
     """
-    from llava_eval.borders.files import resolve_package_path
     from llava_eval.results.report import write_report
     from llava_eval.results.report.thumbnails import Budget
 
@@ -349,7 +355,6 @@ def _report(arguments: argparse.Namespace) -> int:
         arguments.out,
         Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds),
         read_frames=_read_frames,
-        resolve_folder=resolve_package_path,
         export=arguments.export,
         config_dir=arguments.config_dir,
     )

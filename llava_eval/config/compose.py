@@ -17,12 +17,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from llava_eval.borders.files import local_path
 from llava_eval.borders.paths import is_there
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.composition import (
+    as_read,
     compose_root,
     hydra_session,
-    is_plain,
     parse_overrides,
     plain_values,
     typed,
@@ -84,7 +85,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         if override.is_sweep_override():
             raise ConfigError(
                 f"{override.input_line!r} has several values; add -m to run each of them, "
-                "or write a list as key=[a,b]"
+                f"or write {_as_one_value(override)}"
             )
     with hydra_session():
         check_choices(parsed, config_dir)
@@ -324,8 +325,16 @@ def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str
     (override,) = parse_overrides([_path_as_meant(key, value)])
     path = None if override.is_sweep_override() else override.value()
     if isinstance(path, dict | list) or override.is_sweep_override():
-        raise ConfigError(f"{given[-1]!r}: expected one path")
-    return (Path(str(path)).expanduser() if path not in (None, "") else None), others
+        raise ConfigError(f'{given[-1]!r}: expected one path; quoted, "{key}={quoted(value)}"')
+    return (None if path in (None, "") else local_path(str(path))), others
+
+
+def _as_one_value(override: Override) -> str:
+    """Return how several values are written as one, for a message."""
+    key, _, value = str(override.input_line).partition("=")
+    setting = setting_of(key)
+    is_path = setting is not None and setting.is_path
+    return f'a path as "{key}={quoted(value)}"' if is_path else "a list as key=[a,b]"
 
 
 def _path_as_meant(key: str, path: str) -> str:
@@ -334,8 +343,11 @@ def _path_as_meant(key: str, path: str) -> str:
 
 def _needs_quotes(path: str) -> bool:
     """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
-    if path[:1] in ("'", '"') or "${" in path:
-        return False
-    if not is_plain(path):
-        return True
-    return "," in path and is_there(Path(path).expanduser())
+    override = as_read(path)
+    if override is None or "${" in path:
+        return "${" not in path
+    if override.is_sweep_override():
+        return "," in path and is_there(local_path(path))
+    value = override.value()
+    # What stands in quotes is a path already.
+    return value is not None and str(value) != path and path[:1] not in ("'", '"')

@@ -45,16 +45,12 @@ def hydra_session() -> Iterator[None]:
         GlobalHydra.instance().hydra = previous
 
 
-def is_plain(value: str) -> bool:
-    """Whether Hydra's grammar reads a value as the text that was typed, or as several values."""
+def as_read(value: str) -> Override | None:
+    """Return what Hydra's grammar makes of a value; None where it cannot read it."""
     try:
-        override = OverridesParser.create().parse_override(f"key={value}")
+        return OverridesParser.create().parse_override(f"key={value}")
     except HydraException:
-        return False
-    if override.is_sweep_override():
-        return True
-    read = override.value()
-    return read is None or str(read) == value
+        return None
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

@@ -96,10 +96,10 @@ def _changed(path: str) -> float:
     """Return when a file, or a file of a folder, last changed; 0 where nothing is said of it."""
     try:
         inside = Path(path).iterdir() if is_folder(path) else ()
-        moments = [file.stat() for file in (Path(path), *inside)]
+        found = [file.stat() for file in (Path(path), *inside)]
     except (OSError, ValueError):
         return 0.0
-    return max(max(status.st_mtime, status.st_ctime) for status in moments)
+    return float(max(max(status.st_mtime, status.st_ctime) for status in found))
 
 
 def _shown_otherwise(

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
@@ -177,7 +176,7 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
     from llava_eval.models.local.checkpoint import find_checkpoint
 
     model = config.model
-    checkpoint = find_checkpoint(resolve_package_path(model.checkpoint), model.revision)
+    checkpoint = find_checkpoint(model.checkpoint, model.revision)
 
     # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
     # CPU 8 % of its time in page faults.

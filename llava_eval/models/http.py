@@ -19,7 +19,7 @@ import datetime
 import email.utils
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -220,7 +220,7 @@ class ChatClient:
         )
         body = self._clean(response.body.decode("utf-8", errors="replace"))
         if not 200 <= response.status < 300:
-            raise _status_error(response, body)
+            raise _status_error(response, body, self._clean)
         return body
 
     def _clean(self, text: str) -> str:
@@ -229,11 +229,11 @@ class ChatClient:
         return text.replace(self._key, "***") if is_secret else text
 
 
-def _status_error(response: Response, body: str) -> RequestError:
+def _status_error(response: Response, body: str, clean: Callable[[str], str]) -> RequestError:
     status = response.status
     error = _error_object(body)
     message = error.get("message")
-    told = message if isinstance(message, str) else body
+    told = clean(message) if isinstance(message, str) else body
     text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
     if any(word in code for code in codes for word in ("content_", "moderation")):

@@ -122,6 +122,7 @@ def test_the_key_is_shown_nowhere() -> None:
         for answer in (
             failure(500, KEY),
             failure(401, KEY),
+            Answer(400, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
             Answer(body=f"no JSON {KEY}".encode()),
         ):

@@ -254,6 +254,18 @@ def test_the_deadline_holds_for_the_whole_exchange() -> None:
         read_media(Media("image", address), never)
 
 
+def test_a_failure_repeats_no_secret_of_its_address() -> None:
+    for address in (
+        "http://u:SECRET@127.0.0.1:9/x.mp4?k=SECRET",
+        "http://u:SECRET/x@127.0.0.1:9/x.mp4",
+        "http://127.0.0.1:SECRET@/x.mp4",
+        "ftp://u:SECRET@h/x.mp4",
+    ):
+        with pytest.raises(MediaError) as raised:
+            fetch(address, timeout_seconds=5)
+        assert "SECRET" not in str(raised.value)
+
+
 def test_names_for_people() -> None:
     assert Media("image", "https://u:p@h.org/a/b.png?k=v#f").name == "https://h.org/a/b.png"
     assert Media("image", "https://u:p/q@h.org/b.png").name == "https://h.org/b.png"

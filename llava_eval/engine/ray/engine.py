@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.files import local_path
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts
@@ -118,7 +119,7 @@ def worker_settings(config: RunConfig, share: Share) -> WorkerSettings:
         config: of the run.
         share: what each worker may use; its CPUs are the threads of a model on a CPU.
     """
-    checkpoint = Path(config.model.checkpoint).expanduser()
+    checkpoint = local_path(config.model.checkpoint)
     num_threads = config.runner.num_threads
     return WorkerSettings(
         config=config,

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from llava_eval.borders.files import local_path
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -51,7 +52,7 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
     Raises:
         CheckpointError: there is no such folder or hub id, or the folder is no checkpoint.
     """
-    path = Path(checkpoint).expanduser()
+    path = local_path(checkpoint)
     commit = None
     if not path.is_dir():
         if path.exists():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.borders.files import is_folder
+from llava_eval.borders.files import is_folder, local_path
 from llava_eval.config.compose import compose_config
 from llava_eval.config.groups import list_choices, suggest
 from llava_eval.errors import ComparisonError, ConfigError
@@ -100,7 +100,7 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
     Raises:
         LlavaEvalError: it is neither, or cannot be read.
     """
-    path = Path(against).expanduser()
+    path = local_path(against)
     if is_run(path):
         other = reader.read(path)
         return Side(other.name, other.config, run=other)

@@ -136,9 +136,7 @@ def write_baseline(path: Path, run: Run) -> None:
     }
     lines = [f"  {_json(key)}: {_header_value(value)}," for key, value in header.items()]
     samples = ",\n".join(f"    {_json(_sample(result))}" for result in run.results)
-    with files.storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_text(path, "\n".join(["{", *lines, '  "samples": [', samples, "  ]", "}\n"]))
+    files.write_output(path, "\n".join(["{", *lines, '  "samples": [', samples, "  ]", "}\n"]))
 
 
 def unusable(run: ComparableRun) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llava_eval.results.report.thumbnails import Budget, ReadFrames, ResolveFolder
+    from llava_eval.results.report.thumbnails import Budget, ReadFrames
     from llava_eval.results.runs import Run
 
 
@@ -17,7 +17,6 @@ def write_report(
     budget: Budget,
     *,
     read_frames: ReadFrames,
-    resolve_folder: ResolveFolder,
     export: Path | None = None,
     config_dir: Path | None = None,
 ) -> None:
@@ -28,7 +27,6 @@ def write_report(
         out: the page.
         budget: most bytes and seconds for pictures of frames.
         read_frames: decodes frames.
-        resolve_folder: finds configured folders.
         export: folder to write tables and curves into.
         config_dir: the user's own configuration files; metrics that they name may be called.
 
@@ -42,7 +40,7 @@ def write_report(
     reader = RunReader(config_dir)
     result = dict.fromkeys(run for path in paths for run in find_runs(path))
     groups = by_benchmark([reader.read(path) for path in result])
-    _write_page(out, groups, read_frames, resolve_folder, budget)
+    _write_page(out, groups, read_frames, budget)
     exported = [] if export is None else export_report(export, groups)
     size = out.stat().st_size / 1e6
     write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(result), 'run')}")
@@ -54,7 +52,6 @@ def _write_page(
     out: Path,
     groups: dict[str, list[Run]],
     read_frames: ReadFrames,
-    resolve_folder: ResolveFolder,
     budget: Budget,
 ) -> None:
     from llava_eval.results.files import write_output
@@ -66,6 +63,6 @@ def _write_page(
     parts = []
     for benchmark, runs in groups.items():
         samples = SampleSet.of(benchmark, runs)
-        thumbnails = make_thumbnails(samples, read_frames, resolve_folder, budget)
+        thumbnails = make_thumbnails(samples, read_frames, budget)
         parts.append(Part(Overview.of(runs), samples, thumbnails))
     write_output(out, "".join(page(parts)))

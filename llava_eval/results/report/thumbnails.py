@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.files import local_path
+from llava_eval.errors import ConfigError
 from llava_eval.results.report.samples import RIGHT, SampleSet, state_of
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult
@@ -34,8 +36,6 @@ class FrameRequest:
 
 #: Yields, for each request in its order, (N, H, W, 3) uint8 frames; None where they cannot be read.
 ReadFrames = Callable[[Sequence[FrameRequest]], Generator[Any, None, None]]
-#: Returns the folder that a configured location (``package://...``) stands for.
-ResolveFolder = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,12 @@ class Budget:
 Key = tuple[FrameRequest, ...]
 
 
-def make_thumbnails(
-    samples: SampleSet, read_frames: ReadFrames, resolve_folder: ResolveFolder, budget: Budget
-) -> Thumbnails:
+def make_thumbnails(samples: SampleSet, read_frames: ReadFrames, budget: Budget) -> Thumbnails:
     """Take pictures, of what went wrong or changed first.
 
     Videos that are missing or cannot be read have no pictures; that is no error.
     """
-    wanted = _wanted(samples, resolve_folder)
+    wanted = _wanted(samples)
     if not wanted or budget.reached():
         return Thumbnails([], {}, len(wanted), budget.reached() if wanted else "")
     strips: list[Strip] = []
@@ -137,9 +135,9 @@ def _strip(key: Key, known: Mapping[FrameRequest, list[str]]) -> Strip:
     )
 
 
-def _wanted(samples: SampleSet, resolve_folder: ResolveFolder) -> dict[Key, list[str]]:
+def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     """Return sample ids by the frames they show, the most interesting first."""
-    roots = [_media_root(run, resolve_folder) for run in samples.runs]
+    roots = [_media_root(run) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
     exists: dict[str, bool] = {}
     ordered = sorted(zip(samples.questions, samples.results, strict=True), key=_dullness)
@@ -159,9 +157,12 @@ def _dullness(pair: tuple[SampleResult, Sequence[SampleResult | None]]) -> bool:
     return all(state_of(item) == RIGHT for item in pair[1])
 
 
-def _media_root(run: Run, resolve_folder: ResolveFolder) -> Path:
+def _media_root(run: Run) -> Path:
     root = run.parts.benchmark.media_root
-    return Path(resolve_folder(str(root))).expanduser() if root else Path()
+    try:
+        return local_path(root) if root else Path()
+    except ConfigError:  # of a package that is not installed here
+        return Path()
 
 
 def _key(row: Sequence[SampleResult | None], roots: Sequence[Path]) -> Key:

@@ -212,7 +212,7 @@ def budget(num_bytes: int = 10**7, seconds: float = 60.0) -> Budget:
 def test_what_went_wrong_has_pictures_first(tmp_path: Path) -> None:
     samples = set_of(tmp_path, [True, False, None, True])
     frames = Frames()
-    found = make_thumbnails(samples, frames, str, budget())
+    found = make_thumbnails(samples, frames, budget())
     assert list(found.by_sample) == ["q1", "q2", "q0", "q3"]
     assert (len(found.strips), found.num_wanted, found.stopped) == (4, 4, "")
     assert [Path(one.path).name for one in frames.asked][:2] == ["demo_002.mp4", "demo_003.mp4"]
@@ -223,12 +223,12 @@ def test_what_went_wrong_has_pictures_first(tmp_path: Path) -> None:
 def test_pictures_stop_at_their_limits(tmp_path: Path) -> None:
     samples = set_of(tmp_path, [True, False, None, True])
     frames = Frames()
-    found = make_thumbnails(samples, frames, str, budget(num_bytes=1000))
+    found = make_thumbnails(samples, frames, budget(num_bytes=1000))
     assert (len(found.strips), found.stopped) == (1, "size")
     assert len(frames.asked) == 1
-    found = make_thumbnails(samples, Frames(), str, budget(seconds=0.0))
+    found = make_thumbnails(samples, Frames(), budget(seconds=0.0))
     assert (len(found.strips), found.stopped) == (0, "time")
-    found = make_thumbnails(samples, Frames(), str, budget(num_bytes=0))
+    found = make_thumbnails(samples, Frames(), budget(num_bytes=0))
     assert (len(found.strips), found.stopped) == (0, "size")
 
 
