@@ -81,10 +81,10 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
 @command(
     "show",
     "RUN ID [--out FILE.png] [--json]",
-    argument("run", metavar="RUN", type=path_of, help="run directory"),
+    argument("run", metavar="RUN", type=local_path, help="run directory"),
     argument("id", metavar="ID", help="of the sample"),
     METRICS_DIR,
-    argument("--out", type=path_of, metavar="FILE", help="write its frames as a PNG"),
+    argument("--out", type=local_path, metavar="FILE", help="write its frames as a PNG"),
     argument("--json", action="store_true", help="write JSON"),
 )
 def _show(arguments: argparse.Namespace) -> int:
@@ -111,11 +111,11 @@ def _show(arguments: argparse.Namespace) -> int:
 @command(
     "rerun",
     "RUN ID [ID ...] [--out DIR] [--json]",
-    argument("run", metavar="RUN", type=path_of, help="run directory; it stays as it is"),
+    argument("run", metavar="RUN", type=local_path, help="run directory; it stays as it is"),
     argument("ids", metavar="ID", nargs="+", help="of samples"),
     METRICS_DIR,
     argument(
-        "--out", type=path_of, metavar="DIR", help="run directory for the answers (default: new)"
+        "--out", type=local_path, metavar="DIR", help="run directory for the answers (default: new)"
     ),
     argument("--json", action="store_true", help="write JSON"),
 )
@@ -146,7 +146,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     argument(
         "paths",
         nargs="+",
-        type=path_of,
+        type=local_path,
         metavar="RUN",
         help="a plain run and runs with probe=..., or the folder of a sweep over probes",
     ),
