@@ -551,6 +551,73 @@ def _words(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+@dataclass(frozen=True)
+class RealWorldQaLmmsEval(ReplyScorer):
+    """RealWorldQA in lmms-eval: its shared extractor where A to D is right, else the whole reply.
+
+    Another answer is compared in lower case, full stops at the end removed.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/realworldqa/utils.py,
+    realworldqa_process_results.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right answer, 0.0 for another."""
+        wanted = [target.strip() for target in sample.targets]
+        if any(target.upper() in tuple("ABCD") for target in wanted):
+            letter = ranked_letter(reply, "ABCD")
+            right = letter is not None and any(letter == target.upper() for target in wanted)
+            return read(sample, letter, right, "the letter in the most telling position")
+        answer = reply.lower().strip().rstrip(".")
+        right = any(answer == target.lower() for target in wanted)
+        return read(sample, answer, right, "the whole reply")
+
+
+@dataclass(frozen=True)
+class OnlyTheLetter(ReplyScorer):
+    """The whole reply is the right answer, to the letter: MMMU-Pro's vision part in lmms-eval.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mmmu_pro/utils.py, mmmu_pro_process_results.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for an equal text, else 0.0."""
+        return read(sample, reply, reply in sample.targets, "the whole reply")
+
+
+@dataclass(frozen=True)
+class SeedBenchLmmsEval(ReplyScorer):
+    """SEED-Bench in lmms-eval: the first character of the reply, in either case.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/seedbench/utils.py, seed_process_result.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        letter = reply.strip()[:1]
+        right = any(letter.lower() == target.lower().strip() for target in sample.targets)
+        known = letter.upper() in tuple(letters_of(sample))
+        return read(sample, letter.upper() if known else None, right, "the first character")
+
+
+_BLINK_START = re.compile(r"[\(\s]*([A-Z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class BlinkLmmsEval(ReplyScorer):
+    """BLINK in lmms-eval: the letter that the reply begins with, also that of a word.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/blink/utils.py, _extract_answer_letter.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        match = _BLINK_START.match(reply.strip())
+        if match is None:
+            return unread(sample, "wrong", "the reply begins with no letter")
+        return read_letter(match.group(1).upper(), sample, "the letter at the start")
+
+
 _MOTIONBENCH_PHRASES = (
     "THE BEST ANSWER IS",
     "THE CORRECT ANSWER IS",

@@ -360,3 +360,36 @@ def _spelled_number(words: Sequence[str]) -> float:
         else:
             current += value
     return float(total + current)
+
+
+#: Full-width forms of ASCII and the ideographic space.
+_FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
+#: The part of OCRBench that holds formulas, of which case counts and spaces do not.
+_FORMULAS = "HME100k"
+
+
+@dataclass(frozen=True)
+class OcrBenchLmmsEval(ReplyScorer):
+    """OCRBench in lmms-eval: an accepted answer stands somewhere in the reply.
+
+    Case does not count, full-width characters are ASCII's, line breaks spaces. Of formulas, spaces
+    go and case counts. An empty answer stands in every reply.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/ocrbench/utils.py, ocrbench_process_results.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 where an answer stands in the reply, else 0.0."""
+        is_formula = sample.facets["dataset"] == _FORMULAS
+        form = _without_spaces if is_formula else _folded
+        text = form(reply.strip())
+        right = any(form(target) in text for target in sample.targets)
+        return read(sample, reply.strip(), right, "an accepted answer stands anywhere in it")
+
+
+def _without_spaces(text: str) -> str:
+    return text.strip().replace("\n", " ").replace(" ", "")
+
+
+def _folded(text: str) -> str:
+    return text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")

@@ -47,6 +47,7 @@ def test_a_rule_gives_the_values_of_its_reference(table: str) -> None:
 def test_every_rule_has_a_table() -> None:
     covered = {table.partition(".")[0] for table in TABLES}
     assert covered == {
+        "blink__lmms_eval",
         "cgbench__lmms_eval",
         "charades_sta__lmms_eval",
         "egoschema__lmms_eval",
@@ -55,11 +56,17 @@ def test_every_rule_has_a_table() -> None:
         "lvbench__official",
         "mlvu__lmms_eval",
         "mlvu__official",
+        "mmmu_pro__standard",
+        "mmmu_pro__vision",
+        "mmstar__lmms_eval",
         "motionbench__lmms_eval",
         "mvbench__lmms_eval",
         "mvbench__official",
         "nextqa_mc__lmms_eval",
+        "ocrbench__lmms_eval",
         "perceptiontest__lmms_eval",
+        "realworldqa__lmms_eval",
+        "seedbench__lmms_eval",
         "tempcompass__lmms_eval",
         "tempcompass__official",
         "timelens__lmms_eval",

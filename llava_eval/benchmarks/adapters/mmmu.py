@@ -35,7 +35,7 @@ def mmmu(
     *,
     media: list[str],
     choice_prompt: str,
-    open_prompt: str,
+    open_prompt: str = "{question}",
     image: str = "image_{}",
     upright: bool = True,
 ) -> Sample:
@@ -52,14 +52,15 @@ def mmmu(
             hold images.
         choice_prompt: template of the user's text, with ``{question}`` and ``{options}`` (one a
             line, "A. ...").
-        open_prompt: the same for open questions.
+        open_prompt: the same for open questions, which are those of another question_type.
         image: name of the columns with images, with ``{}`` for their number.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
 
     Raises:
         RowsError: a missing column, or an id that names no subject.
     """
-    is_choice = row.text("{question_type}") == "multiple-choice"
+    kind = row.optional("question_type")  # MMMU-Pro has multiple choice alone
+    is_choice = kind in (None, "multiple-choice")
     choices = row.texts("options") if is_choice else ()
     text = row.text(
         choice_prompt if is_choice else open_prompt, options="\n".join(lettered(choices))

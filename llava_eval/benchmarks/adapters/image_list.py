@@ -1,0 +1,104 @@
+"""Multiple choice about several images of a row: SEED-Bench and BLINK."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from llava_eval.benchmarks.adapters.choice import Options
+from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
+from llava_eval.benchmarks.rows import Row
+from llava_eval.types import Media, Sample
+
+_NUMBERED = re.compile(r"image_\d+")
+
+
+def image_list_choice(
+    row: Row,
+    *,
+    id: str,
+    media: list[str],
+    prompt: str,
+    options: str | None = None,
+    option_columns: list[str] | None = None,
+    question: str = "{question}",
+    answer: str = "{answer}",
+    images: str | None = None,
+    upright: bool = True,
+    facets: dict[str, list[str]] | None = None,
+) -> Sample:
+    """Make a sample of all images of a row and lettered options.
+
+    Real row of SEED-Bench (arXiv 2307.16125) as lmms-eval has it: ``{"question_id": "101669",
+    "data_type": "image", "image": [{"bytes": ...}], "question": "How many towels are in the
+    image?", "choice_a": "One", ... "choice_d": "Four", "answer": "A", ...}``; of BLINK (arXiv
+    2404.12390): ``{"idx": "val_Counting_1", "sub_task": "Counting", "prompt": "How many blue floats
+    are there? Select from the following choices. (A) 0 (B) 3 ...", "choices": ["0", "3", "2", "1"],
+    "answer": "(D)", "image_1": {"bytes": ...}, "image_2": null, ...}``.
+
+    Args:
+        row: the row.
+        id: template of the sample's id, which errors cluster by too.
+        media: templates of an image's file, with ``{number}`` from 1, for rows that hold none.
+        prompt: template of the user's text, with ``{question}``, ``{options}`` (one a line) and
+            ``{letters}`` ("A, B, C").
+        options: name of the column that lists the options.
+        option_columns: in its place, names of columns that hold one option each.
+        question: template of the bare question.
+        answer: template of the right letter; brackets around it do not count.
+        images: name of a column with a list of images; null takes image_1, image_2, ...
+        upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
+        facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
+
+    Raises:
+        RowsError: a missing column, or an answer that is no letter.
+    """
+    listed = Options(column=options, columns=option_columns)
+    choices = listed.of(row)
+    letters = string.ascii_uppercase[: len(choices)]
+    letter = row.text(answer).strip("()")
+    if letter not in tuple(string.ascii_uppercase):
+        raise row.error(f"the answer {letter!r} is no letter")
+    text = row.text(
+        prompt,
+        question=row.text(question),
+        options=listed.written(choices),
+        letters=", ".join(letters),
+    )
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(id),
+        content=(*_images(row, images, media, upright=upright), text),
+        targets=(letter,),
+        choices=choices,
+        question=row.text(question),
+        facets=row_facets(row, facets),
+    )
+
+
+def _images(
+    row: Row, column: str | None, files: Sequence[str], *, upright: bool
+) -> tuple[Media, ...]:
+    """Return the images that a row holds, in order, or else the first that a template names."""
+    value: Any = None if column is None else row.optional(column)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        held = {f"{column}_{number}": item for number, item in enumerate(value, start=1)}
+    elif column is None:
+        held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}
+    else:
+        held = {} if value is None else {column: value}
+    held = {name: item for name, item in held.items() if item is not None}
+    inner = Row(row.number, {**row.columns, **held}, row.source, row.media_root)
+    shown = tuple(
+        row_image(inner, column=name, files=files, upright=upright).media for name in held
+    )
+    if shown:
+        return shown
+    usable = [name for name in files if can_fill(row, name, {"number": 1})]
+    if not usable:
+        raise row.error(f"there is no image, and none of {', '.join(files)} can be filled")
+    path = row.media_path(usable, number="1")
+    return (Media("image", path, upright=upright),)
