@@ -405,7 +405,8 @@ class EngineConfig:
     """Where the work is done; never what comes out.
 
     Attributes:
-        name: local (this process) or ray.
+        name: local (this process), ray, or auto: ray where it is installed and this machine has
+            several GPUs.
         address: of a Ray cluster to join ("auto" finds the one of this machine); null starts Ray
             on this machine for the time of the run.
         num_workers: workers that each hold the model; null: one for each GPU, or one.
@@ -416,7 +417,7 @@ class EngineConfig:
         allow_version_differences: go on where a node has other versions of packages.
     """
 
-    name: str = setting("speed", "local", choices=("local", "ray"))
+    name: str = setting("place", "auto", choices=("auto", "local", "ray"))
     address: str | None = setting("place", None, not_empty=True)
     num_workers: int | None = setting("speed", None, minimum=1)
     gpus_per_worker: float | None = setting("speed", None, minimum=0)

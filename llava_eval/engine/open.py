@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from llava_eval.engine.base import Engine
 from llava_eval.errors import ConfigError
 from llava_eval.models.base import Needs
 from llava_eval.models.clock import StageClock
+
+log = logging.getLogger(__name__)
 
 
 def open_engine(config: RunConfig, clock: StageClock, needs: Needs) -> Engine:
@@ -24,13 +27,42 @@ def open_engine(config: RunConfig, clock: StageClock, needs: Needs) -> Engine:
     Raises:
         LlavaEvalError: the checkpoint or the machines cannot be used as asked.
     """
-    if config.engine.name == "ray":
+    if _works_on_ray(config):
         from llava_eval.engine.ray.engine import RayEngine
 
         return RayEngine(config, clock)  # asks no server
     from llava_eval.engine.local import LocalEngine
 
     return LocalEngine(config, clock, needs)
+
+
+def _works_on_ray(config: RunConfig) -> bool:
+    if config.engine.name != "auto" or config.model.base_url is not None:
+        return config.engine.name == "ray"
+    if config.model.device not in ("auto", "cuda"):
+        return False
+    import torch
+
+    has_ray = importlib.util.find_spec("ray") is not None
+    return uses_all_gpus(torch.cuda.device_count(), has_ray=has_ray)
+
+
+def uses_all_gpus(num_gpus: int, *, has_ray: bool) -> bool:
+    """Return whether Ray does the work where nobody chose; say so where there is a choice.
+
+    Args:
+        num_gpus: of this machine.
+        has_ray: it is installed.
+    """
+    if num_gpus < 2:
+        return False
+    use = (
+        "Ray puts a worker on each (engine=local works on one)"
+        if has_ray
+        else "one of them is used; pip install 'llava-eval[ray]' for all"
+    )
+    log.info("this machine has %d GPUs: %s", num_gpus, use)
+    return has_ray
 
 
 @contextmanager
@@ -47,12 +79,14 @@ def engines_kept() -> Iterator[None]:
 
 def check_engine(config: RunConfig) -> None:
     """Raise ConfigError for settings that mean nothing to the chosen engine."""
-    if config.engine.name == "local":
-        default = EngineConfig(name="local")
+    name = config.engine.name
+    if name != "ray":
+        default = EngineConfig(name=name)
         for key, value in vars(config.engine).items():
             if value != getattr(default, key):
                 raise ConfigError(
-                    f"engine.{key}={value} is for engine=ray; engine=local works in this process"
+                    f"engine.{key}={value} is for engine=ray; engine={name} works in this process"
+                    + (" unless this machine has several GPUs" if name == "auto" else "")
                 )
     elif config.model.device not in ("auto", "cpu", "cuda"):
         raise ConfigError(

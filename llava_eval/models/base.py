@@ -101,7 +101,7 @@ def check_backend(config: RunConfig) -> None:
             part = "model.server" if key.startswith("model.server.") else key
             raise ConfigError(f"{part} is for served models: model=openai_server")
         return
-    if config.engine.name != "local":
+    if config.engine.name == "ray":
         raise ConfigError(
             f"engine={config.engine.name} with a served model: a server is asked from one process "
             "(engine=local); it has machines of its own"
