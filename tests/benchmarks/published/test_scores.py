@@ -17,7 +17,11 @@ from llava_eval.results.summary import Summary, compare_to_published
 from llava_eval.results.tables import to_json, to_markdown, to_terminal
 from llava_eval.types import MetricValue
 
-EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
+ALL_EXPERIMENTS = [name for name in list_choices("experiment") if not name.startswith("demo")]
+EXPERIMENTS = [
+    name for name in ALL_EXPERIMENTS if name.startswith(("llava_next_video", "lmms_eval"))
+]
+OTHERS = sorted({*ALL_EXPERIMENTS} - {*EXPERIMENTS})
 
 #: Of the LLaVA-NeXT-Video blog's main table and the lmms-eval v0.2 post, typed in by hand.
 BY_HAND = [
@@ -108,6 +112,20 @@ def test_every_experiment_is_one_published_number(name: str) -> None:
     assert config.sampler["num_frames"] == 32
     family = config.benchmark.name.partition("/")[0]
     listed = {(one.model, float(one.score), one.source) for one in read_scores(benchmark=family)}
+    for number in config.published:
+        assert number.metric in config.benchmark.metrics
+        assert number.facet is None or number.facet in config.benchmark.facets
+        assert (config.model.name, number.value, number.source) in listed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
+    config = compose_config([f"experiment={name}"]).config
+    assert config.model.dtype == "bfloat16"
+    family = config.benchmark.name.partition("/")[0]
+    listed = {(one.model, float(one.score), one.source) for one in read_scores(benchmark=family)}
+    assert config.published
     for number in config.published:
         assert number.metric in config.benchmark.metrics
         assert number.facet is None or number.facet in config.benchmark.facets
