@@ -1,9 +1,10 @@
 """Time the model runner against asking one question at a time, and check that both say the same.
 
 The peer is what a plain script does: for each question the processor's inputs and the model's own
-``generate``; video, vision features and prompt are computed anew every time. The model is a
-LlavaNextVideoForConditionalGeneration of about 130M parameters with random weights, at the real
-frame size (336 pixels, 144 tokens a frame). Sides take turns in one process; the table has medians.
+``generate``; video, vision features and prompt are computed anew every time. The models are a
+LlavaNextVideoForConditionalGeneration (336 pixels, 144 tokens a frame) and a
+Qwen2_5_VLForConditionalGeneration (640x360 pixels, 299 tokens a pair of frames) of about 130M
+parameters each, with random weights. Sides take turns in one process; the table has medians.
 
     python scripts/bench_runner.py [--rounds 3] [--threads 2] [--out results/runner.md]
 """
@@ -40,6 +41,7 @@ from llava_eval.results.record import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
 
 CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+DEMO = "package://llava_eval/demo/checkpoint"
 NUM_FRAMES = 8
 NEW_TOKENS = 8
 FORWARD_STAGES = ("vision", "prefill", "decode")
@@ -54,11 +56,10 @@ class Work:
     questions: tuple[str, ...]
 
 
-def make_checkpoint(folder: Path) -> None:
-    """Write a 130M-parameter checkpoint with random weights, and the demo's tokenizer."""
+def make_llava_next_video(folder: Path) -> None:
+    """Write a LLaVA-NeXT-Video checkpoint with random weights, and the demo's tokenizer."""
     torch.manual_seed(0)
-    demo = resolve_package_path("package://llava_eval/demo/checkpoint")
-    processor = transformers.AutoProcessor.from_pretrained(demo)
+    processor = transformers.AutoProcessor.from_pretrained(resolve_package_path(DEMO))
     sizes = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
     for part in (processor.video_processor, processor.image_processor):
         for name, value in sizes.items():
@@ -94,6 +95,52 @@ def make_checkpoint(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
+def make_qwen2_5_vl(folder: Path) -> None:
+    """Write a Qwen2.5-VL checkpoint with random weights, and the demo's tokenizer."""
+    torch.manual_seed(0)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
+    names = ("vision_start", "vision_end", "image_pad", "video_pad")
+    tokens = [f"<|{name}|>" for name in names]
+    tokenizer.add_special_tokens({"additional_special_tokens": tokens})
+    ids = dict(zip(names, tokenizer.convert_tokens_to_ids(tokens), strict=True))
+    config = transformers.Qwen2_5_VLConfig(
+        vision_config={
+            "depth": 8,
+            "hidden_size": 512,
+            "intermediate_size": 1408,
+            "num_heads": 8,
+            "fullatt_block_indexes": [3, 7],
+            "out_hidden_size": 640,
+        },
+        text_config={
+            "vocab_size": 32000,
+            "hidden_size": 640,
+            "intermediate_size": 1792,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 10,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12]},
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        image_token_id=ids["image_pad"],
+        video_token_id=ids["video_pad"],
+        vision_start_token_id=ids["vision_start"],
+        vision_end_token_id=ids["vision_end"],
+    )
+    model = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    processor = transformers.Qwen2_5_VLProcessor(
+        transformers.Qwen2VLImageProcessor(), tokenizer, transformers.Qwen2VLVideoProcessor()
+    )
+    processor.save_pretrained(folder)
+
+
+MODELS = {"LLaVA-NeXT-Video": make_llava_next_video, "Qwen2.5-VL": make_qwen2_5_vl}
+
+
 def make_work(name: str, num_videos: int, num_questions: int) -> Work:
     """Return videos of noise at 640x360, and questions with a common beginning."""
     clips = []
@@ -116,9 +163,16 @@ def ask_plainly(loaded: LoadedModel, work: Work) -> dict[str, str]:
     texts = {}
     for number, clip in enumerate(work.clips):
         for place, question in enumerate(work.questions):
+            facts = {
+                "total_num_frames": clip.num_source_frames,
+                "fps": clip.fps,
+                "frames_indices": list(clip.frame_indices),
+            }
             inputs = loaded.processor(
-                text=[f"USER: <video>\n{question} ASSISTANT:"],
+                text=[f"USER: {loaded.placeholder('video')}\n{question} ASSISTANT:"],
                 videos=[clip.frames],
+                video_metadata=[facts],
+                do_sample_frames=False,
                 return_tensors="pt",
             )
             with torch.inference_mode():
@@ -134,9 +188,7 @@ def ask_plainly(loaded: LoadedModel, work: Work) -> dict[str, str]:
 
 def make_runner(loaded: LoadedModel) -> ModelRunner:
     """Return a runner that has checked its model, as it does once a run."""
-    runner = ModelRunner(
-        loaded, ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
-    )
+    runner = ModelRunner(loaded, CONVERSATION)
     ask_with_runner(runner, make_work("warm-up", 1, 1))
     return runner
 
@@ -164,7 +216,7 @@ def seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def compare(loaded: LoadedModel, work: Work, rounds: int) -> dict[str, Any]:
+def compare(model: str, loaded: LoadedModel, work: Work, rounds: int) -> dict[str, Any]:
     """Time both sides in turns and compare their texts."""
     runner = make_runner(loaded)
     same = ask_plainly(loaded, work) == ask_with_runner(runner, work)
@@ -176,6 +228,7 @@ def compare(loaded: LoadedModel, work: Work, rounds: int) -> dict[str, Any]:
         inside = sum(runner.clock.seconds[stage] for stage in FORWARD_STAGES)
         outside.append(100 * (1 - inside / ours[-1]))
     return {
+        "model": model,
         "work": work.name,
         "same texts": "yes" if same else "NO",
         "plain (s)": statistics.median(plain),
@@ -246,19 +299,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/runner.md"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        make_checkpoint(Path(folder))
-        loaded = load_model(plan_model(find_checkpoint(folder), device="cpu"))
+    rows = []
+    for name, make in MODELS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            make(Path(folder))
+            loaded = load_model(plan_model(find_checkpoint(folder), device="cpu"))
         parameters = sum(weight.numel() for weight in loaded.model.parameters()) / 1e6
-        rows = [
-            compare(loaded, make_work("3 questions a video", 2, 3), arguments.rounds),
-            compare(loaded, make_work("12 questions a video", 1, 12), arguments.rounds),
-        ]
+        for work in (make_work("3 questions", 2, 3), make_work("12 questions", 1, 12)):
+            rows.append(compare(f"{name}, {parameters:.0f}M", loaded, work, arguments.rounds))
     command, imports = time_commands(arguments.rounds)
     setting = (
-        f"A model of {parameters:.0f}M parameters with random weights, {NUM_FRAMES} frames at 336 "
-        f"pixels, {NEW_TOKENS} new tokens, float32 on a CPU. Plain: one question at a time, the "
-        "processor's inputs and the model's own `generate`. Sides take turns; medians."
+        f"Random weights, {NUM_FRAMES} frames of 640x360 pixels a video (LLaVA-NeXT-Video sees 336 "
+        f"x 336), 3 or 12 questions about each, {NEW_TOKENS} new tokens, float32 on a CPU. Plain: "
+        "one question at a time, the processor's inputs and the model's own `generate`. Sides take "
+        "turns; medians."
     )
     whole = (
         "The whole command `llava-eval` (embedded multiple-choice benchmark): "

@@ -94,7 +94,11 @@ class Plain:
                 for clip in clips
             ]
         text = self.text(turn, placeholder)
-        inputs = self.processor(text=[text], return_tensors="pt", **arguments)
+        try:
+            inputs = self.processor(text=[text], return_tensors="pt", **arguments)
+        except ValueError:  # SmolVLM, before 5.23, wants the videos of each prompt in a list
+            arguments |= {key: [arguments[key]] for key in ("images", "videos") if key in arguments}
+            inputs = self.processor(text=[text], return_tensors="pt", **arguments)
         inputs.pop("labels", None)
         return inputs.to(self.model.dtype)
 
