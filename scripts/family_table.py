@@ -24,12 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- families: scripts/family_table.py -->", "<!-- end of families -->"
 CHAT = ConversationConfig("chat_template")
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
+QUESTIONS = ("What?", "Whose", "What is it?")
 
 #: What the paths of the runner mean for a reader.
 TOGETHER = {
-    "any rows, padded": "any",
-    "rows of equal length": "of equal length",
-    "one row at a time": "one at a time",
+    "padded": "any",
+    "equal length": "of equal length",
+    "at a time": "one at a time",
 }
 
 
@@ -63,22 +64,22 @@ def row(family: Family) -> list[str]:
         words
         for path in paths.values()
         for rule, words in TOGETHER.items()
-        if path.startswith("shared") and path.endswith(rule)
+        if rule in path.partition(":")[0]
     }
     return [
         family.name,
         _how_many(family.images),
         _how_many(family.videos),
         "yes" if shared == {True} else "no, whole prompts",
-        ", ".join(sorted(together)) or "one at a time",
+        ", ".join(sorted(together)),
     ]
 
 
 def path_of(runner: ModelRunner, shown: tuple[MediaKind, Clip]) -> str:
-    """Return how the runner asks two questions about one medium."""
+    """Return how the runner asks questions about one medium, two of them of equal length."""
     medium = runner.prepare(*shown)
     settings = GenerationSettings(max_new_tokens=2)
-    requests = [Request(text, (medium, text), settings) for text in ("What?", "What is it?")]
+    requests = [Request(text, (medium, text), settings) for text in QUESTIONS]
     for request, generation in runner.generate(requests):
         if generation.error is not None:
             raise SystemExit(f"{runner.loaded.name}: {request.id}: {generation.error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from PIL import Image
@@ -36,7 +36,7 @@ class Placeholders:
         Raises:
             CheckpointError: the processor takes no media of this kind.
         """
-        token = getattr(self._processor, f"{kind}_token", None)
+        token = self._token(kind)
         if token is None and kind == "image" and self._writes_images():
             return ""
         if token is None:
@@ -49,19 +49,23 @@ class Placeholders:
 
     def known(self) -> list[str]:
         """Return the placeholders of all kinds."""
-        tokens = [getattr(self._processor, f"{kind}_token", None) for kind in ("image", "video")]
+        tokens = map(self._token, get_args(MediaKind))
         return [str(token) for token in tokens if token is not None]
 
     def are_written(self, kinds: Iterable[MediaKind]) -> bool:
         """Return whether the processor writes the tokens of these media by itself."""
         return set(kinds) == {"image"} and self._writes_images()
 
+    def _token(self, kind: MediaKind) -> str | None:
+        own = getattr(self._processor, f"{kind}_token", None)
+        return getattr(self._processor, f"{kind}_placeholder_token", None) or own  # Qianfan-OCR's
+
     def _try_image(self) -> bool:
         """Try one small image with and without a placeholder in the text.
 
         Where both are taken, the placeholder must not add tokens (PaliGemma moves it).
         """
-        token = getattr(self._processor, "image_token", None)
+        token = self._token("image")
         without = self._num_tokens("a", has_image=True)
         text_alone = self._num_tokens("a", has_image=False)
         if text_alone is None:  # a processor that takes no text without an image

@@ -103,7 +103,8 @@ class Prefix:
             inputs |= loaded.to_device({name: torch.cat(values)})  # (B, P + S, ...)
         if loaded.has_grid_positions:
             own = [grid_positions(loaded, prompt) for _, prompt in rows]
-            inputs["position_ids"] = _right_aligned(own, questions, inputs["input_ids"])
+            if own[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
+                inputs["position_ids"] = _right_aligned(own, questions, inputs["input_ids"])
         prompts = tuple(prompt for _, prompt in rows)
         return Batch(prompts, inputs, self.token_ids.shape[1])
 
@@ -196,7 +197,7 @@ def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:
     before it alone: a video's last frame may be further in time than its text.
 
     Returns:
-        (3 or 4, 1, T) on the CPU.
+        (3 or 4, 1, T) on the CPU, or (1, T) where the model has none.
 
     Raises:
         ForwardError: the model fails.

@@ -1,5 +1,6 @@
 """Tiny checkpoints of every family of models, with random weights and real classes."""
 
+from tests.models.families import further as further
 from tests.models.families import llava_like as llava_like
 from tests.models.families import others as others
 from tests.models.families import qwen_like as qwen_like

@@ -35,7 +35,7 @@ QWEN_TEMPLATE = template(
 )
 
 
-def _qwen_words() -> tuple[Any, dict[str, int]]:
+def qwen_words() -> tuple[Any, dict[str, int]]:
     words = tokenizer(
         "<|vision_start|>",
         "<|vision_end|>",
@@ -51,7 +51,7 @@ def _qwen_words() -> tuple[Any, dict[str, int]]:
     return words, ids
 
 
-def _qwen2_media() -> tuple[Any, Any]:
+def qwen2_media() -> tuple[Any, Any]:
     return (
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
         tf.Qwen2VLVideoProcessor(
@@ -63,10 +63,10 @@ def _qwen2_media() -> tuple[Any, Any]:
 @family("qwen2_vl", videos=2)
 def qwen2_vl() -> tuple[Any, Any]:
     """Qwen2-VL."""
-    words, ids = _qwen_words()
+    words, ids = qwen_words()
     tower = {**TOWER, "embed_dim": 32, "hidden_size": 64, "mlp_ratio": 2}
     config = tf.Qwen2VLConfig(vision_config=tower, text_config=MROPE_TEXT, **ids)
-    images, videos = _qwen2_media()
+    images, videos = qwen2_media()
     processor = tf.Qwen2VLProcessor(images, words, videos, chat_template=QWEN_TEMPLATE)
     return tf.Qwen2VLForConditionalGeneration(config), processor
 
@@ -74,15 +74,15 @@ def qwen2_vl() -> tuple[Any, Any]:
 @family("qwen2_5_vl", videos=2, quick=True)
 def qwen2_5_vl() -> tuple[Any, Any]:
     """Qwen2.5-VL: positions of a video's frames follow its seconds."""
-    words, ids = _qwen_words()
+    words, ids = qwen_words()
     tower = {**TOWER, "window_size": 56, "fullatt_block_indexes": [1], "tokens_per_second": 2}
     config = tf.Qwen2_5_VLConfig(vision_config=tower, text_config=MROPE_TEXT, **ids)
-    images, videos = _qwen2_media()
+    images, videos = qwen2_media()
     processor = tf.Qwen2_5_VLProcessor(images, words, videos, chat_template=QWEN_TEMPLATE)
     return tf.Qwen2_5_VLForConditionalGeneration(config), processor
 
 
-def _qwen3_processor(words: Any) -> Any:
+def qwen3_processor(words: Any) -> Any:
     sizes = {"shortest_edge": 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14}
     return tf.Qwen3VLProcessor(
         tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
@@ -95,18 +95,18 @@ def _qwen3_processor(words: Any) -> Any:
 @family("qwen3_vl", videos=2)
 def qwen3_vl() -> tuple[Any, Any]:
     """Qwen3-VL: seconds written before each pair of frames, features added in deeper layers."""
-    words, ids = _qwen_words()
+    words, ids = qwen_words()
     tower = {**TOWER, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     config = tf.Qwen3VLConfig(
         vision_config=tower, text_config={**MROPE_TEXT, "head_dim": 16}, **ids
     )
-    return tf.Qwen3VLForConditionalGeneration(config), _qwen3_processor(words)
+    return tf.Qwen3VLForConditionalGeneration(config), qwen3_processor(words)
 
 
 @family("qwen3_vl_moe", videos=2)
 def qwen3_vl_moe() -> tuple[Any, Any]:
     """Qwen3-VL with experts."""
-    words, ids = _qwen_words()
+    words, ids = qwen_words()
     tower = {**TOWER, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     text = {
         **MROPE_TEXT,
@@ -117,19 +117,19 @@ def qwen3_vl_moe() -> tuple[Any, Any]:
         "num_local_experts": 4,
     }
     config = tf.Qwen3VLMoeConfig(vision_config=tower, text_config=text, **ids)
-    return tf.Qwen3VLMoeForConditionalGeneration(config), _qwen3_processor(words)
+    return tf.Qwen3VLMoeForConditionalGeneration(config), qwen3_processor(words)
 
 
 @family("qwen3_5", videos=2)
 def qwen3_5() -> tuple[Any, Any]:
     """Qwen3.5: layers of linear attention."""
-    words, ids = _qwen_words()
+    words, ids = qwen_words()
     tower = {**TOWER, "num_position_embeddings": 64}
-    config = tf.Qwen3_5Config(vision_config=tower, text_config=_linear_text(), **ids)
-    return tf.Qwen3_5ForConditionalGeneration(config), _qwen3_processor(words)
+    config = tf.Qwen3_5Config(vision_config=tower, text_config=linear_text(), **ids)
+    return tf.Qwen3_5ForConditionalGeneration(config), qwen3_processor(words)
 
 
-def _linear_text() -> dict[str, Any]:
+def linear_text() -> dict[str, Any]:
     return {
         **TEXT,
         "model_type": "qwen3_5_text",
@@ -178,7 +178,7 @@ def qwen2_5_omni_thinker() -> tuple[Any, Any]:
         audio_start_token_id=id_of(words, "<|audio_bos|>"),
         audio_end_token_id=id_of(words, "<|audio_eos|>"),
     )
-    images, videos = _qwen2_media()
+    images, videos = qwen2_media()
     processor = tf.Qwen2_5OmniProcessor(
         images,
         videos,
@@ -191,7 +191,7 @@ def qwen2_5_omni_thinker() -> tuple[Any, Any]:
     return tf.Qwen2_5OmniThinkerForConditionalGeneration(config), processor
 
 
-def _glm_words() -> tuple[Any, dict[str, int]]:
+def glm_words() -> tuple[Any, dict[str, int]]:
     words = tokenizer(
         *("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>"),
         image_token="<|image|>",
@@ -217,7 +217,7 @@ GLM_SIZES = {"shortest_edge": 2 * 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14
 @family("glm4v", videos=2)
 def glm4v() -> tuple[Any, Any]:
     """GLM-4.1V: each pair of frames is an image with its second behind it."""
-    words, ids = _glm_words()
+    words, ids = glm_words()
     config = tf.Glm4vConfig(
         vision_config={**TOWER, "image_size": 112}, text_config=MROPE_TEXT, **ids
     )
@@ -233,7 +233,7 @@ def glm4v() -> tuple[Any, Any]:
 @family("glm46v", videos=2)
 def glm46v() -> tuple[Any, Any]:
     """GLM-4.6V."""
-    words, ids = _glm_words()
+    words, ids = glm_words()
     config = tf.Glm46VConfig(
         vision_config={**TOWER, "image_size": 112, "model_type": "glm4v_vision"},
         text_config={**MROPE_TEXT, "model_type": "glm4v_text"},
@@ -251,7 +251,7 @@ def glm46v() -> tuple[Any, Any]:
 @family("glm4v_moe", videos=2)
 def glm4v_moe() -> tuple[Any, Any]:
     """GLM-4.5V."""
-    words, ids = _glm_words()
+    words, ids = glm_words()
     text = {
         **TEXT,
         "rope_parameters": mrope([1, 1, 2]),
@@ -368,7 +368,7 @@ def minicpmv4_6() -> tuple[Any, Any]:
             "image_size": 112,
             "patch_size": 14,
         },
-        text_config=_linear_text(),
+        text_config=linear_text(),
         insert_layer_id=1,
         image_size=112,
         image_token_id=id_of(words, "<|image_pad|>"),

@@ -38,13 +38,13 @@ CHAT = ConversationConfig("chat_template")
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
 #: Families whose processor writes the tokens of an image itself, in front of the text.
-WRITES_IMAGES = ("blip-2", "instructblip", "florence2", "fuyu", "kosmos-2")
+WRITES_IMAGES = ("blip-2", "idefics", "instructblip", "florence2", "fuyu", "kosmos-2")
 
 #: Families that earlier releases of transformers cannot run, whatever asks them.
 SINCE = {"fuyu": "5.23"}
 
 #: Families of which transformers itself cannot read images and videos in one prompt.
-NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "smolvlm")
+NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "glm_ocr", "smolvlm")
 
 
 def turns_of(family: Family) -> dict[str, Turn]:
@@ -154,6 +154,7 @@ def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
 WHOLE = {
     "paligemma": "whole prompts, padded",
     "blip-2": "whole prompts, padded",
+    "idefics": "whole prompts, padded",
     "instructblip": "whole prompts, padded",
     "florence2": "whole prompts, of equal length together",
     "kosmos-2": "whole prompts, of equal length together",

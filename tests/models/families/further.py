@@ -1,0 +1,346 @@
+"""Families that grew from others, with parts of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transformers
+
+from tests.models.families.llava_like import QWEN2, SIGLIP
+from tests.models.families.others import LLAMA
+from tests.models.families.parts import (
+    TEXT,
+    VISION,
+    VOCABULARY_SIZE,
+    family,
+    id_of,
+    mrope,
+    square,
+    template,
+    tokenizer,
+)
+from tests.models.families.qwen_like import (
+    GLM_SIZES,
+    GLM_TEMPLATE,
+    MROPE_TEXT,
+    PIXELS,
+    QWEN_TEMPLATE,
+    TOWER,
+    glm_words,
+    linear_text,
+    qwen2_media,
+    qwen3_processor,
+    qwen_words,
+)
+
+tf: Any = transformers
+
+EXPERTS = {"moe_intermediate_size": 32, "num_experts_per_tok": 2, "num_experts": 4}
+
+
+@family("qwen3_5_moe", videos=2)
+def qwen3_5_moe() -> tuple[Any, Any]:
+    """Qwen3.5 with experts."""
+    words, ids = qwen_words()
+    text = {
+        **linear_text(),
+        **EXPERTS,
+        "model_type": "qwen3_5_moe_text",
+        "shared_expert_intermediate_size": 32,
+    }
+    tower = {**TOWER, "num_position_embeddings": 64}
+    config = tf.Qwen3_5MoeConfig(vision_config=tower, text_config=text, **ids)
+    return tf.Qwen3_5MoeForConditionalGeneration(config), qwen3_processor(words)
+
+
+@family("qwen3_omni_moe_thinker", videos=2)
+def qwen3_omni_moe_thinker() -> tuple[Any, Any]:
+    """Qwen3-Omni, the part that writes."""
+    words = tokenizer(
+        image_token="<|image_pad|>",
+        audio_token="<|audio_pad|>",
+        video_token="<|video_pad|>",
+        vision_bos_token="<|vision_start|>",
+        vision_eos_token="<|vision_end|>",
+        audio_bos_token="<|audio_start|>",
+        audio_eos_token="<|audio_end|>",
+    )
+    config = tf.Qwen3OmniMoeThinkerConfig(
+        vision_config={
+            **TOWER,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0, 1],
+        },
+        text_config={**MROPE_TEXT, **EXPERTS, "head_dim": 16},
+        audio_config={
+            "d_model": 32,
+            "encoder_layers": 1,
+            "encoder_attention_heads": 2,
+            "encoder_ffn_dim": 32,
+            "num_mel_bins": 16,
+            "output_dim": 64,
+            "downsample_hidden_size": 8,
+        },
+        image_token_id=id_of(words, "<|image_pad|>"),
+        audio_token_id=id_of(words, "<|audio_pad|>"),
+        video_token_id=id_of(words, "<|video_pad|>"),
+        vision_start_token_id=id_of(words, "<|vision_start|>"),
+        vision_end_token_id=id_of(words, "<|vision_end|>"),
+        audio_start_token_id=id_of(words, "<|audio_start|>"),
+        audio_end_token_id=id_of(words, "<|audio_end|>"),
+    )
+    images, videos = qwen2_media()
+    processor = tf.Qwen3OmniMoeProcessor(
+        images,
+        videos,
+        tf.WhisperFeatureExtractor(feature_size=16),
+        words,
+        chat_template=QWEN_TEMPLATE,
+    )
+    return tf.Qwen3OmniMoeThinkerForConditionalGeneration(config), processor
+
+
+@family("exaone4_5", videos=2)
+def exaone4_5() -> tuple[Any, Any]:
+    """EXAONE 4.5: sliding windows."""
+    words = tokenizer(
+        "<vision>", "</vision>", image_token="<|image_pad|>", video_token="<|video_pad|>"
+    )
+    config = tf.Exaone4_5_Config(
+        vision_config={
+            **TOWER,
+            "num_key_value_heads": 1,
+            "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+        text_config={
+            "model_type": "exaone4",
+            **TEXT,
+            "sliding_window": 32,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        image_token_id=id_of(words, "<|image_pad|>"),
+        video_token_id=id_of(words, "<|video_pad|>"),
+    )
+    images, videos = qwen2_media()
+    processor = tf.Exaone4_5_Processor(
+        images,
+        words,
+        videos,
+        chat_template=template("<vision><|image_pad|></vision>", "<vision><|video_pad|></vision>"),
+    )
+    return tf.Exaone4_5_ForConditionalGeneration(config), processor
+
+
+@family("paddleocr_vl")
+def paddleocr_vl() -> tuple[Any, Any]:
+    """PaddleOCR-VL: images of any size."""
+    words = tokenizer("<|IMAGE_START|>", "<|IMAGE_END|>", image_token="<|IMAGE_PLACEHOLDER|>")
+    config = tf.PaddleOCRVLConfig(
+        vision_config={**VISION, "image_size": 112, "spatial_merge_size": 2},
+        text_config={**TEXT, "head_dim": 16, "rope_parameters": mrope([2, 3, 3])},
+        image_token_id=id_of(words, "<|IMAGE_PLACEHOLDER|>"),
+        video_token_id=VOCABULARY_SIZE - 1,
+        vision_start_token_id=id_of(words, "<|IMAGE_START|>"),
+        vision_end_token_id=id_of(words, "<|IMAGE_END|>"),
+    )
+    processor = tf.PaddleOCRVLProcessor(
+        tf.PaddleOCRVLImageProcessor(size=PIXELS, patch_size=14),
+        words,
+        chat_template=template("<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>"),
+    )
+    return tf.PaddleOCRVLForConditionalGeneration(config), processor
+
+
+@family("deepseek_vl_hybrid")
+def deepseek_vl_hybrid() -> tuple[Any, Any]:
+    """DeepSeek-VL with a second tower for large images."""
+    words = tokenizer(image_token="<image_placeholder>")
+    config = tf.DeepseekVLHybridConfig(
+        vision_config=SIGLIP,
+        high_res_vision_config={
+            "model_type": "sam_vision_model",
+            "hidden_size": 32,
+            "output_channels": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 112,
+            "patch_size": 14,
+            "mlp_dim": 48,
+            "window_size": 4,
+            "global_attn_indexes": [1],
+        },
+        text_config=LLAMA,
+        image_token_id=id_of(words, "<image_placeholder>"),
+    )
+    processor = tf.DeepseekVLHybridProcessor(
+        tf.DeepseekVLHybridImageProcessor(size=square(56), high_res_size=square(112), min_size=14),
+        words,
+        num_image_tokens=16,
+        chat_template=template("<image_placeholder>"),
+    )
+    return tf.DeepseekVLHybridForConditionalGeneration(config), processor
+
+
+@family("glm_ocr", videos=2)
+def glm_ocr() -> tuple[Any, Any]:
+    """GLM-OCR."""
+    words, ids = glm_words()
+    config = tf.GlmOcrConfig(
+        vision_config={**TOWER, "image_size": 112},
+        text_config={**MROPE_TEXT, "head_dim": 16},
+        **ids,
+    )
+    processor = tf.Glm46VProcessor(
+        tf.Glm46VImageProcessor(size=GLM_SIZES, patch_size=14),
+        words,
+        tf.Glm46VVideoProcessor(size=GLM_SIZES, patch_size=14),
+        chat_template=GLM_TEMPLATE,
+    )
+    return tf.GlmOcrForConditionalGeneration(config), processor
+
+
+@family("lighton_ocr")
+def lighton_ocr() -> tuple[Any, Any]:
+    """LightOnOCR: Pixtral's tower before Qwen3."""
+    words = tokenizer(
+        image_token="<|image_pad|>",
+        image_break_token="<|vision_pad|>",
+        image_end_token="<|vision_end|>",
+    )
+    config = tf.LightOnOcrConfig(
+        vision_config={**VISION, "image_size": 112, "head_dim": 16, "model_type": "pixtral"},
+        text_config={**QWEN2, "model_type": "qwen3", "head_dim": 16},
+        image_token_id=id_of(words, "<|image_pad|>"),
+    )
+    processor = tf.LightOnOcrProcessor(
+        tf.PixtralImageProcessor(size={"longest_edge": 112}, patch_size=square(14)),
+        words,
+        patch_size=14,
+        spatial_merge_size=2,
+        chat_template=template("<|image_pad|>"),
+    )
+    return tf.LightOnOcrForConditionalGeneration(config), processor
+
+
+@family("emu3")
+def emu3() -> tuple[Any, Any]:
+    """Emu3: images are words of a codebook, row by row."""
+    codes = [f"<|visual token {number:06d}|>" for number in range(8)]
+    words = tokenizer(
+        *codes,
+        "<|extra_200|>",
+        image_token="<image>",
+        boi_token="<|image start|>",
+        eoi_token="<|image end|>",
+        image_wrapper_token="<|image token|>",
+        eof_token="<|eof|>",
+        eol_token="<|eol|>",
+    )
+    config = tf.Emu3Config(
+        vq_config={
+            "codebook_size": 8,
+            "embed_dim": 4,
+            "base_channels": 32,
+            "channel_multiplier": [1, 1, 1, 1],
+            "num_res_blocks": 1,
+            "hidden_size": 32,
+            "attn_resolutions": [],
+        },
+        text_config=TEXT,
+        vocabulary_map={**words.get_vocab(), "<image>": id_of(words, "<image>")},
+        tie_word_embeddings=False,
+    )
+    processor = tf.Emu3Processor(
+        tf.Emu3ImageProcessor(min_pixels=32 * 32, max_pixels=64 * 64),
+        words,
+        chat_template=template("<image>"),
+    )
+    return tf.Emu3ForConditionalGeneration(config), processor
+
+
+@family("idefics", has_template=False)
+def idefics() -> tuple[Any, Any]:
+    """IDEFICS: pictures are seen through cross attention."""
+    words = tokenizer("<fake_token_around_image>", "<image>", "<end_of_utterance>")
+    config = tf.IdeficsConfig(
+        **{**TEXT, "num_key_value_heads": 4},
+        vision_config={
+            "embed_dim": 32,
+            "image_size": 56,
+            "intermediate_size": 48,
+            "patch_size": 14,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+        },
+        alpha_initializer="ones",
+        use_resampler=False,
+    )
+    processor = tf.IdeficsProcessor(tf.IdeficsImageProcessor(image_size=56), words, image_size=56)
+    return tf.IdeficsForVisionText2Text(config), processor
+
+
+@family("qianfan_ocr")
+def qianfan_ocr() -> tuple[Any, Any]:
+    """Qianfan-OCR: InternVL's tiles."""
+    words = tokenizer(
+        "<image>",
+        start_image_token="<img>",
+        end_image_token="</img>",
+        context_image_token="<IMG_CONTEXT>",
+    )
+    config = tf.QianfanOCRConfig(
+        vision_config={**VISION, "image_size": [56, 56], "patch_size": [14, 14]},
+        text_config={**QWEN2, "model_type": "qwen3", "head_dim": 16},
+        image_token_id=id_of(words, "<IMG_CONTEXT>"),
+        image_seq_length=4,
+    )
+    processor = tf.QianfanOCRProcessor(
+        tf.GotOcr2ImageProcessor(
+            size=square(56), crop_to_patches=True, min_patches=1, max_patches=4
+        ),
+        words,
+        image_seq_length=4,
+        chat_template=template(),
+    )
+    return tf.QianfanOCRForConditionalGeneration(config), processor
+
+
+@family("cohere_compass", videos=2)
+def cohere_compass() -> tuple[Any, Any]:
+    """Cohere Compass: Qwen3-VL's tower before Command's layers."""
+    words = tokenizer(
+        "<|VISION_START|>",
+        "<|VISION_END|>",
+        image_token="<|IMAGE_PAD|>",
+        video_token="<|VIDEO_PAD|>",
+    )
+    config = tf.CohereCompassConfig(
+        vision_config={
+            **TOWER,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0, 1],
+        },
+        text_config={
+            **TEXT,
+            "rope_parameters": {"sliding_attention": mrope([2, 3, 3]), "full_attention": None},
+            "logit_scale": 1.0,
+            "sliding_window": 32,
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+        image_token_id=id_of(words, "<|IMAGE_PAD|>"),
+        video_token_id=id_of(words, "<|VIDEO_PAD|>"),
+        vision_start_token_id=id_of(words, "<|VISION_START|>"),
+        vision_end_token_id=id_of(words, "<|VISION_END|>"),
+    )
+    sizes = {"shortest_edge": 16 * 14 * 14, "longest_edge": 8 * 64 * 14 * 14}
+    processor = tf.CohereCompassProcessor(
+        tf.Qwen2VLImageProcessor(size=PIXELS, patch_size=14),
+        words,
+        tf.Qwen3VLVideoProcessor(size=sizes, patch_size=14),
+        chat_template=template(
+            "<|VISION_START|><|IMAGE_PAD|><|VISION_END|>",
+            "<|VISION_START|><|VIDEO_PAD|><|VISION_END|>",
+        ),
+    )
+    return tf.CohereCompassForConditionalGeneration(config), processor
