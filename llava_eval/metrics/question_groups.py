@@ -171,3 +171,43 @@ def _both_right(questions: Sequence[SampleResult]) -> tuple[bool, bool]:
         if question.score.value != 1.0:
             return False, False
     return True, False
+
+
+def hallusion_score(
+    results: Sequence[SampleResult], *, part: Literal["all", "figure", "question"]
+) -> MetricValue:
+    """Return HallusionBench's accuracy of questions, of figures or of questions over figures.
+
+    A figure is right where all questions about it are, a question where it is for all figures. Of
+    the questions without a picture (VS, figure 0) unclear replies are right, and they belong to no
+    figure. A figure or question of which a reply failed or was not judged is left out.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/hallusion_bench/utils.py, assign_correctness,
+    get_eval_all, get_eval_fig and get_eval_pair_all.
+
+    Args:
+        results: of the set or of one level of a facet.
+        part: which accuracy.
+    """
+    right: dict[str, list[bool | None]] = defaultdict(list)
+    group_of: dict[str, str] = {}
+    for result in results:
+        facets = result.facets
+        has_none = facets["category"] == "VS" and facets["figure_id"] == "0"
+        if part == "figure" and has_none:
+            continue
+        number = {
+            "all": result.id,
+            "figure": f"figure {facets['figure_id']}",
+            "question": f"question {facets['question_id']}",
+        }[part]
+        name = f"{facets['category']}/{facets['subcategory']}/{facets['set_id']}/{number}"
+        is_known = result.generation.error is None and result.score.value is not None
+        unclear = has_none and result.score.answer == "unclear"
+        right[name].append((result.score.value == 1.0 or unclear) if is_known else None)
+        group_of[name] = result.group
+    kept = {name: found for name, found in right.items() if None not in found}
+    if not kept:
+        return MetricValue.none(0, "percent")
+    values = [float(all(found)) for found in kept.values()]
+    return clustered_mean(values, [group_of[name] for name in kept]).as_metric(scale=100.0)

@@ -26,6 +26,8 @@ ParserName = Literal[
     "score_or_zero",
     "extracted_and_correct",
     "begins_with_a",
+    "grade_or_zero",
+    "conflict",
 ]
 
 
@@ -201,6 +203,31 @@ def begins_with_a(reply: str) -> ParsedReply:
     return ParsedReply(text[0].upper(), text[0].upper() == "A")
 
 
+def grade_or_zero(reply: str) -> ParsedReply:
+    """Read a grade from 0 to 1 before the first space; what is no number is 0.
+
+    The original asks for ever where the number lies outside.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mmvet/utils.py, mmvet_process_results.
+    """
+    try:
+        grade = float(reply.strip().split(" ")[0].strip())
+    except ValueError:
+        return ParsedReply(score=0.0, unreadable=True)
+    return ParsedReply(score=grade) if 0.0 <= grade <= 1.0 else UNREADABLE
+
+
+def conflict(reply: str) -> ParsedReply:
+    """Read "incorrect", else "correct", anywhere and in any case; anything else is unclear.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/hallusion_bench/utils.py,
+    evaluate_by_chatgpt.
+    """
+    lowered = reply.lower()
+    word = next((word for word in ("incorrect", "correct") if word in lowered), "unclear")
+    return ParsedReply(word, word == "correct")
+
+
 PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "verdict_and_score_whole": verdict_and_score_whole,
     "verdict_and_score_first_braces": verdict_and_score_first_braces,
@@ -210,6 +237,8 @@ PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
     "score_or_zero": score_or_zero,
     "extracted_and_correct": extracted_and_correct,
     "begins_with_a": begins_with_a,
+    "grade_or_zero": grade_or_zero,
+    "conflict": conflict,
 }
 
 

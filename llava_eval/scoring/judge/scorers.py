@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName
@@ -21,6 +21,7 @@ class JudgedText(JudgedScorer):
             ``{{question}}``, ``{{options}}`` (one a line, "A: ..."), ``{{answer}}`` (the first
             target) and ``{{prediction}}`` (the model's text).
         choice_system, choice_user: the prompt for samples with options, where it is another one.
+        answer_replacements: texts that are replaced in ``{{answer}}``, in their order.
         reading: how the reference reads the reply, see :mod:`.parsers`.
         min_characters: a shorter text scores 0 and is not put to the judge.
 
@@ -34,6 +35,7 @@ class JudgedText(JudgedScorer):
     min_characters: int = 0
     choice_system: str | None = None
     choice_user: str | None = None
+    answer_replacements: dict[str, str] = field(default_factory=dict)
 
     def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
         """Return a prompt for every text that is long enough."""
@@ -43,7 +45,7 @@ class JudgedText(JudgedScorer):
                 (self.choice_user if sample.choices else None) or self.user,
                 {
                     "question": sample.question,
-                    "answer": sample.targets[0],
+                    "answer": self._answer(sample.targets[0]),
                     "prediction": text,
                     "options": "\n".join(
                         f"{letter}: {choice}"
@@ -54,6 +56,11 @@ class JudgedText(JudgedScorer):
             for text, sample in zip(texts, samples, strict=True)
             if len(text) >= self.min_characters
         ]
+
+    def _answer(self, target: str) -> str:
+        for old, new in self.answer_replacements.items():
+            target = target.replace(old, new)
+        return target
 
     def score_judged(
         self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]

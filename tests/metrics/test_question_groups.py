@@ -1,0 +1,84 @@
+"""Scores of groups of questions; whole sets stand in test_reference_sets."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from llava_eval.metrics.question_groups import hallusion_score, videomme_v2_rating
+from llava_eval.types import Generation, Sample, SampleResult, Score
+from tests.scoring.protocols import protocol
+
+GOLDEN = Path(__file__).parent / "hallusion_bench.json.gz"
+
+
+def test_hallusion_bench_as_lmms_eval_counts_it() -> None:
+    """By category, figure and question: 0 wrong, 1 right, 2 unclear, as its judge says."""
+    content = json.loads(gzip.decompress(GOLDEN.read_bytes()))
+    parts = protocol("hallusionbench/lmms_eval")
+    words = {"0": "incorrect", "1": "correct", "2": "unclear"}
+    results = []
+    for row, code in zip(content["rows"], content["codes"], strict=True):
+        score = Score(float(code == "1"), words[code])
+        result = SampleResult.of(parts.sample(row), Generation("x"))
+        results.append(with_score(result, score))
+    found = {
+        "aAcc": hallusion_score(results, part="all").value,
+        "fAcc": hallusion_score(results, part="figure").value,
+        "qAcc": hallusion_score(results, part="question").value,
+    }
+    assert found == pytest.approx(content["metrics"])
+
+
+def with_score(result: SampleResult, score: Score) -> SampleResult:
+    return dataclasses.replace(result, score=score)
+
+
+def group(scores: list[Score], group_type: str, structure: str) -> list[SampleResult]:
+    facets = {"group_type": group_type, "group_structure": structure, "level": "1"}
+    samples = [
+        Sample(f"001-{n}", n, "001", ("x",), ("A",), facets=facets) for n in range(len(scores))
+    ]
+    return [
+        with_score(SampleResult.of(sample, Generation("x")), score)
+        for sample, score in zip(samples, scores, strict=True)
+    ]
+
+
+UNREAD = Score(None, None, unreadable=True)
+RIGHT, WRONG = Score(1.0, "A"), Score(0.0, "B")
+
+
+@pytest.mark.parametrize(
+    ("scores", "group_type", "structure", "official", "ours"),
+    [
+        ([UNREAD] * 4, "logic", "[1, 2, 3, 4]", 100.0, 0.0),
+        ([RIGHT, UNREAD, WRONG, RIGHT], "logic", "[1, 2, 3, 4]", 25.0, 6.25),
+        ([UNREAD] * 4, "relevance", "", 0.0, 0.0),
+        ([RIGHT, RIGHT, UNREAD, WRONG], "relevance", "", 6.25, 25.0),
+        ([RIGHT, WRONG, RIGHT, WRONG], "logic", "[1, [2, 3], 4]", 100 / 3, 100 / 3),
+        ([WRONG, RIGHT, RIGHT, RIGHT], "logic", "[[1, 2], 3, 4]", 10.0, 10.0),
+        ([RIGHT] * 4, "logic", "[[1,2],3,4]", 100.0, 100.0),
+    ],
+)
+def test_an_unread_answer_continues_a_chain_in_the_authors_script_alone(
+    scores: list[Score], group_type: str, structure: str, official: float, ours: float
+) -> None:
+    results = group(scores, group_type, structure)
+    minus_one = videomme_v2_rating(results, unread="minus_one")
+    assert minus_one.value == pytest.approx(official)
+    assert videomme_v2_rating(results, unread="wrong").value == pytest.approx(ours)
+
+
+def test_four_unread_answers_take_a_linear_score_below_nothing() -> None:
+    results = group([UNREAD] * 4, "relevance", "")
+    assert videomme_v2_rating(results, unread="minus_one", linear=True).value == -100.0
+
+
+def test_incomplete_groups_are_left_out_and_said() -> None:
+    found = videomme_v2_rating(group([RIGHT] * 3, "relevance", ""), unread="wrong")
+    assert (found.value, found.note) == (None, "1 incomplete groups left out")
