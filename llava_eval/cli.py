@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import llava_eval
 from llava_eval.commands import COMMANDS, HelpShown, Parser
-from llava_eval.errors import ConfigError, LlavaEvalError, without_secrets
+from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, without_secrets
 
 OVERVIEW = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
@@ -45,10 +47,15 @@ _DEFECT = os.EX_SOFTWARE
 _INTERRUPTED = 130
 #: What a shell gives for a command that SIGPIPE ended.
 _BROKEN_PIPE = 141
+#: What the system says of a disk that takes no more.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the process
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the process's end
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupts)
         # At its very end Python takes the handler away, and Ctrl-C would end it without its code.
@@ -68,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 class _Interrupts:
     """What Ctrl-C does: the first one ends the command, and further ones do not break its end off.
 
-    Who presses it once more after a while does not want to wait and leaves at once.
+    Who presses it once more after a while does not want to wait and leaves at once. One that was
+    lost, because it came while a destructor ran and Python ignores what those raise, is repeated
+    by the next.
     """
 
     PATIENCE_SECONDS = 3.0
@@ -81,11 +90,18 @@ class _Interrupts:
         """Handle one SIGINT."""
         if self.exit_code is not None:
             os._exit(self.exit_code)
-        if self._first is None:
+        if self._first is None or not _is_ending(sys.exc_info()[1]):
             self._first = time.monotonic()
             raise KeyboardInterrupt
         if time.monotonic() - self._first > self.PATIENCE_SECONDS:
             os._exit(_INTERRUPTED)
+
+
+def _is_ending(error: BaseException | None) -> bool:
+    """Return whether what is being handled is, or came of, a Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 _interrupts = _Interrupts()
@@ -107,8 +123,7 @@ def run_command(argv: Sequence[str]) -> int:
     except HelpShown:
         return 0
     except BrokenPipeError:
-        # `llava-eval list | head`: nobody reads the rest. Nor may Python write it when it leaves.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # `llava-eval list | head`: nobody reads the rest
         return _BROKEN_PIPE
     except LlavaEvalError as error:
         _complain(str(error))
@@ -120,6 +135,10 @@ def run_command(argv: Sequence[str]) -> int:
         )
         return _INTERRUPTED
     except OSError as error:
+        if error.filename is None and error.errno in _DISK_ERRORS:
+            _drop_output()
+            _complain(f"what the command prints cannot be written: {error.strerror}")
+            return StorageError.exit_code
         if error.filename is None:
             _complain(_defect(error))
             return _DEFECT
@@ -130,6 +149,11 @@ def run_command(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours
         _complain(_defect(error))
         return _DEFECT
+
+
+def _drop_output() -> None:
+    """Let nothing more be printed: Python would write what is left of it when it leaves."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

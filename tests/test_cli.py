@@ -101,6 +101,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         (["--config-dir", "nowhere"], ["no folder nowhere"]),
         (["list", "videos"], ["cannot list 'videos'", "benchmarks, models, samplers, scorers"]),
         (["list", "models", "samplers"], ["list takes one kind"]),
+        (["list", "--config-dir", "nowhere"], ["no folder nowhere"]),
         (["score"], ["generations=FILE"]),
         (["score", "generations="], ["generations=FILE"]),
         (["score", "generations=nothing.jsonl"], ["nothing.jsonl cannot be read"]),
@@ -355,6 +356,73 @@ def test_ctrl_c_twice_ends_as_once(tmp_path: Path) -> None:
     assert done.exit_code == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+class Lost:
+    """Gets a Ctrl-C in its destructor, where Python ignores what it raises."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(10))
+
+
+def lose_one_and_press_again() -> None:
+    """Send Ctrl-C where it is lost, and once more, when the ledger has so many lines."""
+    from llava_eval.results.ledger import LedgerWriter
+    from llava_eval.types import SampleResult
+
+    append, appended = LedgerWriter.append, list[str]()
+
+    def interrupted(self: LedgerWriter, result: SampleResult) -> None:
+        append(self, result)
+        appended.append(result.id)
+        if len(appended) == 4:
+            Lost()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    LedgerWriter.append = interrupted  # type: ignore[method-assign]
+
+
+def test_a_ctrl_c_that_was_lost_is_repeated_by_the_next(tmp_path: Path) -> None:
+    arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]
+    done = run_command(arguments, tmp_path, before=lose_one_and_press_again)
+    assert done.exit_code == 130, done.stderr
+    assert len(read_lines(tmp_path / "out" / "samples.jsonl")) == 4
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("arguments", [["list", "scorers"], ["--help"]])
+def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "llava_eval.cli", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("cannot be written: No space left on device")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "closed/x"])
+def test_a_file_that_the_system_refuses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "closed").mkdir(mode=0)
+    if name == "closed/x" and os.access(tmp_path / "closed", os.R_OK):
+        pytest.skip("this user may read everything")
+    for arguments in (
+        [f"benchmark.source={name}"],
+        [f"model.checkpoint={name}"],
+        ["--config-dir", name, "list"],
+        ["prepare", f"benchmark.media_root={name}"],
+        ["compare", name, name],
+    ):
+        assert cli.run_command(arguments) == 2, arguments
+        (line,) = capsys.readouterr().err.splitlines()
+        assert name in line
 
 
 @pytest.mark.slow

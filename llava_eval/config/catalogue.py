@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from llava_eval.config.experiments import published_experiments
-from llava_eval.config.groups import config_folder, list_choices, suggest
+from llava_eval.config.groups import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
 
@@ -40,6 +40,7 @@ def listing_text(
     """
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"cannot list {kind!r}{suggest(kind, KINDS)}; kinds: {', '.join(KINDS)}")
+    search_path_override(config_dir)  # raises where there is no such folder
     listed = {}
     for name in KINDS if kind is None else (kind,):
         choices = list_choices(name.removesuffix("s"), config_dir)
