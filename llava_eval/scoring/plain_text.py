@@ -6,14 +6,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: Tags whose content is what a model was asked to wrap its answer in.
-_ANSWER_TAG = re.compile(
-    r"<\s*(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>", re.IGNORECASE
-)
-_END_OF_ANSWER_TAG = re.compile(
-    r"<\s*/\s*(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>",
-    re.IGNORECASE,
-)
+#: Names of tags whose content is what a model was asked to wrap its answer in.
+_ANSWER_TAG = r"(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>"
 _LATEX_STYLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathbb|mathit|mathsf|mathcal|rm|bf|bold"
     r"|boldsymbol|operatorname|emph|underline)\s*\{([^{}]*)\}"
@@ -23,8 +17,8 @@ _REPLACED = (
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
     (re.compile(r"<\|end_of_box\|>"), "\n"),
-    (_ANSWER_TAG, "\nAnswer: "),
-    (_END_OF_ANSWER_TAG, "\n"),
+    (re.compile(rf"(?i)<\s*{_ANSWER_TAG}"), "\nAnswer: "),
+    (re.compile(rf"(?i)<\s*/\s*{_ANSWER_TAG}"), "\n"),
     (re.compile(r"~~[^~]{1,200}~~"), " "),  # struck out: taken back
     (re.compile(r"<\|[^|<>]{1,40}\|>|</?[A-Za-z][^<>\n]{0,60}>|<s>|</s>"), " "),
     (re.compile(r"\\[()\[\]]|\$|\\[,;! ]|\\quad|\\\\"), " "),

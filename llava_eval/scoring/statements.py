@@ -213,7 +213,7 @@ class _Mention:
         ends = re.match("[.)z]" if is_word else "$|[.)N,;gz]", self.after)
         return (ends is not None or self.has_own_text) and (
             _gives(self.before, self.earlier)
-            or re.search("(?:[cqsSoka]|^i)[foakisS:,]*$", self.before) is not None
+            or re.search("(?:[cqsSoka>]|^i)[foakisS:,]*$", self.before) is not None
         )
 
     def is_only_answer(self) -> bool:
