@@ -92,7 +92,9 @@ def _score(arguments: argparse.Namespace) -> int:
     """Score texts that were generated elsewhere or earlier.
 
     The file holds JSON lines: {"id": sample id, "text": ...} or {"row": number of
-    the source row from 0, "text": ...}. No media are needed.
+    the source row from 0, "text": ...}; or it is a file of another tool: samples of
+    lm-eval or lmms-eval (jsonl), VLMEvalKit's sheet (xlsx, tsv), inspect's log
+    (json, eval), matched by the benchmark's ids. No media are needed.
 
     keys that you will want
       generations=FILE               the texts

@@ -10,6 +10,7 @@ from typing import Any
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RowsError
+from llava_eval.results.exchange.foreign import foreign_records, matched
 from llava_eval.types import Generation, Sample
 
 FORMS = (
@@ -20,10 +21,11 @@ FORMS = (
 
 
 def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generation]:
-    """Read a JSON lines file of generated texts.
+    """Read a file of generated texts, ours or another tool's.
 
     Args:
-        path: the file; each line has one of the forms in :data:`FORMS`.
+        path: JSON lines that have the forms in :data:`FORMS`, or what
+            :mod:`llava_eval.results.exchange.foreign` reads.
         samples: the samples that the texts belong to.
 
     Returns:
@@ -31,17 +33,20 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         error, so that they are counted as failed and never scored.
 
     Raises:
-        RowsError: no such file, an unreadable line, a text for no sample, or two for one.
+        RowsError: no such file, an unreadable line, a text for no sample, or two for one. Of
+            another tool's texts only some have to belong to samples.
     """
+    try:
+        written = path.read_bytes()
+        foreign = foreign_records(written, path)
+        lines = [] if foreign is not None else written.decode().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RowsError(f"generations={path} cannot be read: {error}") from error
     by_id = {sample.id: sample for sample in samples}
     by_row: dict[int, Sample | None] = {}
     for sample in samples:  # a row with several questions names none of them
         by_row[sample.row] = None if sample.row in by_row else sample
-    result: dict[str, Generation] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RowsError(f"generations={path} cannot be read: {error}") from error
+    result = {} if foreign is None else matched(foreign, samples, path)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
