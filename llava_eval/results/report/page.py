@@ -44,12 +44,11 @@ def page(parts: Sequence[Part]) -> Iterator[str]:
     style, theme, script = _asset("page.css"), _script(["theme.js"]), _script(_SCRIPTS)
     first = parts[0].title
     title = f"{first} and {len(parts) - 1} more" if len(parts) > 1 else first
-    # Only our own scripts run, whatever a text may hold. They evaluate no text; 'unsafe-eval' is
-    # for tools that drive a browser and wait for conditions by evaluating them in the page.
+    # Only our own scripts run, whatever a text may hold.
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(style)}'; "
-        f"script-src '{_digest(theme)}' '{_digest(script)}' 'unsafe-eval'"
+        f"script-src '{_digest(theme)}' '{_digest(script)}'"
     )
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

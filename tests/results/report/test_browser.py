@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ import pytest
 from llava_eval import cli
 from llava_eval.types import NOT_SCORED, Generation, Score
 from tests.conftest import DEMO
+from tests.processes import PATIENCE_SECONDS
 from tests.results.report.conftest import OpenPage
 from tests.results.runs_on_disk import answered, failed, write_run
+
+expect = pytest.importorskip("playwright.sync_api", reason="pip install playwright").expect
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 pytestmark = pytest.mark.slow
 
@@ -148,9 +153,7 @@ def test_search_looks_into_everything(report: Path, watched: OpenPage) -> None:
         ("", 60),
     ):
         page.fill("#search", words)
-        page.wait_for_function(
-            f"document.getElementById('count').textContent === '{count} of 60 samples'"
-        )
+        expect(page.locator("#count")).to_have_text(f"{count} of 60 samples")
 
 
 def test_order(report: Path, watched: OpenPage) -> None:
@@ -289,15 +292,13 @@ def test_hostile_texts_stay_texts(hostile_report: Path, watched: OpenPage) -> No
         if place < 8:
             page.click(f"#row-{place}")
         visible = text.split("\u2028")[0].split("\u202e")[0].replace("\ud800", "U+D800")
-        page.wait_for_function(
-            "text => document.getElementById('detail').textContent.includes(text)", arg=visible
-        )
+        expect(page.locator("#detail")).to_contain_text(visible)
         shown = page.locator("#detail").text_content() or ""
         assert visible in shown, text
     assert page.locator("#detail script, #detail iframe, #detail svg, #detail a").count() == 1
     for text in ("</script>", "onerror=alert", "evil.example"):
         page.fill("#search", text)
-        page.wait_for_function("document.getElementById('count').textContent.startsWith('3 of')")
+        expect(page.locator("#count")).to_have_text(re.compile("^3 of"))
 
 
 def test_acting_characters_are_shown_as_codes(hostile_report: Path, watched: OpenPage) -> None:
