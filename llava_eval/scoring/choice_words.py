@@ -50,7 +50,7 @@ _WORDS: Final[dict[str, str]] = {
     # ARTICLE: fills, but a letter after it alone is a name ("a D").
     "t": """a, an""",
     # FILL: may stand between any of these and the letter.
-    "f": """the, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
+    "f": """the, nothing but, none but, nothing else than, prob, probs, def, obv, imo, imho, tbh, lol, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
     surely, simply, just, indeed, obviously, actually, only, really, almost, still, final,
     labeled, labelled, given by, represented by, as follows, here, with, under, following, not
     only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die,
@@ -69,7 +69,7 @@ _WORDS: Final[dict[str, str]] = {
     corect, corectă, helyes, σωστή, 正确, 正确的, 正確, 对, 对的, 對的, 最符合, 最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞,
     옳, ถูกต้อง, सही, صحيح, صحیح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense""",
     # WRONG: said of a letter before or after it.
-    "w": """wrong, incorrect, worse, worse than, false, inaccurate, untrue, invalid,
+    "w": """wrong, 排除, incorrect, worse, worse than, false, inaccurate, untrue, invalid,
     implausible, impossible, unlikely, least likely, least, worst, opposite of, irrelevant,
     eliminated, excluded, ruled out, out, rejected, dismissed, mistaken, contradicted, refuted,
     disproved, absent, missing, unsupported, inconsistent, less likely, less plausible, less
@@ -83,20 +83,23 @@ _WORDS: Final[dict[str, str]] = {
     greșită, helytelen, λάθος, 错误, 錯誤, 错, 錯, 誤り, 間違い, 間違って, 不正解, 誤って, 違います, 틀, 오답, ผิด, गलत,
     خطأ, خاطئ, خاطئة, غير صحيح, غير صحيحة, نادرست""",
     # NOT: denies what follows, or a letter before it.
-    "n": """not, isnt, doesnt, cannot, never, neither, nor, no way, far from, hardly, none of,
+    "n": """not, nothing, nobody, nowhere, refuse to, hesitate to, isnt, doesnt, cannot, never, neither, nor, no way, far from, hardly, none of,
     nicht, kein, keine, weder, noch, pas, n'est, ni, no, não, nem, non, né, nie, niet, geen, не,
     нет, değil, không, không phải, chẳng, bukan, tidak, inte, ikke, ej, ei, nu, δεν, όχι, 不, 没,
     沒, 非, 未, ない, ません, ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا, نیست, לא, fails, fail,
     lacks""",
     # UNLIKE: stands before what is no answer.
-    "u": """anything but, all but, everything but, rather than, instead of, as opposed to,
-    unlike, except, except for, excluding, other than, than, besides, aside from, apart from,
-    rule out, rules out, ruling out, eliminate, eliminates, eliminating, exclude, excludes,
-    rejecting, reject, discard, contrary to, doubt, doubt that, statt, anstatt, anstelle von,
-    außer, plutôt que, au lieu de, sauf, excepté, en lugar de, en vez de, excepto, descarto, ao
-    invés de, em vez de, exceto, invece di, piuttosto che, tranne, in plaats van, behalve,
-    zamiast, oprócz, вместо, кроме, исключаем, yerine, dışında, thay vì, ngoại trừ, loại,
-    alih-alih, kecuali, i stället för, 而不是, 而非, 并非, 排除, 除了, 不是, 不选, 不選, 除外""",
+    "u": """rather than, instead of, as opposed to, unlike, than, rule out, rules out, ruling
+    out, eliminate, eliminates, eliminating, exclude, excludes, rejecting, reject, discard,
+    contrary to, doubt, doubt that, statt, anstatt, anstelle von, plutôt que, au lieu de, en
+    lugar de, en vez de, descarto, ao invés de, em vez de, invece di, piuttosto che, in plaats
+    van, zamiast, вместо, исключаем, yerine, thay vì, loại, alih-alih, i stället för, 而不是, 而非,
+    并非, 不是, 不选, 不選""",
+    # EXCEPT: the same, and the answer where the others are denied.
+    "e": """anything but, all but, everything but, except, except for, excluding, other than,
+    besides, aside from, apart from, außer, sauf, excepté, excepto, exceto, tranne, behalve,
+    oprócz, кроме, dışında, ngoại trừ, kecuali, 除了, 除外, anything other
+    than, everything except, all except""",
     # CHOOSE: stands before the letter that somebody chooses or ends with.
     "c": """choose, chose, chosen, choosing, picked, picking, select, selected, selecting,
     suggest, suggests, support, supports, indicate, indicates, confirm, confirms, implies,
@@ -129,7 +132,7 @@ _WORDS: Final[dict[str, str]] = {
     因此, 所以, 故, 综上, 综上所述, したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, ดังนั้น, इसलिए, لذلك, إذن,
     بنابراین""",
     # IT: the same, and may also begin a condition's consequence.
-    "s": """undoubtedly, sure, ok, okay, it, it's, that's, that, this, this one, this one's,
+    "s": """undoubtedly, too, as well, sure, ok, okay, it, it's, that's, that, this, this one, this one's,
     its, that'd be, it'd be, all things considered, presumably, assistant, output, es, dies, que
     es, che sia, che è, что, что это, dass, dass es, esta es, also, wahrscheinlich, c'est, que
     c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced,
@@ -140,7 +143,7 @@ _WORDS: Final[dict[str, str]] = {
     "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber,
     pero, но, however, yet""",
     # AND: joins letters to one group.
-    "j": """and, or, vs, versus, then, 还是, 還是, and then, followed by, before, after, and/or, as
+    "j": """and, or, or else, vs, versus, then, 还是, 還是, and then, followed by, before, after, and/or, as
     well as, plus, through, thru, und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub,
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és,
     vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と, か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",
@@ -155,7 +158,7 @@ _WORDS: Final[dict[str, str]] = {
     "y": """although, though, even though, while, whereas, despite, obwohl, zwar, bien que,
     aunque, embora, sebbene, хотя, 虽然, 雖然, 尽管""",
     # IF: makes what follows no statement; nobody says that it is so.
-    "h": """if, whether, may, might, was inclined to, was going to, was tempted to, had he, had
+    "h": """if, whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was tempted to, had he, had
     she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing,
     unless, wenn, ob, falls, si, jeśli, если, ли, eğer, nếu, jika, 如果, 是否, 若, もし, 만약, 만일, إذا,
     thought, could think, considered, initially, at first, first thought, originally, could
@@ -165,7 +168,7 @@ _WORDS: Final[dict[str, str]] = {
     questionable, unclear, uncertain, could be true, may be true, might be true, could be right,
     may be right, might be right, could be correct, may be correct, might be correct""",
     # DISCUSS: begins to go through the options.
-    "d": """clarify, describe, explain, discuss, about, looking at, look at, start with,
+    "d": """see, regarding, clarify, describe, explain, discuss, about, looking at, look at, start with,
     starting with, let's, lets, let me, analyze, analyse, analyzing, analysing, analysis,
     evaluate, evaluating, evaluation, consider, considering, examine, examining, go through,
     step by step, each option, each choice""",

@@ -45,22 +45,25 @@ _GIVEN = re.compile(
 )
 _AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
-_ADDED = re.compile(r"(?:^|,)j[ftoak:]*$")  # "..., or D"
+_ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
 _DENIED = re.compile(
-    r"n[iftoOakrsS:(v]*$|n[xvf]?[cq][^.,:;?]*$"  # "not option B", "I do not think that it is B"
-    r"|u[foOaks(:]*$"  # "rather than B"
+    r"n[iftoOakrsS:(v]*$|n[xvfs]{0,3}[cq][^.,:;?]*$"  # "not B", "I do not think that it is B"
+    r"|[eu][foOaks(:]*$"  # "rather than B"
 )
+_EXCEPT = re.compile("(?P<denied>n[^.,]*)?e[foOak]*$")
 _WRONG_BEFORE = re.compile(r"w[oakfi]*:?o?$")
 _GRANTED = re.compile(r"y[^,]*$")
 
 # After a letter, or after its own text.
 _RIGHT_AFTER = re.compile(
-    r"^(?:,(?=i))?o?(?P<between>[ifovgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
+    r"^(?:,(?=i))?o?(?P<between>[iftovgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
 )
 _WRONG_AFTER = re.compile(
-    r"^(?:,(?=i))?o?[ifovmgsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
+    r"^(?:,(?=i))?o?[iftovmgsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
+    r"|^\(f*w|^,n(?:[.N]|$)"  # "B (wrong)", "B, no"
     r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n[fi]*r)"  # "is tempting, but wrong"
 )
+_ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
 _POSSIBLE_AFTER = re.compile("^(?:[ifov]*m|[ifovra]*h)")  # "is possible", "would be right if"
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
@@ -139,6 +142,8 @@ class _Mention:
 
     def is_rejected(self, *, is_listed: bool) -> bool:
         """Return whether the reply rules these letters out."""
+        if self.is_excepted():
+            return False
         right = _RIGHT_AFTER.match(self.verdict)
         if not is_listed and (
             _DENIED.search(self.before) or (_WRONG_BEFORE.search(self.before) and right is None)
@@ -147,6 +152,11 @@ class _Mention:
         if right is not None and re.search("[nw]", right["between"] + right["tail"]):
             return True
         return _WRONG_AFTER.match(self.verdict) is not None
+
+    def is_excepted(self) -> bool:
+        """Return whether the others are ruled out: "all but B are wrong", "nothing except B"."""
+        found = _EXCEPT.search(self.before)
+        return found is not None and bool(found["denied"] or _WRONG_AFTER.match(self.verdict))
 
     def is_unsaid(self) -> bool:
         """Return whether its sentence only supposes, grants or allows what it says."""
@@ -159,10 +169,12 @@ class _Mention:
 
     def is_stated(self) -> bool:
         """Return whether the reply gives these letters as its answer."""
-        if not (self.earlier.strip(".,:;?()-jNV") or self.after.strip(".,:;?()-jNV")):
+        if not (self.earlier + self.after).strip(".,:;?()-jfNV"):
             return True
         if self.is_unsaid():
             return False
+        if self.is_excepted():
+            return True
         if self.is_weak:
             return self._is_weakly_stated()
         if not self.before.strip(_EDGES + "frzV") and _LINE_ENDS.match(self.after):
@@ -219,12 +231,12 @@ class _Mention:
     def is_only_answer(self) -> bool:
         """Return whether a letter, the only one of a reply, answers without one of the phrases."""
         clause = self.before.split(",")[-1]
-        if len(self.letters) > 1 or self.is_weak or "?" in self.after or "d" in clause:
+        if len(self.letters) > 1 or self.is_weak or "?" in self.after or re.match("[^(]*d", clause):
             return False
         return (
             self.is_bracketed
-            or (clause.endswith("o") and re.match("$|[-.,;:)Nivgz]", self.after) is not None)
-            or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v)", self.after) is not None)
+            or (clause.endswith("o") and re.match("$|[-.,;:)Nigz]|v(?!t)", self.after) is not None)
+            or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v(?!t))", self.after) is not None)
             or (clause.endswith("ix") and re.match(r"v\.?$", self.after) is not None)
             or (
                 re.search("[-:]$|^[^nwum]*[ipv]$", clause) is not None
@@ -341,7 +353,7 @@ class _Reply:
                 other, _ = self._text_after(mention.end)
                 if other and other not in mention.letters:
                     stated[other] = quote  # another option's text: "A. a pretty girl"
-            elif stated and _ADDED.search(mention.before):
+            elif stated and (_ADDED.search(mention.before) or _ALSO_AFTER.match(mention.verdict)):
                 stated[mention.letters[0]] = quote
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
