@@ -92,9 +92,13 @@ def _how_many(most: int) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    head = ["family", "images", "videos", "shared prefixes", "questions together"]
-    lines = [head, ["---"] * len(head), *rows]
+    """Return a Markdown table, families that are asked alike in one row."""
+    head = ["families", "images", "videos", "shared prefixes", "questions together"]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, *cells in rows:
+        alike.setdefault(tuple(cells), []).append(name)
+    grouped = ([", ".join(names), *cells] for cells, names in alike.items())
+    lines = [head, ["---"] * len(head), *grouped]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
