@@ -43,6 +43,7 @@ _GIVEN = re.compile(
     r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
     r"|if+$"  # "sì, è la B"
 )
+_ONLY_SENTENCE = re.compile("^[fstx]{1,4}[ivp][ft]*$")  # "she is" reading a book
 _AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
 _ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
@@ -59,7 +60,7 @@ _RIGHT_AFTER = re.compile(
     r"^(?:,(?=i))?o?(?P<between>[iftovgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
 )
 _WRONG_AFTER = re.compile(
-    r"^(?:,(?=i))?o?[iftovmgsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
+    r"^(?:,(?=i))?o?[iftovmsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
     r"|^\(f*w|^,n(?:[.N]|$)"  # "B (wrong)", "B, no"
     r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n[fi]*r)"  # "is tempting, but wrong"
 )
@@ -394,7 +395,9 @@ class _Reply:
                 continue
             is_given = _gives(text.before, text.earlier)
             if by_any_phrase and len(named) == 1:
-                is_alone = not text.before.strip("f,(")
+                is_alone = not text.before.strip("f,(") or (
+                    _ONLY_SENTENCE.match(text.earlier) and not text.after.strip(".")
+                )
                 word = self.plain[token.start : token.end]
                 ends = "$|[-.;:)(NgV]|,g" if " " in word else "$|[-.,;:)(NgV]"
                 if (is_alone and re.match(ends, text.after)) or (
