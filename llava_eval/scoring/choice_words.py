@@ -58,7 +58,7 @@ _WORDS: Final[dict[str, str]] = {
     claramente, o, os, il, lo, una, de, het, juiste, prawidłowa, тогда, yang, η, το, ο, 我认为,
     我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 바로, to, you, up, itself, se""",
     # RIGHT: said of a letter before or after it.
-    "r": """correct, right, true, only possible, only plausible, only valid, only logical,
+    "r": """obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible, only valid, only logical,
     accurate, best, better, more accurate, more likely, more plausible, more fitting, most
     accurate, most likely, most appropriate, most plausible, most fitting, richtig, richtige,
     richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte, correcte,

@@ -236,7 +236,7 @@ class _Mention:
             return False
         return (
             self.is_bracketed
-            or (clause.endswith("o") and re.match("$|[-.,;:)Nigz]|v(?!t)", self.after) is not None)
+            or (clause.endswith("o") and re.match("$|[-.,;:)Nicgz]|v(?!t)", self.after) is not None)
             or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v(?!t))", self.after) is not None)
             or (clause.endswith("ix") and re.match(r"v\.?$", self.after) is not None)
             or (
