@@ -9,6 +9,7 @@ from typing import Any
 
 from llava_eval.borders.files import local_path
 from llava_eval.commands.command import METRICS_DIR, argument, command
+from llava_eval.errors import ConfigError
 
 
 @command(
@@ -175,3 +176,49 @@ def _probes(arguments: argparse.Namespace) -> int:
     else:
         write_out(probes_text(probes, width=terminal_width()))
     return 0
+
+
+@command(
+    "audit",
+    "RUN [--groups N] [--limit PERCENT] [--json]",
+    argument("run", metavar="RUN", type=local_path, help="run directory; it stays as it is"),
+    METRICS_DIR,
+    argument(
+        "--groups", type=int, default=64, metavar="N", help="videos to answer again (default 64)"
+    ),
+    argument("--seed", type=int, default=0, help="of the draw of these (default 0)"),
+    argument(
+        "--limit",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="most answers that a switch may change (default 0)",
+    ),
+    argument("--json", action="store_true", help="write JSON"),
+)
+def _audit(arguments: argparse.Namespace) -> int:
+    """Answer some videos again in ways that should change nothing.
+
+    As they were, one by one, in batches, with shared prefixes, in another
+    attention, with a cold cache and in float32; texts, answers and scores that
+    differ from the run's are counted for each.
+
+    exit codes
+      0  no switch changes more answers than the limit
+      1  one does
+      2  the run cannot be answered again, or a mistake in the command
+    """
+    from llava_eval.engine.audit import audit
+    from llava_eval.engine.messages import messages_shown
+
+    if arguments.groups < 1:
+        raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")
+    with messages_shown(-1):
+        return audit(
+            arguments.run,
+            num_groups=arguments.groups,
+            seed=arguments.seed,
+            limit=arguments.limit,
+            as_json=arguments.json,
+            config_dir=arguments.config_dir,
+        )

@@ -1,0 +1,54 @@
+"""llava-eval audit: what the ways of answering change, counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llava_eval.cli import run_command
+from llava_eval.config.describe import setting_of
+from llava_eval.engine.audit import SWITCHES
+from tests.conftest import read_lines
+from tests.results.runs_on_disk import answered, write_run
+
+
+def test_every_switch_is_a_setting_that_should_not_matter() -> None:
+    for key in (key for settings in SWITCHES.values() for key in settings):
+        setting = setting_of(key)
+        assert setting is not None
+        assert setting.key == key
+        assert setting.role == "speed" or key in ("model.attention", "model.dtype")
+
+
+def test_a_run_that_cannot_be_made_again_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", [answered(n, True) for n in range(6)])
+    assert run_command(["audit", str(run)]) == 2
+    captured = capsys.readouterr()
+    assert "cannot be answered again" in captured.err
+    assert captured.err.count("\n") == 1
+    assert run_command(["audit", str(run), "--groups", "0"]) == 2
+
+
+@pytest.mark.slow
+def test_an_honest_run_changes_nowhere_and_an_edited_one_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert run_command(["-q", "benchmark.limit=6", f"output_dir={run}"]) == 0
+    capsys.readouterr()
+    assert run_command(["audit", str(run), "--groups", "1", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in content["switches"]] == list(SWITCHES)
+    assert all(one["num_samples"] == 3 and one["num_texts"] == 0 for one in content["switches"])
+    lines = read_lines(run / "samples.jsonl")
+    for line in lines:
+        line["generation"]["text"] = line["score"]["answer"] = "E"
+    (run / "samples.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert run_command(["audit", str(run), "--groups", "1"]) == 1
+    text = capsys.readouterr().out
+    assert "beyond 0 % of the answers: as it was, alone" in text
+    assert max(map(len, text.splitlines())) <= 80
