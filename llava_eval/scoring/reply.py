@@ -108,8 +108,10 @@ def lmms_eval_text(text: str) -> str:
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, lmms_eval/api/reasoning.py.
     """
     for opening, closing in _LMMS_EVAL_MARKS:
-        block = f"{re.escape(opening)}.*?{re.escape(closing)}"
-        text = re.sub(block, "", text, flags=re.DOTALL)
+        start = text.find(opening)
+        while start >= 0 and (end := text.find(closing, start)) >= 0:
+            text = text[:start] + text[end + len(closing) :]
+            start = text.find(opening, max(0, start - len(opening)))  # one may have come together
         if opening not in text:
             text = text.rpartition(closing)[2]
     return text.strip()

@@ -58,6 +58,8 @@ def test_exact_match_reads_what_follows_reasoning() -> None:
         ("<analysis>A</analysis>\nB\n", "B"),
         ("A</think>C</think> B", "B"),
         ("<think>A</think>B<think>C</think>", "B"),
+        ("<th<think>A</think>ink>A</think>B", "B"),
+        ("A</think>B<think>C", "A</think>B<think>C"),
         ("<think>A", "<think>A"),  # a block without an end stays
         ("<Think>A</Think>B", "<Think>A</Think>B"),  # case counts
         ("<thinking>A</thinking>B", "<thinking>A</thinking>B"),
