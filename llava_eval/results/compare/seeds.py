@@ -1,0 +1,138 @@
+"""Runs that differ in the seed of sampled decoding alone: what chance in the decoding does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.bootstrap import FloatArray
+from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.intervals import clustered_mean
+from llava_eval.results.compare.comparison import compare_runs
+from llava_eval.results.formatting import Table, count, number, wrapped
+from llava_eval.results.runs import Run, RunReader, differing_settings, find_runs
+
+#: Samples that are listed, those that flip most first.
+SHOWN_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """A metric over several seeds.
+
+    Attributes:
+        subject: benchmark and model.
+        metric, unit: the headline, and of all values.
+        means: by seed, over all samples.
+        mean: of these.
+        spread_of_seeds: standard deviation between the seeds' means.
+        stderr_of_questions: standard error of the mean from the choice of questions, clustered;
+            None for fewer than two groups.
+        flips: by sample id, the share of seeds that are not what most are; those that flip.
+        num_samples: that all seeds answered.
+    """
+
+    subject: str
+    metric: str
+    unit: str
+    means: dict[str, float]
+    mean: float
+    spread_of_seeds: float
+    stderr_of_questions: float | None
+    flips: dict[str, float]
+    num_samples: int
+
+    @classmethod
+    def of(cls, runs: Sequence[Run]) -> Seeds:
+        """Take runs together.
+
+        Raises:
+            ComparisonError: fewer than two, or they differ in more than the seed.
+        """
+        if len(runs) < 2:
+            raise ComparisonError(f"seeds need at least two runs, got {len(runs)}")
+        others = [name for name in differing_settings(runs) if name != "seed"]
+        if others:
+            raise ComparisonError(f"the runs differ in more than their seed: {', '.join(others)}")
+        comparisons = compare_runs(runs)
+        headline = comparisons[0].headline
+        sides = [one.headline.paired for one in comparisons]
+        ids = [[result.id for result in one.pairing.firsts] for one in comparisons]
+        first = sides[0]
+        if any(names != ids[0] for names in ids) or not isinstance(first, PairedMean):
+            raise ComparisonError(
+                "seeds need a mean over samples, and samples that all runs answered"
+            )
+        columns = [first.first, *(one.second for one in sides if isinstance(one, PairedMean))]
+        values = first.scale * np.nan_to_num(np.stack(columns))  # (seeds, samples)
+        means = values.mean(axis=1)
+        groups = [result.group for result in comparisons[0].pairing.firsts]
+        names = [str(run.config.get("seed")) for run in runs]
+        if len(set(names)) < len(names):
+            raise ComparisonError(f"seeds are to differ, got {', '.join(names)}")
+        estimate = clustered_mean(values.mean(axis=0) / first.scale, groups)
+        stderr = None if estimate.stderr is None else first.scale * estimate.stderr
+        return cls(
+            f"{runs[0].label}, {runs[0].model}",
+            headline.name,
+            headline.unit,
+            dict(zip(names, means.tolist(), strict=True)),
+            float(means.mean()),
+            float(means.std(ddof=1)),
+            stderr,
+            _flips(ids[0], values),
+            len(ids[0]),
+        )
+
+
+def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
+    """Return the share of seeds outside of the most frequent value, for samples that flip."""
+    found = {}
+    for name, column in zip(ids, values.T, strict=True):
+        _, counts = np.unique(column, return_counts=True)
+        if len(counts) > 1:
+            found[name] = 1 - float(counts.max()) / len(column)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def read_seeds(paths: Sequence[Path], config_dir: Path | None = None) -> Seeds:
+    """Read runs of several seeds.
+
+    Args:
+        paths: run directories, or folders of runs.
+        config_dir: the user's own configuration files; metrics that they name may be called.
+
+    Raises:
+        LlavaEvalError: they cannot be read or taken together.
+    """
+    reader = RunReader(config_dir)
+    found = dict.fromkeys(run for path in paths for run in find_runs(path))
+    return Seeds.of([reader.read(path) for path in found])
+
+
+def seeds_text(seeds: Seeds, *, width: int = 80) -> str:
+    """Return seeds for a terminal of so many columns."""
+    unit = seeds.unit
+    rows = [[name, number(mean, unit)] for name, mean in seeds.means.items()]
+    share = 100 * len(seeds.flips) / seeds.num_samples
+    blocks = [
+        wrapped(f"{seeds.subject}, {count(seeds.num_samples, 'sample')}", width),
+        Table(["seed", seeds.metric], [*rows, ["mean", number(seeds.mean, unit)]]).to_text(width),
+        wrapped(
+            f"Between seeds {seeds.metric} spreads by {seeds.spread_of_seeds:.2f} (standard "
+            f"deviation); the choice of questions moves the mean by "
+            f"{'-' if seeds.stderr_of_questions is None else f'{seeds.stderr_of_questions:.2f}'} "
+            f"(standard error). {len(seeds.flips)} samples ({share:.1f} %) are not worth the same "
+            "under all seeds.",
+            width,
+        ),
+    ]
+    if seeds.flips:
+        listed = [[name, f"{100 * part:.0f} %"] for name, part in seeds.flips.items()]
+        table = Table(["sample", "flips"], listed[:SHOWN_SAMPLES])
+        blocks.append(f"flips most, share of seeds unlike the others\n{table.to_text(width)}")
+    return "\n\n".join(blocks)
