@@ -19,7 +19,7 @@ _Block = str | Table
 _REST = "not explained (interactions, all else)"
 _WHOLE = "the whole difference"
 _ABOUT_RULES = (
-    "Mean score in percent of the same texts: over those that the rule scores, over all, and with "
+    "Mean score times 100 of the same texts: over those that the rule scores, over all, and with "
     "unreadable and drawn ones as wrong (strict); * is the rule's own denominator."
 )
 

@@ -13,7 +13,9 @@ from llava_eval.cli import run_command
 from tests.results.runs_on_disk import answered, write_run
 
 
-def runs(tmp_path: Path, *, seeds: tuple[int, ...] = (0, 1, 2, 3), **config: Any) -> list[str]:
+def runs(
+    tmp_path: Path, config: dict[str, Any] | None = None, seeds: tuple[int, ...] = (0, 1, 2, 3)
+) -> list[str]:
     """Write runs of 12 questions: q0 flips under seed 3, q1 under seeds 2 and 3."""
     paths = []
     for number, seed in enumerate(seeds):
@@ -21,7 +23,7 @@ def runs(tmp_path: Path, *, seeds: tuple[int, ...] = (0, 1, 2, 3), **config: Any
         right[0] ^= seed == 3
         right[1] ^= seed >= 2
         results = [answered(n, one) for n, one in enumerate(right)]
-        changes = config if number else {}
+        changes = config if number and config else {}
         path = write_run(tmp_path / f"{number}", results, config={"seed": seed, **changes})
         paths.append(str(path))
     return paths
@@ -49,7 +51,7 @@ def test_spreads_and_flips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_runs_that_differ_in_more_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(["seeds", *runs(tmp_path / "x", **{"model.dtype": "float16"})]) == 2
+    assert run_command(["seeds", *runs(tmp_path / "x", {"model.dtype": "float16"})]) == 2
     assert "differ in more than their seed: dtype" in capsys.readouterr().err
     assert run_command(["seeds", *runs(tmp_path / "y", seeds=(0, 0))]) == 2
     assert "seeds are to differ" in capsys.readouterr().err
