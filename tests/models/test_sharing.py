@@ -73,6 +73,18 @@ def test_what_differs_is_asked_as_a_whole_and_said(
     assert path(runner).startswith("whole prompts, one at a time: logits after a shared prefix")
 
 
+def test_padding_is_tried_before_it_is_used(tmp_path: Path) -> None:
+    """HyperCLOVA X counts padding in its positions, which questions of equal length do not show."""
+    other = family("hyperclovax_vision_v2", tmp_path)
+    runner = ModelRunner(other, CHAT)
+    plain = ModelRunner(other, CHAT, share_prefixes=False)
+    equal, longer = ("What is it?", "Who has it?"), "Where is the red star now?"
+    assert ask(runner, *equal) == ask(plain, *equal)
+    assert path(runner) == "shared prefixes by the model's own forward pass, any rows, padded"
+    assert ask(runner, *equal, longer) == ask(plain, *equal, longer)
+    assert path(runner).startswith("whole prompts")
+
+
 def test_whatever_a_trial_raises_means_do_not_share(loaded: LoadedModel) -> None:
     def fail(inputs: dict[str, Any], output: Any) -> None:
         if inputs["input_ids"] is not None and inputs["input_ids"].shape[0] > 1:

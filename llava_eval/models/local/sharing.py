@@ -48,11 +48,13 @@ class Verdict:
         problem: why prefixes are not shared, in words; None where they are.
         way: how they are shared, for the manifest.
         comparison: of logits; None where nothing could be compared.
+        paddings: where rows were padded in the trial, as :func:`_paddings` tells.
     """
 
     problem: str | None
     way: str = ""
     comparison: Comparison | None = None
+    paddings: frozenset[str] = frozenset()
 
 
 class PrefixSharing:
@@ -115,7 +117,7 @@ class PrefixSharing:
         return bool(group.prefix_length) and verdict is not None and verdict.problem is None
 
     def try_first(self, groups: Sequence[PromptGroup]) -> Comparison | None:
-        """Try the first groups of each kind that was not tried yet.
+        """Try the first groups of each kind that was not tried yet, or not with such padding.
 
         Returns:
             The comparison of the first kind, for the manifest.
@@ -129,10 +131,15 @@ class PrefixSharing:
             if group.prefix_length:
                 by_key.setdefault(self._key(group), []).append(group)
         for key, alike in by_key.items():
-            if key not in known:
-                known[key] = self._tried(alike) or self._tried_apart(alike[0])
-                if known[key].problem is not None:
-                    self._report(known[key], alike[0].prompts[0].media_name)
+            verdict = known.get(key)
+            if verdict is None or (
+                verdict.problem is None and not _paddings(alike) <= verdict.paddings
+            ):
+                earlier = frozenset() if verdict is None else verdict.paddings
+                verdict = self._tried(alike) or self._tried_apart(alike[0])
+                known[key] = replace(verdict, paddings=earlier | _paddings(alike))
+                if verdict.problem is not None:
+                    self._report(verdict, alike[0].prompts[0].media_name)
             verdict = self._verdicts[alike[0].prompts[0].media_name] = known[key]
             if verdict.problem is not None and self._is_required:
                 raise CheckpointError(
@@ -150,17 +157,13 @@ class PrefixSharing:
         )
 
     def _tried(self, alike: Sequence[PromptGroup]) -> Verdict | None:
-        """Try some prompts of one kind: two of the first group, and one that shows other media.
+        """Try some prompts of one kind: two of the first group, and some that are padded otherwise.
 
         Returns:
             None for media that are encoded apart and that the processor cannot put into one prompt
             (videos of different lengths): there is no truth to hold them to.
         """
-        first = alike[0]
-        groups = [PromptGroup(first.prompts[:2], first.prefix_length)]
-        other = next((g for g in alike[1:] if g.prefix_length != first.prefix_length), None)
-        if other is not None:
-            groups.append(PromptGroup(other.prompts[:1], other.prefix_length))
+        groups = _examples(alike)
         prompts = [prompt for group in groups for prompt in group.prompts]
         try:
             whole = [self._writer.whole_inputs(prompt) for prompt in prompts]
@@ -229,6 +232,38 @@ class PrefixSharing:
     def _key(self, group: PromptGroup) -> Hashable:
         first = group.prompts[0]
         return first.media_name, first.option is not None, self._features is not None
+
+
+def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:
+    """Return where rows of some groups are padded when they are asked together."""
+    lengths = {
+        "prefixes": {group.prefix_length for group in groups},
+        "questions": {
+            len(prompt.token_ids) - group.prefix_length
+            for group in groups
+            for prompt in group.prompts
+        },
+    }
+    return frozenset(name for name, of_rows in lengths.items() if len(of_rows) > 1)
+
+
+def _examples(alike: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """Return a few prompts of some groups that are padded wherever any of them are.
+
+    They are the longest and the shortest of the first group, and single ones of others.
+    """
+    first = alike[0]
+    by_length = sorted(first.prompts, key=lambda prompt: -len(prompt.token_ids))
+    pair = tuple({id(prompt): prompt for prompt in (by_length[0], by_length[-1])}.values())
+    chosen = [PromptGroup(pair, first.prefix_length)]
+    for group in alike[1:]:
+        for prompt in group.prompts:
+            if _paddings(chosen) == _paddings(alike):
+                return chosen
+            more = [*chosen, PromptGroup((prompt,), group.prefix_length)]
+            if len(_paddings(more)) > len(_paddings(chosen)):
+                chosen = more
+    return chosen
 
 
 def _refused(error: Exception) -> Verdict:

@@ -344,3 +344,156 @@ def cohere_compass() -> tuple[Any, Any]:
         ),
     )
     return tf.CohereCompassForConditionalGeneration(config), processor
+
+
+@family("lfm3_vl", videos=2)
+def lfm3_vl() -> tuple[Any, Any]:
+    """LFM3-VL."""
+    words, ids = qwen_words()
+    config = tf.Lfm3VlConfig(
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "patch_size": 14,
+        },
+        text_config={"model_type": "lfm2", **TEXT, "layer_types": ["conv", "full_attention"]},
+        projector_hidden_size=48,
+        **ids,
+    )
+    images, videos = qwen2_media()
+    processor = tf.Lfm3VlProcessor(images, words, videos, chat_template=QWEN_TEMPLATE)
+    return tf.Lfm3VlForConditionalGeneration(config), processor
+
+
+@family("hunyuan_vl")
+def hunyuan_vl() -> tuple[Any, Any]:
+    """HunYuan-VL: positions in four directions."""
+    words = tokenizer(
+        image_token="<image>", image_start_token="<im_start>", image_end_token="<im_end>"
+    )
+    words.sep_token = "</s>"
+    config = tf.HunYuanVLConfig(
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "out_hidden_size": 64,
+            "text_hidden_size": 64,
+            "patch_size": 16,
+            "max_image_size": 256,
+        },
+        text_config={
+            **TEXT,
+            "head_dim": 16,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "xdrope_section": [2, 2, 2, 2],
+            },
+        },
+        image_token_id=id_of(words, "<image>"),
+        im_start_id=id_of(words, "<im_start>"),
+        im_end_id=id_of(words, "<im_end>"),
+    )
+    processor = tf.HunYuanVLProcessor(
+        tf.HunYuanVLImageProcessor(size={"shortest_edge": 64 * 64, "longest_edge": 128 * 128}),
+        words,
+        chat_template=template("<im_start><image><im_end>"),
+    )
+    return tf.HunYuanVLForConditionalGeneration(config), processor
+
+
+@family("t5gemma2", has_template=False)
+def t5gemma2() -> tuple[Any, Any]:
+    """T5Gemma 2: an encoder sees the images."""
+    words = tokenizer(
+        image_token="<image_soft_token>", boi_token="<start_of_image>", eoi_token="<end_of_image>"
+    )
+    text = {
+        **TEXT,
+        "head_dim": 16,
+        "sliding_window": 32,
+        "layer_types": ["sliding_attention", "full_attention"],
+    }
+    config = tf.T5Gemma2Config(
+        encoder={
+            "text_config": text,
+            "vision_config": SIGLIP,
+            "mm_tokens_per_image": 4,
+            "boi_token_index": id_of(words, "<start_of_image>"),
+            "eoi_token_index": id_of(words, "<end_of_image>"),
+            "image_token_index": id_of(words, "<image_soft_token>"),
+        },
+        decoder=text,
+        image_token_index=id_of(words, "<image_soft_token>"),
+        eoi_token_index=id_of(words, "<end_of_image>"),
+    )
+    processor = tf.Gemma3Processor(
+        tf.Gemma3ImageProcessor(size=square(56)), words, image_seq_length=4
+    )
+    return tf.T5Gemma2ForConditionalGeneration(config), processor
+
+
+@family("hyperclovax_vision_v2", videos=2)
+def hyperclovax_vision_v2() -> tuple[Any, Any]:
+    """HyperCLOVA X: Qwen2.5-VL's tower before a language model of its own."""
+    words, ids = qwen_words()
+    config = tf.HyperCLOVAXVisionV2Config(
+        vision_config={
+            "model_type": "qwen2_5_vl_vision",
+            **TOWER,
+            "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+        text_config={**TEXT, "model_type": "hyperclovax"},
+        image_token_id=ids["image_token_id"],
+        video_token_id=ids["video_token_id"],
+        tie_word_embeddings=False,
+    )
+    images, videos = qwen2_media()
+    processor = tf.HyperCLOVAXVisionV2Processor(images, words, videos, chat_template=QWEN_TEMPLATE)
+    return tf.HyperCLOVAXVisionV2ForConditionalGeneration(config), processor
+
+
+@family("minicpmv4_7", videos=2)
+def minicpmv4_7() -> tuple[Any, Any]:
+    """MiniCPM-V 4.7."""
+    words = tokenizer(
+        image_token="<|image_pad|>",
+        video_token="<|video_pad|>",
+        image_start_token="<image>",
+        image_end_token="</image>",
+        slice_start_token="<slice>",
+        slice_end_token="</slice>",
+        image_id_start_token="<image_id>",
+        image_id_end_token="</image_id>",
+    )
+    config = tf.MiniCPMV4_7Config(
+        vision_config={
+            **VISION,
+            "num_hidden_layers": 3,
+            "image_size": 112,
+            "insert_layer_id": 1,
+        },
+        text_config=linear_text(),
+        insert_layer_id=1,
+        image_size=112,
+        image_token_id=id_of(words, "<|image_pad|>"),
+        video_token_id=id_of(words, "<|video_pad|>"),
+        image_start_id=id_of(words, "<image>"),
+        image_end_id=id_of(words, "</image>"),
+        slice_start_id=id_of(words, "<slice>"),
+        slice_end_id=id_of(words, "</slice>"),
+    )
+    sizes = {"max_slice_nums": 2, "scale_resolution": 112, "patch_size": 14}
+    processor = tf.MiniCPMV4_7Processor(
+        tf.MiniCPMV4_6ImageProcessor(**sizes),
+        tf.MiniCPMV4_6VideoProcessor(**sizes),
+        words,
+        chat_template=template("<|image_pad|>", "<|video_pad|>"),
+    )
+    return tf.MiniCPMV4_7ForConditionalGeneration(config), processor

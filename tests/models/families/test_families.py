@@ -37,6 +37,9 @@ SETTINGS = GenerationSettings(max_new_tokens=NEW_TOKENS)
 CHAT = ConversationConfig("chat_template")
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
+#: Two are equally long, for models whose rows have to be.
+QUESTIONS = ("What is it?", "Where is the blue one?", "Who has it?", "Why?")
+
 #: Families whose processor writes the tokens of an image itself, in front of the text.
 WRITES_IMAGES = ("blip-2", "idefics", "instructblip", "florence2", "fuyu", "kosmos-2")
 
@@ -54,7 +57,7 @@ def turns_of(family: Family) -> dict[str, Turn]:
         if not most:
             continue
         first, second = show(1), show(2, size=(120, 80))
-        for number, question in enumerate(("What is it?", "Where is the blue one?", "Why?")):
+        for number, question in enumerate(QUESTIONS):
             turns[f"{kind}, question {number}"] = (first, question)
         turns[f"another {kind}"] = (second, "What happens?")
         turns[f"another {kind}, the same question"] = (second, "What is it?")
@@ -151,9 +154,12 @@ def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
 
 
 #: How families are asked whose prompts share no prefix: PaliGemma's images see the question,
-#: InstructBLIP's features depend on it, Florence-2 has an encoder, others' generate takes no cache.
+#: InstructBLIP's features depend on it, Florence-2 and T5Gemma have encoders, HyperCLOVA X counts
+#: padding, others' generate takes no cache.
 WHOLE = {
+    "hyperclovax_vision_v2": "whole prompts",
     "paligemma": "whole prompts, padded",
+    "t5gemma2": "whole prompts, padded",
     "blip-2": "whole prompts, padded",
     "idefics": "whole prompts, padded",
     "instructblip": "whole prompts, padded",
