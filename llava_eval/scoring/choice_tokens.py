@@ -17,7 +17,6 @@ _SINGLE_LETTER = re.compile(
     r"(?![0-9A-Za-zÀ-ɏḀ-ỿ+#°@]|['’](?![dt][ıiuü]r)[A-Za-z]|\.[A-Za-z]\.|\.\d|/\d)"
     r"|(?<=[A-Z]/)(?<!N/)([A-Z])(?![0-9A-Za-z])"
 )
-_DEGREES = re.compile(r"\d\s[CF]$")
 #: Scripts without spaces between words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1100-\u11ff\u2e80-\u2fff\u3040-\ud7ff\uf900-\ufaff]")
 _WORD = re.compile(
@@ -145,8 +144,6 @@ class Lexer:
         before, after = self.plain[max(0, index - 40) : index], self.plain[index + 1 : index + 80]
         if self._own_text_follows(letter.upper(), index + 1):
             return "L" if letter.isupper() else "l"
-        if _DEGREES.search(before + letter) and after.lstrip()[:1] not in ("=", ":", ")"):
-            return None
         if re.match(r"-[A-Za-z]", after) or self._text(index) is not None:
             return None  # a compound, or a word of an option's text: "A blue square"
         is_word = letter in "AIaeiouy" and re.match(r"[ \t]+[A-Za-zÀ-ɏ]", after) is not None

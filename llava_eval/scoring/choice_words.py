@@ -143,7 +143,7 @@ _WORDS: Final[dict[str, str]] = {
     "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber,
     pero, но, however, yet""",
     # AND: joins letters to one group.
-    "j": """and, or, or else, vs, versus, then, 还是, 還是, and then, followed by, before, after, and/or, as
+    "j": """but so is, but so are, but so does, so is, so are, so does, so do, so was, and, or, or else, vs, versus, then, 还是, 還是, and then, followed by, before, after, and/or, as
     well as, plus, through, thru, und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub,
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és,
     vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と, か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",

@@ -340,9 +340,7 @@ class _Reply:
         open_mentions: list[_Mention] = []
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
-            if self._is_out_too(number, rejected) or mention.is_rejected(
-                is_listed=number in self.listed
-            ):
+            if mention.is_rejected(is_listed=number in self.listed):
                 rejected.update(mention.letters)
             elif number in self.listed:
                 if _MARKED_RIGHT.match(mention.after):
@@ -368,15 +366,6 @@ class _Reply:
             mention = open_mentions[-1]
             stated[mention.letters[0]] = self._quote(mention.start, mention.end)
         return Statements(stated, frozenset(rejected))
-
-    def _is_out_too(self, number: int, rejected: set[str]) -> bool:
-        """Return whether a letter is like one that was rejected: "A is out, so is B"."""
-        mention = self.mentions[number]
-        if not number or not mention.before.endswith("Si"):
-            return False
-        word = self.tokens[mention.start - 2]
-        is_so = self.plain[word.start : word.end].lower() == "so"
-        return is_so and bool(set(self.mentions[number - 1].letters) & rejected)
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word.
