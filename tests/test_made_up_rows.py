@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,16 @@ def test_a_model_is_asked(tmp_path: Path, path: Path, demo: Path) -> None:
     overrides = [
         f"benchmark={name}",
         f"benchmark.source={rows}",
-        f"benchmark.adapter.media=[{shown}]",
+        f"benchmark.media_root={tmp_path}",
         "benchmark.generation.max_new_tokens=2",
         "benchmark.system=null",
         "sampler.num_frames=2",
         "scorer=exact_match",
         f"output_dir={tmp_path / 'out'}",
     ]
+    (missing,) = prepare(compose_config(overrides)).missing
+    Path(missing).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(shown, missing)
     outcome = run(compose_config(overrides))
     assert outcome.exit_code == 0
     (line,) = read_lines(tmp_path / "out" / "samples.jsonl")
