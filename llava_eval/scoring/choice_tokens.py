@@ -77,8 +77,12 @@ class Lexer:
 
     def __init__(self, plain: str, choices: Sequence[str]) -> None:
         self.plain = plain
-        folded = plain.casefold()
-        self._lowered = folded if len(folded) == len(plain) else plain.lower()
+        # As many characters as the text: "İ" and "ß" become two.
+        lowered = (character.casefold() for character in plain)
+        self._lowered = "".join(
+            low if len(low) == 1 else character
+            for low, character in zip(lowered, plain, strict=True)
+        )
         texts: dict[str, str] = {}
         for letter, choice in zip(string.ascii_uppercase, map(same_text, choices), strict=False):
             if len(choice) > 1 or choice.isdigit() or _UNSPACED.match(choice):

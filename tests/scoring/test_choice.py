@@ -125,6 +125,12 @@ def test_replies_without_end_are_read_in_bounded_time(reply: str) -> None:
     assert read_choice(reply, CHOICES) in (None, "B")
 
 
+def test_letters_that_grow_in_lower_case_move_nothing() -> None:
+    assert read_choice("İİİ. The answer is B", CHOICES) == "B"
+    assert read_choice("Straße İ: (C) İ", ("x", "y", "ß")) == "C"
+    assert read_choice("probably the İ ", ("İ", "ß")) is None
+
+
 def test_the_explanation_quotes_what_states_the_letter() -> None:
     assert StrictChoice().score("I see it. The answer is B.", sample()).explanation == (
         "read 'B', stated in 'I see it. The answer is B.'; right"
