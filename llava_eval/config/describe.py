@@ -50,6 +50,11 @@ class Setting:
         """Whether it writes the samples: prompts, media and targets show what it does."""
         return self.step == "rows" and self.is_free and not self.is_open
 
+    @property
+    def is_optional_step(self) -> bool:
+        """Whether null leaves out something that changes generations, a probe for instance."""
+        return self.step == "generation" and self.default is None and not self.is_free
+
     def role_of(self, key: str) -> Role:
         """Return the role of this key, or of one below it."""
         return self.parts.get(key.removeprefix(f"{self.key}.").partition(".")[0], self.role)
@@ -204,6 +209,7 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         setting.key
         for setting in declared_settings().values()
         if not setting.is_open  # nothing below it means that nothing was set
+        and not setting.is_optional_step  # who does not know it did without
         and not (_has(ours, setting.key) and _has(theirs, setting.key))
     }
     changed = {}

@@ -94,3 +94,11 @@ def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_
     gate = run_command(["gate", "changed", "--baseline", "base"], tmp_path)
     assert gate.exit_code == 2
     assert override.partition("=")[0] in gate.stderr
+
+
+def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
+    plain = describe.protocol_of(compose_config([]).resolved)
+    earlier = {key: value for key, value in plain.items() if key != "benchmark.probe"}
+    assert describe.protocol_difference(plain, earlier) == {}
+    probed = describe.protocol_of(compose_config(["probe=reversed"]).resolved)
+    assert describe.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
