@@ -497,3 +497,54 @@ def minicpmv4_7() -> tuple[Any, Any]:
         chat_template=template("<|image_pad|>", "<|video_pad|>"),
     )
     return tf.MiniCPMV4_7ForConditionalGeneration(config), processor
+
+
+@family("kimi_k25")
+def kimi_k25() -> tuple[Any, Any]:
+    """Kimi K2.5: MoonViT before DeepSeek-V3. Its videos fail in transformers at these sizes."""
+    words = tokenizer(
+        "<|media_begin|>",
+        "<|media_end|>",
+        image_token="<|media_pad|>",
+        video_token="<|kimi_k25_video_placeholder|>",
+    )
+    config = tf.Kimi_K25Config(
+        vision_config={
+            **VISION,
+            "pos_emb_height": 16,
+            "pos_emb_width": 16,
+            "pos_emb_time": 4,
+        },
+        text_config={
+            "model_type": "deepseek_v3",
+            **TEXT,
+            "num_key_value_heads": 4,
+            "moe_intermediate_size": 32,
+            "n_routed_experts": 4,
+            "num_experts_per_tok": 2,
+            "n_shared_experts": 1,
+            "n_group": 1,
+            "topk_group": 1,
+            "first_k_dense_replace": 1,
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 16,
+        },
+        projection_hidden_size=32,
+        image_token_id=id_of(words, "<|media_pad|>"),
+        video_token_id=id_of(words, "<|kimi_k25_video_placeholder|>"),
+        vision_start_token_id=id_of(words, "<|media_begin|>"),
+        vision_end_token_id=id_of(words, "<|media_end|>"),
+        tie_word_embeddings=False,
+    )
+    processor = tf.Kimi_K25Processor(
+        tf.Kimi_K25ImageProcessor(),
+        words,
+        tf.Kimi_K25VideoProcessor(),
+        chat_template=template(
+            "<|media_begin|><|media_pad|><|media_end|>", "<|kimi_k25_video_placeholder|>"
+        ),
+    )
+    return tf.Kimi_K25ForConditionalGeneration(config), processor

@@ -7,6 +7,7 @@ from typing import Final
 _NO_QUESTION: Final = "its processor takes no question about an image (transcription, captions)"
 _SAME: Final = "made of the classes of {} with other sizes"
 _OTHER_TASK: Final = "its task is no visual question answering: {}"
+_NOT_MANAGED: Final = "a tiny checkpoint that transformers runs was not managed"
 _LATER: Final = "not tried; llava-eval doctor looks at a checkpoint of it"
 
 UNTESTED: Final[dict[str, str]] = {
@@ -21,12 +22,11 @@ UNTESTED: Final[dict[str, str]] = {
     "git": _NO_QUESTION,
     "glm5_next": _LATER,
     "glmga": _SAME.format("glm46v"),
-    "granite4_vision": _LATER,
+    "granite4_vision": _NOT_MANAGED,
     "granite_docling": _SAME.format("idefics3"),
     "inkling2": _LATER,
     "inkling_mm_model": _LATER,
     "instructblipvideo": "its processor takes four frames of a video under the name of images",
-    "kimi_k25": _LATER,
     "kosmos-2.5": _NO_QUESTION,
     "minicpm_ocr": _LATER,
     "minimax_m3_vl": _LATER,
@@ -40,7 +40,7 @@ UNTESTED: Final[dict[str, str]] = {
     "pix2struct": _NO_QUESTION,
     "pp_chart2table": _SAME.format("got_ocr2"),
     "pp_formulanet": _NO_QUESTION,
-    "qwen4_exp": _LATER,
+    "qwen4_exp": _NOT_MANAGED,
     "shieldgemma2": _OTHER_TASK.format("it classifies"),
     "step3p7": _LATER,
     "udop": _OTHER_TASK.format("its inputs are words with boxes"),
