@@ -65,7 +65,8 @@ def explain_command(
     explanation: Explanation = explain(run, side, config_dir)
     if num_groups is not None and side is not None:
         folder = out or _default_folder(path, side.name)
-        explanation = attributed(explanation, side, num_groups, seed, folder, rerun)
+        runs = folder / f"{num_groups}_groups_seed_{seed}"
+        explanation = attributed(explanation, side, num_groups, seed, runs, rerun)
         out = folder
     content = as_content(explanation)
     if out is not None:
