@@ -399,10 +399,8 @@ def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> 
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith("cannot be written: No space left on device")
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command], cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0
+    closed = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(closed, cwd=tmp_path, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "closed/x"])
