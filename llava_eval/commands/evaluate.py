@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from llava_eval.commands.command import CONFIG_DIR, OVERRIDES, VERBOSITY, argument, command
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, without_secrets
 
 
 @command(
@@ -166,11 +166,14 @@ def _prepare(arguments: argparse.Namespace) -> int:
     from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.messages import messages_shown
+    from llava_eval.results.formatting import printable
 
     composed = compose_config(arguments.overrides, arguments.config_dir)
     with messages_shown():
         readiness = prepare(composed)
-    print(readiness_text(readiness))
+    for line in without_secrets(readiness_text(readiness)).split("\n"):
+        is_plain = line.isascii() and line.isprintable()
+        print(line if is_plain else f"  {printable(line)}")  # a file's name may hold anything
     return 0 if readiness.is_complete else 1
 
 
