@@ -325,7 +325,7 @@ def main() -> None:
     )
     whole = (
         "The whole command `llava-eval` (embedded multiple-choice benchmark): "
-        f"{statistics.median(command):.1f} s; importing torch and transformers alone: "
+        f"{statistics.median(command):.1f} s of wall time; importing torch and transformers alone: "
         f"{statistics.median(imports):.1f} s (medians of {arguments.rounds})."
     )
     counts = {dtype: differing_texts(dtype) for dtype in ("float32", "bfloat16", "float16")}
