@@ -1,0 +1,48 @@
+"""The measurements on a GPU, tried on a small model without one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "bench_gpu.py"
+
+
+@pytest.mark.slow
+def test_every_stage_runs_and_leaves_its_values(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path / "out")]
+    subprocess.run(
+        [*command, "--shape", "tiny", "--device", "cpu"], check=True, timeout=900, cwd=tmp_path
+    )
+    found: dict[str, Any] = {
+        path.stem: json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")
+    }
+    assert {name for name, value in found.items() if "trace" in str(value)} == set()
+    exact = [row for row in found["correct"] if row["dtype"] == "float32" and "failed" in row]
+    assert [row["attention"] for row in exact] == ["sdpa", "eager"]
+    assert {(row["other_than_cpu_float32"], row["shared_other_than_alone"]) for row in exact} == {
+        (0, 0)
+    }
+    assert found["memory"]["num_answered"] == found["memory"]["num_asked"] == 12
+    assert (found["whole"]["exit_code"], found["whole"]["num_questions"]) == (0, 6)
+    assert found["plainly"]["num_texts"] == 6
+    assert found["captions"]["tokens_per_second"] > 0
+    for stage, frames in (("speed", {2, 4}), ("qwen", {2, 4})):
+        timed = [row for row in found[stage] if "seconds_per_video" in row]
+        assert {row["num_frames"] for row in timed} == frames
+    subprocess.run([*command, "--table", str(tmp_path / "gpu.md")], check=True, timeout=100)
+    page = (tmp_path / "gpu.md").read_text()
+    assert all(f"\n## {stage}\n" in page for stage in found if stage != "about")
+
+
+def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+    words = ["--shape", "tiny", "--device", "cpu", "--budget-seconds", "0", "--stages", "whole"]
+    subprocess.run(
+        [sys.executable, str(SCRIPT), "--out", str(tmp_path), *words], check=True, timeout=200
+    )
+    assert json.loads((tmp_path / "whole.json").read_text()) == {"left_out": "the budget was spent"}
