@@ -133,7 +133,7 @@ def write_llava_next_video(folder: Path, shape: str, device: str) -> CheckpointF
 def write_qwen2_5_vl(folder: Path, shape: str, device: str) -> CheckpointFolder:
     """Write a checkpoint with random bfloat16 weights, and the demo's tokenizer."""
     parts = QWEN_SHAPES[shape]
-    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
     names = ("vision_start", "vision_end", "image_pad", "video_pad")
     tokens = [f"<|{name}|>" for name in names]
     tokenizer.add_special_tokens({"additional_special_tokens": tokens})

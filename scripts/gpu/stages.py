@@ -92,7 +92,7 @@ def correct(setting: Setting) -> Any:
     is_small = setting.shape == "tiny"
     work = _demo_requests(2 if is_small else 24)
     reference = _texts(_loaded(checkpoint, "cpu", "float32", "sdpa"), work)
-    rows = []
+    rows: list[dict[str, Any]] = []
     precisions = ("float32", "bfloat16") if is_small else ("float32", "bfloat16", "float16")
     for dtype, attention in itertools.product(precisions, ATTENTIONS):
         try:
@@ -415,7 +415,7 @@ def _demo_requests(num_videos: int) -> list[tuple[Clip, tuple[str, ...]]]:
 
     folder = Path(resolve_package_path("package://llava_eval/demo/videos"))
     asked = ("How many objects appear?\nA. 1\nB. 2\nC. 3\nD. 4\nThe best answer is:",)
-    work = []
+    work: list[tuple[Clip, tuple[str, ...]]] = []
     for path in sorted(folder.glob("*.mp4"))[:num_videos]:
         indices = linspace_to_last_frame(probe(path), num_frames=8)
         work.append((decode_frames(path, indices), (*asked, "Describe it.", "What moves?")))
