@@ -548,3 +548,76 @@ def kimi_k25() -> tuple[Any, Any]:
         ),
     )
     return tf.Kimi_K25ForConditionalGeneration(config), processor
+
+
+@family("mistral_large4")
+def mistral_large4() -> tuple[Any, Any]:
+    """Mistral Large 4: Mistral 3's vision before a model that attends to the best few tokens."""
+    words = tokenizer("[IMG]", "[IMG_BREAK]", "[IMG_END]")
+    text = {
+        **TEXT,
+        "num_key_value_heads": 4,
+        "moe_intermediate_size": 32,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "q_lora_rank": 16,
+        "kv_lora_rank": 16,
+        "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8,
+        "v_head_dim": 16,
+        "index_topk": 16,
+        "index_head_dim": 16,
+        "index_n_heads": 2,
+    }
+    config = tf.MistralLarge4Config(
+        vision_config={**VISION, "image_size": 112, "head_dim": 16, "model_type": "pixtral"},
+        text_config=text,
+        image_token_index=id_of(words, "[IMG]"),
+        spatial_merge_size=2,
+    )
+    processor = tf.PixtralProcessor(
+        tf.PixtralImageProcessor(size={"longest_edge": 112}, patch_size=square(14)),
+        words,
+        patch_size=14,
+        spatial_merge_size=2,
+        chat_template=template("[IMG]"),
+    )
+    return tf.MistralLarge4ForConditionalGeneration(config), processor
+
+
+@family("minimax_m3_vl")
+def minimax_m3_vl() -> tuple[Any, Any]:
+    """MiniMax M3: a layer that attends to the best few blocks of tokens.
+
+    Its processor takes frames whose sides are multiples of two patches, and resizes none.
+    """
+    image, video = "]<]image[>[", "]<]video[>["
+    words = tokenizer(image, video, "]<]start of image[>[", "]<]end of image[>[")
+    text = {
+        **TEXT,
+        "head_dim": 16,
+        "rotary_dim": 8,
+        "dense_intermediate_size": 96,
+        "shared_intermediate_size": 32,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "layer_types": ["full_attention", "minimax_m3_sparse"],
+        "index_n_heads": 2,
+        "index_head_dim": 16,
+        "index_block_size": 8,
+        "index_topk_blocks": 2,
+    }
+    config = tf.MiniMaxM3VLConfig(
+        vision_config={**VISION, "image_size": 112},
+        text_config=text,
+        image_token_index=id_of(words, image),
+        video_token_index=id_of(words, video),
+        projector_hidden_size=64,
+    )
+    processor = tf.MiniMaxM3VLProcessor(
+        tf.MiniMaxM3VLImageProcessor(size=PIXELS, patch_size=14),
+        words,
+        tf.MiniMaxM3VLVideoProcessor(size=PIXELS, patch_size=14),
+        chat_template=template(image, video),
+    )
+    return tf.MiniMaxM3SparseForConditionalGeneration(config), processor
