@@ -233,7 +233,8 @@ def test_closing_ends_what_is_under_way() -> None:
 
 def test_many_threads_share_a_client(client: HttpClient) -> None:
     answers: list[bytes] = []
-    with raw_server(says(with_length(b"a"))) as address:
+    # the server hangs up after each answer, and says so: a connection is not used again
+    with raw_server(says(with_length(b"a", b"Connection: close"))) as address:
         threads = [
             threading.Thread(target=lambda: answers.append(get(client, address).body))
             for _ in range(20)
