@@ -73,7 +73,7 @@ def check_video(path: Path, content: bytes, seed: int) -> None:
     if path.suffix in {".flv", ".ts", ".mpg"}:
         read(Media("video", str(path)))
     else:
-        # libav fills what it conceals from memory that was used before, now and then
+        # once in hundreds of runs frames that libav conceals came out otherwise, on either side
         assert any(is_shown_as_plainly(path) for _ in range(4))
 
 
