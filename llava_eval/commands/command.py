@@ -123,26 +123,28 @@ class _Folder(argparse.Action):
 OVERRIDES = argument(
     "overrides", nargs="*", metavar="key=value", help="a setting, or the choice of a group"
 )
-CONFIG_DIR = argument(
-    "--config-dir",
-    nargs="?",
-    action=_Folder,
-    type=Path,
-    default=str(USERS_FOLDER),
-    metavar="DIR",
-    help=f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})",
-)
-METRICS_DIR = argument(
-    "--config-dir",
-    nargs="?",
-    action=_Folder,
-    type=Path,
-    default=str(USERS_FOLDER),
-    metavar="DIR",
-    help="call metrics of your own that files in this folder name (default: "
-    f"{USERS_FOLDER}); nothing else that a run names is imported",
-)
 
+
+def _config_dir(purpose: str) -> _Argument:
+    return argument(
+        "--config-dir",
+        nargs="?",
+        action=_Folder,
+        type=Path,
+        default=str(USERS_FOLDER),
+        metavar="DIR",
+        help=purpose,
+    )
+
+
+CONFIG_DIR = _config_dir(
+    f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})"
+)
+METRICS_DIR = _config_dir(
+    f"call metrics of your own that files in this folder name (default: {USERS_FOLDER}); nothing "
+    "else that a run names is imported"
+)
+JSON = argument("--json", action="store_true", help="write JSON")
 
 VERBOSITY = (
     argument(

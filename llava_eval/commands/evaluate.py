@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from llava_eval.commands.command import CONFIG_DIR, OVERRIDES, VERBOSITY, argument, command
+from llava_eval.commands.command import CONFIG_DIR, JSON, OVERRIDES, VERBOSITY, argument, command
 from llava_eval.errors import ConfigError, without_secrets
 
 
@@ -126,7 +126,7 @@ def _score(arguments: argparse.Namespace) -> int:
         help="benchmarks, models, samplers, scorers or experiments, and part of a name",
     ),
     CONFIG_DIR,
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _list(arguments: argparse.Namespace) -> int:
     """Show what there is to choose from.

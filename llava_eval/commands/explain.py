@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.files import local_path
-from llava_eval.commands.command import METRICS_DIR, argument, command
+from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 
 
@@ -37,7 +37,7 @@ from llava_eval.errors import ConfigError
         help="folder for Markdown, JSON and the runs of --run (default for --run: "
         "results/explain/...); again: continues there",
     ),
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _explain(arguments: argparse.Namespace) -> int:
     """Say why a number is what it is.
@@ -86,7 +86,7 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
     argument("id", metavar="ID", help="of the sample"),
     METRICS_DIR,
     argument("--out", type=local_path, metavar="FILE", help="write its frames as a PNG"),
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _show(arguments: argparse.Namespace) -> int:
     """Show one sample: frames, prompt, text, and how rules read it.
@@ -118,7 +118,7 @@ def _show(arguments: argparse.Namespace) -> int:
     argument(
         "--out", type=local_path, metavar="DIR", help="run directory for the answers (default: new)"
     ),
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _rerun(arguments: argparse.Namespace) -> int:
     """Answer some samples of a run once more, as it is configured.
@@ -152,7 +152,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
         help="a plain run and runs with probe=..., or the folder of a sweep over probes",
     ),
     METRICS_DIR,
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _probes(arguments: argparse.Namespace) -> int:
     """Say what answers rest on: probes beside the plain run.
@@ -194,7 +194,7 @@ def _probes(arguments: argparse.Namespace) -> int:
         metavar="PERCENT",
         help="most answers that a switch may change (default 0)",
     ),
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _audit(arguments: argparse.Namespace) -> int:
     """Answer some videos again in ways that should change nothing.
@@ -235,7 +235,7 @@ def _audit(arguments: argparse.Namespace) -> int:
         help="runs that differ in their seed alone, or the folder of a sweep over seeds",
     ),
     METRICS_DIR,
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _seeds(arguments: argparse.Namespace) -> int:
     """Say what chance in sampled decoding does.

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.files import local_path
-from llava_eval.commands.command import METRICS_DIR, argument, command
+from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         metavar="N",
         help="samples of a group (video), where no run tells (default 1)",
     ),
-    argument("--json", action="store_true", help="write JSON"),
+    JSON,
 )
 def _plan(arguments: argparse.Namespace) -> int:
     """Say how many samples a difference takes, and how long they take.
