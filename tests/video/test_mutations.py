@@ -70,27 +70,14 @@ def check_video(path: Path, content: bytes, seed: int) -> None:
     path.write_bytes(mutated(content, seed))
     read(Media("video", str(path)))
     path.write_bytes(mutated(content, seed, (OVERWRITE, FILL)))
-    if path.suffix in {".flv", ".ts", ".mpg"}:
-        read(Media("video", str(path)))
-    else:
-        # once in hundreds of runs frames that libav conceals came out otherwise, on either side
-        assert any(is_shown_as_plainly(path) for _ in range(4))
-
-
-def is_shown_as_plainly(path: Path) -> bool:
-    """Whether eight frames are those of a plain decode; frames after its end do not count.
-
-    After damage that ends a plain decode some may still be shown, from a later keyframe.
-    """
     clip = read(Media("video", str(path)))
-    if clip is None:
-        return True
+    if clip is None or path.suffix in {".flv", ".ts", ".mpg"}:
+        return
     frames, _ = naive.decode_all(str(path))
-    return all(
-        np.array_equal(clip.frames[row].permute(1, 2, 0).numpy(), frames[index])
-        for row, index in enumerate(clip.frame_indices)
-        if index < len(frames)
-    )
+    for row, index in enumerate(clip.frame_indices):
+        # frames after damage that ends a plain decode may still be shown, from a later keyframe
+        if index < len(frames):
+            assert np.array_equal(clip.frames[row].permute(1, 2, 0).numpy(), frames[index])
 
 
 QUICK = ("faststart.mp4", "h264.ts", "hevc_cra.mp4", "vp9_hidden.webm", "av1.mkv", "mpeg4.avi")
