@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from llava_eval.borders.files import local_path
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.progress import Progress
 from llava_eval.engine.work import Benchmark, Work, prepare
@@ -37,39 +38,6 @@ __all__ = ["Outcome", "run", "score"]
 log = logging.getLogger(__name__)
 
 
-class Watch(Protocol):
-    """Watches a run, and may end it early."""
-
-    def begin(
-        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
-    ) -> None:
-        """See what will run, before anything is written."""
-        ...
-
-    def order(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Return samples in the order in which they are to be answered."""
-        ...
-
-    def sees(self, result: SampleResult) -> bool:
-        """Take a scored result, and return whether the run may end."""
-        ...
-
-
-class _AnswerAll:
-    """Watches nothing: every sample is answered, in the order of the rows."""
-
-    def begin(
-        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
-    ) -> None:
-        pass
-
-    def order(self, samples: Sequence[Sample]) -> list[Sample]:
-        return list(samples)
-
-    def sees(self, result: SampleResult) -> bool:
-        return False
-
-
 def run(
     composed: ComposedConfig, only: Collection[str] | None = None, watch: Watch | None = None
 ) -> Outcome:
@@ -86,7 +54,7 @@ def run(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    watch = watch or _AnswerAll()
+    watch = watch or AnswerAll()
     with prepare(composed, only) as work:  # rows, scorer, metrics, engine: built once, and checked
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)

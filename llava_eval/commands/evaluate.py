@@ -196,7 +196,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
       2    a mistake in the command, or the checkpoint cannot be used
     """
     from llava_eval.config.compose import compose_config
-    from llava_eval.models.base import load_checkpoint
+    from llava_eval.models.backend import load_checkpoint
 
     overrides = arguments.overrides
     has_model = any(word.startswith("model=") for word in overrides)

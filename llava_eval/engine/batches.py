@@ -34,7 +34,7 @@ from llava_eval.types import (
 )
 
 if TYPE_CHECKING:
-    from llava_eval.models.base import Runner
+    from llava_eval.models.backend import Runner
     from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.video.cache import FrameCache
     from llava_eval.video.media import Policy

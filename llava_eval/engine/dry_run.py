@@ -16,7 +16,7 @@ from llava_eval.engine.batches import (
     request_of,
 )
 from llava_eval.engine.work import Benchmark
-from llava_eval.models.base import Needs, plan_model, preview_prompts
+from llava_eval.models.backend import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
 from llava_eval.results.formatting import printable
 from llava_eval.scoring.judge.judge import read_judge_key

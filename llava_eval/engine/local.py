@@ -18,13 +18,13 @@ from llava_eval.engine.batches import (
     prepare_group,
 )
 from llava_eval.errors import MediaError
-from llava_eval.models.base import Needs, make_runner, plan_model
+from llava_eval.models.backend import Needs, make_runner, plan_model
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.results import record
 from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
-    from llava_eval.models.base import Runner
+    from llava_eval.models.backend import Runner
     from llava_eval.video.cache import FrameCache
 
 
@@ -34,7 +34,7 @@ class LocalEngine:
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
-        needs: of the samples, see :func:`llava_eval.models.base.plan_model`.
+        needs: of the samples, see :func:`llava_eval.models.backend.plan_model`.
     """
 
     def __init__(self, config: RunConfig, clock: StageClock, needs: Needs) -> None:

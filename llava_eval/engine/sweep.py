@@ -25,8 +25,8 @@ from llava_eval.config.composition import (
     plain_values,
 )
 from llava_eval.config.groups import quoted, search_path_override
+from llava_eval.engine.base import engines_kept
 from llava_eval.engine.messages import messages_shown, say
-from llava_eval.engine.open import engines_kept
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets

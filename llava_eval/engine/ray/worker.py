@@ -24,13 +24,13 @@ from llava_eval.engine.batches import (
     prepare_group,
 )
 from llava_eval.errors import CheckpointError, MediaError
-from llava_eval.models.base import Needs, make_runner, plan_model
+from llava_eval.models.backend import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
 from llava_eval.results import record
 from llava_eval.types import Clip, SampleResult
 
 if TYPE_CHECKING:
-    from llava_eval.models.base import Plan, Runner
+    from llava_eval.models.backend import Plan, Runner
     from llava_eval.video.cache import FrameCache
     from llava_eval.video.media import Policy
 

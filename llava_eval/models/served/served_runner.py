@@ -38,7 +38,7 @@ class ServedRunner:
         clock: gets the seconds of the stage "server_wait".
 
     Attributes:
-        batch_size, first_prompt, guards: see :class:`llava_eval.models.base.Runner`.
+        batch_size, first_prompt, guards: see :class:`llava_eval.models.backend.Runner`.
 
     Raises:
         ConfigError: a key is missing.

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from llava_eval import cli
-from llava_eval.engine.open import uses_all_gpus
+from llava_eval.engine.base import uses_all_gpus
 
 
 @pytest.mark.parametrize(
