@@ -264,18 +264,21 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class MediaInput:
-    """What was read of one medium of a sample, before any resizing.
+    """What was read of one medium of a sample, before any resizing, and what became of it.
 
     Attributes:
         pts_seconds: presentation times of the frames, in the order shown; empty where a server
             chose them.
         proof: which pixels they were; None where they were not read here.
         problems: what is wrong with the medium, at most one of each kind.
+        pixel_input_digest: of the model's input that was made of it, see
+            :attr:`PreparedMedia.pixel_input_digest`.
     """
 
     pts_seconds: tuple[float, ...] = ()
     proof: PixelProof | None = None
     problems: tuple[MediaProblem, ...] = ()
+    pixel_input_digest: str | None = None
 
     @classmethod
     def of(cls, clip: Clip) -> MediaInput:
@@ -439,6 +442,10 @@ class PreparedMedia:
         clip: the frames themselves.
         shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W).
         shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
+        pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of what the checkpoint's
+            processor makes of the medium alone, see
+            :func:`llava_eval.models.local.pixels.pixel_input_digest`; None where it makes nothing
+            of a medium without its prompt.
     """
 
     kind: MediaKind
@@ -448,6 +455,7 @@ class PreparedMedia:
     clip: Clip | None = None
     shown: tuple[Any, ...] = ()
     shown_kinds: tuple[MediaKind, ...] = ()
+    pixel_input_digest: str | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -474,6 +482,11 @@ class ServedMedia:
     parts: tuple[Mapping[str, Any], ...]
     frame_indices: tuple[int, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pixel_input_digest(self) -> None:
+        """None: the server makes the model's input."""
+        return None
 
     def __post_init__(self) -> None:
         _require(bool(self.parts), f"a {self.kind} has no parts")

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from transformers import AutoProcessor
 
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
@@ -51,6 +52,33 @@ def test_the_pixels_are_proven_by_a_digest_of_a_plain_decode(outcome: pipeline.O
         hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=8).hexdigest()
         for _, pixels in shown
     ]
+
+
+@pytest.mark.parametrize(
+    "settings", [[], ["runner.share_prefixes=false"], ["model.dtype=bfloat16"]]
+)
+def test_the_models_input_is_proven_by_a_digest_of_the_processors_output(
+    outcome: pipeline.Outcome, settings: list[str], tmp_path: Path
+) -> None:
+    line = read_lines(outcome.directory / "samples.jsonl")[0]
+    with av.open(str(DEMO / "videos" / "demo_001.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    made = AutoProcessor.from_pretrained(DEMO / "checkpoint").video_processor(
+        videos=[np.stack([frames[index] for index in line["frame_indices"]])],
+        do_sample_frames=False,
+        return_tensors="np",
+    )
+    values = made["pixel_values_videos"]  # (1, F, 3, h, w)
+    assert values.dtype == np.float32
+    head = f"pixel_values_videos torch.float32 {values.shape}\0".encode()
+    expected = hashlib.blake2b(head + values.tobytes(), digest_size=8).hexdigest()
+    if settings:  # neither how prompts are asked nor the model's own type is a part of it
+        folder = outcome.directory.parent
+        run = [f"benchmark.source={folder / 'rows.jsonl'}", f"benchmark.media_root={folder}"]
+        run += ["benchmark.limit=1", "sampler.num_frames=4", f"output_dir={tmp_path}"]
+        pipeline.run(compose_config([*run, *settings]))
+        (line,) = read_lines(tmp_path / "samples.jsonl")
+    assert line["inputs"][0]["pixel_input_digest"] == expected
 
 
 def test_a_cut_off_file_and_cut_replies_are_counted(outcome: pipeline.Outcome) -> None:

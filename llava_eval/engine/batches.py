@@ -10,8 +10,9 @@ or when, so every engine runs the same forward passes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_policy
@@ -173,16 +174,22 @@ class GroupContent(Generic[MediumT]):
         self: GroupContent[Clip], prepare: Callable[[MediaKind, Clip], ShownMedia]
     ) -> GroupContent[ShownMedia]:
         """Return the content as a model takes it, each clip preprocessed once."""
-        return GroupContent(
-            {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()},
-            {
-                piece: tuple(
-                    part if isinstance(part, str) else prepare("image", part) for part in parts
-                )
-                for piece, parts in self.frame_dependent.items()
-            },
-            self.inputs,
-        )
+        media = {medium: prepare(medium.kind, clip) for medium, clip in self.media.items()}
+        frame_dependent = {
+            piece: tuple(
+                part if isinstance(part, str) else prepare("image", part) for part in parts
+            )
+            for piece, parts in self.frame_dependent.items()
+        }
+        shown = {medium: [one] for medium, one in media.items()}
+        for piece, parts in frame_dependent.items():
+            images = [part for part in parts if not isinstance(part, str)]
+            shown.setdefault(piece.media, []).extend(images)
+        inputs = {
+            medium: replace(seen, pixel_input_digest=_digest_of(shown.get(medium, ())))
+            for medium, seen in self.inputs.items()
+        }
+        return GroupContent(media, frame_dependent, inputs)
 
     def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
         """Return the user's turn of a sample, neighbouring texts joined."""
@@ -212,6 +219,16 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     from llava_eval.video.cache import FrameCache, default_store
 
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
+
+
+def _digest_of(shown: Sequence[ShownMedia]) -> str | None:
+    """Return one digest of all that a model is shown of a medium; None where one is not known."""
+    digests = [medium.pixel_input_digest for medium in shown]
+    known = [digest for digest in digests if digest is not None]
+    if not known or len(known) < len(digests):
+        return None
+    joined = "".join(known).encode()
+    return known[0] if len(known) == 1 else hashlib.blake2b(joined, digest_size=8).hexdigest()
 
 
 def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) -> GroupContent[Clip]:

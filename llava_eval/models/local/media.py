@@ -14,12 +14,8 @@ from PIL import Image
 
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.pixels import TEXT_INPUTS, pixel_input_digest
 from llava_eval.types import Clip, MediaKind, PreparedMedia
-
-#: What a processor returns for the text rather than for the pixels.
-TEXT_INPUTS = frozenset(
-    {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids"}
-)
 
 #: What a processor returns that no model takes.
 _NO_INPUTS = ("labels",)
@@ -72,14 +68,18 @@ class WholePrompts:
                 raise error from None
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
-    def prepare(self, medium: PreparedMedia) -> None:
-        """Let the image or video processor see a medium now, ahead of the prompts that show it."""
+    def prepare(self, medium: PreparedMedia) -> dict[str, Any]:
+        """Let the image or video processor see a medium now, ahead of the prompts that show it.
+
+        Returns:
+            What the processor makes of it alone; nothing where it needs the whole prompt.
+        """
         token = getattr(self._processor, f"{medium.shown_kinds[0]}_token", None) or ""
         text = str(token) * len(medium.shown_kinds)
         try:
-            self.inputs((text, [medium]))
+            return self.inputs((text, [medium]))
         except Exception:  # noqa: BLE001 - the whole prompt will say what is wrong, if anything is
-            return
+            return {}
 
 
 class _Remembering:
@@ -196,12 +196,17 @@ class MediaPreparer:
                 "no token for it; model.video_as=images shows the frames as images"
             )
         if not self._takes_apart or (kind == "video" and as_images):
-            self._whole.prepare(medium)
-            return medium
+            made = self._whole.prepare(medium)
+            return replace(medium, pixel_input_digest=pixel_input_digest(made))
         if kind == "video" and self._loaded.pixels.is_split:
             return self._split(medium, is_resized=is_resized)
         inputs, token_ids = self._alone(medium)
-        return replace(medium, inputs=self._pinned(inputs), token_ids=token_ids)
+        return replace(
+            medium,
+            inputs=self._pinned(inputs),
+            token_ids=token_ids,
+            pixel_input_digest=pixel_input_digest(inputs),
+        )
 
     def _split(self, medium: PreparedMedia, *, is_resized: bool) -> PreparedMedia:
         """Return a video with its frames resized and cropped."""
@@ -214,7 +219,13 @@ class MediaPreparer:
             # Their number follows from the shape alone; resizing again changes nothing.
             self._video_tokens[shape] = self._alone(medium)[1]
         inputs = self._pinned({"pixel_values_videos": frames.unsqueeze(0)})  # (1, F, 3, h, w)
-        return replace(medium, inputs=inputs, token_ids=self._video_tokens[shape])
+        values = {"pixel_values_videos": self._loaded.pixels.finish(frames).unsqueeze(0)}
+        return replace(
+            medium,
+            inputs=inputs,
+            token_ids=self._video_tokens[shape],
+            pixel_input_digest=pixel_input_digest(values),
+        )
 
     def _alone(self, medium: PreparedMedia) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
         """Return what the processor makes of a medium alone: pixel values, and its tokens."""

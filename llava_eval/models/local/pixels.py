@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -33,6 +34,11 @@ _USUAL = (
     "rescale",
     "rescale_and_normalize",
     "resize",
+)
+
+#: What a processor returns for the text rather than for the pixels.
+TEXT_INPUTS = frozenset(
+    {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids"}
 )
 
 #: Fields of a video processor that the prepared frames depend on.
@@ -127,6 +133,30 @@ class FramePreprocessor:
         if not self.is_split:
             facts = {"is_split": False}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def pixel_input_digest(inputs: Mapping[str, Any]) -> str | None:
+    """Return the BLAKE2b digest (8 bytes, in hexadecimal digits) of a model's input of pixels.
+
+    Args:
+        inputs: the processor's output by argument name, on the CPU, before any cast to the model's
+            dtype.
+
+    Returns:
+        Of every tensor but those of the text, in the order of their names: the name, the dtype, the
+        shape, a zero byte, and the values as they lie in memory in row-major order. None where
+        there is no such tensor.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    tensors = {
+        name: value
+        for name, value in inputs.items()
+        if name not in TEXT_INPUTS and isinstance(value, torch.Tensor)
+    }
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest() if tensors else None
 
 
 def _is_usual(processor: Any) -> bool:

@@ -1,9 +1,9 @@
 """Which samples of two runs saw something else: ``llava-eval frames diff``.
 
 A ledger line keeps for each frame its index, time and the digest of its RGB bytes as they were
-decoded. Another tool's frames are compared as pictures without loss in a folder: the frames of one
-sample in FOLDER/ID, or those of one video in FOLDER/NAME (its file name without the ending), in
-natural order.
+decoded, and for each medium a digest of what the model's processor made of it. Another tool's
+frames are compared as pictures without loss in a folder: the frames of one sample in FOLDER/ID, or
+those of one video in FOLDER/NAME (its file name without the ending), in natural order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llava_eval.borders.files import is_folder
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run
-from llava_eval.types import SampleResult
+from llava_eval.types import MediaInput, SampleResult
 
 #: Samples that are listed.
 SHOWN_SAMPLES = 20
@@ -32,11 +32,21 @@ class SeenMedia:
         frame_indices: of the frames in the video; empty where they are not known.
         digests: of the RGB bytes of each frame; empty where they are not known.
         size: width and height of the frames in pixels; None where they are not known.
+        pixel_input_digest: of the model's input that was made of them; None where it is not known.
     """
 
     frame_indices: tuple[int, ...] = ()
     digests: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
+    pixel_input_digest: str | None = None
+
+    @classmethod
+    def of(cls, frame_indices: tuple[int, ...], read: MediaInput) -> SeenMedia:
+        """Return what a ledger line says of a medium."""
+        proof, digest = read.proof, read.pixel_input_digest
+        if proof is None:
+            return cls(frame_indices, pixel_input_digest=digest)
+        return cls(frame_indices, proof.digests, (proof.width, proof.height), digest)
 
     @property
     def num_frames(self) -> int:
@@ -61,13 +71,8 @@ class Seen:
     @classmethod
     def of(cls, result: SampleResult) -> Seen:
         """Return what a ledger line says."""
-        proofs = [medium.proof for medium in result.inputs] or [None] * len(result.frame_indices)
-        media = tuple(
-            SeenMedia(frames)
-            if proof is None
-            else SeenMedia(frames, proof.digests, (proof.width, proof.height))
-            for frames, proof in zip(result.frame_indices, proofs, strict=False)
-        )
+        inputs = result.inputs or [MediaInput()] * len(result.frame_indices)
+        media = tuple(map(SeenMedia.of, result.frame_indices, inputs))
         return cls(media, result.prompt, result.generation.num_input_tokens)
 
 
@@ -160,7 +165,8 @@ def _media_difference(left: SeenMedia, right: SeenMedia) -> str | None:
             if indices[0] and indices[1] and indices[0] != indices[1]:
                 return f"{what}: index {indices[0][0]} and {indices[1][0]}"
             return f"{what}: other pixels{f' of index {indices[0][0]}' if indices[0] else ''}"
-    return None
+    made = {left.pixel_input_digest, right.pixel_input_digest} - {None}
+    return "the same frames, other pixel values of the processor" if len(made) > 1 else None
 
 
 def pictures_in(folder: Path, run: Run) -> dict[str, Seen]:

@@ -27,6 +27,10 @@ def seen(*digests: str, indices: tuple[int, ...] = (), **more: Any) -> Seen:
     return Seen((SeenMedia(indices or tuple(range(len(digests))), digests, (4, 2)),), **more)
 
 
+def processed(digest: str) -> Seen:
+    return Seen((SeenMedia((0,), ("a",), (4, 2), digest),))
+
+
 @pytest.mark.parametrize(
     ("left", "right", "difference"),
     [
@@ -48,6 +52,8 @@ def seen(*digests: str, indices: tuple[int, ...] = (), **more: Any) -> Seen:
             Seen((*seen("a").media, *seen("c").media)),
             "medium 2: frame 1 of 1: other pixels of index 0",
         ),
+        (processed("x"), processed("y"), "the same frames, other pixel values of the processor"),
+        (processed("x"), seen("a"), None),  # a server's run, or an earlier version's
         (seen("a", prompt="x"), seen("a", prompt="y"), "the text of the prompt"),
         (seen("a", prompt="x"), seen("a"), None),
         (
