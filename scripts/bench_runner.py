@@ -34,7 +34,7 @@ from llava_eval.borders.files import resolve_package_path
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.load import load_model
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.load import load_model
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, MediaKind, Request

@@ -10,9 +10,9 @@ import pytest
 
 from llava_eval.commands import COMMANDS
 from llava_eval.config.catalogue import KINDS, listing_text
+from llava_eval.config.choices import list_choices
 from llava_eval.config.completion import completion_script
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from llava_eval.borders.files import local_path
-from llava_eval.config.groups import USERS_FOLDER
+from llava_eval.config.choices import USERS_FOLDER
 from llava_eval.errors import ConfigError
 
 

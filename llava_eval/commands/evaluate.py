@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         print(yaml.safe_dump(dict(composed.resolved), sort_keys=False, width=100), end="")
         return 0
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
 
     if arguments.dry_run:
         from llava_eval.engine.dry_run import dry_run
@@ -105,7 +105,7 @@ def _score(arguments: argparse.Namespace) -> int:
     """
     from llava_eval import run
     from llava_eval.config.compose import compose_config, take_path
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.engine.outcome import print_outcome
 
     generations, others = take_path("generations", arguments.overrides)
@@ -165,7 +165,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.benchmarks.prepare.prepare import prepare, readiness_text
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.results.formatting import printable
 
     composed = compose_config(arguments.overrides, arguments.config_dir)

@@ -70,7 +70,7 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
     """Return results of some samples under a configuration; a run directory keeps them."""
     from llava_eval import run
     from llava_eval.config.compose import composed_of
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.results.runs import RunReader
 
     composed = composed_of({**config, "output_dir": str(directory), "resume": None})
@@ -95,7 +95,7 @@ def _show(arguments: argparse.Namespace) -> int:
     model's weights; terminals that draw pictures show the frames. The text is read
     by every rule of the benchmark.
     """
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.engine.show import show
 
     with messages_shown(-1):
@@ -128,7 +128,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
       1  a sample failed
       2  the run has no such sample, or a mistake in the command
     """
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.engine.rerun import rerun
 
     with messages_shown(-1):
@@ -167,7 +167,7 @@ def _probes(arguments: argparse.Namespace) -> int:
     """
     import json
 
-    from llava_eval.results.compare.probes import probes_content, probes_text, read_probes
+    from llava_eval.results.compare.probe_tables import probes_content, probes_text, read_probes
     from llava_eval.results.formatting import terminal_width, write_out
 
     probes = read_probes(arguments.paths, arguments.config_dir)
@@ -209,7 +209,7 @@ def _audit(arguments: argparse.Namespace) -> int:
       2  the run cannot be answered again, or a mistake in the command
     """
     from llava_eval.engine.audit import audit
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
 
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")

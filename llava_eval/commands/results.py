@@ -11,7 +11,7 @@ from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 
 if TYPE_CHECKING:
-    from llava_eval.results.gate.checks import Rule
+    from llava_eval.results.gate.rule import Rule
     from llava_eval.results.report.thumbnails import FrameRequest
 
 
@@ -223,9 +223,9 @@ def _gate(arguments: argparse.Namespace) -> int:
 def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
     from llava_eval import run
     from llava_eval.config.compose import compose_config
-    from llava_eval.engine.messages import messages_shown
+    from llava_eval.engine.console import messages_shown
     from llava_eval.results.formatting import terminal_width, write_out
-    from llava_eval.results.gate.sequential import SequentialGate
+    from llava_eval.results.gate.sequential_gate import SequentialGate
 
     composed = compose_config(arguments.words, arguments.config_dir)
     gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
@@ -293,7 +293,7 @@ def _export(arguments: argparse.Namespace) -> int:
       0  written
       2  the run cannot go into that format, or a mistake in the command
     """
-    from llava_eval.results.exchange.export import export_run
+    from llava_eval.results.exchange.formats import export_run
     from llava_eval.results.formatting import write_out
 
     for path in export_run(arguments.run, arguments.to, arguments.out):

@@ -20,8 +20,8 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from llava_eval.config.choices import suggest
 from llava_eval.config.former_names import current_node, current_target
-from llava_eval.config.groups import suggest
 from llava_eval.errors import ConfigError, first_line
 
 TARGET_KEY = "_target_"

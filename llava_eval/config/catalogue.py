@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import yaml
 
+from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.experiments import published_experiments
-from llava_eval.config.groups import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from llava_eval.config.catalogue import KINDS
+from llava_eval.config.choices import list_choices, list_groups
 from llava_eval.config.describe import declared_settings
-from llava_eval.config.groups import list_choices, list_groups
 
 _BASH: Final = """\
 _llava_eval() {{

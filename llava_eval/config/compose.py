@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from llava_eval.borders.files import local_path
 from llava_eval.borders.paths import is_there
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
+from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.composition import (
     as_read,
     compose_root,
@@ -31,7 +32,6 @@ from llava_eval.config.composition import (
 )
 from llava_eval.config.describe import overrides as overrides_of
 from llava_eval.config.describe import replaceable_parts, role_of, setting_of, short_keys
-from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 

@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from llava_eval.config.choices import ROOT_NAME, config_folder, listing, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
-from llava_eval.config.groups import ROOT_NAME, config_folder, listing, suggest
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError, first_line
 

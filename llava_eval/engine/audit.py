@@ -16,7 +16,7 @@ from typing import Any
 from llava_eval import run as program
 from llava_eval.config.compose import composed_of
 from llava_eval.errors import ComparisonError, LlavaEvalError
-from llava_eval.results.explain.attribution import drawn_groups
+from llava_eval.results.explain.switched_runs import drawn_groups
 from llava_eval.results.formatting import Table, terminal_width, wrapped, write_out
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult

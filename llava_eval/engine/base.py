@@ -150,7 +150,7 @@ def engines_kept() -> Iterator[None]:
     if importlib.util.find_spec("ray") is None:
         yield
         return
-    from llava_eval.engine.ray.pool import pool_kept
+    from llava_eval.engine.ray.worker_pool import pool_kept
 
     with pool_kept():
         yield

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.engine.messages import say
+from llava_eval.engine.console import say
 from llava_eval.engine.progress import cause_of
 from llava_eval.results import files
 from llava_eval.results.ledger import read_ledger

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from llava_eval import run
 from llava_eval.config.checks import check_choices
+from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.compose import as_meant, compose_config, expand_sweep, sweep_options
 from llava_eval.config.composition import (
     compose_root,
@@ -24,9 +25,8 @@ from llava_eval.config.composition import (
     parse_overrides,
     plain_values,
 )
-from llava_eval.config.groups import quoted, search_path_override
 from llava_eval.engine.base import engines_kept
-from llava_eval.engine.messages import messages_shown, say
+from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
@@ -53,7 +53,7 @@ class SweepRun:
         overrides: its settings, as on the command line.
         directory: its run directory, where the settings name none.
         config_dir: a user's folder of configurations.
-        verbosity: see :func:`llava_eval.engine.messages.messages_shown`.
+        verbosity: see :func:`llava_eval.engine.console.messages_shown`.
     """
 
     number: int
@@ -94,7 +94,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         overrides: as on the command line; ``key=a,b`` gives a key several values, and the keys of
             ``hydra`` say where the runs are kept and which cluster they are handed to.
         config_dir: a user's folder of configurations.
-        verbosity: see :func:`llava_eval.engine.messages.messages_shown`.
+        verbosity: see :func:`llava_eval.engine.console.messages_shown`.
 
     Raises:
         ConfigError: a mistake in one of the values, or a launcher that cannot be used.

@@ -211,7 +211,7 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         raise ConfigError("model.base_url: a served model cannot be looked at; give a checkpoint")
     plan = _plan_loaded(config)
 
-    from llava_eval.models.local.load import load_model_once
+    from llava_eval.models.local.load_model import load_model_once
 
     return load_model_once(plan)
 
@@ -249,7 +249,7 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
 
     import torch
 
-    from llava_eval.models.local.load import load_model_once
+    from llava_eval.models.local.load_model import load_model_once
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
 

@@ -23,7 +23,7 @@ from llava_eval.config.schema import ConversationConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.clock import MODEL_STAGES, StageClock
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load import load_model
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner

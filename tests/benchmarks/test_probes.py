@@ -7,8 +7,8 @@ import pytest
 from llava_eval.benchmarks.load import read_samples
 from llava_eval.benchmarks.probes import NONE_OF_THE_ABOVE, probed_policy, probed_samples
 from llava_eval.config.build import build_target
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices
 from llava_eval.config.schema import PROBES
 from llava_eval.engine.batches import media_groups
 from llava_eval.errors import ConfigError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config, expand_sweep
-from llava_eval.config.groups import list_choices
 from llava_eval.errors import ConfigError
 
 

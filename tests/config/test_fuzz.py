@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from llava_eval.config.choices import list_groups
 from llava_eval.config.compose import compose_config
 from llava_eval.config.describe import flat
-from llava_eval.config.groups import list_groups
 from llava_eval.engine.sweep import plan_sweep
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, LlavaEvalError

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.engine.messages import messages_shown
+from llava_eval.engine.console import messages_shown
 from llava_eval.engine.outcome import failures_by_cause
 from llava_eval.engine.progress import Progress
 from llava_eval.types import Generation, Sample, SampleResult, Score
@@ -35,7 +35,7 @@ def result(number: int, *, error: str | None = None, value: float = 1.0) -> Samp
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_bar_fits_its_terminal_and_says_first_what_matters(width: int) -> None:
     script = (
-        "from llava_eval.engine.messages import messages_shown\n"
+        "from llava_eval.engine.console import messages_shown\n"
         "from llava_eval.engine.progress import Progress\n"
         "from tests.engine.test_progress import result\n"
         "with messages_shown(), Progress(100, []) as progress:\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices
 from llava_eval.engine.work import Parts
 from tests.scoring.test_wups import has_packages
 

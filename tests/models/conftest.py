@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load import load_model
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 

@@ -9,9 +9,9 @@ import itertools
 import pytest
 
 from llava_eval.config.schema import ConversationConfig
-from llava_eval.models.local.media import MediaPreparer, WholePrompts
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.prepared_media import MediaPreparer, WholePrompts
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import GenerationSettings
 from tests.models.helpers import make_clip, make_request

@@ -15,7 +15,7 @@ from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
-from llava_eval.models.local.load import load_model, load_model_once
+from llava_eval.models.local.load_model import load_model, load_model_once
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 

@@ -17,8 +17,8 @@ from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.features import FeaturePrefixes
-from llava_eval.models.local.media import WholePrompts
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request

@@ -17,7 +17,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
-from llava_eval.models.local.load import load_model
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.config.groups import suggest
+from llava_eval.config.choices import suggest
 from llava_eval.errors import ConfigError
 
 _FILE = Path(__file__).with_name("scores.csv")

@@ -13,7 +13,6 @@ from typing import Any
 
 from llava_eval.engine.batches import Batch
 from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
-from llava_eval.engine.ray.pool import Worker, WorkerPool
 from llava_eval.engine.ray.task import BatchTask
 from llava_eval.engine.ray.worker import (
     DecodeSettings,
@@ -23,6 +22,7 @@ from llava_eval.engine.ray.worker import (
     WorkerSettings,
     decode,
 )
+from llava_eval.engine.ray.worker_pool import Worker, WorkerPool
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.types import SampleResult

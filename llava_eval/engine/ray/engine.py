@@ -13,8 +13,14 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
-from llava_eval.engine.ray.pool import Worker, close_pool, joint_versions, open_pool, release_pool
 from llava_eval.engine.ray.worker import Loaded, WorkerFacts, WorkerSettings, warm_up
+from llava_eval.engine.ray.worker_pool import (
+    Worker,
+    close_pool,
+    joint_versions,
+    open_pool,
+    release_pool,
+)
 from llava_eval.models.clock import StageClock, joint_warm_up
 from llava_eval.types import Sample, SampleResult
 

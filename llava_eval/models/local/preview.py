@@ -6,9 +6,9 @@ from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.hardware import first_line
-from llava_eval.models.local.load import load_processor
-from llava_eval.models.local.media import WholePrompts, shown_medium
+from llava_eval.models.local.load_model import load_processor
 from llava_eval.models.local.plan import ModelPlan
+from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
 from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
 
 

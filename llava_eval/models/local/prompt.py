@@ -10,8 +10,8 @@ import torch
 
 from llava_eval.errors import PromptError
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.media import WholePrompts
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.types import Request
 
 

@@ -18,7 +18,6 @@ from llava_eval.models.local.decoding import Decoder, likeliest
 from llava_eval.models.local.features import MODEL_TYPES, FeaturePrefixes
 from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
 from llava_eval.models.local.hardware import max_batch_tokens, peak_device_bytes
-from llava_eval.models.local.media import MediaPreparer, WholePrompts
 from llava_eval.models.local.microbatch import (
     PromptGroup,
     group_prompts,
@@ -27,6 +26,7 @@ from llava_eval.models.local.microbatch import (
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.prefix import Batch
+from llava_eval.models.local.prepared_media import MediaPreparer, WholePrompts
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.sharing import PrefixSharing
 from llava_eval.models.local.whole import WholeBatches

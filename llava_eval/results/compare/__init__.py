@@ -53,7 +53,7 @@ def _compare_runs(
 ) -> Sequence[Path]:
     from llava_eval.results.compare.comparison import compare_runs
     from llava_eval.results.compare.export import export_comparison
-    from llava_eval.results.compare.screen import comparison_text
+    from llava_eval.results.compare.terminal import comparison_text
     from llava_eval.results.formatting import terminal_width, write_out
 
     comparisons = compare_runs(runs, allow_differences=allow_differences)
@@ -65,8 +65,8 @@ def _compare_sweep(
     runs: Sequence[Run], export: Path | None, *, allow_differences: bool
 ) -> Sequence[Path]:
     from llava_eval.results.compare.export import export_sweeps
-    from llava_eval.results.compare.screen import sweep_text
     from llava_eval.results.compare.sweep_curves import sweeps_of
+    from llava_eval.results.compare.terminal import sweep_text
     from llava_eval.results.formatting import terminal_width, write_out
 
     sweeps = sweeps_of(runs, allow_differences=allow_differences)

@@ -49,9 +49,9 @@ def explain_command(
         LlavaEvalError: the run cannot be read, or what it is explained by.
     """
     from llava_eval.results import files
-    from llava_eval.results.explain.attribution import attributed
     from llava_eval.results.explain.explanation import explain, side_of
     from llava_eval.results.explain.screen import as_content, to_markdown, to_terminal
+    from llava_eval.results.explain.switched_runs import attributed
     from llava_eval.results.formatting import printable, terminal_width, write_out
     from llava_eval.results.runs import RunReader
 

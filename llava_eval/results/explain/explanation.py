@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llava_eval.borders.files import is_folder, local_path
+from llava_eval.config.choices import list_choices, suggest
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices, suggest
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.results.compare.pairing import listed, pair

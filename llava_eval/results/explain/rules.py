@@ -11,9 +11,9 @@ from typing import Any, get_args
 import numpy as np
 
 from llava_eval.config.build import TARGET_KEY, build_target
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config, option_nodes
 from llava_eval.config.former_names import current_node
-from llava_eval.config.groups import list_choices
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 
 if TYPE_CHECKING:
-    from llava_eval.results.gate.checks import Mode, Rule
+    from llava_eval.results.gate.rule import Mode, Rule
     from llava_eval.results.runs import RunReader
 
 
@@ -87,7 +87,7 @@ def rule_of(
     Raises:
         ConfigError: a value that makes no sense.
     """
-    from llava_eval.results.gate.checks import Rule
+    from llava_eval.results.gate.rule import Rule
 
     tolerance = dict(_tolerance(text) for text in tolerances)
     if not 0 < alpha < 0.5:
@@ -123,7 +123,7 @@ def _judge(
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import terminal_width, write_out
     from llava_eval.results.gate.baseline import read_baseline
-    from llava_eval.results.gate.checks import judge
+    from llava_eval.results.gate.rule import judge
     from llava_eval.results.gate.verdict import (
         to_junit,
         to_markdown,

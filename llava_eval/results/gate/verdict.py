@@ -11,7 +11,7 @@ from llava_eval.results.compare.comparison_tables import counts_table as run_cou
 from llava_eval.results.compare.comparison_tables import flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
-from llava_eval.results.gate.checks import Check, Verdict
+from llava_eval.results.gate.rule import Check, Verdict
 from llava_eval.results.runs import differences_of
 
 #: Changed samples that are listed each way.

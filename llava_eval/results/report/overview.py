@@ -19,7 +19,6 @@ from llava_eval.results.compare.comparison_tables import (
     settings_table,
 )
 from llava_eval.results.compare.export import file_name, write_charts, write_tables
-from llava_eval.results.compare.screen import verdict
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -27,6 +26,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
     sweeps_of,
 )
+from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain import stored_parts
 from llava_eval.results.formatting import Table, interval, number
 from llava_eval.results.runs import Run

@@ -9,8 +9,8 @@ import pytest
 
 from llava_eval.benchmarks.published.scores import read_scores, scores_text
 from llava_eval.cli import run_command
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices
 from llava_eval.config.schema import PublishedConfig
 from llava_eval.errors import ConfigError
 from llava_eval.results.summary import Summary, compare_to_published

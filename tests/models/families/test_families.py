@@ -16,10 +16,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load import load_model
-from llava_eval.models.local.media import WholePrompts
+from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request

@@ -11,10 +11,10 @@ import pytest
 
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
-from llava_eval.results.explain.attribution import attributed, drawn_groups
 from llava_eval.results.explain.explanation import explain, side_of
 from llava_eval.results.explain.rules import disagreements, readings
 from llava_eval.results.explain.screen import to_markdown
+from llava_eval.results.explain.switched_runs import attributed, drawn_groups
 from llava_eval.results.runs import RunReader
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.runs_on_disk import answered, write_run

@@ -10,7 +10,7 @@ import pytest
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.gate.baseline import read_baseline, write_baseline
-from llava_eval.results.gate.checks import Rule, judge
+from llava_eval.results.gate.rule import Rule, judge
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, MediaInput, MediaProblem, Score
 from tests.results.compare.test_comparison import CAPTION_METRICS, CAPTION_SCORER, captions

@@ -13,7 +13,7 @@ import pytest
 
 from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.results.gate.checks import Rule, Verdict, judge
+from llava_eval.results.gate.rule import Rule, Verdict, judge
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
-from llava_eval.config.groups import list_choices
 from llava_eval.run import score
 from llava_eval.types import MetricValue
 from tests.scoring.image.golden import golden

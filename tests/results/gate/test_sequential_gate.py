@@ -10,8 +10,8 @@ import pytest
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.results.gate.checks import Rule
-from llava_eval.results.gate.sequential import SequentialGate
+from llava_eval.results.gate.rule import Rule
+from llava_eval.results.gate.sequential_gate import SequentialGate
 from llava_eval.results.runs import RunReader
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.types import Media, Sample, SampleResult

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from llava_eval.engine.ray.pool import check_agreement, joint_versions
 from llava_eval.engine.ray.worker import WorkerFacts
+from llava_eval.engine.ray.worker_pool import check_agreement, joint_versions
 from llava_eval.errors import ConfigError
 from llava_eval.results import record
 

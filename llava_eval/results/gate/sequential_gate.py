@@ -19,7 +19,7 @@ from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, number, wrapped
 from llava_eval.results.gate.baseline import read_baseline
-from llava_eval.results.gate.checks import Rule, refuse
+from llava_eval.results.gate.rule import Rule, refuse
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader, is_run
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
