@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.outcome import Outcome

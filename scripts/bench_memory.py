@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.results.record import processor_name
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.checkpoint import find_checkpoint

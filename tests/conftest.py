@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 
 #: Folder of the embedded checkpoint, videos and rows.
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llava_eval import cli
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 
 #: Real images, questions and answers; its rows are arrays: question, answer, number of the image.
 EASY_VQA = """\

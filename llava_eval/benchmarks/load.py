@@ -12,7 +12,7 @@ from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
-from llava_eval.borders.files import local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import local_path
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
+from llava_eval.borders.paths import local_path
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
 HUB_SCHEME = "hub://"

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llava_eval.borders.files import local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 

@@ -17,8 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from llava_eval.borders.files import local_path
-from llava_eval.borders.paths import is_there
+from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.composition import (

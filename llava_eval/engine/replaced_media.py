@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from llava_eval.borders.paths import is_folder
+from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
 from llava_eval.errors import MediaError
 from llava_eval.results.manifest import Manifest
@@ -95,7 +95,7 @@ def _start_of(manifest: Manifest) -> float | None:
 def _changed(path: str) -> float:
     """Return when a file, or a file of a folder, last changed; 0 where nothing is said of it."""
     try:
-        inside = Path(path).iterdir() if is_folder(path) else ()
+        inside = Path(path).iterdir() if is_surely_folder(path) else ()
         found = [file.stat() for file in (Path(path), *inside)]
     except (OSError, ValueError):
         return 0.0

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from llava_eval.borders.files import status_of
+from llava_eval.borders.paths import status_of
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.files import storage_errors

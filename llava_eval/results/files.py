@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import is_file, status_of
+from llava_eval.borders.paths import is_file, status_of
 from llava_eval.errors import StorageError
 
 CONFIG = "config.yaml"

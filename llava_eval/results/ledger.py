@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from llava_eval.borders.files import append_line
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.paths import append_line
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.results.files import storage_errors, write_bytes

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
-from llava_eval.borders.files import is_file, is_folder
 from llava_eval.borders.json_text import JsonError
+from llava_eval.borders.paths import is_file, is_folder
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.choices import USERS_FOLDER
 from llava_eval.config.describe import TARGET_KEY, differences, role_of, short_keys

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from llava_eval.borders.paths import is_folder, reason
+from llava_eval.borders.paths import is_surely_folder, reason
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, MediaProblem, PixelProof, VideoInfo, distinct_problems
 from llava_eval.video.collector import FrameCollector, Pixels, pixel_proof
@@ -69,7 +69,7 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
         info = replace(probe_media(local), stated_seconds=media.stated_seconds)
     indices = tuple(policy(info))
     with media_errors(media.name, path):
-        if is_folder(path):
+        if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:
             clip = _proven(decode_frames(path, indices))
@@ -89,7 +89,7 @@ def probe_media(media: Media) -> VideoInfo:
     Raises:
         MediaError: it cannot be read, or the cut holds no frame.
     """
-    if not is_folder(media.path):
+    if not is_surely_folder(media.path):
         return probe(media.path, start_seconds=media.start_seconds, end_seconds=media.end_seconds)
     names = frame_files(media.path)
     pixels = _load(str(Path(media.path) / names[0]))

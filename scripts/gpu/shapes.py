@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.types import Clip
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from gpu.shapes import make_clip, write_llava_next_video, write_qwen2_5_vl
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.config.schema import ConversationConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.clock import MODEL_STAGES, StageClock

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from llava_eval.benchmarks.sources import read_rows
-from llava_eval.borders.files import resolve_package_path
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.errors import ConfigError, RowsError
 
 ROWS: list[dict[str, Any]] = [

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.borders.paths import is_folder, is_there, why_no_file
+from llava_eval.borders.paths import (
+    is_file,
+    is_folder,
+    is_surely_folder,
+    is_there,
+    status_of,
+    why_no_file,
+)
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
@@ -17,7 +24,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
     file.write_bytes(b"x")
     assert is_there(file)
     assert is_there(str(tmp_path))
-    assert (is_folder(file), is_folder(tmp_path)) == (False, True)
+    assert (is_surely_folder(file), is_surely_folder(tmp_path)) == (False, True)
     assert why_no_file(file, "a video file") is None
     assert why_no_file(tmp_path, "a video file") == "is a folder, expected a video file"
     file.write_bytes(b"")
@@ -46,19 +53,19 @@ def test_paths_that_are_no_files(name: str, reason: str, tmp_path: Path) -> None
     path = f"{tmp_path}/{name}"
     assert why_no_file(path, "an image file") == reason
     assert is_there(path) == (name == "pipe")
-    assert not is_folder(path)
+    assert not is_surely_folder(path)
 
 
 _AS_ANOTHER_USER = """
 import os, sys
 sys.path[:] = eval(sys.argv[2])
-from llava_eval.borders.paths import is_folder, is_there, why_no_file
+from llava_eval.borders.paths import is_surely_folder, is_there, why_no_file
 if os.getuid() == 0:
     os.setuid(65534)
 folder = sys.argv[1]
 print(why_no_file(folder + "/closed.mp4", "a file"), is_there(folder + "/closed.mp4"))
 print(why_no_file(folder + "/sub/a.mp4", "a file"), is_there(folder + "/sub/a.mp4"))
-print(is_folder(folder + "/sub"), is_folder(folder + "/sub/below"))
+print(is_surely_folder(folder + "/sub"), is_surely_folder(folder + "/sub/below"))
 """
 
 
@@ -87,3 +94,22 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
         "permission denied False",
         "True False",
     ]
+
+
+def test_what_is_there_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert (is_file(tmp_path / "file"), is_folder(tmp_path / "file")) == (True, False)
+    assert (is_file(tmp_path), is_folder(tmp_path)) == (False, True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert is_folder(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    "name", ["no", "n" * 300, "file/below", "loop", "null\0", "\ud800", "a/" * 3000]
+)
+def test_an_odd_name_is_only_not_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    path = f"{tmp_path}/{name}"
+    assert status_of(path) is None
+    assert (is_file(path), is_folder(path)) == (False, False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llava_eval.benchmarks.load import media_folder
-from llava_eval.borders.paths import is_folder, is_there
+from llava_eval.borders.paths import is_surely_folder, is_there
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media, Sample
@@ -62,7 +62,7 @@ def _nothing_there(missing: list[str], benchmark: BenchmarkConfig) -> str:
     root = media_folder(benchmark.media_root)
     if root is None:
         where = "benchmark.media_root is not set, and"
-    elif is_folder(root):
+    elif is_surely_folder(root):
         where = f"benchmark.media_root={root}:"
     else:
         where = f"benchmark.media_root={root} is no folder:"

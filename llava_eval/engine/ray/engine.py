@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts

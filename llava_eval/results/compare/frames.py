@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from llava_eval.borders.files import is_folder
+from llava_eval.borders.paths import is_folder
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.borders.files import is_folder, local_path
+from llava_eval.borders.paths import is_folder, local_path
 from llava_eval.config.choices import list_choices, suggest
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError

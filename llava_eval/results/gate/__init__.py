@@ -119,7 +119,7 @@ def _judge(
     junit: Path | None,
     summary: Path | None,
 ) -> int:
-    from llava_eval.borders.files import is_folder
+    from llava_eval.borders.paths import is_folder
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import terminal_width, write_out
     from llava_eval.results.gate.baseline import read_baseline

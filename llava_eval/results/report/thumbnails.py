@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.files import local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.errors import ConfigError
 from llava_eval.results.report.samples import RIGHT, SampleSet, state_of
 from llava_eval.results.runs import Run

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from llava_eval.borders.files import append_line
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.paths import append_line
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.models.http import MalformedError, is_withheld
