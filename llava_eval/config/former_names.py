@@ -54,6 +54,9 @@ _MOVED: Final = {
     "scorers.tempcompass_judged": "scoring.tempcompass_rules",
     "scorers.text": "scoring.text",
     "scorers.wups": "scoring.wups",
+    "scoring.judge.mathvista": "scoring.judge.rules_first",
+    "scoring.judge.mmvu": "scoring.judge.rules_first",
+    "scoring.judge.tomato": "scoring.judge.rules_first",
     "video.whole_steps": "video.samplers",
 }
 

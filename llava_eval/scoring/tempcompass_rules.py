@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.prompts import chat
-from llava_eval.scoring.judge.scorers import not_judged
-from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, ReplyScorer, read
+from llava_eval.scoring.judge.rules_first import RulesFirst
+from llava_eval.scoring.scorer import Messages, ReplyScorer, read
 from llava_eval.types import Sample, Score
 
 TASK_FACET = "task"
@@ -19,7 +19,7 @@ class TempCompassRules(ReplyScorer):
     """The rules of TempCompass's four tasks, with its language model left out.
 
     A reply that no rule reads is wrong, as under the original's ``--disable_llm``; the original
-    would otherwise ask GPT-3.5 whether it is correct, see :mod:`.tempcompass_judged`. Captions are
+    would otherwise ask GPT-3.5 whether it is correct, see :class:`TempCompassJudged`. Captions are
     judged by GPT-3.5 alone, so they get no score. Both have ``rule_matched`` 0.0 among their
     details, everything else 1.0: its mean is the original's "match success rate".
 
@@ -109,7 +109,7 @@ _OPTION_MARKS = ("A.", "B.", "C.", "D.")
 
 
 @dataclass(frozen=True)
-class TempCompassJudged(JudgedScorer):
+class TempCompassJudged(RulesFirst):
     """TempCompass's rules, and its language model for the rest.
 
     A reply that no rule reads is put to the judge, who says "Correct" or "Incorrect". Captions are
@@ -138,31 +138,13 @@ class TempCompassJudged(JudgedScorer):
                 f"got {', '.join(self.prompts_by_task) or 'nothing'}"
             )
 
-    def prompts(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Messages]:
-        """Return a prompt for every text that no rule reads."""
-        return [
-            self._prompt(text, sample)
-            for text, sample, by_rule in zip(
-                texts, samples, self._by_rule(texts, samples), strict=True
-            )
-            if _needs_judge(by_rule)
-        ]
+    def by_rules(self, text: str, sample: Sample) -> Score | None:
+        """Return the score of a text that a rule reads."""
+        score = TempCompassRules(self.remove).score(text, sample)
+        return None if score.details["rule_matched"] == 0.0 else score
 
-    def score_judged(
-        self, texts: Sequence[str], samples: Sequence[Sample], replies: Sequence[JudgeReply]
-    ) -> list[Score]:
-        """Return one score per text."""
-        waiting = iter(replies)
-        return [
-            _judged(next(waiting), sample) if _needs_judge(by_rule) else by_rule
-            for sample, by_rule in zip(samples, self._by_rule(texts, samples), strict=True)
-        ]
-
-    def _by_rule(self, texts: Sequence[str], samples: Sequence[Sample]) -> list[Score]:
-        rules = TempCompassRules(self.remove)
-        return [rules.score(text, sample) for text, sample in zip(texts, samples, strict=True)]
-
-    def _prompt(self, text: str, sample: Sample) -> Messages:
+    def prompt(self, text: str, sample: Sample) -> Messages:
+        """Show the judge the question of the sample's task, the right answer and the text."""
         fields = {
             "question": sample.question,
             "answer": sample.targets[0],
@@ -170,25 +152,19 @@ class TempCompassJudged(JudgedScorer):
         }
         return chat(self.system, self.prompts_by_task[sample.facets[TASK_FACET]], fields)
 
-
-def _needs_judge(by_rule: Score) -> bool:
-    return by_rule.details["rule_matched"] == 0.0
-
-
-def _judged(reply: JudgeReply, sample: Sample) -> Score:
-    if reply.text is None:
-        return not_judged(reply)
-    said = reply.text.strip()
-    if sample.facets[TASK_FACET] == "captioning":
-        answer = _option_in(said)
-        right = answer is not None and _is_only_option(answer, sample.targets[0])
-        how = "which the judge chose by the caption alone"
-    else:
-        answer = _correctness_in(said)
-        right = answer == "Correct"
-        how = "as the judge says"
-    how = how if answer is not None else "the judge's reply cannot be read"
-    return read(sample, answer, right, how, {"rule_matched": 0.0})
+    def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
+        """Read "Correct" or "Incorrect", or which option the judge chose by a caption."""
+        said = reply.strip()
+        if sample.facets[TASK_FACET] == "captioning":
+            answer = _option_in(said)
+            right = answer is not None and _is_only_option(answer, sample.targets[0])
+            how = "which the judge chose by the caption alone"
+        else:
+            answer = _correctness_in(said)
+            right = answer == "Correct"
+            how = "as the judge says"
+        how = how if answer is not None else "the judge's reply cannot be read"
+        return read(sample, answer, right, how, {"rule_matched": 0.0})
 
 
 def _correctness_in(reply: str) -> str | None:
