@@ -244,7 +244,8 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
         from llava_eval.models.served.served_runner import ServedRunner
 
         with clock.stage("load_model"):
-            plan = with_checked_frames(plan)
+            num_frames = config.sampler.get("num_frames")
+            plan = with_checked_frames(plan, num_frames if type(num_frames) is int else None)
         return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
 
     import torch

@@ -7,6 +7,7 @@ otherwise. Its count of the prompt's tokens shows it, for every frame costs toke
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from llava_eval.types import Clip, GenerationSettings, Request
 #: What is asked of a probe's clip; one token of the answer is enough.
 QUESTION = "Which numbers do the frames show?"
 
+#: The same at greater length: not every server counts the words of a text.
+LONG_QUESTION = " ".join([QUESTION] * 8)
+
 #: Numbers of frames of three clips in even steps, most of them over 32; and shorter ones for a
 #: server that refuses so many openly, because its context is short or its images are limited.
 LENGTHS = ((8, 24, 40), (8, 16, 24), (2, 4, 6))
@@ -29,7 +33,58 @@ LENGTHS = ((8, 24, 40), (8, 16, 24), (2, 4, 6))
 _TOLERANCE = 0.25
 
 #: Height and width in pixels: models whose tokens depend on it use their fewest for so small ones.
-_SIZE = 64
+SMALL = (64, 64)
+#: Of other size and shape: a model that counts as many tokens for these does so for any.
+LARGE = (252, 448)
+
+
+@dataclass(frozen=True)
+class FrameCost:
+    """What frames of a video cost by a server's count of a prompt's tokens.
+
+    Attributes:
+        per_frame: tokens that a prompt grows by with each frame, of size ``SMALL``.
+        others: tokens of a probe beside its frames.
+        is_constant: frames of another size and shape cost as much.
+        per_word: tokens that a prompt grows by with each word of a simple text.
+        num_proven: most frames that were tried.
+    """
+
+    per_frame: float
+    others: float
+    is_constant: bool
+    per_word: float
+    num_proven: int
+
+    def least_tokens(self, num_frames: int, num_words: int, slack: float) -> int:
+        """Return how many tokens a prompt has at least, in which the model sees all frames.
+
+        A word of any text costs half of a simple one or more. What else a prompt holds is not known
+        here, so that this is short of what it has by some tens of tokens.
+
+        Args:
+            num_frames: of all videos.
+            num_words: of the text, between white space.
+            slack: share of the measured tokens, where they depend on the size of a frame.
+        """
+        if self.is_constant:
+            return int(self.per_frame * num_frames + self.per_word * num_words / 2)
+        return round(slack * self.per_frame * num_frames)
+
+    def proven(self, num_frames: int, num_tokens: int) -> FrameCost:
+        """Return the cost with one more number of frames tried.
+
+        Args:
+            num_frames: that a probe showed.
+            num_tokens: of its prompt.
+
+        Raises:
+            FramesMissingError: some frames are missing.
+        """
+        expected = self.others + self.per_frame * num_frames
+        if num_tokens < expected - self.per_frame / 2:
+            raise FramesMissingError((num_frames,), (num_tokens,), f"{expected:.0f}")
+        return replace(self, num_proven=max(self.num_proven, num_frames))
 
 
 class FramesMissingError(Exception):
@@ -39,24 +94,31 @@ class FramesMissingError(Exception):
         is_constant: they do not grow at all.
     """
 
-    def __init__(self, lengths: Sequence[int], counts: Sequence[int]) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        counts: Sequence[int],
+        expected: str = "as many tokens more for as many frames more",
+    ) -> None:
         frames, tokens = (", ".join(map(str, values)) for values in (lengths, counts))
-        super().__init__(f"prompts with {frames} frames count {tokens} tokens")
+        super().__init__(f"prompts with {frames} frames count {tokens} tokens, expected {expected}")
         self.is_constant = len(set(counts)) == 1
 
 
-def numbered_clip(num_frames: int) -> Clip:
+def numbered_clip(num_frames: int, size: tuple[int, int] = SMALL) -> Clip:
     """Return a clip whose frames show their numbers, so that no two are the same.
 
     Args:
         num_frames: how many.
+        size: height and width in pixels.
     """
     from PIL import Image, ImageDraw
 
-    frames = np.empty((num_frames, _SIZE, _SIZE, 3), np.uint8)
+    height, width = size
+    frames = np.empty((num_frames, height, width, 3), np.uint8)
     for number in range(num_frames):
-        image = Image.new("RGB", (_SIZE, _SIZE), (4 * number % 256, 96, 160))
-        ImageDraw.Draw(image).text((_SIZE // 3, _SIZE // 3), str(number), fill="white")
+        image = Image.new("RGB", (width, height), (4 * number % 256, 96, 160))
+        ImageDraw.Draw(image).text((width // 3, height // 3), str(number), fill="white")
         frames[number] = np.asarray(image)
     return Clip(
         torch.from_numpy(frames).permute(0, 3, 1, 2),  # (N, 3, H, W)
@@ -67,22 +129,33 @@ def numbered_clip(num_frames: int) -> Clip:
     )
 
 
-def probe_request(encoder: MediaEncoder, num_frames: int) -> Request:
+def probe_request(
+    encoder: MediaEncoder,
+    num_frames: int,
+    size: tuple[int, int] = SMALL,
+    question: str = QUESTION,
+) -> Request:
     """Return the request that shows so many numbered frames as a video.
 
     Args:
         encoder: of the server.
         num_frames: none is a request without a video.
+        size: height and width of the frames in pixels.
+        question: the text.
     """
-    shown = (encoder.encode("video", numbered_clip(num_frames)),) if num_frames else ()
-    return Request("probe", (*shown, QUESTION), GenerationSettings(max_new_tokens=1))
+    shown = (encoder.encode("video", numbered_clip(num_frames, size)),) if num_frames else ()
+    return Request("probe", (*shown, question), GenerationSettings(max_new_tokens=1))
 
 
-def measure_frame_tokens(count_tokens: Callable[[int], int]) -> float:
-    """Return how many tokens a prompt grows by with each frame of a video.
+def measure_frame_cost(
+    count_tokens: Callable[[int, tuple[int, int], str], int], num_frames: int | None = None
+) -> FrameCost:
+    """Return what each frame of a video costs.
 
     Args:
-        count_tokens: returns the server's count for a prompt with so many frames.
+        count_tokens: returns the server's count for a prompt with so many frames of a size, and a
+            question.
+        num_frames: that the run shows of each video, where that is known; tried too.
 
     Raises:
         FramesMissingError: the prompt does not grow evenly with the frames.
@@ -91,20 +164,34 @@ def measure_frame_tokens(count_tokens: Callable[[int], int]) -> float:
     known: dict[int, int] = {}
     for lengths in LENGTHS:
         try:
-            for num_frames in lengths:
-                if num_frames not in known:
-                    known[num_frames] = count_tokens(num_frames)
+            for length in lengths:
+                if length not in known:
+                    known[length] = count_tokens(length, SMALL, QUESTION)
         except RejectedError:
             if lengths == LENGTHS[-1]:
                 raise
             continue
-        short, middle, long = (known[num_frames] for num_frames in lengths)
-        per_frame = (middle - short) / (lengths[1] - lengths[0])
-        is_even = abs((long - middle) - (middle - short)) <= _TOLERANCE * (middle - short)
-        if per_frame <= 0 or not is_even or short < (1 - _TOLERANCE) * lengths[0] * per_frame:
-            raise FramesMissingError(lengths, (short, middle, long))
-        return per_frame
-    raise AssertionError("the last lengths return or raise")
+        break
+    short, middle, long = (known[length] for length in lengths)
+    per_frame = (middle - short) / (lengths[1] - lengths[0])
+    is_even = abs((long - middle) - (middle - short)) <= _TOLERANCE * (middle - short)
+    if per_frame <= 0 or not is_even or short < (1 - _TOLERANCE) * lengths[0] * per_frame:
+        raise FramesMissingError(lengths, (short, middle, long))
+    try:
+        is_constant = count_tokens(lengths[0], LARGE, QUESTION) == short
+    except RejectedError:  # too large for it
+        is_constant = False
+    more_words = len(LONG_QUESTION.split()) - len(QUESTION.split())
+    more_tokens = count_tokens(lengths[0], SMALL, LONG_QUESTION) - short
+    per_word = max(0.0, more_tokens / more_words)
+    others = long - per_frame * lengths[2]
+    cost = FrameCost(per_frame, others, is_constant, per_word, lengths[2])
+    if num_frames is None or num_frames <= cost.num_proven:
+        return cost
+    try:
+        return cost.proven(num_frames, count_tokens(num_frames, SMALL, QUESTION))
+    except RejectedError:  # openly refused, as the run's own questions will be
+        return cost
 
 
 def why_no_clips(

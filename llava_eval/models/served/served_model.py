@@ -19,8 +19,11 @@ from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, generation_fields
 from llava_eval.models.served.probe import (
     LENGTHS,
+    QUESTION,
+    SMALL,
+    FrameCost,
     FramesMissingError,
-    measure_frame_tokens,
+    measure_frame_cost,
     probe_request,
     why_no_clips,
 )
@@ -48,15 +51,14 @@ class ServedModel:
         server: what answers there.
         video_as: "images", "video" or "url".
         shows_videos: samples show videos, so that its frames have to be checked.
-        tokens_per_frame: by which a prompt grows with each frame of a small video; None where
-            that was not measured, or cannot be.
+        frame_cost: in tokens; None where that was not measured, or cannot be.
     """
 
     config: ModelConfig
     server: Server
     video_as: str
     shows_videos: bool = False
-    tokens_per_frame: float | None = None
+    frame_cost: FrameCost | None = None
 
     @property
     def words(self) -> str:
@@ -82,21 +84,18 @@ class ServedModel:
             "checkpoint": self.config.checkpoint,
             "base_url": self.config.base_url,
             **self.identity()["model"],
-            "tokens_per_frame": self.tokens_per_frame,
+            "tokens_per_frame": None if self.frame_cost is None else self.frame_cost.per_frame,
         }
 
-    def least_tokens(self, num_frames: int) -> int | None:
-        """Return how many tokens a prompt has at least, in which the model sees so many frames.
-
-        Args:
-            num_frames: of all its videos.
+    def least_tokens(self, num_frames: int, num_words: int) -> int | None:
+        """Return how many tokens a prompt has at least; see :meth:`FrameCost.least_tokens`.
 
         Returns:
             None where it cannot be told.
         """
-        if self.tokens_per_frame is None or num_frames == 0:
+        if self.frame_cost is None or num_frames == 0:
             return None
-        return round(_SLACK[self.video_as] * self.tokens_per_frame * num_frames)
+        return self.frame_cost.least_tokens(num_frames, num_words, _SLACK[self.video_as])
 
     def refused(self, error: RefusedError) -> CheckpointError:
         """Return what to say of a server that refuses every request.
@@ -163,11 +162,74 @@ def find_served_model(config: ModelConfig, *, shows_videos: bool = False) -> Ser
     return model
 
 
-def with_checked_frames(model: ServedModel) -> ServedModel:
+class FrameProbe:
+    """Shows a server numbered frames, to see whether it shows the model all of them.
+
+    Args:
+        model: that was found.
+        client: of the server.
+    """
+
+    def __init__(self, model: ServedModel, client: ChatClient) -> None:
+        self._model = model
+        self._client = client
+
+    def count_tokens(
+        self, num_frames: int, size: tuple[int, int] = SMALL, question: str = QUESTION
+    ) -> int:
+        """Return the server's count of a prompt's tokens.
+
+        Args:
+            num_frames: that the prompt shows.
+            size: their height and width in pixels.
+            question: the text.
+
+        Raises:
+            RequestError: there is none.
+        """
+        config, dialect = self._model.config, self._model.server.dialect
+        encoder = MediaEncoder(config.server, dialect, self._model.video_as)
+        try:
+            request = probe_request(encoder, num_frames, size, question)
+            messages, fields = chat_messages(request), generation_fields(request, dialect)
+            completion = with_retries(
+                lambda: self._client.chat(config.checkpoint, messages, fields),
+                retries=config.server.retries,
+                backoff_seconds=config.server.backoff_seconds,
+                stop=threading.Event(),
+                streak=FailureStreak(),
+            )
+        finally:
+            encoder.close()
+        if completion.num_input_tokens is None:
+            raise RejectedError("the server does not count the prompt's tokens")
+        return completion.num_input_tokens
+
+    def with_proven(self, num_frames: int) -> ServedModel:
+        """Return the model with so many frames tried, where its frames have a cost.
+
+        Args:
+            num_frames: of one video.
+
+        Raises:
+            FramesMissingError: the server does not show the model all of them.
+        """
+        cost = self._model.frame_cost
+        if cost is None or num_frames <= cost.num_proven:
+            return self._model
+        try:
+            cost = cost.proven(num_frames, self.count_tokens(num_frames))
+        except RequestError:  # the question itself will tell
+            return self._model
+        return replace(self._model, frame_cost=cost)
+
+
+def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> ServedModel:
     """Show a server numbered frames, and return the model with what each frame costs.
 
     Args:
         model: that was found.
+        num_frames: that the run shows of each video, where that is known.
 
     Raises:
         CheckpointError: it does not see all frames that the server is sent, or the server does
@@ -175,44 +237,28 @@ def with_checked_frames(model: ServedModel) -> ServedModel:
     """
     if not model.shows_videos or model.video_as == "url":
         return model  # of a video's own address the server samples frames that nobody knows
-    config, dialect = model.config, model.server.dialect
-    client = open_client(config)
-    encoder = MediaEncoder(config.server, dialect, model.video_as)
-
-    def count_tokens(num_frames: int) -> int:
-        request = probe_request(encoder, num_frames)
-        messages, fields = chat_messages(request), generation_fields(request, dialect)
-        completion = with_retries(
-            lambda: client.chat(config.checkpoint, messages, fields),
-            retries=config.server.retries,
-            backoff_seconds=config.server.backoff_seconds,
-            stop=threading.Event(),
-            streak=FailureStreak(),
-        )
-        if completion.num_input_tokens is None:
-            raise RejectedError("the server does not count the prompt's tokens")
-        return completion.num_input_tokens
-
+    client = open_client(model.config)
+    probe = FrameProbe(model, client)
+    address = model.config.base_url
     try:
-        return replace(model, tokens_per_frame=measure_frame_tokens(count_tokens))
+        cost = measure_frame_cost(probe.count_tokens, num_frames)
+        return replace(model, frame_cost=cost)
     except FramesMissingError as error:
-        if not _counts_no_images(model, error, count_tokens):
+        if not _counts_no_images(model, error, probe.count_tokens):
             raise CheckpointError(
-                f"{config.base_url} does not show the model every frame that it is sent: {error}; "
-                "expected as many tokens more for as many frames more (start vLLM with "
-                '--media-io-kwargs \'{"video":{"num_frames":-1}}\')'
+                f"{address} does not show the model every frame that it is sent: {error} "
+                '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
             ) from None
-        told = f"{error}: it does not count images"
+        told = "its counts are the same with any number of images: it does not count images"
     except RefusedError as error:
         raise model.refused(error) from None
     except RequestError as error:
         told = str(error)
         if model.video_as == "video":
-            raise CheckpointError(f"{config.base_url} does not answer a probe: {told}") from None
+            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
     finally:
-        encoder.close()
         client.close()
-    _log.warning("whether %s sees every frame cannot be told: %s", config.base_url, told)
+    _log.warning("whether %s sees every frame cannot be told: %s", address, told)
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,11 @@ from llava_eval.models.served.messages import (
     to_generation,
 )
 from llava_eval.models.served.option_losses import likeliest_option
-from llava_eval.models.served.served_model import ServedModel, open_client
-from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia
+from llava_eval.models.served.probe import FramesMissingError
+from llava_eval.models.served.served_model import FrameProbe, ServedModel, open_client
+from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia, ShownMedia
+
+_log = logging.getLogger(__name__)
 
 #: Questions that are made ready together, as a multiple of those under way at once.
 BATCHES_AHEAD = 4
@@ -62,6 +66,8 @@ class ServedRunner:
         self._answered_by: Counter[str] = Counter()
         self._num_requests = 0
         self._keeps_spaces = False  # before an option; looked at with the first
+        self._proving = threading.Lock()
+        self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
@@ -144,6 +150,7 @@ class ServedRunner:
             ServerError: the server has been silent for too long.
         """
         try:
+            self._prove_frames(request)
             generation = self._generate(request)
             self._check_frames(request, generation.num_input_tokens)
         except (RequestError, PromptError, UnicodeError) as error:
@@ -203,8 +210,19 @@ class ServedRunner:
             self._stop.set()
             raise self.model.refused(error) from None
         completion.check_end()
+        asked, answering = self.model.config.checkpoint, completion.model
         with self._lock:
-            self._answered_by[completion.model] += 1
+            is_new = answering not in self._answered_by
+            is_mixed = is_new and bool(self._answered_by)
+            self._answered_by[answering] += 1
+        if is_new and (is_mixed or not (asked in answering or answering in asked)):
+            _log.warning(
+                "%s was asked for %s, and says that %s answers%s",
+                self.model.config.base_url,
+                asked,
+                answering,
+                ", as others did before" if is_mixed else "",
+            )
         return completion
 
     def _send_once(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
@@ -212,12 +230,27 @@ class ServedRunner:
             self._num_requests += 1
         return self._client.chat(self.model.config.checkpoint, messages, fields)
 
+    def _prove_frames(self, request: Request) -> None:
+        """Raise RejectedError where the server keeps fewer frames than its longest video has."""
+        lengths = [len(medium.frame_indices) for medium in _videos(request)]
+        num_frames = max(lengths, default=0)
+        if self.model.video_as == "images":
+            num_frames = sum(lengths)
+        with self._proving:
+            if num_frames not in self._lost:
+                try:
+                    self.model = FrameProbe(self.model, self._client).with_proven(num_frames)
+                except FramesMissingError as error:
+                    self._lost[num_frames] = f"{error}: the model does not see all of them"
+        if num_frames in self._lost:
+            raise RejectedError(self._lost[num_frames])
+
     def _check_frames(self, request: Request, num_input_tokens: int | None) -> None:
         """Raise RejectedError where a prompt is too short for the frames that it should hold."""
-        num_frames = sum(
-            len(medium.frame_indices) for medium in request.media if medium.kind == "video"
-        )
-        least = self.model.least_tokens(num_frames)
+        num_frames = sum(len(medium.frame_indices) for medium in _videos(request))
+        texts = [piece for piece in request.content if isinstance(piece, str)]
+        num_words = sum(len(text.split()) for text in [*texts, request.system or ""])
+        least = self.model.least_tokens(num_frames, num_words)
         if least is None:
             return
         if num_input_tokens is None:
@@ -227,3 +260,7 @@ class ServedRunner:
                 f"the server counts {num_input_tokens} prompt tokens for {num_frames} frames, "
                 f"expected at least {least}: the model did not see all of them"
             )
+
+
+def _videos(request: Request) -> list[ShownMedia]:
+    return [medium for medium in request.media if medium.kind == "video"]

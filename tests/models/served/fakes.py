@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llava_eval.config.schema import ModelConfig, ServerConfig
-from llava_eval.models.served.probe import QUESTION
+from llava_eval.models.served.probe import LONG_QUESTION, QUESTION
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Request
@@ -41,7 +41,7 @@ PAGES: dict[str, dict[str, object]] = {
 
 
 #: Requests with which a server's frames are checked before a run.
-NUM_PROBES = 3
+NUM_PROBES = 5
 
 
 def echo(content: dict[str, Any], number: int) -> Answer:
@@ -75,7 +75,7 @@ def questions(server: ChatServer) -> list[dict[str, Any]]:
     return [
         sent
         for sent in server.requests
-        if sent["messages"][-1]["content"][-1] != {"type": "text", "text": QUESTION}
+        if sent["messages"][-1]["content"][-1].get("text") not in (QUESTION, LONG_QUESTION)
     ]
 
 

@@ -16,8 +16,10 @@ from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
 from llava_eval.models.http import RejectedError
 from llava_eval.models.served.probe import (
+    LARGE,
+    SMALL,
     FramesMissingError,
-    measure_frame_tokens,
+    measure_frame_cost,
     numbered_clip,
 )
 from llava_eval.models.served.served_model import (
@@ -34,6 +36,8 @@ from tests.models.served.fakes import (
     PAGES,
     ask,
     counted,
+    make_questions,
+    make_runner,
     num_frames,
     questions,
     served,
@@ -62,14 +66,19 @@ def with_times(frames: int) -> int:
     ],
 )
 def test_what_honest_servers_count(count: Callable[[int], int], expected: float) -> None:
-    assert measure_frame_tokens(count) == pytest.approx(expected, rel=0.02)
+    cost = measure_frame_cost(lambda frames, size, text: count(frames), 64)
+    assert cost.per_frame == pytest.approx(expected, rel=0.02)
+    assert (cost.is_constant, cost.num_proven) == (True, 64)
+    for frames in (2, 16, 63, 64, 128, 512):
+        assert cost.proven(frames, count(frames)).num_proven == max(64, frames)
+        assert cost.least_tokens(frames, 10, 0.9) <= count(frames)
 
 
 @pytest.mark.parametrize("most", [1, 4, 8, 16, 20, 24, 30, 32, 33])
 @pytest.mark.parametrize("per_frame", [1, 2, 144])
 def test_servers_that_keep_some_frames(most: int, per_frame: int) -> None:
     with pytest.raises(FramesMissingError, match="prompts with 8, 24, 40 frames count"):
-        measure_frame_tokens(lambda frames: 30 + per_frame * min(frames, most))
+        measure_frame_cost(lambda frames, size, text: 30 + per_frame * min(frames, most))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,7 @@ def test_servers_that_keep_some_frames(most: int, per_frame: int) -> None:
 )
 def test_other_servers_that_lie(count: Callable[[int], int]) -> None:
     with pytest.raises(FramesMissingError):
-        measure_frame_tokens(count)
+        measure_frame_cost(lambda frames, size, text: count(frames))
 
 
 def test_a_short_context_is_told_from_lost_frames() -> None:
@@ -98,12 +107,46 @@ def test_a_short_context_is_told_from_lost_frames() -> None:
 
         return count
 
-    for limit, lengths in ((39, [8, 24, 40, 16]), (8, [8, 24, 16, 2, 4, 6])):
+    for limit, most, lengths in (
+        (39, 24, [8, 24, 40, 16, 8, 8, 64]),
+        (8, 6, [8, 24, 16, 2, 4, 6, 2, 2, 64]),
+    ):
         asked: list[int] = []
-        assert measure_frame_tokens(short(limit)) == 144.0
+        count = short(limit)
+        cost = measure_frame_cost(lambda frames, size, text, count=count: count(frames), 64)
+        assert (cost.per_frame, cost.others, cost.num_proven) == (144.0, 30.0, most)
         assert asked == lengths
     with pytest.raises(RequestError, match="at most"):
-        measure_frame_tokens(short(5))
+        measure_frame_cost(lambda frames, size, text: short(5)(frames))
+
+
+@pytest.mark.parametrize("most", [41, 48, 60, 63])
+def test_the_runs_own_number_of_frames_is_tried(most: int) -> None:
+    def count(frames: int, size: tuple[int, int], text: str) -> int:
+        return 30 + 144 * min(frames, most)
+
+    assert measure_frame_cost(count).num_proven == 40
+    with pytest.raises(FramesMissingError, match=r"with 64 frames count \d+ tokens, expected 9246"):
+        measure_frame_cost(count, 64)
+
+
+def test_a_model_whose_tokens_depend_on_the_size() -> None:
+    def count(frames: int, size: tuple[int, int], text: str) -> int:
+        return 30 + frames * size[0] * size[1] // 1024
+
+    cost = measure_frame_cost(count, 64)
+    assert (cost.per_frame, cost.is_constant) == (SMALL[0] * SMALL[1] / 1024, False)
+    assert cost.least_tokens(64, 100, 0.9) == round(0.9 * 4 * 64)
+
+
+def test_a_word_has_its_price_where_words_are_counted() -> None:
+    def count(frames: int, size: tuple[int, int], text: str) -> int:
+        return 30 + 144 * frames + 2 * len(text.split())
+
+    cost = measure_frame_cost(count)
+    assert cost.per_word == 2.0
+    assert cost.least_tokens(64, 100, 0.9) == 144 * 64 + 100
+    assert numbered_clip(2, LARGE).frames.shape == (2, 3, *LARGE)
 
 
 def test_frames_of_the_probe_differ() -> None:
@@ -128,10 +171,11 @@ def keeps(most: int) -> Behaviour:
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_frame_has_its_price(kind: str) -> None:
     model, server = check(keeps(10_000), kind)
-    assert model.tokens_per_frame == 40.0
+    assert model.frame_cost is not None
+    assert model.frame_cost.per_frame == 40.0
     assert model.describe()["tokens_per_frame"] == 40.0
     assert "tokens_per_frame" not in model.identity()["model"]
-    assert [num_frames(sent) for sent in server.requests] == [8, 24, 40]
+    assert [num_frames(sent) for sent in server.requests] == [8, 24, 40, 8, 8]
     assert questions(server) == []
     assert {sent["max_tokens"] for sent in server.requests} == {1}
     if kind == "vllm":
@@ -164,7 +208,7 @@ def test_images_that_are_not_counted_are_not_taken_for_lost(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         model, server = check(lambda content, number: reply("A"), "openai")
-    assert model.tokens_per_frame is None
+    assert model.frame_cost is None
     assert [num_frames(sent) for sent in server.requests] == [8, 24, 40, 0, 8]
     assert "it does not count images" in caplog.text
 
@@ -177,7 +221,7 @@ def test_a_probe_that_fails(fault: Answer, told: str, caplog: pytest.LogCaptureF
         check(lambda content, number: fault)
     with caplog.at_level(logging.WARNING):
         model, _ = check(lambda content, number: fault, "openai")
-    assert model.tokens_per_frame is None  # images: each question will tell
+    assert model.frame_cost is None  # images: each question will tell
     assert f"HTTP {fault.status}" in caplog.text
 
 
@@ -216,13 +260,86 @@ def test_each_reply_is_held_to_its_frames(kind: str) -> None:
     assert honest["whole"].num_input_tokens == 20 + 64 * 40
     assert found["short"].error is None
     assert found["none"].error is None
-    least = {"vllm": 2304, "openai": 1920}[kind]
     for name in ("whole", "two"):
         assert found[name].text is None
         assert found[name].error == (
-            f"ServerError: the server counts 1300 prompt tokens for 64 frames, expected at least "
-            f"{least}: the model did not see all of them"
+            "ServerError: the server counts 1300 prompt tokens for 64 frames, expected at least "
+            "2560: the model did not see all of them"
         )
+
+
+def kept(content: dict[str, Any], most: int, *, only_above: int = 0) -> int:
+    """Return how many frames a server keeps of those that it is sent."""
+    frames = num_frames(content)
+    return min(most, frames) if frames > only_above else frames
+
+
+def words_of(content: dict[str, Any]) -> int:
+    """Return a count of the prompt's text tokens: one each word, and the template's."""
+    parts = [part for message in content["messages"] for part in message["content"]]
+    return 20 + sum(len(part["text"].split()) for part in parts if part["type"] == "text")
+
+
+LONG = "what is shown in these frames? " * 10
+
+
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+@pytest.mark.parametrize(
+    ("lie", "told"),
+    [
+        # Of frames: all are seen by a probe with as many frames as the question.
+        (lambda c: words_of(c) + 144 * kept(c, 60), "with 64 frames count 8666 tokens"),
+        (lambda c: words_of(c) + 144 * kept(c, 63), "with 64 frames count 9098 tokens"),
+        (lambda c: min(words_of(c) + 144 * num_frames(c), 8192), "with 64 frames count 8192"),
+        # Only of real questions: each reply is held to its frames and words.
+        (
+            lambda c: words_of(c) + 144 * (num_frames(c) - ("these" in str(c))),
+            "the server counts 9152 prompt tokens for 64 frames, expected at least 9246",
+        ),
+        (
+            lambda c: min(words_of(c), 25) + 144 * (num_frames(c) - (LONG in str(c))),
+            "the server counts 9097 prompt tokens for 64 frames",
+        ),
+    ],
+)
+def test_lies_about_one_frame_of_many(
+    lie: Callable[[dict[str, Any]], int], told: str, kind: str
+) -> None:
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        usage = {"prompt_tokens": lie(content), "completion_tokens": 1}
+        return reply("A", "m", usage=usage)
+
+    with serving(behaviour, PAGES[kind]) as server:
+        config = served("m", server.base_url)
+        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        settings = GenerationSettings()
+        whole, short = (runner.prepare("video", video_clip(frames)) for frames in (64, 16))
+        asked = [Request(f"q{number}", (whole, LONG), settings) for number in range(3)]
+        asked.append(Request("short", (short, "who?"), settings))
+        found = ask(runner, asked)
+        num_probes = len(server.requests) - len(questions(server))
+    assert found.pop("short").error is None
+    for generation in found.values():
+        assert generation.text is None
+        assert told in str(generation.error)
+    assert num_probes == NUM_PROBES + 1
+
+
+def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
+    names = iter(["m", "m-2024-08-06", "other"])
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        return reply("A", next(names))
+
+    with serving(behaviour, PAGES["openai"]) as server, caplog.at_level(logging.WARNING):
+        runner = make_runner(server, concurrency=1)
+        ask(runner, make_questions(3))
+    assert runner.guards["answered_by"] == {"m": 1, "m-2024-08-06": 1, "other": 1}
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.partition("asked for ")[2] for text in told] == [
+        "m, and says that m-2024-08-06 answers, as others did before",
+        "m, and says that other answers, as others did before",
+    ]
 
 
 def test_a_count_that_is_missing_later() -> None:
@@ -257,7 +374,7 @@ def test_runs_against_an_honest_and_a_lying_server(tmp_path: Path) -> None:
         server.behaviour = keeps(32)
         with pytest.raises(CheckpointError, match="media-io-kwargs"):
             pipeline.run(compose_config(overrides(tmp_path / "lying", server)))
-        assert len(server.requests) == 2 * NUM_PROBES + 6
+        assert len(server.requests) == NUM_PROBES + 6 + 3  # the first three tell
     lines = read_lines(tmp_path / "honest" / "samples.jsonl")
     assert {line["generation"]["num_input_tokens"] for line in lines} == {20 + 4 * 40}
     manifest = json.loads((tmp_path / "honest" / "manifest.json").read_text())
