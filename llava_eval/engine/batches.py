@@ -164,11 +164,13 @@ class GroupContent(Generic[MediumT]):
         frame_dependent: what became of the parts that depend on which frames are shown; each of
             their media is one image.
         inputs: what was read of each medium that a sample needs.
+        frame_indices: by medium the frames that are shown, whether as one medium or as images.
     """
 
     media: Mapping[Media, MediumT]
     frame_dependent: Mapping[FrameDependentPart, tuple[str | MediumT, ...]]
     inputs: Mapping[Media, MediaInput]
+    frame_indices: Mapping[Media, tuple[int, ...]]
 
     def prepared(
         self: GroupContent[Clip], prepare: Callable[[MediaKind, Clip], ShownMedia]
@@ -189,7 +191,11 @@ class GroupContent(Generic[MediumT]):
             medium: replace(seen, pixel_input_digest=_digest_of(shown.get(medium, ())))
             for medium, seen in self.inputs.items()
         }
-        return GroupContent(media, frame_dependent, inputs)
+        frame_indices = {  # none where no frame is shown, or a server chooses them
+            medium: indices if any(one.frame_indices for one in shown.get(medium, ())) else ()
+            for medium, indices in self.frame_indices.items()
+        }
+        return GroupContent(media, frame_dependent, inputs, frame_indices)
 
     def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
         """Return the user's turn of a sample, neighbouring texts joined."""
@@ -255,6 +261,7 @@ def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupCon
         {medium: clip for medium, clip in clips.items() if medium in shown},
         {piece: tuple(piece.expand(clips[piece.media])) for piece in frame_dependent},
         {medium: MediaInput.of(clip) for medium, clip in clips.items()},
+        {medium: clip.frame_indices for medium, clip in clips.items()},
     )
 
 
@@ -281,7 +288,7 @@ def ask_batch(
         yield SampleResult.of(
             sample,
             generation,
-            frames_shown(sample, request),
+            tuple(content.frame_indices[medium] for medium in sample.media),
             prompt_text(request.content),
             tuple(content.inputs[medium] for medium in sample.media),
         )
@@ -299,14 +306,3 @@ def request_of(
         assistant_prefill=settings.assistant_prefill,
         options=sample.options,
     )
-
-
-def frames_shown(sample: Sample, request: Request) -> tuple[tuple[int, ...], ...]:
-    """Return for each medium of a sample the numbers of the frames that were shown.
-
-    Frames of a video that a frame-dependent part shows as images of their own stand together.
-    """
-    shown = tuple(medium.frame_indices for medium in request.media)
-    if len(shown) != len(sample.media) and len(sample.media) == 1:
-        return (tuple(index for indices in shown for index in indices),)
-    return shown

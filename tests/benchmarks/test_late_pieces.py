@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from llava_eval.engine.batches import expanded, frames_shown
+from llava_eval.engine.batches import expanded
 from llava_eval.types import (
     Clip,
-    GenerationSettings,
     Media,
     MediaKind,
     PreparedMedia,
-    Request,
     Sample,
-    ShownMedia,
     prompt_text,
 )
 
@@ -58,32 +55,29 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
     return prepared, prepare
 
 
-def request(turn: tuple[str | ShownMedia, ...]) -> Request:
-    return Request(id="1", content=turn, settings=GenerationSettings())
-
-
 def test_texts_are_expanded_and_joined() -> None:
     asked = sample(VIDEO, Late(VIDEO), "Why?")
     prepared, prepare = counting()
     members = [asked, sample(VIDEO, Late(VIDEO), "How?", name="2")]
-    turn = expanded(members, {VIDEO: read(VIDEO)}).prepared(prepare)
-    video, text = turn.turn(asked)
+    content = expanded(members, {VIDEO: read(VIDEO)}).prepared(prepare)
+    video, text = content.turn(asked)
     assert isinstance(video, PreparedMedia)
     assert text == "3 frames\nWhy?"
     assert prepared == ["video"]
     assert asked.media == (VIDEO,)
     assert asked.prompt == "[late]Why?"
-    assert frames_shown(asked, request(turn.turn(asked))) == ((0, 5, 9),)
+    assert content.frame_indices == {VIDEO: (0, 5, 9)}
 
 
 def test_frames_can_become_images() -> None:
     asked = sample(Late(VIDEO, images=True), "Why?")
     prepared, prepare = counting()
-    turn = expanded([asked], {VIDEO: read(VIDEO)}).prepared(prepare).turn(asked)
+    content = expanded([asked], {VIDEO: read(VIDEO)}).prepared(prepare)
+    turn = content.turn(asked)
     assert prepared == ["image"] * 3
     assert [one if isinstance(one, str) else one.kind for one in turn] == ["image"] * 3 + ["Why?"]
     assert asked.media == (VIDEO,)
-    assert frames_shown(asked, request(turn)) == ((0, 5, 9),)
+    assert content.frame_indices == {VIDEO: (0, 5, 9)}
 
 
 def test_media_that_lead_are_left_out_of_the_written_prompt() -> None:
