@@ -36,7 +36,8 @@ if TYPE_CHECKING:
         "--export",
         type=local_path,
         metavar="DIR",
-        help="write JSON, tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
+        help="write JSON, numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
+        "and PNG with matplotlib)",
     ),
 )
 def _compare(arguments: argparse.Namespace) -> int:
@@ -331,7 +332,8 @@ def _export(arguments: argparse.Namespace) -> int:
         "--export",
         type=local_path,
         metavar="DIR",
-        help="also write tables (Markdown, CSV, LaTeX) and curves (SVG; PNG with matplotlib)",
+        help="also write numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
+        "and PNG with matplotlib)",
     ),
 )
 def _report(arguments: argparse.Namespace) -> int:

@@ -1,12 +1,12 @@
-"""Charts as SVG, for pages and papers, and as PNG."""
+"""Charts as SVG, for pages and papers, and as PDF and PNG."""
 
 from __future__ import annotations
 
 import io
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
 from llava_eval.results.formatting import html_text, printable
@@ -217,6 +217,22 @@ def to_png(chart: Chart, *, scale: int = 2) -> bytes:
     Raises:
         ImportError: matplotlib is not installed (llava-eval[plots]).
     """
+    return _drawn(chart, "png", 100 * scale, {"Software": None})
+
+
+def to_pdf(chart: Chart) -> bytes:
+    """Return a PDF file, drawn by matplotlib: lines and letters, at any size.
+
+    Args:
+        chart: what to draw.
+
+    Raises:
+        ImportError: matplotlib is not installed (llava-eval[plots]).
+    """
+    return _drawn(chart, "pdf", 100, {"CreationDate": None, "Producer": None, "Creator": None})
+
+
+def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -224,10 +240,10 @@ def to_png(chart: Chart, *, scale: int = 2) -> bytes:
     stream = io.BytesIO()
     # A dollar sign in a name begins no formula, and a letter that the font lacks is only a box.
     with (
-        matplotlib.rc_context({"text.parse_math": False}),
+        matplotlib.rc_context({"text.parse_math": False, "pdf.fonttype": 42}),
         warnings.catch_warnings(action="ignore"),
     ):
-        figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=100 * scale, layout="constrained")
+        figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=dpi, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(printable(chart.title), loc="left")
         axes.set_xlabel(printable(chart.x_name))
@@ -269,7 +285,7 @@ def to_png(chart: Chart, *, scale: int = 2) -> bytes:
                 )
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-        figure.savefig(stream, format="png", metadata={"Software": None})
+        figure.savefig(stream, format=form, metadata=metadata)
     return stream.getvalue()
 
 

@@ -16,7 +16,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import wcwidth
@@ -116,6 +116,9 @@ _LATEX = {
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")
 _MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 _BACKTICKS = re.compile(r"`+")
+#: A sign in front of a number, and a dash that stands for none.
+_SIGN = re.compile(r"(?<![\w.])([+-])(?=\d)")
+_NONE = "-"
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,14 @@ class Table:
         num_names: so many columns from the left name the row; they are left-aligned, and cut where
             a terminal is too narrow. All others hold numbers.
         title: what it shows; empty for none.
+        best: cells (row, column) that are the best of those that they are compared with.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     num_names: int = 1
     title: str = ""
+    best: Collection[tuple[int, int]] = ()
 
     def to_text(self, width: int = 80, indent: str = "") -> str:
         """Return aligned lines for a terminal."""
@@ -173,23 +178,34 @@ class Table:
             writer.writerow([*names, *map(printable, row[self.num_names :])])
         return stream.getvalue()
 
-    def to_latex(self) -> str:
-        """Return a tabular with the rules of the booktabs package."""
+    def to_latex(self, names: Mapping[str, str] | None = None) -> str:
+        """Return a tabular for the booktabs package, the best cells in bold.
+
+        Args:
+            names: of the runs, by the letters that stand for them in the header and in names.
+        """
         alignment = "l" * self.num_names + "r" * (len(self.header) - self.num_names)
-        header, *rows = (
-            f"{' & '.join(map(latex_text, row))} \\\\" for row in (self.header, *self.rows)
-        )
+        header = [_named(cell, names or {}) for cell in self.header]
+        rows = [
+            [
+                _named(cell, names or {}) if column < self.num_names else _latex_value(cell)
+                for column, cell in enumerate(row)
+            ]
+            for row in self.rows
+        ]
+        for row, column in self.best:
+            rows[row][column] = f"\\textbf{{{rows[row][column]}}}"
         lines = [
             f"\\begin{{tabular}}{{{alignment}}}",
             "\\toprule",
-            header,
+            f"{' & '.join(header)} \\\\",
             "\\midrule",
-            *rows,
+            *(f"{' & '.join(row)} \\\\" for row in rows),
             "\\bottomrule",
             "\\end{tabular}",
         ]
         title = [f"% {printable(self.title)}"] if self.title else []
-        return "\n".join([*title, *lines]) + "\n"
+        return "\n".join([*title, "% \\usepackage{booktabs}", *lines]) + "\n"
 
     def to_html(self) -> str:
         """Return a table element."""
@@ -210,6 +226,14 @@ class Table:
         return (
             f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
         )
+
+
+def highest(values: Sequence[float | None]) -> list[int]:
+    """Return where the highest of some values stands; nowhere if there is but one, or all tie."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or min(known) == max(known):
+        return []
+    return [index for index, value in enumerate(values) if value == max(known)]
 
 
 def safe_cell(text: str) -> str:
@@ -235,6 +259,19 @@ def markdown_text(text: str) -> str:
 def latex_text(text: str) -> str:
     """Return text that LaTeX shows as it is."""
     return "".join(_LATEX.get(character, character) for character in printable(text))
+
+
+def _named(cell: str, names: Mapping[str, str]) -> str:
+    """Return a name for LaTeX; "B - A" as the names of both, with a minus between them."""
+    parts = cell.split(" - ")
+    if not all(part in names for part in parts):
+        return latex_text(cell)
+    return " $-$ ".join(latex_text(names[part]) for part in parts)
+
+
+def _latex_value(cell: str) -> str:
+    """Return a number for LaTeX, its signs as those of mathematics; a dash where there is none."""
+    return "--" if cell == _NONE else _SIGN.sub(r"$\1$", latex_text(cell))
 
 
 def html_text(text: str) -> str:

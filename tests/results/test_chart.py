@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from llava_eval.results.chart import Chart, Point, Series, step_line, tick_text, to_text
-from llava_eval.results.drawing import COLOURS, to_png, to_svg
+from llava_eval.results.drawing import COLOURS, to_pdf, to_png, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -91,6 +91,11 @@ def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
         wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
         assert np.abs(pixels - wanted).sum(axis=1).min() < 12
     assert to_png(chart) == to_png(chart)
+
+
+def test_pdf_is_the_same_each_time(chart: Chart) -> None:
+    assert to_pdf(chart).startswith(b"%PDF-")
+    assert to_pdf(chart) == to_pdf(chart)
 
 
 def test_the_chart_of_characters_fits_its_width(chart: Chart) -> None:

@@ -127,6 +127,12 @@ def test_markdown_csv_latex_and_html() -> None:
     assert "\\begin{tabular}{lr}" in latex
     assert "short | a\\_b & 12.5 \\\\" in latex
     assert latex.startswith("% by 100 %\n")
+    assert "a very long name of a level & $-$3.0 \\\\" in latex
+    row = Table(["run", "B - A", "x"], [["B", "+1.0 to -0.5", "-"]], best=[(0, 1)])
+    assert row.to_latex({"A": "a_1", "B": "b"}).splitlines()[3:6:2] == [
+        "run & b $-$ a\\_1 & x \\\\",
+        "b & \\textbf{$+$1.0 to $-$0.5} & -- \\\\",
+    ]
     page = TABLE.to_html()
     assert '<th scope="row">short | a_b</th><td>12.5</td>' in page
     assert '<th scope="col">value</th>' in page

@@ -10,7 +10,7 @@ from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost
-from llava_eval.results.formatting import Table, interval, number, p_text
+from llava_eval.results.formatting import Table, highest, interval, number, p_text
 from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
@@ -60,7 +60,19 @@ def _pair_table(comparison: Comparison) -> Table:
         for item in comparison.metrics
         if item.estimate is not None
     ]
-    return Table(["metric", "A", "B", "B - A", "95 % interval", "p", "McNemar p"], rows)
+    estimates = [item.estimate for item in comparison.metrics if item.estimate is not None]
+    header = ["metric", "A", "B", "B - A", "95 % interval", "p", "McNemar p"]
+    return Table(header, rows, best=_better(estimates, 1))
+
+
+def _better(estimates: Sequence[PairedEstimate | None], column: int) -> list[tuple[int, int]]:
+    """Return the cells of the better run in each row; the first one's are in ``column``."""
+    return [
+        (row, column + index)
+        for row, item in enumerate(estimates)
+        if item is not None
+        for index in highest([item.first, item.second])
+    ]
 
 
 def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
@@ -77,10 +89,17 @@ def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
 
 def _many_table(comparisons: Sequence[Comparison]) -> Table:
     names = letters(len(comparisons) + 1)[1:]
-    rows = []
+    rows: list[list[str]] = []
+    best = []
     for index, metric in enumerate(comparisons[0].metrics):
         estimate = metric.estimate
         value = number(None if estimate is None else estimate.first, metric.unit)
+        estimates = [item.metrics[index].estimate for item in comparisons]
+        scores = [
+            estimate.first if estimate else None,
+            *(e.second if e else None for e in estimates),
+        ]
+        best += [(len(rows) + row, 2) for row in highest(scores)]
         rows.append([metric.name, "A", value, *["-"] * 5])
         for letter, comparison in zip(names, comparisons, strict=True):
             item = comparison.metrics[index]
@@ -89,7 +108,7 @@ def _many_table(comparisons: Sequence[Comparison]) -> Table:
             exact = p_text(item.mcnemar.p_value if item.mcnemar else None)
             rows.append([metric.name, f"{letter} - A", *values, p_text(adjusted), exact])
     header = ["metric", "runs", "value", "change", "95 % interval", "p", "Holm", "McNemar"]
-    return Table(header, rows, num_names=2)
+    return Table(header, rows, num_names=2, best=best)
 
 
 def agreement_table(comparisons: Sequence[Comparison]) -> Table:
@@ -144,7 +163,8 @@ def _pair_facet(comparison: Comparison, facet: str) -> Table:
         for item in comparison.facets[facet]
     ]
     header = [f"by {facet}", "samples", "A", "B", "B - A", "95 % interval", "Holm p"]
-    return Table(header, rows)
+    estimates = [item.estimate for item in comparison.facets[facet]]
+    return Table(header, rows, best=_better(estimates, 2))
 
 
 def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:

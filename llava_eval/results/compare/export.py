@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, notes
+from llava_eval.results.compare.data import (
+    cost_data,
+    metrics_data,
+    settings_of,
+    sweep_data,
+    write_data,
+)
 from llava_eval.results.compare.sweep_curves import (
     Setting,
     Sweep,
@@ -21,10 +28,13 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
-from llava_eval.results.drawing import to_png, to_svg
+from llava_eval.results.drawing import to_pdf, to_png, to_svg
 from llava_eval.results.formatting import Table, markdown_text
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def export_comparison(
@@ -64,17 +74,25 @@ def export_comparison(
     }
     return [
         write_json(folder / "comparison.json", content),
-        *write_tables(folder, "comparison", parts, lines),
+        *write_tables(
+            folder,
+            "comparison",
+            parts,
+            lines,
+            data={"cost": cost_data(runs), **metrics_data(runs, comparisons)},
+            names=paper_names(runs),
+        ),
     ]
 
 
 def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
-    """Write sweep.json, the tables, and every curve as SVG and PNG.
+    """Write sweep.json, the tables, and every curve as SVG, PDF and PNG.
 
     Raises:
         StorageError: one of them cannot be written.
     """
     parts = {file_name(sweep.benchmark): sweep_table(sweep) for sweep in sweeps}
+    data = {file_name(sweep.benchmark): sweep_data(sweep) for sweep in sweeps}
     for sweep in sweeps:
         preparing = preparing_table(sweep)
         if preparing is not None:
@@ -82,7 +100,7 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = [
         write_json(folder / "sweep.json", [_sweep(sweep) for sweep in sweeps]),
-        *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines))),
+        *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data),
     ]
     for sweep in sweeps:
         charts = sweep_charts(sweep)
@@ -90,10 +108,36 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
     return written
 
 
+def paper_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Return by letter what a paper calls each run: what differs, or else model or folder."""
+    choices = (
+        settings_of(runs),
+        [run.model for run in runs],
+        [run.path.name for run in runs],
+    )
+    names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
+    return dict(zip(tables.letters(len(runs)), names, strict=True))
+
+
 def write_tables(
-    folder: Path, name: str, parts: dict[str, Table], lines: Sequence[str]
+    folder: Path,
+    name: str,
+    parts: Mapping[str, Table],
+    lines: Sequence[str],
+    *,
+    data: Mapping[str, DataFrame],
+    names: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Write all tables into one Markdown file, and each into a CSV and a LaTeX file.
+
+    Args:
+        folder: to write into.
+        name: that all files begin with.
+        parts: the tables by name.
+        lines: below the tables in Markdown.
+        data: rows of numbers with all their digits, by name: the CSV file of a table that has
+            some, and a Parquet file beside it.
+        names: by letter, what LaTeX calls a run.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -102,15 +146,19 @@ def write_tables(
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     for part, table in parts.items():
-        content[f"{name}_{part}.csv"] = table.to_csv()
-        content[f"{name}_{part}.tex"] = table.to_latex()
+        content[f"{name}_{part}.tex"] = table.to_latex(names or {})
+        if part not in data:
+            content[f"{name}_{part}.csv"] = table.to_csv()
     for file, text in content.items():
         files.write_text(folder / file, text)
-    return [folder / file for file in content]
+    written = [folder / file for file in content]
+    for part in data.keys() & parts.keys():
+        written += write_data(folder / f"{name}_{part}.csv", data[part])
+    return written
 
 
 def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path]:
-    """Write each chart as SVG, and as PNG where matplotlib is installed.
+    """Write each chart as SVG, and as PDF and PNG where matplotlib is installed.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -121,9 +169,10 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
         path = folder / f"{name}_{part}.svg"
         files.write_text(path, to_svg(chart))
         written.append(path)
-        with contextlib.suppress(ImportError):
-            files.write_bytes(path.with_suffix(".png"), to_png(chart))
-            written.append(path.with_suffix(".png"))
+        for end, drawn in ((".pdf", to_pdf), (".png", to_png)):
+            with contextlib.suppress(ImportError):
+                files.write_bytes(path.with_suffix(end), drawn(chart))
+                written.append(path.with_suffix(end))
     return written
 
 

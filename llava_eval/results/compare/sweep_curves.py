@@ -22,7 +22,7 @@ from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
 from llava_eval.results.cost import Cost, comparable_memory
-from llava_eval.results.formatting import Table, interval, number
+from llava_eval.results.formatting import Table, highest, interval, number
 from llava_eval.results.runs import Run, differing_settings
 from llava_eval.types import MetricValue
 
@@ -254,7 +254,8 @@ def sweep_table(sweep: Sweep) -> Table:
     keys = _keys(sweep)
     header = [*map(_shown_key, keys), sweep.metric, "95 % interval", "to best", "s/sample"]
     rows = [_row(setting, keys) for setting in sweep.settings]
-    return Table([*header, "MB", "Pareto"], rows, num_names=len(keys))
+    best = [(row, len(keys)) for row in highest([item.score.value for item in sweep.settings])]
+    return Table([*header, "MB", "Pareto"], rows, num_names=len(keys), best=best)
 
 
 def preparing_table(sweep: Sweep) -> Table | None:

@@ -18,7 +18,13 @@ from llava_eval.results.compare.comparison_tables import (
     metrics_table,
     settings_table,
 )
-from llava_eval.results.compare.export import file_name, write_charts, write_tables
+from llava_eval.results.compare.data import cost_data, metrics_data
+from llava_eval.results.compare.export import (
+    file_name,
+    paper_names,
+    write_charts,
+    write_tables,
+)
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -28,7 +34,7 @@ from llava_eval.results.compare.sweep_curves import (
 )
 from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain import stored_parts
-from llava_eval.results.formatting import Table, interval, number
+from llava_eval.results.formatting import Table, highest, interval, number
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
 
@@ -166,7 +172,12 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
         ]
         for name in names
     ]
-    return Table([facet, "samples", *letters(len(runs))], rows)
+    best = [
+        (row, 2 + column)
+        for row, name in enumerate(names)
+        for column in highest([_score(column.get(name)) for column in columns])
+    ]
+    return Table([facet, "samples", *letters(len(runs))], rows, best=best)
 
 
 def value_text(value: MetricValue | None) -> str:
@@ -199,7 +210,16 @@ def results_table(runs: Sequence[Run]) -> Table:
             ]
         )
     header = ["run", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
-    return Table(header, rows, num_names=3)
+    best = [
+        (row, 3 + column)
+        for column, name in enumerate(names)
+        for row in highest([_score(run.tables.metrics.get(name)) for run in runs])
+    ]
+    return Table(header, rows, num_names=3, best=best)
+
+
+def _score(value: MetricValue | None) -> float | None:
+    return None if value is None else value.value
 
 
 def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -211,7 +231,7 @@ def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Path]:
-    """Write the tables of every benchmark, and its curves as SVG and PNG.
+    """Write the tables of every benchmark, and its curves.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -220,12 +240,14 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
     for benchmark, runs in groups.items():
         overview = Overview.of(runs)
         parts: dict[str, Table] = {"results": results_table(runs)}
+        data = {"cost": cost_data(runs), **metrics_data(runs, overview.comparisons, name="results")}
         if overview.headline is not None:
             for facet in facets_of(runs):
                 parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
         name = file_name(benchmark)
-        written += write_tables(folder, name, parts, [f"- {note}" for note in overview.notes])
+        lines = [f"- {note}" for note in overview.notes]
+        written += write_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
         written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
     return written

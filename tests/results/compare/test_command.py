@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from llava_eval import cli
@@ -68,6 +69,40 @@ def test_files_for_programs_and_papers(runs: Path, capsys: pytest.CaptureFixture
     assert "\\toprule" in (folder / "comparison_metrics.tex").read_text()
 
 
+def test_csv_and_parquet_hold_every_digit(runs: Path) -> None:
+    assert cli.run_command(["compare", "a", "b", "--export", "out"]) == 0
+    found = json.loads(Path("out/comparison.json").read_text())["comparisons"][0]["metrics"]
+    rows = list(csv.DictReader(io.StringIO(Path("out/comparison_metrics.csv").read_text())))
+    whole = {row["run"]: row for row in rows if row["facet"] == ""}
+    assert whole["a"]["difference"] == ""
+    second = whole["b"]
+    assert second["settings"] == "num_frames=8"
+    assert second["against"] == "a"
+    accuracy = found["accuracy"]
+    for column, value in (
+        ("difference", accuracy["difference"]),
+        ("difference_low", accuracy["low"]),
+        ("p", accuracy["p_value"]),
+        ("value", accuracy["second"]),
+    ):
+        assert float(second[column]) == value
+    frame = pd.read_parquet("out/comparison_metrics.parquet")
+    assert [str(value) for value in frame["value"]] == [row["value"] for row in rows]
+    levels = pd.read_parquet("out/comparison_by_duration.parquet")
+    assert set(levels["facet"]) == {"duration"}
+    assert levels["difference"].notna().sum() == len(levels) / 2
+
+
+def test_latex_calls_runs_by_what_differs(runs: Path) -> None:
+    assert cli.run_command(["compare", "a", "b", "worse", "--export", "out"]) == 0
+    table = Path("out/comparison_metrics.tex").read_text()
+    assert "worse $-$ a" in table  # settings and models name two of the three alike
+    assert cli.run_command(["compare", "worse", "b", "--export", "out"]) == 0
+    header, row = Path("out/comparison_metrics.tex").read_text().splitlines()[3:6:2]
+    assert header.startswith("metric & num\\_frames=3 & num\\_frames=8 & num")
+    assert row.split(" & ")[2].startswith("\\textbf{")
+
+
 def test_a_sweep_has_a_table_curves_and_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,8 +132,12 @@ def test_a_sweep_has_a_table_curves_and_files(
         assert part in text
     names = {path.name for path in (tmp_path / "out").iterdir()}
     for part in ("frames", "time", "memory"):
-        assert {f"made_up_score_against_{part}.{end}" for end in ("svg", "png")} <= names
+        assert {f"made_up_score_against_{part}.{end}" for end in ("svg", "pdf", "png")} <= names
     assert {"sweep.json", "sweep.md", "sweep_made_up.csv", "sweep_made_up.tex"} <= names
+    rows = pd.read_csv("out/sweep_made_up.csv")
+    assert rows["value"].tolist() == [50.0, 80.0, 50.0, 75.0]
+    assert rows["difference"].tolist()[::2] == pytest.approx([-30.0, -30.0])
+    assert rows["num_frames"].tolist() == [2, 8, 2, 8]
 
 
 @pytest.mark.parametrize(
