@@ -12,23 +12,19 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.progress import Progress
-from llava_eval.engine.work import Benchmark, Work, prepare
+from llava_eval.engine.work import Benchmark, GivenTexts, Work, prepare
 from llava_eval.models.clock import StageClock
 from llava_eval.results import directory as run_directory
 from llava_eval.results import files
 from llava_eval.results.directory import claim
-from llava_eval.results.exchange.generations import read_generations
-from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
-from llava_eval.results.manifest import Manifest, read_manifest
-from llava_eval.results.record import RunRecord, provenance
+from llava_eval.results.record import RunRecord, amount
 from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
 from llava_eval.types import Sample, SampleResult
@@ -106,18 +102,8 @@ def _answer(
             if watch.sees(result):
                 break
     record.add(**work.engine.record())
-    record.add_work(**_amount(results, time.perf_counter() - start), **work.engine.work())
+    record.add_work(**amount(results, time.perf_counter() - start), **work.engine.work())
     return results
-
-
-def _amount(results: Sequence[SampleResult], seconds: float) -> dict[str, Any]:
-    """Return how much was generated, for the manifest."""
-    num_tokens = sum(result.generation.num_output_tokens or 0 for result in results)
-    return {
-        "num_generated": len(results),
-        "num_output_tokens": num_tokens,
-        "output_tokens_per_second": round(num_tokens / seconds, 3),
-    }
 
 
 def score(composed: ComposedConfig, generations: Path) -> Outcome:
@@ -131,36 +117,19 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
     """
     clock = StageClock()
-    benchmark = Benchmark.read(composed, clock)
-    texts = read_generations(generations, benchmark.samples)
-    results = [SampleResult.of(sample, texts[sample.id]) for sample in benchmark.samples]
-    source = read_manifest(generations.parent) or Manifest()
-    identity: Identity = {
-        "benchmark": composed.config.benchmark.name,
-        "samples": samples_digest(benchmark.samples),
-        "generations": digest([[result.id, result.generation.text] for result in results]),
-    }
-    names = ["benchmark", "scorer", *(["judge"] if benchmark.parts.judge is not None else [])]
-    used = {name: composed.resolved[name] for name in names}
-    description = {
-        **provenance(identity),
-        "benchmark": benchmark.label,
-        "model": source.content.get("model"),
-        "generations": {"path": str(generations), "model_label": source.model_label},
-        "config": used,
-    }
+    given = GivenTexts.read(composed, generations, clock)
     directory = _named_directory(composed) or run_directory.new_run_directory(
         run_directory.runs_of(composed.config.benchmark.name, "scored")
     )
     with claim(directory):
-        run_directory.check_owner(directory, identity, resume=None)
-        with RunRecord(directory, description, None, clock.seconds) as record, clock.stage("score"):
-            record.begin(used, {})
+        run_directory.check_owner(directory, given.identity(), resume=None)
+        with given.record(directory, clock) as record, clock.stage("score"):
+            record.begin(given.config, {})
             summary = _conclude(
-                benchmark,
+                given.benchmark,
                 directory,
-                results,
-                source.model_label,
+                given.results,
+                given.source.model_label,
                 record,
                 replies_of=[generations.parent],
             )

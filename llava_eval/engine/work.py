@@ -23,9 +23,11 @@ from llava_eval.models.backend import Needs, check_backend
 from llava_eval.models.clock import StageClock
 from llava_eval.results import files
 from llava_eval.results.directory import EarlierWork, take_over
+from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.exchange.submission import SubmissionMaker
-from llava_eval.results.identity import Identity, samples_digest
+from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import rewrite_ledger
+from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.record import RunRecord, provenance
 from llava_eval.results.summary import (
     Metric,
@@ -398,3 +400,63 @@ def prepare(composed: ComposedConfig, only: Collection[str] | None = None) -> It
         yield Work(benchmark, engine, clock)
     finally:
         engine.close()
+
+
+@dataclass(frozen=True)
+class GivenTexts:
+    """A benchmark and texts that answer it already, from another tool or an earlier run.
+
+    Attributes:
+        benchmark: its samples and what scores them.
+        path: where the texts lie.
+        source: manifest of the run that they are of; empty where it is none of ours.
+        results: one per sample, not scored yet.
+    """
+
+    benchmark: Benchmark
+    path: Path
+    source: Manifest
+    results: Sequence[SampleResult]
+
+    @classmethod
+    def read(cls, composed: ComposedConfig, path: Path, clock: StageClock) -> GivenTexts:
+        """Read the rows and the texts.
+
+        Args:
+            composed: the configuration; its model and sampler are not used.
+            path: see :mod:`llava_eval.results.exchange.generations`.
+            clock: gets the seconds of every stage.
+
+        Raises:
+            LlavaEvalError: a mistake in the configuration, the rows or the texts.
+        """
+        benchmark = Benchmark.read(composed, clock)
+        texts = read_generations(path, benchmark.samples)
+        results = [SampleResult.of(sample, texts[sample.id]) for sample in benchmark.samples]
+        return cls(benchmark, path, read_manifest(path.parent) or Manifest(), results)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The part of the configuration that is used."""
+        judged = ["judge"] if self.benchmark.parts.judge is not None else []
+        resolved = self.benchmark.composed.resolved
+        return {name: resolved[name] for name in ("benchmark", "scorer", *judged)}
+
+    def identity(self) -> Identity:
+        """Return everything that can change a score but the scorer."""
+        return {
+            "benchmark": self.benchmark.config.benchmark.name,
+            "samples": samples_digest(self.benchmark.samples),
+            "generations": digest([[item.id, item.generation.text] for item in self.results]),
+        }
+
+    def record(self, directory: Path, clock: StageClock) -> RunRecord:
+        """Return what writes the manifest."""
+        description = {
+            **provenance(self.identity()),
+            "benchmark": self.benchmark.label,
+            "model": self.source.content.get("model"),
+            "generations": {"path": str(self.path), "model_label": self.source.model_label},
+            "config": self.config,
+        }
+        return RunRecord(directory, description, None, clock.seconds)

@@ -10,7 +10,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from llava_eval.errors import LlavaEvalError
 from llava_eval.results import files
 from llava_eval.results.identity import digest
 from llava_eval.results.manifest import Manifest
+from llava_eval.types import SampleResult
 
 #: Packages whose version can move a number or a time.
 PACKAGES = (
@@ -130,6 +131,21 @@ def provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
         "identity": identity,
         "versions": versions(),
         "git_commit": git_commit(),
+    }
+
+
+def amount(results: Sequence[SampleResult], seconds: float) -> dict[str, Any]:
+    """Return what a manifest says of how much was generated.
+
+    Args:
+        results: of this process.
+        seconds: that it took.
+    """
+    num_tokens = sum(result.generation.num_output_tokens or 0 for result in results)
+    return {
+        "num_generated": len(results),
+        "num_output_tokens": num_tokens,
+        "output_tokens_per_second": round(num_tokens / seconds, 3),
     }
 
 
