@@ -165,14 +165,20 @@ def max_batch_tokens(config: Any, dtype: torch.dtype, device: torch.device) -> i
 
 
 def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
-    hidden = int(getattr(config, "hidden_size", 4096))
-    heads = int(getattr(config, "num_attention_heads", 32))
-    head_size = getattr(config, "head_dim", None) or hidden // heads
-    key_value_heads = getattr(config, "num_key_value_heads", None) or heads
-    cached = 2 * int(getattr(config, "num_hidden_layers", 32)) * key_value_heads * head_size
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    widest = max(inner) if isinstance(inner, list | tuple) else inner
-    return int(dtype.itemsize * (cached + 8 * hidden + 3 * widest))
+    layers = getattr(config, "per_layer_config", None) or [config]  # settings may differ
+
+    def largest(name: str, otherwise: int) -> int:
+        values = [getattr(layer, name, None) or otherwise for layer in layers]
+        return max(max(value) if isinstance(value, list | tuple) else value for value in values)
+
+    hidden = largest("hidden_size", 4096)
+    heads = largest("num_attention_heads", 32)
+    head_size = largest("head_dim", hidden // heads)
+    key_value_heads = largest("num_key_value_heads", heads)
+    cached = 2 * largest("num_hidden_layers", 32) * key_value_heads * head_size
+    return int(
+        dtype.itemsize * (cached + 8 * hidden + 3 * largest("intermediate_size", 4 * hidden))
+    )
 
 
 def _free_bytes(device: torch.device) -> int:

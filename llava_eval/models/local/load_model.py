@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
     model.generation_config = GenerationConfig(**tokens)
+    _ask_for_token_types(model, processor)
     try:
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
     except Exception as error:  # a border, as above: it tries the processor on noise
@@ -69,6 +71,17 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             f"{checkpoint.name}: its video processor fails on two small frames: {cause_of(error)}"
         ) from error
     return LoadedModel(model, processor, plan, pixels)
+
+
+def _ask_for_token_types(model: Any, processor: Any) -> None:
+    """Let the processor say which tokens stand for media where the model's positions need it.
+
+    Those that need it say so by themselves, Cosmos 3 Edge's excepted.
+    """
+    positions = getattr(getattr(model, "model", None), "get_rope_index", None)
+    types = positions and inspect.signature(positions).parameters.get("mm_token_type_ids")
+    if types and types.default is types.empty:
+        processor.return_mm_token_type_ids = True
 
 
 _last_loaded: list[tuple[ModelPlan, LoadedModel]] = []

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from transformers import BatchFeature, GenerationConfig
+from transformers import BatchFeature, DynamicCache, GenerationConfig
+from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.hardware import device_name, dtype_name, first_line
@@ -21,6 +22,9 @@ from llava_eval.types import GenerationSettings, MediaKind
 
 #: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
+
+#: RoPE schemes whose frequencies change with the length of a sequence.
+_LENGTH_SCHEMES = ("dynamic", "longrope")
 
 #: Parts of the names of settings that hold the ids of tokens which stand for media.
 _MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
@@ -75,6 +79,27 @@ class LoadedModel:
     def has_grid_positions(self) -> bool:
         """Whether tokens have positions in time, height and width (M-RoPE)."""
         return any(hasattr(module, "rope_deltas") for module in self.model.modules())
+
+    @cached_property
+    def length_dependence(self) -> str | None:
+        """Why a prompt's keys and values depend on what follows them, or on padding, in words.
+
+        None where they do not. A trial of a few tokens cannot see it: it begins at some length.
+        """
+        text = self.model.config.get_text_config()
+        rope = getattr(text, "rope_parameters", None) or {}
+        schemes = [
+            each.get("rope_type") for each in (rope, *rope.values()) if isinstance(each, dict)
+        ]
+        for scheme in schemes:
+            if scheme in _LENGTH_SCHEMES:
+                return f"its rotary frequencies depend on the length of the sequence ({scheme})"
+        if not self.is_encoder_decoder:
+            for layer in DynamicCache(config=text).layers:
+                is_own = type(layer).__module__ != DynamicSlidingWindowLayer.__module__
+                if is_own and getattr(layer, "is_sliding", False):
+                    return f"its cache has windows of its own kind ({type(layer).__name__})"
+        return None
 
     @cached_property
     def end_tokens(self) -> frozenset[int]:

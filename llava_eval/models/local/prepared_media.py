@@ -18,7 +18,7 @@ from llava_eval.models.local.pixels import TEXT_INPUTS, pixel_input_digest
 from llava_eval.types import Clip, MediaKind, PreparedMedia
 
 #: What a processor returns that no model takes.
-_NO_INPUTS = ("labels",)
+_NO_INPUTS = ("labels", "video_metadata")
 
 
 class WholePrompts:
@@ -144,7 +144,11 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     if videos:
         # Frames are sampled already; the metadata tells processors that write timestamps.
         arguments["videos"] = videos
-        arguments["videos_kwargs"] = {"do_sample_frames": False, "video_metadata": metadata}
+        arguments["videos_kwargs"] = {
+            "do_sample_frames": False,
+            "video_metadata": metadata,
+            "return_metadata": True,  # Muse's and Cosmos 3 Edge's read it there
+        }
     return arguments
 
 

@@ -96,7 +96,8 @@ class PrefixSharing:
         paths = {}
         for name in {**self._verdicts, **self._whole.rules}:
             verdict = self._verdicts.get(name, Verdict("they share no prefix"))
-            together = _TOGETHER[self._whole.rules.get(name, RowRule.SINGLE)]
+            rules = self._whole.rules.get(name, {RowRule.SINGLE})
+            together = " or ".join(words for rule, words in _TOGETHER.items() if rule in rules)
             is_shared = verdict.problem is None
             whole = f"whole prompts, {together}: {verdict.problem}"
             paths[name] = f"shared prefixes by {verdict.way}" if is_shared else whole
@@ -163,6 +164,8 @@ class PrefixSharing:
             None for media that are encoded apart and that the processor cannot put into one prompt
             (videos of different lengths): there is no truth to hold them to.
         """
+        if self._loaded.length_dependence is not None:
+            return Verdict(self._loaded.length_dependence)
         groups = _examples(alike)
         prompts = [prompt for group in groups for prompt in group.prompts]
         try:

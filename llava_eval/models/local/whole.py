@@ -59,7 +59,7 @@ class WholeBatches:
         self._loaded = loaded
         self._writer = writer
         self._decoder = decoder
-        self.rules: dict[str, RowRule] = {}
+        self.rules: dict[str, set[RowRule]] = {}
 
     def alone(self, prompt: Prompt) -> Batch:
         """Return one prompt as the processor makes it, ready to be asked."""
@@ -77,7 +77,7 @@ class WholeBatches:
             by_kind.setdefault(_key(prompt), []).append(prompt)
         for key, alike in by_kind.items():
             rule = self._rule(key, alike)
-            self.rules[alike[0].media_name] = rule
+            self.rules.setdefault(alike[0].media_name, set()).add(rule)
             if rule is RowRule.PADDED:
                 yield self._together(alike)
             elif rule is RowRule.EQUAL:
@@ -95,6 +95,8 @@ class WholeBatches:
         """
         trial = _known.setdefault(self._loaded.model, {}).setdefault(key, Trial())
         longest, shortest = alike[0], alike[-1]
+        if self._loaded.length_dependence is not None:
+            trial.padded = False
         if trial.padded is None and len(longest.token_ids) > len(shortest.token_ids):
             trial.padded = self._agrees([longest, shortest])
         if not trial.padded and trial.equal is None:

@@ -46,7 +46,10 @@ class Plain:
     @classmethod
     def load(cls, folder: Path) -> Plain:
         model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-        return cls(model, AutoProcessor.from_pretrained(folder))
+        processor = AutoProcessor.from_pretrained(folder)
+        if model.config.model_type == "cosmos3_edge":  # its generate tells people to ask for them
+            processor.return_mm_token_type_ids = True
+        return cls(model, processor)
 
     def text(self, turn: Turn, placeholder: str | None) -> str:
         """Return the rendered conversation.
@@ -83,6 +86,7 @@ class Plain:
         if clips:
             arguments["videos"] = [clip.frames for clip in clips]
             arguments["do_sample_frames"] = False
+            arguments["return_metadata"] = True
             arguments["video_metadata"] = [
                 {
                     "total_num_frames": clip.num_source_frames,
@@ -99,7 +103,8 @@ class Plain:
         except ValueError:  # SmolVLM, before 5.23, wants the videos of each prompt in a list
             arguments |= {key: [arguments[key]] for key in ("images", "videos") if key in arguments}
             inputs = self.processor(text=[text], return_tensors="pt", **arguments)
-        inputs.pop("labels", None)
+        for name in ("labels", "video_metadata"):
+            inputs.pop(name, None)
         return inputs.to(self.model.dtype)
 
     def new_tokens(self, inputs: Any) -> list[int]:

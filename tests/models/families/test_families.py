@@ -47,7 +47,7 @@ WRITES_IMAGES = ("blip-2", "idefics", "instructblip", "florence2", "fuyu", "kosm
 SINCE = {name: "5.23" for name in ("fuyu", "hyperclovax_vision_v2", "lfm3_vl", "minicpmv4_7")}
 
 #: Families of which transformers itself cannot read images and videos in one prompt.
-NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "glm_ocr", "smolvlm")
+NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "glm_ocr", "molmo2", "smolvlm")
 
 
 def turns_of(family: Family) -> dict[str, Turn]:
@@ -161,6 +161,7 @@ WHOLE = {
     "mistral_large4": "whole prompts",  # which tokens it attends to shifts with a shared prefix
     "paligemma": "whole prompts, padded",
     "t5gemma2": "whole prompts, padded",
+    "unlimited_ocr": "whole prompts",  # its windows begin where the prompt ends
     "blip-2": "whole prompts, padded",
     "idefics": "whole prompts, padded",
     "instructblip": "whole prompts, padded",
