@@ -22,21 +22,28 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
 
 import re
 
-# A path made of an address has one slash.
-_USER_INFO = re.compile(r"(?<=\w:)(//?)[^\s/'\"]*@")
-_QUERY = re.compile(r"(\w://?[^\s?'\"]*\?)[^\s'\"]+")
+# A path made of an address has one slash, and people write addresses in many wrong ways.
+_USER_INFO = re.compile(
+    r"((?<=\w[:;])[/\\]{1,3}|(?<![\w/:])//)[^\s/'\"]*@"
+    r"|(?<![\w/.+-])[\w.+-]+:[^\s/@'\":]+@(?=\w)"
+)
+_QUERY = re.compile(r"(\w[:;]//?[^\s?#;'\"]*?(?:[?#;]|&(?=\w+=)))[^\s'\"]+")
+_WITHOUT_SLASHES = re.compile(r"\b((?:https?|ftp):)(?=[^\s'\"/\\.])[^\s'\"]+")
 
 #: A message may repeat what a file holds, and that may be of any size.
 _LONGEST_MESSAGE = 2000
 
 
 def without_secrets(text: str) -> str:
-    """Return a text whose addresses hold neither user, password nor query: they may be secrets.
+    """Return a text whose addresses hold no user, password, query, parameters or fragment.
+
+    Any of them may be a secret.
 
     Args:
         text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
     """
-    return _QUERY.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+    text = _WITHOUT_SLASHES.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+    return _QUERY.sub(r"\1...", text)
 
 
 def one_line(message: str) -> str:

@@ -31,20 +31,24 @@ MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
 _MAX_TOKENS = 1 << 40
 
 
+_WRONG_ADDRESS = re.compile(r"(https?|ftp)[:;](?=.)", re.IGNORECASE)
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
 
 
 def without_secrets(path: str) -> str:
-    """Return an address without user, password, query and fragment; any other path as it is.
+    """Return an address without user, password, query, parameters and fragment.
 
-    Signed links carry their key in the query.
+    Signed links carry their key in the query. Any other path is returned as it is.
     """
     scheme, separator, rest = path.partition("://")
     if not separator:
-        return path
-    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+        wrong = _WRONG_ADDRESS.match(path)  # for instance "https:/name:word@host"
+        return f"{wrong[0]}..." if wrong else path
+    rest = re.split(r"[?#;]|&(?=\w+=)", rest, maxsplit=1)[0]
     authority, slash, path = rest.partition("/")
     if "@" in authority or ":" not in authority:  # an "@" in the path is a part of the name
         return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
@@ -298,6 +302,11 @@ class FrameDependentPart(Protocol):
         ...
 
     @property
+    def path(self) -> str | None:
+        """The file that it reads beside the video, for instance of subtitles; None for none."""
+        ...
+
+    @property
     def description(self) -> str:
         """What it will be, in words: for prompts without media, and for a run's identity."""
         ...
@@ -346,7 +355,8 @@ class Sample:
     Attributes:
         id: unique within the benchmark.
         row: zero-based number of its row in the source.
-        group: what errors cluster by, nearly always the video's id.
+        group: what errors cluster by, nearly always the video's id; of an address a digest stands
+            in place of what may be a secret.
         content: the user's turn in order: text pieces, media, and pieces that depend on the frames.
         targets: accepted answers (a letter for multiple choice, references for captions); empty
             where the answers are hidden.
@@ -373,6 +383,10 @@ class Sample:
         _require(bool(self.id), f"row {self.row}: the sample id is empty")
         _require(self.row >= 0, f"sample {self.id}: row is {self.row}")
         _require(bool(self.group), f"sample {self.id}: group is empty")
+        name = without_secrets(self.group)
+        if name != self.group:  # the address of a video: two may differ in their query alone
+            digest = hashlib.blake2b(self.group.encode(errors="replace"), digest_size=4).hexdigest()
+            object.__setattr__(self, "group", f"{name} ({digest})")
         _require(bool(self.content), f"sample {self.id}: nothing to ask")
 
     @property
@@ -396,6 +410,12 @@ class Sample:
     def frame_dependent_parts(self) -> tuple[FrameDependentPart, ...]:
         """The pieces of the user's turn that depend on the frames, in order."""
         return tuple(piece for piece in self.content if not isinstance(piece, str | Media))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that its prompt depends on beside its media."""
+        parts = self.frame_dependent_parts
+        return tuple(part.path for part in parts if part.path is not None)
 
     @property
     def prompt(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from llava_eval.errors import RowsError
+import pytest
+
+from llava_eval import types
+from llava_eval.errors import RowsError, without_secrets
 
 
 def test_a_message_is_one_short_line_without_secrets() -> None:
@@ -12,3 +15,39 @@ def test_a_message_is_one_short_line_without_secrets() -> None:
     assert told.startswith("row 3: aaa")
     assert told.endswith("aaa is no column; columns: x")
     assert len(told) < 2000
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://me:secret@h.org/a", "https://h.org/a"),
+        ("https:/me:secret@h.org/a", "https:/h.org/a"),
+        ("https;//me:secret@h.org/a", "https;//h.org/a"),
+        ("//me:secret@h.org/a", "//h.org/a"),
+        ("http:\\\\me:secret@h.org", "http:\\\\h.org"),
+        ("ftp://me:secret@h.org:21/a", "ftp://h.org:21/a"),
+        ("me:secret@h.org:21/a", "h.org:21/a"),
+        ("https:secret", "https:..."),
+        ("https://h.org/a?token=secret", "https://h.org/a?..."),
+        ("https://h.org/a#secret", "https://h.org/a#..."),
+        ("https://h.org/a;token=secret", "https://h.org/a;..."),
+        ("https://h.org/a;token=secret/b", "https://h.org/a;..."),
+        ("https://h.org/a&api_key=secret&x=1", "https://h.org/a&..."),
+        ("hub://organisation/name@revision", "hub://organisation/name@revision"),
+        ("/data/q&a/me@home;1#2?.mp4", "/data/q&a/me@home;1#2?.mp4"),
+        ("C:/Users/me@home/a.mp4", "C:/Users/me@home/a.mp4"),
+        ("https://h.org/q&a/x.mp4", "https://h.org/q&a/x.mp4"),
+    ],
+)
+def test_secrets_of_addresses_are_not_repeated(address: str, shown: str) -> None:
+    assert without_secrets(f"there is no {address} here") == f"there is no {shown} here"
+    assert "secret" not in types.without_secrets(address) or "//" not in address[2:]
+
+
+def test_a_group_named_by_an_address_keeps_its_secret_and_stays_its_own() -> None:
+    groups = [
+        types.Sample("q", 0, f"https://me:secret@h.org/a?id={number}&k=secret", ("?",), ()).group
+        for number in (1, 2, 2)
+    ]
+    assert groups[0] != groups[1] == groups[2]
+    assert all(group.startswith("https://h.org/a (") for group in groups)

@@ -56,6 +56,44 @@ def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> 
     assert ledger(tmp_path / "out") == lines
 
 
+def test_questions_with_replaced_subtitles_are_asked_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data").symlink_to(DEMO / "videos")
+    subtitles = tmp_path / "subtitle"
+    subtitles.mkdir()
+
+    def write(number: int, text: str) -> None:
+        cue = f"1\n00:00:00,000 --> 00:01:00,000\n{text}\n"
+        (subtitles / f"demo_{number:03}.srt").write_text(cue)
+
+    overrides = [
+        "benchmark=videomme/official_subtitles",
+        f"benchmark.source={DEMO / 'multiple_choice.jsonl'}",
+        f"benchmark.media_root={tmp_path}",
+        "benchmark.limit=15",
+        "sampler.num_frames=3",
+        f"output_dir={tmp_path / 'out'}",
+    ]
+    for number, text in ((1, "One"), (2, "Two"), (3, "Three")):
+        write(number, text)
+    run(compose_config(overrides))
+    before = {line["id"]: line for line in ledger(tmp_path / "out")}
+    write(1, "Another")
+    write(2, "Two")  # the same again
+    (subtitles / "demo_003.srt").unlink()
+    write(4, "New")
+    run(compose_config(overrides))
+    after = {line["id"]: line for line in ledger(tmp_path / "out")}
+    assert before.keys() == after.keys()
+    changed = {id for id in before if before[id]["prompt"] != after[id]["prompt"]}
+    assert {before[id]["group"] for id in changed} == {"demo_001", "demo_004"}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["sessions"][1]["num_generated"] == len(changed)
+    assert "demo_001.srt" in caplog.text
+    assert f"replaced since the run read it; {len(changed)} finished" in caplog.text
+
+
 def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> None:
     (tmp_path / "videos").symlink_to(DEMO / "videos")
     (tmp_path / "subtitles").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 from llava_eval.types import Clip, Media
 
@@ -20,6 +21,7 @@ class FrameImages:
 
     media: Media
     jpeg: bool = False
+    path: ClassVar[None] = None
 
     @property
     def description(self) -> str:

@@ -26,7 +26,7 @@ def check_address(address: str, *, key: str) -> None:
     Raises:
         ConfigError: in one line, without the secret.
     """
-    if any(mark in address for mark in "@?#"):
+    if any(mark in address for mark in "@?#;&"):
         raise ConfigError(
             f"{key} must not hold a user name, a password or a query: it is written "
             "into the run's files; the key belongs into an environment variable"
@@ -34,10 +34,11 @@ def check_address(address: str, *, key: str) -> None:
     try:
         url = urlsplit(address)
         is_good = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:  # its message may repeat a part of the address that is a secret
-        raise ConfigError(f"{key} is no address; {_EXPECTED}") from None
+    except ValueError:
+        is_good = False
     if not is_good or not address.isprintable() or " " in address:
-        raise ConfigError(f"{key} is {address!r}; {_EXPECTED}")
+        # What is no address may be the key itself: it is not repeated.
+        raise ConfigError(f"{key} is no address; {_EXPECTED}")
 
 
 def check_variable(variable: str, *, key: str) -> None:

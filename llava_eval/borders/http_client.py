@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from llava_eval.errors import one_line
+
+if TYPE_CHECKING:
+    import httpx2
 
 #: Content encodings that are undone, each by at most a thousand times its size.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
@@ -73,7 +77,8 @@ class Response:
 class HttpClient:
     """Exchanges requests for answers; one object serves many threads.
 
-    Redirects are followed to http and https only; headers with a key stay with their own host.
+    Redirects are followed to http and https only; headers with a key stay with their own host. A
+    GET that finds a kept connection closed is sent once more over a new one.
 
     Args:
         headers: sent with every request.
@@ -155,16 +160,22 @@ class HttpClient:
         import httpx2
 
         begun: httpx2.Response | None = None
-        is_writing = False
+        is_writing = is_connected_anew = False
+        end = time.monotonic() + timeout_seconds
+
+        async def trace(event: str, _: object) -> None:
+            nonlocal is_connected_anew
+            is_connected_anew |= event.startswith("connection.connect_tcp")
+
         try:
             async with (
                 asyncio.timeout(timeout_seconds),
-                self._client.stream(method, address, content=content) as response,
+                self._client.stream(
+                    method, address, content=content, extensions={"trace": trace}
+                ) as response,
             ):
                 begun = response
-                encoding = response.headers.get("content-encoding", "").strip().lower()
-                if encoding not in _ENCODINGS:
-                    raise BrokenError(f"the answer is encoded as {encoding[:40]!r}")
+                _check_encoding(response)
                 body = bytearray()
                 keep = write if write is not None and response.status_code == 200 else body.extend
                 num_bytes = 0
@@ -193,18 +204,31 @@ class HttpClient:
         except httpx2.DecodingError as error:
             raise BrokenError(f"the answer cannot be unpacked: {error}") from None
         except httpx2.HTTPError as error:
-            stated = "" if begun is None else begun.headers.get("content-length", "")
-            if begun is not None and stated.isdecimal():
-                raise BrokenError(
-                    f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
-                ) from None
-            raise BrokenError(_told(error)) from None
+            if begun is None and method == "GET" and not is_connected_anew:
+                # The server closed a connection that was kept open, before or while this came.
+                left = end - time.monotonic()
+                return await self._exchange(method, address, left, max_bytes, content, write)
+            raise BrokenError(_where_it_broke(begun) or _told(error)) from None
         except Exception as error:
             # For addresses and answers of strangers the libraries raise a good deal that is none
             # of their own errors: an ExceptionGroup for a port over 65535, for instance.
             if is_writing:
                 raise
             raise BrokenError(_told(error)) from None
+
+
+def _check_encoding(response: httpx2.Response) -> None:
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in _ENCODINGS:
+        raise BrokenError(f"the answer is encoded as {encoding[:40]!r}")
+
+
+def _where_it_broke(begun: httpx2.Response | None) -> str | None:
+    """Return how much came of an answer that states its length; None where nothing is known."""
+    stated = "" if begun is None else begun.headers.get("content-length", "")
+    if begun is None or not stated.isdecimal():
+        return None
+    return f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
 
 
 def _told(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Media that were replaced since a run read them: a resumed run asks their questions anew."""
+"""Media and subtitles that were replaced since a run read them: their questions are asked anew."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
+from llava_eval.engine.batches import expanded
 from llava_eval.errors import MediaError
 from llava_eval.results.manifest import Manifest
-from llava_eval.types import Media, MediaInput, Sample, SampleResult
+from llava_eval.types import (
+    Media,
+    MediaInput,
+    Sample,
+    SampleResult,
+    ServedMedia,
+    prompt_text,
+)
 from llava_eval.video import decode_ahead, read_media
 from llava_eval.video.media import Policy
 from llava_eval.video.remote import is_address
@@ -45,11 +54,12 @@ def replaced_samples(
     policy: Policy,
     runner: RunnerConfig,
 ) -> set[str]:
-    """Return the ids of samples of which another medium lies under the same name now.
+    """Return the ids of samples of which another medium, or other subtitles, lie there now.
 
     Files that the file system has changed since the run began are read again, and their frames are
-    compared with the digests in the ledger: a file that was copied anew with the same content was
-    not replaced. One that is gone was not replaced either; its questions are answered already.
+    compared with the digests in the ledger, prompts with subtitles with the ledger's prompts: a
+    file that was copied anew with the same content was not replaced. One that is gone was not
+    replaced either; its questions are answered already.
 
     Args:
         samples: everything that is asked, by id.
@@ -67,11 +77,22 @@ def replaced_samples(
             if medium.data is None and not is_address(medium.path):
                 seen = result.inputs[number] if number < len(result.inputs) else None
                 users.setdefault(_Seen(medium, seen), []).append(identifier)
-    changes = {path: _changed(path) for path in {seen.media.path for seen in users}}
-    suspects = [seen for seen in users if changes[seen.media.path] > since]
+    changed = cache(_changed)
+    suspects = [seen for seen in users if changed(seen.media.path) > since]
     replaced = [*_shown_otherwise(suspects, policy, runner)]
-    names = [*dict.fromkeys(seen.path for seen in replaced)]
     anew = {identifier for seen in replaced for identifier in users[seen]}
+    files = {
+        identifier: path
+        for identifier in results
+        if identifier not in anew
+        for path in samples[identifier].files
+        if changed(path) > since
+    }
+    asked = [samples[identifier] for identifier in files]
+    reworded = [*_asked_otherwise(asked, results, policy, runner)]
+    anew |= {sample.id for sample in reworded}
+    paths = [seen.path for seen in replaced] + [files[sample.id] for sample in reworded]
+    names = [*dict.fromkeys(paths)]
     if names:
         more = f" and {len(names) - _NUM_SHOWN} more" if len(names) > _NUM_SHOWN else ""
         _log.warning(
@@ -118,6 +139,34 @@ def _shown_otherwise(
         if outcome.error is not None and not isinstance(outcome.error, MediaError):
             raise outcome.error
         if outcome.value is None or _shown(outcome.value) != _shown(outcome.item.input):
+            yield outcome.item
+
+
+def _asked_otherwise(
+    suspects: Sequence[Sample],
+    results: Mapping[str, SampleResult],
+    policy: Policy,
+    runner: RunnerConfig,
+) -> Iterator[Sample]:
+    """Yield the samples whose prompt is not that of the ledger, or cannot be made any more."""
+
+    def prompt(sample: Sample) -> str:
+        clips = {medium: read_media(medium, policy) for medium in sample.media}
+        shown = expanded([sample], clips).prepared(
+            lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
+        )
+        return prompt_text(shown.turn(sample))
+
+    for outcome in decode_ahead(
+        suspects,
+        prompt,
+        num_workers=runner.decode_workers,
+        max_pending=runner.decode_workers,
+        timeout_seconds=runner.decode_timeout_seconds,
+    ):
+        if outcome.error is not None and not isinstance(outcome.error, MediaError):
+            raise outcome.error
+        if outcome.value != results[outcome.item.id].prompt:
             yield outcome.item
 
 

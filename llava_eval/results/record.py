@@ -18,7 +18,7 @@ from typing import Any, Self
 import yaml
 
 import llava_eval
-from llava_eval.errors import LlavaEvalError
+from llava_eval.errors import LlavaEvalError, without_secrets
 from llava_eval.results import files
 from llava_eval.results.identity import digest
 from llava_eval.results.manifest import Manifest
@@ -180,7 +180,7 @@ class RunRecord:
         self._stage_seconds = stage_seconds
         self._session: dict[str, Any] = {
             "started": _now(),
-            "command": sys.argv,
+            "command": [*map(without_secrets, sys.argv)],
             "process_id": os.getpid(),
             "machine": machine(),
         }

@@ -43,6 +43,12 @@ def test_good_addresses(address: str) -> None:
         "http://host:secret/v1?",
         "http://host/v1?key=secret",
         "http://host/v1#secret",
+        "http://host/v1;token=secret",
+        "http://host/v1&api_key=secret",
+        "https:secret",
+        "http:///secret",
+        "sk-secret",
+        "http://host/v1 secret",
     ],
 )
 def test_bad_addresses(address: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import threading
@@ -205,6 +206,36 @@ def test_nobody_there(client: HttpClient) -> None:
             get(client, f"http://127.0.0.1:{taken.getsockname()[1]}")
     with pytest.raises(UnreachableError):
         get(client, "http://no-such-host.invalid/")
+
+
+def test_a_get_survives_a_connection_that_the_server_closed(client: HttpClient) -> None:
+    """Servers close idle connections, and say nothing of it until the next request comes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    requests: list[list[bytes]] = []
+
+    def serve() -> None:
+        for num_answered in (1, 2, 0):
+            connection, _ = listener.accept()
+            requests.append([])
+            with connection, contextlib.suppress(OSError):
+                for number in range(num_answered + 1):
+                    requests[-1].append(connection.recv(65536).partition(b" ")[0])
+                    if number < num_answered:
+                        connection.sendall(with_length(b"hello"))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        assert get(client, address).body == b"hello"
+        assert get(client, address).body == b"hello"  # its first attempt was closed unanswered
+        assert get(client, address).body == b"hello"
+        with pytest.raises(BrokenError):  # what is sent to be done is not sent again
+            client.exchange("POST", address, timeout_seconds=20, max_bytes=99, content=b"{}")
+        with pytest.raises(BrokenError):  # nor where the connection is a new one
+            get(client, address)
+    thread.join()
+    assert requests == [[b"GET", b"GET"], [b"GET", b"GET", b"POST"], [b"GET"]]
 
 
 def test_closing_ends_what_is_under_way() -> None:
