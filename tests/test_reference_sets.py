@@ -1,8 +1,8 @@
 """Whole sets, from rows and raw replies to the numbers, against what the references print.
 
 Each file of golden_sets is {"rows": [...], "replies": [[sample id, text], ...], "metrics": {...}};
-the metrics are those of the references in our unit, up to "printed_to" where they are rounded. See
-scoring/golden/README.md.
+the metrics are those of the references in our unit, up to "printed_to" where they are rounded;
+"groups" holds those by facet and level. See scoring/golden/README.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.test_score_protocols import ledger, scored
 SETS = sorted((Path(__file__).parent / "golden_sets").glob("*.json.gz"))
 
 
-@pytest.mark.parametrize("path", SETS, ids=[path.name.partition(".")[0] for path in SETS])
+@pytest.mark.parametrize("path", SETS, ids=[path.name.removesuffix(".json.gz") for path in SETS])
 def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, path: Path) -> None:
     content: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
     lines = [{"id": name, "text": text} for name, text in content["replies"]]
@@ -30,6 +30,11 @@ def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, path: Path) ->
     for metric, value in content["metrics"].items():
         printed_to = content.get("printed_to", 1e-9)
         assert numbers[metric] == pytest.approx(value, rel=1e-9, abs=printed_to), metric
+    for facet, levels in content.get("groups", {}).items():
+        for level, values in levels.items():
+            ours = {metric: value.value for metric, value in summary.groups[facet][level].items()}
+            expected = pytest.approx(values, rel=1e-9, abs=content["groups_printed_to"])
+            assert {metric: ours[metric] for metric in values} == expected, (facet, level)
 
 
 def test_a_gain_needs_what_was_right_before(tmp_path: Path) -> None:

@@ -76,8 +76,10 @@ def macro_mean(
     return _estimated(value, scale * np.concatenate(influence), groups, highest, unit)
 
 
-#: What separates the levels of a facet of which a sample may have several.
-_LEVEL_SEPARATOR = "+"
+def levels_of(level: str) -> list[str]:
+    """Return the levels that a sample has of a facet: "action+object" is two, "18+" is one."""
+    levels = level.split("+")
+    return levels if all(levels) else [level]
 
 
 def part_mean(
@@ -104,9 +106,7 @@ def part_mean(
         unit: see the same function.
     """
     chosen = [
-        result
-        for result in results
-        if not set(levels).isdisjoint(result.facets[facet].split(_LEVEL_SEPARATOR))
+        result for result in results if not set(levels).isdisjoint(levels_of(result.facets[facet]))
     ]
     return mean_score(
         chosen, detail=detail, denominator=denominator, empty_as=empty_as, scale=scale, unit=unit

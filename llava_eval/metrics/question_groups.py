@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
 
 from llava_eval.errors import RowsError
 from llava_eval.metrics.intervals import clustered_mean
@@ -23,7 +23,21 @@ _BY_STRUCTURE = {
 #: What an answer in which no letter was read is worth: wrong, or -1 as the authors have it.
 Unread = Literal["wrong", "minus_one"]
 
+MetricT = TypeVar("MetricT", bound=Callable[..., MetricValue])
 
+
+def of_whole_groups(metric: MetricT) -> MetricT:
+    """Mark a metric of whole groups: by level, it is of the groups whose last row has the level."""
+    metric.of_whole_groups = True  # type: ignore[attr-defined]
+    return metric
+
+
+def is_of_whole_groups(metric: Callable[..., MetricValue]) -> bool:
+    """Return whether a metric, or the function that a configuration fills in, is marked so."""
+    return getattr(getattr(metric, "func", metric), "of_whole_groups", False) is True
+
+
+@of_whole_groups
 def videomme_v2_rating(
     results: Sequence[SampleResult],
     *,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
+from llava_eval.metrics.groups import levels_of
+from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.types import MetricValue, SampleResult
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
@@ -106,11 +108,19 @@ def flag_counts(results: Sequence[SampleResult]) -> dict[str, int]:
 def _by_level(
     results: Sequence[SampleResult], facet: str, metrics: Mapping[str, Metric]
 ) -> MetricsByLevel:
+    """Compute metrics over each level; a sample counts under each of the levels that it has."""
+    last = {result.group: result for result in results}
     members: dict[str, list[SampleResult]] = {}
+    of_groups: dict[str, list[SampleResult]] = {}
     for result in results:
-        members.setdefault(result.facets[facet], []).append(result)
+        for chosen, owner in ((members, result), (of_groups, last[result.group])):
+            for level in levels_of(owner.facets[facet]):
+                chosen.setdefault(level, []).append(result)
     return {
-        level: {name: metric(chosen) for name, metric in metrics.items()}
+        level: {
+            name: metric(of_groups.get(level, []) if is_of_whole_groups(metric) else chosen)
+            for name, metric in metrics.items()
+        }
         for level, chosen in members.items()
     }
 

@@ -180,3 +180,18 @@ def test_load_samples_refuses_duplicates_and_missing_facets(tmp_path: Path) -> N
 def test_load_samples_names_the_row_that_makes_no_sample(tmp_path: Path) -> None:
     with pytest.raises(RowsError, match=r"row 1: .*group is empty"):
         load_samples(rows_file(tmp_path, row(), row(id="2", v="")), ADAPTER)
+
+
+def test_vinoground_reads_categories_from_the_table_beside_its_rows(tmp_path: Path) -> None:
+    row = {"idx": "1_pos", "video_name": "1_pos.mp4", "question": "Which?", "GT": "A"}
+    for name in ("textscore", "videoscore"):
+        (tmp_path / f"vinoground_{name}.json").write_text(json.dumps([row]))
+    table = "index,major,minor,pos_cap\n0,object,,x\n1,action,cyclical;spatial;,y\n"
+    (tmp_path / "vinoground.csv").write_text(table)
+    composed = compose_config(["benchmark=vinoground/official"]).config.benchmark
+    adapter = build_target(composed.adapter, key="benchmark.adapter")
+    samples = load_samples(str(tmp_path), adapter, facets=composed.facets, subset=composed.subset)
+    assert [sample.facets for sample in samples] == [
+        {"row_set": name, "major": "action", "minor": "cyclical+spatial"}
+        for name in ("textscore", "videoscore")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import json
@@ -15,6 +16,7 @@ from PIL import Image
 
 from llava_eval.benchmarks.adapters.videomme_v2 import read_words
 from llava_eval.benchmarks.frame_images import FrameImages
+from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import MediaError, RowsError
 from llava_eval.types import Clip, Media, Sample
 from tests.scoring.protocols import protocol
@@ -81,3 +83,20 @@ def test_an_answer_beyond_h_is_refused() -> None:
     content: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
     with pytest.raises(RowsError, match="'I' is none of A, B"):
         protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
+
+
+def test_lmms_eval_lists_the_words_only_where_there_are_some(tmp_path: Path) -> None:
+    content = json.loads(
+        gzip.decompress(GOLDEN.with_name("videomme_v2_listed_words.json.gz").read_bytes())
+    )
+    words = tmp_path / "subtitle" / "001.jsonl"
+    words.parent.mkdir()
+    parts = protocol("videomme_v2/lmms_eval_subtitles")
+    for written, prompt in content["cases"]:
+        words.unlink(missing_ok=True)
+        if written is not None:
+            words.write_text(written)
+        sample = parts.adapter(Row(0, content["row"], "rows.jsonl", tmp_path))
+        assert isinstance(sample, Sample)
+        asked = dataclasses.replace(sample, content=sample.content[1:])
+        assert "".join(map(str, turn(asked, clip([0], 10.0, 60)))) == prompt

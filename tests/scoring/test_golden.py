@@ -80,6 +80,7 @@ def test_every_rule_has_a_table() -> None:
         "videomme__official",
         "videomme__vlmevalkit",
         "videomme_v2__lmms_eval",
+        "videomme_v2__lmms_eval_reasoning",
         "videomme_v2__official",
         "videomme_v2__official_reasoning",
         "videommmu__lmms_eval",

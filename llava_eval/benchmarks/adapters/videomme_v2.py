@@ -35,6 +35,7 @@ def videomme_v2(
     subtitles: str | None = None,
     subtitle_order: SubtitleOrder = "listed",
     heading: str = "",
+    heading_needs_words: bool = False,
 ) -> Sample:
     r"""Make a sample whose group is the video with its four questions.
 
@@ -51,6 +52,7 @@ def videomme_v2(
         subtitles: template of the subtitle file, JSON lines of words; null shows none.
         subtitle_order: all words in one text, or sentences between the frames.
         heading: text in front of the prompt; ``{words}`` in it stands for the listed words.
+        heading_needs_words: a video of which no words are listed has no heading.
 
     Raises:
         RowsError: a missing column, or an answer other than A to H.
@@ -67,7 +69,7 @@ def videomme_v2(
     if subtitles is not None and subtitle_order == "interleaved":
         shown = FramesAndSentences(video, path)
     elif subtitles is not None:
-        said = (ListedWords(video, path, heading),)
+        said = (ListedWords(video, path, heading, heading_needs_words),)
     level = row.optional("level")
     return Sample(
         id=row.text("{question_id}"),
@@ -160,11 +162,13 @@ class ListedWords:
         media: the video.
         path: its subtitle file; a video without one has no words.
         heading: template of the text.
+        needs_words: without words there is no text.
     """
 
     media: Media
     path: str
     heading: str
+    needs_words: bool = False
 
     @property
     def description(self) -> str:
@@ -179,7 +183,8 @@ class ListedWords:
         """
         del clip  # which frames are shown does not matter
         words = " ".join(word.text for word in read_words(self.path))
-        return (self.heading.replace("{words}", words),)
+        is_left_out = self.needs_words and not words
+        return () if is_left_out else (self.heading.replace("{words}", words),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import functools
 import re
 
 from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
-from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.borders.paths import local_path
 from llava_eval.types import Sample
 
 _INDEX = re.compile(r"(\d+)_\w+")
+#: The authors' table beside the rows; row i is about pair i.
+_TABLE = "vinoground.csv"
 
 
 def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
-    """Make a sample whose group is the pair of captions.
+    r"""Make a sample whose group is the pair of captions.
 
-    Real row of vinoground_textscore.json, from memory: ``{"idx": "0_pos", "video_name":
-    "vinoground_videos/0_pos.mp4", "question": "Which caption best describes this video? A. ... B.
-    ...", "GT": "A"}``; of vinoground_videoscore.json the video is ``vinoground_videos_concated/
-    0_pos.mp4`` and the question asks which of its two parts a caption fits.
+    Its facets major and minor are the pair's categories, of which there may be several minor ones
+    ("cyclical+spatial"): from columns of these names, as lmms-eval's rows have them, or from
+    vinoground.csv in the folder that the rows are read from, whose second and third column they
+    are (get_score_all.py).
+
+    Row of vinoground_textscore.json (a third party's notes on the set): ``{"idx": "0_pos",
+    "video_name": "vinoground_videos/0_pos.mp4", "question": "Which caption best describes this
+    video?\nA. ...\nB. ...", "GT": "B"}``; of vinoground_videoscore.json the video is
+    ``vinoground_videos_concated/0.mp4`` and the question asks which of its two parts fits.
 
     Args:
         row: the row; its row set is textscore or videoscore.
@@ -31,7 +43,7 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
     if index is None:
         raise row.error(f"idx is {row.text('{idx}')!r}, expected one like 0_pos")
     columns = {**row.columns, "options": ["A", "B"], "pair": index[1]}
-    return choice_sample(
+    sample = choice_sample(
         Row(row.number, columns, row.source, row.media_root),
         id="{row_set}/{idx}",
         group="{pair}",
@@ -41,3 +53,21 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
         answer=Answer(template="{GT}"),
         prompt=prompt,
     )
+    categories = {name: row.optional(name) for name in ("major", "minor")}
+    if not any(categories.values()):
+        categories = dict(zip(categories, _table(row.source).get(int(index[1]), ()), strict=False))
+    levels = {
+        name: "+".join(part for part in str(value or "").split(";") if part) or UNKNOWN
+        for name, value in categories.items()
+    }
+    return dataclasses.replace(sample, facets={"major": UNKNOWN, "minor": UNKNOWN, **levels})
+
+
+@functools.lru_cache(maxsize=1)
+def _table(source: str) -> dict[int, list[str]]:
+    """Return the categories of each pair, by its number; nothing where there is no table."""
+    path = local_path(source) / _TABLE
+    if source.startswith(HUB_SCHEME) or not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {number: line[1:3] for number, line in enumerate(list(csv.reader(lines))[1:])}
