@@ -125,15 +125,15 @@ def _with_options(sample: Sample, probe: str, options: _Options) -> Sample:
     for index, piece in enumerate(content):
         if not isinstance(piece, str) or sample.options:
             continue
-        found = pattern.search(piece)
-        if found is None:
+        match = pattern.search(piece)
+        if match is None:
             continue
         written = [
-            f"{letter}{found['mark']}{text}"
+            f"{letter}{match['mark']}{text}"
             for letter, text in zip(string.ascii_uppercase, options.texts, strict=False)
         ]
-        listed = (found["gap"] or "").join(written)
-        content[index] = f"{piece[: found.start()]}{listed}{piece[found.end() :]}"
+        listed = (match["gap"] or "").join(written)
+        content[index] = f"{piece[: match.start()]}{listed}{piece[match.end() :]}"
         return dataclasses.replace(
             sample, content=tuple(content), choices=tuple(options.texts), targets=options.targets
         )

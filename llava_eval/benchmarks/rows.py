@@ -237,8 +237,8 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
         Each item as text; None for an item that is null.
     """
     if isinstance(value, str):
-        found = _WRITTEN_LIST.fullmatch(value)
-        value = None if found is None else _written_list(found.group(1) or found.group(2))
+        match = _WRITTEN_LIST.fullmatch(value)
+        value = None if match is None else _written_list(match.group(1) or match.group(2))
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):

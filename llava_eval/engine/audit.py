@@ -87,22 +87,22 @@ def audit(
     groups = drawn_groups([result.group for result in run.results], num_groups, seed)
     before = {result.id: result for result in run.results if result.group in groups}
     with TemporaryDirectory(prefix="llava-eval-audit-") as folder:
-        found = [_switched(run, name, before, Path(folder)) for name in SWITCHES]
-    if all(one.reason for one in found):
-        raise ComparisonError(f"{run.name} cannot be answered again: {found[0].reason}")
-    beyond = [one.name for one in found if one.percent > limit]
+        switched = [_switched(run, name, before, Path(folder)) for name in SWITCHES]
+    if all(item.reason for item in switched):
+        raise ComparisonError(f"{run.name} cannot be answered again: {switched[0].reason}")
+    beyond = [item.name for item in switched if item.percent > limit]
     if as_json:
         content = {
             "run": run.name,
             "num_groups": len(groups),
             "seed": seed,
             "limit": limit,
-            "switches": [dataclasses.asdict(one) for one in found],
+            "switches": [dataclasses.asdict(item) for item in switched],
             "beyond": beyond,
         }
         write_out(json.dumps(content, indent=2, ensure_ascii=False))
     else:
-        write_out(_text(run, found, len(groups), limit, beyond))
+        write_out(_text(run, switched, len(groups), limit, beyond))
     return int(bool(beyond))
 
 
@@ -153,10 +153,12 @@ def _cold_cache(folder: Path) -> Iterator[None]:
 
 
 def _text(
-    run: Run, found: Sequence[Switched], num_groups: int, limit: float, beyond: Sequence[str]
+    run: Run, switched: Sequence[Switched], num_groups: int, limit: float, beyond: Sequence[str]
 ) -> str:
     width = terminal_width()
-    rows = [[one.name, *(["-"] * 4 if one.reason else map(str, _numbers(one)))] for one in found]
+    rows = [
+        [item.name, *(["-"] * 4 if item.reason else map(str, _numbers(item)))] for item in switched
+    ]
     table = Table(["answered", "samples", "other text", "other answer", "other score"], rows)
     verdict = f"no switch changes more than {limit:g} % of the answers"
     if beyond:
@@ -165,12 +167,12 @@ def _text(
         wrapped(f"{run.name}: {run.label}, {run.model}; {num_groups} groups", width),
         "",
         table.to_text(width),
-        *(wrapped(f"{one.name}: {one.reason}", width) for one in found if one.reason),
+        *(wrapped(f"{item.name}: {item.reason}", width) for item in switched if item.reason),
         "",
         wrapped(verdict, width),
     ]
     return "\n".join(lines)
 
 
-def _numbers(one: Switched) -> tuple[int, int, int, int]:
-    return one.num_samples, one.num_texts, one.num_answers, one.num_scores
+def _numbers(item: Switched) -> tuple[int, int, int, int]:
+    return item.num_samples, item.num_texts, item.num_answers, item.num_scores

@@ -183,7 +183,7 @@ class GroupContent(Generic[MediumT]):
             )
             for piece, parts in self.frame_dependent.items()
         }
-        shown = {medium: [one] for medium, one in media.items()}
+        shown = {medium: [item] for medium, item in media.items()}
         for piece, parts in frame_dependent.items():
             images = [part for part in parts if not isinstance(part, str)]
             shown.setdefault(piece.media, []).extend(images)
@@ -192,7 +192,7 @@ class GroupContent(Generic[MediumT]):
             for medium, seen in self.inputs.items()
         }
         frame_indices = {  # none where no frame is shown, or a server chooses them
-            medium: indices if any(one.frame_indices for one in shown.get(medium, ())) else ()
+            medium: indices if any(item.frame_indices for item in shown.get(medium, ())) else ()
             for medium, indices in self.frame_indices.items()
         }
         return GroupContent(media, frame_dependent, inputs, frame_indices)

@@ -49,12 +49,12 @@ def show(
         LlavaEvalError: there is no such run or sample, or the picture cannot be written.
     """
     run = RunReader(config_dir).read(path)
-    result = next((one for one in run.results if one.id == name), None)
+    result = next((item for item in run.results if item.id == name), None)
     if result is None:
         raise ComparisonError(f"{run.name} holds no sample {name!r}")
-    found = []
+    by_rule = []
     if result.generation.error is None:
-        found = readings(dataclasses.replace(run, results=[result]), config_dir)
+        by_rule = readings(dataclasses.replace(run, results=[result]), config_dir)
     asked: Asked | None = None
     reason = ""
     try:
@@ -63,9 +63,9 @@ def show(
         reason = str(error)
     clips = [] if asked is None else list(asked.media.values())
     if as_json:
-        write_out(json.dumps(_content(result, found, asked), indent=2, ensure_ascii=False))
+        write_out(json.dumps(_content(result, by_rule, asked), indent=2, ensure_ascii=False))
     else:
-        write_out(_text(result, found, asked, reason))
+        write_out(_text(result, by_rule, asked, reason))
     if out is not None and clips:
         with storage_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,9 @@ def _asked(run: Run, name: str) -> Asked:
     return asked_of(composed, benchmark.samples[0])
 
 
-def _text(result: SampleResult, found: Sequence[Reading], asked: Asked | None, reason: str) -> str:
+def _text(
+    result: SampleResult, by_rule: Sequence[Reading], asked: Asked | None, reason: str
+) -> str:
     width = terminal_width()
     facets = ", ".join(f"{facet} {level}" for facet, level in result.facets.items())
     lines = [
@@ -109,14 +111,14 @@ def _text(result: SampleResult, found: Sequence[Reading], asked: Asked | None, r
         ended = f"{generation.num_output_tokens} tokens, ended by {generation.stop_reason}"
         lines.append(f"  ({ended})")
     lines += ["", f"target {' | '.join(result.target) or '(hidden)'}"]
-    for reading in found:
+    for reading in by_rule:
         score = reading.results[0].score
         lines.append(f"{', '.join(reading.names)}: {score.explanation or score.answer}")
     return "\n".join(wrapped(line, width) if line.strip() else "" for line in lines)
 
 
 def _content(
-    result: SampleResult, found: Sequence[Reading], asked: Asked | None
+    result: SampleResult, by_rule: Sequence[Reading], asked: Asked | None
 ) -> Mapping[str, Any]:
     generation = dataclasses.asdict(result.generation)
     return {
@@ -136,7 +138,7 @@ def _content(
                 "value": reading.results[0].score.value,
                 "explanation": reading.results[0].score.explanation,
             }
-            for reading in found
+            for reading in by_rule
         ],
     }
 
@@ -152,8 +154,8 @@ def contact_sheet(clips: Sequence[Clip]) -> Image:
     sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
     for index, frame in enumerate(frames):
         size = (width, round(frame.shape[0] * width / frame.shape[1]))
-        place = (index % columns * width, index // columns * height)
-        sheet.paste(Image.fromarray(frame).resize(size), place)
+        corner = (index % columns * width, index // columns * height)
+        sheet.paste(Image.fromarray(frame).resize(size), corner)
     return sheet
 
 

@@ -90,9 +90,9 @@ class Lexer:
         self._texts = sorted(texts.items(), key=lambda item: -len(item[0]))
         small = string.ascii_lowercase[: len(choices)]
         self.single_letters = {
-            found.start(): found.group()
-            for found in _SINGLE_LETTER.finditer(plain)
-            if found.group().isupper() or found.group() in small
+            match.start(): match.group()
+            for match in _SINGLE_LETTER.finditer(plain)
+            if match.group().isupper() or match.group() in small
         }
 
     def tokens(self) -> Iterator[Token]:
@@ -116,8 +116,8 @@ class Lexer:
 
     def _enumerator(self, position: int) -> Token | None:
         """Return the number of the next entry, as in "1. A 2. B"."""
-        found = _ENUMERATOR.match(self.plain, position)
-        return None if found is None else Token("x", *found.span())
+        match = _ENUMERATOR.match(self.plain, position)
+        return None if match is None else Token("x", *match.span())
 
     def _mark(self, position: int) -> Token:
         """Return the token of a punctuation mark, of no kind for one that says nothing."""
@@ -199,7 +199,7 @@ class Lexer:
                 if kind is not None:
                     return Token(kind, position, end)
             return Token("x", position, position + 1)
-        found: Token | None = None
+        token: Token | None = None
         start = position
         for _ in range(_MOST_WORDS):
             word = _WORD.match(self._lowered, start)
@@ -207,17 +207,17 @@ class Lexer:
                 break
             phrase = self._lowered[position : word.end()]
             if phrase in KINDS:
-                found = Token(KINDS[phrase], position, word.end())
-            elif found is None and start == position:
+                token = Token(KINDS[phrase], position, word.end())
+            elif token is None and start == position:
                 base = phrase.removesuffix("'s")
                 kind = KINDS.get(base) or _kind_by_ending(base)
-                found = Token(kind, position, position + len(base))
+                token = Token(kind, position, position + len(base))
             start = word.end()
             if self.plain[start : start + 1] == " ":
                 start += 1
             elif not phrase.endswith("'"):
                 break
-        return found
+        return token
 
 
 def _kind_by_ending(word: str) -> str:

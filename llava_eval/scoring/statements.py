@@ -156,8 +156,8 @@ class _Mention:
 
     def is_excepted(self) -> bool:
         """Return whether the others are ruled out: "all but B are wrong", "nothing except B"."""
-        found = _EXCEPT.search(self.before)
-        return found is not None and bool(found["denied"] or _WRONG_AFTER.match(self.verdict))
+        match = _EXCEPT.search(self.before)
+        return match is not None and bool(match["denied"] or _WRONG_AFTER.match(self.verdict))
 
     def is_unsaid(self) -> bool:
         """Return whether its sentence only supposes, grants or allows what it says."""
@@ -271,7 +271,7 @@ class _Reply:
         begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
         self.discussion = len(tokens) if begins is None else begins.end()
         self.mentions = [
-            self._mention(at) for found in _GROUP.finditer(self.kinds) for at in self._split(found)
+            self._mention(at) for match in _GROUP.finditer(self.kinds) for at in self._split(match)
         ]
         self.listed = self._listed()
 

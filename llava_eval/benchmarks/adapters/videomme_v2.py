@@ -225,8 +225,8 @@ class FramesAndSentences:
         for image, start, end in zip(images, clip.frame_indices, ends, strict=True):
             pieces.append(image)
             pieces += [
-                f"[Subtitle {one.start:.2f}s - {one.end:.2f}s]: {one.text}"
-                for one in said
-                if one.end >= start / clip.fps and one.start < end / clip.fps
+                f"[Subtitle {item.start:.2f}s - {item.end:.2f}s]: {item.text}"
+                for item in said
+                if item.end >= start / clip.fps and item.start < end / clip.fps
             ]
         return tuple(pieces)

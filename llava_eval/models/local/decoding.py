@@ -55,7 +55,7 @@ class Decoder:
         """Return logits (B, vocabulary) to compare: of the first new tokens, or of an option's."""
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
-            shortest = min(len(one.token_ids) - one.option_start for one in batch.prompts)
+            shortest = min(len(item.token_ids) - item.option_start for item in batch.prompts)
             return [logits[:, -1 - step] for step in range(shortest)]
         settings = batch.prompts[0].request.settings
         config = self._loaded.generation_config(settings)

@@ -61,7 +61,7 @@ class LoadedModel:
         """Whether an encoder reads the prompt, so that a reply does not begin with it."""
         config = self.model.config
         inner = getattr(config, "text_config", None)
-        return any(getattr(one, "is_encoder_decoder", False) for one in (config, inner))
+        return any(getattr(item, "is_encoder_decoder", False) for item in (config, inner))
 
     @cached_property
     def context_length(self) -> int | None:

@@ -147,7 +147,7 @@ class PrefixSharing:
                     f"{self._loaded.name}: {verdict.problem}; set runner.share_prefixes=false"
                 )
         comparisons = (known[key].comparison for key in by_key)
-        return next((one for one in comparisons if one is not None), None)
+        return next((item for item in comparisons if item is not None), None)
 
     def _report(self, verdict: Verdict, kind: str) -> None:
         log.info(

@@ -101,7 +101,7 @@ class WholeBatches:
             trial.padded = self._agrees([longest, shortest])
         if not trial.padded and trial.equal is None:
             equal = (
-                pair for pair in pairwise(alike) if len({len(one.token_ids) for one in pair}) == 1
+                pair for pair in pairwise(alike) if len({len(item.token_ids) for item in pair}) == 1
             )
             pair = next(equal, None)
             trial.equal = None if pair is None else self._agrees(pair)

@@ -180,10 +180,10 @@ def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:
     return Table([f"by {facet}", "A", *(f"{name} - A" for name in names)], rows)
 
 
-def _level(comparison: Comparison, facet: str, place: int, name: str) -> ComparedLevel | None:
+def _level(comparison: Comparison, facet: str, index: int, name: str) -> ComparedLevel | None:
     levels = comparison.facets.get(facet, ())
-    if place < len(levels) and levels[place].level == name:
-        return levels[place]
+    if index < len(levels) and levels[index].level == name:
+        return levels[index]
     return next((item for item in levels if item.level == name), None)
 
 

@@ -110,11 +110,11 @@ def probes_table(probes: Probes) -> Table:
 def answers_table(probes: Probes) -> Table | None:
     """Return how often each letter is right, and how often it is answered, in percent."""
     runs = [probes.plain, *(comparison.pairing.second for comparison in probes.comparisons)]
-    options = list(dict.fromkeys(t for run in runs for one in run.results for t in one.target))
+    options = list(dict.fromkeys(t for run in runs for item in run.results for t in item.target))
     if not options or any(len(name) != 1 for name in options):
         return None
-    right = [_shares([t for one in run.results for t in one.target[:1]]) for run in runs]
-    given = [_shares([str(one.score.answer) for one in run.results]) for run in runs]
+    right = [_shares([t for item in run.results for t in item.target[:1]]) for run in runs]
+    given = [_shares([str(item.score.answer) for item in run.results]) for run in runs]
     header = ["letter", "right", *letters(len(runs))]
     rows = [
         [

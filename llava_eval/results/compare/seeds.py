@@ -60,14 +60,14 @@ class Seeds:
             raise ComparisonError(f"the runs differ in more than their seed: {', '.join(others)}")
         comparisons = compare_runs(runs)
         headline = comparisons[0].headline
-        sides = [one.headline.paired for one in comparisons]
-        ids = [[result.id for result in one.pairing.firsts] for one in comparisons]
+        sides = [item.headline.paired for item in comparisons]
+        ids = [[result.id for result in item.pairing.firsts] for item in comparisons]
         first = sides[0]
         if any(names != ids[0] for names in ids) or not isinstance(first, PairedMean):
             raise ComparisonError(
                 "seeds need a mean over samples, and samples that all runs answered"
             )
-        columns = [first.first, *(one.second for one in sides if isinstance(one, PairedMean))]
+        columns = [first.first, *(item.second for item in sides if isinstance(item, PairedMean))]
         values = first.scale * np.nan_to_num(np.stack(columns))  # (seeds, samples)
         means = values.mean(axis=1)
         groups = [result.group for result in comparisons[0].pairing.firsts]

@@ -102,8 +102,8 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
     """
     path = local_path(against)
     if is_run(path):
-        other = reader.read(path)
-        return Side(other.name, other.config, run=other)
+        theirs = reader.read(path)
+        return Side(theirs.name, theirs.config, run=theirs)
     names = list_choices("experiment", config_dir)
     if is_folder(path) or against not in names:
         raise ConfigError(
@@ -124,10 +124,10 @@ def side_of(run: Run, against: str, reader: RunReader, config_dir: Path | None =
     return Side(f"experiment={against}", composed.resolved, published=printed)
 
 
-def _seen(run: Run, other: Run) -> list[str]:
+def _seen(run: Run, theirs: Run) -> list[str]:
     """Return what else differs between two runs."""
     try:
-        pairing = pair(run, other)
+        pairing = pair(run, theirs)
     except ComparisonError as error:
         return [str(error)]
     lines = list(pairing.differences)
@@ -140,12 +140,12 @@ def _seen(run: Run, other: Run) -> list[str]:
         lines.append(f"input tokens a sample: {tokens[0]:.1f} and {tokens[1]:.1f}")
     same = sum(left.generation.text == right.generation.text for left, right in pairs)
     lines.append(f"{same} of {len(pairs)} texts are the same")
-    for ids, name in ((pairing.first_only, run.name), (pairing.second_only, other.name)):
+    for ids, name in ((pairing.first_only, run.name), (pairing.second_only, theirs.name)):
         if ids:
             lines.append(f"{count(len(ids), 'sample')} only in {name} ({listed(ids)})")
     lines += [
         f"{name} {values[0]} and {values[1]}"
-        for name, values in differing_versions([run, other]).items()
+        for name, values in differing_versions([run, theirs]).items()
     ]
     return lines
 

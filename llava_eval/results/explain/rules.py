@@ -148,7 +148,7 @@ def _merged(found: Sequence[Reading]) -> list[Reading]:
     """Return rules that read all texts alike, under one denominator, as one."""
     merged: dict[Any, Reading] = {}
     for reading in found:
-        scores = tuple((one.score.value, one.score.answer) for one in reading.results)
+        scores = tuple((item.score.value, item.score.answer) for item in reading.results)
         key = (scores, reading.denominator)
         if key in merged:
             names = [*merged[key].names, *reading.names]

@@ -51,15 +51,15 @@ def disagreements_table(listed: Sequence[Disagreement], num_rules: int) -> Table
     """Return texts with what each rule reads in them; "+" marks what is right."""
     rows = [
         [
-            one.id,
-            one.text or "(empty)",
-            " | ".join(one.target),
+            item.id,
+            item.text or "(empty)",
+            " | ".join(item.target),
             *(
                 f"{'-' if answer is None else answer}{'+' if value == 1 else ''}"
-                for answer, value in zip(one.answers, one.values, strict=True)
+                for answer, value in zip(item.answers, item.values, strict=True)
             ),
         ]
-        for one in listed
+        for item in listed
     ]
     header = ["sample", "text", "target", *letters(num_rules)]
     return Table(header, rows, num_names=3 + num_rules)
@@ -87,11 +87,13 @@ def _written(value: object) -> str:
 
 def parts_table(parts: Parts) -> Table:
     """Return what each change does alone, and what is left."""
-    found = parts.attribution
-    named = zip(parts.names, found.parts.values(), strict=True)
+    attribution = parts.attribution
+    named = zip(parts.names, attribution.parts.values(), strict=True)
     lines = [(f"from the {name}", part.difference, part.low, part.high) for name, part in named]
-    lines.append((_REST, found.rest, found.rest_low, found.rest_high))
-    lines.append((_WHOLE, found.whole.difference, found.whole.low, found.whole.high))
+    lines.append((_REST, attribution.rest, attribution.rest_low, attribution.rest_high))
+    lines.append(
+        (_WHOLE, attribution.whole.difference, attribution.whole.low, attribution.whole.high)
+    )
     return _parts_table(lines, parts.unit)
 
 
@@ -198,7 +200,7 @@ def as_content(explanation: Explanation) -> dict[str, Any]:
             }
             for reading in explanation.readings
         ],
-        "disagreements": [dataclasses.asdict(one) for one in explanation.disagreements],
+        "disagreements": [dataclasses.asdict(item) for item in explanation.disagreements],
     }
     if side is not None:
         content |= {
@@ -222,7 +224,7 @@ def as_content(explanation: Explanation) -> dict[str, Any]:
 
 
 def _parts_content(parts: Parts) -> Mapping[str, Any]:
-    found = parts.attribution
+    attribution = parts.attribution
     return {
         "unit": parts.unit,
         "num_groups": parts.num_groups,
@@ -230,10 +232,14 @@ def _parts_content(parts: Parts) -> Mapping[str, Any]:
         "seed": parts.seed,
         "changes": [
             {"name": name, "key": key, **dataclasses.asdict(part)}
-            for name, (key, part) in zip(parts.names, found.parts.items(), strict=True)
+            for name, (key, part) in zip(parts.names, attribution.parts.items(), strict=True)
         ],
-        "not_explained": {"difference": found.rest, "low": found.rest_low, "high": found.rest_high},
-        "whole": {**dataclasses.asdict(found.whole), "of": parts.whole},
+        "not_explained": {
+            "difference": attribution.rest,
+            "low": attribution.rest_low,
+            "high": attribution.rest_high,
+        },
+        "whole": {**dataclasses.asdict(attribution.whole), "of": parts.whole},
         "not_switched": list(parts.failed),
     }
 
@@ -279,11 +285,11 @@ class Stored:
 def stored_table(stored: Stored) -> Table:
     """Return the parts that ``explain --run`` found, as :func:`parts_table` does."""
     parts = stored.parts
-    changes = [StoredChange(f"from the {one.name}", *_numbers(one)) for one in parts.changes]
+    changes = [StoredChange(f"from the {item.name}", *_numbers(item)) for item in parts.changes]
     changes.append(StoredChange(_REST, *_numbers(parts.not_explained)))
     changes.append(StoredChange(_WHOLE, *_numbers(parts.whole)))
-    return _parts_table([(one.name, *_numbers(one)) for one in changes], parts.unit)
+    return _parts_table([(item.name, *_numbers(item)) for item in changes], parts.unit)
 
 
-def _numbers(one: StoredChange | StoredRest) -> tuple[float, float | None, float | None]:
-    return one.difference, one.low, one.high
+def _numbers(item: StoredChange | StoredRest) -> tuple[float, float | None, float | None]:
+    return item.difference, item.low, item.high

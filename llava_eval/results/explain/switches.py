@@ -143,7 +143,7 @@ def switched(
         chosen: the changes.
     """
     changed: dict[str, Any] = copy.deepcopy(dict(ours))
-    for switch in sorted(chosen, key=lambda one: one.key.count(".")):
+    for switch in sorted(chosen, key=lambda item: item.key.count(".")):
         parts = switch.key.split(".")
         mine, other = _node(changed, parts), _node(theirs, parts)
         if switch.key == "sampler" and isinstance(mine, Mapping) and isinstance(other, Mapping):

@@ -155,27 +155,27 @@ def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
     refuse(run, baseline)
     pairing = pair(baseline, run)
     metrics = compare_metrics(pairing)
-    _check_tolerances(rule, [one.name for one in metrics])
-    _check_mode(rule, [one.name for one in metrics])
-    compared = [one for one in metrics if one.estimate is not None]
+    _check_tolerances(rule, [item.name for item in metrics])
+    _check_mode(rule, [item.name for item in metrics])
+    compared = [item for item in metrics if item.estimate is not None]
     if not compared:
         raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
     unreadable = mean_metric(UNREADABLE, pairing, *_unreadable(pairing))
     tested = [*compared, unreadable]
-    num_tests = max(1, len({_evidence(one) for one in tested} - {None}))
+    num_tests = max(1, len({_evidence(item) for item in tested} - {None}))
     confidence = 1 - 2 * rule.alpha / num_tests
     checks = [
-        _check_shown(one, pairing, rule)
-        if rule.must_be_shown(one.name)
-        else _check(one, pairing, rule, rule.alpha / num_tests)
-        for one in tested
+        _check_shown(item, pairing, rule)
+        if rule.must_be_shown(item.name)
+        else _check(item, pairing, rule, rule.alpha / num_tests)
+        for item in tested
     ]
     checks.append(_check_errors(run, baseline, rule))
     checks += [_check_flag(flag, pairing, rule) for flag in FLAG_WORDS if flag in rule.tolerance]
     if rule.max_slowdown is not None:
         checks.append(_check_speed(run, baseline, rule.max_slowdown))
     better, worse = flips_of(pairing, compared[0])
-    notes = [f"{one.name} is not checked: {one.reason}" for one in metrics if one.reason]
+    notes = [f"{item.name} is not checked: {item.reason}" for item in metrics if item.reason]
     if rule.max_slowdown is not None:
         notes += _machine_note(run, baseline)
     return Verdict(
@@ -211,18 +211,18 @@ def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
     Raises:
         ComparisonError: the two were not asked the same, or one is not whole.
     """
-    for one in (baseline, run):
-        reason = unusable(one)
+    for item in (baseline, run):
+        reason = unusable(item)
         if reason is not None:
-            raise ComparisonError(f"{one.name} {reason}")
+            raise ComparisonError(f"{item.name} {reason}")
     if run.benchmark != baseline.benchmark:
         raise ComparisonError(
             f"{run.name} is of benchmark {run.benchmark}, the baseline {baseline.name} of "
             f"{baseline.benchmark}"
         )
-    ids, expected = ({one.id for one in side.results} for side in (run, baseline))
-    missing = [one.id for one in baseline.results if one.id not in ids]
-    extra = [one.id for one in run.results if one.id not in expected]
+    ids, expected = ({item.id for item in side.results} for side in (run, baseline))
+    missing = [item.id for item in baseline.results if item.id not in ids]
+    extra = [item.id for item in run.results if item.id not in expected]
     if missing or extra:
         parts = [f"{len(missing)} samples of the baseline are missing ({listed(missing)})"]
         parts += [f"{len(extra)} samples are not in the baseline ({listed(extra)})"]
@@ -262,7 +262,7 @@ def _check_mode(rule: Rule, metrics: Sequence[str]) -> None:
 
 def _unreadable(pairing: Pairing) -> tuple[FloatArray, FloatArray]:
     columns = [
-        np.array([one.score.unreadable for one in side], np.float64)
+        np.array([item.score.unreadable for item in side], np.float64)
         for side in (pairing.firsts, pairing.seconds)
     ]
     return columns[0], columns[1]
@@ -321,7 +321,7 @@ def _check_shown(metric: ComparedMetric, pairing: Pairing, rule: Rule) -> Check:
     if metric.name == UNREADABLE:
         best, worst = estimate.low, estimate.high
     bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
-    before, after = (number(one, metric.unit) for one in (estimate.first, estimate.second))
+    before, after = (number(item, metric.unit) for item in (estimate.first, estimate.second))
     change = f"{metric.name} went from {before} to {after} ({bounds})"
     allowed = number(tolerance, metric.unit)
     if worst < tolerance:
@@ -374,7 +374,7 @@ def _sentence(
     found: bool,
     worse_by: float,
 ) -> str:
-    before, after = (number(one, metric.unit) for one in (estimate.first, estimate.second))
+    before, after = (number(item, metric.unit) for item in (estimate.first, estimate.second))
     change = f"{metric.name} went from {before} to {after} ({bounds})"
     if not found:
         return f"{change}: no worse than chance explains"
@@ -385,7 +385,7 @@ def _sentence(
 
 
 def _check_errors(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Check:
-    before, after = (100 * one.num_errors / len(one.results) for one in (baseline, run))
+    before, after = (100 * item.num_errors / len(item.results) for item in (baseline, run))
     tolerance = rule.tolerance.get(ERRORS, 0.0)
     regressed = after - before > tolerance
     return Check(

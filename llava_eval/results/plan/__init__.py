@@ -181,8 +181,8 @@ def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
     else:
         counted = ~np.isnan(mean.first)
         _, membership = np.unique(pairing.membership[counted], return_inverse=True)
-        one = Spread.of_one(mean.first[counted], membership)
-        spread = None if one is None else _scaled(one, scale)
+        single = Spread.of_one(mean.first[counted], membership)
+        spread = None if single is None else _scaled(single, scale)
         basis = (
             "as if the other run answered independently, which is the safe side; a second run "
             "or --flips tells more"
@@ -205,7 +205,7 @@ def _planned(
     for difference in differences:
         num_samples = spread.samples_for(difference)
         num_groups = math.ceil(num_samples / spread.samples_per_cluster)
-        times = [None if one is None else one * num_samples for one in seconds]
+        times = [None if item is None else item * num_samples for item in seconds]
         plans.append(Plan(difference, num_samples, num_groups, times))
     return plans
 
