@@ -528,6 +528,7 @@ class Request:
         assistant_prefill: text that the assistant's turn already begins with.
         options: where given, nothing is generated: the texts whose likelihood as the assistant's
             turn is asked for.
+        letters: of the question's options, where their log-probabilities are to be kept.
     """
 
     id: str
@@ -536,6 +537,7 @@ class Request:
     system: str | None = None
     assistant_prefill: str = ""
     options: tuple[str, ...] = ()
+    letters: tuple[str, ...] = ()
 
     @property
     def media(self) -> tuple[ShownMedia, ...]:
@@ -561,6 +563,9 @@ class Generation:
         error: one line that names the cause.
         option_losses: answers by likelihood: for each option the mean negative log-likelihood of
             its tokens, in nats.
+        choice_logprobs: where they were asked for: for each option the log-probability, in nats,
+            of its letter as the first new token (of that with or without a space before it, which
+            is the likelier), among all tokens and before any temperature.
     """
 
     text: str | None
@@ -569,6 +574,7 @@ class Generation:
     stop_reason: str | None = None
     error: str | None = None
     option_losses: tuple[float, ...] | None = None
+    choice_logprobs: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         _require(

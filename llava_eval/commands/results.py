@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         help="write JSON, numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
         "and PNG with matplotlib)",
     ),
+    JSON,
 )
 def _compare(arguments: argparse.Namespace) -> int:
     """Compare runs of the same questions, or the runs of a sweep.
@@ -56,6 +57,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         arguments.paths,
         export=arguments.export,
         allow_differences=arguments.allow_differences,
+        as_json=arguments.json,
         config_dir=arguments.config_dir,
     )
     return 0

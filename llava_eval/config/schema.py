@@ -390,6 +390,8 @@ class RunnerConfig:
             model.
         decode_timeout_seconds: after this long a video counts as failed.
         num_threads: torch's threads on a CPU; null leaves torch's choice.
+        keep_choice_logprobs: keep in the ledger how likely each option's letter was as the first
+            new token; what compare tells quantized models apart by.
     """
 
     batch_size: int | None = setting("speed", None, minimum=1)
@@ -398,6 +400,7 @@ class RunnerConfig:
     decode_workers: int = setting("speed", 2, minimum=1)
     decode_timeout_seconds: float = setting("speed", 600.0, minimum=0.001)
     num_threads: int | None = setting("speed", None, minimum=1, only_for="loaded")
+    keep_choice_logprobs: bool = setting("speed", False)
 
 
 @dataclass

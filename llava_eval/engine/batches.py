@@ -19,6 +19,7 @@ from llava_eval.benchmarks.probes import probed_policy
 from llava_eval.config.build import build_target
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
+from llava_eval.scoring.choice import letters_of
 from llava_eval.types import (
     Clip,
     FrameDependentPart,
@@ -52,12 +53,14 @@ class PromptSettings:
         generation: settings of the generation.
         system: system text of the protocol; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
+        keeps_choice_logprobs: keep how likely the letters of options were.
     """
 
     policy: Policy
     generation: GenerationSettings
     system: str | None
     assistant_prefill: str
+    keeps_choice_logprobs: bool = False
 
     @classmethod
     def of(cls, config: RunConfig) -> PromptSettings:
@@ -71,6 +74,7 @@ class PromptSettings:
             _generation_settings(config),
             config.benchmark.system,
             config.benchmark.assistant_prefill,
+            config.runner.keep_choice_logprobs,
         )
 
 
@@ -305,4 +309,5 @@ def request_of(
         system=settings.system,
         assistant_prefill=settings.assistant_prefill,
         options=sample.options,
+        letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
     )

@@ -179,6 +179,13 @@ class Benchmark:
         parts = Parts.build(composed.config)
         with clock.stage("load_rows"):
             samples = read_samples(composed.config.benchmark, parts.adapter)
+        if parts.prompts.keeps_choice_logprobs and not any(
+            sample.choices and not sample.options for sample in samples
+        ):
+            raise ConfigError(
+                f"runner.keep_choice_logprobs=true: {composed.config.benchmark.name} asks nothing "
+                "with options whose letter is generated"
+            )
         return cls(composed, parts, samples)
 
     def part(self, ids: Collection[str]) -> Benchmark:

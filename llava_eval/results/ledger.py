@@ -45,8 +45,10 @@ def to_line(result: SampleResult) -> str:
         "stop_reason": result.generation.stop_reason,
         "error": result.generation.error,
     }
-    if result.generation.option_losses is not None:
-        generation["option_losses"] = list(result.generation.option_losses)
+    for name in ("option_losses", "choice_logprobs"):
+        values = getattr(result.generation, name)
+        if values is not None:
+            generation[name] = list(values)
     content = {
         "id": result.id,
         "row": result.row,

@@ -19,6 +19,11 @@ from llava_eval.types import Generation, StopReason
 #: New tokens of each prompt that are compared.
 _NUM_STEPS = 4
 
+#: Log-probabilities of letters are kept to so many decimals; batches differ beyond them.
+_DECIMALS = 3
+#: For letters that cannot be written at all.
+_LEAST_LOGPROB = -1e4
+
 
 class Decoder:
     """Asks a model.
@@ -74,6 +79,9 @@ class Decoder:
         finite = FiniteRows(loaded.end_tokens)
         processors: list[LogitsProcessor] = [finite]
         config = loaded.generation_config(settings)
+        letters = FirstLogprobs([prompt.letter_tokens for prompt in prompts])
+        if letters.is_asked:
+            processors.append(letters)
         if settings.temperature > 0:
             seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
             processors.append(SeededSampler(seeds, settings.temperature, settings.top_p))
@@ -93,15 +101,20 @@ class Decoder:
                 raise ForwardError(f"{loaded.name} ignores logits processors, so it cannot sample")
             input_ids = batch.inputs["input_ids"]  # (B, T)
             for number, logits in enumerate(output.logits):
-                finite(output.sequences[:, : input_ids.shape[1] + number], logits)
+                for processor in processors:
+                    processor(output.sequences[:, : input_ids.shape[1] + number], logits)
         sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
-            self._to_generation(tokens, prompt) if is_finite else None
-            for tokens, prompt, is_finite in zip(new_tokens, prompts, finite.rows(), strict=True)
+            self._to_generation(tokens, prompt, logprobs) if is_finite else None
+            for tokens, prompt, logprobs, is_finite in zip(
+                new_tokens, prompts, letters.rows(), finite.rows(), strict=True
+            )
         ]
 
-    def _to_generation(self, tokens: Sequence[int], prompt: Prompt) -> Generation:
+    def _to_generation(
+        self, tokens: Sequence[int], prompt: Prompt, choice_logprobs: tuple[float, ...] | None
+    ) -> Generation:
         """Return the text up to the end token or the first stop string."""
         ends = self._loaded.end_tokens
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
@@ -116,7 +129,45 @@ class Decoder:
             num_input_tokens=len(prompt.token_ids),
             num_output_tokens=len(own),
             stop_reason=reason,
+            choice_logprobs=choice_logprobs,
         )
+
+
+class FirstLogprobs(LogitsProcessor):
+    """Keeps how likely some tokens are as the first new one of each row; changes nothing.
+
+    Args:
+        rows: for each row the tokens of each option's letter; no letters where none are asked for.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
+        self._rows = rows
+        self._kept: list[tuple[float, ...] | None] | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any row asks for one."""
+        return any(self._rows)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Look at the first logits (B, vocabulary)."""
+        if self._kept is None:
+            logprobs = scores.float().log_softmax(dim=-1)
+            self._kept = [
+                _likelier(row, letters) if letters else None
+                for row, letters in zip(logprobs, self._rows, strict=True)
+            ]
+        return scores
+
+    def rows(self) -> list[tuple[float, ...] | None]:
+        """Return for each row the log-probability of each letter, to :data:`_DECIMALS`."""
+        return [None] * len(self._rows) if self._kept is None else self._kept
+
+
+def _likelier(logprobs: torch.Tensor, letters: Sequence[Sequence[int]]) -> tuple[float, ...]:
+    """Return for each letter the log-probability (of a vocabulary) of its likeliest token."""
+    best = torch.stack([logprobs[list(tokens)].max() for tokens in letters])
+    return tuple(round(value, _DECIMALS) for value in best.clamp(min=_LEAST_LOGPROB).tolist())
 
 
 class FiniteRows(LogitsProcessor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 from transformers import BatchFeature, DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
-from llava_eval.errors import ForwardError
+from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.local.hardware import device_name, dtype_name, first_line
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import ModelPlan
@@ -129,6 +130,27 @@ class LoadedModel:
         """Return the text that stands for a medium, for instance ``<video>``; None without one."""
         token = getattr(self.processor, f"{kind}_token", None)
         return None if token is None else str(token)
+
+    def letter_tokens(self, letter: str) -> tuple[int, ...]:
+        """Return the tokens that write an option's letter with or without a space before it.
+
+        They are the first tokens of "A" and of " A", and the vocabulary's own entry "A", where they
+        are read as the letter alone.
+
+        Raises:
+            CheckpointError: the tokenizer has none.
+        """
+        tokenizer = self.tokenizer
+        texts = (letter, f" {letter}")
+        first = [tokenizer.encode(text, add_special_tokens=False)[:1] for text in texts]
+        ids = [*itertools.chain(*first), tokenizer.convert_tokens_to_ids(letter)]
+        found = {one for one in ids if one is not None and tokenizer.decode([one]).strip() == letter}
+        if not found:
+            raise CheckpointError(
+                f"{self.name}: its tokenizer has no token for the option letter {letter!r}, which "
+                "runner.keep_choice_logprobs=true looks for"
+            )
+        return tuple(sorted(found))
 
     def to_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return model inputs on the model's device, floating-point ones in its dtype."""

@@ -29,6 +29,7 @@ class Prompt:
         inputs: the model's arguments as the processor made them of the whole prompt, a batch of
             one; None where media are encoded apart from prompts.
         is_shareable: a leading part of the tokens may be computed apart from the others.
+        letter_tokens: for each of the request's letters the tokens that write it.
     """
 
     request: Request
@@ -39,6 +40,7 @@ class Prompt:
     option_start: int = 0
     inputs: Mapping[str, Any] | None = None
     is_shareable: bool = True
+    letter_tokens: tuple[tuple[int, ...], ...] = ()
 
     @property
     def shareable(self) -> int:
@@ -99,7 +101,8 @@ class PromptWriter:
         text = self._conversation.render(request)
         asked = self._prompt(request, text)
         if not request.options:
-            return [asked]
+            letters = tuple(self._loaded.letter_tokens(letter) for letter in request.letters)
+            return [replace(asked, letter_tokens=letters) if letters else asked]
         if self._loaded.is_encoder_decoder:
             raise PromptError(
                 f"sample {request.id}: {self._loaded.name} reads prompts with an encoder; "

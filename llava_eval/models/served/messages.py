@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llava_eval.errors import without_secrets
-from llava_eval.models.http import Completion
+from llava_eval.models.http import Completion, MalformedError
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, GenerationSettings, Request, ServedMedia, StopReason
 
 #: Servers take seeds of different widths; all take 31 bits.
 _SEED_BITS = 31
+#: Likeliest tokens that are asked for; OpenAI and vLLM give no more.
+_NUM_LOGPROBS = 20
 
 Messages = list[dict[str, Any]]
 
@@ -58,6 +61,8 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
         seed = sample_seed(settings.seed, request.id) % 2**_SEED_BITS
         fields |= {"top_p": settings.top_p, "seed": seed, **dialect.sampling}
+    if request.letters:
+        fields |= {"logprobs": True, "top_logprobs": _NUM_LOGPROBS}
     if settings.stop_strings and dialect.stops:
         fields["stop"] = list(settings.stop_strings)
     if request.assistant_prefill:
@@ -114,6 +119,41 @@ def _shortened(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_shortened(item) for item in value]
     return value
+
+
+def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[float, ...] | None:
+    """Return the log-probabilities of letters as the first new token.
+
+    Servers list the likeliest tokens only. A letter that is not among them counts as the last of
+    them, than which it is no likelier.
+
+    Args:
+        completion: the server's reply.
+        letters: of the options.
+
+    Returns:
+        None where the server lists none of them.
+
+    Raises:
+        MalformedError: what it lists is not what the protocol says.
+    """
+    try:
+        listed = ((completion.choice.get("logprobs") or {}).get("content") or [{}])[0]
+        tokens = [
+            (str(one["token"]).strip(), max(-1e4, float(one["logprob"])))
+            for one in listed.get("top_logprobs") or []
+        ]
+        if not all(math.isfinite(value) for _, value in tokens):
+            raise ValueError("a log-probability that is not finite")
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise MalformedError(error, "") from None
+    if not any(text in letters for text, _ in tokens):
+        return None
+    least = min(value for _, value in tokens)
+    return tuple(
+        round(max((value for text, value in tokens if text == letter), default=least), 3)
+        for letter in letters
+    )
 
 
 def to_generation(completion: Completion, settings: GenerationSettings) -> Generation:

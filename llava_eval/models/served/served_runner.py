@@ -6,10 +6,11 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from llava_eval.borders.http_client import RequestError
-from llava_eval.errors import PromptError, ServerError
+from llava_eval.errors import CheckpointError, PromptError, ServerError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.http import Completion, RefusedError, RejectedError
 from llava_eval.models.local.pixels import FramePreprocessor
@@ -18,6 +19,7 @@ from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import (
     Messages,
     chat_messages,
+    choice_logprobs,
     generation_fields,
     readable,
     to_generation,
@@ -187,7 +189,18 @@ class ServedRunner:
             return found
         messages = chat_messages(request, request.assistant_prefill)
         completion = self._send(messages, generation_fields(request, self._dialect))
-        return to_generation(completion, request.settings)
+        generation = to_generation(completion, request.settings)
+        if not request.letters:
+            return generation
+        if not completion.choice.get("logprobs"):
+            self._stop.set()
+            raise CheckpointError(
+                f"runner.keep_choice_logprobs=true: {self._dialect.label} returned no "
+                "log-probabilities with its reply (logprobs, top_logprobs), as vLLM, SGLang and "
+                "OpenAI do"
+            )
+        kept = choice_logprobs(completion, request.letters)
+        return replace(generation, choice_logprobs=kept)
 
     def _send(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
         """Send one chat until there is a reply, as often as the settings allow.

@@ -11,6 +11,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import IntArray
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate, holm
+from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import (
     ComparedMetric,
     Pairing,
@@ -78,6 +79,7 @@ class Comparison:
         facets: by facet, its levels in the order of the samples.
         better, worse: samples that the second run did better or worse on, the largest change first.
         agreement: of texts and answers.
+        fidelity: how far the answers are apart, by several measures; none for other frames.
         adjusted_p_values: by metric name, Holm's over the runs compared at once.
     """
 
@@ -87,6 +89,7 @@ class Comparison:
     better: Sequence[Flip]
     worse: Sequence[Flip]
     agreement: Agreement
+    fidelity: Sequence[Measure]
     adjusted_p_values: Mapping[str, float | None]
 
     @property
@@ -144,6 +147,7 @@ def _compare(pairing: Pairing) -> Comparison:
         better,
         worse,
         _agreement(pairing),
+        fidelity_of(pairing, headline),
         {item.name: item.estimate.p_value if item.estimate else None for item in metrics},
     )
 

@@ -144,6 +144,26 @@ def _agreement_row(letter: str, comparison: Comparison) -> list[str]:
     ]
 
 
+def fidelity_table(comparisons: Sequence[Comparison]) -> Table | None:
+    """Return what tells runs of the same frames apart, and how many samples it takes."""
+    names = letters(len(comparisons) + 1)[1:]
+    rows = [
+        [
+            f"{name} - A",
+            measure.name,
+            number(measure.estimate.difference, measure.unit, signed=measure is item.fidelity[0]),
+            interval(measure.estimate.low, measure.estimate.high, measure.unit),
+            measure.unit,
+            str(measure.estimate.num_samples),
+            "-" if measure.num_samples_needed is None else f"{measure.num_samples_needed:,}",
+        ]
+        for name, item in zip(names, comparisons, strict=True)
+        for measure in item.fidelity
+    ]
+    header = ["runs", "told apart by", "mean", "95 % interval", "unit", "samples", "needed"]
+    return Table(header, rows, num_names=2) if rows else None
+
+
 def facet_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     """Return the headline in each level of each facet: A's value, and the differences to it."""
     if len(comparisons) == 1:

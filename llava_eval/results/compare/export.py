@@ -53,6 +53,9 @@ def export_comparison(
         "cost": tables.cost_table(runs),
     }
     settings, counted = tables.settings_table(runs), tables.counts_table(runs)
+    fidelity = tables.fidelity_table(comparisons)
+    if fidelity is not None:
+        parts["fidelity"] = fidelity
     if settings is not None:
         parts["settings"] = settings
     if counted is not None:
@@ -68,12 +71,8 @@ def export_comparison(
         for name, item in zip(names, comparisons, strict=True)
         for note in notes(item, "A", name)
     ]
-    content = {
-        "runs": [_run(run) for run in runs],
-        "comparisons": [_comparison(item) for item in comparisons],
-    }
     return [
-        write_json(folder / "comparison.json", content),
+        write_json(folder / "comparison.json", comparison_content(runs, comparisons)),
         *write_tables(
             folder,
             "comparison",
@@ -83,6 +82,21 @@ def export_comparison(
             names=paper_names(runs),
         ),
     ]
+
+
+def comparison_content(
+    runs: Sequence[Run], comparisons: Sequence[Comparison]
+) -> dict[str, Any]:
+    """Return a comparison as JSON values."""
+    return {
+        "runs": [_run(run) for run in runs],
+        "comparisons": [_comparison(item) for item in comparisons],
+    }
+
+
+def sweep_content(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
+    """Return sweeps as JSON values."""
+    return [_sweep(sweep) for sweep in sweeps]
 
 
 def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
@@ -99,7 +113,7 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
             parts[f"{file_name(sweep.benchmark)}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = [
-        write_json(folder / "sweep.json", [_sweep(sweep) for sweep in sweeps]),
+        write_json(folder / "sweep.json", sweep_content(sweeps)),
         *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data),
     ]
     for sweep in sweeps:
@@ -240,6 +254,14 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "worse": [asdict(flip) for flip in comparison.worse],
         "better": [asdict(flip) for flip in comparison.better],
         "agreement": asdict(comparison.agreement),
+        "fidelity": {
+            item.name: {
+                "unit": item.unit,
+                **asdict(item.estimate),
+                "num_samples_needed": item.num_samples_needed,
+            }
+            for item in comparison.fidelity
+        },
         "first_only": list(pairing.first_only),
         "second_only": list(pairing.second_only),
         "failed": list(pairing.failed),

@@ -33,12 +33,13 @@ def comparison_text(
     """
     names = tables.letters(len(runs))[1:]
     differs = tables.settings_table(runs)
-    counted = tables.counts_table(runs)
+    counted, fidelity = tables.counts_table(runs), tables.fidelity_table(comparisons)
     blocks = [
         tables.runs_table(runs).to_text(width),
         "no setting differs" if differs is None else differs.to_text(width),
         tables.metrics_table(comparisons).to_text(width),
         tables.agreement_table(comparisons).to_text(width),
+        "" if fidelity is None else fidelity.to_text(width),
         "" if counted is None else counted.to_text(width),
         "\n".join(verdict(item, name) for item, name in zip(comparisons, names, strict=True)),
         "\n".join(_explanations(comparisons, names, width)),
@@ -97,6 +98,13 @@ def _explanations(
         f"{headline} that so many samples show four times in five.",
         width,
     )
+    if any(item.fidelity for item in comparisons):
+        yield wrapped(
+            "told apart by: the mean, which is 0 for runs that are the same, and the samples "
+            "needed to find one as large, by that alone. KL of letters: of the options' "
+            "distribution at the first new token, from A's.",
+            width,
+        )
     if len(comparisons) > 1:
         yield wrapped(
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",

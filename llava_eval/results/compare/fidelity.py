@@ -1,0 +1,106 @@
+"""How far a run's answers are from another's that saw the same: beyond the score itself.
+
+Two runs of a model, one of them quantized, mostly reach the same score. That some answers change,
+and by how much the model's first choice moves, shows with far fewer samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_softmax
+
+from llava_eval.metrics.bootstrap import FloatArray
+from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.metrics.power import Spread
+from llava_eval.results.compare.pairing import ComparedMetric, Pairing
+
+#: What is measured beside the headline metric.
+CHANGED = "answers changed"
+DIVERGENCE = "KL of letters"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One way to tell two runs apart.
+
+    Attributes:
+        name: the headline metric's, :data:`CHANGED` or :data:`DIVERGENCE`.
+        unit: of the estimate.
+        estimate: how far the second run is from the first; 0 where they are the same.
+        num_samples_needed: that show as much four times in five; None where nothing differs.
+    """
+
+    name: str
+    unit: str
+    estimate: PairedEstimate
+    num_samples_needed: int | None
+
+    @classmethod
+    def of(cls, name: str, unit: str, estimate: PairedEstimate) -> Measure:
+        """Plan for a difference as large as the one that was seen."""
+        spread = Spread.of_pair(estimate)
+        size = abs(estimate.difference)
+        return cls(name, unit, estimate, spread.samples_for(size) if spread and size else None)
+
+
+def fidelity_of(pairing: Pairing, headline: ComparedMetric | None) -> list[Measure]:
+    """Return how far two runs are apart, by each measure that both allow.
+
+    Args:
+        pairing: the runs.
+        headline: the first metric that could be compared.
+
+    Returns:
+        The headline, the share of answers that changed, and the divergence KL(first || second) of
+        the options' distribution at the first new token, in nats; none for runs of other frames.
+    """
+    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
+    if any(left.frame_indices != right.frame_indices for left, right in pairs):
+        return []
+    measures = []
+    if headline is not None and headline.estimate is not None:
+        measures.append(Measure.of(headline.name, headline.unit, headline.estimate))
+    changed = [float(left.score.answer != right.score.answer) for left, right in pairs]
+    measures += _measure(CHANGED, "percent", 100.0, changed, pairing.membership)
+    kept = [
+        (left.generation.choice_logprobs, right.generation.choice_logprobs) for left, right in pairs
+    ]
+    diverged = [
+        divergence(before, after)
+        if before is not None and after is not None and len(before) == len(after)
+        else np.nan
+        for before, after in kept
+    ]
+    return measures + _measure(DIVERGENCE, "nats", 1.0, diverged, pairing.membership)
+
+
+def _measure(
+    name: str,
+    unit: str,
+    scale: float,
+    values: Sequence[float],
+    membership: npt.NDArray[np.int64],
+) -> list[Measure]:
+    """Return the mean of values that are 0 for equal runs; nothing without any (NaN: not known)."""
+    column = np.array(values, np.float64)
+    nothing = np.where(np.isnan(column), np.nan, 0.0)
+    rows = np.arange(len(column))
+    estimate = PairedMean(nothing, column, scale, unit).difference(rows, membership, 0.95)
+    return [] if estimate is None else [Measure.of(name, unit, estimate)]
+
+
+def divergence(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the Kullback-Leibler divergence of the second from the first distribution, in nats.
+
+    Args:
+        first, second: log-probabilities of the same options among all tokens; what falls to the
+            options together is 1 for either.
+    """
+    before, after = (log_softmax(np.array(one, np.float64)) for one in (first, second))
+    distribution: FloatArray = np.exp(before)
+    return float(max(0.0, (distribution * (before - after)).sum()))
