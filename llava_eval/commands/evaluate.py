@@ -42,6 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
       model=openai_server            a served model: model.base_url=http://.../v1
       model.dtype=float16            auto, float32, float16, bfloat16
       model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
+      seeds=5                        run five seeds of sampled decoding, tell their spread
       quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
       sampler.num_frames=16          frames a video
       runner.batch_size=8            questions generated together
@@ -60,9 +61,10 @@ def _run(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.config.compose import compose_config
 
-    if arguments.multirun and arguments.dry_run:
-        raise ConfigError("--dry-run looks at one run, not at a sweep")
-    if arguments.multirun:
+    is_sweep = arguments.multirun or any(word.startswith("seeds=") for word in arguments.overrides)
+    if is_sweep and (arguments.dry_run or arguments.cfg):
+        raise ConfigError("--dry-run and --cfg look at one run, not at a sweep")
+    if is_sweep:
         from llava_eval.engine.sweep import run_sweep
 
         return run_sweep(arguments.overrides, arguments.config_dir, arguments.verbosity)

@@ -222,37 +222,3 @@ def _audit(arguments: argparse.Namespace) -> int:
             as_json=arguments.json,
             config_dir=arguments.config_dir,
         )
-
-
-@command(
-    "seeds",
-    "RUN RUN [RUN ...] | SWEEP",
-    argument(
-        "paths",
-        nargs="+",
-        type=local_path,
-        metavar="RUN",
-        help="runs that differ in their seed alone, or the folder of a sweep over seeds",
-    ),
-    METRICS_DIR,
-    JSON,
-)
-def _seeds(arguments: argparse.Namespace) -> int:
-    """Say what chance in sampled decoding does.
-
-    for instance
-      llava-eval -m seed=0,1,2,3,4 benchmark.generation.temperature=0.7
-      llava-eval seeds results/sweeps/...
-    """
-    import dataclasses
-    import json
-
-    from llava_eval.results.compare.seeds import read_seeds, seeds_text
-    from llava_eval.results.formatting import terminal_width, write_out
-
-    seeds = read_seeds(arguments.paths, arguments.config_dir)
-    if arguments.json:
-        write_out(json.dumps(dataclasses.asdict(seeds), indent=2, ensure_ascii=False))
-    else:
-        write_out(seeds_text(seeds, width=terminal_width()))
-    return 0

@@ -18,7 +18,13 @@ from omegaconf import DictConfig
 from llava_eval import run
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
-from llava_eval.config.compose import as_meant, compose_config, expand_sweep, sweep_options
+from llava_eval.config.compose import (
+    as_meant,
+    compose_config,
+    expand_sweep,
+    sweep_options,
+    take_path,
+)
 from llava_eval.config.composition import (
     compose_root,
     hydra_session,
@@ -30,6 +36,7 @@ from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
+from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
 from llava_eval.results.formatting import (
     Table,
     interval,
@@ -38,7 +45,11 @@ from llava_eval.results.formatting import (
     terminal_width,
     write_out,
 )
+from llava_eval.results.runs import RunReader
 from llava_eval.results.tables import read_tables
+
+#: More seeds than anybody has the time for.
+_MOST_SEEDS = 1000
 
 #: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
 _CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
@@ -91,8 +102,9 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
     All values are checked before the first run starts. A run that fails does not stop the others.
 
     Args:
-        overrides: as on the command line; ``key=a,b`` gives a key several values, and the keys of
-            ``hydra`` say where the runs are kept and which cluster they are handed to.
+        overrides: as on the command line; ``key=a,b`` gives a key several values, ``seeds=5`` runs
+            five seeds of sampled decoding and tells what they do, and the keys of ``hydra`` say
+            where the runs are kept and which cluster they are handed to.
         config_dir: a user's folder of configurations.
         verbosity: see :func:`llava_eval.engine.console.messages_shown`.
 
@@ -100,7 +112,8 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         ConfigError: a mistake in one of the values, or a launcher that cannot be used.
         EngineError: the cluster refuses the jobs.
     """
-    runs, launcher = plan_sweep(overrides, config_dir)
+    num_seeds, overrides = take_seeds(overrides)
+    runs, launcher = plan_sweep(overrides, config_dir, samples=num_seeds is not None)
     runs = [dataclasses.replace(each, verbosity=verbosity) for each in runs]
     cluster = _cluster(launcher)
     if cluster is None:
@@ -109,7 +122,9 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         codes = _run_as_jobs(runs, cluster, launcher)
         for each, code in zip(runs, codes, strict=True):
             print(f"[{each.number}] {each.shown}: exit code {code}")
-    if len(runs) > 1:
+    if num_seeds is not None and max(codes) < ConfigError.exit_code:
+        write_out(f"\n{_over_seeds([each.directory for each in runs], config_dir)}")
+    elif len(runs) > 1:
         write_out("\n" + results_table(runs, codes).to_text(terminal_width()))
         folder = runs[0].directory.parent
         if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
@@ -117,6 +132,43 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         }:
             write_out(f"\nllava-eval compare {shlex.quote(str(folder))}")
     return max(codes)
+
+
+def take_seeds(overrides: Sequence[str]) -> tuple[int | None, list[str]]:
+    """Take ``seeds=N`` out of overrides, which then have N values of ``seed``.
+
+    Args:
+        overrides: as on the command line.
+
+    Returns:
+        N, None where there is none, and the overrides; an ``output_dir`` holds all of the runs.
+
+    Raises:
+        ConfigError: it is no number of at least 2, or a seed stands beside it.
+    """
+    given = [text for text in overrides if text.partition("=")[0] == "seeds"]
+    others = [text for text in overrides if text not in given]
+    if not given:
+        return None, others
+    number = given[-1].partition("=")[2]
+    if not number.isdecimal() or not 2 <= int(number) <= _MOST_SEEDS:
+        raise ConfigError(f"{given[-1]!r}: expected a number of seeds, 2 to {_MOST_SEEDS}")
+    if any(text.partition("=")[0].lstrip("+") == "seed" for text in others):
+        raise ConfigError(f"{given[-1]} runs the seeds from 0 on; expected no seed= beside it")
+    folder, others = take_path("output_dir", others)
+    if folder is not None:  # of one run each below it
+        others.append(f"hydra.sweep.dir={quoted(folder)}")
+    return int(number), [*others, f"seed={','.join(map(str, range(int(number))))}"]
+
+
+def _over_seeds(directories: Sequence[Path], config_dir: Path | None) -> str:
+    """Return what the seeds of a sweep do, for each of its other settings."""
+    reader = RunReader(config_dir)
+    try:
+        groups = over_seeds([reader.read(path) for path in directories])
+        return "\n\n".join(seeds_text(Seeds.of(group), width=terminal_width()) for group in groups)
+    except LlavaEvalError as error:
+        return str(error)
 
 
 def _run_here(runs: Sequence[SweepRun]) -> list[int]:
@@ -176,13 +228,14 @@ def _headline(directory: Path) -> list[str]:
 
 
 def plan_sweep(
-    overrides: Sequence[str], config_dir: Path | None
+    overrides: Sequence[str], config_dir: Path | None, *, samples: bool = False
 ) -> tuple[list[SweepRun], dict[str, Any]]:
     """Check a sweep and return its runs and the settings of its launcher.
 
     Args:
         overrides: see :func:`run_sweep`.
         config_dir: see :func:`run_sweep`.
+        samples: its runs have to sample: it is about their seeds.
 
     Raises:
         ConfigError: a mistake in one of the values.
@@ -205,7 +258,13 @@ def plan_sweep(
         about_sweep.append(f"hydra.sweep.dir={quoted(_mapping(hydra, 'sweep')['dir'])}")
     options = [*presets, *about_runs]
     for variant in expand_sweep(options):
-        Parts.build(compose_config(variant, config_dir).config)
+        config = compose_config(variant, config_dir).config
+        Parts.build(config)
+        if samples and not config.benchmark.generation.temperature > 0:
+            raise ConfigError(
+                f"seeds: {config.benchmark.name} decodes greedily, where every seed gives the same "
+                "texts; benchmark.generation.temperature=0.7 samples"
+            )
     runs = []
     with hydra_session():
         for number, chosen in enumerate(itertools.product(*sweep_options(options))):

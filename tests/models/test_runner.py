@@ -381,3 +381,48 @@ def test_frames_of_a_size_that_the_tower_does_not_take(
     monkeypatch.setattr(video_processor, "crop_size", SizeDict(height=28, width=28))
     with pytest.raises(CheckpointError, match=r"28x28 pixels, but the vision tower takes 56x56"):
         ModelRunner(loaded, PLAIN).prepare(*VIDEO_4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 1}, {"share_prefixes": False}])
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_letters_have_the_models_own_logprobs_on_every_path(
+    loaded: LoadedModel, settings: dict[str, Any], temperature: float
+) -> None:
+    runner = ModelRunner(loaded, PLAIN, **settings)
+    turns = {name: TURNS[name] for name in ("sixteen 0", "sixteen 1", "four 0", "alone", "text")}
+    asked = requests_of(
+        runner, turns, settings=dataclasses.replace(SETTINGS, temperature=temperature)
+    )
+    requests = [dataclasses.replace(one, letters=("A", "B", "D")) for one in asked]
+    requests[-1] = asked[-1]  # one without options among them
+    found = run(runner, requests)
+    assert found["text"].choice_logprobs is None
+    vocabulary = loaded.tokenizer.get_vocab()
+    ids = [
+        [number for piece, number in vocabulary.items() if piece.strip("Ġ▁ ") == letter]
+        for letter in ("A", "B", "D")
+    ]
+    for request in requests[:-1]:
+        turn = TURNS[request.id]
+        text = "".join(piece if isinstance(piece, str) else f"<{piece[0]}>\n" for piece in turn)
+        videos = [piece[1].frames for piece in turn if not isinstance(piece, str)]
+        inputs = loaded.processor(
+            text=[f"USER: {text} ASSISTANT:"], videos=videos, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            logprobs = loaded.model(**inputs).logits[0, -1].log_softmax(-1)
+        exact = [float(logprobs[one].max()) for one in ids]
+        assert found[request.id].choice_logprobs == pytest.approx(exact, abs=2e-3)
+
+
+def test_letters_cost_nothing_where_they_are_not_asked_for(loaded: LoadedModel) -> None:
+    runner = ModelRunner(loaded, PLAIN)
+    requests = requests_of(runner, {name: TURNS[name] for name in ("sixteen 0", "four 0")})
+    with_letters = [dataclasses.replace(one, letters=("A", "B")) for one in requests]
+    plain, kept = run(runner, requests), run(runner, with_letters)
+    for name, generation in plain.items():
+        assert generation.choice_logprobs is None
+        assert dataclasses.replace(kept[name], choice_logprobs=None) == generation
+    strange = [dataclasses.replace(requests[0], letters=("§§",))]
+    with pytest.raises(CheckpointError, match="no token for the option letter '§§'"):
+        run(ModelRunner(loaded, PLAIN), strange)

@@ -144,7 +144,9 @@ class LoadedModel:
         texts = (letter, f" {letter}")
         first = [tokenizer.encode(text, add_special_tokens=False)[:1] for text in texts]
         ids = [*itertools.chain(*first), tokenizer.convert_tokens_to_ids(letter)]
-        found = {one for one in ids if one is not None and tokenizer.decode([one]).strip() == letter}
+        found = {
+            one for one in ids if one is not None and tokenizer.decode([one]).strip() == letter
+        }
         if not found:
             raise CheckpointError(
                 f"{self.name}: its tokenizer has no token for the option letter {letter!r}, which "

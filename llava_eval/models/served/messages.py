@@ -140,7 +140,7 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
     try:
         listed = ((completion.choice.get("logprobs") or {}).get("content") or [{}])[0]
         tokens = [
-            (str(one["token"]).strip(), max(-1e4, float(one["logprob"])))
+            (str(one["token"]).strip(), max(float(one["logprob"]), -1e4))
             for one in listed.get("top_logprobs") or []
         ]
         if not all(math.isfinite(value) for _, value in tokens):

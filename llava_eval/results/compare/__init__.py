@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def compare_paths(
     as_json: bool = False,
     config_dir: Path | None = None,
 ) -> None:
-    """Print a comparison of runs, or the table and curves of a sweep.
+    """Print a comparison of runs, the table and curves of a sweep, or what seeds do.
 
     Args:
         paths: run directories, all compared with the first; or folders that hold runs.
@@ -31,8 +32,9 @@ def compare_paths(
     """
     from llava_eval.results.compare import export as exports
     from llava_eval.results.compare.comparison import compare_runs
-    from llava_eval.results.compare.terminal import comparison_text, sweep_text
+    from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
     from llava_eval.results.compare.sweep_curves import sweeps_of
+    from llava_eval.results.compare.terminal import comparison_text, sweep_text
     from llava_eval.results.formatting import printable, terminal_width, write_out
     from llava_eval.results.runs import RunReader, find_runs, is_run
 
@@ -40,27 +42,24 @@ def compare_paths(
         raise ConfigError(f"compare needs another run beside {paths[0]}, or the folder of a sweep")
     reader, width = RunReader(config_dir), terminal_width()
     written: Sequence[Path] = []
-    if all(is_run(path) for path in paths):
-        runs = [reader.read(path) for path in paths]
+    are_runs = all(is_run(path) for path in paths)
+    found = dict.fromkeys(run for path in paths for run in find_runs(path))
+    runs = [reader.read(path) for path in (paths if are_runs else found)]
+    of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
+    if of_seeds and export is None:
+        seeds = [Seeds.of(group) for group in of_seeds]
+        content: object = [dataclasses.asdict(one) for one in seeds]
+        text = "\n\n".join(seeds_text(one, width=width) for one in seeds)
+    elif are_runs:
         comparisons = compare_runs(runs, allow_differences=allow_differences)
-        if as_json:
-            content: object = exports.comparison_content(runs, comparisons)
-        else:
-            write_out(comparison_text(runs, comparisons, width=width))
-        if export is not None:
-            written = exports.export_comparison(export, runs, comparisons)
+        content = exports.comparison_content(runs, comparisons)
+        text = comparison_text(runs, comparisons, width=width)
+        written = exports.export_comparison(export, runs, comparisons) if export else []
     else:
-        result = dict.fromkeys(run for path in paths for run in find_runs(path))
-        sweeps = sweeps_of(
-            [reader.read(path) for path in result], allow_differences=allow_differences
-        )
-        if as_json:
-            content = exports.sweep_content(sweeps)
-        else:
-            write_out("\n\n".join(sweep_text(sweep, width=width) for sweep in sweeps) + "\n")
-        if export is not None:
-            written = exports.export_sweeps(export, sweeps)
-    if as_json:
-        write_out(json.dumps(content, indent=2, ensure_ascii=False))
-    elif export is not None:
+        sweeps = sweeps_of(runs, allow_differences=allow_differences)
+        content = exports.sweep_content(sweeps)
+        text = "\n\n".join(sweep_text(sweep, width=width) for sweep in sweeps) + "\n"
+        written = exports.export_sweeps(export, sweeps) if export else []
+    write_out(json.dumps(content, indent=2, ensure_ascii=False) if as_json else text)
+    if export is not None and not as_json:
         write_out(f"\n{len(written)} files in {printable(str(export))}")

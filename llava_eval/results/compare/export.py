@@ -84,9 +84,7 @@ def export_comparison(
     ]
 
 
-def comparison_content(
-    runs: Sequence[Run], comparisons: Sequence[Comparison]
-) -> dict[str, Any]:
+def comparison_content(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Return a comparison as JSON values."""
     return {
         "runs": [_run(run) for run in runs],

@@ -7,7 +7,7 @@ and by how much the model's first choice moves, shows with far fewer samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -91,15 +91,19 @@ def _measure(
     nothing = np.where(np.isnan(column), np.nan, 0.0)
     rows = np.arange(len(column))
     estimate = PairedMean(nothing, column, scale, unit).difference(rows, membership, 0.95)
-    return [] if estimate is None else [Measure.of(name, unit, estimate)]
+    if estimate is None:
+        return []
+    measure = Measure.of(name, unit, estimate)
+    low = None if estimate.low is None else max(0.0, estimate.low)
+    return [replace(measure, estimate=replace(estimate, low=low))]
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the Kullback-Leibler divergence of the second from the first distribution, in nats.
 
     Args:
-        first, second: log-probabilities of the same options among all tokens; what falls to the
-            options together is 1 for either.
+        first: log-probabilities of the options among all tokens; of their sum each is a share.
+        second: likewise, of the same options.
     """
     before, after = (log_softmax(np.array(one, np.float64)) for one in (first, second))
     distribution: FloatArray = np.exp(before)

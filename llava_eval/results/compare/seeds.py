@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.formatting import Table, count, number, wrapped
-from llava_eval.results.runs import Run, RunReader, differing_settings, find_runs
+from llava_eval.results.runs import Run, differing_settings
 
 #: Samples that are listed, those that flip most first.
 SHOWN_SAMPLES = 8
@@ -50,14 +49,12 @@ class Seeds:
     def of(cls, runs: Sequence[Run]) -> Seeds:
         """Take runs together.
 
+        Args:
+            runs: at least two that differ in their seed alone.
+
         Raises:
-            ComparisonError: fewer than two, or they differ in more than the seed.
+            ComparisonError: their metric is no mean, or they did not answer the same samples.
         """
-        if len(runs) < 2:
-            raise ComparisonError(f"seeds need at least two runs, got {len(runs)}")
-        others = [name for name in differing_settings(runs) if name != "seed"]
-        if others:
-            raise ComparisonError(f"the runs differ in more than their seed: {', '.join(others)}")
         comparisons = compare_runs(runs)
         headline = comparisons[0].headline
         sides = [item.headline.paired for item in comparisons]
@@ -72,8 +69,6 @@ class Seeds:
         means = values.mean(axis=1)
         groups = [result.group for result in comparisons[0].pairing.firsts]
         names = [str(run.config.get("seed")) for run in runs]
-        if len(set(names)) < len(names):
-            raise ComparisonError(f"seeds are to differ, got {', '.join(names)}")
         estimate = clustered_mean(values.mean(axis=0) / first.scale, groups)
         stderr = None if estimate.stderr is None else first.scale * estimate.stderr
         return cls(
@@ -99,19 +94,17 @@ def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def read_seeds(paths: Sequence[Path], config_dir: Path | None = None) -> Seeds:
-    """Read runs of several seeds.
-
-    Args:
-        paths: run directories, or folders of runs.
-        config_dir: the user's own configuration files; metrics that they name may be called.
-
-    Raises:
-        LlavaEvalError: they cannot be read or taken together.
-    """
-    reader = RunReader(config_dir)
-    found = dict.fromkeys(run for path in paths for run in find_runs(path))
-    return Seeds.of([reader.read(path) for path in found])
+def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the sets of runs that differ in their seed alone; none where a run has no other."""
+    groups: list[list[Run]] = []
+    for run in runs:
+        for group in groups:
+            if all(list(differing_settings([one, run])) == ["seed"] for one in group):
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    return groups if all(len(group) > 1 for group in groups) else []
 
 
 def seeds_text(seeds: Seeds, *, width: int = 80) -> str:

@@ -20,7 +20,7 @@ from llava_eval.errors import CheckpointError, ConfigError, MediaError
 from llava_eval.models.served.clips import ClipFolder
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
-from tests.models.chat_server import Answer, failure, reply, serving
+from tests.models.chat_server import Answer, Behaviour, failure, reply, serving
 from tests.models.served.fakes import (
     PAGES,
     ask,
@@ -291,3 +291,41 @@ def test_openai_itself_needs_a_key_and_another_server_none(
     with serving(echo) as server:
         ask(make_runner(server), make_questions(1))
     assert server.keys == ["Bearer no-key"]
+
+
+def with_logprobs(tokens: list[tuple[str, float]]) -> Behaviour:
+    """Return a behaviour that lists the likeliest tokens, as vLLM, SGLang and OpenAI do."""
+    listed = [{"token": text, "logprob": value, "bytes": None} for text, value in tokens]
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        answer = json.loads(reply("A").body)
+        first = {"token": "A", "logprob": -0.1, "top_logprobs": listed}
+        answer["choices"][0]["logprobs"] = {"content": [first, {"top_logprobs": []}]}
+        return Answer(body=json.dumps(answer).encode())
+
+    return behaviour
+
+
+def test_a_server_is_asked_for_the_letters_logprobs() -> None:
+    tokens = [("A", -0.25), (" B", -2.0), ("B", -1.75), ("the", -3.0), (" D", -5.5)]
+    with serving(with_logprobs(tokens)) as server:
+        (request,) = make_questions(1, letters=("A", "B", "C", "D"))
+        (answer,) = ask(make_runner(server), [request]).values()
+    # C is not among the likeliest: it is no likelier than the last of them.
+    assert answer.choice_logprobs == (-0.25, -1.75, -5.5, -5.5)
+    (sent,) = server.requests
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 20)
+    with serving(with_logprobs([("The", -0.1)])) as server:
+        (answer,) = ask(make_runner(server), [request]).values()
+    assert answer.choice_logprobs is None
+
+
+def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
+    with (
+        serving(echo) as server,
+        pytest.raises(CheckpointError, match=r"keep_choice_logprobs=true: .* returned no log-prob"),
+    ):
+        ask(make_runner(server), make_questions(1, letters=("A", "B")))
+    with serving(with_logprobs([("A", float("nan"))])) as server:
+        (answer,) = ask(make_runner(server, retries=0), make_questions(1, letters=("A",))).values()
+    assert "malformed response" in (answer.error or "")

@@ -1,4 +1,4 @@
-"""llava-eval seeds: spread between seeds apart from that between questions, and flips."""
+"""Seeds of sampled decoding: spread between seeds apart from that between questions, and flips."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def runs(
 
 def test_spreads_and_flips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = runs(tmp_path)
-    assert run_command(["seeds", "--json", *paths]) == 0
-    content = json.loads(capsys.readouterr().out)
+    assert run_command(["compare", "--json", *paths]) == 0
+    (content,) = json.loads(capsys.readouterr().out)
     means = [100 * 8 / 12, 100 * 8 / 12, 100 * 7 / 12, 100 * 8 / 12]
     assert list(content["means"].values()) == pytest.approx(means)
     assert content["mean"] == pytest.approx(np.mean(means))
@@ -42,18 +42,52 @@ def test_spreads_and_flips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     videos = np.array([1.75, 2, 2, 2]) / 3
     stderr = 100 * np.sqrt(4 / 3 * ((videos - videos.mean()) ** 2).sum()) / 4
     assert content["stderr_of_questions"] == pytest.approx(stderr)
-    assert run_command(["seeds", *paths]) == 0
+    assert run_command(["compare", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert "2 samples (16.7 %) are not worth the same" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_runs_that_differ_in_more_are_refused(
+def test_runs_that_differ_in_more_are_compared_as_any_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(["seeds", *runs(tmp_path / "x", {"model.dtype": "float16"})]) == 2
-    assert "differ in more than their seed: dtype" in capsys.readouterr().err
-    assert run_command(["seeds", *runs(tmp_path / "y", seeds=(0, 0))]) == 2
-    assert "seeds are to differ" in capsys.readouterr().err
-    assert run_command(["seeds", runs(tmp_path / "z")[0]]) == 2
-    assert "at least two runs" in capsys.readouterr().err
+    assert run_command(["compare", *runs(tmp_path / "x", {"model.dtype": "float16"})]) == 0
+    assert "seeds" not in capsys.readouterr().out
+    runs(tmp_path / "y" / "float32")
+    _, path = runs(tmp_path / "z", {"model.dtype": "float16"}, (0, 1))
+    Path(path).rename(tmp_path / "y" / "float16")
+    assert run_command(["compare", str(tmp_path / "y"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert isinstance(content, list)
+    assert "settings" in content[0]  # float16 has no other seed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["seeds=5"], "decodes greedily, where every seed gives the same texts"),
+        (["seeds=1"], "expected a number of seeds, 2 to"),
+        (["seeds=many"], "expected a number of seeds, 2 to"),
+        (["seeds=2", "seed=4"], "expected no seed= beside it"),
+        (["seeds=2", "--dry-run"], "look at one run, not at a sweep"),
+    ],
+)
+def test_seeds_that_make_no_sense_are_refused_in_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["benchmark=demo/multiple_choice", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) == 1
+
+
+def test_one_command_runs_the_seeds_and_ends_with_their_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["benchmark=demo/multiple_choice", "benchmark.limit=6", "sampler.num_frames=2"]
+    sampled = [*settings, "benchmark.generation.temperature=2", f"output_dir={tmp_path / 'of all'}"]
+    assert run_command([*sampled, "seeds=3", "-q"]) == 0
+    end = capsys.readouterr().out.split("demo/multiple_choice (")[-1]
+    assert [line.split()[0] for line in end.splitlines()[2:7]] == ["seed", "0", "1", "2", "mean"]
+    assert "Between seeds accuracy spreads by" in end
+    assert len(list((tmp_path / "of all").glob("*/samples.jsonl"))) == 3
