@@ -8,8 +8,7 @@ from typing import Literal
 import pytest
 
 from llava_eval.metrics.means import mean_score
-from llava_eval.scoring.captions.corpus import corpus_bleu, score_captions
-from llava_eval.scoring.captions.scorer import CaptionScorer
+from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu, score_captions
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import NOT_SCORED, Generation, Sample

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.captions.scorer import CaptionScorer
+from llava_eval.scoring.captions.corpus import CaptionScorer
 from llava_eval.scoring.choice import FirstLetter, StrictChoice, unread
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import (

@@ -147,7 +147,7 @@ METRIC_ERRORS = (
     ConfigError,
 )
 #: A scorer whose score (and this detail) weighs words by the whole set that was judged.
-_SET_SCORER = ("llava_eval.scoring.captions.scorer.CaptionScorer", "cider")
+_SET_SCORER = ("llava_eval.scoring.captions.corpus.CaptionScorer", "cider")
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,7 @@ from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.scoring.captions.corpus import corpus_bleu
-from llava_eval.scoring.captions.scorer import CaptionScorer
+from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
 from llava_eval.types import Generation, Sample, SampleResult, Score
 from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
@@ -31,7 +30,7 @@ CAPTION_METRICS: dict[str, dict[str, Any]] = {
     },
     "BLEU_4": {"_target_": "llava_eval.scoring.captions.corpus.corpus_bleu", "order": 4},
 }
-CAPTION_SCORER = {"scorer._target_": "llava_eval.scoring.captions.scorer.CaptionScorer"}
+CAPTION_SCORER = {"scorer._target_": "llava_eval.scoring.captions.corpus.CaptionScorer"}
 
 
 def read(path: Path) -> Run:
