@@ -7,6 +7,7 @@ are in :mod:`llava_eval.commands`.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import errno
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the process's end
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupts)
+        sys.unraisablehook = _interrupts.repeat_lost
         # At its very end Python takes the handler away, and Ctrl-C would end it without its code.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     exit_code = run_command(list(sys.argv[1:] if argv is None else argv))
@@ -76,11 +78,11 @@ class _Interrupts:
     """What Ctrl-C does: the first one ends the command, and further ones do not break its end off.
 
     Who presses it once more after a while does not want to wait and leaves at once. One that was
-    lost, because it came while a destructor ran and Python ignores what those raise, is repeated
-    by the next.
+    lost, because it came while a destructor ran and Python ignores what those raise, is repeated.
     """
 
     PATIENCE_SECONDS = 3.0
+    _REPEAT_SECONDS = 0.05
 
     def __init__(self) -> None:
         self.exit_code: int | None = None  # once the command has ended
@@ -95,6 +97,15 @@ class _Interrupts:
             raise KeyboardInterrupt
         if time.monotonic() - self._first > self.PATIENCE_SECONDS:
             os._exit(_INTERRUPTED)
+
+    def repeat_lost(self, ignored: sys.UnraisableHookArgs) -> None:
+        """Stand in for ``sys.unraisablehook``: let a Ctrl-C that Python ignores come again."""
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(ignored)
+            return
+        again = threading.Timer(self._REPEAT_SECONDS, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
 
 
 def _is_ending(error: BaseException | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -366,8 +368,8 @@ class Lost:
         sum(range(10))
 
 
-def lose_one_and_press_again() -> None:
-    """Send Ctrl-C where it is lost, and once more, when the ledger has so many lines."""
+def lose_one(*, press_again: bool) -> None:
+    """Send Ctrl-C where it is lost, and perhaps once more, when the ledger has so many lines."""
     from llava_eval.results.ledger import LedgerWriter
     from llava_eval.types import SampleResult
 
@@ -378,15 +380,20 @@ def lose_one_and_press_again() -> None:
         appended.append(result.id)
         if len(appended) == 4:
             Lost()
-            os.kill(os.getpid(), signal.SIGINT)
+            if press_again:
+                os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
 
     LedgerWriter.append = interrupted  # type: ignore[method-assign]
 
 
-def test_a_ctrl_c_that_was_lost_is_repeated_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("press_again", [False, True])
+def test_a_ctrl_c_that_was_lost_is_repeated(press_again: bool, tmp_path: Path) -> None:
     arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]
-    done = run_command(arguments, tmp_path, before=lose_one_and_press_again)
+    before = functools.partial(lose_one, press_again=press_again)
+    done = run_command(arguments, tmp_path, before=before)
     assert done.exit_code == 130, done.stderr
+    assert "Traceback" not in done.stderr
     assert len(read_lines(tmp_path / "out" / "samples.jsonl")) == 4
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
 
