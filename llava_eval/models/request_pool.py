@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from llava_eval.borders.http_client import RequestError, UnreachableError
-from llava_eval.models.http import BusyError
+from llava_eval.models.chat_client import BusyError
 
 #: Requests that fail one after another, retries and all, before an endpoint counts as gone.
 MAX_FAILURES_IN_A_ROW = 10

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from llava_eval.borders.http_client import RequestError, UnreachableError
-from llava_eval.models.http import BusyError, RejectedError
+from llava_eval.models.chat_client import BusyError, RejectedError
 from llava_eval.models.request_pool import (
     MAX_FAILURES_IN_A_ROW,
     FailureStreak,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llava_eval.errors import without_secrets
-from llava_eval.models.http import Completion, MalformedError
+from llava_eval.models.chat_client import Completion, MalformedError
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, GenerationSettings, Request, ServedMedia, StopReason
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llava_eval.errors import PromptError
-from llava_eval.models.http import Completion, MalformedError, RejectedError
+from llava_eval.models.chat_client import Completion, MalformedError, RejectedError
 from llava_eval.models.served.messages import (
     Messages,
     chat_messages,

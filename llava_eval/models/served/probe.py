@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from llava_eval.borders.http_client import RequestError
-from llava_eval.models.http import ChatClient, RejectedError
+from llava_eval.models.chat_client import ChatClient, RejectedError
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, generation_fields
 from llava_eval.models.served.server import Dialect

@@ -13,7 +13,7 @@ from llava_eval.borders.address import is_this_machine, read_key
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
-from llava_eval.models.http import ChatClient, RefusedError, RejectedError
+from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
 from llava_eval.models.request_pool import FailureStreak, with_retries
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, generation_fields

@@ -11,8 +11,8 @@ from typing import Any
 
 from llava_eval.borders.http_client import RequestError
 from llava_eval.errors import CheckpointError, PromptError, ServerError
+from llava_eval.models.chat_client import Completion, RefusedError, RejectedError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.http import Completion, RefusedError, RejectedError
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
 from llava_eval.models.served.clips import MediaEncoder

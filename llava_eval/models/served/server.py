@@ -12,7 +12,7 @@ from llava_eval.borders.address import is_openai
 from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.http import ChatClient, RefusedError
+from llava_eval.models.chat_client import ChatClient, RefusedError
 
 _log = logging.getLogger(__name__)
 

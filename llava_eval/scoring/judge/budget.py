@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from llava_eval.config.schema import JudgeConfig
-from llava_eval.models.http import Completion
+from llava_eval.models.chat_client import Completion
 from llava_eval.scoring.scorer import Messages
 
 #: English text has about four characters to a token; good enough to plan by.

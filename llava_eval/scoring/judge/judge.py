@@ -16,7 +16,7 @@ from llava_eval.borders.address import read_key
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
-from llava_eval.models.http import (
+from llava_eval.models.chat_client import (
     ChatClient,
     Completion,
     MalformedError,

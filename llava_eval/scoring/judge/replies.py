@@ -14,7 +14,7 @@ from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import append_line
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.models.http import MalformedError, is_withheld
+from llava_eval.models.chat_client import MalformedError, is_withheld
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
 FILE_NAME = "judge.jsonl"

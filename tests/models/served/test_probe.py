@@ -14,7 +14,7 @@ from llava_eval import run as pipeline
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
-from llava_eval.models.http import RejectedError
+from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.probe import (
     LARGE,
     SMALL,

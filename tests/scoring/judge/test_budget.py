@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.schema import JudgeConfig
-from llava_eval.models.http import read_completion
+from llava_eval.models.chat_client import read_completion
 from llava_eval.scoring.judge.budget import (
     Budget,
     LimitReachedError,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from llava_eval.borders.http_client import BrokenError, RequestError, UnreachableError
-from llava_eval.models.http import (
+from llava_eval.models.chat_client import (
     BusyError,
     ChatClient,
     Completion,
