@@ -3,7 +3,7 @@
 Protocols name them as ``llava_eval.benchmarks.adapters.multiple_choice`` and so on.
 """
 
-from llava_eval.benchmarks.adapters.choice import multiple_choice
 from llava_eval.benchmarks.adapters.open import caption, open_ended
+from llava_eval.benchmarks.adapters.options import multiple_choice
 
 __all__ = ["caption", "multiple_choice", "open_ended"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 

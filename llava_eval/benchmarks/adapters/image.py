@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.choice import Options
+from llava_eval.benchmarks.adapters.options import Options
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample

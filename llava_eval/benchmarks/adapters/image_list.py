@@ -7,7 +7,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from llava_eval.benchmarks.adapters.choice import Options
+from llava_eval.benchmarks.adapters.options import Options
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, Sample

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.frame_images import frame_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.borders.json_text import load_json

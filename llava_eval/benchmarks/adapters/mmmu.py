@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.adapters.choice import lettered
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample

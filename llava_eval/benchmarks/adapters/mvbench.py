@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import PurePosixPath
 
-from llava_eval.benchmarks.adapters.choice import Answer, AnswerForm, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Answer, AnswerForm, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample

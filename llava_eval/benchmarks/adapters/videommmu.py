@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llava_eval.benchmarks.adapters.choice import lettered
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample

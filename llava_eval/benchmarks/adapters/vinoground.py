@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import re
 
-from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.paths import local_path
