@@ -173,7 +173,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     argument(
         "--summary", type=local_path, metavar="FILE", help="write Markdown for a pull request"
     ),
-    argument("--json", action="store_true", help="with --sequential: write JSON"),
+    JSON,
 )
 def _gate(arguments: argparse.Namespace) -> int:
     """Fail when a run is worse than a baseline.
@@ -219,6 +219,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         arguments.baseline,
         rule,
         **files,
+        as_json=arguments.json,
         config_dir=arguments.config_dir,
     )
 
@@ -227,17 +228,30 @@ def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
     from llava_eval import run
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.console import messages_shown
-    from llava_eval.results.formatting import terminal_width, write_out
+    from llava_eval.results.formatting import terminal_width
+    from llava_eval.results.gate import publish, refusals_reported
     from llava_eval.results.gate.sequential_gate import SequentialGate
 
     composed = compose_config(arguments.words, arguments.config_dir)
     gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
-    with messages_shown(-1 if arguments.json else 0):
+    files = {"junit": arguments.junit, "summary": arguments.summary}
+    with (
+        refusals_reported(**files, as_json=arguments.json),
+        messages_shown(-1 if arguments.json else 0),
+    ):
         outcome = run.run(composed, watch=gate)
-    write_out(gate.text(width=terminal_width(), as_json=arguments.json))
-    if outcome.exit_code:
-        return outcome.exit_code
-    return int(gate.verdict != "no worse")
+    num_failed = outcome.summary.num_errors if outcome.exit_code else 0
+    publish(
+        gate.text(width=terminal_width(), num_failed=num_failed),
+        gate.markdown(num_failed),
+        label=outcome.summary.benchmark,
+        benchmark=composed.config.benchmark.name,
+        outcome=gate.outcome,
+        checks=gate.checks(num_failed),
+        **files,
+        content={**gate.content, "num_failed": num_failed} if arguments.json else None,
+    )
+    return int(any(check.fails for check in gate.checks(num_failed)))
 
 
 @command(

@@ -18,6 +18,13 @@ from llava_eval.results.tables import FLAG_WORDS
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05
 
+#: What the columns of :func:`fidelity_table` say.
+FIDELITY_WORDS = (
+    "Told apart by: the mean, which is 0 for runs that are the same, and the samples needed to "
+    "find one as large, by that alone. KL of letters: of the options' distribution at the first "
+    "new token, from A's."
+)
+
 
 def letters(num_runs: int) -> list[str]:
     """Return a short name for each run: A, B, ..., Z, A2, B2, ..."""

@@ -99,12 +99,7 @@ def _explanations(
         width,
     )
     if any(item.fidelity for item in comparisons):
-        yield wrapped(
-            "told apart by: the mean, which is 0 for runs that are the same, and the samples "
-            "needed to find one as large, by that alone. KL of letters: of the options' "
-            "distribution at the first new token, from A's.",
-            width,
-        )
+        yield wrapped(tables.FIDELITY_WORDS, width)
     if len(comparisons) > 1:
         yield wrapped(
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",

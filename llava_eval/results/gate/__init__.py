@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 
 if TYPE_CHECKING:
-    from llava_eval.results.gate.rule import Mode, Rule
-    from llava_eval.results.runs import RunReader
+    from llava_eval.results.gate.rule import Check, Mode, Rule
+    from llava_eval.results.runs import ComparableRun, RunReader
 
 
 def run_gate(
@@ -22,6 +24,7 @@ def run_gate(
     *,
     junit: Path | None = None,
     summary: Path | None = None,
+    as_json: bool = False,
     config_dir: Path | None = None,
 ) -> int:
     """Compare a run with a baseline and print the verdict.
@@ -32,6 +35,7 @@ def run_gate(
         rule: what counts as a regression.
         junit: file to write JUnit XML into.
         summary: file to write Markdown into.
+        as_json: print JSON.
         config_dir: the user's own configuration files; metrics that they name may be called.
 
     Returns:
@@ -40,15 +44,98 @@ def run_gate(
     Raises:
         LlavaEvalError: nothing can be compared, or a file cannot be written.
     """
+    from llava_eval.results.formatting import terminal_width
+    from llava_eval.results.gate import verdict as texts
+    from llava_eval.results.gate.rule import judge
     from llava_eval.results.runs import RunReader
 
+    with refusals_reported(junit, summary, as_json=as_json):
+        reader = RunReader(config_dir)
+        run = reader.read(run_path)
+        verdict = judge(run, _baseline(reader, baseline_path, run), rule)
+    publish(
+        texts.to_terminal(verdict, width=terminal_width()),
+        texts.to_markdown(verdict),
+        label=run.label,
+        benchmark=run.benchmark,
+        outcome=texts.outcome(verdict),
+        checks=verdict.checks,
+        junit=junit,
+        summary=summary,
+        content=texts.to_content(verdict) if as_json else None,
+    )
+    return int(bool(verdict.failures))
+
+
+@contextlib.contextmanager
+def refusals_reported(
+    junit: Path | None, summary: Path | None, *, as_json: bool = False
+) -> Iterator[None]:
+    """Tell CI servers, too, of an error of the block that leaves nothing to compare.
+
+    Args:
+        junit: file to write JUnit XML into.
+        summary: file to write Markdown into.
+        as_json: what is printed is JSON.
+    """
+    from llava_eval.results.files import write_output
+    from llava_eval.results.formatting import write_out
+    from llava_eval.results.gate import verdict as texts
+
     try:
-        return _judge(RunReader(config_dir), run_path, baseline_path, rule, junit, summary)
+        yield
     except (ConfigError, StorageError):
         raise
     except LlavaEvalError as error:
-        _report_not_comparable(str(error), junit, summary)
+        if _is_on_github() and not as_json:
+            title = "llava-eval gate: cannot compare"
+            write_out(texts.annotation("error", title, str(error)))
+        if junit is not None:
+            write_output(junit, texts.not_comparable_junit(str(error)))
+        if summary is not None:
+            write_output(summary, texts.not_comparable_markdown(str(error)))
         raise
+
+
+def publish(
+    text: str,
+    markdown: str,
+    *,
+    label: str,
+    benchmark: str,
+    outcome: str,
+    checks: Sequence[Check],
+    junit: Path | None,
+    summary: Path | None,
+    content: Mapping[str, Any] | None,
+) -> None:
+    """Print a verdict, and write it for CI servers.
+
+    Args:
+        text: for a terminal.
+        markdown: for a pull request.
+        label: of the run, with overrides.
+        benchmark: of the run, without.
+        outcome: the verdict in a few words.
+        checks: what it is made of.
+        junit: file to write JUnit XML into.
+        summary: file to write Markdown into.
+        content: JSON values to print in place of the text.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    from llava_eval.results.files import write_output
+    from llava_eval.results.formatting import write_out
+    from llava_eval.results.gate.verdict import to_junit, workflow_commands
+
+    write_out(text if content is None else json.dumps(content, indent=2, ensure_ascii=False))
+    if _is_on_github() and content is None:
+        write_out("\n".join(workflow_commands(label, outcome, checks)))
+    if junit is not None:
+        write_output(junit, to_junit(label, benchmark, checks, text))
+    if summary is not None:
+        write_output(summary, markdown)
 
 
 def write_baseline_of(run_path: Path, path: Path) -> None:
@@ -111,61 +198,21 @@ def _tolerance(text: str) -> tuple[str, float]:
     return name, value
 
 
-def _judge(
-    reader: RunReader,
-    run_path: Path,
-    baseline_path: Path,
-    rule: Rule,
-    junit: Path | None,
-    summary: Path | None,
-) -> int:
+def _baseline(reader: RunReader, path: Path, run: ComparableRun) -> ComparableRun:
+    """Read a written baseline, or a run directory.
+
+    Raises:
+        LlavaEvalError: it is neither, or cannot be read.
+    """
     from llava_eval.borders.paths import is_folder
-    from llava_eval.results.files import write_output
-    from llava_eval.results.formatting import terminal_width, write_out
     from llava_eval.results.gate.baseline import read_baseline
-    from llava_eval.results.gate.rule import judge
-    from llava_eval.results.gate.verdict import (
-        to_junit,
-        to_markdown,
-        to_terminal,
-        workflow_commands,
-    )
-    from llava_eval.results.runs import ComparableRun, is_run
+    from llava_eval.results.runs import is_run
 
-    run = reader.read(run_path)
-    baseline: ComparableRun
-    if is_run(baseline_path):
-        baseline = reader.read(baseline_path)
-    elif is_folder(baseline_path):
-        raise ComparisonError(f"{baseline_path} is neither a baseline file nor a run directory")
-    else:
-        baseline = read_baseline(baseline_path, run)
-    verdict = judge(run, baseline, rule)
-    write_out(to_terminal(verdict, width=terminal_width()))
-    if _is_on_github():
-        write_out("\n".join(workflow_commands(verdict)))
-    if junit is not None:
-        write_output(junit, to_junit(verdict, to_terminal(verdict)))
-    if summary is not None:
-        write_output(summary, to_markdown(verdict))
-    return int(bool(verdict.failures))
-
-
-def _report_not_comparable(reason: str, junit: Path | None, summary: Path | None) -> None:
-    from llava_eval.results.files import write_output
-    from llava_eval.results.formatting import write_out
-    from llava_eval.results.gate.verdict import (
-        annotation,
-        not_comparable_junit,
-        not_comparable_markdown,
-    )
-
-    if _is_on_github():
-        write_out(annotation("error", "llava-eval gate: cannot compare", reason))
-    if junit is not None:
-        write_output(junit, not_comparable_junit(reason))
-    if summary is not None:
-        write_output(summary, not_comparable_markdown(reason))
+    if is_run(path):
+        return reader.read(path)
+    if is_folder(path):
+        raise ComparisonError(f"{path} is neither a baseline file nor a run directory")
+    return read_baseline(path, run)
 
 
 def _is_on_github() -> bool:

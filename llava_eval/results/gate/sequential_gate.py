@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,10 @@ from llava_eval.metrics.means import sample_values
 from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
-from llava_eval.results.formatting import count, interval, number, wrapped
+from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
 from llava_eval.results.gate.baseline import read_baseline
-from llava_eval.results.gate.rule import Rule, refuse
+from llava_eval.results.gate.rule import Check, Rule, refuse
+from llava_eval.results.gate.verdict import checks_table, markdown_title
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader, is_run
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
@@ -50,6 +50,7 @@ class SequentialGate:
     seed: int = 0
     config_dir: Path | None = None
     _metric: str = ""
+    _label: str = ""
     _nodes: Mapping[str, Any] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
     _members: dict[str, list[str]] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class SequentialGate:
         Raises:
             LlavaEvalError: the baseline cannot be read, or the two cannot be compared.
         """
+        self._label = label
         planned = _planned(samples, config, label)
         reader = RunReader(self.config_dir)
         is_directory = is_run(self.baseline_path)
@@ -155,28 +157,65 @@ class SequentialGate:
             "of_samples": sum(map(len, self._members.values())),
         }
 
-    def text(self, *, width: int = 80, as_json: bool = False) -> str:
-        """Return the verdict as people read it."""
-        found = self.content
-        if as_json:
-            return json.dumps(found, indent=2)
+    def checks(self, num_failed: int = 0) -> list[Check]:
+        """Return what the verdict is made of.
+
+        Args:
+            num_failed: samples that failed, where they are more than the run allows.
+        """
+        content = self.content
         level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
-        bounds = interval(found["low"], found["high"], signed=True)
-        said = {
-            "regressed": "regressed: worse by more than the tolerance",
+        bounds = interval(content["low"], content["high"], signed=True)
+        check = Check(
+            self._metric,
+            number(content["baseline"]),
+            number(content["run"]),
+            number(content["difference"], signed=True),
+            bounds,
+            number(content["tolerance"]),
+            self.verdict == "regressed",
+            f"{self._metric} {number(content['baseline'])} in the baseline, "
+            f"{number(content['run'])} now: {number(content['difference'], signed=True)} "
+            f"({level} {bounds}, valid whenever one stops), {number(content['tolerance'])} allowed",
+            is_shown=self.verdict == "no worse",
+        )
+        if not num_failed:
+            return [check]
+        told = f"{count(num_failed, 'sample')} failed"
+        return [check, Check("errors", "-", str(num_failed), "-", "-", "-", True, told)]
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in a few words."""
+        return {
+            "regressed": f"regressed: {self._metric} is worse by more than the tolerance",
             "no worse": "passed: shown to be worse by less than the tolerance, if at all",
             "not shown": "not shown to be no worse, by all samples",
-        }
-        seen = f"{found['num_samples']} of {count(found['of_samples'], 'sample')}"
-        groups = f"{found['num_groups']} of {count(found['of_groups'], 'group')}"
-        change = (
-            f"{self._metric} {number(found['baseline'])} in the baseline, {number(found['run'])} "
-            f"now: {number(found['difference'], signed=True)} ({level} {bounds}, valid whenever "
-            f"one stops), {number(found['tolerance'])} allowed"
+        }[self.verdict]
+
+    @property
+    def _seen(self) -> str:
+        content = self.content
+        return (
+            f"after {content['num_samples']} of {count(content['of_samples'], 'sample')} "
+            f"({content['num_groups']} of {count(content['of_groups'], 'group')}), seed {self.seed}"
         )
-        about = f"after {seen} ({groups}), seed {self.seed}"
-        lines = [change, about, "", said[self.verdict]]
+
+    def text(self, *, width: int = 80, num_failed: int = 0) -> str:
+        """Return the verdict as people read it; see :meth:`checks`."""
+        messages = [check.message for check in self.checks(num_failed)]
+        lines = [*messages, self._seen, "", self.outcome]
         return "\n".join(wrapped(line, width) if line else "" for line in lines)
+
+    def markdown(self, num_failed: int = 0) -> str:
+        """Return the verdict for a pull request; see :meth:`checks`."""
+        checks = self.checks(num_failed)
+        blocks = [
+            markdown_title(self.outcome, checks),
+            f"{markdown_text(self._label)}, {self._seen}; the interval holds whenever one stops.",
+            checks_table(checks, 1 - 2 * self.rule.alpha).to_markdown(),
+        ]
+        return "\n\n".join(blocks) + "\n"
 
     @property
     def _largest(self) -> int:

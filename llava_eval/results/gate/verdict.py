@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
@@ -61,9 +63,9 @@ def counts_table(verdict: Verdict) -> Table | None:
     return None if table is None else Table(["samples", "baseline", "run"], table.rows)
 
 
-def checks_table(verdict: Verdict) -> Table:
+def checks_table(checks: Sequence[Check], confidence: float) -> Table:
     """Return one row for each check."""
-    level = f"{100 * verdict.confidence:.4g} % interval"
+    level = f"{100 * confidence:.4g} % interval"
     rows = [
         [
             check.name,
@@ -74,7 +76,7 @@ def checks_table(verdict: Verdict) -> Table:
             check.allowed,
             _word(check),
         ]
-        for check in verdict.checks
+        for check in checks
     ]
     return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
 
@@ -100,7 +102,7 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     blocks = [
         sides.to_text(width),
         "" if changes is None else changes.to_text(width),
-        checks_table(verdict).to_text(width),
+        checks_table(verdict.checks, verdict.confidence).to_text(width),
         "" if counted is None else counted.to_text(width),
         wrapped(detectable_text(verdict), width),
     ]
@@ -117,7 +119,6 @@ def to_markdown(verdict: Verdict) -> str:
     """Return the verdict for a pull request or a workflow's summary."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted = counts_table(verdict)
-    mark = ":x:" if verdict.failures else ":white_check_mark:"
     about = (
         f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
         f"against baseline {markdown_text(baseline.name)}, "
@@ -125,9 +126,9 @@ def to_markdown(verdict: Verdict) -> str:
         f"{count(verdict.pairing.num_clusters, 'cluster')} (videos)."
     )
     blocks = [
-        f"### {mark} llava-eval gate: {markdown_text(outcome(verdict))}",
+        markdown_title(outcome(verdict), verdict.checks),
         about,
-        checks_table(verdict).to_markdown(),
+        checks_table(verdict.checks, verdict.confidence).to_markdown(),
         *([] if counted is None else [counted.to_markdown()]),
         markdown_text(detectable_text(verdict)),
         *(f"- {markdown_text(check.message)}" for check in verdict.failures),
@@ -141,6 +142,31 @@ def to_markdown(verdict: Verdict) -> str:
         for title, flips in _listed(verdict)
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def markdown_title(outcome: str, checks: Sequence[Check]) -> str:
+    """Return the heading of a verdict."""
+    mark = ":x:" if any(check.fails for check in checks) else ":white_check_mark:"
+    return f"### {mark} llava-eval gate: {markdown_text(outcome)}"
+
+
+def to_content(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict as JSON values."""
+    assert verdict.headline.estimate is not None
+    return {
+        "passed": not verdict.failures,
+        "verdict": outcome(verdict),
+        "confidence": verdict.confidence,
+        "num_samples": len(verdict.pairing.firsts),
+        "num_groups": verdict.pairing.num_clusters,
+        "metric": verdict.headline.name,
+        "unit": verdict.headline.unit,
+        "estimate": dataclasses.asdict(verdict.headline.estimate),
+        "checks": [dataclasses.asdict(check) for check in verdict.checks],
+        "worse": [dataclasses.asdict(flip) for flip in verdict.worse],
+        "better": [dataclasses.asdict(flip) for flip in verdict.better],
+        "notes": list(verdict.notes),
+    }
 
 
 def not_comparable_markdown(reason: str) -> str:
@@ -178,12 +204,11 @@ def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
     return Table(header, table.rows, table.num_names)
 
 
-def workflow_commands(verdict: Verdict) -> list[str]:
-    """Return GitHub's workflow commands: an error for each regression, or one notice."""
-    title = f"llava-eval gate: {verdict.pairing.second.label}"
-    if not verdict.failures:
-        return [annotation("notice", title, outcome(verdict))]
-    return [annotation("error", title, check.message) for check in verdict.failures]
+def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:
+    """Return GitHub's workflow commands: an error for each check that fails, or one notice."""
+    title = f"llava-eval gate: {label}"
+    failures = [annotation("error", title, check.message) for check in checks if check.fails]
+    return failures or [annotation("notice", title, outcome)]
 
 
 def annotation(kind: str, title: str, message: str) -> str:
@@ -199,13 +224,13 @@ def _escaped_property(text: str) -> str:
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def to_junit(verdict: Verdict, text: str) -> str:
+def to_junit(label: str, benchmark: str, checks: Sequence[Check], text: str) -> str:
     """Return one test case for each check; ``text`` is what the gate printed."""
-    failures = verdict.failures
-    name = f"llava-eval gate: {verdict.pairing.second.label}"
-    suite = _suite(name, num_tests=len(verdict.checks), num_failures=len(failures), num_errors=0)
-    for check in verdict.checks:
-        _add_case(suite, verdict.pairing.second.benchmark, check)
+    num_failures = sum(check.fails for check in checks)
+    name = f"llava-eval gate: {label}"
+    suite = _suite(name, num_tests=len(checks), num_failures=num_failures, num_errors=0)
+    for check in checks:
+        _add_case(suite, benchmark, check)
     SubElement(suite, "system-out").text = _xml_text(text)
     return _document(suite)
 

@@ -11,9 +11,11 @@ from llava_eval.errors import LlavaEvalError
 from llava_eval.results.chart import Chart
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
 from llava_eval.results.compare.comparison_tables import (
+    FIDELITY_WORDS,
     agreement_table,
     cost_table,
     counts_table,
+    fidelity_table,
     letters,
     metrics_table,
     settings_table,
@@ -118,6 +120,9 @@ class Overview:
                     "times in five."
                 ),
             )
+        fidelity = fidelity_table(self.comparisons)
+        if fidelity is not None:
+            yield "What tells the runs apart", fidelity, FIDELITY_WORDS
         if self.sweep is not None and len(self.runs) > MAX_PAIRED_RUNS:
             yield "Settings", sweep_table(self.sweep), legend(self.sweep)
         settings = settings_table(self.runs) if len(self.runs) > 1 else None

@@ -29,8 +29,8 @@ def moved(number: int, right: bool, shift: float | None) -> SampleResult:
 def test_divergence_is_of_the_options_alone() -> None:
     first, second = (0.8, 0.2), (0.5, 0.5)
     exact = 0.8 * math.log(0.8 / 0.5) + 0.2 * math.log(0.2 / 0.5)
-    assert divergence(np.log(first), np.log(second)) == pytest.approx(exact)
-    assert divergence(np.log(first) - 3, np.log(second) - 1) == pytest.approx(exact)
+    assert divergence(list(np.log(first)), list(np.log(second))) == pytest.approx(exact)
+    assert divergence(list(np.log(first) - 3), list(np.log(second) - 1)) == pytest.approx(exact)
     assert divergence((-0.1, -2.3), (-0.1, -2.3)) == 0.0
 
 

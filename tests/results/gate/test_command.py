@@ -47,6 +47,16 @@ def test_exit_codes(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(captured.err.splitlines()) == 1
 
 
+def test_json(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command(["gate", "worse", "--baseline", "good", "--json"]) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert (content["passed"], content["verdict"]) == (False, "regressed: accuracy")
+    estimate = content["estimate"]
+    assert estimate["difference"] == pytest.approx(100 * (40 - 96) / 120)
+    assert estimate["low"] < estimate["difference"] < estimate["high"] < 0
+    assert content["checks"][0]["regressed"]
+
+
 def test_the_table_fits_80_columns(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.run_command(["gate", "worse", "--baseline", "good", "--max-slowdown", "1.5"])
     text = capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -97,6 +98,11 @@ def test_another_protocol_is_refused_before_anything_runs(
     assert run_command(words) == 2
     assert not (tmp_path / "run").exists()
     assert "is of benchmark" in capsys.readouterr().err
+    files = {name: tmp_path / name for name in ("junit", "summary")}
+    assert run_command([*words, *(f"--{name}={path}" for name, path in files.items())]) == 2
+    error = ElementTree.fromstring(files["junit"].read_text())[0][0][0]
+    assert "is of benchmark" in str(error.get("message"))
+    assert files["summary"].read_text().startswith("### :warning: llava-eval gate: cannot compare")
 
 
 @pytest.mark.slow
@@ -108,8 +114,16 @@ def test_a_run_is_ended_early_and_goes_on_without_the_gate(
     assert run_command(["-q", *settings, f"output_dir={base}"]) == 0
     capsys.readouterr()
     words = ["gate", "--sequential", *settings, f"output_dir={run}", "--baseline", str(base)]
-    assert run_command([*words, "--tolerance", "accuracy=40", "--json"]) == 0
+    files = {name: tmp_path / name for name in ("junit", "summary")}
+    words += ["--tolerance", "accuracy=40", *(f"--{name}={path}" for name, path in files.items())]
+    assert run_command([*words, "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
+    suite = ElementTree.fromstring(files["junit"].read_text())[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
+    assert suite[0].get("name") == "accuracy has not regressed"
+    summary = files["summary"].read_text()
+    assert summary.startswith("### :white_check_mark: llava-eval gate: passed: shown to be worse")
+    assert f"after {content['num_samples']} of 45 samples" in summary
     assert content["verdict"] == "no worse"
     assert content["num_samples"] < 45
     assert json.loads((run / "manifest.json").read_text())["status"] == "stopped"
