@@ -55,9 +55,14 @@ def one_line(message: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message, or its class where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    """Return the first line of an exception's message, and those after a line that ends in a colon.
+
+    Args:
+        error: of which the class is returned where it has no message.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
+    return " ".join(lines[: end + 1]) if lines else type(error).__name__
 
 
 class LlavaEvalError(Exception):

@@ -39,10 +39,21 @@ def resolve_package_path(location: str) -> str:
         return location
     module, _, inside = location.removeprefix(PACKAGE_SCHEME).partition("/")
     package, *parts = module.split(".")  # looking up a part would import the package
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder(package)
+    if folder is None:
         raise ConfigError(f"{location}: there is no installed package {module!r}")
-    return str(Path(spec.submodule_search_locations[0], *parts, inside))
+    return str(Path(folder, *parts, inside))
+
+
+def package_folder(package: str) -> Path | None:
+    """Return the folder of an installed package, without importing it; None where there is none.
+
+    Args:
+        package: its name, without a dot.
+    """
+    spec = importlib.util.find_spec(package) if package else None
+    locations = [] if spec is None else [*(spec.submodule_search_locations or ())]
+    return Path(locations[0]) if locations else None
 
 
 def local_path(location: str | os.PathLike[str]) -> Path:

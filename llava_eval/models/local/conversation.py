@@ -11,8 +11,7 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from llava_eval.config.schema import ConversationConfig
-from llava_eval.errors import CheckpointError, PromptError
-from llava_eval.models.local.hardware import first_line
+from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.placeholders import Placeholders
 from llava_eval.types import MediaKind, Request, ShownMedia
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from llava_eval.errors import CheckpointError
+from llava_eval.errors import CheckpointError, first_line
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -79,13 +79,6 @@ def dtype_name(dtype: torch.dtype) -> str:
 def device_name(device: torch.device) -> str:
     """Return the product name of a CUDA device, or the device's type."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a message, and those after a line that ends in a colon."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    end = next((number for number, line in enumerate(lines) if not line.endswith(":")), 0)
-    return " ".join(lines[: end + 1]) if lines else type(error).__name__
 
 
 class AttentionChoice(NamedTuple):

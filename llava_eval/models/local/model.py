@@ -14,8 +14,8 @@ import torch
 from transformers import BatchFeature, DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicSlidingWindowLayer
 
-from llava_eval.errors import CheckpointError, ForwardError
-from llava_eval.models.local.hardware import device_name, dtype_name, first_line
+from llava_eval.errors import CheckpointError, ForwardError, first_line
+from llava_eval.models.local.hardware import device_name, dtype_name
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import ModelPlan
 from llava_eval.models.local.quantization import describe_quantization, plain_size, stored_bytes

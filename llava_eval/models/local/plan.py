@@ -12,14 +12,13 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from llava_eval.config.schema import QuantizationConfig
-from llava_eval.errors import CheckpointError
+from llava_eval.errors import CheckpointError, first_line
 from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.hardware import (
     AttentionChoice,
     choose_attention,
     choose_device,
     choose_dtype,
-    first_line,
 )
 from llava_eval.models.local.quantization import describe_quantization, quantization_config
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from llava_eval.config.schema import ConversationConfig
-from llava_eval.errors import CheckpointError
+from llava_eval.errors import CheckpointError, first_line
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.hardware import first_line
 from llava_eval.models.local.load_model import load_processor
 from llava_eval.models.local.plan import ModelPlan
 from llava_eval.models.local.prepared_media import WholePrompts, shown_medium

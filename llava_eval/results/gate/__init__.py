@@ -46,13 +46,13 @@ def run_gate(
     """
     from llava_eval.results.formatting import terminal_width
     from llava_eval.results.gate import verdict as texts
-    from llava_eval.results.gate.rule import judge
+    from llava_eval.results.gate.rule import verdict_of
     from llava_eval.results.runs import RunReader
 
     with refusals_reported(junit, summary, as_json=as_json):
         reader = RunReader(config_dir)
         run = reader.read(run_path)
-        verdict = judge(run, _baseline(reader, baseline_path, run), rule)
+        verdict = verdict_of(run, _baseline(reader, baseline_path, run), rule)
     publish(
         texts.to_terminal(verdict, width=terminal_width()),
         texts.to_markdown(verdict),

@@ -139,7 +139,7 @@ class Verdict:
         return [check for check in self.checks if check.regressed]
 
 
-def judge(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
+def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
     """Compare a run with a baseline.
 
     Args:

@@ -7,13 +7,13 @@ and the reason stands beside it.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import itertools
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from llava_eval.borders.paths import package_folder
 from llava_eval.errors import first_line
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
 from llava_eval.types import MetricValue, SampleResult
@@ -80,17 +80,11 @@ def _missing(files: Sequence[Path]) -> str | None:
     """Return what is missing, in words, or None."""
     if shutil.which("java") is None:
         return "there is no Java"
-    folder = _package_folder()
+    folder = package_folder(_PACKAGE)
     if folder is None:
         return f"{_PACKAGE} is not installed (llava-eval[caption])"
     absent = [path.name for path in files if not (folder / path).is_file()]
     return f"{_PACKAGE} lacks {', '.join(absent)}" if absent else None
-
-
-def _package_folder() -> Path | None:
-    spec = importlib.util.find_spec(_PACKAGE)
-    locations = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return Path(locations[0]) if locations else None
 
 
 def _meteor(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -105,7 +99,7 @@ def _meteor(captions: Sequence[str], references: Sequence[Sequence[str]]) -> flo
 
 
 def _run_meteor(lines: Sequence[str], num_answers: int) -> list[str]:
-    folder = _package_folder()
+    folder = package_folder(_PACKAGE)
     assert folder is not None
     jar = folder / _METEOR_JAR
     command = ["java", "-jar", "-Xmx2G", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"]

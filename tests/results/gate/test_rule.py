@@ -13,7 +13,7 @@ import pytest
 
 from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.results.gate.rule import Rule, Verdict, judge
+from llava_eval.results.gate.rule import Rule, Verdict, verdict_of
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
@@ -32,7 +32,7 @@ def judged(
     **of_run: Any,
 ) -> Verdict:
     baseline = make(tmp_path, "baseline", before)
-    return judge(make(tmp_path, "run", after, **of_run), baseline, rule or Rule())
+    return verdict_of(make(tmp_path, "run", after, **of_run), baseline, rule or Rule())
 
 
 def regressed(verdict: Verdict) -> list[str]:
@@ -224,7 +224,7 @@ def test_every_setting_of_a_protocol_is_refused_by_its_name(tmp_path: Path, key:
     changed = 3 if key == "benchmark.version" else [] if key == "benchmark.facets" else "two"
     after = make(tmp_path, "after", results, config={key: changed})
     with pytest.raises(ComparisonError, match=re.escape(key)):
-        judge(after, before, Rule())
+        verdict_of(after, before, Rule())
 
 
 def test_a_flag_of_samples_can_be_bounded(tmp_path: Path) -> None:
@@ -289,11 +289,11 @@ def test_alpha_is_shared_among_tests_that_could_find_anything(tmp_path: Path) ->
     before = [answered(n, n % 3 > 0) for n in range(90)]
     after = [answered(n, n % 4 > 0) for n in range(90)]
     baseline = make(tmp_path, "a", before, metrics=metrics)
-    same = judge(make(tmp_path, "b", after, metrics=metrics), baseline, Rule())
+    same = verdict_of(make(tmp_path, "b", after, metrics=metrics), baseline, Rule())
     # Two metrics with equal values are one test, and no answer is unreadable.
     assert same.confidence == pytest.approx(0.9)
     read = [answered(n, None) if n % 5 == 0 else one for n, one in enumerate(after)]
-    two = judge(make(tmp_path, "c", read, metrics=metrics), baseline, Rule())
+    two = verdict_of(make(tmp_path, "c", read, metrics=metrics), baseline, Rule())
     assert two.confidence == pytest.approx(0.95)
 
 
@@ -305,7 +305,7 @@ def failure_rate(tmp_path: Path, seeds: range, rule: Rule, **of_models: Any) -> 
         before, after = (
             dataclasses.replace(template, results=side) for side in equal_models(seed, **of_models)
         )
-        num_failed += bool(judge(after, before, rule).regressions)
+        num_failed += bool(verdict_of(after, before, rule).regressions)
     return num_failed / len(seeds)
 
 
@@ -344,7 +344,7 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
             answered(n, bool(one.score.value) and not broken[n]) for n, one in enumerate(after)
         ]
         run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
-        num_found += bool(judge(run, baseline, Rule()).regressions)
+        num_found += bool(verdict_of(run, baseline, Rule()).regressions)
     assert num_found >= 85
 
 
