@@ -50,7 +50,7 @@ _WORDS: Final[dict[str, str]] = {
     # ARTICLE: fills, but a letter after it alone is a name ("a D").
     "t": """a, an""",
     # FILL: may stand between any of these and the letter.
-    "f": """the, nothing but, none but, nothing else than, prob, probs, def, obv, imo, imho, tbh, lol, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
+    "f": """the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than, prob, probs, def, obv, imo, imho, tbh, lol, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
     surely, simply, just, indeed, obviously, actually, only, really, almost, still, final,
     labeled, labelled, given by, represented by, as follows, here, with, under, following, not
     only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die,
@@ -105,7 +105,7 @@ _WORDS: Final[dict[str, str]] = {
     suggest, suggests, support, supports, indicate, indicates, confirm, confirms, implies,
     imply, get, we have, go for, goes for, going for, presume, suspect, guessing, described by,
     matched by, captured by, go with, goes with, going with, went with, opt for, opting for,
-    vote for, settle on, settle for, looking for, say, believe, think, answer with, respond
+    vote for, settle on, settle for, return, looking for, say, believe, think, answer with, respond
     with, reply with, conclude, conclude that, inclined to say, lean towards, lean toward,
     leaning towards, leaning toward, corresponds to, correspond to, corresponding to, aligns
     with, align with, points to, point to, matching, match, consistent with, looks like, look

@@ -35,7 +35,7 @@ _BETWEEN = "[ftoaikr(,:]*"
 # Before a letter, in its sentence (a label also in the one before it).
 #: "Answer:", "The correct answer is:", "The answer to the question would be option:", ...
 _LABEL = re.compile(rf"(?:a[fosi]*[xvgj]{{0,3}}|r[oa]*)[-:)>][-:N]*{_BETWEEN}$")
-_ANSWER_IS = re.compile(rf"[arok](?P<between>[^.?;NLl]{{0,20}}?)i{_BETWEEN}$")
+_ANSWER_IS = re.compile(rf"(?:[aro]|k(?!x))(?P<between>[^.?;NLl]{{0,20}}?)i{_BETWEEN}$")
 _GIVEN = re.compile(
     rf"a{_BETWEEN}$"  # "my answer B"
     r"|[cq][ftoOakis(:,]*$"  # "I choose option B"
@@ -43,7 +43,7 @@ _GIVEN = re.compile(
     r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
     r"|if+$"  # "sì, è la B"
 )
-_ONLY_SENTENCE = re.compile("^[fstx]{1,4}[ivp][ft]*$")  # "she is" reading a book
+_ONLY_SENTENCE = re.compile("^q?[fstx]{1,4}[ivp][ft]*$")  # "she is" reading a book
 _AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
 _ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
@@ -240,7 +240,7 @@ class _Mention:
             or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v(?!t))", self.after) is not None)
             or (clause.endswith("ix") and re.match(r"v\.?$", self.after) is not None)
             or (
-                re.search("[-:]$|^[^nwum]*[ipv]$", clause) is not None
+                re.search("[-:]$|^(?!f*kx)[^nwum]*[ipv]$", clause) is not None
                 and _SENTENCE_ENDS.match(self.after) is not None
             )
         )
@@ -375,12 +375,16 @@ class _Reply:
                 states a text, and so does a clause of its own; else only "answer:" and the like.
         """
         stated: dict[str, str] = {}
-        named = {token.letter for token in self.tokens if token.letter}
-        for number, token in enumerate(self.tokens):
-            if not token.letter or token.kind in "Ll":
-                continue
-            text = self._mention([number])
-            if text.is_rejected(is_listed=False) or text.is_unsaid():
+        texts = {
+            number: self._mention([number])
+            for number, token in enumerate(self.tokens)
+            if token.letter and token.kind not in "Ll"
+        }
+        rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
+        named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}
+        for number, text in texts.items():
+            token = self.tokens[number]
+            if number in rejected or text.is_unsaid():
                 continue
             is_given = _gives(text.before, text.earlier)
             if by_any_phrase and len(named) == 1:
