@@ -95,11 +95,13 @@ class LoadedModel:
         for scheme in schemes:
             if scheme in _LENGTH_SCHEMES:
                 return f"its rotary frequencies depend on the length of the sequence ({scheme})"
-        if not self.is_encoder_decoder:
-            for layer in DynamicCache(config=text).layers:
-                is_own = type(layer).__module__ != DynamicSlidingWindowLayer.__module__
-                if is_own and getattr(layer, "is_sliding", False):
-                    return f"its cache has windows of its own kind ({type(layer).__name__})"
+        layers = [] if self.is_encoder_decoder else DynamicCache(config=text).layers
+        for layer in layers:
+            name, home = type(layer).__name__, type(layer).__module__
+            if hasattr(layer, "update_indexer"):  # many tokens score 0, and ties are drawn
+                return f"it attends to a choice of tokens that differs with their number ({name})"
+            if getattr(layer, "is_sliding", False) and home != DynamicSlidingWindowLayer.__module__:
+                return f"its cache has windows of its own kind ({name})"
         return None
 
     @cached_property

@@ -144,7 +144,7 @@ def glm5_next() -> tuple[Any, Any]:
             "q_lora_rank": 16,
             "v_head_dim": 16,
             "qk_nope_head_dim": 16,
-            "index_topk": 64,
+            "index_topk": 16,
             "index_kpool": 4,
             "index_head_dim": 16,
             "index_n_heads": 2,
@@ -339,7 +339,7 @@ def qwen4_exp() -> tuple[Any, Any]:
         "indexer_n_heads": 2,
         "indexer_kv_heads": 1,
         "indexer_head_dim": 16,
-        "indexer_budget": 64,
+        "indexer_budget": 16,
         "indexer_compress_ratio": 4,
     }
     del text["intermediate_size"]
@@ -397,7 +397,7 @@ def dots3_note() -> tuple[Any, Any]:
             "shared_experts_intermediate_size": 32,
             "n_routed_experts": 4,
             "num_experts_per_tok": 2,
-            "index_topk": 64,
+            "index_topk": 16,
             "index_head_dim": 16,
             "index_n_heads": 2,
         },
