@@ -7,7 +7,7 @@ Qwen2_5_VLForConditionalGeneration (640x360 pixels, 299 tokens a pair of frames)
 parameters each, with random weights. Sides take turns in one process; the table has medians of the
 processor's seconds, which other work on the machine does not lengthen.
 
-    python scripts/bench_runner.py [--rounds 3] [--threads 2] [--out results/runner.md]
+    python scripts/bench_runner.py [--rounds 3] [--threads 2] [--shape 130m]
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from typing import Any
 import torch
 import transformers
 
-from llava_eval.borders.paths import resolve_package_path
+from gpu.shapes import QWEN_SHAPES, write_llava_next_video, write_qwen2_5_vl
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.clock import StageClock
-from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
@@ -42,7 +41,7 @@ from llava_eval.results.record import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
 
 CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
-DEMO = "package://llava_eval/demo/checkpoint"
+MODELS = {"LLaVA-NeXT-Video": write_llava_next_video, "Qwen2.5-VL": write_qwen2_5_vl}
 NUM_FRAMES = 8
 NEW_TOKENS = 8
 FORWARD_STAGES = ("vision", "prefill", "decode")
@@ -55,91 +54,6 @@ class Work:
     name: str
     clips: tuple[Clip, ...]
     questions: tuple[str, ...]
-
-
-def make_llava_next_video(folder: Path) -> None:
-    """Write a LLaVA-NeXT-Video checkpoint with random weights, and the demo's tokenizer."""
-    torch.manual_seed(0)
-    processor = transformers.AutoProcessor.from_pretrained(resolve_package_path(DEMO))
-    sizes = {"size": {"shortest_edge": 336}, "crop_size": {"height": 336, "width": 336}}
-    for part in (processor.video_processor, processor.image_processor):
-        for name, value in sizes.items():
-            setattr(part, name, value)
-    tokenizer = processor.tokenizer
-    config = transformers.LlavaNextVideoConfig(
-        vision_config={
-            "model_type": "clip_vision_model",
-            "image_size": 336,
-            "patch_size": 14,
-            "hidden_size": 512,
-            "intermediate_size": 2048,
-            "num_hidden_layers": 8,
-            "num_attention_heads": 8,
-            "projection_dim": 512,
-        },
-        text_config={
-            "model_type": "llama",
-            "vocab_size": 32000,
-            "hidden_size": 640,
-            "intermediate_size": 1792,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 10,
-            "num_key_value_heads": 10,
-            "max_position_embeddings": 4096,
-        },
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
-    )
-    model = transformers.LlavaNextVideoForConditionalGeneration(config)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-
-
-def make_qwen2_5_vl(folder: Path) -> None:
-    """Write a Qwen2.5-VL checkpoint with random weights, and the demo's tokenizer."""
-    torch.manual_seed(0)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
-    names = ("vision_start", "vision_end", "image_pad", "video_pad")
-    tokens = [f"<|{name}|>" for name in names]
-    tokenizer.add_special_tokens({"additional_special_tokens": tokens})
-    ids: dict[str, Any] = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names}
-    config = transformers.Qwen2_5_VLConfig(
-        vision_config={
-            "depth": 8,
-            "hidden_size": 512,
-            "intermediate_size": 1408,
-            "num_heads": 8,
-            "fullatt_block_indexes": [3, 7],
-            "out_hidden_size": 640,
-        },
-        text_config={
-            "vocab_size": 32000,
-            "hidden_size": 640,
-            "intermediate_size": 1792,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 10,
-            "num_key_value_heads": 10,
-            "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12]},
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-        },
-        image_token_id=ids["image_pad"],
-        video_token_id=ids["video_pad"],
-        vision_start_token_id=ids["vision_start"],
-        vision_end_token_id=ids["vision_end"],
-    )
-    model = transformers.Qwen2_5_VLForConditionalGeneration(config)
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    processor = transformers.Qwen2_5_VLProcessor(
-        transformers.Qwen2VLImageProcessor(), tokenizer, transformers.Qwen2VLVideoProcessor()
-    )
-    processor.save_pretrained(folder)
-
-
-MODELS = {"LLaVA-NeXT-Video": make_llava_next_video, "Qwen2.5-VL": make_qwen2_5_vl}
 
 
 def make_work(name: str, num_videos: int, num_questions: int) -> Work:
@@ -305,14 +219,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--shape", choices=QWEN_SHAPES, default="130m")
     parser.add_argument("--out", type=Path, default=Path("results/runner.md"))
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = []
-    for name, make in MODELS.items():
+    for name, write in MODELS.items():
         with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder))
-            loaded = load_model(plan_model(find_checkpoint(folder), device="cpu"))
+            checkpoint = write(Path(folder), arguments.shape, "cpu", torch.float32)
+            loaded = load_model(plan_model(checkpoint, device="cpu"))
         parameters = sum(weight.numel() for weight in loaded.model.parameters()) / 1e6
         for work in (make_work("3 questions", 1, 3), make_work("12 questions", 1, 12)):
             rows.append(compare(f"{name}, {parameters:.0f}M", loaded, work, arguments.rounds))

@@ -36,6 +36,26 @@ SHAPES: dict[str, dict[str, dict[str, Any]]] = {
             "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000.0},
         },
     },
+    "130m": {
+        "vision": {
+            "image_size": 336,
+            "patch_size": 14,
+            "hidden_size": 512,
+            "intermediate_size": 2048,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 8,
+            "projection_dim": 512,
+        },
+        "text": {
+            "vocab_size": 32000,
+            "hidden_size": 640,
+            "intermediate_size": 1792,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 10,
+            "max_position_embeddings": 4096,
+        },
+    },
     "tiny": {
         "vision": {
             "image_size": 56,
@@ -84,6 +104,26 @@ QWEN_SHAPES: dict[str, dict[str, dict[str, Any]]] = {
             },
         },
     },
+    "130m": {
+        "vision": {
+            "depth": 8,
+            "hidden_size": 512,
+            "intermediate_size": 1408,
+            "num_heads": 8,
+            "fullatt_block_indexes": [3, 7],
+            "out_hidden_size": 640,
+        },
+        "text": {
+            "vocab_size": 32000,
+            "hidden_size": 640,
+            "intermediate_size": 1792,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 10,
+            "num_key_value_heads": 10,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12]},
+        },
+    },
     "tiny": {
         "vision": {
             "depth": 2,
@@ -111,8 +151,10 @@ QWEN_SHAPES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def write_llava_next_video(folder: Path, shape: str, device: str) -> CheckpointFolder:
-    """Write a checkpoint with random bfloat16 weights, and the demo's tokenizer."""
+def write_llava_next_video(
+    folder: Path, shape: str, device: str, dtype: torch.dtype = torch.bfloat16
+) -> CheckpointFolder:
+    """Write a checkpoint with random weights, and the demo's tokenizer."""
     parts = SHAPES[shape]
     demo = resolve_package_path(DEMO)
     processor = transformers.AutoProcessor.from_pretrained(demo)
@@ -126,12 +168,14 @@ def write_llava_next_video(folder: Path, shape: str, device: str) -> CheckpointF
         image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=processor.tokenizer.convert_tokens_to_ids("<video>"),
     )
-    model = _random(transformers.LlavaNextVideoForConditionalGeneration, config, device)
+    model = _random(transformers.LlavaNextVideoForConditionalGeneration, config, device, dtype)
     return _written(folder, model, processor)
 
 
-def write_qwen2_5_vl(folder: Path, shape: str, device: str) -> CheckpointFolder:
-    """Write a checkpoint with random bfloat16 weights, and the demo's tokenizer."""
+def write_qwen2_5_vl(
+    folder: Path, shape: str, device: str, dtype: torch.dtype = torch.bfloat16
+) -> CheckpointFolder:
+    """Write a checkpoint with random weights, and the demo's tokenizer."""
     parts = QWEN_SHAPES[shape]
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(resolve_package_path(DEMO))
     names = ("vision_start", "vision_end", "image_pad", "video_pad")
@@ -149,15 +193,15 @@ def write_qwen2_5_vl(folder: Path, shape: str, device: str) -> CheckpointFolder:
     processor = transformers.Qwen2_5_VLProcessor(
         transformers.Qwen2VLImageProcessor(), tokenizer, transformers.Qwen2VLVideoProcessor()
     )
-    model = _random(transformers.Qwen2_5_VLForConditionalGeneration, config, device)
+    model = _random(transformers.Qwen2_5_VLForConditionalGeneration, config, device, dtype)
     return _written(folder, model, processor)
 
 
-def _random(kind: Any, config: Any, device: str) -> Any:
+def _random(kind: Any, config: Any, device: str, dtype: torch.dtype) -> Any:
     torch.manual_seed(0)
     with torch.device(device):
         previous = torch.get_default_dtype()
-        torch.set_default_dtype(torch.bfloat16)
+        torch.set_default_dtype(dtype)
         model = kind(config)
         torch.set_default_dtype(previous)
     return model
