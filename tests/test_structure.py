@@ -90,6 +90,22 @@ def test_contributors_read_the_order_that_is_held() -> None:
     assert re.findall(r"^\d+\. `([a-z/]+)`", text, re.MULTILINE) == list(ORDER)
 
 
+def test_contributors_find_every_module_that_is_named() -> None:
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:llava_eval/)?([\w/]+\.py)`", text)) - {
+        "tests/test_structure.py",
+        "utils.py",
+    }
+    paths = [f"/{path.relative_to(PACKAGE.parent).as_posix()}" for path in PACKAGE.rglob("*.py")]
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in paths)] == []
+    assert len(named) > 15
+
+
+def test_no_module_name_occurs_twice() -> None:
+    names = [path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_models_never_name_a_benchmark_nor_benchmarks_a_model() -> None:
     for stage, words in (("models", ["videomme", "nextqa"]), ("benchmarks", ["llava_next"])):
         for path in files_of(stage):
