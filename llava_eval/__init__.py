@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llava_eval.models.own import Model
     from llava_eval.results.compare.comparison import Comparison
     from llava_eval.results.runs import Run
 
@@ -24,11 +25,15 @@ __all__ = ["compare", "evaluate", "load_run", "load_runs"]
 __version__ = "0.1.0"
 
 
-def evaluate(*overrides: str, config_dir: str | Path | None = None) -> Run:
+def evaluate(
+    *overrides: str, model: Model | None = None, config_dir: str | Path | None = None
+) -> Run:
     """Evaluate as ``llava-eval OVERRIDES`` does, and read the run back.
 
     Args:
         overrides: for instance "benchmark=videomme/official"; none is the embedded benchmark.
+        model: a model of your own, see :class:`llava_eval.models.own.Model`; None is the one that
+            the overrides name.
         config_dir: a folder of configurations of your own.
 
     Raises:
@@ -39,7 +44,13 @@ def evaluate(*overrides: str, config_dir: str | Path | None = None) -> Run:
     from llava_eval.run import run
 
     folder = None if config_dir is None else Path(config_dir)
-    return load_run(run(compose_config(overrides, folder)).directory, folder)
+    if model is not None:
+        from llava_eval.config.choices import quoted
+        from llava_eval.models.own import target_of
+
+        named = [f"model._target_={quoted(target_of(model))}", f"model.name={type(model).__name__}"]
+        overrides = ("model=own", *named, *overrides)
+    return load_run(run(compose_config(overrides, folder), model=model).directory, folder)
 
 
 def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:

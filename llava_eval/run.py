@@ -20,6 +20,7 @@ from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.progress import Progress
 from llava_eval.engine.work import Benchmark, GivenTexts, Work, prepare
 from llava_eval.models.clock import StageClock
+from llava_eval.models.own import Model
 from llava_eval.results import directory as run_directory
 from llava_eval.results import files
 from llava_eval.results.directory import claim
@@ -35,7 +36,10 @@ log = logging.getLogger(__name__)
 
 
 def run(
-    composed: ComposedConfig, only: Collection[str] | None = None, watch: Watch | None = None
+    composed: ComposedConfig,
+    only: Collection[str] | None = None,
+    watch: Watch | None = None,
+    model: Model | None = None,
 ) -> Outcome:
     """Generate, score and tabulate one benchmark with one model.
 
@@ -45,13 +49,16 @@ def run(
         composed: the checked configuration.
         only: ids of the samples to answer; None answers all.
         watch: may end the run early; the same command without it answers the others.
+        model: an object of the user's own, instead of what the configuration names.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
     watch = watch or AnswerAll()
-    with prepare(composed, only) as work:  # rows, scorer, metrics, engine: built once, and checked
+    with prepare(
+        composed, only, model
+    ) as work:  # rows, scorer, metrics, engine: built once, and checked
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
         directory = _choose_directory(work)

@@ -138,7 +138,8 @@ def _config_dir(purpose: str) -> _Argument:
 
 
 CONFIG_DIR = _config_dir(
-    f"also find benchmarks, models, ... in this folder (default: {USERS_FOLDER})"
+    "also find benchmarks, models, ... and modules of your own in this folder (default: "
+    f"{USERS_FOLDER})"
 )
 METRICS_DIR = _config_dir(
     f"call metrics of your own that files in this folder name (default: {USERS_FOLDER}); nothing "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def search_path_override(config_dir: Path | None) -> list[str]:
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
+
+
+def let_import(config_dir: Path | None) -> None:
+    """Let modules in a user's own folder be imported: scorers, metrics and models of their own.
+
+    They stand behind all others, so that none of them replaces a package.
+    """
+    if config_dir is not None and config_dir.is_dir():
+        folder = str(config_dir.resolve())
+        sys.path += [] if folder in sys.path else [folder]
 
 
 def quoted(value: object) -> str:

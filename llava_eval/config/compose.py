@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
-from llava_eval.config.choices import quoted, search_path_override
+from llava_eval.config.choices import let_import, quoted, search_path_override
 from llava_eval.config.composition import (
     as_read,
     compose_root,
@@ -74,6 +74,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         ConfigError: one line that names the key and what is allowed.
     """
     search = search_path_override(config_dir)
+    let_import(config_dir)
     overrides = [as_meant(text) for text in overrides]
     parsed = parse_overrides(overrides)
     for override in parsed:

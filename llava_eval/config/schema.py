@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from omegaconf import MISSING
@@ -272,10 +273,11 @@ class ServerConfig:
 
 @dataclass
 class ModelConfig:
-    """A checkpoint and how it is loaded, or a model that is served elsewhere.
+    """A checkpoint and how it is loaded, a model that is served elsewhere, or a user's own.
 
     Attributes:
-        name: short name for tables; null takes the last part of ``checkpoint``.
+        name: short name for tables; null takes the last part of ``checkpoint`` or
+            ``_target_``.
         checkpoint: local folder, hub id, or ``package://module/folder``; with ``base_url`` the name
             that the server knows the model by.
         revision: branch, tag or commit of a hub checkpoint.
@@ -293,6 +295,8 @@ class ModelConfig:
         trust_remote_code: run code that the checkpoint's repository brings.
         base_url: a server that speaks OpenAI's chat protocol, up to ``/chat/completions``; null
             loads the checkpoint here.
+        _target_: a class of the user's own instead, see :mod:`llava_eval.models.own`.
+        arguments: of that class.
         api_key_env: name of the environment variable that holds the server's key, if it asks one.
         server: how a served model is asked.
     """
@@ -313,6 +317,19 @@ class ModelConfig:
     base_url: str | None = setting("place", None, not_empty=True)
     api_key_env: str = setting("place", "OPENAI_API_KEY", only_for="served")
     server: ServerConfig = section(ServerConfig)
+    _target_: str | None = setting("model", None, not_empty=True)
+    arguments: dict[str, Any] = setting("model", {}, is_open=True)
+
+    @property
+    def short_name(self) -> str:
+        """What tables and folders call it."""
+        own = (self._target_ or "").rpartition(".")[2]
+        return self.name or own or PurePath(self.checkpoint).name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is an object of the user's own."""
+        return self._target_ is not None
 
     def __post_init__(self) -> None:
         check_variable(self.api_key_env, key="model.api_key_env")

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.errors import ConfigError
-from llava_eval.models.backend import Needs
+from llava_eval.models.backend import Needs, plan_model
 from llava_eval.models.clock import StageClock
+from llava_eval.models.own import Model, OwnModel
 from llava_eval.types import Sample, SampleResult
 
 log = logging.getLogger(__name__)
@@ -95,13 +96,16 @@ class AnswerAll:
         return False
 
 
-def open_engine(config: RunConfig, clock: StageClock, needs: Needs) -> Engine:
+def open_engine(
+    config: RunConfig, clock: StageClock, needs: Needs, model: Model | None = None
+) -> Engine:
     """Open the engine: which model runs, and on what, is known and checked afterwards.
 
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
         needs: of the samples, see :func:`llava_eval.models.backend.plan_model`.
+        model: an object of the user's own, instead of what the configuration names.
 
     Raises:
         LlavaEvalError: the checkpoint or the machines cannot be used as asked.
@@ -112,11 +116,14 @@ def open_engine(config: RunConfig, clock: StageClock, needs: Needs) -> Engine:
         return RayEngine(config, clock)  # asks no server
     from llava_eval.engine.local import LocalEngine
 
-    return LocalEngine(config, clock, needs)
+    with clock.stage("load_model"):
+        plan = plan_model(config, needs) if model is None else OwnModel.of(model)
+    return LocalEngine(config, clock, plan)
 
 
 def _works_on_ray(config: RunConfig) -> bool:
-    if config.engine.name != "auto" or config.model.base_url is not None:
+    elsewhere = config.model.base_url is not None or config.model.is_own
+    if config.engine.name != "auto" or elsewhere:
         return config.engine.name == "ray"
     if config.model.device not in ("auto", "cuda"):
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from llava_eval.benchmarks.prepare.media_files import check_media_files
 from llava_eval.config.compose import ComposedConfig
@@ -47,7 +46,7 @@ def dry_run(composed: ComposedConfig) -> str:
     asked = asked_of(composed, sample)
     lines = [
         printable(benchmark.label),
-        f"model: {printable(config.model.name or Path(config.model.checkpoint).name)}",
+        f"model: {printable(config.model.short_name)}",
         f"{len(benchmark.samples)} questions on {len(groups)} sets of media"
         + (
             f", in {len(plan_batches(groups, batch_size))} batches of at most {batch_size}"
@@ -78,7 +77,7 @@ class Asked:
     @property
     def lines(self) -> list[str]:
         """The same for people."""
-        title = "its prompt, which the server puts into the conversation"
+        title = "its prompt, which the model puts into its conversation"
         if self.num_tokens is not None:
             title = f"its prompt, as the model reads it: {self.num_tokens} tokens with those of the"
             title += " media"

@@ -18,7 +18,7 @@ from llava_eval.engine.batches import (
     prepare_group,
 )
 from llava_eval.errors import MediaError
-from llava_eval.models.backend import Needs, make_runner, plan_model
+from llava_eval.models.backend import Plan, make_runner
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.results import record
 from llava_eval.types import Sample, SampleResult, ShownMedia
@@ -34,14 +34,13 @@ class LocalEngine:
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
-        needs: of the samples, see :func:`llava_eval.models.backend.plan_model`.
+        plan: which model answers.
     """
 
-    def __init__(self, config: RunConfig, clock: StageClock, needs: Needs) -> None:
+    def __init__(self, config: RunConfig, clock: StageClock, plan: Plan) -> None:
         self._config = config
         self._clock = clock
-        with clock.stage("load_model"):
-            self._plan = plan_model(config, needs)
+        self._plan = plan
         self._runner: Runner | None = None
         self._cache: FrameCache | None = None
 

@@ -21,6 +21,7 @@ from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.backend import Needs, check_backend
 from llava_eval.models.clock import StageClock
+from llava_eval.models.own import Model
 from llava_eval.results import files
 from llava_eval.results.directory import EarlierWork, take_over
 from llava_eval.results.exchange.generations import read_generations
@@ -285,8 +286,7 @@ class Work:
     @property
     def model_name(self) -> str:
         """What a run directory calls the model."""
-        model = self.benchmark.config.model
-        return model.name or Path(model.checkpoint).name
+        return self.benchmark.config.model.short_name
 
     @property
     def model_label(self) -> str:
@@ -384,7 +384,9 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def prepare(composed: ComposedConfig, only: Collection[str] | None = None) -> Iterator[Work]:
+def prepare(
+    composed: ComposedConfig, only: Collection[str] | None = None, model: Model | None = None
+) -> Iterator[Work]:
     """Build and check everything that a run needs, and close its engine after the block.
 
     Nothing is written yet, so a mistake leaves no run directory.
@@ -392,6 +394,7 @@ def prepare(composed: ComposedConfig, only: Collection[str] | None = None) -> It
     Args:
         composed: the checked configuration.
         only: ids of the samples to answer; None answers all.
+        model: an object of the user's own, instead of what the configuration names.
 
     Raises:
         LlavaEvalError: a mistake in the configuration, its rows or its checkpoint.
@@ -402,7 +405,7 @@ def prepare(composed: ComposedConfig, only: Collection[str] | None = None) -> It
         benchmark = benchmark.part(only)
     if benchmark.parts.judge is not None:
         read_judge_key(benchmark.parts.judge)  # raises before any work is done
-    engine = open_engine(composed.config, clock, Needs.of(benchmark.samples))
+    engine = open_engine(composed.config, clock, Needs.of(benchmark.samples), model)
     try:
         yield Work(benchmark, engine, clock)
     finally:

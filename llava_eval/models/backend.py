@@ -1,4 +1,4 @@
-"""What every backend of models looks like: loaded in this process, or served by another.
+"""What every backend of models looks like: loaded in this process, served, or a user's own.
 
 From the configuration to a model that answers: which one it is, then the model itself.
 """
@@ -15,6 +15,7 @@ from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
+from llava_eval.models.own import OwnModel, OwnRunner
 from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
@@ -96,27 +97,30 @@ def check_backend(config: RunConfig) -> None:
         config: of the run; nothing is loaded or asked.
     """
     model = config.model
-    if model.base_url is None:
+    if model.arguments and not model.is_own:
+        raise ConfigError("model.arguments are those of a class of your own: model=own")
+    if model.base_url is None or model.is_own:
         for key, _ in _changed(config, only_for="served"):
             part = "model.server" if key.startswith("model.server.") else key
             raise ConfigError(f"{part} is for served models: model=openai_server")
+    if model.base_url is None and not model.is_own:
         return
+    kind = "a model of your own" if model.is_own else "a served model"
     if config.engine.name == "ray":
         raise ConfigError(
-            f"engine={config.engine.name} with a served model: a server is asked from one process "
-            "(engine=local); it has machines of its own"
+            f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
+            "process (engine=local); it has machines of its own"
         )
     strange = list(_changed(config, only_for="loaded"))
     if config.quantization.method is not None:
         strange.append(("quantization", config.quantization.name))
     for key, value in strange:
-        raise ConfigError(
-            f"{key}={value} means nothing to a served model: {model.base_url} decides how it runs"
-        )
+        decides = model._target_ or model.base_url
+        raise ConfigError(f"{key}={value} means nothing to {kind}: {decides} decides how it runs")
     if config.conversation.template is not None:
         raise ConfigError(
-            f"conversation={config.conversation.name} is a literal template, but a server applies "
-            "the checkpoint's own; expected conversation=chat_template"
+            f"conversation={config.conversation.name} is a literal template, but {kind} has a "
+            "conversation of its own; expected conversation=chat_template"
         )
 
 
@@ -157,6 +161,8 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
         ConfigError: the server does not offer what the protocol needs.
     """
+    if config.model.is_own:
+        return OwnModel.build(config.model)
     if config.model.base_url is not None:
         return _find_served(config, needs)
     return _plan_loaded(config)
@@ -207,8 +213,9 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         CheckpointError: it cannot be loaded.
         ConfigError: the model is served elsewhere.
     """
-    if config.model.base_url is not None:
-        raise ConfigError("model.base_url: a served model cannot be looked at; give a checkpoint")
+    if config.model.base_url is not None or config.model.is_own:
+        kind = "a model of your own" if config.model.is_own else "a served model"
+        raise ConfigError(f"{kind} cannot be looked at; give model.checkpoint=")
     plan = _plan_loaded(config)
 
     from llava_eval.models.local.load_model import load_model_once
@@ -217,7 +224,7 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
 
 
 def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
-    """Return what writes prompts without the model's weights; None for a served model.
+    """Return what writes prompts without the model's weights; None where the model writes them.
 
     Args:
         plan: which model.
@@ -226,7 +233,7 @@ def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     Raises:
         CheckpointError: the checkpoint's processor cannot be loaded.
     """
-    if config.model.base_url is not None:
+    if config.model.base_url is not None or config.model.is_own:
         return None
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.preview import PromptPreview
@@ -239,6 +246,8 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
     """Load the model, unless the run before used the same, and put a runner around it."""
     from llava_eval.models.served.served_model import ServedModel
 
+    if isinstance(plan, OwnModel):
+        return OwnRunner(plan, config.runner.batch_size)
     if isinstance(plan, ServedModel):
         from llava_eval.models.served.served_model import with_checked_frames
         from llava_eval.models.served.served_runner import ServedRunner

@@ -16,7 +16,7 @@ import yaml
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, is_folder
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.choices import USERS_FOLDER
+from llava_eval.config.choices import USERS_FOLDER, let_import
 from llava_eval.config.describe import TARGET_KEY, differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
@@ -188,6 +188,7 @@ class RunReader:
     """
 
     def __init__(self, config_dir: Path | None = None) -> None:
+        let_import(config_dir)
         self._allowed = frozenset(() if config_dir is None else targets_in(config_dir))
         self._pool: dict[Any, Any] = {}
         self._facets: dict[Hashable, Mapping[str, str]] = {}

@@ -1,0 +1,214 @@
+"""A model of a user's own: any object that prepares media and generates texts.
+
+    class Loudest:
+        def prepare(self, kind, clip):
+            return clip.frames.float().mean(dim=(1, 2, 3))      # one number a frame
+
+        def generate(self, requests):
+            for request in requests:
+                (video,) = request.prepared_media
+                yield "ABCD"[int(video.shown[0].argmax()) % 4]
+
+It is named by ``model=own model._target_=module.Loudest`` (``model.arguments.KEY=VALUE`` gives what
+its ``__init__`` takes), or handed to :func:`llava_eval.evaluate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llava_eval.config.build import TARGET_KEY, build_target
+from llava_eval.config.schema import ModelConfig
+from llava_eval.errors import CheckpointError, ConfigError, MediaError, first_line
+from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
+
+if TYPE_CHECKING:
+    from llava_eval.models.local.pixels import FramePreprocessor
+
+#: Questions given to :meth:`Model.generate` at once, where runner.batch_size does not say.
+_BATCH_SIZE = 8
+
+
+class Model(Protocol):
+    """What a user's own model has to have.
+
+    A method ``identity() -> dict`` is optional: what can change a generation beside the class and
+    its arguments, for instance a digest of weights; another identity is another run.
+    """
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> Any:
+        """Make one clip ready, once for all its questions.
+
+        Called from other threads, ahead of :meth:`generate`; what it raises is the error of the
+        samples that show the clip.
+
+        Args:
+            kind: video, or image (a clip of one frame).
+            clip: its frames, uint8 (N, 3, H, W), with their indices and times.
+
+        Returns:
+            Anything; :meth:`generate` finds it as ``shown[0]`` of a request's media.
+        """
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> Iterable[str | Generation]:
+        """Answer questions.
+
+        Args:
+            requests: at most ``runner.batch_size``, unless one video has more questions. Each has
+                ``content`` (texts and media in the order of the user's turn), ``prepared_media``,
+                ``settings`` (most tokens, temperature, ...), ``system`` and, where likelihoods
+                are asked for, ``options``.
+
+        Returns:
+            For every request in order its text, or a Generation that says more (tokens, why it
+            ended, an error). Where this raises, the questions are asked one by one, and what is
+            raised again is the error of that sample.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A user's own model, which is there already.
+
+    Attributes:
+        model: the object.
+        target: dotted path of its class.
+        arguments: that it was made with, as far as they are known.
+    """
+
+    model: Model
+    target: str
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that it can be asked.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        missing = [
+            name
+            for name in ("prepare", "generate")
+            if not callable(getattr(self.model, name, None))
+        ]
+        if missing:
+            raise ConfigError(
+                f"model: {self.target} has no method {' and no '.join(missing)}; a model of your "
+                "own needs prepare(kind, clip) and generate(requests)"
+            )
+
+    @classmethod
+    def of(cls, model: Model) -> OwnModel:
+        """Return an object as a model that can be asked."""
+        return cls(model, target_of(model))
+
+    @classmethod
+    def build(cls, config: ModelConfig) -> OwnModel:
+        """Make the object that a configuration names.
+
+        Raises:
+            ConfigError: there is no such class, it takes no such arguments, or it is no model.
+        """
+        node = {TARGET_KEY: config._target_, **config.arguments}
+        return cls(build_target(node, key="model"), str(config._target_), config.arguments)
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`llava_eval.models.backend.Plan`."""
+        return {"model": self.describe()}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        more: Mapping[str, Any] = getattr(self.model, "identity", dict)()
+        return {"target": self.target, "arguments": dict(self.arguments), **more}
+
+
+def target_of(model: object) -> str:
+    """Return the dotted path of an object's class."""
+    return f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+class OwnRunner:
+    """Asks a user's own model; see :class:`llava_eval.models.backend.Runner`.
+
+    Args:
+        own: the model.
+        batch_size: questions given to it at once; None takes a few.
+
+    Attributes:
+        batch_size, first_prompt, guards: see :class:`llava_eval.models.backend.Runner`.
+    """
+
+    def __init__(self, own: OwnModel, batch_size: int | None = None) -> None:
+        self._own = own
+        self.batch_size = batch_size or _BATCH_SIZE
+        self.first_prompt: str | None = None
+        self.guards: dict[str, Any] = {}
+
+    @property
+    def frame_preprocessor(self) -> FramePreprocessor | None:
+        """None: the model resizes frames itself."""
+        return None
+
+    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
+        """Make one clip ready.
+
+        Raises:
+            MediaError: the model cannot.
+        """
+        try:
+            prepared = self._own.model.prepare(kind, clip)
+        except Exception as error:  # the model is the user's, and may raise anything
+            raise MediaError(self._failed("prepare", error)) from error
+        return PreparedMedia(kind, frame_indices=clip.frame_indices, clip=clip, shown=(prepared,))
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
+        """Yield a generation for every request.
+
+        Raises:
+            CheckpointError: the model gives something else than a text for every request.
+        """
+        if not requests:
+            return
+        try:
+            answers = list(self._own.model.generate(requests))
+        except Exception as error:  # noqa: BLE001 - the model is the user's, and may raise anything
+            if len(requests) > 1:
+                for request in requests:
+                    yield from self.generate([request])
+                return
+            answers = [Generation(text=None, error=self._failed("generate", error))]
+        if len(answers) != len(requests):
+            raise CheckpointError(
+                f"{self._own.target}.generate gave {len(answers)} answers to {len(requests)} "
+                "requests"
+            )
+        for request, answer in zip(requests, answers, strict=True):
+            if not isinstance(answer, str | Generation):
+                raise CheckpointError(
+                    f"{self._own.target}.generate gave a {type(answer).__name__} for sample "
+                    f"{request.id}, expected a text or a Generation"
+                )
+            yield request, Generation(answer) if isinstance(answer, str) else answer
+
+    def _failed(self, method: str, error: Exception) -> str:
+        return f"{self._own.target}.{method}: {type(error).__name__}: {first_line(error)}"
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the manifest says of the runner."""
+        return {"batch_size": self.batch_size}
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest's record of the model."""
+        return self._own.describe()
+
+    def peak_device_memory_bytes(self) -> int | None:
+        """None: what the model holds is its own."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing: the model is the user's."""

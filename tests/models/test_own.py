@@ -1,0 +1,130 @@
+"""A model of a user's own: named in the configuration, or handed over in Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llava_eval
+from llava_eval import cli
+from llava_eval.errors import CheckpointError, ConfigError
+from llava_eval.types import Clip, Generation, MediaKind, Request
+
+FEW = ("benchmark.limit=6", "sampler.num_frames=4", "runner.batch_size=3")
+
+MODULE = """\
+class Answers:
+    def __init__(self, letter: str = "A") -> None:
+        self.letter = letter
+
+    def prepare(self, kind, clip):
+        return len(clip)
+
+    def generate(self, requests):
+        assert all(request.prepared_media[0].shown == (4,) for request in requests)
+        return [self.letter for _ in requests]
+"""
+
+
+class Shapes:
+    """Answers with what it was shown, and fails where it is told to."""
+
+    def __init__(self, *, fails_at: str = "", refuses: str = "", replies: Any = None) -> None:
+        self.fails_at = fails_at
+        self.refuses = refuses
+        self.replies = replies
+        self.batches: list[int] = []
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> str:
+        assert clip.video is not None
+        if self.refuses and self.refuses in clip.video.path:
+            raise ValueError("no such shape\nand more")
+        return f"{kind} {clip.frame_indices}"
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[str | Generation]:
+        self.batches.append(len(requests))
+        if self.replies is not None:
+            yield from self.replies
+            return
+        for request in requests:
+            if request.id == self.fails_at:
+                raise RuntimeError("out of memory")
+            (video,) = request.prepared_media
+            yield Generation(f"({'AB'[request.id.endswith('1')]}) {video.shown[0]}", 7, 2, "eos")
+
+
+def ledger(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
+
+
+def test_a_class_in_the_users_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "mine", tmp_path / "out"
+    (folder / "model").mkdir(parents=True)
+    (folder / "letters_of_mine.py").write_text(MODULE)
+    text = "# @package _global_\ndefaults: [own]\nmodel: {_target_: letters_of_mine.Answers}\n"
+    (folder / "model" / "mine.yaml").write_text(text)
+    command = ["--config-dir", str(folder), "model=mine", *FEW]
+    try:
+        assert cli.run_command([*command, f"output_dir={out}"]) == 0
+        assert {line["generation"]["text"] for line in ledger(out)} == {"A"}
+        assert "model: Answers\n" in capsys.readouterr().out
+        other = [*command, "model.arguments.letter=B", f"output_dir={out}"]
+        assert cli.run_command(other) == 2, "another argument is another run"
+        assert cli.run_command([*other[:-1], f"output_dir={out}_b"]) == 0
+        assert {line["generation"]["text"] for line in ledger(Path(f"{out}_b"))} == {"B"}
+        assert "model: Answers (letter=B)\n" in capsys.readouterr().out
+        assert cli.run_command([*command, "--dry-run"]) == 0
+        assert "frames 0, 20, 40, 60 of 61" in capsys.readouterr().out
+    finally:
+        sys.path.remove(str(folder))
+
+
+def test_an_object_in_python(tmp_path: Path) -> None:
+    model = Shapes(fails_at="001-2", refuses="demo_002")
+    run = llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=model)
+    assert run.model == "Shapes (_target_=tests.models.test_own.Shapes)"
+    samples = run.samples.set_index("id")
+    assert samples.loc["001-1", "text"] == "(B) video (0, 20, 40, 60)"
+    assert samples.loc["001-3", "answer"] == "A"
+    name = "tests.models.test_own.Shapes"
+    assert samples.loc["001-2", "error"] == f"{name}.generate: RuntimeError: out of memory"
+    assert samples.loc["002-1", "error"] == (
+        f"MediaError: {name}.prepare: ValueError: no such shape"
+    )
+    assert run.num_errors == 4
+    assert model.batches == [3, 1, 1, 1], "where a batch fails each is asked alone"
+    (line,) = [line for line in ledger(tmp_path) if line["id"] == "001-1"]
+    assert line["generation"]["num_output_tokens"] == 2
+    assert line["frame_indices"] == [0, 20, 40, 60]
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [(["A"], "gave 1 answers to 3 requests"), ([1, 2, 3], "gave a int for sample 001-1")],
+)
+def test_answers_that_are_none_end_the_run(replies: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=Shapes(replies=replies))
+
+
+def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        ConfigError, match=r"builtins\.object has no method prepare and no generate"
+    ):
+        llava_eval.evaluate(*FEW, f"output_dir={tmp_path / 'x'}", model=object())  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()
+    for words, message in (
+        (["model=own"], "model._target_ is empty"),
+        (["model=own", "model._target_=llava_eval.types.Clipp"], "(did you mean 'Clip'?)"),
+        (["model.arguments.x=1"], "model.arguments are those of a class of your own"),
+        (["model=own", "model._target_=x.Y", "engine=ray"], "it is asked from one process"),
+        (["model=own", "model._target_=x.Y", "quantization=bnb_nf4"], "x.Y decides how it runs"),
+        (["model=own", "model._target_=x.Y", "model.dtype=float16"], "model.dtype=float16 means"),
+    ):
+        assert cli.run_command(words) == 2
+        assert message in capsys.readouterr().err
