@@ -42,14 +42,16 @@ def encode(
     prepare: Callable[[Any], None] = lambda stream: None,
     container_format: str | None = None,
 ) -> None:
-    """Encode ``count`` pictures; ``times`` gives each one's time in units of 1 / FPS."""
-    with av.open(
-        str(path), "w", format=container_format, options=dict(container_options or {})
-    ) as container:
+    """Encode ``count`` pictures; ``times`` gives each one's time in units of 1 / FPS.
+
+    The same bytes come out each time, so that seeded damage meets the same file.
+    """
+    muxing = {**_muxing(path), **(container_options or {})}
+    with av.open(str(path), "w", format=container_format, options=muxing) as container:
         stream: Any = container.add_stream(codec, rate=FPS)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        stream.options = {**_QUIET.get(codec, {}), **(options or {})}
+        stream.options = {**_DEFAULTS.get(codec, {}), **(options or {})}
         stream.codec_context.time_base = Fraction(1, FPS)
         prepare(stream)
         for number in range(count):
@@ -70,7 +72,14 @@ def _take_ordinary_turns() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-_QUIET = {
+def _muxing(path: str | Path) -> dict[str, str]:
+    """What keeps the muxer of Matroska from giving each file a random number of its own."""
+    return {"fflags": "+bitexact"} if Path(path).suffix in {".mkv", ".webm"} else {}
+
+
+#: Quiet, quick, and the same each time: libx264's vector code reads memory that nobody wrote.
+_DEFAULTS = {
+    "libx264": {"threads": "1", "x264-params": "asm=0"},
     "libx265": {"x265-params": "log-level=error"},
     "libsvtav1": {"preset": "10", "svtav1-params": "keyint=25"},
     "libvpx-vp9": {"cpu-used": "8", "deadline": "realtime"},
@@ -88,7 +97,8 @@ def remux(
     """Copy the packets of ``source``, later or earlier, and only some of them."""
     with av.open(str(source)) as inputs:
         stream = inputs.streams.video[0]
-        with av.open(str(path), "w", options=dict(container_options or {})) as outputs:
+        muxing = {**_muxing(path), **(container_options or {})}
+        with av.open(str(path), "w", options=muxing) as outputs:
             copy = outputs.add_stream_from_template(stream)
             for number, packet in enumerate(inputs.demux(stream)):
                 if not packet.size or not keep(number):
@@ -134,7 +144,7 @@ def _x264(**options: str) -> dict[str, Any]:
 
 
 def _params(text: str) -> dict[str, Any]:
-    return {"options": {"x264-params": text}}
+    return {"options": {"x264-params": f"asm=0:{text}"}}
 
 
 def _x265(text: str) -> dict[str, Any]:

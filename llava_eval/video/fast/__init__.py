@@ -3,6 +3,10 @@
 Nothing outside imports a module of this folder, and all that is here could go: each function may
 answer that it cannot be sure, and the caller then decodes from the start.
 
+A packet that is not read cannot be known to be damaged: where the decoder would lose a frame of it,
+which a plain decode does not count, the frames after it have the numbers that the container gives
+them.
+
     path --index_video--> VideoIndex --plan_ranges--> DecodeRange --decode_range--> FrameCollector
 """
 

@@ -93,6 +93,7 @@ class _RangeDecoder:
         self.pts_of: dict[int, int] = {}  # of packets given to the decoder
         self.frame_of: dict[int, int] = {}  # packet number to frame index, of the wanted
         self.last_pts: int | None = None
+        self.awaited: list[int] = []  # timestamps of shown packets in the decoder, sorted
         self.top_layer = 0
         self.is_open = False
         self.references: References | None = None
@@ -209,6 +210,8 @@ class _RangeDecoder:
                 packet = av.Packet(len(part))
                 packet.update(part)
         self.pts_of[stored.number] = stored.pts
+        if stored.is_shown:
+            bisect.insort(self.awaited, stored.pts)
         packet.pts = packet.dts = stored.number
         self._take(self.context.decode(packet))
 
@@ -219,9 +222,15 @@ class _RangeDecoder:
             pts = None if number is None else self.pts_of.get(number)
             if number is None or pts is None:
                 raise UntrustedError("the decoder shows a frame that belongs to no packet")
-            if self.last_pts is not None and pts <= self.last_pts:
-                raise UntrustedError("the decoder shows frames in another order than stated")
+            is_late = self.last_pts is not None and pts <= self.last_pts
+            # the one before it is lost or shown later (with references, not all of them are fed)
+            is_early = self.references is None and bool(self.frame_of) and self.awaited[:1] != [pts]
+            if is_late or is_early:
+                raise UntrustedError(
+                    "the decoder loses a frame, or shows them in another order than stated"
+                )
             self.last_pts = pts
+            del self.awaited[:1]
             index = self.frame_of.pop(number, None)
             if index is not None:
                 if frame.is_corrupt:

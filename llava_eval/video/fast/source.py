@@ -86,9 +86,9 @@ def open_source(path: str) -> Iterator[Source]:
     """Open ``path`` for indexing and for decoding single frames."""
     with open_video(path) as (container, stream):
         context = stream.codec_context
-        # one thread is the cheapest; but a damaged hevc stream of parallel rows comes out
-        # differently, and without any message, if its rows are not decoded in parallel
-        context.thread_count = 2 if context.codec.canonical_name == "hevc" else 1
+        # one thread is the cheapest; but damaged hevc and vp8 come out differently, and without
+        # any message, if their rows are not decoded in parallel, as by default
+        context.thread_count = 2 if context.codec.canonical_name in {"hevc", "vp8"} else 1
         syntax = syntax_for(context.codec.canonical_name, context.extradata or b"")
         yield Source(path, container, stream, syntax)
 
