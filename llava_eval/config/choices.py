@@ -99,8 +99,12 @@ def _sizes(name: str) -> list[str]:
     return re.findall(r"(?<![a-z0-9])\d+(?:\.\d+)?b(?![a-z0-9])", name.lower())
 
 
-def listing(choices: Iterable[str], *, limit: int = 30) -> str:
-    """Return the choices as one comma-separated line, cut after ``limit``."""
+#: Choices that a message lists.
+_LISTED = 30
+
+
+def listing(choices: Iterable[str]) -> str:
+    """Return the choices as one comma-separated line, a long one cut."""
     options = list(dict.fromkeys(choices)) or ["none"]
-    more = f", and {len(options) - limit} more" if len(options) > limit else ""
-    return ", ".join(options[:limit]) + more
+    more = f", and {len(options) - _LISTED} more" if len(options) > _LISTED else ""
+    return ", ".join(options[:_LISTED]) + more

@@ -151,21 +151,18 @@ def option_nodes(
         return [plain_values(compose_root(search, f"{group}/{name}")[group]) for name in names]
 
 
-def composed_of(
-    resolved: Mapping[str, Any], beside: Mapping[str, Any] | None = None
-) -> ComposedConfig:
+def composed_of(resolved: Mapping[str, Any]) -> ComposedConfig:
     """Return a resolved configuration, as config.yaml of a run holds it, checked anew.
 
     Args:
         resolved: plain containers.
-        beside: what stands beside the benchmark's name.
 
     Raises:
         ConfigError: a key that this version does not know, or a value that is not allowed.
     """
     config = typed(resolved)
     check_constraints(config, "")
-    return ComposedConfig(config, resolved, {}, beside or {}, {})
+    return ComposedConfig(config, resolved, {}, {}, {})
 
 
 def _files_alone(

@@ -35,15 +35,13 @@ def resample_counts(num_clusters: int, num_resamples: int = NUM_RESAMPLES) -> It
         yield np.stack([np.bincount(row, minlength=num_clusters) for row in drawn])
 
 
-def resampled_sums(sums: FloatArray, num_resamples: int = NUM_RESAMPLES) -> FloatArray:
-    """Return (num_resamples, K) sums over resampled clusters.
+def resampled_sums(sums: FloatArray) -> FloatArray:
+    """Return (NUM_RESAMPLES, K) sums over resampled clusters.
 
     Args:
         sums: (G, K) what each cluster adds to each of K sums.
-        num_resamples: times that the clusters are drawn.
     """
-    chunks = [counts @ sums for counts in resample_counts(len(sums), num_resamples)]
-    return np.concatenate(chunks)
+    return np.concatenate([counts @ sums for counts in resample_counts(len(sums))])
 
 
 def percentile_interval(

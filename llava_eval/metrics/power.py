@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
-from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
+from llava_eval.metrics.intervals import clustered_stderr, student_quantile
 from llava_eval.metrics.paired import POWER, PairedEstimate
 
 #: More samples than any benchmark has; a smaller difference takes "more than" so many.
@@ -34,16 +34,15 @@ class Spread:
     samples_per_cluster: float = 1.0
 
     @classmethod
-    def of_pair(cls, estimate: PairedEstimate, confidence: float = CONFIDENCE) -> Spread | None:
+    def of_pair(cls, estimate: PairedEstimate) -> Spread | None:
         """Return what the interval of two runs' difference implies; None where there is none.
 
         Args:
             estimate: of the two runs.
-            confidence: of its interval.
         """
         if estimate.low is None or estimate.high is None:
             return None
-        quantile = student_quantile(estimate.num_clusters - 1, confidence)
+        quantile = student_quantile(estimate.num_clusters - 1)
         stderr = (estimate.high - estimate.low) / 2 / quantile
         per_cluster = estimate.num_samples / estimate.num_clusters
         return cls(stderr**2 * estimate.num_samples, per_cluster)

@@ -154,7 +154,7 @@ class _WithJudge:
         ]
 
 
-def checked_scorer(built: Any, *, key: str = "scorer") -> Scorer | JudgedScorer:
+def checked_scorer(built: Any) -> Scorer | JudgedScorer:
     """Return an object that a configuration built as a scorer.
 
     An object of a user's own that is given no judge need not inherit from anything: it has
@@ -162,7 +162,6 @@ def checked_scorer(built: Any, *, key: str = "scorer") -> Scorer | JudgedScorer:
 
     Args:
         built: the object.
-        key: where its node stands in the configuration, for messages.
 
     Raises:
         ConfigError: it has none of these.
@@ -173,7 +172,7 @@ def checked_scorer(built: Any, *, key: str = "scorer") -> Scorer | JudgedScorer:
     if callable(getattr(built, "score", None)):
         return _ScoreFunction(built.score)
     raise ConfigError(
-        f"{key}: {type(built).__name__} is no scorer; it needs score(reply, sample) or "
+        f"scorer: {type(built).__name__} is no scorer; it needs score(reply, sample) or "
         "score_all(generations, samples)"
     )
 

@@ -312,7 +312,7 @@ class FrameCache:
         return digest("frame", _FRAMES_VERSION, identity, index, self.key)
 
 
-def default_store(max_bytes: int = DEFAULT_MAX_BYTES) -> ArrayStore | None:
+def default_store() -> ArrayStore | None:
     """Return the store of prepared frames in the cache folder, None if caching is switched off."""
     folder = cache_folder()
-    return None if folder is None else ArrayStore(folder / "frames", max_bytes)
+    return None if folder is None else ArrayStore(folder / "frames", DEFAULT_MAX_BYTES)

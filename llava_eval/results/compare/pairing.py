@@ -171,7 +171,7 @@ class ComparedMetric:
     reason: str | None = None
 
 
-def compare_metrics(pairing: Pairing, confidence: float = CONFIDENCE) -> list[ComparedMetric]:
+def compare_metrics(pairing: Pairing) -> list[ComparedMetric]:
     """Compare every metric of the first run's protocol, the headline first."""
     rows = np.arange(len(pairing.firsts))
     nodes = pairing.first.metric_nodes
@@ -179,11 +179,11 @@ def compare_metrics(pairing: Pairing, confidence: float = CONFIDENCE) -> list[Co
         raise ComparisonError(
             f"{pairing.first.name}: its manifest names no metrics (config.benchmark.metrics)"
         )
-    return [_compared(name, node, pairing, rows, confidence) for name, node in nodes.items()]
+    return [_compared(name, node, pairing, rows) for name, node in nodes.items()]
 
 
 def _compared(
-    name: str, node: Mapping[str, Any], pairing: Pairing, rows: IntArray, confidence: float
+    name: str, node: Mapping[str, Any], pairing: Pairing, rows: IntArray
 ) -> ComparedMetric:
     reason = _set_reason(node, pairing)
     if reason is not None:
@@ -192,7 +192,7 @@ def _compared(
         metric = metric_of(node, pairing.first.allowed_targets)
         paired = paired_metric(metric, pairing.firsts, pairing.seconds)
         unit = paired.unit
-        estimate = paired.difference(rows, pairing.membership, confidence)
+        estimate = paired.difference(rows, pairing.membership, CONFIDENCE)
     except METRIC_ERRORS as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
     if estimate is None:
