@@ -62,7 +62,7 @@ def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:
             return wording.format(
                 key=key, ours=_short(item.get(key)), theirs=_short(other.get(key))
             )
-    return "nothing that is recorded differs"
+    return "no recorded setting differs"
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,73 @@
+"""What makes two runs the same, and what does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import pytest
+
+from llava_eval.benchmarks.frame_images import FrameImages
+from llava_eval.results.identity import digest, first_difference, samples_digest
+from llava_eval.types import Media, Sample
+
+VIDEO = Media("video", "/data/v.mp4", 1.0, 2.0)
+ASKED = Sample("1", 0, "v", ("First ", VIDEO, FrameImages(VIDEO), "Why?"), ("A",), options=("a",))
+
+
+def test_a_digest_is_that_of_sorted_json_in_ascii() -> None:
+    written = b'{"a": [1, "\\u00e9"], "b": null}'
+    assert digest({"b": None, "a": [1, "é"]}) == hashlib.sha256(written).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "2"},
+        {"options": ("b",)},
+        {"options": ()},
+        *(
+            {"content": content}
+            for content in (
+                ("First", VIDEO, FrameImages(VIDEO), "Why?"),
+                (VIDEO, "First ", FrameImages(VIDEO), "Why?"),
+                ("First ", VIDEO, FrameImages(VIDEO, jpeg=True), "Why?"),
+                ("First ", VIDEO, FrameImages(Media("video", "w.mp4")), "Why?"),
+                *(
+                    ("First ", dataclasses.replace(VIDEO, **other), FrameImages(VIDEO), "Why?")
+                    for other in (
+                        {"path": "/data/w.mp4"},
+                        {"kind": "image"},
+                        {"start_seconds": 0.5},
+                        {"end_seconds": None},
+                        {"upright": True},
+                    )
+                ),
+            )
+        ),
+    ],
+)
+def test_what_is_asked_counts(change: dict[str, Any]) -> None:
+    assert samples_digest([dataclasses.replace(ASKED, **change)]) != samples_digest([ASKED])
+    assert samples_digest([ASKED, ASKED]) != samples_digest([ASKED])
+
+
+def test_folders_targets_facets_and_rows_do_not_count() -> None:
+    moved = dataclasses.replace(VIDEO, path="/elsewhere/v.mp4")
+    same = dataclasses.replace(
+        ASKED,
+        row=7,
+        content=("First ", moved, FrameImages(moved), "Why?"),
+        targets=("B",),
+        facets={"duration": "short"},
+    )
+    assert samples_digest([same]) == samples_digest([ASKED])
+
+
+def test_the_first_difference_is_named_by_its_key() -> None:
+    ours, theirs = {"a": 1, "b": {"c": "x" * 80}}, {"a": 1, "b": {"c": None}, "d": 2}
+    wording = "{key}: {ours}, {theirs}"
+    assert first_difference(ours, theirs, wording) == f"b.c: {'x' * 57}..., unset"
+    assert first_difference({"a": 1}, {"a": 1, "d": 2}, wording) == "d: unset, 2"
+    assert first_difference(ours, ours, wording) == "no recorded setting differs"
