@@ -24,6 +24,7 @@ class Point:
         x, y: what was measured.
         low, high: interval of y; None for none.
         label: what stands beside it.
+        on_line: the line of its series goes through it.
     """
 
     x: float
@@ -31,6 +32,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     label: str = ""
+    on_line: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import wcwidth
+
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
-from llava_eval.results.formatting import html_text, printable
+from llava_eval.results.formatting import cut, html_text, printable
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
@@ -50,39 +52,53 @@ def to_svg(chart: Chart, *, name: str = "chart", background: str | None = "#ffff
             restyle every part by its class ("series-0", "ink", "muted", "grid", "axis").
     """
     drawing = _SvgDrawing(chart)
-    behind = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{background}"/>' if background else ""
+    height = drawing.height
+    behind = f'<rect width="{WIDTH}" height="{height}" fill="{background}"/>' if background else ""
     title = html_text(chart.title)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" role="img" aria-labelledby="{name}-title" class="chart" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-labelledby="{name}-title" class="chart" '
         f'font-family="{_SVG_FONT}"><title id="{name}-title">{title}</title>{behind}\n'
         + "\n".join(drawing.elements)
         + "\n</svg>\n"
     )
 
 
+#: Left, upper, right and lower end of something that is drawn.
+Box = tuple[float, float, float, float]
+
+
 class _SvgDrawing:
-    """The elements of a chart of :data:`WIDTH` by :data:`HEIGHT` units.
+    """The elements of a chart, :data:`WIDTH` units wide.
 
     Each has a role as its class, "series-2" for instance, so that a page can restyle it.
+
+    Attributes:
+        elements: in the order in which they are drawn.
+        height: :data:`HEIGHT`, and more where names of series take several lines.
     """
 
     def __init__(self, chart: Chart) -> None:
         self.elements: list[str] = []
         self._chart = chart
         self._x_axis, self._y_axis = chart.x_axis(), chart.y_axis()
+        self._top = _TOP + self._draw_legend()
+        legend, self.elements = self.elements, []
+        self.height = HEIGHT + self._top - _TOP
         self._draw_frame()
         self._draw_reference()
         self._draw_frontier()
+        positions = [self._positions(number) for number in range(len(chart.series))]
         for number, series in enumerate(chart.series):
-            self._draw_series(number, series)
-        self._draw_legend()
+            self._draw_series(number, series, positions[number])
+        self._draw_labels(positions)
+        self.elements += legend
 
     def _x(self, value: float) -> float:
         return _LEFT + self._x_axis.share(value) * (WIDTH - _LEFT - _RIGHT)
 
     def _y(self, value: float) -> float:
-        return HEIGHT - _BOTTOM - self._y_axis.share(value) * (HEIGHT - _TOP - _BOTTOM)
+        return self.height - _BOTTOM - self._y_axis.share(value) * (HEIGHT - _TOP - _BOTTOM)
 
     def _write(
         self,
@@ -97,18 +113,23 @@ class _SvgDrawing:
         self._text(position, text, role=role, colour=colour, size=size, anchor=anchor)
 
     def _draw_frame(self) -> None:
-        chart, right, bottom = self._chart, WIDTH - _RIGHT, HEIGHT - _BOTTOM
-        self._write((12, 22), chart.title, muted=False, size=15)
-        self._write((12, _TOP - 12), chart.y_name, size=_FONT)
-        self._write(((_LEFT + right) / 2, HEIGHT - 12), chart.x_name, anchor="middle", size=_FONT)
+        chart, right, bottom = self._chart, WIDTH - _RIGHT, self.height - _BOTTOM
+        title = cut(printable(chart.title), int((WIDTH - 24) / (_CHARACTER * 15)))
+        self._write((12, 22), title, muted=False, size=15)
+        self._write((12, self._top - 12), chart.y_name, size=_FONT)
+        middle = ((_LEFT + right) / 2, self.height - 12)
+        self._write(middle, chart.x_name, anchor="middle", size=_FONT)
         for tick in self._y_axis.ticks:
             y = self._y(tick)
             self._line([(_LEFT, y), (right, y)], role="grid", colour=GRID, width=1)
             self._write((_LEFT - 8, y + 4), tick_text(tick), anchor="end", size=_FONT)
+        free = 0.0
         for tick in self._x_axis.ticks:
-            x = self._x(tick)
+            x, half = self._x(tick), _text_width(tick_text(tick), _FONT) / 2
             self._line([(x, bottom), (x, bottom + 5)], role="axis", colour=MUTED, width=1)
-            self._write((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
+            if x - half > free:
+                self._write((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
+                free = x + half + 4
         self._line([(_LEFT, bottom), (right, bottom)], role="axis", colour=MUTED, width=1)
 
     def _draw_reference(self) -> None:
@@ -122,15 +143,20 @@ class _SvgDrawing:
     def _draw_frontier(self) -> None:
         if len(self._chart.frontier) > 1:
             corners = [(self._x(x), self._y(y)) for x, y in step_line(self._chart.frontier)]
-            self._line(corners, role="muted", colour=MUTED, width=1.5, dashed=True)
+            self._line(corners, role="pareto", colour=INK, width=1.5, dashed=True)
 
-    def _draw_series(self, number: int, series: Series) -> None:
-        role, colour, shape = series_style(number)
+    def _positions(self, number: int) -> list[Position]:
         # Series at the same x stand beside each other, so that their intervals can be seen.
         spread = 0.0 if self._chart.frontier else 5.0
         shift = spread * (number - (len(self._chart.series) - 1) / 2)
-        positions = [(self._x(point.x) + shift, self._y(point.y)) for point in series.points]
-        self._line(positions, role=role, colour=colour, width=2)
+        points = self._chart.series[number].points
+        return [(self._x(point.x) + shift, self._y(point.y)) for point in points]
+
+    def _draw_series(self, number: int, series: Series, positions: Sequence[Position]) -> None:
+        role, colour, shape = series_style(number)
+        pairs = zip(series.points, positions, strict=True)
+        line = [position for point, position in pairs if point.on_line]
+        self._line(line, role=role, colour=colour, width=2)
         for point, (x, y) in zip(series.points, positions, strict=True):
             if point.low is not None and point.high is not None:
                 low, high = self._y(point.low), self._y(point.high)
@@ -140,25 +166,60 @@ class _SvgDrawing:
                     self._line(cap, role=role, colour=colour, width=1.25)
             hint = f"{series.name} {point.label}: {point.y:.1f}".replace(" :", ":")
             self._marker((x, y), shape, role=role, colour=colour, hint=hint)
-        for point, (x, y) in zip(series.points, positions, strict=True):
-            if point.label:
-                self._text(
-                    (x + 7, y - 6), point.label, role="label", colour=INK, size=10.5, anchor="start"
+            if len(self._chart.frontier) > 1 and (point.x, point.y) in self._chart.frontier:
+                self.elements.append(
+                    f'<circle class="pareto" cx="{x:.2f}" cy="{y:.2f}" r="7.5" fill="none" '
+                    f'stroke="{INK}" stroke-width="1.5"/>'
                 )
 
-    def _draw_legend(self) -> None:
-        x = 12.0
-        for number, series in enumerate(self._chart.series):
-            role, colour, shape = series_style(number)
-            if not series.name:
+    def _draw_labels(self, positions: Sequence[Sequence[Position]]) -> None:
+        """Write labels where nothing else stands, those of the Pareto set first.
+
+        One without a free side is left out; the hint of its point has it too.
+        """
+        taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for series in positions for x, y in series]
+        labelled = [
+            (point, position)
+            for series, places in zip(self._chart.series, positions, strict=True)
+            for point, position in zip(series.points, places, strict=True)
+            if point.label
+        ]
+        labelled.sort(key=lambda item: (item[0].x, item[0].y) not in self._chart.frontier)
+        for point, position in labelled:
+            for left, base in _sides(position, _text_width(point.label, 10.5)):
+                box = (left, base - 9, left + _text_width(point.label, 10.5), base + 1)
+                if box[2] < WIDTH and not any(_overlap(box, other) for other in taken):
+                    taken.append(box)
+                    self._text(
+                        (left, base),
+                        point.label,
+                        role="label",
+                        colour=INK,
+                        size=10.5,
+                        anchor="start",
+                    )
+                    break
+
+    def _draw_legend(self) -> float:
+        """Draw it, and return the height of its lines beyond the first."""
+        x, y = 12.0, 40.0
+        named = [(number, series.name) for number, series in enumerate(self._chart.series)]
+        pareto = [(-1, "Pareto set")] if len(self._chart.frontier) > 1 else []
+        for number, name in [*named, *pareto]:
+            if not name:
                 continue
-            self._line([(x, 40), (x + 18, 40)], role=role, colour=colour, width=2)
-            self._marker((x + 9, 40), shape, role=role, colour=colour, hint=series.name)
-            self._write((x + 24, 44), series.name, muted=False, size=_FONT)
-            x += 24 + _CHARACTER * _FONT * len(series.name) + 20
-        if len(self._chart.frontier) > 1:
-            self._line([(x, 40), (x + 18, 40)], role="muted", colour=MUTED, width=1.5, dashed=True)
-            self._write((x + 24, 44), "Pareto set", muted=False, size=_FONT)
+            shown = cut(printable(name), int((WIDTH - 48) / (_CHARACTER * _FONT)))
+            width = 24 + _text_width(shown, _FONT)
+            if x > 12 and x + width > WIDTH - 12:
+                x, y = 12.0, y + 18
+            role, colour, shape = series_style(number) if number >= 0 else ("pareto", INK, "")
+            ends = [(x, y), (x + 18, y)]
+            self._line(ends, role=role, colour=colour, width=2, dashed=number < 0)
+            if number >= 0:
+                self._marker((x + 9, y), shape, role=role, colour=colour, hint=name)
+            self._write((x + 24, y + 4), shown, muted=False, size=_FONT)
+            x += width + 20
+        return y - 40
 
     def _line(
         self,
@@ -192,6 +253,21 @@ class _SvgDrawing:
             f'<text class="{role}" x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" '
             f'text-anchor="{anchor}" fill="{colour}"{rim}>{html_text(text)}</text>'
         )
+
+
+def _text_width(text: str, size: float) -> float:
+    return _CHARACTER * size * wcwidth.width(text)
+
+
+def _sides(position: Position, width: float) -> Iterator[Position]:
+    """Yield where a label beside a point may begin, the best side first."""
+    x, y = position
+    yield from ((x + 8, y - 6), (x + 8, y + 14), (x - 8 - width, y - 6), (x - 8 - width, y + 14))
+    yield from ((x - width / 2, y - 10), (x - width / 2, y + 19))
+
+
+def _overlap(box: Box, other: Box) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
 
 
 def _outline(position: Position, shape: str) -> list[Position]:
@@ -273,8 +349,11 @@ def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> by
                 color=colour,
                 marker=SHAPES[shape],
                 capsize=3,
+                linestyle="none",
                 label=printable(series.name),
             )
+            line = [(point.x, point.y) for point in series.points if point.on_line]
+            axes.plot(*zip(*line, strict=True), color=colour)
             for point in series.points:
                 axes.annotate(
                     point.label,

@@ -115,6 +115,8 @@ _LATEX = {
 #: Text in which Markdown acts on nothing but stars and outer underscores.
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")
 _MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+#: Characters of a name in a table of a page that stand in one line.
+_LONG_NAME = 28
 _BACKTICKS = re.compile(r"`+")
 #: A sign in front of a number, and a dash that stands for none.
 _SIGN = re.compile(r"(?<![\w.])([+-])(?=\d)")
@@ -222,7 +224,7 @@ class Table:
         return f"<table>{caption}\n{head}\n<tbody>\n{rows}\n</tbody></table>"
 
     def _html_row(self, row: Sequence[str]) -> str:
-        names = "".join(f'<th scope="row">{html_text(cell)}</th>' for cell in row[: self.num_names])
+        names = "".join(map(row_header, row[: self.num_names], map(html_text, row)))
         return (
             f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
         )
@@ -234,6 +236,17 @@ def highest(values: Sequence[float | None]) -> list[int]:
     if len(known) < 2 or min(known) == max(known):
         return []
     return [index for index, value in enumerate(values) if value == max(known)]
+
+
+def row_header(text: str, content: str) -> str:
+    """Return the cell of HTML that names a row; a long name may be wrapped.
+
+    Args:
+        text: the name.
+        content: the same as HTML.
+    """
+    long = ' class="long"' if len(text) > _LONG_NAME else ""
+    return f'<th scope="row"{long}>{content}</th>'
 
 
 def safe_cell(text: str) -> str:

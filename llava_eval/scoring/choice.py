@@ -122,7 +122,10 @@ def _explained_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, s
 
 @dataclass(frozen=True)
 class StrictChoice(ReplyScorer):
-    """Our own rule: :func:`read_choice`; an unreadable reply is wrong, and counted."""
+    """An answer counts where it can be read in one way only; an unreadable reply is wrong.
+
+    Our own rule, see :func:`read_choice`; unreadable replies are counted.
+    """
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""

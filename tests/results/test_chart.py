@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from xml.etree import ElementTree
 
@@ -81,6 +82,31 @@ def test_points_stand_where_their_values_are(chart: Chart) -> None:
     heights = [y for _, y in corners]
     assert heights == sorted(heights, reverse=True)
     assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.02)
+
+
+def test_labels_do_not_stand_on_each_other() -> None:
+    points = [Point(10 + x / 100, 50 + y / 10, label=f"{x}{y}") for x in range(6) for y in range(6)]
+    crowd = Chart("t", "x", "y", [Series("s", points), Series("far", [Point(90, 90, label="far")])])
+    root = ElementTree.fromstring(to_svg(crowd))
+    labels = [one for one in root.iter(f"{SVG}text") if one.attrib["class"] == "label"]
+    assert 2 <= len(labels) < 37
+    assert any(one.text == "far" for one in labels)
+    places = [(float(one.attrib["x"]), float(one.attrib["y"])) for one in labels]
+    for number, (x, y) in enumerate(places):
+        for other_x, other_y in places[:number]:
+            assert abs(x - other_x) >= 10 or abs(y - other_y) >= 10
+
+
+def test_long_names_take_lines_of_their_own(chart: Chart) -> None:
+    long = dataclasses.replace(
+        chart, series=[Series("n" * 200, [Point(2, 40)]), Series("界" * 40, [Point(3, 50)])]
+    )
+    root = ElementTree.fromstring(to_svg(long))
+    assert float(root.attrib["height"]) > float(
+        ElementTree.fromstring(to_svg(chart)).attrib["height"]
+    )
+    names = [one.text or "" for one in root.iter(f"{SVG}text")]
+    assert max(map(len, names)) < 80
 
 
 def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:

@@ -6,6 +6,7 @@ A sweep as a table, and as curves.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -60,8 +61,9 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """The values of all settings that vary, but for the number of frames."""
-        return ", ".join(value for key, value in self.values.items() if key != FRAMES)
+        """The values of all settings that vary, but for the number of frames; files by name."""
+        values = [value for key, value in self.values.items() if key != FRAMES]
+        return ", ".join(value.rstrip("/").rpartition("/")[2] for value in values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,8 +320,9 @@ def _to_best(setting: Setting) -> str:
 def legend(sweep: Sweep) -> str:
     """Return what the columns of the table mean."""
     return (
-        f"to best: paired difference to the best run; * is significant at {SIGNIFICANT:g} after "
-        "Holm's correction for all pairs of runs. s/sample: the model's seconds, without its "
+        f"to best: paired difference to the best run; * is p < {SIGNIFICANT:g} after Holm's "
+        f"correction for all {math.comb(len(sweep.settings), 2)} pairs of runs, as any of them "
+        "might have been the best. s/sample: the model's seconds, without its "
         f"first batch. MB: {sweep.memory_name}. Pareto: no other run is at least as good and as "
         "fast (T), or as small (M)."
     )
@@ -332,6 +335,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     """
     unit = sweep.settings[0].score.unit
     y_name = f"{sweep.metric} ({unit})"
+    beside = "; beside points: frames" if len({s.num_frames for s in sweep.settings}) > 1 else ""
     chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
@@ -347,7 +351,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
         charts[name] = Chart(
             title=f"{sweep.benchmark}: score against {name}",
             x_name=x_name,
-            y_name=y_name,
+            y_name=f"{y_name}{beside if name != 'frames' else ''}",
             series=_series(known, price, labelled=name != "frames"),
             frontier=[
                 (price(item) or 0.0, item.score.value or 0.0)
@@ -367,23 +371,24 @@ def _series(
     settings: Sequence[Setting], price: Callable[[Setting], float | None], *, labelled: bool
 ) -> list[Series]:
     members: dict[str, list[Setting]] = {}
-    for item in sorted(settings, key=lambda item: item.num_frames):
+    for item in sorted(settings, key=lambda item: (price(item) or 0.0, item.score.value or 0.0)):
         members.setdefault(item.name, []).append(item)
     varies = len({item.num_frames for item in settings}) > 1
-    order = dict.fromkeys(item.name for item in settings)
-    return [
-        Series(
-            name,
-            [
-                Point(
-                    price(item) or 0.0,
-                    item.score.value or 0.0,
-                    item.score.ci_low,
-                    item.score.ci_high,
-                    f"{item.num_frames:g}" if labelled and varies else "",
-                )
-                for item in members[name]
-            ],
-        )
-        for name in order
-    ]
+    result = []
+    for name in dict.fromkeys(item.name for item in settings):
+        on_line = [True] * len(members[name])
+        if labelled:
+            on_line = frontier([(price(item), item.score.value) for item in members[name]])
+        points = [
+            Point(
+                price(item) or 0.0,
+                item.score.value or 0.0,
+                None if labelled else item.score.ci_low,
+                None if labelled else item.score.ci_high,
+                f"{item.num_frames:g}" if labelled and varies else "",
+                is_on_line,
+            )
+            for item, is_on_line in zip(members[name], on_line, strict=True)
+        ]
+        result.append(Series(name, points))
+    return result

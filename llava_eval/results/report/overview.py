@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from llava_eval.results.compare.export import (
     write_tables,
 )
 from llava_eval.results.compare.sweep_curves import (
+    FRAMES,
     Sweep,
     legend,
     sweep_charts,
@@ -37,7 +39,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain import stored_parts
 from llava_eval.results.formatting import Table, highest, interval, number
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import Run, differing_settings
 from llava_eval.types import MetricValue
 
 #: More runs than this are a sweep: a table and curves say more than cards and pairs.
@@ -82,6 +84,11 @@ class Overview:
             result.append(str(error))
         return cls(runs, comparisons, sweep, list(dict.fromkeys(result)))
 
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """What tells the runs apart."""
+        return run_names(self.runs)
+
     @property
     def headline(self) -> str | None:
         """Name of the first metric."""
@@ -94,6 +101,12 @@ class Overview:
         if self.sweep is None or len(self.runs) < 3:
             return {}
         return sweep_charts(self.sweep)
+
+    @property
+    def _correction(self) -> str:
+        if len(self.comparisons) < 2:
+            return ""
+        return f" Holm is p corrected for the {len(self.comparisons)} runs compared with A."
 
     @property
     def verdicts(self) -> list[str]:
@@ -110,6 +123,7 @@ class Overview:
                 (
                     "Paired by sample; intervals and p-values treat the questions of one video as "
                     "one cluster, McNemar's exact test takes samples as independent."
+                    + self._correction
                 ),
             )
             yield (
@@ -144,6 +158,36 @@ class Overview:
 
 
 def run_names(runs: Sequence[Run]) -> list[str]:
+    """Return what tells the runs apart: the model and the settings in which they differ."""
+    models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
+    named = " ".join(f"{run.label} {run.model}" for run in runs)
+    settings = {
+        key: values
+        for key, values in differing_settings(runs).items()
+        if key in (FRAMES, "quantization") or f"{key}=" in named
+    }
+    columns = [_shown_values(key, values) for key, values in settings.items()]
+    if len(set(models)) > 1:
+        columns.insert(0, models)
+    names = [" · ".join(parts) for parts in zip(*columns, strict=True)] or _full_names(runs)
+    return [
+        name if names.count(name) == 1 else f"{name} · {run.path.name}"
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _shown_values(key: str, values: Sequence[str]) -> list[str]:
+    """Write a setting's values: "16 frames", "bnb_nf4", "quantization=none"."""
+    if key == FRAMES and all(value.isdecimal() for value in values):
+        return [f"{value} frames" for value in values]
+    plain = ("none", "null", "true", "false")
+    return [
+        value if value.isidentifier() and value.lower() not in plain else f"{key}={value}"
+        for value in values
+    ]
+
+
+def _full_names(runs: Sequence[Run]) -> list[str]:
     """Return the models, with the benchmark's overrides where runs differ in them."""
     if len({run.label for run in runs}) == 1:
         return [run.model for run in runs]

@@ -14,13 +14,13 @@ from typing import Any
 import llava_eval
 from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.formatting import html_text
-from llava_eval.results.report.overview import Overview, run_names
+from llava_eval.results.report.overview import Overview
 from llava_eval.results.report.panels import section
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of, packed
 from llava_eval.results.report.thumbnails import Thumbnails
 from llava_eval.results.runs import Run
 
-_SCRIPTS = ("codec.js", "list.js", "detail.js", "explorer.js", "page.js")
+_SCRIPTS = ("codec.js", "list.js", "detail.js", "explorer.js", "print.js", "page.js")
 _LIMITS = {"size": "--thumbnails-mb", "time": "--thumbnails-seconds"}
 
 
@@ -136,8 +136,9 @@ def _data(parts: Sequence[Part]) -> Iterator[str]:
     """Yield what the scripts read: nothing in it is run, or can end its element."""
     sets = [
         {
+            "title": part.title,
             "letters": letters(len(part.samples.runs)),
-            "names": run_names(part.samples.runs),
+            "names": part.overview.names,
         }
         for part in parts
     ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote, urlencode
 
-from llava_eval.results.compare.comparison_tables import letters
+from llava_eval.metrics.paired import holm
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, letters
+from llava_eval.results.compare.sweep_curves import FRAMES, Setting, Sweep, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
-from llava_eval.results.formatting import Table, html_text, interval, number
+from llava_eval.results.formatting import Table, html_text, interval, number, p_text, row_header
 from llava_eval.results.report.overview import (
     MAX_PAIRED_RUNS,
     Overview,
@@ -14,11 +18,21 @@ from llava_eval.results.report.overview import (
     facets_of,
     level_values,
     results_table,
+    value_text,
 )
+from llava_eval.results.report.protocol import protocol_card
+from llava_eval.results.report.samples import STATES, state_of
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
 from llava_eval.types import MetricValue
+
+#: Steps of colour of a heat map; the style sheet has as many.
+_NUM_SHADES = 10
+_ABOUT_CURVES = (
+    "Lines against time and memory join the runs of a setting that none of the same setting beats; "
+    "a circle marks the Pareto set of all runs."
+)
 
 
 def section(place: int, title: str, overview: Overview) -> Iterator[str]:
@@ -26,8 +40,9 @@ def section(place: int, title: str, overview: Overview) -> Iterator[str]:
     runs = overview.runs
     yield f'<section class="set" id="set-{place}" aria-labelledby="set-{place}-title">\n'
     yield f'<h2 id="set-{place}-title">{html_text(title)}</h2>\n'
+    yield protocol_card(runs)
     if len(runs) <= MAX_PAIRED_RUNS:
-        cards = [_card(overview, number_of_run, run) for number_of_run, run in enumerate(runs)]
+        cards = [_card(place, overview, number_of_run) for number_of_run in range(len(runs))]
         yield f'<div class="cards">{"".join(cards)}</div>\n'
     if overview.notes:
         items = "".join(f"<li>{html_text(note)}</li>" for note in overview.notes)
@@ -35,52 +50,193 @@ def section(place: int, title: str, overview: Overview) -> Iterator[str]:
     if overview.verdicts:
         lines = "".join(f"<li>{html_text(line)}</li>" for line in overview.verdicts)
         yield f'<ul class="panel verdicts">{lines}</ul>\n'
-    for name, chart in overview.charts.items():
-        svg = to_svg(chart, name=f"chart-{place}-{name}", background=None)
-        yield f"{'<div class=curves>' if name == next(iter(overview.charts)) else ''}"
-        yield f'<div class="panel">{svg}</div>\n'
-    yield "</div>\n" if overview.charts else ""
-    yield f'<div class="tables">\n{"".join(_panels(overview))}</div>\n</section>\n'
-
-
-def _panels(overview: Overview) -> Iterator[str]:
-    runs, metric = overview.runs, overview.headline
-    tables = [
-        _panel(name, table.to_html(), about, wide=_is_wide(table))
-        for name, table, about in overview.tables()
+    drawings = [
+        f'<div class="panel">{to_svg(chart, name=f"chart-{place}-{name}", background=None)}</div>'
+        for name, chart in overview.charts.items()
     ]
-    yield from tables[:1]
-    if len(runs) > MAX_PAIRED_RUNS:
-        yield _panel("Runs", results_table(runs).to_html(), wide=True)
+    heat = None if overview.sweep is None else heat_map(overview.sweep)
+    if heat is not None:
+        about = "Darker is higher; the best has a frame."
+        drawings.insert(0, _panel(f"{overview.headline} by frames", heat, about))
+    if drawings:
+        drawings.append(f'<p class="muted">{_ABOUT_CURVES}</p>')
+        yield f'<div class="curves">{"".join(drawings)}</div>\n'
+    yield f'<div class="tables">\n{"".join(_panels(place, overview))}</div>\n</section>\n'
+
+
+def _panels(place: int, overview: Overview) -> Iterator[str]:
+    runs, metric = overview.runs, overview.headline
+    few = len(runs) <= MAX_PAIRED_RUNS
+    tables = list(overview.tables())
+    if few:
+        yield from (_panel(name, table.to_html(), about) for name, table, about in tables[:1])
+    elif overview.sweep is not None:
+        (about,) = [about for name, _, about in tables if name == "Settings"]
+        yield _panel("Runs", sweep_runs_table(overview, overview.sweep).to_html(), about)
+    else:
+        yield _panel("Runs", results_table(runs).to_html())
     for facet in facets_of(runs) if metric is not None else ():
-        table = facet_table(runs, facet, str(metric))
-        if not table.rows:
-            continue
-        few = len(runs) <= MAX_PAIRED_RUNS
-        drawn = table_with_plots(table, runs, facet, str(metric)) if few else table.to_html()
-        yield _panel(f"{metric} by {facet}", drawn, wide=not few)
-    yield from tables[1:]
+        yield _facet_panel(place, overview, facet, str(metric))
+    for name, table, about in tables[1:]:
+        shown = table if few else _by_run(table, overview)
+        known = not few and overview.sweep is not None and name.startswith("What differs")
+        if name != "Settings" and not (known and _is_known(shown, overview)):
+            yield _panel(name, shown.to_html(), about)
 
 
-def _is_wide(table: Table) -> bool:
-    rows = [table.header, *table.rows]
-    return max(sum(len(cell) + 2 for cell in row) for row in rows) > 90
+def _is_known(table: Table, overview: Overview) -> bool:
+    """Whether all columns are settings that the table of runs has anyway."""
+    assert overview.sweep is not None
+    return set(table.header[1:]) <= set(overview.sweep.settings[0].values)
 
 
-def _panel(title: str, content: str, about: str = "", *, wide: bool = False) -> str:
+def _by_run(table: Table, overview: Overview) -> Table:
+    """Return a table of one column a run as one of one row a run."""
+    names = letters(len(overview.runs))
+    first = len(table.header) - len(names)
+    if list(table.header[first:]) != names:
+        return table
+    rows = [
+        [f"{letter} {name}", *(row[first + index] for row in table.rows)]
+        for index, (letter, name) in enumerate(zip(names, overview.names, strict=True))
+    ]
+    return Table(["run", *(row[0].replace("_", " ") for row in table.rows)], rows)
+
+
+def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
+    """Return what each run of a sweep scores and costs, with p, all metrics and counts."""
+    names = dict(zip(overview.runs, letters(len(overview.runs)), strict=True))
+    table = sweep_table(sweep)
+    after = table.header.index("to best") + 1
+    runs = [setting.run for setting in sweep.settings]
+    metrics = dict.fromkeys(name for run in runs for name in run.tables.metrics)
+    others = [name for name in metrics if name != sweep.metric]
+    rows = [
+        [
+            names[setting.run],
+            *row[:after],
+            p_text(setting.p_value),
+            *row[after:],
+            *(value_text(setting.run.tables.metrics.get(name)) for name in others),
+            str(len(setting.run.results)),
+            str(setting.run.num_unreadable),
+            str(setting.run.num_errors),
+        ]
+        for row, setting in zip(table.rows, sweep.settings, strict=True)
+    ]
+    header = ["run", *table.header[:after], "p", *table.header[after:], *others]
+    return Table([*header, "samples", "unreadable", "failed"], rows, num_names=1 + table.num_names)
+
+
+def heat_map(sweep: Sweep) -> str | None:
+    """Return the score by frames (columns) and all other settings (rows) as an HTML table.
+
+    None where one of the two does not vary, or a cell would hold several runs.
+    """
+    cells: dict[tuple[str, str], Setting] = {}
+    for item in sweep.settings:
+        cells.setdefault((item.name, item.values.get(FRAMES, "")), item)
+    names = list(dict.fromkeys(name for name, _ in cells))
+    frames = sorted({frames for _, frames in cells}, key=lambda text: (len(text), text))
+    values = [item.score.value for item in cells.values() if item.score.value is not None]
+    if min(len(names), len(frames)) < 2 or len(cells) < len(sweep.settings) or not values:
+        return None
+    low, high = min(values), max(values)
+
+    def cell(item: Setting | None) -> str:
+        if item is None or item.score.value is None:
+            return "<td>-</td>"
+        share = (item.score.value - low) / (high - low) if high > low else 0.0
+        shade = min(_NUM_SHADES - 1, int(share * _NUM_SHADES))
+        return f'<td class="heat-{shade}{" best" if item.is_best else ""}">{_cell(item.score)}</td>'
+
+    header = "".join(f'<th scope="col">{html_text(text)} frames</th>' for text in frames)
+    rows = "".join(
+        f"<tr>{row_header(name, html_text(name))}"
+        f"{''.join(cell(cells.get((name, text))) for text in frames)}</tr>"
+        for name in names
+    )
+    others = ", ".join(key for key in sweep.settings[0].values if key != FRAMES)
+    return (
+        f'<table class="heat"><thead><tr><th scope="col" class="name">{html_text(others)}</th>'
+        f"{header}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _facet_panel(place: int, overview: Overview, facet: str, metric: str) -> str:
+    runs = overview.runs
+    table = facet_table(runs, facet, metric)
+    if not table.rows:
+        return ""
+    title = f"{metric} by {facet}"
+    if len(runs) > MAX_PAIRED_RUNS:
+        return _panel(title, _levels_by_run(place, overview, facet, metric))
+    p_values = _facet_p_values(overview, facet, metric)
+    num_compared = sum(p is not None for p in p_values.values())
+    about = (
+        f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
+        f"{num_compared} comparisons of this table."
+    )
+    html = table_with_plots(table, place, runs, facet, metric, p_values)
+    return _panel(title, html, about if num_compared else "")
+
+
+def _facet_p_values(
+    overview: Overview, facet: str, metric: str
+) -> dict[tuple[int, str], float | None]:
+    """Return, by run and level, p of the difference to A, corrected for the whole table."""
+    raw = {
+        (index, item.level): item.estimate.p_value if item.estimate else None
+        for index, comparison in enumerate(overview.comparisons, start=1)
+        if comparison.headline.name == metric
+        for item in comparison.facets.get(facet, ())
+    }
+    return dict(zip(raw, holm(list(raw.values())), strict=True))
+
+
+def _levels_by_run(place: int, overview: Overview, facet: str, metric: str) -> str:
+    """Return a row for each of many runs, a column for each level."""
+    runs = overview.runs
+    columns = [level_values(run, facet, metric) for run in runs]
+    levels = list(dict.fromkeys(level for column in columns for level in column))
+    header = "".join(
+        f'<th scope="col">{_to_samples(place, {f"by.{facet}": level}, level)}</th>'
+        for level in levels
+    )
+    rows = "".join(
+        f"<tr>{row_header(name, html_text(f'{letter} {name}'))}"
+        f"{''.join(f'<td>{_cell(column.get(level))}</td>' for level in levels)}</tr>"
+        for letter, name, column in zip(letters(len(runs)), overview.names, columns, strict=True)
+    )
+    return (
+        f'<table><thead><tr><th scope="col" class="name">run</th>{header}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _to_samples(place: int, view: Mapping[str, str], text: str) -> str:
+    """Return a link that shows samples in the list: a filter, as the page writes it itself."""
+    # Half of a surrogate pair cannot stand in an address.
+    pairs = {name: value.encode("utf-16", "surrogatepass") for name, value in view.items()}
+    said = {name: value.decode("utf-16", "replace") for name, value in pairs.items()}
+    query = html_text(urlencode({"set": place, **said}, quote_via=quote))
+    return f'<a href="#{query}">{html_text(text)}</a>'
+
+
+def _panel(title: str, content: str, about: str = "") -> str:
     after = f'<p class="muted">{html_text(about)}</p>' if about else ""
     shown = html_text(title)
     return (
-        f'<section class="panel{" wide" if wide else ""}"><h3>{shown}</h3>'
+        f'<section class="panel"><h3>{shown}</h3>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{shown}">{content}</div>'
         f"{after}</section>\n"
     )
 
 
-def _card(overview: Overview, place: int, run: Run) -> str:
-    letter = letters(len(overview.runs))[place]
+def _card(place: int, overview: Overview, index: int) -> str:
+    run, name = overview.runs[index], overview.headline or ""
+    letter = letters(len(overview.runs))[index]
     metrics = run.tables.metrics
-    name = overview.headline or ""
     headline = metrics.get(name) or MetricValue.none(0, "")
     unit = headline.unit
     shown_unit = "%" if unit == "percent" else unit
@@ -90,41 +246,55 @@ def _card(overview: Overview, place: int, run: Run) -> str:
         for other, value in metrics.items()
         if other != name
     ]
+    facts = [html_text(item) for item in (f"95 % interval {bounds}", *others)]
+    paths = "<br>".join(map(html_text, dict.fromkeys((run.model, run.label, run.name))))
     return (
         f'<article class="panel card" aria-label="Run {letter}"><header>'
-        f'<span class="letter s{place}">{letter}</span>'
-        f"<strong>{html_text(run.model)}</strong></header>"
+        f'<span class="letter s{index}">{letter}</span>'
+        f"<strong>{html_text(overview.names[index])}</strong></header>"
         f'<div class="big">{html_text(number(headline.value, unit))}'
         f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
-        f"{_counts([f'95 % interval {bounds}', *others])}{_counts(_counted(run))}"
-        f'<div class="path">{html_text(run.label)}<br>{html_text(run.name)}</div></article>'
+        f"{_counts(facts)}{_counts(_counted(place, run, letter))}"
+        f'<div class="path">{paths}</div></article>'
     )
 
 
-def _counted(run: Run) -> list[str]:
+def _counted(place: int, run: Run, letter: str) -> list[str]:
+    """Return counts as HTML; what went wrong leads to its samples."""
+    states = Counter(map(state_of, run.results))
     speed = run.cost.samples_per_second
-    counts = [
+    return [
         f"{len(run.results)} samples",
-        f"{run.num_unreadable} unreadable",
-        f"{run.num_errors} failed",
         *(
-            f"{number} {FLAG_WORDS.get(flag, flag)}"
+            _to_samples(place, {"run": letter, "show": word}, f"{states[state]} {word}")
+            if states[state]
+            else f"0 {word}"
+            for state, word in STATES.items()
+            if states[state] or word in ("unreadable", "failed")
+        ),
+        *(
+            html_text(f"{number} {FLAG_WORDS.get(flag, flag)}")
             for flag, number in flag_counts(run.results).items()
         ),
+        *([] if speed is None else [f"{speed:.3g} samples/s"]),
     ]
-    return counts if speed is None else [*counts, f"{speed:.3g} samples/s"]
 
 
 def _counts(texts: Sequence[str]) -> str:
-    return (
-        f'<div class="counts">{"".join(f"<span>{html_text(item)}</span>" for item in texts)}</div>'
-    )
+    return f'<div class="counts">{"".join(f"<span>{item}</span>" for item in texts)}</div>'
 
 
-_WIDTH, _STEP, _MARGIN = 160, 12, 6
+_WIDTH, _STEP, _MARGIN = 110, 12, 6
 
 
-def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str) -> str:
+def table_with_plots(
+    table: Table,
+    place: int,
+    runs: Sequence[Run],
+    facet: str,
+    metric: str,
+    p_values: Mapping[tuple[int, str], float | None],
+) -> str:
     """Return a facet's table as HTML, each row with a dot and an interval for each run."""
     columns = [level_values(run, facet, metric) for run in runs]
     scale = _scale([item for column in columns for item in column.values()])
@@ -132,7 +302,7 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
         return table.to_html()
     chance = runs[0].tables.chance.get(metric)
     low, high = scale
-    name, samples, *runs_header = map(html_text, table.header)
+    name, _, *runs_header = map(html_text, table.header)
     header = "".join(
         f'<th scope="col"><span class="letter s{index}">{cell}</span></th>'
         for index, cell in enumerate(runs_header)
@@ -140,25 +310,36 @@ def table_with_plots(table: Table, runs: Sequence[Run], facet: str, metric: str)
     rows = []
     for level, num_samples, *_ in table.rows:
         values = [column.get(level) for column in columns]
-        cells = "".join(f"<td>{_cell(value)}</td>" for value in values)
+        cells = "".join(
+            f"<td>{_cell(value, p_values.get((index, level)))}</td>"
+            for index, value in enumerate(values)
+        )
         rows.append(
-            f'<tr><th scope="row">{html_text(level)}</th>'
-            f'<td class="plot">{_plot(values, scale, chance)}</td>'
-            f"{cells}<td>{html_text(num_samples)}</td></tr>"
+            f"<tr>{_level_header(place, facet, level, num_samples)}"
+            f'<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>'
         )
     return (
         f'<table><thead><tr><th scope="col" class="name">{name}</th>'
-        f'<th scope="col" class="name">{low:g} to {high:g}</th>'
-        f'{header}<th scope="col">{samples}</th></tr></thead>\n'
+        f'<th scope="col" class="name plot">{low:g} to {high:g}</th>'
+        f"{header}</tr></thead>\n"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
 
-def _cell(value: MetricValue | None) -> str:
+def _level_header(place: int, facet: str, level: str, num_samples: str) -> str:
+    link = _to_samples(place, {f"by.{facet}": level}, level)
+    return row_header(level, f"{link}<small>{html_text(num_samples)} samples</small>")
+
+
+def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
     if value is None or value.value is None:
         return "-"
+    star = "*" if p_value is not None and p_value < SIGNIFICANT else ""
     bounds = interval(value.ci_low, value.ci_high, value.unit)
-    return f"{html_text(number(value.value, value.unit))} <small>{html_text(bounds)}</small>"
+    small = f"<small>{html_text(bounds)}</small>"
+    if star:
+        small += f" <small>p {html_text(p_text(p_value))}</small>"
+    return f"{html_text(number(value.value, value.unit))}{star} {small}"
 
 
 def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:

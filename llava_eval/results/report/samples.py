@@ -23,6 +23,14 @@ CHUNK_SIZE = 250
 _SNIPPET = 110
 
 RIGHT, WRONG, PARTLY, UNREADABLE, FAILED, NOT_SCORED, MISSING = "rwpuenm"
+#: What became of a sample, in words, that a filter of the page shows.
+STATES = {
+    WRONG: "wrong",
+    PARTLY: "partly",
+    UNREADABLE: "unreadable",
+    FAILED: "failed",
+    RIGHT: "right",
+}
 
 
 @dataclass(frozen=True, eq=False)

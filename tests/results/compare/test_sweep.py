@@ -126,6 +126,7 @@ def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None
     assert [row["Pareto"] for row in cells] == ["T", "TM", "M"]
     assert [row["to best"] for row in cells] == ["-33.3*", "best", "-50.0*"]
     assert "MB: weights" in legend(sweep)
+    assert "* is p < 0.05 after Holm's correction for all 3 pairs of runs" in legend(sweep)
     charts = sweep_charts(sweep)
     assert list(charts) == ["frames", "time", "memory"]
     assert [series.name for series in charts["frames"].series] == ["none", "bnb_nf4"]
@@ -135,6 +136,8 @@ def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None
     ]
     assert charts["time"].frontier == [(0.2, 50.0), (0.5, pytest.approx(250 / 3))]
     assert charts["memory"].x_name == "weights (MB)"
+    lines = [[point.on_line for point in series.points] for series in charts["memory"].series]
+    assert lines == [[False, True], [True]], "a line joins what none of the same setting beats"
     assert charts["frames"].reference == (25.0, "chance")
 
 

@@ -107,7 +107,8 @@ def test_it_loads_and_shows_the_numbers(report: Path, watched: OpenPage) -> None
         assert part in text
     assert page.locator("#count").inner_text() == "60 of 60 samples"
     assert page.locator(".row").count() < 30, "the list holds only what can be seen"
-    assert page.locator("#detail-title").inner_text() == "q0"
+    assert page.locator("#detail-title").inner_text() == "q1", "the first that went wrong"
+    assert "at most 16 tokens" in page.locator(".protocol").inner_text()
 
 
 def chip(name: str) -> str:
@@ -167,6 +168,7 @@ def test_order(report: Path, watched: OpenPage) -> None:
 
 def test_one_sample(report: Path, watched: OpenPage) -> None:
     page = watched().open(report)
+    page.select_option("#order", "row")
     page.click("#row-2")
     page.wait_for_selector("#detail-title:has-text('q2')")
     detail = page.locator("#detail")
@@ -174,7 +176,7 @@ def test_one_sample(report: Path, watched: OpenPage) -> None:
     for part in ("Question 2?", "unreadable", "well", "(none could be read)", "100 in, 2 out"):
         assert part in text
     assert detail.locator(".choices .target").inner_text().startswith("A")
-    assert page.url.endswith("#sample=0/q2")
+    assert page.url.endswith("#order=row&sample=0/q2")
     page.click("#detail summary")
     assert "Which?" in detail.locator("details pre").inner_text()
     pictures = detail.locator(".frames img")
@@ -191,9 +193,80 @@ def test_a_link_opens_its_sample(report: Path, watched: OpenPage) -> None:
         watched().open(report, odd)
 
 
+def test_the_address_holds_the_view(report: Path, watched: OpenPage) -> None:
+    page = watched().open(report)
+    steps = [page.url]
+    page.select_option("#run", "1")
+    page.select_option("#other", "0")
+    page.click(chip("wrong"))
+    page.select_option("#facets select", label="long")
+    page.select_option("#order", "row")
+    page.fill("#search", "which")
+    view = "#run=B&against=A&show=wrong&by.duration=long&search=which&order=row&sample=0/q4"
+    expect(page).to_have_url(re.compile(f"{re.escape(view)}$"))
+    expect(page.locator("#count")).to_have_text("5 of 60 samples")
+    steps += [page.url]
+    page.go_back()
+    expect(page.locator("#search")).to_have_value("")
+    assert page.input_value("#order") == "row"
+    page.go_back()
+    expect(page.locator("#order")).to_have_value("wrong")
+    for _ in range(4):
+        page.go_back()
+    expect(page).to_have_url(steps[0])
+    expect(page.locator("#count")).to_have_text("60 of 60 samples")
+    other = watched().open(report, f"#{steps[1].partition('#')[2]}")
+    expect(other.locator("#count")).to_have_text("5 of 60 samples")
+    assert other.url == steps[1]
+    chosen = [other.input_value(f"#{name}") for name in ("run", "other", "order", "search")]
+    assert chosen == ["1", "0", "row", "which"]
+    assert other.locator(chip("wrong")).get_attribute("aria-pressed") == "true"
+
+
+def test_a_filter_shows_its_first_match_and_tables_lead_to_samples(
+    report: Path, watched: OpenPage
+) -> None:
+    page = watched().open(report)
+    page.click(chip("unreadable"))
+    page.wait_for_selector("#detail-title:has-text('q2')")
+    page.click(".tables a:has-text('short')")
+    expect(page.locator("#count")).to_have_text("30 of 60 samples")
+    first = page.locator("#row-0 .mark-box").first
+    assert first.get_attribute("title") == "wrong"
+    page.click(".card a:has-text('1 failed')")
+    page.wait_for_selector("#detail-title:has-text('q7')")
+    page.fill("#search", "nothing holds this")
+    expect(page.locator("#detail")).to_be_empty()
+
+
+def test_paper_is_light_and_lists_the_samples(report: Path, watched: OpenPage) -> None:
+    page = watched(dark=True).open(report)
+    page.click(chip("failed"))
+    page.emulate_media(media="print", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(26, 31, 38)"
+    assert not page.locator(".explorer").is_visible()
+    printed = page.locator("#printed").inner_text()
+    assert "1 of 60 samples (failed)" in printed
+    for part in ("q7", "Which?", "target A x", "A ! MediaError: 2.mp4 is broken"):
+        assert part in printed
+    page.set_viewport_size({"width": 688, "height": 900})
+    hidden = "[...document.querySelectorAll('.scroll')].some((one) => one.scrollWidth > 688)"
+    assert not page.evaluate(hidden)
+
+
+def test_all_columns_are_seen_at_1280_pixels(report: Path, watched: OpenPage) -> None:
+    page = watched(width=1280).open(report)
+    script = (
+        "[...document.querySelectorAll('.scroll')].every((e) => e.scrollWidth <= e.clientWidth)"
+    )
+    assert page.evaluate(script)
+
+
 def test_keys(report: Path, watched: OpenPage) -> None:
     page = watched().open(report)
-    page.keyboard.press("j")
+    page.select_option("#order", "row")
+    page.keyboard.press("Tab")
     page.keyboard.press("j")
     page.wait_for_selector("#detail-title:has-text('q1')")
     assert page.evaluate("document.activeElement.id") == "list"
@@ -237,7 +310,7 @@ def test_names_for_screen_readers(report: Path, watched: OpenPage) -> None:
         'option "wrong',
         'searchbox "Search in samples"',
         'group "Show only"',
-        'region "Sample q0"',
+        'region "Sample q1"',
         'combobox "order"',
         "status",
         'heading "Samples" [level=2]',
@@ -276,7 +349,7 @@ def test_a_narrow_page_shows_one_thing_at_a_time(report: Path, watched: OpenPage
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert not page.locator("#detail").is_visible()
     page.click("#row-1")
-    page.wait_for_selector("#detail-title:has-text('q1')")
+    page.wait_for_selector("#detail-title:has-text('q4')")
     assert page.locator("#detail").is_visible()
     page.click("text=← Samples")
     assert not page.locator("#detail").is_visible()
@@ -287,6 +360,7 @@ def test_hostile_texts_stay_texts(hostile_report: Path, watched: OpenPage) -> No
     page = watched().open(hostile_report)
     assert page.locator("main script, main img, main svg:not(.chart)").count() == 0
     assert "bench</title><script>alert(2)</script>" in page.title()
+    page.select_option("#order", "row")
     for place, text in enumerate(HOSTILE):
         page.keyboard.press("Home") if place == 0 else page.keyboard.press("j")
         if place < 8:
@@ -303,6 +377,7 @@ def test_hostile_texts_stay_texts(hostile_report: Path, watched: OpenPage) -> No
 
 def test_acting_characters_are_shown_as_codes(hostile_report: Path, watched: OpenPage) -> None:
     page = watched().open(hostile_report)
+    page.select_option("#order", "row")
     page.click("#row-5")
     page.wait_for_selector("#detail .code")
     codes = page.locator("#detail pre .code").all_inner_texts()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import itertools
 import json
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ import pytest
 from PIL import Image
 
 from llava_eval import cli
-from llava_eval.results.report.overview import results_table
+from llava_eval.results.compare.sweep_curves import sweeps_of
+from llava_eval.results.report.overview import Overview, results_table, run_names
+from llava_eval.results.report.panels import heat_map, section
+from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import SampleSet, index_of, state_of
 from llava_eval.results.report.thumbnails import Budget, FrameRequest, make_thumbnails, spread
-from llava_eval.results.runs import RunReader
-from llava_eval.types import Score
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import SampleResult, Score
 from tests.conftest import DEMO
-from tests.results.runs_on_disk import answered, equal_models, failed, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, equal_models, failed, write_run
 
 
 def parts_of(page: str) -> dict[str, Any]:
@@ -304,3 +308,87 @@ def contrast(one: str, other: str) -> float:
 
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+# The numbers
+
+
+def reader_of(tmp_path: Path) -> Callable[..., Run]:
+    reader, numbers = RunReader(), itertools.count()
+
+    def read(side: Sequence[SampleResult], **changes: Any) -> Run:
+        return reader.read(write_run(tmp_path / f"run{next(numbers)}", side, **changes))
+
+    return read
+
+
+def test_runs_are_named_by_what_differs(tmp_path: Path) -> None:
+    read, results = reader_of(tmp_path), [answered(0, True)]
+    frames = [read(results, config={"sampler.num_frames": number}) for number in (8, 16)]
+    assert run_names(frames) == ["8 frames", "16 frames"]
+    nf4 = {"sampler.num_frames": 16, "quantization.name": "bnb_nf4"}
+    model = {"model_label": "hub/other (quantization=bnb_nf4)"}
+    other = read(results, config=nf4, manifest=model)
+    assert run_names([frames[1], other]) == ["made · quantization=none", "other · bnb_nf4"]
+    assert run_names([frames[0], frames[0]]) == ["made · run0", "made · run0"]
+
+
+def test_the_protocol_says_prompt_frames_rule_and_denominator(tmp_path: Path) -> None:
+    read = reader_of(tmp_path)
+    config = {
+        "benchmark.adapter.prompt": "{question}\n<b>Answer</b>",
+        "benchmark.metrics": {"accuracy": {**ACCURACY["accuracy"], "denominator": "all"}},
+        "errors.max": 1,
+    }
+    runs = [
+        read([answered(0, True), failed(1)], config={**config, "sampler.num_frames": number})
+        for number in (4, 8)
+    ]
+    card = protocol_card(runs)
+    for part in (
+        "<pre>{question}<br>&lt;b&gt;Answer&lt;/b&gt;</pre>",
+        "<b>A</b> <span>4 frames, linspace_to_last_frame</span>",
+        "<b>B</b> <span>8 frames, linspace_to_last_frame</span>",
+        "An answer counts where it can be read in one way only; an unreadable reply is wrong.",
+        "accuracy: 1 of 2, all answered samples, one without a score as 0",
+    ):
+        assert part in card
+
+
+def test_stars_count_the_comparisons_of_their_table(tmp_path: Path) -> None:
+    read = reader_of(tmp_path)
+    sides = [[answered(n, n % 6 >= misses) for n in range(180)] for misses in (0, 0, 5)]
+    overview = Overview.of([read(side) for side in sides])
+    page = "".join(section(0, "title", overview))
+    assert "Holm&#x27;s correction for the 4 comparisons of this table" in page
+    assert "Holm is p corrected for the 2 runs compared with A" in page
+    assert len(re.findall(r"<td>33\.3\* .*?<small>p &lt;0\.0001</small></td>", page)) == 1
+    assert "#set=0&amp;by.duration=short" in page
+
+
+def test_a_sweep_has_a_heat_map(tmp_path: Path) -> None:
+    read = reader_of(tmp_path)
+    runs = [
+        read(
+            [answered(n, n % 10 < share) for n in range(60)],
+            config={"sampler.num_frames": frames, "quantization.name": method},
+        )
+        for (frames, method), share in {
+            (16, "none"): 9, (4, "none"): 5, (4, "bnb_nf4"): 4, (16, "bnb_nf4"): 8,
+        }.items()
+    ]  # fmt: skip
+    (sweep,) = sweeps_of(runs)
+    html = heat_map(sweep)
+    assert html is not None
+    assert re.findall(r"<th\b[^>]*>([^<]*)", html) == [
+        "quantization", "4 frames", "16 frames", "none", "bnb_nf4",
+    ]  # fmt: skip
+    cells = re.findall(r'<td class="heat-(\d)( best)?">([\d.]+)', html)
+    assert cells == [
+        ("2", "", "50.0"),
+        ("9", " best", "90.0"),
+        ("0", "", "40.0"),
+        ("8", "", "80.0"),
+    ]
+    (sweep,) = sweeps_of(runs[:1])
+    assert heat_map(sweep) is None

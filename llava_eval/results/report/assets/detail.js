@@ -134,7 +134,10 @@ function showDetail(pane, place, sample) {
   const tags = set.facets.map((facet) =>
     make("span", { class: "tag" }, `${facet.name}: ${facet.levels[facet.values[place]]}`),
   );
-  const runs = sample.runs.map((run, number) => runBlock(run, number, set.states[number][place]));
+  const blocksOf = (numbers) =>
+    numbers.map((number) => runBlock(sample.runs[number], number, set.states[number][place]));
+  const shown = explorer.shownRuns();
+  const others = [...sample.runs.keys()].filter((number) => !shown.includes(number));
   pane.setAttribute("aria-label", `Sample ${id}`);
   const blocks = [
     make(
@@ -148,7 +151,9 @@ function showDetail(pane, place, sample) {
     sample.question ? make("div", { class: "question", dir: "auto" }, sample.question) : null,
     choiceList(sample),
     targetBlock(sample),
-    make("div", { class: "runs" }, runs),
+    make("div", { class: "runs" }, blocksOf([...new Set(shown)])),
+    others.length ? make("details", {}, make("summary", {}, `${others.length} other runs`),
+      make("div", { class: "runs" }, blocksOf(others))) : null,
     frameBlock(sample, set.thumbnails[place]),
     make(
       "details",

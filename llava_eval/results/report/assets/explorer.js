@@ -1,4 +1,4 @@
-// The list of samples with its filters.
+// The list of samples with its filters; the address holds what is shown.
 
 const CHIPS = [
   ["w", "wrong"],
@@ -8,21 +8,32 @@ const CHIPS = [
   ["flipped", "flipped"],
   ["r", "right"],
 ];
+//: What went wrong comes first, and what no run answered last.
+const WRONG_FIRST = "wupenrm";
 //: A score that changed by this much or more is a flip.
 const FLIP = 0.5;
+//: Chunks of details that are kept.
+const MOST_CHUNKS = 100;
 
-const explorer = {
-  set: 0,
-  index: null,
+/** What is shown of a benchmark before anyone chooses. */
+const defaultView = () => ({
   run: 0,
   other: 1,
   chips: new Set(),
   levels: {},
   query: "",
-  order: "row",
+  order: "wrong",
+  chosen: null,
+  matches: null,
+});
+
+const explorer = {
+  set: 0,
+  index: null,
   chunks: new Map(),
   haystacks: new Map(),
   search: 0,
+  ...defaultView(),
 
   async start() {
     this.list = new VirtualList(
@@ -34,60 +45,49 @@ const explorer = {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.setQuery(event.target.value), 120);
     });
-    byId("order").addEventListener("change", (event) => {
-      this.order = event.target.value;
-      this.apply();
-    });
-    byId("set").addEventListener("change", (event) => this.load(Number(event.target.value)));
-    byId("run").addEventListener("change", (event) => {
-      this.run = Number(event.target.value);
-      this.apply();
-    });
-    byId("other").addEventListener("change", (event) => {
-      this.other = Number(event.target.value);
-      this.apply();
+    for (const name of ["order", "run", "other"]) {
+      byId(name).addEventListener("change", (event) => {
+        this[name] = name === "order" ? event.target.value : Number(event.target.value);
+        this.changed();
+      });
+    }
+    byId("set").addEventListener("change", async (event) => {
+      await this.load(Number(event.target.value));
+      this.changed();
     });
     window.addEventListener("hashchange", () => this.follow());
     await this.load(0);
     await this.follow();
   },
 
-  /** Show the samples of another benchmark. */
+  /** Take the samples of a benchmark; nothing is shown yet. */
   async load(set) {
+    this.loading = set;
     const index = await unpack(`index-${set}`);
-    Object.assign(this, { set, index, run: 0, other: 1, chips: new Set(), levels: {}, query: "" });
-    Object.assign(this, { order: "row", chunks: new Map(), haystacks: new Map(), matches: null });
-    byId("search").value = "";
-    byId("order").value = "row";
-    byId("set").value = String(set);
-    this.fillSelects();
-    this.list.samples = [];
-    this.list.active = -1;
-    this.apply();
-    // The first sample is shown beside the list, but not linked to.
-    if (this.list.samples.length && !location.hash) this.show(this.list.samples[0]);
-  },
-
-  fillSelects() {
-    const { letters, names } = report.sets[this.set];
+    if (this.loading !== set) return;
+    Object.assign(this, { set, index, chunks: new Map(), haystacks: new Map() }, defaultView());
+    this.search += 1;
+    const { letters, names } = report.sets[set];
     const options = () => letters.map((letter, place) =>
       make("option", { value: place }, `${letter} ${names[place]}`));
     byId("run").replaceChildren(...options());
     byId("other").replaceChildren(...options());
-    byId("other").value = "1";
     for (const name of ["run-label", "other-label"]) byId(name).hidden = letters.length < 2;
-    const selects = this.index.facets.map((facet, number) => {
-      const select = make("select", { "aria-label": facet.name },
+    const selects = index.facets.map((facet, number) => {
+      const select = make("select", {},
         make("option", { value: "" }, "all"),
         facet.levels.map((level, place) => make("option", { value: place }, level || "(empty)")));
       select.addEventListener("change", () => {
         if (select.value === "") delete this.levels[number];
         else this.levels[number] = Number(select.value);
-        this.apply();
+        this.changed();
       });
       return make("label", {}, facet.name, select);
     });
     byId("facets").replaceChildren(...selects);
+    this.list.active = -1;
+    this.list.samples = [];
+    prepareToPrint();
   },
 
   value(run, place) {
@@ -127,14 +127,25 @@ const explorer = {
     }
     this.sort(places);
     this.drawChips(counts);
+    this.drawControls();
     this.list.show(places);
     byId("nothing").hidden = places.length > 0;
     byId("count").textContent = `${places.length} of ${this.index.ids.length} samples`;
   },
 
+  /** After a filter or the order changed: the first match is shown, and the address says so. */
+  changed(pushes = true) {
+    this.apply();
+    this.chosen = this.list.samples[0] ?? null;
+    this.write(pushes);
+    if (this.chosen === null) byId("detail").replaceChildren();
+    else this.list.activate(0, false);
+  },
+
   sort(places) {
+    const states = this.index.states[this.run];
     const key = {
-      lowest: (place) => this.value(this.run, place) ?? -1,
+      wrong: (place) => 1e6 * WRONG_FIRST.indexOf(states[place]) + (this.value(this.run, place) ?? 0),
       drop: (place) => this.change(place) ?? 0,
       rise: (place) => -(this.change(place) ?? 0),
     }[this.order];
@@ -146,45 +157,54 @@ const explorer = {
     const buttons = CHIPS.filter(([chip]) => {
       if (chip === "flipped") return !single;
       return chip !== "p" || this.index.values !== null;
-    }).map(([chip, name]) => make("button", {
-      type: "button",
-      "data-chip": chip,
-      "aria-pressed": this.chips.has(chip),
-      disabled: counts[chip] === 0 && !this.chips.has(chip) ? "" : null,
-      onclick: () => this.toggle(chip),
-    }, `${name} ${counts[chip]}`));
-    const focused = document.activeElement && document.activeElement.dataset.chip;
+    }).map(([chip, name]) => {
+      const pressed = this.chips.has(chip);
+      const button = make("button", { type: "button", "aria-pressed": pressed, "data-chip": chip },
+        `${name} ${counts[chip]}`);
+      button.disabled = !counts[chip] && !pressed;
+      button.addEventListener("click", () => {
+        if (!this.chips.delete(chip)) this.chips.add(chip);
+        this.changed();
+      });
+      return button;
+    });
+    const focused = document.activeElement?.dataset.chip;
     byId("chips").replaceChildren(...buttons);
     if (focused) byId("chips").querySelector(`[data-chip="${focused}"]`)?.focus();
   },
 
-  toggle(chip) {
-    if (!this.chips.delete(chip)) this.chips.add(chip);
-    this.apply();
+  drawControls() {
+    for (const name of ["set", "run", "other", "order"]) byId(name).value = String(this[name]);
+    if (document.activeElement !== byId("search")) byId("search").value = this.query;
+    byId("facets").querySelectorAll("select").forEach((select, number) => {
+      select.value = String(this.levels[number] ?? "");
+    });
   },
 
-  /** Look for words in everything that the samples hold. */
   async setQuery(text) {
+    // One step back leaves the search, however many letters were typed.
+    const pushes = !this.query || !text;
+    if (await this.find(text)) this.changed(pushes);
+  },
+
+  /** Look for words in everything that is known of a sample; false where a later search began. */
+  async find(text) {
+    this.query = text;
     this.search += 1;
     const search = this.search;
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    if (!words.length) {
-      this.matches = null;
-      this.apply();
-      return;
-    }
     const matches = new Set();
     const size = this.index.chunkSize;
-    for (let chunk = 0; chunk * size < this.index.ids.length; chunk += 1) {
+    for (let chunk = 0; words.length && chunk * size < this.index.ids.length; chunk += 1) {
       const texts = await this.haystack(chunk);
-      if (search !== this.search) return;
+      if (search !== this.search) return false;
       texts.forEach((haystack, place) => {
         if (words.every((word) => haystack.includes(word))) matches.add(chunk * size + place);
       });
       if (chunk % 20 === 19) byId("count").textContent = `searching, ${matches.size} so far`;
     }
-    this.matches = matches;
-    this.apply();
+    this.matches = words.length ? matches : null;
+    return true;
   },
 
   async haystack(chunk) {
@@ -205,20 +225,26 @@ const explorer = {
   },
 
   async chunk(number) {
-    const key = `${this.set}-${number}`;
-    if (!this.chunks.has(key)) {
-      if (this.chunks.size > 40) this.chunks.delete(this.chunks.keys().next().value);
-      this.chunks.set(key, await unpack(`chunk-${key}`));
+    const { set, chunks } = this;
+    if (!chunks.has(number)) {
+      if (chunks.size >= MOST_CHUNKS) chunks.delete(chunks.keys().next().value);
+      chunks.set(number, await unpack(`chunk-${set}-${number}`));
     }
-    return this.chunks.get(key);
+    return chunks.get(number);
+  },
+
+  /** The runs that a narrow place shows: all of a few, else the two that are compared. */
+  shownRuns() {
+    const { letters } = report.sets[this.set];
+    return letters.length <= 4 ? letters.map((_, number) => number) : [this.run, this.other];
   },
 
   rowContent(place) {
     const { ids, snippets, facets, states } = this.index;
-    const marks = states.length <= 4 ? states : [states[this.run], states[this.other]];
     const levels = facets.map((facet) => facet.levels[facet.values[place]]).join(" · ");
     return [
-      make("span", { class: "marks" }, marks.map((column) => stateMark(column[place]))),
+      make("span", { class: "marks" },
+        this.shownRuns().map((run) => stateMark(states[run][place]))),
       make("span", { class: "text" },
         make("span", { class: "head" }, levels ? `${ids[place]} · ${levels}` : ids[place]),
         make("bdi", {}, snippets[place])),
@@ -238,13 +264,12 @@ const explorer = {
   },
 
   async open(place, opens) {
+    this.chosen = place;
+    this.write(opens);
     await this.show(place);
-    if (this.wanted !== place) return;
-    history.replaceState(null, "", linkTo(this.set, this.index.ids[place]));
-    if (opens) {
-      byId("panes").classList.add("open");
-      if (getComputedStyle(byId("list")).visibility === "hidden") byId("detail-title").focus();
-    }
+    if (this.wanted !== place || !opens) return;
+    byId("panes").classList.add("open");
+    if (getComputedStyle(byId("list")).visibility === "hidden") byId("detail-title").focus();
   },
 
   /** On a narrow page: back to the list. */
@@ -253,26 +278,70 @@ const explorer = {
     byId("list").focus();
   },
 
-  /** Go to the sample that the address names. */
-  async follow() {
-    const match = /^#sample=(\d+)\/(.*)$/.exec(location.hash);
-    if (!match || Number(match[1]) >= report.sets.length) return;
-    if (Number(match[1]) !== this.set) await this.load(Number(match[1]));
-    let id;
-    try {
-      id = decodeURIComponent(match[2]);
-    } catch {
-      return;
+  /** Write the view as a part of an address; what is as at first is not said. */
+  address() {
+    const { letters } = report.sets[this.set];
+    const said = [];
+    const say = (name, value) =>
+      said.push([name, value].map((text) => encodeURIComponent(text.toWellFormed())).join("="));
+    if (this.run !== 0) say("run", letters[this.run]);
+    if (this.other !== 1 && letters.length > 1) say("against", letters[this.other]);
+    if (this.chips.size) {
+      say("show", CHIPS.flatMap(([chip, name]) => (this.chips.has(chip) ? [name] : [])).join(" "));
     }
-    const place = this.index.ids.findIndex((one) => one.toWellFormed() === id);
-    if (place < 0 || place === this.list.samples[this.list.active]) return;
-    if (!this.list.samples.includes(place)) {
-      Object.assign(this, { chips: new Set(), levels: {}, matches: null });
-      byId("search").value = "";
-      this.fillSelects();
+    for (const [number, level] of Object.entries(this.levels)) {
+      const facet = this.index.facets[number];
+      say(`by.${facet.name}`, facet.levels[level]);
+    }
+    if (this.query) say("search", this.query);
+    if (this.order !== "wrong") say("order", this.order);
+    if (this.chosen !== null) said.push(linkTo(this.set, this.index.ids[this.chosen]).slice(1));
+    else if (said.length || this.set) said.unshift(`set=${this.set}`);
+    return said.length ? `#${said.join("&")}` : "";
+  },
+
+  write(pushes) {
+    const address = this.address();
+    if (address === location.hash) return;
+    const url = address || location.pathname + location.search;
+    history[pushes ? "pushState" : "replaceState"](null, "", url);
+  },
+
+  /** Show what the address says: of a link, or of a step back or forward. */
+  async follow() {
+    const { hash } = location;
+    const said = new URLSearchParams(hash.slice(1));
+    const isView = said.has("set") || said.has("sample");
+    // Any other name is one of the page's own sections.
+    if (hash && !isView && this.list.samples.length) return;
+    const [, number = "0", id] = /^(\d+)(?:\/(.*))?$/s.exec(said.get("sample") ?? said.get("set")) ?? [];
+    await this.load(report.sets[number] ? Number(number) : 0);
+    if (location.hash !== hash) return; // a later step has begun
+    const { letters } = report.sets[this.set];
+    const placeOf = (letter, otherwise) => Math.max(0, letters.indexOf(letter ?? letters[otherwise]));
+    this.run = placeOf(said.get("run"), 0);
+    this.other = placeOf(said.get("against"), 1);
+    const words = said.get("show")?.split(" ") ?? [];
+    this.chips = new Set(CHIPS.flatMap(([chip, name]) => (words.includes(name) ? [chip] : [])));
+    this.index.facets.forEach((facet, place) => {
+      const wanted = said.get(`by.${facet.name}`);
+      const level = facet.levels.findIndex((name) => name.toWellFormed() === wanted);
+      if (level >= 0) this.levels[place] = level;
+    });
+    const order = said.get("order");
+    if ([...byId("order").options].some((option) => option.value === order)) this.order = order;
+    byId("search").value = said.get("search") ?? "";
+    if (!(await this.find(said.get("search") ?? "")) || location.hash !== hash) return;
+    this.apply();
+    const place = id === undefined ? -1 : this.index.ids.findIndex((one) => one.toWellFormed() === id);
+    if (place >= 0 && !this.list.samples.includes(place)) {
+      Object.assign(this, { chips: new Set(), levels: {}, matches: null, query: "" });
       this.apply();
     }
-    byId("samples").scrollIntoView();
-    this.list.activate(this.list.samples.indexOf(place), true);
+    if (isView) byId("samples").scrollIntoView();
+    if (place >= 0) await this.list.activate(this.list.samples.indexOf(place), true);
+    else if (isView && said.size > 1) this.changed(false);
+    // The first sample is shown beside the list, but not linked to.
+    else if (this.list.samples.length) await this.show(this.list.samples[0]);
   },
 };

@@ -49,6 +49,22 @@ function onKey(event) {
   event.preventDefault();
 }
 
+/** Give a table that does not fit beside others the width of the page; only one wider still scrolls. */
+function widen() {
+  const tables = [...document.querySelectorAll(".scroll")];
+  for (const table of tables) {
+    table.classList.remove("fits");
+    table.parentElement.classList.remove("wide");
+  }
+  const overflows = (table) => table.scrollWidth > table.clientWidth;
+  const wide = tables.filter(overflows);
+  for (const table of wide) table.parentElement.classList.add("wide");
+  const fitting = tables.filter((table) => !overflows(table));
+  for (const table of fitting) table.classList.add("fits");
+}
+
+widen();
+addEventListener("resize", widen);
 setTheme(storedTheme());
 prefersDark.addEventListener("change", () => applyTheme(byId("theme").dataset.value));
 byId("theme").addEventListener("click", () => {
@@ -57,6 +73,12 @@ byId("theme").addEventListener("click", () => {
 byId("keys").addEventListener("click", () => byId("help").showModal());
 byId("help-close").addEventListener("click", () => byId("help").close());
 document.addEventListener("keydown", onKey);
+// A link within the page keeps the view that the address holds.
+document.querySelectorAll(".top nav a, .skip").forEach((link) => link.addEventListener("click", (event) => {
+  event.preventDefault();
+  byId(link.hash.slice(1)).scrollIntoView();
+  byId(link.hash.slice(1)).focus();
+}));
 explorer.start().catch((error) => {
   byId("count").textContent = `This browser cannot read the samples (${error.message}).`;
   throw error;

@@ -18,7 +18,3 @@ function applyTheme(theme) {
 }
 
 applyTheme(storedTheme());
-
-// Paper is light, whatever the screen is.
-addEventListener("beforeprint", () => applyTheme("light"));
-addEventListener("afterprint", () => applyTheme(storedTheme()));

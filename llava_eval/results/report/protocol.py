@@ -1,0 +1,127 @@
+"""The protocol of a report's runs as a card: prompt, frames, rule and denominator."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from llava_eval.config.describe import TARGET_KEY, flat
+from llava_eval.results.compare.comparison_tables import letters
+from llava_eval.results.formatting import html_text
+from llava_eval.results.runs import Run
+
+#: What a mean is divided by, by the name in a protocol's file; failed samples never count.
+_DENOMINATORS = {
+    "scored": "samples with a score",
+    "all": "all answered samples, one without a score as 0",
+    "strict": "all answered samples, an unreadable or drawn answer as 0",
+}
+_RULES = "llava_eval.scoring."
+_ROLE = re.compile(r":\w+:`~?([\w.]+)`")
+
+
+def protocol_card(runs: Sequence[Run]) -> str:
+    """Return what the runs were asked and how their answers count; runs that differ say so."""
+    settings = [flat(run.config) for run in runs]
+    rows = {
+        "data": [_source(leaves) for leaves in settings],
+        "prompt": [_prompt(run, leaves) for run, leaves in zip(runs, settings, strict=True)],
+        **{name: [write(leaves) for leaves in settings] for name, write in _WRITERS.items()},
+        "denominator": [_denominator(run, leaf) for run, leaf in zip(runs, settings, strict=True)],
+    }
+    items = "".join(
+        f"<dt>{name}</dt><dd>{_cell(texts, 'pre' if name in ('prompt', 'system') else 'span')}</dd>"
+        for name, texts in rows.items()
+        if any(texts)
+    )
+    return f'<section class="panel protocol"><h3>Protocol</h3><dl>{items}</dl></section>\n'
+
+
+def _cell(texts: Sequence[str], tag: str) -> str:
+    """Write each different text once, with the letters of its runs where there are several."""
+    names: dict[str, list[str]] = {}
+    for letter, text in zip(letters(len(texts)), texts, strict=True):
+        names.setdefault(text, []).append(letter)
+    if len(names) == 1:
+        return _written(texts[0], tag)
+    return "".join(
+        f"<div><b>{', '.join(runs)}</b> {_written(text or '-', tag)}</div>"
+        for text, runs in names.items()
+    )
+
+
+def _written(text: str, tag: str) -> str:
+    return f"<{tag}>{'<br>'.join(map(html_text, text.splitlines()))}</{tag}>"
+
+
+def _prompt(run: Run, leaves: Mapping[str, Any]) -> str:
+    template = leaves.get("benchmark.adapter.prompt")
+    if isinstance(template, str):
+        return template
+    return f"(of the first sample)\n{run.results[0].prompt}" if run.results else ""
+
+
+def _system(leaves: Mapping[str, Any]) -> str:
+    return leaves.get("benchmark.system") or ""
+
+
+def _frames(leaves: Mapping[str, Any]) -> str:
+    return _call("sampler", leaves, first="num_frames", noun=" frames")
+
+
+def _call(part: str, leaves: Mapping[str, Any], first: str = "", noun: str = "") -> str:
+    """Write a node of a configuration: its main number, its function and the other arguments."""
+    prefix = f"{part}."
+    node = {key.removeprefix(prefix): leaves[key] for key in leaves if key.startswith(prefix)}
+    name = str(node.pop(TARGET_KEY, "")).rpartition(".")[2]
+    number = node.pop(first, None)
+    given = [f"{key}={value}" for key, value in node.items() if value is not None]
+    return ", ".join(filter(None, ["" if number is None else f"{number}{noun}", name, *given]))
+
+
+def _rule(leaves: Mapping[str, Any]) -> str:
+    target = str(leaves.get(f"scorer.{TARGET_KEY}", ""))
+    # Nothing is imported because a run directory names it, but for our own rules.
+    rule = pydoc.locate(target) if target.startswith(_RULES) else None
+    about = (inspect.getdoc(rule) or "").partition("\n\n")[0] if rule is not None else ""
+    plain = " ".join(_ROLE.sub(lambda match: match[1].rpartition(".")[2], about).split())
+    return "\n".join(filter(None, [plain.replace("`", ""), _call("scorer", leaves)]))
+
+
+def _generation(leaves: Mapping[str, Any]) -> str:
+    tokens = leaves.get("benchmark.generation.max_new_tokens")
+    temperature = leaves.get("benchmark.generation.temperature")
+    parts = [
+        f"at most {tokens} tokens" if tokens is not None else "",
+        f"temperature {temperature:g}" if temperature else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _source(leaves: Mapping[str, Any]) -> str:
+    names = ("description", "source", "subset", "split", "revision", "licence")
+    return ", ".join(str(value) for name in names if (value := leaves.get(f"benchmark.{name}")))
+
+
+#: Rows that the configuration alone tells.
+_WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "system": _system,
+    "frames": _frames,
+    "generation": _generation,
+    "rule": _rule,
+}
+
+
+def _denominator(run: Run, leaves: Mapping[str, Any]) -> str:
+    """Write what each metric is divided by, and how many samples that are."""
+    lines = []
+    for name, value in run.tables.metrics.items():
+        node = f"benchmark.metrics.{name}"
+        function = str(leaves.get(f"{node}.{TARGET_KEY}", "")).rpartition(".")[2]
+        kind = leaves.get(f"{node}.denominator", "scored" if function == "mean_score" else "")
+        counted = f"{value.num_samples} of {len(run.results)}"
+        lines.append(f"{name}: {counted}, {_DENOMINATORS.get(kind, f'as {function} counts')}")
+    return "\n".join(lines)
