@@ -38,7 +38,7 @@ def check_address(address: str, *, key: str) -> None:
         is_good = False
     if not is_good or not address.isprintable() or " " in address:
         # What is no address may be the key itself: it is not repeated.
-        raise ConfigError(f"{key} is no address; {_EXPECTED}")
+        raise ConfigError(f"{key} is not an address; {_EXPECTED}")
 
 
 def check_variable(variable: str, *, key: str) -> None:

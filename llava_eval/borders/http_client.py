@@ -196,7 +196,7 @@ class HttpClient:
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise UnreachableError(_told(error)) from None
         except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
-            raise AddressError("it is no address that can be asked") from None
+            raise AddressError("not an address that can be requested") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
             raise AddressError(_told(error)) from None
         except RequestError:

@@ -333,5 +333,5 @@ def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     if not 0 <= value <= _MAX_TOKENS:
-        raise ValueError(f"{name} is {value}" if abs(value) < 1e30 else f"{name} is no count")
+        raise ValueError(f"{name} is {value}" if abs(value) < 1e30 else f"{name} is not a count")
     return value

@@ -70,7 +70,7 @@ class Tables:
             for name, value in metrics.items():
                 numbers = (value.value, value.stderr, value.ci_low, value.ci_high)
                 if not all(number is None or math.isfinite(number) for number in numbers):
-                    raise ValueError(f"{name} is no finite number")
+                    raise ValueError(f"{name} is not a finite number")
 
 
 def read_tables(directory: Path) -> Tables:

@@ -210,7 +210,7 @@ class PreparedFrame(NamedTuple):
         """Return the frame that an entry of the store holds."""
         pixels, facts = entry
         if pixels.dtype != np.uint8 or pixels.ndim != 3:
-            raise ValueError(f"{pixels.dtype} {pixels.shape} is no frame")
+            raise ValueError(f"{pixels.dtype} {pixels.shape} is not a frame")
         return cls(
             pixels,
             float(facts["pts_seconds"]),

@@ -297,7 +297,7 @@ def _compare_versions(here: str, ours: Mapping[str, str | None], worker: WorkerF
         if theirs != version:
             raise ConfigError(
                 f"node {worker.host} has {name} {theirs or '(none)'}, but {here} has "
-                f"{version or 'none'}; engine.allow_version_differences=true goes on all the same"
+                f"{version or 'none'}; engine.allow_version_differences=true continues anyway"
             )
 
 

@@ -64,7 +64,7 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
             f"model.revision={revision} is for hub checkpoints, but {checkpoint} is a folder"
         )
     if not (path / "config.json").is_file():
-        raise CheckpointError(f"{path} holds no config.json, so it is no transformers checkpoint")
+        raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):
         raise CheckpointError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
     digests = ((file.name, _sha256(file)) for file in _files(path, _SETTINGS + _WEIGHTS))

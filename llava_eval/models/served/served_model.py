@@ -258,7 +258,7 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
             raise CheckpointError(f"{address} does not answer a probe: {told}") from None
     finally:
         client.close()
-    _log.warning("whether %s sees every frame cannot be told: %s", address, told)
+    _log.warning("could not check whether %s sees every frame: %s", address, told)
     return model
 
 

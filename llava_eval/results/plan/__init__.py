@@ -176,7 +176,7 @@ def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
             basis += "" if changed else ", so that this is a bound of what chance may do"
     elif mean is None:
         raise ComparisonError(
-            f"{runs[0].name}: {headline.name} is no mean over samples; plan needs a pair of runs"
+            f"{runs[0].name}: {headline.name} is not a mean over samples; plan needs a pair of runs"
         )
     else:
         counted = ~np.isnan(mean.first)

@@ -106,7 +106,7 @@ def _store() -> ArrayStore | None:
 def _from_entry(entry: Entry) -> VideoIndex:
     table, facts = entry
     if table.dtype != np.int64 or table.ndim != 2:
-        raise ValueError(f"{table.dtype} {table.shape} is no table of keyframes")
+        raise ValueError(f"{table.dtype} {table.shape} is not a table of keyframes")
     info = facts["info"]
     return VideoIndex(
         VideoInfo(
