@@ -24,6 +24,7 @@ from llava_eval.models.own import Model
 from llava_eval.results import directory as run_directory
 from llava_eval.results import files
 from llava_eval.results.directory import claim
+from llava_eval.results.exchange.trackers import build_tracker, track
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.record import RunRecord, amount
 from llava_eval.results.summary import Summary
@@ -55,10 +56,9 @@ def run(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    watch = watch or AnswerAll()
-    with prepare(
-        composed, only, model
-    ) as work:  # rows, scorer, metrics, engine: built once, and checked
+    watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
+    # Rows, scorer, metrics, engine: built once, and checked.
+    with prepare(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
         directory = _choose_directory(work)
@@ -81,6 +81,7 @@ def run(
                 )
                 if len(results) < len(samples):
                     record.end_as("stopped")
+        track(tracker, directory)
     return Outcome(directory, summary, composed.config.errors.max)
 
 
@@ -123,7 +124,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
     """
-    clock = StageClock()
+    clock, tracker = StageClock(), build_tracker(composed.config.tracker)
     given = GivenTexts.read(composed, generations, clock)
     directory = _named_directory(composed) or run_directory.new_run_directory(
         run_directory.runs_of(composed.config.benchmark.name, "scored")
@@ -140,6 +141,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
                 record,
                 replies_of=[generations.parent],
             )
+    track(tracker, directory)
     return Outcome(directory, summary, composed.config.errors.max)
 
 

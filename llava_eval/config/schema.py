@@ -548,6 +548,7 @@ class RunConfig:
             newest unfinished run of this configuration under results/runs; false never continues.
         judge: the language model that judges, where a protocol has one.
         published: published numbers that stand beside the run's own.
+        tracker: node of a tracker that is given the finished run; null for none.
         seed: for sampled decoding.
         experiment: name of the experiment, where one was chosen.
     """
@@ -563,6 +564,7 @@ class RunConfig:
     errors: ErrorsConfig = section(ErrorsConfig)
     judge: JudgeConfig = section(JudgeConfig)
     published: list[PublishedConfig] = setting("label", [])
+    tracker: dict[str, Any] | None = setting("label", None)
     output_dir: str | None = setting("place", None, not_empty=True, is_path=True)
     resume: bool | None = setting("place", None)
     seed: int = setting("protocol", 0, step="generation")

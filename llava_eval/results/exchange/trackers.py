@@ -1,0 +1,199 @@
+"""A finished run in a tracker of experiments: its numbers, its settings, and where it lies.
+
+Nothing is uploaded unless the tracker itself was told to: trackio and MLflow write to this machine,
+and wandb to a folder that ``wandb sync`` uploads.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from llava_eval.config.build import build_target
+from llava_eval.config.describe import flat
+from llava_eval.errors import ConfigError, LlavaEvalError, first_line, without_secrets
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import MetricValue
+
+log = logging.getLogger(__name__)
+
+#: What no tracker takes in the name of a number.
+_NOT_IN_NAMES = re.compile(r"[^\w ./-]+")
+
+
+class Tracker(Protocol):
+    """Takes finished runs.
+
+    Attributes:
+        package: that it needs, which is the name of its extra too.
+    """
+
+    package: str
+
+    def track(self, run: Run) -> None:
+        """Take the numbers and settings of a run."""
+        ...
+
+
+def build_tracker(node: Mapping[str, Any] | None) -> Tracker | None:
+    """Return the tracker that a configuration names; None for none.
+
+    Args:
+        node: ``_target_`` and its parameters.
+
+    Raises:
+        ConfigError: it is none, or its package is not installed.
+    """
+    if node is None:
+        return None
+    tracker: Tracker = build_target(node, key="tracker")
+    package = getattr(tracker, "package", None)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise ConfigError(f"tracker needs a package: pip install 'llava-eval[{package}]'")
+    return tracker
+
+
+def track(tracker: Tracker | None, directory: Path) -> None:
+    """Give a finished run to a tracker; what goes wrong there is a warning, for the run is whole.
+
+    Args:
+        tracker: None takes nothing.
+        directory: of the run.
+    """
+    if tracker is None:
+        return
+    try:
+        tracker.track(RunReader().read(directory))
+    except Exception as error:  # noqa: BLE001 - other people's code, network and servers
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        log.warning(
+            "%s did not take the run, which is whole in %s: %s",
+            _name(tracker),
+            directory,
+            str(error) if isinstance(error, LlavaEvalError) else reason,
+        )
+    else:
+        log.info("%s has the run", _name(tracker))
+
+
+def _name(tracker: Tracker) -> str:
+    return type(tracker).__name__.lower()
+
+
+def numbers_of(run: Run) -> dict[str, float]:
+    """Return every number of a run by one name each, with interval and counts.
+
+    ``videomme/official/accuracy``, ``.../accuracy_ci_low``, ``.../duration/short/accuracy``.
+    """
+    numbers = dict(_named(run.benchmark, run.tables.metrics))
+    for facet, levels in run.tables.groups.items():
+        for level, metrics in levels.items():
+            numbers.update(_named(f"{run.benchmark}/{facet}/{level}", metrics))
+    numbers[f"{run.benchmark}/num_samples"] = len(run.results)
+    numbers[f"{run.benchmark}/num_unreadable"] = run.num_unreadable
+    numbers[f"{run.benchmark}/num_errors"] = run.num_errors
+    return {_NOT_IN_NAMES.sub("_", name): value for name, value in numbers.items()}
+
+
+def _named(prefix: str, metrics: Mapping[str, MetricValue]) -> Iterator[tuple[str, float]]:
+    for name, metric in metrics.items():
+        for field, value in asdict(metric).items():
+            if isinstance(value, int | float):
+                yield f"{prefix}/{name}" + ("" if field == "value" else f"_{field}"), value
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """Return what a run was made with, by dotted key, and where it lies; without secrets."""
+    settings = {
+        "run_directory": str(run.path.resolve()),
+        "benchmark_label": run.label,
+        "model_label": run.model,
+        "fingerprint": run.manifest.fingerprint,
+        "llava_eval": run.manifest.versions.get("llava_eval"),
+        **flat(run.config),
+    }
+    return {
+        key: without_secrets(value) if isinstance(value, str) else value
+        for key, value in settings.items()
+        if value is not None
+    }
+
+
+@dataclass(frozen=True)
+class Trackio:
+    """Hugging Face's trackio: a database of this machine, shown by ``trackio show``.
+
+    Args:
+        project: that the run belongs to.
+    """
+
+    project: str = "llava_eval"
+    package = "trackio"
+
+    def track(self, run: Run) -> None:
+        """See :class:`Tracker`."""
+        import trackio
+
+        trackio.init(project=self.project, name=f"{run.label} {run.model}", config=settings_of(run))
+        trackio.log(numbers_of(run))
+        trackio.finish()
+
+
+@dataclass(frozen=True)
+class Wandb:
+    """Weights & Biases.
+
+    Args:
+        project: that the run belongs to.
+        mode: offline keeps the run in ``wandb/`` for ``wandb sync``; online uploads it.
+    """
+
+    project: str = "llava_eval"
+    mode: Literal["offline", "online"] = "offline"
+    package = "wandb"
+
+    def track(self, run: Run) -> None:
+        """See :class:`Tracker`."""
+        import wandb
+
+        quiet = wandb.Settings(console="off", silent=True)
+        with wandb.init(
+            project=self.project,
+            name=f"{run.label} {run.model}",
+            config=settings_of(run),
+            mode=self.mode,
+            settings=quiet,
+        ) as tracked:
+            tracked.log(numbers_of(run))
+
+
+@dataclass(frozen=True)
+class MLflow:
+    """MLflow.
+
+    Args:
+        experiment: that the run belongs to.
+        tracking_uri: a database (``sqlite:///mlflow.db``) or server; null is MLflow's own
+            choice (``MLFLOW_TRACKING_URI``).
+    """
+
+    experiment: str = "llava_eval"
+    tracking_uri: str | None = None
+    package = "mlflow"
+
+    def track(self, run: Run) -> None:
+        """See :class:`Tracker`."""
+        import mlflow
+
+        if self.tracking_uri is not None:
+            mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_experiment(self.experiment)
+        with mlflow.start_run(run_name=f"{run.label} {run.model}"):
+            mlflow.log_params({key: str(value) for key, value in settings_of(run).items()})
+            mlflow.log_metrics(numbers_of(run))
+            mlflow.set_tag("run_directory", str(run.path.resolve()))

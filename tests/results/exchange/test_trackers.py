@@ -1,0 +1,108 @@
+"""Runs in trackers of experiments, each with its real package, on this machine alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import llava_eval
+from llava_eval import cli
+from llava_eval.results.exchange.trackers import MLflow, Trackio, Wandb, numbers_of, settings_of
+from llava_eval.results.runs import Run
+
+#: Other people's imports and databases say what is of no concern here.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return llava_eval.evaluate("benchmark.limit=6", "sampler.num_frames=4", "output_dir=run")
+
+
+def expected(run: Run) -> Mapping[str, float]:
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    accuracy, short = metrics["metrics"]["accuracy"], metrics["groups"]["duration"]["short"]
+    name = "demo/multiple_choice"
+    return {
+        f"{name}/accuracy": accuracy["value"],
+        f"{name}/accuracy_ci_low": accuracy["ci_low"],
+        f"{name}/accuracy_ci_high": accuracy["ci_high"],
+        f"{name}/accuracy_num_samples": 6,
+        f"{name}/duration/short/accuracy": short["accuracy"]["value"],
+        f"{name}/num_samples": 6,
+        f"{name}/num_errors": 0,
+    }
+
+
+def test_names_settings_and_no_secrets(run: Run) -> None:
+    assert expected(run).items() <= numbers_of(run).items()
+    settings = settings_of(run)
+    assert settings["sampler.num_frames"] == 4
+    assert settings["run_directory"] == str(run.path.resolve())
+    assert settings["model_label"] == "demo"
+
+
+def test_mlflow_keeps_a_run_in_a_database(run: Run) -> None:
+    pytest.importorskip("sqlalchemy", reason="mlflow with a database is not installed")
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    MLflow("videos", "sqlite:///runs.db").track(run)
+    client = mlflow.MlflowClient("sqlite:///runs.db")
+    (kept,) = client.search_runs([client.get_experiment_by_name("videos").experiment_id])
+    assert expected(run).items() <= kept.data.metrics.items()
+    assert kept.data.params["sampler.num_frames"] == "4"
+    assert kept.data.tags["run_directory"] == str(run.path.resolve())
+    assert kept.info.status == "FINISHED"
+
+
+def test_wandb_keeps_a_run_for_its_sync(run: Run) -> None:
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
+    Wandb("videos").track(run)
+    wandb.teardown()  # its own process has written all
+    (folder,) = Path("wandb").glob("offline-run-*")
+    (log,) = folder.glob("*.wandb")
+    content = log.read_bytes()
+    for text in (b"demo/multiple_choice/accuracy_ci_low", b"sampler.num_frames", b"run_directory"):
+        assert text in content
+
+
+def test_trackio_keeps_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio", reason="trackio is not installed")
+    Trackio("videos").track(run)
+    (database,) = (tmp_path / "trackio").rglob("*videos*.db")
+    with sqlite3.connect(database) as connection:
+        (numbers,) = connection.execute("select metrics from metrics").fetchall()
+    assert expected(run).items() <= json.loads(numbers[0]).items()
+
+
+class Refuses:
+    """A tracker of a user's own whose server is away."""
+
+    package = "json"
+
+    def track(self, run: Run) -> None:
+        raise ConnectionError("no server")
+
+
+class NeedsMore(Refuses):
+    package = "no_such_package"
+
+
+def test_a_run_outlives_its_tracker(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("mine", "tracker")
+    folder.mkdir(parents=True)
+    for name in ("Refuses", "NeedsMore"):
+        (folder / f"{name}.yaml").write_text(f"_target_: {__name__}.{name}\n")
+    few = ["--config-dir", "mine", "benchmark.limit=3", "output_dir=other"]
+    assert cli.run_command([*few, "tracker=Refuses"]) == 0
+    message = "refuses did not take the run, which is whole in other: ConnectionError: no server"
+    assert message in capsys.readouterr().err
+    few[-1] = "output_dir=third"
+    assert cli.run_command([*few, "tracker=NeedsMore"]) == 2
+    assert "pip install 'llava-eval[no_such_package]'" in capsys.readouterr().err
+    assert not Path("third").exists()
