@@ -69,11 +69,15 @@ def test_identity_knows_what_changes_texts_and_not_how_they_are_scored() -> None
 def test_differences_are_told_by_the_names_of_parts() -> None:
     runs = [
         compose_config(overrides).resolved
-        for overrides in (["output_dir=a"], ["quantization=bnb_nf4", "judge.model=b"])
+        for overrides in (
+            ["output_dir=a"],
+            ["quantization=bnb_nf4", "judge.model=b", "sampler=integer_steps"],
+        )
     ]
     assert describe.differences(runs) == {
         "quantization": ["none", "bnb_nf4"],
         "judge.model": [None, "b"],
+        "sampler": ["linspace_to_last_frame", "integer_steps"],
     }
 
 

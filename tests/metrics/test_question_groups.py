@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.metrics.question_groups import hallusion_score, videomme_v2_rating
+from llava_eval.metrics.question_groups import (
+    VinogroundPart,
+    hallusion_score,
+    videomme_v2_rating,
+    vinoground_score,
+)
 from llava_eval.types import Generation, Sample, SampleResult, Score
 from tests.scoring.protocols import protocol
 
@@ -63,6 +68,10 @@ RIGHT, WRONG = Score(1.0, "A"), Score(0.0, "B")
         ([RIGHT, WRONG, RIGHT, WRONG], "logic", "[1, [2, 3], 4]", 100 / 3, 100 / 3),
         ([WRONG, RIGHT, RIGHT, RIGHT], "logic", "[[1, 2], 3, 4]", 10.0, 10.0),
         ([RIGHT] * 4, "logic", "[[1,2],3,4]", 100.0, 100.0),
+        ([RIGHT, RIGHT, RIGHT, WRONG], "logic", "[[1, 2], 3, 4]", 50.0, 50.0),
+        ([RIGHT, WRONG, WRONG, RIGHT], "logic", "[1, [2, 3], 4]", 100 / 12, 100 / 12),
+        ([RIGHT, RIGHT, RIGHT, WRONG], "logic", "[1, [2, 3], 4]", 700 / 12, 700 / 12),
+        ([WRONG, RIGHT, RIGHT, RIGHT], "relevance", "", 56.25, 56.25),
     ],
 )
 def test_an_unread_answer_continues_a_chain_in_the_authors_script_alone(
@@ -82,3 +91,46 @@ def test_four_unread_answers_take_a_linear_score_below_nothing() -> None:
 def test_incomplete_groups_are_left_out_and_said() -> None:
     found = videomme_v2_rating(group([RIGHT] * 3, "relevance", ""), unread="wrong")
     assert (found.value, found.note) == (None, "1 incomplete groups left out")
+
+
+def test_a_group_has_the_type_and_level_of_its_last_row() -> None:
+    results = group([RIGHT, WRONG, WRONG, WRONG], "relevance", "")
+    results[-1] = dataclasses.replace(results[-1], facets={**results[-1].facets, "level": "3"})
+    (of_first, of_last) = (
+        videomme_v2_rating(results[::-1], unread="wrong", level=level) for level in ("1", "3")
+    )
+    assert of_first.value is None
+    assert of_last.value == pytest.approx(6.25)
+
+
+PARTS: tuple[VinogroundPart, ...] = ("text", "video", "group")
+
+
+def pair(*replies: str) -> list[SampleResult]:
+    """Return a caption pair of Vinoground: two questions with one video, two with both."""
+    results = []
+    for row, (part, reply) in enumerate(
+        zip(("text", "text", "video", "video"), replies, strict=True)
+    ):
+        sample = Sample(str(row), row, "p", ("x",), ("A",), facets={"row_set": f"{part} {row}"})
+        score = RIGHT if reply == "A" else WRONG
+        results.append(with_score(SampleResult.of(sample, Generation(reply)), score))
+    return results
+
+
+@pytest.mark.parametrize(
+    ("replies", "text", "video", "together"),
+    [
+        ("AAAA", 100.0, 100.0, 100.0),
+        ("ABAA", 0.0, 100.0, 0.0),
+        ("AAAB", 100.0, 0.0, 0.0),
+        ("A AA", 0.0, 100.0, 0.0),
+    ],
+)
+def test_vinoground_counts_pairs(replies: str, text: float, video: float, together: float) -> None:
+    results = pair(*(reply.strip() for reply in replies))
+    values = [vinoground_score(results, part=part).value for part in PARTS]
+    assert values == [text, video, together]
+    ended = vinoground_score(results, part="video", empty_ends_pair=True).value
+    assert ended == (0.0 if " " in replies else video)
+    assert vinoground_score(results[1:], part="text").note == "1 incomplete pairs left out"
