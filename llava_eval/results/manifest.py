@@ -119,12 +119,6 @@ class Manifest:
     sessions: Sequence[Session] = ()
     content: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def last_session(self) -> Session | None:
-        """The last process that generated something; else the last one."""
-        generating = [session for session in self.sessions if session.num_generated]
-        return next(reversed(generating or self.sessions), None)
-
 
 def read_manifest(directory: Path) -> Manifest | None:
     """Return the manifest of a run directory, or None when it has none.

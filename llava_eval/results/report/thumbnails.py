@@ -7,7 +7,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,8 +199,3 @@ def _jpeg(frame: Any) -> str:
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
-
-
-def no_frames(requests: Iterable[FrameRequest]) -> Generator[None, None, None]:
-    """Read nothing."""
-    yield from (None for _ in requests)
