@@ -248,6 +248,7 @@ def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
         benchmark=composed.config.benchmark.name,
         outcome=gate.outcome,
         checks=gate.checks(num_failed),
+        properties={"run": str(outcome.directory), "baseline": str(arguments.baseline)},
         **files,
         content={**gate.content, "num_failed": num_failed} if arguments.json else None,
     )

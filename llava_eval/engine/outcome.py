@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from llava_eval.engine.console import say
-from llava_eval.engine.progress import cause_of
 from llava_eval.results import files
 from llava_eval.results.ledger import read_ledger
-from llava_eval.results.summary import Summary
+from llava_eval.results.summary import Summary, failures_by_cause
 from llava_eval.results.tables import to_terminal
-from llava_eval.types import SampleResult
 
 
 @dataclass(frozen=True)
@@ -63,19 +59,3 @@ def print_outcome(outcome: Outcome) -> int:
             f"(errors.max); they are in {outcome.directory / files.LEDGER}"
         )
     return outcome.exit_code
-
-
-def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
-    """Return what samples failed of, the most frequent cause first, with one example each.
-
-    Args:
-        results: of a run, failed or not.
-    """
-    failed = [result for result in results if result.generation.error is not None]
-    counts = Counter(cause_of(result) for result in failed)
-    examples = {cause_of(result): result for result in reversed(failed)}
-    return [
-        f"{count} x {cause}; for instance sample {examples[cause].id}: "
-        f"{examples[cause].generation.error}"
-        for cause, count in counts.most_common()
-    ]

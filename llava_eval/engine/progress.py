@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from llava_eval.results.summary import cause_of
 from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
@@ -24,17 +24,6 @@ _MOST_SECONDS = 30.0
 
 #: Failures of one cause that are shown while a run goes on.
 _NUM_SHOWN_OF_A_CAUSE = 3
-#: What differs between failures of one cause: words with a slash or a digit in them.
-_PARTICULARS = re.compile(r"[^\s:;,]*[/\d][^\s:;,]*")
-
-
-def cause_of(result: SampleResult) -> str:
-    """Return a failure without what differs from sample to sample: paths, ids and numbers.
-
-    Args:
-        result: of a sample that failed.
-    """
-    return _PARTICULARS.sub("...", result.generation.error or "")
 
 
 class Progress:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,3 +203,32 @@ def _value_of(summary: Summary, published: PublishedConfig) -> MetricValue | Non
         return summary.metrics.get(published.metric)
     levels = summary.groups.get(published.facet, {})
     return levels.get(str(published.level), {}).get(published.metric)
+
+
+#: What differs between failures of one cause: words with a slash or a digit in them.
+_PARTICULARS = re.compile(r"[^\s:;,]*[/\d][^\s:;,]*")
+
+
+def cause_of(result: SampleResult) -> str:
+    """Return a failure without what differs from sample to sample: paths, ids and numbers.
+
+    Args:
+        result: of a sample that failed.
+    """
+    return _PARTICULARS.sub("...", result.generation.error or "")
+
+
+def failures_by_cause(results: Iterable[SampleResult]) -> list[str]:
+    """Return what samples failed of, the most frequent cause first, with one example each.
+
+    Args:
+        results: of a run, failed or not.
+    """
+    failed = [result for result in results if result.generation.error is not None]
+    counts = Counter(cause_of(result) for result in failed)
+    examples = {cause_of(result): result for result in reversed(failed)}
+    return [
+        f"{count} x {cause}; for instance sample {examples[cause].id}: "
+        f"{examples[cause].generation.error}"
+        for cause, count in counts.most_common()
+    ]

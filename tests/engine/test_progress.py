@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from llava_eval.engine.console import messages_shown
-from llava_eval.engine.outcome import failures_by_cause
 from llava_eval.engine.progress import Progress
+from llava_eval.results.summary import failures_by_cause
 from llava_eval.types import Generation, Sample, SampleResult, Score
 
 LOG = logging.getLogger("llava_eval.test")

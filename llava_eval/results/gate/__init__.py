@@ -49,7 +49,7 @@ def run_gate(
     from llava_eval.results.gate.rule import verdict_of
     from llava_eval.results.runs import RunReader
 
-    with refusals_reported(junit, summary, as_json=as_json):
+    with refusals_reported(junit, summary, as_json=as_json, run_path=run_path):
         reader = RunReader(config_dir)
         run = reader.read(run_path)
         verdict = verdict_of(run, _baseline(reader, baseline_path, run), rule)
@@ -60,6 +60,7 @@ def run_gate(
         benchmark=run.benchmark,
         outcome=texts.outcome(verdict),
         checks=verdict.checks,
+        properties=texts.properties_of(verdict),
         junit=junit,
         summary=summary,
         content=texts.to_content(verdict) if as_json else None,
@@ -69,7 +70,11 @@ def run_gate(
 
 @contextlib.contextmanager
 def refusals_reported(
-    junit: Path | None, summary: Path | None, *, as_json: bool = False
+    junit: Path | None,
+    summary: Path | None,
+    *,
+    as_json: bool = False,
+    run_path: Path | None = None,
 ) -> Iterator[None]:
     """Tell CI servers, too, of an error of the block that leaves nothing to compare.
 
@@ -77,6 +82,7 @@ def refusals_reported(
         junit: file to write JUnit XML into.
         summary: file to write Markdown into.
         as_json: what is printed is JSON.
+        run_path: run directory, whose failures are told by cause.
     """
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import write_out
@@ -90,11 +96,36 @@ def refusals_reported(
         if _is_on_github() and not as_json:
             title = "llava-eval gate: cannot compare"
             write_out(texts.annotation("error", title, str(error)))
+        _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
         if junit is not None:
             write_output(junit, texts.not_comparable_junit(str(error)))
         if summary is not None:
-            write_output(summary, texts.not_comparable_markdown(str(error)))
+            write_output(summary, texts.not_comparable_markdown(str(error), _causes(run_path)))
         raise
+
+
+def _causes(run_path: Path | None) -> list[str]:
+    """Return what samples of a run failed of; nothing where its ledger cannot be read."""
+    from llava_eval.results import files
+    from llava_eval.results.ledger import read_ledger
+    from llava_eval.results.summary import failures_by_cause
+
+    if run_path is None:
+        return []
+    try:
+        return failures_by_cause(read_ledger(run_path / files.LEDGER))
+    except (LlavaEvalError, OSError):
+        return []
+
+
+def _give_to_later_steps(**outputs: str) -> None:
+    """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
+    from llava_eval.results.formatting import printable
+
+    path = os.environ.get("GITHUB_OUTPUT")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{name}={printable(text)}\n" for name, text in outputs.items())
 
 
 def publish(
@@ -105,6 +136,7 @@ def publish(
     benchmark: str,
     outcome: str,
     checks: Sequence[Check],
+    properties: Mapping[str, str],
     junit: Path | None,
     summary: Path | None,
     content: Mapping[str, Any] | None,
@@ -118,6 +150,7 @@ def publish(
         benchmark: of the run, without.
         outcome: the verdict in a few words.
         checks: what it is made of.
+        properties: of the run and its baseline, for readers of JUnit.
         junit: file to write JUnit XML into.
         summary: file to write Markdown into.
         content: JSON values to print in place of the text.
@@ -132,8 +165,15 @@ def publish(
     write_out(text if content is None else json.dumps(content, indent=2, ensure_ascii=False))
     if _is_on_github() and content is None:
         write_out("\n".join(workflow_commands(label, outcome, checks)))
+    failing = [check for check in checks if check.fails]
+    unproven = "not shown" if failing else "passed"
+    _give_to_later_steps(
+        verdict="regressed" if any(check.regressed for check in failing) else unproven,
+        outcome=outcome,
+        failures=",".join(check.name for check in failing),
+    )
     if junit is not None:
-        write_output(junit, to_junit(label, benchmark, checks, text))
+        write_output(junit, to_junit(label, benchmark, checks, text, properties))
     if summary is not None:
         write_output(summary, markdown)
 

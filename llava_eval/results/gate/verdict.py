@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import platform
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
@@ -15,6 +18,7 @@ from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
 from llava_eval.results.gate.rule import Check, Verdict
 from llava_eval.results.runs import differences_of
+from llava_eval.results.summary import failures_by_cause
 
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 10
@@ -133,6 +137,7 @@ def to_markdown(verdict: Verdict) -> str:
         markdown_text(detectable_text(verdict)),
         *(f"- {markdown_text(check.message)}" for check in verdict.failures),
         *(f"- {markdown_text(note)}" for note in verdict.notes),
+        *(f"- {markdown_text(cause)}" for cause in failures_by_cause(run.results)),
     ]
     changes = _changes_table(verdict)
     if changes is not None:
@@ -169,9 +174,16 @@ def to_content(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def not_comparable_markdown(reason: str) -> str:
-    """Return what stands in a pull request when there is no verdict."""
-    return f"### :warning: llava-eval gate: cannot compare\n\n{markdown_text(reason)}\n"
+def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
+    """Return what stands in a pull request when there is no verdict.
+
+    Args:
+        reason: why.
+        causes: what samples failed of.
+    """
+    listed = "".join(f"\n- {markdown_text(cause)}" for cause in causes)
+    text = f"### :warning: llava-eval gate: cannot compare\n\n{markdown_text(reason)}\n"
+    return f"{text}{listed}\n" if causes else text
 
 
 def _folded(title: str, table: Table) -> str:
@@ -224,11 +236,45 @@ def _escaped_property(text: str) -> str:
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def to_junit(label: str, benchmark: str, checks: Sequence[Check], text: str) -> str:
-    """Return one test case for each check; ``text`` is what the gate printed."""
+def properties_of(verdict: Verdict) -> dict[str, str]:
+    """Return what was compared with what, and where a report shows samples that got worse."""
+    baseline, run = verdict.pairing.first, verdict.pairing.second
+    return {
+        "run": run.name,
+        "baseline": baseline.name,
+        "benchmark": run.label,
+        "model": run.model,
+        **{
+            f"worse: {flip.id}": f"report.html#sample=0/{quote(flip.id, safe='')}"
+            for flip in verdict.worse[:SHOWN_FLIPS]
+        },
+    }
+
+
+def to_junit(
+    label: str,
+    benchmark: str,
+    checks: Sequence[Check],
+    text: str,
+    properties: Mapping[str, str],
+) -> str:
+    """Return one test case for each check.
+
+    Args:
+        label: of the run, with overrides.
+        benchmark: without.
+        checks: that were made.
+        text: what the gate printed.
+        properties: what was compared, by name.
+    """
     num_failures = sum(check.fails for check in checks)
     name = f"llava-eval gate: {label}"
     suite = _suite(name, num_tests=len(checks), num_failures=num_failures, num_errors=0)
+    listed = SubElement(suite, "properties")
+    for key, value in properties.items():
+        SubElement(
+            listed, "property", name=_xml_text(printable(key)), value=_xml_text(printable(value))
+        )
     for check in checks:
         _add_case(suite, benchmark, check)
     SubElement(suite, "system-out").text = _xml_text(text)
@@ -252,6 +298,8 @@ def _suite(name: str, *, num_tests: int, num_failures: int, num_errors: int) -> 
         errors=str(num_errors),
         skipped="0",
         time="0",
+        timestamp=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        hostname=platform.node(),
     )
 
 

@@ -25,6 +25,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.delenv("GITHUB_OUTPUT", raising=False)
     good = [answered(n, n % 5 > 0) for n in range(120)]
     write_run(tmp_path / "good", good)
     write_run(tmp_path / "like", [answered(n, (n + (n == 50)) % 5 > 0) for n in range(120)])
@@ -122,6 +123,12 @@ def test_junit(runs: Path) -> None:
     assert "accuracy went from 80.0 to 33.3" in failure.attrib["message"]
     assert cases["unreadable has not regressed"].find("failure") is None
     assert "REGRESSED" in (suite.findtext("system-out") or "")
+    said = {item.attrib["name"]: item.attrib["value"] for item in suite.iterfind("properties/*")}
+    assert (said["run"], said["baseline"], said["model"]) == ("worse", "good", "made")
+    first = next(name for name in said if name.startswith("worse: "))
+    assert said[first] == f"report.html#sample=0/{first.removeprefix('worse: ')}"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.attrib["timestamp"])
+    assert suite.attrib["hostname"]
 
 
 def test_no_verdict_is_written_too(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +140,9 @@ def test_no_verdict_is_written_too(runs: Path, capsys: pytest.CaptureFixture[str
     error = suite.find("testcase/error")
     assert error is not None
     assert "1 failed samples" in error.attrib["message"]
-    assert "cannot compare" in (runs / "summary.md").read_text()
+    text = (runs / "summary.md").read_text()
+    assert "cannot compare" in text
+    assert "- 1 x " in text, "what it failed of"
 
 
 def test_a_summary_for_pull_requests(runs: Path) -> None:
@@ -159,7 +168,12 @@ def test_annotations_on_github(
     assert error.startswith("::error title=llava-eval gate%3A made/up::accuracy went from 80.0")
     (notice,) = commands("like", "--baseline", "good")
     assert notice.startswith("::notice title=")
+    monkeypatch.setenv("GITHUB_OUTPUT", "outputs")
     (reason,) = commands("broken", "--baseline", "good")
+    commands("worse", "--baseline", "good")
+    verdicts = [line.partition("=")[2] for line in Path("outputs").read_text().splitlines()]
+    assert verdicts[::3] == ["cannot compare", "regressed"]
+    assert verdicts[-1] == "accuracy"
     assert reason.startswith("::error title=llava-eval gate%3A cannot compare::broken holds 1")
 
 
@@ -177,6 +191,7 @@ def test_hostile_texts_stay_texts(
             for n in range(60)
         ]  # fmt: skip
         write_run(tmp_path / name, results, label=f"made/up ({EVIL})")
+    monkeypatch.setenv("GITHUB_OUTPUT", "outputs")
     command = ["gate", "b", "--baseline", "a", "--junit", "j.xml", "--summary", "s.md"]
     assert cli.run_command(command) == 1
     printed = capsys.readouterr().out
@@ -189,6 +204,8 @@ def test_hostile_texts_stay_texts(
     outside_code = re.sub(r"(`+).+?\1", "", summary)
     assert "<script" not in outside_code
     assert "@you" not in outside_code
+    names = [line.partition("=")[0] for line in Path("outputs").read_text().splitlines()]
+    assert names == ["verdict", "outcome", "failures"]
     suite = ElementTree.parse(tmp_path / "j.xml").getroot().find("testsuite")
     assert suite is not None
     assert "<script>alert(1)</script>" in suite.attrib["name"]
