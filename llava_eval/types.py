@@ -31,7 +31,8 @@ MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
 _MAX_TOKENS = 1 << 40
 
 
-_WRONG_ADDRESS = re.compile(r"(https?|ftp)[:;](?=.)", re.IGNORECASE)
+#: An address that is none ("https:me:word@host"), or that was taken for a path below a folder.
+_WRONG_ADDRESS = re.compile(r"(?:.*?/)?(?:https?|ftp)[:;](?=.)", re.IGNORECASE | re.DOTALL)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -46,7 +47,7 @@ def without_secrets(path: str) -> str:
     """
     scheme, separator, rest = path.partition("://")
     if not separator:
-        wrong = _WRONG_ADDRESS.match(path)  # for instance "https:/name:word@host"
+        wrong = _WRONG_ADDRESS.match(path)
         return f"{wrong[0]}..." if wrong else path
     rest = re.split(r"[?#;]|&(?=\w+=)", rest, maxsplit=1)[0]
     authority, slash, path = rest.partition("/")

@@ -44,6 +44,12 @@ def test_secrets_of_addresses_are_not_repeated(address: str, shown: str) -> None
     assert "secret" not in types.without_secrets(address) or "//" not in address[2:]
 
 
+def test_an_address_below_a_folder_is_not_told() -> None:
+    assert types.Media("video", "/data/https:/me:secret@h.org/a").name == "/data/https:..."
+    for path in ("/data/http/a.mp4", "/data/myhttp:/a.mp4", "a:b.mp4", "https"):
+        assert types.Media("video", path).name == path
+
+
 def test_a_group_named_by_an_address_keeps_its_secret_and_stays_its_own() -> None:
     groups = [
         types.Sample("q", 0, f"https://me:secret@h.org/a?id={number}&k=secret", ("?",), ()).group
