@@ -72,6 +72,8 @@ class Media:
             and transformers turn theirs; else its pixels are taken as they are stored.
         swap_red_blue: a video's frames are shown with these channels exchanged, as references do
             that hand OpenCV's frames on as they are; proofs of pixels are those before it.
+        clue_seconds: starts and ends of the parts of a video that a benchmark's row names, where a
+            protocol shows frames of those alone.
     """
 
     kind: MediaKind
@@ -82,6 +84,7 @@ class Media:
     stated_seconds: float | None = None
     upright: bool = False
     swap_red_blue: bool = False
+    clue_seconds: tuple[tuple[float, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,6 +103,7 @@ class Media:
             self.stated_seconds,
             self.upright,
             self.swap_red_blue,
+            self.clue_seconds,
         )
 
     @classmethod
@@ -175,6 +179,7 @@ class VideoInfo:
         first_frame_index: number of the cut's first frame in the whole video, 0 without a cut.
         problems: what is known to be wrong with the file, at most one of each kind.
         stated_seconds: duration as the benchmark's row states it, where a protocol samples by that.
+        clue_seconds: see :class:`Media`.
     """
 
     path: str
@@ -188,6 +193,7 @@ class VideoInfo:
     first_frame_index: int = 0
     problems: tuple[MediaProblem, ...] = ()
     stated_seconds: float | None = None
+    clue_seconds: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.num_frames >= 0, f"{self.path}: num_frames is {self.num_frames}")

@@ -16,22 +16,25 @@ class FrameImages:
 
     Attributes:
         media: the video.
-        jpeg: each goes through a JPEG file first, see :func:`as_jpeg`.
+        num_jpeg: each goes through so many JPEG files first, see :func:`as_jpeg`.
     """
 
     media: Media
-    jpeg: bool = False
+    num_jpeg: int = 0
     path: ClassVar[None] = None
 
     @property
     def description(self) -> str:
         """What it will be, in words."""
-        return "frames as JPEG images" if self.jpeg else "frames as images"
+        kind = "JPEG images" if self.num_jpeg else "images"
+        return f"frames as {kind}{', twice' if self.num_jpeg == 2 else ''}"
 
     def expand(self, clip: Clip) -> tuple[Clip, ...]:
         """Return the frames."""
-        images = (frame_image(clip, index) for index in range(len(clip)))
-        return tuple(as_jpeg(image) if self.jpeg else image for image in images)
+        images = [frame_image(clip, index) for index in range(len(clip))]
+        for _ in range(self.num_jpeg):
+            images = [as_jpeg(image) for image in images]
+        return tuple(images)
 
 
 def frame_image(clip: Clip, index: int) -> Clip:

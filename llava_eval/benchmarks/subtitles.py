@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media
 
-SubtitleRule = Literal["first_cue", "lmms_eval"]
+SubtitleRule = Literal["first_cue", "lmms_eval", "cgbench_lmms_eval"]
 
 _TIMESTAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 _LMMS_EVAL_MARKUP = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
@@ -39,6 +39,7 @@ class Subtitles:
             "lmms_eval": cues as windows of frame numbers, each once, and of those only what stands
             in the files' own font markup. EvolvingLMMs-Lab/lmms-eval, tasks/videomme/utils.py,
             videomme_doc_to_text_subtitle.
+            "cgbench_lmms_eval": see :func:`cues_at_even_times`.
         heading: text in front of the lines; a line break follows them.
         missing: what stands for the lines of a video without subtitles; None leaves the heading
             out too, also where no line belongs to a frame.
@@ -65,7 +66,10 @@ class Subtitles:
         if Path(self.path).is_file():
             if not clip.fps:
                 raise MediaError(f"{self.media.path}: matching subtitles needs a frame rate")
-            lines = _RULES[self.rule](Path(self.path), clip.frame_indices, clip.fps)
+            if self.rule == "cgbench_lmms_eval":
+                lines = cues_at_even_times(Path(self.path), clip)
+            else:
+                lines = _RULES[self.rule](Path(self.path), clip.frame_indices, clip.fps)
         if lines is None or (not lines and self.missing is None):
             lines = self.missing
         return () if lines is None else (f"{self.heading}{lines}\n",)
@@ -142,6 +146,40 @@ def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> s
     return "\n".join(match.group(1) for match in texts if match is not None)
 
 
+def cues_at_even_times(path: Path, clip: Clip) -> str | None:
+    """Return the cues that are shown at evenly spaced times, in the file's order; None without any.
+
+    There are as many times as frames, of which the last is the video's last frame.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/cgbench/utils.py, _sampled_subtitles.
+
+    Args:
+        path: of the .srt file.
+        clip: what is shown, with its frame rate.
+
+    Raises:
+        MediaError: the file is not UTF-8 text, or what stands around " --> " is no time.
+    """
+    fps, total = clip.fps or 0.0, clip.num_source_frames or len(clip)
+    count = max(1, min(len(clip), total))
+    times = [index * (total - 1) / max(count - 1, 1) / fps for index in range(count)]
+    lines = []
+    for block in re.split(r"\n\n", _read(path).strip()):
+        rows = block.splitlines()
+        number = next((n for n, row in enumerate(rows) if " --> " in row), None)
+        if number is None:
+            continue
+        try:
+            start, end = (
+                _seconds(part.strip().replace(".", ",")) for part in rows[number].split(" --> ", 1)
+            )
+        except ValueError as error:
+            raise MediaError(f"{path}: expected two times, got {rows[number]!r}") from error
+        if any(start <= time < end for time in times):
+            lines.append(" ".join(rows[number + 1 :]))
+    return "\n".join(lines) if lines else None
+
+
 def read_lmms_eval_cues(path: Path) -> list[Cue]:
     """Read a .srt file as lmms-eval does, times in seconds.
 
@@ -179,7 +217,7 @@ def _read(path: Path) -> str:
         raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
 
 
-_RULES: dict[SubtitleRule, Callable[[Path, Sequence[int], float], str]] = {
+_RULES: dict[str, Callable[[Path, Sequence[int], float], str]] = {
     "first_cue": first_cues,
     "lmms_eval": windows_of_frames,
 }

@@ -196,6 +196,27 @@ def relative_gain(
     return MetricValue(gain(after.value), stderr, low, high, after.num_samples, "percent")
 
 
+def part_ratio(
+    results: Sequence[SampleResult], *, facet: str, level: str, over: str
+) -> MetricValue:
+    """Return the mean score of one level over that of another, in percent; without an interval.
+
+    CG-Bench's clue recovery rate: the accuracy with the whole video over that with the clue alone
+    (arXiv 2412.12075; its published code has no function for it).
+
+    Args:
+        results: results of the set.
+        facet: whose levels count.
+        level: of the samples above the line.
+        over: level of those below it.
+    """
+    above, below = (part_mean(results, facet=facet, levels=[name]) for name in (level, over))
+    if above.value is None or not below.value:
+        return MetricValue.none(above.num_samples, "percent")
+    value = 100.0 * above.value / below.value
+    return MetricValue(value, None, None, None, above.num_samples, "percent")
+
+
 class _Counted(NamedTuple):
     """Values of one level's denominator, and what they cluster by."""
 

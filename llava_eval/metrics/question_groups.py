@@ -187,6 +187,36 @@ def _both_right(questions: Sequence[SampleResult]) -> tuple[bool, bool]:
     return True, False
 
 
+def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
+    """Return CG-Bench's acc@IoU: how often both the letter and the clue's intervals are right.
+
+    The mean over the thresholds 0.1, 0.2, ... 0.5 of the overlap, in percent, of the questions of
+    which both replies were read.
+
+    Source: CG-Bench/CG-Bench f826608, run/stat_with_key.py.
+
+    Args:
+        results: of the set; those of a question are told by what stands before "/" in their ids.
+    """
+    parts: dict[str, dict[str, SampleResult]] = defaultdict(dict)
+    for result in results:
+        if result.score.value is not None and result.generation.error is None:
+            parts[result.id.rpartition("/")[0]][result.facets["task"]] = result
+    both = [
+        (part["long_acc"], part["miou"])
+        for part in parts.values()
+        if {"long_acc", "miou"} <= part.keys()
+    ]
+    if not both:
+        return MetricValue.none(0, "percent")
+    values = [
+        float(str(overlap.score.details["rec@IoU"])) if letter.score.value == 1.0 else 0.0
+        for letter, overlap in both
+    ]
+    groups = [letter.group for letter, _ in both]
+    return clustered_mean(values, groups, highest=1.0).as_metric(scale=100.0)
+
+
 def hallusion_score(
     results: Sequence[SampleResult], *, part: Literal["all", "figure", "question"]
 ) -> MetricValue:

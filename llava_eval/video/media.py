@@ -66,7 +66,11 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
     with media_errors(media.name, path):
         if media.kind == "image":
             return _read_image(local)
-        info = replace(probe_media(local), stated_seconds=media.stated_seconds)
+        info = replace(
+            probe_media(local),
+            stated_seconds=media.stated_seconds,
+            clue_seconds=media.clue_seconds,
+        )
     indices = tuple(policy(info))
     with media_errors(media.name, path):
         if is_surely_folder(path):

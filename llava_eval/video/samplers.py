@@ -130,6 +130,38 @@ def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     return tuple(info.first_frame_index + step * i for i in range(num_shown))
 
 
+#: Frames of clues that CG-Bench shows at most.
+_MOST_OF_CLUES = 32
+
+
+def clue_midpoints(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
+    """The middle of equal segments of the parts that the row names; see ``clue_seconds``.
+
+    Of a video whose row names none, :func:`segment_midpoints`. Each part has a share of at most 32
+    frames by its length, and one at least; parts that have fewer frames in all show each once.
+    Frames behind the last one are left out: CG-Bench's own code (CG-Bench/CG-Bench f826608,
+    run/utils.py, sample_frames_clue_average and get_list_image_paths).
+    """
+    total = _checked_total(info, num_frames)
+    if not info.clue_seconds:
+        return segment_midpoints(info, num_frames)
+    limit = min(num_frames, _MOST_OF_CLUES)
+    parts = [(round(start * info.fps), round(end * info.fps)) for start, end in info.clue_seconds]
+    num_all = sum(end - start for start, end in parts)
+    if limit >= num_all:
+        indices = [index for start, end in parts for index in range(start, end)]
+    else:
+        indices = []
+        for start, end in parts:
+            share = max(1, int(limit * ((end - start) / num_all)))
+            segment = (end - start) / share
+            indices += [int(start + segment / 2 + segment * i) for i in range(share)]
+    kept = [index for index in indices if index < total]
+    if not kept:
+        raise MediaError(f"{info.path}: it has no frame in {info.clue_seconds} s")
+    return _absolute(info, kept)
+
+
 def _checked_total(info: VideoInfo, num_frames: int) -> int:
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}, expected at least 1")

@@ -61,7 +61,7 @@ def test_words_and_sentences_stand_where_the_authors_put_them(tmp_path: Path, na
 
 def test_frames_are_what_a_jpeg_file_gives_back() -> None:
     shown = clip([3, 9], 10.0, 20)
-    images = FrameImages(Media("video", "v.mp4"), jpeg=True).expand(shown)
+    images = FrameImages(Media("video", "v.mp4"), num_jpeg=1).expand(shown)
     assert [image.frame_indices for image in images] == [(3,), (9,)]
     for image, frame in zip(images, shown.frames, strict=True):
         content = io.BytesIO()

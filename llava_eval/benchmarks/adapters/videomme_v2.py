@@ -63,7 +63,7 @@ def videomme_v2(
     video = Media("video", row.media_path(media))
     path = "" if subtitles is None else row.media_path([subtitles])
     shown: Media | FrameDependentPart = (
-        video if frames == "video" else FrameImages(video, jpeg=True)
+        video if frames == "video" else FrameImages(video, num_jpeg=1)
     )
     said: tuple[str | FrameDependentPart, ...] = (heading,) if heading else ()
     if subtitles is not None and subtitle_order == "interleaved":
@@ -220,7 +220,7 @@ class FramesAndSentences:
             raise MediaError(f"{self.media.path}: placing sentences needs a frame rate")
         said = list(sentences(read_words(self.path)))
         ends = [*clip.frame_indices[1:], clip.num_source_frames]
-        images = FrameImages(self.media, jpeg=True).expand(clip)
+        images = FrameImages(self.media, num_jpeg=1).expand(clip)
         pieces: list[str | Clip] = []
         for image, start, end in zip(images, clip.frame_indices, ends, strict=True):
             pieces.append(image)

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llava_eval.scoring.cgbench import fenced_result
 from llava_eval.scoring.choice import letters_of, read_letter, unread
 from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, read
@@ -338,3 +339,51 @@ def plain_letter(reply: str, sample: Sample) -> str | None:
     elif form is not None:
         letter = form[1].upper()
     return letter if letter in letters else None
+
+
+@dataclass(frozen=True)
+class CgBenchOpen(RulesFirst):
+    """CG-Bench's first step for free answers: right, wrong, or not to be told from texts.
+
+    The answer is the result in the reply's block of JSON, or else the reply; an empty one is left
+    out. So is an answer that the judge wants the frames for: the authors show it those of the clue
+    in a second step, which is not here, and count only what was decided.
+
+    Source: CG-Bench/CG-Bench f826608, run/utils.py, get_prompt, post_process and save_result;
+    run/stat_with_key.py.
+
+    Attributes:
+        user: the judge's prompt, with ``{{question}}``, ``{{answer}}`` and ``{{prediction}}``.
+    """
+
+    user: str
+
+    def by_rules(self, text: str, sample: Sample) -> Score | None:
+        """Leave an empty reply out."""
+        return None if text else unread(sample, "left_out", "the reply is empty")
+
+    def prompt(self, text: str, sample: Sample) -> Messages:
+        """Ask whether the answer means the same as the right one."""
+        fields = {
+            "question": sample.question,
+            "answer": sample.targets[0],
+            "prediction": _free_answer(text),
+        }
+        return chat(None, self.user, fields)
+
+    def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
+        """Take the judge's 0 or 1; for 2, or anything else, nothing is scored."""
+        found = fenced_result(reply) if reply else ()
+        if found in ((), (None,)):
+            digit = re.search("[012]", reply)
+            found = (int(digit[0]),) if digit else ()
+        if not found:
+            return unread(sample, "left_out", "the judge's reply cannot be read")
+        if found[0] not in (0, 1):
+            return unread(sample, "left_out", "the judge wants to see the frames")
+        return read(sample, _free_answer(text), found[0] == 1, "by the judge")
+
+
+def _free_answer(text: str) -> str:
+    found = fenced_result(text)
+    return text if found in ((), (None,)) else str(found[0])
