@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llava_eval.benchmarks.adapters.choice import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.subtitles import read_cues

@@ -11,8 +11,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llava_eval.scoring.cgbench import fenced_result
 from llava_eval.scoring.choice import letters_of, read_letter, unread
+from llava_eval.scoring.clues import fenced_result
 from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, read
 from llava_eval.scoring.text import edit_distance
