@@ -1,11 +1,17 @@
 """Texts in the files of other tools, told apart by what they hold.
 
-* lm-eval and lmms-eval: ``samples_*.jsonl``, one object a line with ``resps``;
-* VLMEvalKit: a sheet (.xlsx, .tsv) with a column ``prediction``;
+* lm-eval and lmms-eval: ``*samples_*.jsonl``, one object a line with ``resps``, or (lmms-eval from
+  0.5 on, where nothing was filtered) ``filtered_resps`` alone; lmms-eval 0.2: one object with
+  ``logs`` of such;
+* VLMEvalKit: a sheet (.xlsx, .tsv, .csv) with a column ``prediction``, or a JSON array of its rows;
 * inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``.
 
-A text belongs to the sample whose id one of its fields holds: that field which holds the ids of
-most samples. Where none does, the tools' own number of the row tells, and the question must agree.
+A text belongs to the sample whose id one of its fields holds, or whose row the tool numbers: by
+that field, or the row, which gives most texts to a sample that asks what the text answers.
+
+Sources: EleutherAI/lm-evaluation-harness and EvolvingLMMs-Lab/lmms-eval,
+loggers/evaluation_tracker.py; open-compass/VLMEvalKit, vlmeval/smp/file.py;
+UKGovernmentBEIS/inspect_ai, log/_recorders.
 """
 
 from __future__ import annotations
@@ -13,21 +19,35 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import zipfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, parse_json
 from llava_eval.errors import RowsError
+from llava_eval.results.formatting import count
 from llava_eval.types import Generation, Sample
+
+if sys.version_info >= (3, 14):
+    import zipfile
+
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError, zipfile
 
 log = logging.getLogger(__name__)
 
 #: Records that belong to no sample, named in a message.
 _NAMED = 5
+
+#: What VLMEvalKit writes in place of a text where a model's API gave none.
+_VLMEVALKIT_FAILED = "Failed to obtain answer"
+
+#: Fields that hold what was asked, in whole or in part.
+_ASKED_FIELDS = ("question", "input")
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Record:
         fields: of the question, by name.
         row: number of the source row, as the tool counts.
         error: why there is no text.
+        is_repeat: a further answer to the same sample.
     """
 
     name: str
@@ -47,6 +68,13 @@ class Record:
     fields: Mapping[str, Any] = field(default_factory=dict)
     row: int | None = None
     error: str | None = None
+    is_repeat: bool = False
+
+
+_DAMAGED = (
+    *(JsonError, UnicodeDecodeError, csv.Error, KeyError, IndexError, AttributeError),
+    *(zipfile.BadZipFile, NotImplementedError, zlib.error, ZstdError, EOFError, RuntimeError),
+)
 
 
 def foreign_records(content: bytes, path: Path) -> list[Record] | None:
@@ -62,55 +90,63 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
     try:
         if content.startswith(b"PK\x03\x04"):
             return _of_archive(content)
-        start = content[:200_000].lstrip()
-        if start.startswith(b"{"):
+        start = content[:200_000].lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start.startswith((b"{", b"[")):
             return _of_json(content)
+        if start.startswith(b"\x80"):
+            raise JsonError("a pickle is not opened here; write a sheet: PRED_FORMAT=tsv")
         header = start.split(b"\n", 1)[0].decode(errors="replace").strip().lower()
         for separator in ("\t", ","):
             if "prediction" in [name.strip('"') for name in header.split(separator)]:
                 return _of_table(content.decode("utf-8-sig"), separator)
-    except (JsonError, zipfile.BadZipFile, UnicodeDecodeError, csv.Error, KeyError) as error:
+    except _DAMAGED as error:
         raise RowsError(f"generations={path} cannot be read: {error}") from error
-    except NotImplementedError as error:  # newer versions of inspect write Zstandard
-        raise RowsError(
-            f"generations={path} cannot be unpacked here ({error}); write it as JSON: inspect log "
-            "convert --to json"
-        ) from error
     return None
 
 
 def _of_json(content: bytes) -> list[Record] | None:
-    """Read lm-eval's lines, or one log of inspect."""
+    """Read lines of lm-eval, or a file that is one value: of any of the tools."""
     first, _, rest = content.partition(b"\n")
     try:
         line = parse_json(first)
     except JsonError:
         line = None
-    if isinstance(line, dict) and "resps" in line:
+    if isinstance(line, dict) and _is_lm_eval(line):
         texts = [first, *rest.split(b"\n")]
         return [_of_lm_eval(parse_json(text, dict)) for text in texts if text.strip()]
-    if isinstance(line, dict) and "eval" not in line:
-        return None
-    whole = line if isinstance(line, dict) and not rest.strip() else _whole(content)
-    if whole is None or not isinstance(whole.get("eval"), dict) or "samples" not in whole:
-        return None
-    return [_of_inspect(sample) for sample in whole["samples"] or []]
-
-
-def _whole(content: bytes) -> dict[str, Any] | None:
+    if isinstance(line, dict) and rest.strip():
+        return None  # lines of another kind
     try:
-        value: dict[str, Any] = parse_json(content, dict, max_bytes=MAX_FILE_BYTES)
+        whole = parse_json(content, max_bytes=MAX_FILE_BYTES)
     except JsonError:
         return None
-    return value
+    if isinstance(whole, list):
+        is_sheet = bool(whole) and all(isinstance(row, dict) for row in whole)
+        return _of_rows(iter(whole)) if is_sheet and "prediction" in whole[0] else None
+    if isinstance(whole, dict) and isinstance(whole.get("logs"), list):
+        return [_of_lm_eval(one) for one in whole["logs"]]
+    if isinstance(whole, dict) and isinstance(whole.get("eval"), dict) and "samples" in whole:
+        return [_of_inspect(sample) for sample in whole["samples"] or []]
+    if isinstance(whole, dict) and {"results", "configs"} <= whole.keys():
+        raise JsonError("it holds results alone; the texts are in the samples_*.jsonl beside it")
+    return None
+
+
+def _is_lm_eval(line: Mapping[str, Any]) -> bool:
+    return "resps" in line or "filtered_resps" in line
 
 
 def _of_lm_eval(line: Mapping[str, Any]) -> Record:
-    replies = line["resps"]
-    while isinstance(replies, list) and replies:
+    replies = line["resps"] if "resps" in line else line["filtered_resps"]
+    while isinstance(replies, list) and replies and not _is_likelihood(replies):
         replies = replies[0]
     document = line.get("doc")
     fields = dict(document) if isinstance(document, dict) else {}
+    asked = line.get("input")
+    while isinstance(asked, list) and asked:
+        asked = asked[0]
+    if isinstance(asked, str):
+        fields.setdefault("input", asked)
     # lmms-eval also leaves what its own metrics return: mappings with the question's id.
     for value in line.values():
         if isinstance(value, dict) and value is not document:
@@ -119,32 +155,48 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Record:
     name = f"doc_id {row}"
     number = row if isinstance(row, int) else None
     if not isinstance(replies, str):
-        return Record(name, None, fields, number, "the file holds no text for it")
+        what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
+        return Record(name, None, fields, number, f"the file holds {what} for it")
     return Record(name, replies, fields, number)
+
+
+def _is_likelihood(reply: Sequence[Any]) -> bool:
+    """Return whether a reply is a log-likelihood, and whether it is that of greedy decoding."""
+    return len(reply) == 2 and str(reply[1]) in ("True", "False")
 
 
 def _of_inspect(sample: Any) -> Record:
     """Read one sample of inspect's log, version 2."""
     if not isinstance(sample, dict):
         raise JsonError("samples: expected an object")
-    name = str(sample.get("id"))
-    metadata = sample.get("metadata")
+    name, metadata = str(sample.get("id")), sample.get("metadata")
     fields = {"id": name, **(metadata if isinstance(metadata, dict) else {})}
     if isinstance(sample.get("input"), str):
-        fields["input"] = sample["input"]
+        fields["input"] = _attached(sample["input"], sample)
+    is_repeat = sample.get("epoch", 1) != 1
     error = sample.get("error")
     if isinstance(error, dict):
-        return Record(name, None, fields, error=str(error.get("message", "failed")))
+        told = str(error.get("message", "failed"))
+        return Record(name, None, fields, error=told, is_repeat=is_repeat)
     output = sample.get("output")
     choices = output.get("choices") if isinstance(output, dict) else None
     if not choices:
-        return Record(name, None, fields, error="the log holds no output for it")
+        told = "the log holds no output for it"
+        return Record(name, None, fields, error=told, is_repeat=is_repeat)
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
         content = "".join(
-            str(part.get("text", "")) for part in content if part.get("type") == "text"
+            _attached(str(part.get("text", "")), sample)
+            for part in content
+            if part.get("type") == "text"
         )
-    return Record(name, str(content), fields)
+    return Record(name, _attached(str(content), sample), fields, is_repeat=is_repeat)
+
+
+def _attached(text: str, sample: Mapping[str, Any]) -> str:
+    """Return a text that inspect may have put into the sample's attachments."""
+    key = text.removeprefix("attachment://")
+    return text if key == text else str(sample.get("attachments", {}).get(key, text))
 
 
 def _of_archive(content: bytes) -> list[Record] | None:
@@ -180,14 +232,17 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
     records = []
     for number, row in enumerate(rows):
         if "prediction" not in row:
-            raise KeyError("it has no column 'prediction'")
+            raise JsonError("it has no column 'prediction'")
         index = row.get("index", number)
+        text = "" if row["prediction"] is None else str(row["prediction"])
+        failed = text.startswith(_VLMEVALKIT_FAILED)
         records.append(
             Record(
                 f"index {index}",
-                "" if row["prediction"] is None else str(row["prediction"]),
+                None if failed else text,
                 row,
                 int(index) if str(index).isdecimal() else None,
+                text if failed else None,
             )
         )
     return records
@@ -206,30 +261,25 @@ def matched(
     Raises:
         RowsError: none of them belongs to a sample, or two to the same.
     """
-    by_id = {sample.id: sample for sample in samples}
-    rows: dict[int, Sample | None] = {}
-    for sample in samples:
-        rows[sample.row] = None if sample.row in rows else sample
-    column = _id_field(records, by_id)
-    found: dict[str, Generation] = {}
+    repeats = [record for record in records if record.is_repeat]
+    records = [record for record in records if not record.is_repeat]
+    owner_of = _rule(records, samples)
+    found: dict[str, Record] = {}
     strange = []
     for record in records:
-        if column is not None:
-            owner = by_id.get(_as_id(record.fields.get(column)))
-        else:
-            owner = None if record.row is None else rows.get(record.row)
-            owner = owner if owner is not None and _asks(record, owner) else None
+        owner = owner_of(record)
         if owner is None:
             strange.append(record.name)
-        elif owner.id in found:
+        elif found.setdefault(owner.id, record).text != record.text:
             raise RowsError(f"{path}: sample {owner.id!r} has two texts ({record.name} is one)")
-        else:
-            found[owner.id] = Generation(record.text, error=record.error)
     if not found:
         raise RowsError(
             f"{path}: none of its {len(records)} texts belongs to a sample of the benchmark; the "
             f"first is of {records[0].name if records else 'nothing'}"
         )
+    if repeats:
+        told = count(len(repeats), "text")
+        log.warning("%s: %s of further epochs left out", path, told)
     if strange:
         more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
         log.warning(
@@ -240,19 +290,52 @@ def matched(
             ", ".join(strange[:_NAMED]),
             more,
         )
-    return found
+    return {name: Generation(record.text, error=record.error) for name, record in found.items()}
 
 
-def _id_field(records: Sequence[Record], by_id: Mapping[str, Sample]) -> str | None:
-    """Return the field that holds the ids of samples, each its own."""
-    holds: Counter[str] = Counter()
-    for name in dict.fromkeys(name for record in records for name in record.fields):
-        values = [_as_id(record.fields.get(name)) for record in records]
-        known = [value for value in values if value in by_id]
-        if known and len(set(known)) == len(known):
-            holds[name] = len(known)
-    ((name, number),) = holds.most_common(1) or [("", 0)]
-    return name if 2 * number > min(len(records), len(by_id)) else None
+#: Finds the sample that a text belongs to; None where there is none.
+_Rule = Callable[[Record], Sample | None]
+
+
+def _rule(records: Sequence[Record], samples: Sequence[Sample]) -> _Rule:
+    """Return what finds samples for most records: an id in one of their fields, or the row.
+
+    A sample that asks something else than the record says is no owner; where that leaves nothing,
+    because the tool words questions otherwise, the ids of most records count alone.
+    """
+    by_id = {sample.id: sample for sample in samples}
+    by_row: dict[int | None, Sample | None] = {}
+    for sample in samples:  # a row with several questions names none of them
+        by_row[sample.row] = None if sample.row in by_row else sample
+
+    def by_field(name: str) -> _Rule:
+        return lambda record: by_id.get(_as_id(record.fields.get(name)))
+
+    names = dict.fromkeys(name for record in records for name in record.fields)
+    by_ids = [rule for rule in map(by_field, names) if _is_distinct(records, rule)]
+    rules = [*by_ids, lambda record: by_row.get(record.row)]
+    counts = [sum(_agreed(record, rule) is not None for record in records) for rule in rules]
+    if any(counts):
+        best = rules[counts.index(max(counts))]
+        return lambda record: _agreed(record, best)
+    held = [sum(rule(record) is not None for record in records) for rule in by_ids]
+    if held and 2 * max(held) > min(len(records), len(samples)):
+        return by_ids[held.index(max(held))]
+    return lambda _: None
+
+
+def _is_distinct(records: Sequence[Record], rule: _Rule) -> bool:
+    """Return whether a rule gives texts that differ to samples of their own."""
+    texts: dict[str, str | None] = {}
+    owners = ((rule(record), record.text) for record in records)
+    return all(
+        texts.setdefault(owner.id, text) == text for owner, text in owners if owner is not None
+    )
+
+
+def _agreed(record: Record, rule: _Rule) -> Sample | None:
+    owner = rule(record)
+    return owner if owner is not None and _asks(record, owner) else None
 
 
 def _as_id(value: object) -> str:
@@ -261,8 +344,7 @@ def _as_id(value: object) -> str:
 
 def _asks(record: Record, sample: Sample) -> bool:
     """Return whether a record is of a sample's question, as far as it says."""
-    asked = record.fields.get("question")
-    if not isinstance(asked, str) or not sample.question:
-        return True
-    left, right = ("".join(text.split()).lower() for text in (asked, sample.question))
-    return left in right or right in left
+    asked = [record.fields.get(name) for name in _ASKED_FIELDS]
+    texts = ["".join(text.split()).lower() for text in asked if isinstance(text, str)]
+    own = "".join(sample.question.split()).lower()
+    return not texts or not own or any(own in text or text in own for text in texts)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
+import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,12 @@ from llava_eval.errors import RowsError
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.types import Generation, Sample
 from tests.conftest import read_lines
+from tests.results.runs_on_disk import answered, write_run
+
+if sys.version_info >= (3, 14):
+    import zipfile as zstd_zipfile
+else:
+    from backports.zstd import zipfile as zstd_zipfile
 
 SAMPLES = [
     Sample(f"q{n}", n, "g", ("?",), ("A",), question=f"Which of {n}?", choices=("x", "y"))
@@ -145,3 +154,90 @@ def test_texts_of_another_tool_are_scored_and_explained(
     capsys.readouterr()
     assert run_command(["explain", str(run)]) == 0
     assert "demo/multiple_choice" in capsys.readouterr().out
+
+
+def test_lmms_eval_drops_documents_and_replies_that_nothing_filtered(tmp_path: Path) -> None:
+    lines = [
+        {"doc_id": n, "target": "A", "filtered_resps": text, "input": [f"Which of {n}?\nA. x", {}]}
+        for n, text in ((2, "C"), (0, "A"), (1, "B"))
+    ]
+    assert texts(written(tmp_path / "2026_samples_videomme.jsonl", lines)) == ["A", "B", "C"]
+
+
+def test_lmms_eval_0_2_has_one_object_with_logs(tmp_path: Path) -> None:
+    logs = [lm_eval_line(n, text, {"question_id": f"q{n}"}) for n, text in enumerate("ABC")]
+    content = json.dumps({"args": {}, "model_configs": {}, "logs": logs}, indent=4)
+    (tmp_path / "videomme.json").write_text(content)
+    assert texts(tmp_path / "videomme.json") == ["A", "B", "C"]
+
+
+def test_lines_of_several_filters_and_likelihoods(tmp_path: Path) -> None:
+    lines = [
+        {**lm_eval_line(n, text, None), "filter": name}
+        for n, text in enumerate("ABC")
+        for name in ("strict", "flexible")
+    ]
+    lines[4:] = [{"doc_id": 2, "resps": [[["-1.5", "False"]], [["-0.5", "True"]]]}]
+    found = read_generations(written(tmp_path / "x.jsonl", lines), SAMPLES)
+    assert [found["q0"], found["q1"]] == [Generation("A"), Generation("B")]
+    assert found["q2"].error == "the file holds likelihoods and no text for it"
+
+
+def test_vlmevalkit_as_json_and_what_it_writes_for_a_failure(tmp_path: Path) -> None:
+    header, *rows = sheet_rows()
+    content = [dict(zip(header, row, strict=True)) for row in rows]
+    content[0]["prediction"] = "Failed to obtain answer via API."
+    (tmp_path / "x.json").write_text(json.dumps(content, indent=4))
+    found = read_generations(tmp_path / "x.json", SAMPLES)
+    assert [found["q0"].text, found["q1"].text] == ["(0)", "(1)"]
+    assert found["q2"] == Generation(None, error="Failed to obtain answer via API.")
+
+
+def test_ids_that_are_rows_shifted_by_one_do_not_lead_astray(tmp_path: Path) -> None:
+    samples = [dataclasses.replace(one, id=str(one.row + 1)) for one in SAMPLES]
+    lines = "".join(f"{n}\tWhich of {n}?\t({n})\n" for n in range(3))
+    (tmp_path / "x.tsv").write_text(f"index\tquestion\tprediction\n{lines}")
+    found = read_generations(tmp_path / "x.tsv", samples)
+    assert {name: one.text for name, one in found.items()} == {"1": "(0)", "2": "(1)", "3": "(2)"}
+
+
+def test_inspects_archive_as_it_packs_it_now_with_epochs_and_attachments(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = json.loads(INSPECT_LOG.read_text())["samples"]
+    message = samples[0]["output"]["choices"][0]["message"]
+    message["content"] = "attachment://0f1e"
+    samples[0]["attachments"] = {"0f1e": "B, after long thought"}
+    again = {**samples[1], "epoch": 2}
+    with zstd_zipfile.ZipFile(tmp_path / "x.eval", "w", zstd_zipfile.ZIP_ZSTANDARD) as archive:
+        for sample in [*samples, again]:
+            name = f"samples/{sample['id']}_epoch_{sample['epoch']}.json"
+            archive.writestr(name, json.dumps(sample))
+    with caplog.at_level(logging.WARNING):
+        assert texts(tmp_path / "x.eval") == ["B, after long thought", "The answer is B", "C"]
+    assert "1 text of further epochs left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.pkl", pickle.dumps({"prediction": 1}), "a pickle is not opened here"),
+        ("results.json", b'{"results": {}, "configs": {}}', "the texts are in the samples_"),
+    ],
+)
+def test_what_holds_no_texts_says_where_they_are(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RowsError, match=message):
+        read_generations(tmp_path / name, SAMPLES)
+
+
+@pytest.mark.parametrize("to", ["inspect", "lm-eval"])
+def test_our_own_exports_are_read_back(tmp_path: Path, to: str) -> None:
+    run = write_run(tmp_path / "run", [answered(n, n % 2 > 0) for n in range(6)])
+    assert run_command(["export", str(run), "--to", to, "--out", str(tmp_path / "out")]) == 0
+    (path,) = [one for one in (tmp_path / "out").rglob("*.json*") if "results" not in one.name]
+    samples = [Sample(f"q{n}", n, "g", ("Which?",), ("A",)) for n in range(6)]
+    found = read_generations(path, samples)
+    assert [found[f"q{n}"].text for n in range(6)] == ["B", "A"] * 3
