@@ -97,8 +97,10 @@ def is_one_line(text: str) -> bool:
 @pytest.mark.parametrize(
     ("number", "as_sweep"),
     [
-        (60, False),
-        (10, True),
+        (8, False),
+        (3, True),
+        pytest.param(60, False, marks=pytest.mark.slow),
+        pytest.param(10, True, marks=pytest.mark.slow),
         pytest.param(150, False, marks=pytest.mark.slow),
         pytest.param(60, True, marks=pytest.mark.slow),
     ],
@@ -145,7 +147,10 @@ def of_the_right_type(chance: random.Random, value: Any) -> str:
     return chance.choice(texts)
 
 
-@pytest.mark.parametrize("number", [15, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [4, pytest.param(15, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow)],
+)
 def test_any_value_of_the_right_type_is_scored_or_refused_in_one_line(
     number: int, tmp_path: Path
 ) -> None:
