@@ -1,4 +1,4 @@
-"""From a benchmark's configuration to its samples."""
+"""Load the samples that a benchmark's configuration describes."""
 
 from __future__ import annotations
 

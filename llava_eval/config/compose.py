@@ -174,7 +174,7 @@ def _files_alone(
 
     Returns:
         The parts that were replaced by another option, and the values with these replaced too: a
-        replaced part is told by its option's name, and its keys are compared with that option's.
+        replaced part is named by its option, and its keys are compared with that option's.
     """
     named = [f"{group}={choices[group]}" for group in ("benchmark", "model")]
     named.append("local=none")  # a user's own settings are no part of these files

@@ -150,7 +150,7 @@ def with_role(config: Mapping[str, Any], *roles: Role) -> dict[str, Any]:
 def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a configuration can change a generation, apart from rows and weights.
 
-    What is asked is told by the samples themselves, what answers by the engine. How finished texts
+    The samples themselves say what is asked, the engine what answers. How finished texts
     are scored is no part of it: a corrected scorer never costs a generation.
     """
     result = {}

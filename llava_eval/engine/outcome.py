@@ -1,4 +1,4 @@
-"""What a command leaves, and how it is told: the table, the failures by cause, the exit code."""
+"""What a command leaves, and what it prints: the table, the failures by cause, the exit code."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def videomme_v2_rating(
     cal_logic and get_final_rating; EvolvingLMMs-Lab/lmms-eval, tasks/videomme_v2/utils.py.
 
     Args:
-        results: of the set; a group's are told by their group.
+        results: of the set; those of a group share ``group``.
         unread: what an unread answer is worth.
         group_type: "relevance" or "logic"; null for both.
         level: "1", "2" or "3"; null for all.
@@ -144,7 +144,7 @@ def vinoground_score(
     tasks/vinoground/utils.py, vinoground_aggregate_results.
 
     Args:
-        results: of the set; those of a pair are told by their group.
+        results: of the set; those of a pair share ``group``.
         part: which score.
         empty_ends_pair: an empty reply ends the evaluation of its pair, as an exception does in the
             authors' script: if one is met among the text questions, the video score is 0 too. The
@@ -196,7 +196,7 @@ def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
     Source: CG-Bench/CG-Bench f826608, run/stat_with_key.py.
 
     Args:
-        results: of the set; those of a question are told by what stands before "/" in their ids.
+        results: of the set; those of a question share what is before "/" in their ids.
     """
     parts: dict[str, dict[str, SampleResult]] = defaultdict(dict)
     for result in results:

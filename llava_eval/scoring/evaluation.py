@@ -1,4 +1,4 @@
-"""From generations to scores: one as it comes in, and the whole set at the end."""
+"""Score generations: each as it comes in, and the whole set at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a batch to its answers: generated texts, or how likely the model finds each option."""
+"""Answer a batch of prompts: with generated texts, or with how likely each option is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Guards against mistakes that cost points without a word.
+"""Checks for silent mistakes that lower scores: a wrong frame size, too short a context, and more.
 
-Each looks at what was really loaded, not at what its files promise. A guard that is violated is an
-error that says what to set; what the guards saw goes into the manifest.
+Each looks at what was really loaded, not at what its files promise. A violated guard is an error
+that says which key to set; what the guards saw goes into the manifest.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def compare_steps(
         pairs: for each prompt the logits (vocabulary,) of each step, shared and plain.
 
     Returns:
-        None where no plain logits are finite: nothing can be told.
+        None where no plain logits are finite, so that nothing can be compared.
     """
     limit = _TOLERANCE.get(loaded.plan.dtype, _WIDE_TOLERANCE)
     if loaded.plan.quantization.method is not None:

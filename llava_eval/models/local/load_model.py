@@ -1,4 +1,4 @@
-"""From a plan to a model that can be asked."""
+"""Load the model and the processor that a plan names."""
 
 from __future__ import annotations
 

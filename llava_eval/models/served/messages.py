@@ -1,4 +1,4 @@
-"""From a request to what a server is sent, and from its reply to a generation."""
+"""What a server is sent for a request, and the generation that its reply becomes."""
 
 from __future__ import annotations
 

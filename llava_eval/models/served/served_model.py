@@ -91,7 +91,7 @@ class ServedModel:
         """Return how many tokens a prompt has at least; see :meth:`FrameCost.least_tokens`.
 
         Returns:
-            None where it cannot be told.
+            None where that cannot be determined.
         """
         if self.frame_cost is None or num_frames == 0:
             return None

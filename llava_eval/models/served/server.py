@@ -33,7 +33,7 @@ class Dialect:
         label: for messages.
         video: how it takes one video of given frames: as a list of images in one address
             ("frames"), as a file ("clip"), or not at all.
-        files: how it is told a file that it reads itself; None: it reads none.
+        files: how a file that it reads itself is named to it; None: it reads none.
         continues_turns: it goes on with a final message of the assistant's.
         prompt_logprobs: it returns the log-probabilities of a prompt's tokens.
         seeds_apart: requests under way together each draw from their own seed.

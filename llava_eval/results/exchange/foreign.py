@@ -1,4 +1,4 @@
-"""Texts in the files of other tools, told apart by what they hold.
+"""Texts in the files of other tools; which tool wrote a file is seen from its content.
 
 * lm-eval and lmms-eval: ``*samples_*.jsonl``, one object a line with ``resps``, or (lmms-eval from
   0.5 on, where nothing was filtered) ``filtered_resps`` alone; lmms-eval 0.2: one object with

@@ -82,7 +82,7 @@ def refusals_reported(
         junit: file to write JUnit XML into.
         summary: file to write Markdown into.
         as_json: what is printed is JSON.
-        run_path: run directory, whose failures are told by cause.
+        run_path: run directory, whose failures are listed by cause.
     """
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import write_out

@@ -249,7 +249,7 @@ def _is_percent_mean(node: Mapping[str, Any]) -> bool:
 
 
 def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:
-    """Return a run that has not answered anything yet, to be held against a baseline."""
+    """Return a run that has not answered anything yet, to be compared with a baseline."""
     return ComparableRun(
         name="the run",
         label=label,

@@ -187,7 +187,7 @@ class RecordedJudge:
             )
 
     def _rounds(self, keys: list[str]) -> Iterator[list[str]]:
-        """Yield what may be asked together: one at a time, until a limited cost can be told."""
+        """Yield what may be asked together: one at a time, until the cost can be estimated."""
         while keys and self._config.max_cost is not None and self._budget.num_settled == 0:
             yield [keys.pop(0)]
         if keys:

@@ -1,4 +1,4 @@
-"""What a judge did: counted while it is asked, and told beside every number."""
+"""What a judge did: counted while it is asked, and reported beside every number."""
 
 from __future__ import annotations
 
