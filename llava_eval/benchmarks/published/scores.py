@@ -103,6 +103,7 @@ def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
                 ", ".join(part for part in (item.metric, item.part) if part),
                 _frames(item),
                 item.printed or item.score,
+                f"experiment={item.experiment}" if item.experiment else "",
                 f"[{sources.index((item.source, item.kind)) + 1}]"
                 + ("" if item.kind == "published" else f" {item.kind}"),
             ]
@@ -134,15 +135,21 @@ def _frames(score: PublishedScore) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the lines of a table; experiments stand below their rows where it is too narrow."""
     columns = range(len(rows[0]))
     widths = [max(len(row[column]) for row in rows) for column in columns]
+    below = [""] * len(rows)
+    if not widths[4] or 2 + sum(widths) + 2 * (len(widths) - 1) > width:
+        below = [row[4] for row in rows]
+        rows = [[*row[:4], row[5]] for row in rows]
+        widths.pop(4)
     # Model and metric are wrapped where a line would be too long.
     for column, least in ((1, 24), (0, 18), (1, 15), (0, 12), (1, 12)):
         over = 2 + sum(widths) + 2 * (len(widths) - 1) - width
         if over > 0:
             widths[column] = min(widths[column], max(least, widths[column] - over))
     lines = []
-    for row in rows:
+    for row, experiment in zip(rows, below, strict=True):
         wrapped = [
             textwrap.wrap(text, max(size, 1)) or [""]
             for text, size in zip(row, widths, strict=True)
@@ -153,4 +160,6 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
                 for column, (cell, size) in enumerate(zip(cells, widths, strict=True))
             ]
             lines.append(f"  {'  '.join(aligned)}".rstrip())
+        if experiment:
+            lines.append(f"    {experiment}")
     return lines

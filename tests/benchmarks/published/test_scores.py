@@ -75,6 +75,17 @@ def test_every_score_is_shown_with_its_model() -> None:
         assert len([line for line in text.splitlines() if line.endswith("]")]) == len(scores)
 
 
+def test_the_experiment_that_reproduces_a_score_stands_beside_it() -> None:
+    scores = read_scores(benchmark="activitynet_qa", model="LLaVA-NeXT-Video-7B")
+    wide, narrow = (scores_text(scores, width=width).splitlines() for width in (120, 80))
+    name = "experiment=llava_next_video_7b_activitynet_qa"
+    assert (
+        wide[1].split() == f"LLaVA-NeXT-Video-7B accuracy, test 32 frames 53.5 {name} [1]".split()
+    )
+    assert narrow[1].split()[-2:] == ["53.5", "[1]"]
+    assert narrow[2].strip() == name
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'videomme'"):
         read_scores(benchmark="vidomme")
