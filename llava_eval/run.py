@@ -17,6 +17,7 @@ from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.outcome import Outcome
+from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.progress import Progress
 from llava_eval.engine.work import Benchmark, GivenTexts, Work, prepare
 from llava_eval.models.clock import StageClock
@@ -69,7 +70,7 @@ def run(
                 is_known = any([watch.sees(result) for result in results])
                 pending = [] if is_known else watch.order(work.unfinished(results))
                 if pending:
-                    work.check_media(pending)
+                    check_before_loading(composed.config, pending, parts.judge, directory)
                     log.info("loading %s", work.model_label)
                     for note in work.notes:
                         log.info(note)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from llava_eval.benchmarks.prepare.media_files import check_media_files
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.batches import (
     PromptSettings,
@@ -14,12 +15,14 @@ from llava_eval.engine.batches import (
     plan_batches,
     request_of,
 )
+from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.work import Benchmark
 from llava_eval.models.backend import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
 from llava_eval.results.formatting import printable
-from llava_eval.scoring.judge.judge import read_judge_key
 from llava_eval.types import Clip, Media, Sample
+
+log = logging.getLogger(__name__)
 
 
 def dry_run(composed: ComposedConfig) -> str:
@@ -37,9 +40,8 @@ def dry_run(composed: ComposedConfig) -> str:
     """
     config = composed.config
     benchmark = Benchmark.read(composed, StageClock())
-    if benchmark.parts.judge is not None:
-        read_judge_key(benchmark.parts.judge)
-    check_media_files(benchmark.samples, config.benchmark)
+    directory = Path(config.output_dir or ".")
+    check_before_loading(config, benchmark.samples, benchmark.parts.judge, directory)
     groups = media_groups(benchmark.samples)
     batch_size = config.runner.batch_size
     sample = groups[0].samples[0]
@@ -104,6 +106,8 @@ def asked_of(composed: ComposedConfig, sample: Sample) -> Asked:
     settings = PromptSettings.of(config)
     (group,) = media_groups([sample])
     content = decode_group(group, settings.policy, None)
+    if plan.memory_warning is not None:
+        log.warning(plan.memory_warning)
     preview = preview_prompts(plan, config)
     if preview is None:
         return Asked(content.media, sample.prompt, None)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.benchmarks.load import Adapter, read_samples
-from llava_eval.benchmarks.prepare.media_files import check_media_files
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.describe import identity_of
@@ -353,17 +352,6 @@ class Work:
         """Return the samples that have no result yet, in the order of the rows."""
         finished = {result.id for result in results}
         return [sample for sample in self.benchmark.samples if sample.id not in finished]
-
-    def check_media(self, samples: Sequence[Sample]) -> None:
-        """Look for the media of samples before a model is loaded.
-
-        Args:
-            samples: that are to be asked.
-
-        Raises:
-            ConfigError: there is not one of them.
-        """
-        check_media_files(samples, self.benchmark.config.benchmark)
 
     def record(self, directory: Path, earlier: EarlierWork) -> RunRecord:
         """Return what writes the manifest of the run."""

@@ -121,6 +121,11 @@ class OwnModel:
         """See :class:`llava_eval.models.backend.Plan`."""
         return {"model": self.describe()}
 
+    @property
+    def memory_warning(self) -> str | None:
+        """None: what it takes is not known."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         more: Mapping[str, Any] = getattr(self.model, "identity", dict)()

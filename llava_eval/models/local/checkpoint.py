@@ -32,6 +32,12 @@ class CheckpointFolder:
     file_sha256: tuple[tuple[str, str], ...]
 
     @property
+    def weights_bytes(self) -> int:
+        """Size of all weight files."""
+        names = [name for name, _ in self.file_sha256 if name.endswith((".safetensors", ".bin"))]
+        return sum((self.path / name).stat().st_size for name in names)
+
+    @property
     def weights_sha256(self) -> str:
         """One digest of all weight files."""
         weights = [

@@ -154,7 +154,7 @@ def max_batch_tokens(config: Any, dtype: torch.dtype, device: torch.device) -> i
         dtype: of the weights.
         device: where the model runs.
     """
-    return max(1, int(_BATCH_SHARE * _free_bytes(device) / _bytes_per_token(config, dtype)))
+    return max(1, int(_BATCH_SHARE * free_bytes(device) / _bytes_per_token(config, dtype)))
 
 
 def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
@@ -174,7 +174,8 @@ def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     )
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Return the memory that is free on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:

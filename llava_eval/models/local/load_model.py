@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from llava_eval.models.local.plan import (
     scaled_rope,
 )
 from llava_eval.models.local.quantization import quantization_config
+
+log = logging.getLogger(__name__)
 
 
 def load_model(plan: ModelPlan) -> LoadedModel:
@@ -95,6 +98,8 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     if not _last_loaded or _last_loaded[0][0] != plan:
         _last_loaded.clear()
         gc.collect()
+        if plan.memory_warning is not None:
+            log.warning(plan.memory_warning)
         _last_loaded.append((plan, load_model(plan)))
     return _last_loaded[0][1]
 

@@ -19,6 +19,8 @@ from llava_eval.models.local.hardware import (
     choose_attention,
     choose_device,
     choose_dtype,
+    device_name,
+    free_bytes,
 )
 from llava_eval.models.local.quantization import describe_quantization, quantization_config
 
@@ -76,6 +78,17 @@ class ModelPlan:
     keeps_generation_settings: bool = False
     shows_images: bool = False
     trust_remote_code: bool = False
+
+    @property
+    def memory_warning(self) -> str | None:
+        """That its weights are larger than what is free on its device; None where they fit."""
+        needed, free = self.checkpoint.weights_bytes, free_bytes(self.device)
+        if needed <= free or self.quantization.method is not None:
+            return None
+        return (
+            f"the weights take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on "
+            f"{device_name(self.device)}"
+        )
 
     @property
     def unstated_generation_settings(self) -> dict[str, Any]:

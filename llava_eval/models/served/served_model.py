@@ -78,6 +78,11 @@ class ServedModel:
             }
         }
 
+    @property
+    def memory_warning(self) -> str | None:
+        """None: the memory is the server's."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         return {

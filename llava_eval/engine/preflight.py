@@ -1,0 +1,69 @@
+"""What is looked at before a model is loaded, so that nothing is lost for want of it later."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from llava_eval.benchmarks.prepare.media_files import check_media_files
+from llava_eval.config.schema import JudgeConfig, RunConfig
+from llava_eval.scoring.judge.judge import read_judge_key
+from llava_eval.types import Sample
+from llava_eval.video.cache import cache_folder
+
+log = logging.getLogger(__name__)
+
+#: Less than this is too little for ledgers, and for frames that are kept.
+_LEAST_FREE_BYTES = 1e9
+_JUDGE_TIMEOUT_SECONDS = 3.0
+
+
+def check_before_loading(
+    config: RunConfig, samples: Sequence[Sample], judge: JudgeConfig | None, directory: Path
+) -> None:
+    """Look for media, the judge and free space; what a run can begin without is a warning.
+
+    Args:
+        config: of the run.
+        samples: that are to be asked.
+        judge: of the protocol, if it has one.
+        directory: that results go to; it need not exist.
+
+    Raises:
+        ConfigError: there is not one of the media, or the judge has no key.
+    """
+    check_media_files(samples, config.benchmark)
+    if judge is not None:
+        read_judge_key(judge)
+        _find_judge(judge.base_url)
+    for folder in (directory, cache_folder()):
+        if folder is not None:
+            _check_space(folder.absolute())
+
+
+def _find_judge(address: str) -> None:
+    parts = urlsplit(address)
+    if urllib.request.getproxies() or parts.hostname is None:
+        return  # the way there is somebody else's
+    port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    try:
+        socket.create_connection((parts.hostname, port), _JUDGE_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        log.warning(
+            "the judge at %s cannot be reached now (%s); replies are kept, and the same command "
+            "asks it later",
+            address,
+            error.strerror or error,
+        )
+
+
+def _check_space(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST_FREE_BYTES:
+        log.warning("%.2f GB are free for %s", free / 1e9, folder)

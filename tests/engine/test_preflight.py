@@ -1,0 +1,66 @@
+"""What is looked at before a model is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import JudgeConfig
+from llava_eval.engine import preflight
+from llava_eval.models.backend import Needs, plan_model
+from llava_eval.models.local.plan import ModelPlan
+
+
+def said(
+    caplog: pytest.LogCaptureFixture, directory: Path, judge: JudgeConfig | None = None
+) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        preflight.check_before_loading(compose_config([]).config, [], judge, directory)
+    return caplog.messages
+
+
+def test_a_judge_that_is_away_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        assert said(caplog, tmp_path, JudgeConfig(model="m", base_url=address)) == []
+    (message,) = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
+    assert message.startswith(f"the judge at {address} cannot be reached now (Connection refused)")
+
+
+def test_a_disk_with_little_space_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
+    free = shutil.disk_usage(tmp_path).free
+    monkeypatch.setattr(preflight, "_LEAST_FREE_BYTES", free / 2)
+    assert said(caplog, tmp_path / "not" / "there") == []
+    monkeypatch.setattr(preflight, "_LEAST_FREE_BYTES", 2 * free)
+    (message,) = said(caplog, tmp_path / "not" / "there")
+    assert message.endswith(f"GB are free for {tmp_path / 'not' / 'there'}")
+
+
+def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_model(compose_config(["model.device=cpu"]).config, Needs())
+    assert isinstance(plan, ModelPlan)
+    size = sum(path.stat().st_size for path in plan.checkpoint.path.glob("*.safetensors"))
+    assert plan.checkpoint.weights_bytes == size > 1e6
+    fits = plan.memory_warning
+    assert fits is None
+    monkeypatch.setattr("llava_eval.models.local.plan.free_bytes", lambda device: 10**6)
+    message = dataclasses.replace(plan).memory_warning
+    assert message is not None
+    assert message.startswith("the weights take 0.0 GB, and 0.0 GB are free")
+    smaller = dataclasses.replace(plan.quantization, method="bnb_nf4")
+    assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
