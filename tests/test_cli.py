@@ -506,3 +506,5 @@ def test_what_is_logged_acts_on_no_terminal_and_names_no_secret(
     assert not [line for line in text.splitlines() if line.strip().startswith("::")]
     assert "\x1b[2J" not in text
     assert "word" not in text
+    for file in (tmp_path / "out").iterdir():
+        assert "key=word" not in file.read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -43,6 +44,9 @@ PACKAGES = (
     "flash-attn",
     "flash-attn-4",
 )
+
+
+_ADDRESS = re.compile(r"(?:https?|ftp)[:;]", re.IGNORECASE)
 
 
 def _now() -> str:
@@ -148,6 +152,16 @@ def amount(results: Sequence[SampleResult], seconds: float) -> dict[str, Any]:
     }
 
 
+def _told(value: Any) -> Any:
+    """Return a part of a configuration with addresses as they may be told."""
+    if isinstance(value, Mapping):
+        return {name: _told(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(item) for item in value]
+    is_address = isinstance(value, str) and _ADDRESS.match(value)
+    return without_secrets(value) if is_address else value
+
+
 class RunRecord:
     """Writes the manifest of one run as it goes on; its block's end is the run's.
 
@@ -175,7 +189,7 @@ class RunRecord:
         self.directory = directory
         self._end = "finished"
         self._earlier = {} if earlier is None else dict(earlier.content)
-        self._content = dict(content)
+        self._content = {**content, "config": _told(content["config"])}
         self._stage_seconds = stage_seconds
         self._session: dict[str, Any] = {
             "started": _now(),
@@ -210,7 +224,7 @@ class RunRecord:
         """
         if model:
             self.add(model=dict(model))
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.safe_dump(_told(config), sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
 

@@ -153,6 +153,10 @@ class Writer:
             finally:
                 partial.unlink(missing_ok=True)
         except OSError as error:
+            if error.errno is None:  # not the system's: bz2 says so of damaged data
+                raise ArchiveError(
+                    f"{self.archive}: the member {name!r} cannot be unpacked: {error}"
+                ) from error
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
     def note_done(self, note: Path) -> None:

@@ -155,11 +155,11 @@ class _BoundedHeader(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         """Read what follows the header's block; the library's hook for subclasses."""
         if self.type in _HEADER_TYPES and self.size > _MAX_HEADER_BYTES:
-            raise ArchiveError(
+            raise tarfile.ReadError(
                 f"a header of the archive states {self.size} bytes, more than {_MAX_HEADER_BYTES}"
             )
         if self.type == tarfile.GNUTYPE_SPARSE:
-            raise ArchiveError(f"the member {self.name!r} is a sparse file, which is not unpacked")
+            raise tarfile.ReadError(f"the member {self.name!r} is a sparse file")
         header: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return header
 

@@ -290,7 +290,9 @@ def test_a_header_that_states_too_much(source: Path, tmp_path: Path, kind: bytes
     header = tarfile.TarInfo("././@LongLink")
     header.type, header.size = kind, 3 << 30
     (source / "v.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
-    with pytest.raises(ArchiveError, match="a header of the archive states 3221225472 bytes"):
+    with pytest.raises(
+        ArchiveError, match=r"v\.tar cannot be .*: a header of the archive states 3221225472 bytes"
+    ):
         unpack_all(source, tmp_path / "target")
 
 
@@ -320,3 +322,4 @@ def test_damage_is_one_line(source: Path, tmp_path: Path, name: str) -> None:
             messages.append(str(error))
     assert messages
     assert not [message for message in messages if "\n" in message]
+    assert not [message for message in messages if "Invalid data" in message and "write" in message]
