@@ -25,6 +25,9 @@ VIDEOMME: dict[str, Any] = {
 }
 CAPTIONS = {"videoID": "v", "enCap": ["a man runs", "someone is running"]}
 
+#: Their metrics start Java, which takes seconds.
+WITH_JAVA = ("vatex/lmms_eval", "msrvtt_caption/lmms_eval")
+
 #: Protocol, row, right reply, and the value that it gets: none where a set of one has no number.
 CASES: list[tuple[str, dict[str, Any], str, float | None]] = [
     *((f"videomme/{name}", VIDEOMME, "C", 1.0) for name in ("official", "official_subtitles")),
@@ -77,7 +80,13 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
-@pytest.mark.parametrize(("name", "row", "reply", "value"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("name", "row", "reply", "value"),
+    [
+        pytest.param(*case, id=case[0], marks=[pytest.mark.slow] if case[0] in WITH_JAVA else [])
+        for case in CASES
+    ],
+)
 def test_a_protocol_scores_rows_without_media(
     tmp_path: Path, name: str, row: dict[str, Any], reply: str, value: float | None
 ) -> None:
