@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +69,17 @@ class Asked:
     Attributes:
         media: of its turn, with the frames that are shown.
         prompt: as the model reads it; of a served model the user's text.
-        num_tokens: of the prompt with its media; None for a served model.
+        tokens: of the prompt with its media; None for a served model.
     """
 
     media: Mapping[Media, Clip]
     prompt: str
-    num_tokens: int | None
+    tokens: Sequence[str] | None
+
+    @property
+    def num_tokens(self) -> int | None:
+        """How many tokens the prompt has."""
+        return None if self.tokens is None else len(self.tokens)
 
     @property
     def lines(self) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import itertools
 import json
 import math
 import os
+import string
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,6 +104,10 @@ def _text(
         was = result.generation.num_input_tokens
         if None not in (was, asked.num_tokens) and was != asked.num_tokens:
             lines.append(f"(it had {was} tokens when it was asked)")
+        if asked.tokens is not None:
+            runs = ((token, len(list(same))) for token, same in itertools.groupby(asked.tokens))
+            told = " ".join(f"{token} x {times}" if times > 1 else token for token, times in runs)
+            lines += ["", f"its tokens: {told}"]
     generation = result.generation
     lines += ["", "the model wrote"]
     if generation.text is None:
@@ -110,6 +116,10 @@ def _text(
         lines += [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
         ended = f"{generation.num_output_tokens} tokens, ended by {generation.stop_reason}"
         lines.append(f"  ({ended})")
+    if generation.choice_logprobs is not None:
+        letters = zip(string.ascii_uppercase, generation.choice_logprobs, strict=False)
+        told = ", ".join(f"{letter} {100 * math.exp(value):.1f} %" for letter, value in letters)
+        lines.append(f"  (its first token: {told})")
     lines += ["", f"target {' | '.join(result.target) or '(hidden)'}"]
     for reading in by_rule:
         score = reading.results[0].score
@@ -129,6 +139,7 @@ def _content(
         "frame_indices": [list(frames) for frames in result.frame_indices],
         "prompt": result.prompt if asked is None else asked.prompt,
         "num_prompt_tokens": None if asked is None else asked.num_tokens,
+        "prompt_tokens": None if asked is None or asked.tokens is None else list(asked.tokens),
         "target": list(result.target),
         "generation": generation,
         "rules": [

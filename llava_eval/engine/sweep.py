@@ -130,7 +130,10 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
             folder
         }:
-            write_out(f"\nllava-eval compare {shlex.quote(str(folder))}")
+            overrides = [text for each in runs for text in each.overrides]
+            is_probed = any(text.startswith(("probe=", "benchmark.probe=")) for text in overrides)
+            name = "probes" if is_probed else "compare"
+            write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
 
 

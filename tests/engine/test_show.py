@@ -55,6 +55,8 @@ def test_a_sample_of_the_embedded_benchmark(
     assert run_command(["show", str(run), name, "--out", str(picture), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["num_prompt_tokens"] == lines[4]["generation"]["num_input_tokens"]
+    assert len(content["prompt_tokens"]) == content["num_prompt_tokens"]
+    assert content["prompt_tokens"][-2:] == ["ĠASSISTANT", ":"]
     assert content["prompt"].startswith("USER: <video>")
     assert content["rules"][0]["answer"] == lines[4]["score"]["answer"]
     with Image.open(picture) as image:

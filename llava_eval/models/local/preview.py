@@ -27,6 +27,7 @@ class PromptPreview:
         processor = load_processor(plan)
         self._conversation = Conversation.of(conversation, processor)
         self._whole = WholePrompts(processor)
+        self._tokenizer = processor.tokenizer
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         """Return a medium as a prompt shows it.
@@ -37,8 +38,8 @@ class PromptPreview:
         """
         return shown_medium(kind, clip, as_images=kind == "image" or self._plan.shows_images)
 
-    def prompt(self, request: Request) -> tuple[str, int]:
-        """Return the text of a prompt, and the number of its tokens with those of the media.
+    def prompt(self, request: Request) -> tuple[str, list[str]]:
+        """Return the text of a prompt, and its tokens with those of the media.
 
         Args:
             request: whose media :meth:`prepare` returned.
@@ -55,4 +56,5 @@ class PromptPreview:
                 f"{self._plan.checkpoint.name}: its processor fails on the first prompt: "
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
-        return text, int(inputs["input_ids"].shape[-1])
+        ids = inputs["input_ids"][0].tolist()
+        return text, list(map(str, self._tokenizer.convert_ids_to_tokens(ids)))
