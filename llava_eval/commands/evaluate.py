@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
       model=openai_server            a served model: model.base_url=http://.../v1
       model.dtype=float16            auto, float32, float16, bfloat16
       model.attention=sdpa           auto, sdpa, eager, flash_attention_2, ...
-      seeds=5                        run five seeds of sampled decoding, tell their spread
+      seeds=5                        five seeds of sampled decoding and their spread
       quantization=bnb_nf4           none, bnb_int8, bnb_nf4, torchao_int8, _int4
       sampler.num_frames=16          frames a video
       runner.batch_size=8            questions generated together
