@@ -68,8 +68,9 @@ def _panels(place: int, overview: Overview) -> Iterator[str]:
     runs, metric = overview.runs, overview.headline
     few = len(runs) <= MAX_PAIRED_RUNS
     tables = list(overview.tables())
+    first = tables[:1] if few and overview.comparisons else []
     if few:
-        yield from (_panel(name, table.to_html(), about) for name, table, about in tables[:1])
+        yield from (_panel(name, table.to_html(), about) for name, table, about in first)
     elif overview.sweep is not None:
         (about,) = [about for name, _, about in tables if name == "Settings"]
         yield _panel("Runs", sweep_runs_table(overview, overview.sweep).to_html(), about)
@@ -77,7 +78,7 @@ def _panels(place: int, overview: Overview) -> Iterator[str]:
         yield _panel("Runs", results_table(runs).to_html())
     for facet in facets_of(runs) if metric is not None else ():
         yield _facet_panel(place, overview, facet, str(metric))
-    for name, table, about in tables[1:]:
+    for name, table, about in tables[len(first) :]:
         shown = table if few else _by_run(table, overview)
         known = not few and overview.sweep is not None and name.startswith("What differs")
         if name != "Settings" and not (known and _is_known(shown, overview)):
@@ -276,7 +277,7 @@ def _counted(place: int, run: Run, letter: str) -> list[str]:
             html_text(f"{number} {FLAG_WORDS.get(flag, flag)}")
             for flag, number in flag_counts(run.results).items()
         ),
-        *([] if speed is None else [f"{speed:.3g} samples/s"]),
+        *([] if speed is None else [f"{speed:,.{1 if speed < 100 else 0}f} samples/s"]),
     ]
 
 

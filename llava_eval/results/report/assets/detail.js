@@ -82,7 +82,7 @@ function runBlock(run, number, state) {
       facts.push(make("dt", {}, name), make("dd", {}, value));
     }
   };
-  if (!run.error) add("answer", run.answer === null ? "(none could be read)" : run.answer);
+  add("answer", state === "u" ? "(none could be read)" : run.answer);
   add("score", run.value);
   add("tokens", run.input === null ? null : `${run.input} in, ${run.output} out`);
   if (run.stop && run.stop !== "eos") add("stopped by", run.stop);
