@@ -115,12 +115,13 @@ def _answer(
     return results
 
 
-def score(composed: ComposedConfig, generations: Path) -> Outcome:
+def score(composed: ComposedConfig, generations: Path, model_name: str | None = None) -> Outcome:
     """Score texts that were generated elsewhere or earlier, and tabulate them.
 
     Args:
         composed: the configuration; its model and sampler are not used.
         generations: file of texts, see :mod:`llava_eval.results.exchange.generations`.
+        model_name: of what wrote the texts; None for what the run beside the file says.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
@@ -138,7 +139,7 @@ def score(composed: ComposedConfig, generations: Path) -> Outcome:
                 given.benchmark,
                 directory,
                 given.results,
-                given.source.model_label,
+                model_name or given.source.model_label,
                 record,
                 replies_of=[generations.parent],
             )

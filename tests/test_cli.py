@@ -204,9 +204,11 @@ def test_score_prints_the_same_table(
     rows = read_lines(DEMO / "multiple_choice.jsonl")
     texts = [{"id": row["question_id"], "text": f"({row['answer']})"} for row in rows]
     write_lines(tmp_path / "texts.jsonl", texts)
-    assert cli.run_command(["score", "generations=texts.jsonl", "output_dir=out"]) == 0
+    command = ["score", "generations=texts.jsonl", "output_dir=out"]
+    assert cli.run_command([*command, "model.name='hub/their model'"]) == 0
     assert "accuracy  100.0" in capsys.readouterr().out
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert content["model"] == "hub/their model"
     assert content["benchmark"] == "demo/multiple_choice"
     assert content["num_samples"] == len(rows)
 

@@ -103,6 +103,7 @@ def _score(arguments: argparse.Namespace) -> int:
       benchmark=videomme/official    benchmark and protocol
       benchmark.source=rows.jsonl    rows: .parquet .jsonl .json .csv or a folder
       judge.model=...                the judge of GPT-judged protocols
+      model.name=NAME                what tables call the model that wrote the texts
       output_dir=DIR                 run directory
     """
     from llava_eval import run
@@ -115,7 +116,9 @@ def _score(arguments: argparse.Namespace) -> int:
         raise ConfigError("score needs generations=FILE, a JSON lines file of generated texts")
     composed = compose_config(others, arguments.config_dir)
     with messages_shown():
-        return print_outcome(run.score(composed, generations))
+        is_named = any(text.startswith("model.name=") for text in others)
+        model_name = composed.config.model.name if is_named else None
+        return print_outcome(run.score(composed, generations, model_name))
 
 
 @command(

@@ -169,7 +169,8 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     columns = [_shown_values(key, values) for key, values in settings.items()]
     if len(set(models)) > 1:
         columns.insert(0, models)
-    names = [" · ".join(parts) for parts in zip(*columns, strict=True)] or _full_names(runs)
+    rows = zip(*columns, strict=True)
+    names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
     return [
         name if names.count(name) == 1 else f"{name} · {run.path.name}"
         for name, run in zip(names, runs, strict=True)
@@ -177,14 +178,17 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 
 def _shown_values(key: str, values: Sequence[str]) -> list[str]:
-    """Write a setting's values: "16 frames", "bnb_nf4", "quantization=none"."""
-    if key == FRAMES and all(value.isdecimal() for value in values):
-        return [f"{value} frames" for value in values]
-    plain = ("none", "null", "true", "false")
-    return [
-        value if value.isidentifier() and value.lower() not in plain else f"{key}={value}"
-        for value in values
-    ]
+    """Write a setting's values: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
+
+    def shown(value: str) -> str:
+        if value == "null":
+            return ""
+        if key == FRAMES and value.isdecimal():
+            return f"{value} frames"
+        speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
+        return value if speaks else f"{key}={value}"
+
+    return [shown(value) for value in values]
 
 
 def _full_names(runs: Sequence[Run]) -> list[str]:

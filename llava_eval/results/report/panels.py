@@ -132,7 +132,7 @@ def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
 def heat_map(sweep: Sweep) -> str | None:
     """Return the score by frames (columns) and all other settings (rows) as an HTML table.
 
-    None where one of the two does not vary, or a cell would hold several runs.
+    None where one of the two does not vary, a cell would hold several runs, or few are filled.
     """
     cells: dict[tuple[str, str], Setting] = {}
     for item in sweep.settings:
@@ -140,7 +140,8 @@ def heat_map(sweep: Sweep) -> str | None:
     names = list(dict.fromkeys(name for name, _ in cells))
     frames = sorted({frames for _, frames in cells}, key=lambda text: (len(text), text))
     values = [item.score.value for item in cells.values() if item.score.value is not None]
-    if min(len(names), len(frames)) < 2 or len(cells) < len(sweep.settings) or not values:
+    is_grid = min(len(names), len(frames)) >= 2 and len(cells) > max(len(names), len(frames))
+    if not is_grid or len(cells) < len(sweep.settings) or not values:
         return None
     low, high = min(values), max(values)
 
