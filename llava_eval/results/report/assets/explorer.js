@@ -338,7 +338,10 @@ const explorer = {
       Object.assign(this, { chips: new Set(), levels: {}, matches: null, query: "" });
       this.apply();
     }
-    if (isView) byId("samples").scrollIntoView();
+    if (isView) {
+      byId("samples").scrollIntoView();
+      byId("list").focus({ preventScroll: true });
+    }
     if (place >= 0) await this.list.activate(this.list.samples.indexOf(place), true);
     else if (isView && said.size > 1) this.changed(false);
     // The first sample is shown beside the list, but not linked to.

@@ -54,13 +54,17 @@ function widen() {
   const tables = [...document.querySelectorAll(".scroll")];
   for (const table of tables) {
     table.classList.remove("fits");
+    table.tabIndex = 0;
     table.parentElement.classList.remove("wide");
   }
   const overflows = (table) => table.scrollWidth > table.clientWidth;
   const wide = tables.filter(overflows);
   for (const table of wide) table.parentElement.classList.add("wide");
   const fitting = tables.filter((table) => !overflows(table));
-  for (const table of fitting) table.classList.add("fits");
+  for (const table of fitting) {
+    table.classList.add("fits");
+    table.removeAttribute("tabindex"); // nothing to scroll by keys
+  }
 }
 
 widen();
