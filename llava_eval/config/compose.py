@@ -148,7 +148,14 @@ def option_nodes(
     """
     search = search_path_override(config_dir)
     with hydra_session():
-        return [plain_values(compose_root(search, f"{group}/{name}")[group]) for name in names]
+        return [plain_values(_option(group, name, search)) for name in names]
+
+
+def _option(group: str, name: str, search: Sequence[str]) -> DictConfig:
+    """Compose one option of a group alone; a user's own files are found where it is an override."""
+    option = compose_root([*search, f"+{group}={name}"], None)[group]
+    assert isinstance(option, DictConfig)
+    return option
 
 
 def composed_of(resolved: Mapping[str, Any]) -> ComposedConfig:
@@ -209,8 +216,8 @@ def _replace_scorer(
         search: tells Hydra where a user's own files are.
         given: overrides of the command line; those of the scorer's keys stay.
     """
-    option = compose_root(search, f"{_SCORER}/{choices[_SCORER]}")
-    chosen = OmegaConf.create(OmegaConf.to_container(option[_SCORER]))
+    option = _option(_SCORER, choices[_SCORER], search)
+    chosen = OmegaConf.create(OmegaConf.to_container(option))
     for override in given:
         key = str(override.key_or_group)
         if key.startswith(f"{_SCORER}."):

@@ -85,12 +85,12 @@ def _reason(error: HydraException) -> str:
     return lines[-1].strip() if lines else type(error).__name__
 
 
-def compose_root(overrides: Sequence[str], name: str = ROOT_NAME) -> DictConfig:
+def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> DictConfig:
     """Compose all parts, Hydra's own among them, inside a :func:`hydra_session`.
 
     Args:
         overrides: as on the command line.
-        name: the file to begin with; another than the root composes one option alone.
+        name: the file to begin with; None for nothing but what the overrides add.
 
     Raises:
         ConfigError: one line that names the file or key and what is wrong with it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from llava_eval.cli import run_command
+from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 
 LOCAL = """\
@@ -65,3 +67,18 @@ def test_debug_is_a_few_rows_in_the_plainest_way() -> None:
     assert (runner.decode_workers, runner.share_prefixes, runner.batch_size) == (1, False, 1)
     assert composed.benchmark_overrides == {"limit": 4}
     assert composed.model_overrides == {"dtype": "float32"}
+
+
+def test_a_scorer_and_its_module_lie_in_the_folder(folder: Path) -> None:
+    (folder / "scorer").mkdir()
+    (folder / "scorer" / "first.yaml").write_text("_target_: first_letters_of_mine.First\n")
+    (folder / "first_letters_of_mine.py").write_text(
+        "from llava_eval.scoring.text import ExactMatch\n\n\nclass First(ExactMatch):\n    pass\n"
+    )
+    try:
+        composed = compose_config(["scorer=first"], folder)
+        assert composed.benchmark_overrides == {"scorer": "first"}
+        built = build_target(composed.resolved["scorer"], key="scorer")
+        assert type(built).__module__ == "first_letters_of_mine"
+    finally:
+        sys.path.remove(str(folder))
