@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from llava_eval.commands.command import CONFIG_DIR, JSON, OVERRIDES, VERBOSITY, argument, command
 from llava_eval.errors import ConfigError, without_secrets
@@ -214,6 +215,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     is_right = True
     for finding in examine(loaded, composed.config.conversation):
-        print(finding.text)
+        print(textwrap.fill(finding.text, 80, subsequent_indent="    "))
         is_right &= finding.is_right
     return 0 if is_right else 1

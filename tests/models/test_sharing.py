@@ -275,6 +275,15 @@ def test_the_doctor_finds_nothing_in_the_embedded_checkpoint(loaded: LoadedModel
     assert "one video: 44 tokens; shared prefixes by features" in findings[3].text
 
 
+def test_the_doctor_finds_weights_that_are_no_numbers(loaded: LoadedModel) -> None:
+    def change(inputs: dict[str, Any], output: Any) -> None:
+        output.logits[:] = float("nan")
+
+    findings = list(examine(with_hook(loaded, change), CHAT))
+    assert [finding.is_right for finding in findings] == [True, False, True, False, True]
+    assert "one image: transformers itself fails: sample question 0: logits" in findings[1].text
+
+
 def test_the_doctor_finds_a_model_that_larger_batches_change(loaded: LoadedModel) -> None:
     def change(inputs: dict[str, Any], output: Any) -> None:
         if inputs["input_ids"] is not None and inputs["input_ids"].shape[0] > 3:
