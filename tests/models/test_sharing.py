@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.families import FAMILIES
-from tests.models.families.plain import Plain, Turn
+from tests.models.families.plain import NEW_TOKENS, Plain, Turn, image
 from tests.models.helpers import make_clip, make_request
 
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
@@ -267,6 +268,46 @@ def test_frames_as_images_for_a_model_that_takes_no_videos(tmp_path: Path) -> No
     assert (answer.text, answer.num_input_tokens) == (expected, inputs["input_ids"].shape[1])
     assert medium.frame_indices == (0, 1, 2)
     assert plan.identity()["model"]["video_as"] == "images"
+
+
+#: Rotary frequencies that are others beyond 50 tokens; questions on both sides of it.
+BEYOND_50: dict[str, dict[str, Any]] = {
+    "longrope": {"short_factor": [1.0] * 8, "long_factor": [3.0] * 8},
+    "dynamic": {"factor": 4.0},
+}
+QUESTIONS_AROUND_50 = ("Who?", "What is it now, and then?", "Why?", "How many of those there, say?")
+
+
+@pytest.mark.parametrize("scheme", BEYOND_50)
+def test_frequencies_that_depend_on_the_length(scheme: str, tmp_path: Path) -> None:
+    FAMILIES["llava"].make(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    rope = {"rope_type": scheme, "rope_theta": 1e4, "original_max_position_embeddings": 50}
+    length = 50 if scheme == "dynamic" else 200
+    config["text_config"]["rope_parameters"] = {**rope, **BEYOND_50[scheme]}
+    config["text_config"]["max_position_embeddings"] = length
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    expected = {}
+    for question in QUESTIONS_AROUND_50:
+        plain = Plain.load(tmp_path)  # anew: what was asked before changes the next answer
+        inputs = plain.inputs((image(1), question), None)
+        new = plain.new_tokens(inputs)
+        text = plain.processor.tokenizer.decode(new, skip_special_tokens=True)
+        expected[question] = (inputs["input_ids"].shape[1], text)
+    lengths = [length for length, _ in expected.values()]
+    assert min(lengths) + NEW_TOKENS < 50 < max(lengths)
+
+    loaded = load_model(plan_model(find_checkpoint(str(tmp_path)), device="cpu"))
+    runner = ModelRunner(loaded, CHAT)
+    medium = runner.prepare(*image(1))
+    requests = [Request(text, (medium, text), SETTINGS) for text in QUESTIONS_AROUND_50]
+    answers = {
+        request.id: (answer.num_input_tokens, answer.text)
+        for request, answer in runner.generate(requests)
+    }
+    assert answers == expected
+    (way,) = runner.settings()["prompts_asked_as"].values()
+    assert way.startswith("whole prompts, of equal length together: its rotary frequencies depend")
 
 
 def test_the_doctor_finds_nothing_in_the_embedded_checkpoint(loaded: LoadedModel) -> None:

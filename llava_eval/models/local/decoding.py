@@ -53,6 +53,7 @@ class Decoder:
             inputs["input_ids"] = inputs["input_ids"][:, batch.prefix_length :]
             inputs |= {"position_ids": position_ids(batch), "use_cache": True}
         with self._loaded.foreign():
+            self._loaded.forget_lengths()
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 

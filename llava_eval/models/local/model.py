@@ -168,7 +168,21 @@ class LoadedModel:
             ForwardError: the model raises something.
         """
         with self.foreign():
+            self.forget_lengths()
             return self.model.generate(**inputs, **arguments)
+
+    def forget_lengths(self) -> None:
+        """Set rotary frequencies back that the longest sequence so far has changed (dynamic NTK).
+
+        Otherwise an answer would depend on what was asked before it.
+        """
+        for rotary in self._growing_rotaries:
+            rotary(torch.zeros(1, device=self.plan.device), torch.zeros((1, 1), dtype=torch.long))
+
+    @cached_property
+    def _growing_rotaries(self) -> list[torch.nn.Module]:
+        modules = self.model.modules()
+        return [module for module in modules if getattr(module, "rope_type", None) == "dynamic"]
 
     @contextmanager
     def foreign(self) -> Iterator[None]:
