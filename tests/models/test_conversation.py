@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,23 @@ def test_a_template_that_does_not_end_is_stopped(loaded: LoadedModel, template: 
     with pytest.raises(CheckpointError, match=r"does not end .* 1,000,000 lines .*=plain"):
         configured("chat_template", with_template(loaded, template)).render(make_request("Why?"))
     assert sys.gettrace() is tracer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 10**10 }}",
+        "{{ [1] * 10**10 }}",
+        "{{ 'a'.center(10**10) }}",
+        "{% set n = namespace(x='a') %}{% for i in range(99) %}{% set n.x = n.x * 9 %}{% endfor %}",
+    ],
+)
+def test_a_template_that_takes_all_memory_is_stopped(loaded: LoadedModel, template: str) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(CheckpointError, match=r"chat template fails: MemoryError"):
+        configured("chat_template", with_template(loaded, template)).render(make_request("Why?"))
+    assert resource.getrlimit(resource.RLIMIT_AS) == limits
 
 
 def test_a_processor_that_takes_no_text_alone_still_needs_placeholders(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -17,6 +19,8 @@ from llava_eval.types import MediaKind, Request, ShownMedia
 
 #: Lines of Python that a chat template may run; real ones run some thousands.
 TEMPLATE_LIMIT_LINES = 1_000_000
+#: Memory that it may ask for: "{{ 'a' * 10**10 }}" is one line.
+TEMPLATE_LIMIT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Conversation:
             prefill = {"type": "text", "text": request.assistant_prefill}
             messages.append(_message("assistant", [prefill]))
         try:
-            with _limited(TEMPLATE_LIMIT_LINES):
+            with _limited(TEMPLATE_LIMIT_LINES), _limited_memory(TEMPLATE_LIMIT_BYTES):
                 text = self.processor.apply_chat_template(
                     messages,
                     tokenize=False,
@@ -223,3 +227,30 @@ def _limited(num_lines: int) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
+
+
+_memory_lock = threading.Lock()
+
+
+@contextmanager
+def _limited_memory(num_bytes: int) -> Iterator[None]:
+    """Let the process ask for no more memory than so much beyond what it has, in the block.
+
+    What asks for more gets a MemoryError, where the system knows such a limit (Linux).
+    """
+    try:
+        import resource
+
+        num_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):
+        yield
+        return
+    with _memory_lock:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        most = num_pages * resource.getpagesize() + num_bytes
+        bounds = [limit for limit in (*before, most) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_AS, (min(bounds), before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
