@@ -28,7 +28,7 @@ from typing import Any, Final
 import torch
 import transformers
 
-from bench_runner import make_llava_next_video
+from gpu.shapes import write_llava_next_video
 from llava_eval.results.record import processor_name
 
 NUM_FRAMES: Final = 8
@@ -178,7 +178,7 @@ def main() -> None:
     texts: dict[str, set[str]] = {name: set() for name in SIDES}
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint"
-        make_llava_next_video(checkpoint)
+        write_llava_next_video(checkpoint, "130m", "cpu", torch.float32)
         for _ in range(arguments.rounds):
             for name, own in SIDES.items():
                 again, first, said = run_side([*common(checkpoint, arguments.videos), *own])
