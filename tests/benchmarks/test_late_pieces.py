@@ -27,6 +27,7 @@ class Late:
     media: Media
     images: bool = False
     description: str = "late"
+    path: str | None = None
 
     def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
         if not self.images:

@@ -32,7 +32,7 @@ def test_a_digest_is_that_of_sorted_json_in_ascii() -> None:
             for content in (
                 ("First", VIDEO, FrameImages(VIDEO), "Why?"),
                 (VIDEO, "First ", FrameImages(VIDEO), "Why?"),
-                ("First ", VIDEO, FrameImages(VIDEO, jpeg=True), "Why?"),
+                ("First ", VIDEO, FrameImages(VIDEO, num_jpeg=1), "Why?"),
                 ("First ", VIDEO, FrameImages(Media("video", "w.mp4")), "Why?"),
                 *(
                     ("First ", dataclasses.replace(VIDEO, **other), FrameImages(VIDEO), "Why?")

@@ -155,7 +155,7 @@ def pixel_input_digest(inputs: Mapping[str, Any]) -> str | None:
     }
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
-        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest() if tensors else None
 
 

@@ -113,7 +113,13 @@ def test_a_short_context_is_told_from_lost_frames() -> None:
     ):
         asked: list[int] = []
         count = short(limit)
-        cost = measure_frame_cost(lambda frames, size, text, count=count: count(frames), 64)
+
+        def counted(
+            frames: int, size: object, text: str, count: Callable[[int], int] = count
+        ) -> int:
+            return count(frames)
+
+        cost = measure_frame_cost(counted, 64)
         assert (cost.per_frame, cost.others, cost.num_proven) == (144.0, 30.0, most)
         assert asked == lengths
     with pytest.raises(RequestError, match="at most"):
