@@ -45,7 +45,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     """Compare runs of the same questions, or the runs of a sweep.
 
     Samples are paired by id. Intervals and p-values treat the questions of one
-    video as one cluster; McNemar's exact test takes samples as independent.
+    video as one cluster; McNemar's exact test takes samples as independent. Of runs
+    that saw the same frames it says what tells them apart with how many samples:
+    the score, answers that changed, and, where both ran with
+    runner.keep_choice_logprobs=true, the divergence of the options' letters.
 
     exit codes
       0  compared

@@ -46,10 +46,10 @@ def compare_paths(
     found = dict.fromkeys(run for path in paths for run in find_runs(path))
     runs = [reader.read(path) for path in (paths if are_runs else found)]
     of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
-    if of_seeds and export is None:
-        seeds = [Seeds.of(group) for group in of_seeds]
-        content: object = [dataclasses.asdict(one) for one in seeds]
-        text = "\n\n".join(seeds_text(one, width=width) for one in seeds)
+    if len(of_seeds) == 1 and export is None:
+        seeds = Seeds.of(runs)
+        content: object = dataclasses.asdict(seeds)
+        text = seeds_text(seeds, width=width)
     elif are_runs:
         comparisons = compare_runs(runs, allow_differences=allow_differences)
         content = exports.comparison_content(runs, comparisons)

@@ -97,7 +97,7 @@ def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
     """Return the sets of runs that differ in their seed alone; none where a run has no other."""
     groups: list[list[Run]] = []
-    for run in runs:
+    for run in runs if "seed" in differing_settings(runs) else ():
         for group in groups:
             if all(list(differing_settings([one, run])) == ["seed"] for one in group):
                 group.append(run)
@@ -107,22 +107,31 @@ def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
     return groups if all(len(group) > 1 for group in groups) else []
 
 
+def seeds_table(seeds: Seeds) -> Table:
+    """Return the metric under each seed, and its mean."""
+    values = {**seeds.means, "mean": seeds.mean}
+    rows = [[name, number(value, seeds.unit)] for name, value in values.items()]
+    return Table(["seed", seeds.metric], rows)
+
+
+def seeds_words(seeds: Seeds) -> str:
+    """Return how far seeds, and the choice of questions, move the metric."""
+    stderr = seeds.stderr_of_questions
+    return (
+        f"Between seeds {seeds.metric} spreads by {seeds.spread_of_seeds:.2f} (standard "
+        "deviation); the choice of questions moves the mean by "
+        f"{'-' if stderr is None else f'{stderr:.2f}'} (standard error). "
+        f"{count(len(seeds.flips), 'sample')} ({100 * len(seeds.flips) / seeds.num_samples:.1f} %) "
+        "are not worth the same under all seeds."
+    )
+
+
 def seeds_text(seeds: Seeds, *, width: int = 80) -> str:
     """Return seeds for a terminal of so many columns."""
-    unit = seeds.unit
-    rows = [[name, number(mean, unit)] for name, mean in seeds.means.items()]
-    share = 100 * len(seeds.flips) / seeds.num_samples
     blocks = [
         wrapped(f"{seeds.subject}, {count(seeds.num_samples, 'sample')}", width),
-        Table(["seed", seeds.metric], [*rows, ["mean", number(seeds.mean, unit)]]).to_text(width),
-        wrapped(
-            f"Between seeds {seeds.metric} spreads by {seeds.spread_of_seeds:.2f} (standard "
-            f"deviation); the choice of questions moves the mean by "
-            f"{'-' if seeds.stderr_of_questions is None else f'{seeds.stderr_of_questions:.2f}'} "
-            f"(standard error). {len(seeds.flips)} samples ({share:.1f} %) are not worth the same "
-            "under all seeds.",
-            width,
-        ),
+        seeds_table(seeds).to_text(width),
+        wrapped(seeds_words(seeds), width),
     ]
     if seeds.flips:
         listed = [[name, f"{100 * part:.0f} %"] for name, part in seeds.flips.items()]

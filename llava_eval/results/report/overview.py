@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.errors import LlavaEvalError
+from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
 from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
 from llava_eval.results.compare.comparison_tables import (
@@ -28,6 +29,8 @@ from llava_eval.results.compare.export import (
     write_charts,
     write_tables,
 )
+from llava_eval.results.compare.probe_tables import Probes, probes_table
+from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_table, seeds_words
 from llava_eval.results.compare.sweep_curves import (
     FRAMES,
     Sweep,
@@ -137,6 +140,13 @@ class Overview:
         fidelity = fidelity_table(self.comparisons)
         if fidelity is not None:
             yield "What tells the runs apart", fidelity, FIDELITY_WORDS
+        with contextlib.suppress(ComparisonError):  # these runs are no such set
+            about = "Changes are paired by question; p-values are corrected for all probes."
+            yield "What answers rest on", probes_table(Probes.of(self.runs)), about
+        for group in over_seeds(self.runs):
+            with contextlib.suppress(ComparisonError):
+                seeds = Seeds.of(group)
+                yield f"Seeds of {group[0].model}", seeds_table(seeds), seeds_words(seeds)
         if self.sweep is not None and len(self.runs) > MAX_PAIRED_RUNS:
             yield "Settings", sweep_table(self.sweep), legend(self.sweep)
         settings = settings_table(self.runs) if len(self.runs) > 1 else None

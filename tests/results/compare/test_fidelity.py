@@ -13,6 +13,7 @@ import pytest
 from llava_eval.cli import run_command
 from llava_eval.results.compare.fidelity import divergence
 from llava_eval.types import Generation, SampleResult
+from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -86,3 +87,35 @@ def test_kept_letters_are_read_back(tmp_path: Path) -> None:
     assert from_line(to_line(kept)) == kept
     plain = dataclasses.replace(kept, generation=Generation("A", 1, 1, "eos"))
     assert "choice_logprobs" not in to_line(plain)
+
+
+@pytest.mark.parametrize("name", ["open_ended", "caption"])
+def test_questions_without_options_have_no_letters_to_keep(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"benchmark=demo/{name}", "runner.keep_choice_logprobs=true"]
+    assert run_command(words) == 2
+    error = capsys.readouterr().err
+    assert f"demo/{name} asks nothing with options" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_kept_letters_change_nothing_else_and_are_no_other_run(tmp_path: Path) -> None:
+    words = ["-q", "benchmark=demo/multiple_choice", "benchmark.limit=9", "sampler.num_frames=4"]
+    lines = []
+    for keep in ("false", "true"):
+        folder = tmp_path / keep
+        settings = [f"output_dir={folder}", f"runner.keep_choice_logprobs={keep}"]
+        assert run_command([*words, *settings]) == 0
+        lines.append(read_lines(folder / "samples.jsonl"))
+    kept = [line["generation"].pop("choice_logprobs") for line in lines[1]]
+    assert lines[0] == lines[1]
+    for logprobs, line in zip(kept, lines[1], strict=True):
+        assert len(logprobs) == len(line["choices"])
+        assert 0.5 < sum(map(math.exp, logprobs)) <= 1.01
+        assert "ABCD"[logprobs.index(max(logprobs))] == line["generation"]["text"]
+    manifests = [
+        json.loads((tmp_path / one / "manifest.json").read_text()) for one in ("false", "true")
+    ]
+    assert manifests[0]["fingerprint"] == manifests[1]["fingerprint"]

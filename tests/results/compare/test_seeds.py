@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from llava_eval.cli import run_command
+from llava_eval.results.report.overview import Overview
+from llava_eval.results.runs import RunReader
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -32,7 +34,7 @@ def runs(
 def test_spreads_and_flips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = runs(tmp_path)
     assert run_command(["compare", "--json", *paths]) == 0
-    (content,) = json.loads(capsys.readouterr().out)
+    content = json.loads(capsys.readouterr().out)
     means = [100 * 8 / 12, 100 * 8 / 12, 100 * 7 / 12, 100 * 8 / 12]
     assert list(content["means"].values()) == pytest.approx(means)
     assert content["mean"] == pytest.approx(np.mean(means))
@@ -91,3 +93,19 @@ def test_one_command_runs_the_seeds_and_ends_with_their_table(
     assert [line.split()[0] for line in end.splitlines()[2:7]] == ["seed", "0", "1", "2", "mean"]
     assert "Between seeds accuracy spreads by" in end
     assert len(list((tmp_path / "of all").glob("*/samples.jsonl"))) == 3
+
+
+def test_the_report_has_a_table_of_seeds_and_one_of_probes(tmp_path: Path) -> None:
+    reader = RunReader()
+    seeds = Overview.of([reader.read(Path(path)) for path in runs(tmp_path / "seeds")])
+    (table,) = [table for name, table, _ in seeds.tables() if name == "Seeds of made"]
+    assert [row[0] for row in table.rows] == ["0", "1", "2", "3", "mean"]
+    results = [answered(n, n % 3 > 0) for n in range(12)]
+    probed = [
+        reader.read(
+            write_run(tmp_path / f"probe {name}", results, config={"benchmark.probe": name})
+        )
+        for name in (None, "blind")
+    ]
+    (table,) = [t for name, t, _ in Overview.of(probed).tables() if name == "What answers rest on"]
+    assert [row[1] for row in table.rows] == ["plain", "blind", "chance"]
