@@ -97,6 +97,10 @@ def test_other_servers_that_lie(count: Callable[[int], int]) -> None:
         measure_frame_cost(lambda frames, size, text: count(frames))
 
 
+def by_frames(count: Callable[[int], int]) -> Callable[[int, tuple[int, int], str], int]:
+    return lambda frames, size, text: count(frames)
+
+
 def test_a_short_context_is_told_from_lost_frames() -> None:
     def short(limit: int) -> Callable[[int], int]:
         def count(frames: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -21,13 +22,13 @@ VIDEO = Media("video", "v.mp4")
 
 
 @dataclass(frozen=True)
-class Late:
+class Framewise:
     """Says how many frames there are, or shows each as an image."""
 
     media: Media
     images: bool = False
     description: str = "late"
-    path: str | None = None
+    path: ClassVar[None] = None
 
     def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
         if not self.images:
@@ -38,7 +39,7 @@ class Late:
         )
 
 
-def sample(*content: str | Media | Late, name: str = "1") -> Sample:
+def sample(*content: str | Media | Framewise, name: str = "1") -> Sample:
     return Sample(id=name, row=0, group="v", content=content, targets=("A",))
 
 
@@ -57,9 +58,9 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
 
 
 def test_texts_are_expanded_and_joined() -> None:
-    asked = sample(VIDEO, Late(VIDEO), "Why?")
+    asked = sample(VIDEO, Framewise(VIDEO), "Why?")
     prepared, prepare = counting()
-    members = [asked, sample(VIDEO, Late(VIDEO), "How?", name="2")]
+    members = [asked, sample(VIDEO, Framewise(VIDEO), "How?", name="2")]
     content = expanded(members, {VIDEO: read(VIDEO)}).prepared(prepare)
     video, text = content.turn(asked)
     assert isinstance(video, PreparedMedia)
@@ -71,7 +72,7 @@ def test_texts_are_expanded_and_joined() -> None:
 
 
 def test_frames_can_become_images() -> None:
-    asked = sample(Late(VIDEO, images=True), "Why?")
+    asked = sample(Framewise(VIDEO, images=True), "Why?")
     prepared, prepare = counting()
     content = expanded([asked], {VIDEO: read(VIDEO)}).prepared(prepare)
     turn = content.turn(asked)
