@@ -1,0 +1,111 @@
+"""Every protocol over one made-up row in its set's columns: what prepare says, and a dry run."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from llava_eval.benchmarks.prepare.prepare import prepare
+from llava_eval.config.choices import list_choices
+from llava_eval.config.compose import compose_config
+from llava_eval.engine.dry_run import dry_run
+from tests.benchmarks import test_image_prompts as images
+from tests.benchmarks import test_prompts as videos
+from tests.test_made_up_rows import NAMES, TABLES, table_lines
+
+_VIDEOMME = {**videos.VIDEOMME, "duration": "short", "domain": "Knowledge", "task_type": "OCR"}
+_TEXT_QA = {"video_name": "v_1", "question": "what is it", "question_id": "1", "answer": "a dog"}
+_CGBENCH = Path(__file__).parent / "benchmarks" / "golden" / "cgbench_prompts.json.gz"
+
+#: By family, or by protocol where a family's protocols read different files.
+ROWS: dict[str, dict[str, Any]] = {
+    "activitynet_qa": {**_TEXT_QA, "type": "3"},
+    "ai2d": images.AI2D,
+    "cgbench": json.loads(gzip.decompress(_CGBENCH.read_bytes()))["official"][0]["row"],
+    "chartqa": images.CHARTQA,
+    "coco2014": images.COCO,
+    "coco2017": images.COCO,
+    "coco_karpathy": images.KARPATHY,
+    "docvqa": images.DOCVQA,
+    "egoschema": videos.EGOSCHEMA,
+    "flickr30k": images.FLICKR,
+    "gqa": images.GQA,
+    "infographicvqa": images.DOCVQA,
+    "longvideobench": {**videos.LONGVIDEOBENCH, "duration": 20.0},
+    "mlvu/lmms_eval": videos.MLVU_DEV,
+    "mlvu/official": videos.MLVU_OFFICIAL,
+    "mmbench": images.MMBENCH,
+    "mme": images.MME,
+    "mmmu": images.MMMU,
+    "msrvtt_caption": {"video_id": "video7010", "caption": ["A man.", "He."]},
+    "msrvtt_qa": _TEXT_QA,
+    "msvd_qa": _TEXT_QA,
+    "mvbench": videos.MVBENCH,
+    "nextqa_mc": videos.NEXTQA_MC,
+    "nextqa_oe": videos.NEXTQA_OE,
+    "nocaps": images.NOCAPS,
+    "okvqa": images.OKVQA,
+    "perceptiontest": videos.PERCEPTIONTEST,
+    "pope": images.POPE,
+    "scienceqa_img": images.SCIENCEQA,
+    "tempcompass": {**videos.TEMPCOMPASS, "row_set": "multi-choice"},
+    "textvqa": images.TEXTVQA,
+    "tgif_qa": _TEXT_QA,
+    "tvbench/official": videos.TVBENCH,
+    "vatex": {"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["A man.", "He."]},
+    "video_chatgpt": {**_TEXT_QA, "question_1": "a?", "question_2": "b?", "row_set": "generic"},
+    "video_detail_description": _TEXT_QA,
+    "videomme": {**_VIDEOMME, "video_id": "001", "sub_category": "Humanity & History"},
+    "vizwiz": images.VIZWIZ,
+    "vqav2": images.VQA,
+}
+ROWS.update({name: table_lines(path)[0]["row"] for name, path in zip(NAMES, TABLES, strict=True)})
+#: Its images are fetched from addresses that the rows name.
+FETCHED = "coco_karpathy/lmms_eval"
+
+
+def row_of(protocol: str) -> dict[str, Any]:
+    family = protocol.partition("/")[0]
+    others = [name for name in ROWS if name.startswith(f"{family}/")]
+    return ROWS.get(protocol) or ROWS.get(family) or ROWS[others[0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in list_choices("benchmark") if n[:5] != "demo/"])
+def test_media_are_looked_for_and_the_first_prompt_is_made(
+    tmp_path: Path, name: str, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(row_of(name)) + "\n")
+    overrides = [
+        f"benchmark={name}",
+        f"benchmark.source={rows}",
+        f"benchmark.media_root={tmp_path}",
+        "benchmark.system=null",
+        "sampler.num_frames=2",
+    ]
+    composed = compose_config(overrides)
+    if name == FETCHED:
+        assert not prepare(composed).missing
+        return
+    missing = prepare(composed).missing
+    assert missing
+    shown = next(iter((demo / "videos").glob("*.mp4")))
+    for path in map(Path, missing):
+        assert path.is_relative_to(tmp_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".mp4", ".avi", ".gif", ".mkv", ".webm"):
+            shutil.copyfile(shown, path)
+        else:
+            Image.new("RGB", (40, 30), "red").save(path, "PNG")
+    ready = prepare(composed)
+    assert not ready.missing
+    assert not ready.damaged
+    assert "first sample: " in dry_run(composed)
