@@ -37,7 +37,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "flickr30k": images.FLICKR,
     "gqa": images.GQA,
     "infographicvqa": images.DOCVQA,
-    "longvideobench": {**videos.LONGVIDEOBENCH, "duration": 20.0},
+    "longvideobench": {**videos.LONGVIDEOBENCH, "duration": 2.0},
     "mlvu/lmms_eval": videos.MLVU_DEV,
     "mlvu/official": videos.MLVU_OFFICIAL,
     "mmbench": images.MMBENCH,
@@ -91,6 +91,8 @@ def test_media_are_looked_for_and_the_first_prompt_is_made(
         "benchmark.system=null",
         "sampler.num_frames=2",
     ]
+    (tmp_path / "subtitles").mkdir()
+    (tmp_path / "subtitles" / "86CxyhFV9MI_en.json").write_text("[]")  # LongVideoBench has one each
     composed = compose_config(overrides)
     if name == FETCHED:
         assert not prepare(composed).missing
