@@ -132,6 +132,8 @@ class PrepareConfig:
         revision: of it; null takes the benchmark's.
         archives: patterns of its files that hold media: .zip, .tar, .tar.gz, or the parts of a
             split .tar; they are unpacked into ``media_root``.
+        split_archives: patterns of names, of which each is one archive that was split into files
+            with whole names (``videos_part_1.zip``).
         files: patterns of its files that are used as they are.
         folder: folder below ``media_root`` to unpack into.
         manual: what must be done by hand, in plain words.
@@ -144,6 +146,7 @@ class PrepareConfig:
     repository: str | None = setting("place", None)
     revision: str | None = setting("place", None)
     archives: list[str] = setting("place", [])
+    split_archives: list[str] = setting("place", [])
     files: list[str] = setting("place", [])
     folder: str = setting("place", "")
     manual: str = setting("place", "")

@@ -111,7 +111,7 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
     if root.is_dir():
         result += [path for path in root.iterdir() if path.is_file()]
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
-    for archive in find_archives(result):
+    for archive in find_archives(result, settings.split_archives):
         unpack(archive, root / settings.folder, limits)
 
 

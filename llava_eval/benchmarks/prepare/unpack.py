@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 import lzma
 import re
@@ -13,6 +14,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NoReturn
 
@@ -68,28 +71,42 @@ class Archive:
         return sum(part.stat().st_size for part in self.parts)
 
 
-def find_archives(paths: Iterable[Path]) -> list[Archive]:
-    """Return the archives among some files, by name; other files are passed over."""
+def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Archive]:
+    """Return the archives among some files, by name; other files are passed over.
+
+    Args:
+        paths: the files.
+        split: patterns of names; the files of each are parts of one archive, in the order of the
+            numbers in their names.
+    """
     whole: list[Archive] = []
     parts: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
         part = _TAR_PART.fullmatch(path.name)
-        if part is not None:
+        pattern = next((name for name in split if fnmatchcase(path.name, name)), None)
+        if pattern is not None:
+            parts[pattern.replace("*", "")].append(path)
+        elif part is not None:
             parts[part[1]].append(path)
         elif path.suffix.lower() == ".zip":
             whole.append(Archive(path.name, "zip", (path,)))
         elif _WHOLE_TAR.fullmatch(path.name):
             whole.append(Archive(path.name, "tar", (path,)))
-    split = [
-        Archive(name, "tar", tuple(sorted(files, key=_part_order))) for name, files in parts.items()
+    joined = [
+        Archive(
+            name,
+            "zip" if name.lower().endswith(".zip") else "tar",
+            tuple(sorted(files, key=_part_order)),
+        )
+        for name, files in parts.items()
     ]
-    return sorted([*whole, *split], key=lambda archive: archive.name)
+    return sorted([*whole, *joined], key=lambda archive: archive.name)
 
 
-def _part_order(path: Path) -> tuple[int, str]:
+def _part_order(path: Path) -> tuple[list[int], int, str]:
     match = _TAR_PART.fullmatch(path.name)
-    ending = match[2] if match is not None else ""
-    return (int(ending), "") if ending.isdigit() else (len(ending), ending)
+    ending = match[2] if match is not None and not match[2].isdigit() else ""
+    return [int(number) for number in re.findall(r"\d+", path.name)], len(ending), ending
 
 
 def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
@@ -116,7 +133,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
     if archive.kind == "zip":
-        unpack_zip(archive.parts[0], writer)
+        unpack_zip(archive.parts, writer)
     else:
         unpack_tar(archive.parts, writer)
     writer.note_done(note)
@@ -181,50 +198,77 @@ def _unpack_member(
 
 
 class _Joined(io.RawIOBase):
-    """Several files read as one, from start to end."""
+    """Several files read as one."""
 
     def __init__(self, parts: Sequence[Path]) -> None:
-        self._parts = list(parts)
-        self._open: IO[bytes] | None = None
+        self._parts = parts
+        self._ends = list(accumulate(part.stat().st_size for part in parts))
+        self._position = 0
+        self._open: tuple[int, IO[bytes]] | None = None
 
     def readable(self) -> bool:
         """Return that this can be read."""
         return True
 
+    def seekable(self) -> bool:
+        """Return that this can be read from anywhere."""
+        return True
+
+    def tell(self) -> int:
+        """Return how many bytes lie before the next that is read."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go on at another byte."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: (self._ends or [0])[-1]}
+        self._position = base[whence] + offset
+        if self._position < 0:
+            raise ValueError(f"there is no byte {self._position}")
+        return self._position
+
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a buffer as far as the part at hand goes; 0 at the end of the last."""
         view = memoryview(buffer)
-        while True:
-            if self._open is None:
-                if not self._parts:
-                    return 0
-                self._open = self._parts.pop(0).open("rb")
-            chunk = self._open.read(len(view))
-            if chunk:
-                view[: len(chunk)] = chunk
-                return len(chunk)
-            self._open.close()
-            self._open = None
+        number = bisect.bisect_right(self._ends, self._position)
+        if number == len(self._parts):
+            return 0
+        if self._open is None or self._open[0] != number:
+            self._close_part()
+            self._open = number, self._parts[number].open("rb")
+        part = self._open[1]
+        part.seek(self._position - (self._ends[number - 1] if number else 0))
+        chunk = part.read(len(view))
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
 
     def close(self) -> None:
         """Close the part at hand."""
-        if self._open is not None:
-            self._open.close()
+        self._close_part()
         super().close()
+
+    def _close_part(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
 
 
 _UNIX = 3
 _ENCRYPTED = 0x1
 
 
-def unpack_zip(path: Path, writer: Writer) -> None:
-    """Unpack a zip file; every member is checked before the first is written.
+def unpack_zip(parts: Sequence[Path], writer: Writer) -> None:
+    """Unpack a zip file, also one in parts; all members are checked before the first is written.
 
     Raises:
         ArchiveError: see :func:`llava_eval.benchmarks.prepare.unpack.unpack`.
     """
+    path = parts[0]
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            io.BufferedReader(_Joined(parts), 1 << 20) as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
             members = archive.infolist()
             _check(members, writer)
             total = sum(member.file_size for member in members)

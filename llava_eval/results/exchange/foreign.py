@@ -4,7 +4,8 @@
   0.5 on, where nothing was filtered) ``filtered_resps`` alone; lmms-eval 0.2: one object with
   ``logs`` of such;
 * VLMEvalKit: a sheet (.xlsx, .tsv, .csv) with a column ``prediction``, or a JSON array of its rows;
-* inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``.
+* inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``;
+* MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response``.
 
 A text belongs to the sample whose id one of its fields holds, or whose row the tool numbers: by
 that field, or the row, which gives most texts to a sample that asks what the text answers.
@@ -121,8 +122,11 @@ def _of_json(content: bytes) -> list[Record] | None:
     except JsonError:
         return None
     if isinstance(whole, list):
-        is_sheet = bool(whole) and all(isinstance(row, dict) for row in whole)
-        return _of_rows(iter(whole)) if is_sheet and "prediction" in whole[0] else None
+        if not whole or not all(isinstance(row, dict) for row in whole):
+            return None
+        if "response" in whole[0]:
+            whole = [{"prediction": row.get("response"), **row} for row in whole]
+        return _of_rows(iter(whole)) if "prediction" in whole[0] else None
     if isinstance(whole, dict) and isinstance(whole.get("logs"), list):
         return [_of_lm_eval(one) for one in whole["logs"]]
     if isinstance(whole, dict) and isinstance(whole.get("eval"), dict) and "samples" in whole:

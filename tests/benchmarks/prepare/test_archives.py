@@ -96,6 +96,22 @@ def test_a_split_tar_is_read_as_one(
     assert contents(tmp_path / "target") == FILES
 
 
+@pytest.mark.parametrize("ending", ["zip", "tar.gz"])
+def test_parts_with_whole_names_are_joined_by_their_numbers(
+    source: Path, tmp_path: Path, ending: str
+) -> None:
+    members = {f"{number}.mp4": os.urandom(20_000) for number in range(4)}
+    if ending == "zip":
+        whole = make_zip(source / "whole.zip", members)
+    else:
+        whole = make_tar(source / "whole.tar.gz", members, "w:gz")
+    split(whole, 7_000, lambda number: f"videos_part_{number}.{ending}")
+    (archive,) = find_archives(source.iterdir(), [f"videos_part_*.{ending}"])
+    assert len(archive.parts) > 10
+    unpack(archive, tmp_path / "target", Limits(1 << 30, 100))
+    assert contents(tmp_path / "target") == members
+
+
 def test_a_split_compressed_tar(source: Path, tmp_path: Path) -> None:
     members = {"a": os.urandom(50_000)}
     split(make_tar(source / "v.tar.gz", members, "w:gz"), 9_000, lambda n: f"v.tar.gz.part0{n}")

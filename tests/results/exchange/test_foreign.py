@@ -57,6 +57,20 @@ def test_lm_eval_by_the_field_that_holds_ids(tmp_path: Path) -> None:
     assert texts(written(tmp_path / "samples_x.jsonl", lines)) == ["C", "B", "A"]
 
 
+def test_mmvus_published_generations(tmp_path: Path) -> None:
+    path = tmp_path / "LLaVA-NeXT-Video-7B-hf_16frame.json"
+    judged = {"choices": {}, "ground_truth_answer": "A", "extracted_answer": "A", "correct": True}
+    items = [
+        {"id": f"q{n}", "question": "?", "response": text, **judged}
+        for n, text in ((2, "C"), (0, "A"), (1, "B"))
+    ]
+    path.write_text(json.dumps(items, indent=4))
+    assert texts(path) == ["A", "B", "C"]
+    path.write_text(json.dumps([{"id": "q0", "answer": "A"}]))
+    with pytest.raises(RowsError, match="line 1"):
+        read_generations(path, SAMPLES)
+
+
 def test_lmms_eval_by_what_its_metric_kept(tmp_path: Path) -> None:
     lines = [
         {**lm_eval_line(9 + n, text, None), "videomme_score": {"question_id": f"q{n}", "score": 0}}
