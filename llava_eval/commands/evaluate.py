@@ -202,6 +202,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
       2    a mistake in the command, or the checkpoint cannot be used
     """
     from llava_eval.config.compose import compose_config
+    from llava_eval.engine.console import messages_shown
     from llava_eval.models.backend import load_checkpoint
 
     overrides = arguments.overrides
@@ -209,12 +210,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
     composed = compose_config(
         [*([] if has_model else ["model=hf"]), *overrides], arguments.config_dir
     )
-    loaded = load_checkpoint(composed.config)
-
-    from llava_eval.models.local.doctor import examine
-
     is_right = True
-    for finding in examine(loaded, composed.config.conversation):
-        print(textwrap.fill(finding.text, 80, subsequent_indent="    "))
-        is_right &= finding.is_right
+    with messages_shown():
+        loaded = load_checkpoint(composed.config)
+
+        from llava_eval.models.local.doctor import examine
+
+        for finding in examine(loaded, composed.config.conversation):
+            print(textwrap.fill(finding.text, 80, subsequent_indent="    "))
+            is_right &= finding.is_right
     return 0 if is_right else 1
