@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
+    MediaGroup,
     PromptSettings,
     decode_group,
     media_groups,
@@ -19,7 +22,7 @@ from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.work import Benchmark
 from llava_eval.models.backend import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
-from llava_eval.results.formatting import printable
+from llava_eval.results.formatting import duration, printable
 from llava_eval.types import Clip, Media, Sample
 
 log = logging.getLogger(__name__)
@@ -55,11 +58,24 @@ def dry_run(composed: ComposedConfig) -> str:
             if batch_size
             else ", in batches of a size that is found"
         ),
+        _decoding_time(groups, config),
         "",
         f"first sample: {printable(sample.id)}",
         *asked.lines,
     ]
     return "\n".join(lines)
+
+
+def _decoding_time(groups: Sequence[MediaGroup], config: RunConfig) -> str:
+    """Return how long all media take, by the first: the model's own time is not known yet."""
+    policy, workers = PromptSettings.of(config).policy, config.runner.decode_workers
+    start = time.perf_counter()
+    decode_group(groups[0], policy, None)
+    seconds = (time.perf_counter() - start) * len(groups) / workers
+    return (
+        f"reading all media takes about {duration(seconds)} with {workers} workers, by the first; "
+        "the model's time shows when it runs"
+    )
 
 
 @dataclass(frozen=True)

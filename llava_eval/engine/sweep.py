@@ -39,6 +39,7 @@ from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
 from llava_eval.results.formatting import (
     Table,
+    duration,
     interval,
     number,
     printable,
@@ -183,17 +184,10 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
             position = f"run {each.number + 1} of {len(runs)}"
             if codes:
                 seconds = (time.monotonic() - start) / len(codes) * (len(runs) - len(codes))
-                position += f", about {_duration(seconds)} left"
+                position += f", about {duration(seconds)} left"
             print(f"\n[{each.number}] {each.shown} ({position})")
             codes.append(each())
     return codes
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people say it: "40 s", "20 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:

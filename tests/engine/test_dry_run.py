@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_the_prompt_is_the_one_that_the_run_asks(
     first = json.loads((tmp_path / "run" / "samples.jsonl").read_text().splitlines()[0])
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert f"\nfirst sample: {first['id']}\n" in shown
+    assert re.search(r"\nreading all media takes about \d+ s with 2 workers", shown)
     indices = ", ".join(map(str, first["frame_indices"]))
     assert f"\n  frames {indices} of 61\n" in shown
     assert f" {first['generation']['num_input_tokens']} tokens " in shown
