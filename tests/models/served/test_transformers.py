@@ -19,6 +19,7 @@ from PIL import Image
 from transformers.utils.import_utils import is_torchcodec_usable
 
 from llava_eval import run as pipeline
+from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError
@@ -240,3 +241,17 @@ def test_a_server_that_is_none_of_these(tmp_path: Path) -> None:
     assert (plan.server.kind, plan.video_as) == ("openai", "images")
     with pytest.raises(CheckpointError, match="no server answers there"):
         find_served_model(served("m", server.base_url))
+
+
+@pytest.mark.slow
+def test_letters_that_it_cannot_tell_of_end_the_run_in_one_line(
+    demo: Path, served_demo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        *("-q", "benchmark=demo/multiple_choice", "benchmark.limit=3", "model=openai_server"),
+        *(f"model.base_url={served_demo}", f"model.checkpoint={demo / 'checkpoint'}"),
+        *("runner.keep_choice_logprobs=true", f"output_dir={tmp_path / 'run'}"),
+    ]
+    assert run_command(words) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "keep_choice_logprobs=true: transformers serve returned no log-probabilities" in last
