@@ -15,13 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-
-_log = logging.getLogger(__name__)
 
 #: Methods of a video processor that the two halves stand in for; all must be the usual ones.
 _USUAL = (
@@ -57,8 +54,6 @@ class FramePreprocessor:
     def __init__(self, processor: Any) -> None:
         self.processor = processor
         self.is_split = _is_usual(processor) and self._halves_equal_the_whole()
-        if not self.is_split:
-            _log.info("%s is called as a whole for each video", type(processor).__name__)
         self.key = self._digest()
 
     def __call__(self, frames: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:

@@ -140,7 +140,9 @@ class PrefixSharing:
                 verdict = self._tried(alike) or self._tried_apart(alike[0])
                 known[key] = replace(verdict, paddings=earlier | _paddings(alike))
                 if verdict.problem is not None:
-                    self._report(verdict, alike[0].prompts[0].media_name)
+                    said = "%s: prompts with %s are asked as a whole: %s"
+                    kind = alike[0].prompts[0].media_name
+                    log.info(said, self._loaded.name, kind, verdict.problem)
             verdict = self._verdicts[alike[0].prompts[0].media_name] = known[key]
             if verdict.problem is not None and self._is_required:
                 raise CheckpointError(
@@ -148,14 +150,6 @@ class PrefixSharing:
                 )
         comparisons = (known[key].comparison for key in by_key)
         return next((item for item in comparisons if item is not None), None)
-
-    def _report(self, verdict: Verdict, kind: str) -> None:
-        log.info(
-            "%s: prompts with %s are asked as a whole: %s",
-            self._loaded.name,
-            kind,
-            verdict.problem,
-        )
 
     def _tried(self, alike: Sequence[PromptGroup]) -> Verdict | None:
         """Try some prompts of one kind: two of the first group, and some that are padded otherwise.

@@ -9,6 +9,7 @@ import transformers
 from tests.models.families.llava_like import QWEN2, SIGLIP
 from tests.models.families.others import LLAMA
 from tests.models.families.parts import (
+    LAYERS,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
@@ -28,6 +29,7 @@ from tests.models.families.qwen_like import (
     TOWER,
     glm_words,
     linear_text,
+    minicpm_words,
     qwen2_media,
     qwen3_processor,
     qwen_words,
@@ -352,10 +354,7 @@ def lfm3_vl() -> tuple[Any, Any]:
     words, ids = qwen_words()
     config = tf.Lfm3VlConfig(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "num_key_value_heads": 1,
             "patch_size": 14,
         },
@@ -377,10 +376,7 @@ def hunyuan_vl() -> tuple[Any, Any]:
     words.sep_token = "</s>"
     config = tf.HunYuanVLConfig(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "out_hidden_size": 64,
             "text_hidden_size": 64,
             "patch_size": 16,
@@ -462,16 +458,7 @@ def hyperclovax_vision_v2() -> tuple[Any, Any]:
 @family("minicpmv4_7", videos=2)
 def minicpmv4_7() -> tuple[Any, Any]:
     """MiniCPM-V 4.7."""
-    words = tokenizer(
-        image_token="<|image_pad|>",
-        video_token="<|video_pad|>",
-        image_start_token="<image>",
-        image_end_token="</image>",
-        slice_start_token="<slice>",
-        slice_end_token="</slice>",
-        image_id_start_token="<image_id>",
-        image_id_end_token="</image_id>",
-    )
+    words = minicpm_words()
     config = tf.MiniCPMV4_7Config(
         vision_config={
             **VISION,

@@ -7,6 +7,7 @@ from typing import Any
 import transformers
 
 from tests.models.families.parts import (
+    LAYERS,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
@@ -442,10 +443,7 @@ def lfm2_vl() -> tuple[Any, Any]:
     config = tf.Lfm2VlConfig(
         vision_config={
             "model_type": "siglip2_vision_model",
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "patch_size": 16,
             "num_patches": 64,
             "vision_use_head": False,

@@ -7,8 +7,9 @@ from typing import Any
 import transformers
 
 from tests.models.families.llava_like import CLIP, PINPOINTS, SIZES
-from tests.models.families.others import GEMMA_TEXT
+from tests.models.families.others import GEMMA_TEXT, gemma4_words
 from tests.models.families.parts import (
+    LAYERS,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
@@ -26,6 +27,7 @@ from tests.models.families.qwen_like import (
     TOWER,
     glm_words,
     linear_text,
+    minicpm_words,
     qwen3_processor,
     qwen_words,
 )
@@ -46,10 +48,7 @@ def molmo2() -> tuple[Any, Any]:
     )
     config = tf.Molmo2Config(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "num_key_value_heads": 2,
             "head_dim": 16,
             "image_size": [56, 56],
@@ -86,15 +85,7 @@ def molmo2() -> tuple[Any, Any]:
 @family("gemma4_unified", videos=2)
 def gemma4_unified() -> tuple[Any, Any]:
     """Gemma 4 without a tower: patches go to the language model."""
-    words = tokenizer(
-        image_token="<|image|>",
-        boi_token="<|image>",
-        eoi_token="<image|>",
-        audio_token="<|audio|>",
-        boa_token="<|audio>",
-        eoa_token="<audio|>",
-        video_token="<|video|>",
-    )
+    words, ids = gemma4_words()
     config = tf.Gemma4UnifiedConfig(
         vision_config={
             "patch_size": 16,
@@ -106,13 +97,7 @@ def gemma4_unified() -> tuple[Any, Any]:
         audio_config=None,
         text_config={**GEMMA_TEXT, "per_layer_config": {}},
         tie_word_embeddings=False,
-        image_token_id=id_of(words, "<|image|>"),
-        boi_token_id=id_of(words, "<|image>"),
-        eoi_token_id=id_of(words, "<image|>"),
-        audio_token_id=id_of(words, "<|audio|>"),
-        boa_token_id=id_of(words, "<|audio>"),
-        eoa_token_index=id_of(words, "<audio|>"),
-        video_token_id=id_of(words, "<|video|>"),
+        **ids,
     )
     sizes = {"patch_size": 16, "max_soft_tokens": 70, "pooling_kernel_size": 2}
     processor = tf.Gemma4UnifiedProcessor(
@@ -235,10 +220,7 @@ def deepseek_ocr2() -> tuple[Any, Any]:
         vision_config={
             "sam_config": sam(image_size=256, downsample_channels=[24, 32]),
             "encoder_config": {
-                "hidden_size": 32,
-                "intermediate_size": 48,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
+                **LAYERS,
                 "num_key_value_heads": 1,
                 "vocab_size": 8,
             },
@@ -284,10 +266,7 @@ def cosmos3_edge() -> tuple[Any, Any]:
     words, ids = qwen_words()
     config = tf.Cosmos3EdgeConfig(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "patch_size": 14,
             "num_patches": 64,
         },
@@ -365,10 +344,7 @@ def dots3_note() -> tuple[Any, Any]:
     }
     config = tf.Dots3NoteConfig(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "patch_size": 14,
             "moe_intermediate_size": 32,
             "pyramid_num_routed": [-1, 4],
@@ -418,10 +394,7 @@ def dots3_note() -> tuple[Any, Any]:
 
 
 MUSE_VISION = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
+    **LAYERS,
     "patch_size": 14,
     "pos_emb_height": 8,
     "pos_emb_width": 8,
@@ -522,10 +495,7 @@ def nemotron_h_omni() -> tuple[Any, Any]:
     config = tf.NemotronH_Omni_Reasoning_V3_Config(
         vision_config={
             "model_type": "radio",
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "image_size": 64,
             "patch_size": 16,
             "video_temporal_patch_size": 2,
@@ -653,16 +623,7 @@ def inkling2() -> tuple[Any, Any]:
 @family("minicpm_ocr", videos=2)
 def minicpm_ocr() -> tuple[Any, Any]:
     """MiniCPM-OCR: MiniCPM-V's slices with a token count of their own each."""
-    words = tokenizer(
-        image_token="<|image_pad|>",
-        video_token="<|video_pad|>",
-        image_start_token="<image>",
-        image_end_token="</image>",
-        slice_start_token="<slice>",
-        slice_end_token="</slice>",
-        image_id_start_token="<image_id>",
-        image_id_end_token="</image_id>",
-    )
+    words = minicpm_words()
     config = tf.MiniCPMOcrConfig(
         vision_config={**VISION, "num_hidden_layers": 3, "image_size": 112},
         text_config=linear_text(),

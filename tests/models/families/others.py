@@ -13,6 +13,7 @@ from tokenizers.normalizers import Prepend
 from tokenizers.pre_tokenizers import Split
 
 from tests.models.families.parts import (
+    LAYERS,
     TEXT,
     VISION,
     VOCABULARY_SIZE,
@@ -217,24 +218,30 @@ def gemma3n() -> tuple[Any, Any]:
     return model, processor
 
 
+def gemma4_words() -> tuple[Any, dict[str, int]]:
+    """Return the tokenizer of Gemma 4, and the ids of its tokens."""
+    named = {
+        "image_token": "<|image|>",
+        "boi_token": "<|image>",
+        "eoi_token": "<image|>",
+        "audio_token": "<|audio|>",
+        "boa_token": "<|audio>",
+        "eoa_token": "<audio|>",
+        "video_token": "<|video|>",
+    }
+    words = tokenizer(**named)
+    ids = {f"{name}_id": id_of(words, token) for name, token in named.items()}
+    ids["eoa_token_index"] = ids.pop("eoa_token_id")
+    return words, ids
+
+
 @family("gemma4", videos=2)
 def gemma4() -> tuple[Any, Any]:
     """Gemma 4: as many soft tokens as an image is large, minutes and seconds before each frame."""
-    words = tokenizer(
-        image_token="<|image|>",
-        boi_token="<|image>",
-        eoi_token="<image|>",
-        audio_token="<|audio|>",
-        boa_token="<|audio>",
-        eoa_token="<audio|>",
-        video_token="<|video|>",
-    )
+    words, ids = gemma4_words()
     config = tf.Gemma4Config(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "num_key_value_heads": 2,
             "head_dim": 16,
             "patch_size": 16,
@@ -250,13 +257,7 @@ def gemma4() -> tuple[Any, Any]:
             "use_bidirectional_attention": "vision",
         },
         tie_word_embeddings=False,
-        image_token_id=id_of(words, "<|image|>"),
-        boi_token_id=id_of(words, "<|image>"),
-        eoi_token_id=id_of(words, "<image|>"),
-        audio_token_id=id_of(words, "<|audio|>"),
-        boa_token_id=id_of(words, "<|audio>"),
-        eoa_token_index=id_of(words, "<audio|>"),
-        video_token_id=id_of(words, "<|video|>"),
+        **ids,
     )
     processor = tf.Gemma4Processor(
         tf.Gemma4AudioFeatureExtractor(feature_size=16),
@@ -567,10 +568,7 @@ def aria() -> tuple[Any, Any]:
     config = tf.AriaConfig(
         vision_config={
             "model_type": "idefics3_vision",
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "image_size": 980,
             "patch_size": 98,
         },

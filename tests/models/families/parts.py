@@ -29,12 +29,16 @@ TEXT: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-#: Sizes of a vision tower with 4 x 4 patches.
-VISION: dict[str, Any] = {
+#: Sizes of a vision tower's layers.
+LAYERS: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
+}
+#: Sizes of a vision tower with 4 x 4 patches.
+VISION: dict[str, Any] = {
+    **LAYERS,
     "image_size": 56,
     "patch_size": 14,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import transformers
 
 from tests.models.families.parts import (
+    LAYERS,
     TEXT,
     family,
     id_of,
@@ -323,10 +324,7 @@ def video_llama_3() -> tuple[Any, Any]:
     words = tokenizer(image_token="<|image_pad|>", video_token="<|video_pad|>")
     config = tf.VideoLlama3Config(
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
+            **LAYERS,
             "patch_size": 14,
         },
         text_config={"model_type": "qwen2", **TEXT},
@@ -346,10 +344,9 @@ def video_llama_3() -> tuple[Any, Any]:
     return tf.VideoLlama3ForConditionalGeneration(config), processor
 
 
-@family("minicpmv4_6", videos=2)
-def minicpmv4_6() -> tuple[Any, Any]:
-    """MiniCPM-V 4.6: slices with tokens around them, numbered images, linear attention."""
-    words = tokenizer(
+def minicpm_words() -> Any:
+    """Return the tokenizer of MiniCPM-V and MiniCPM-OCR."""
+    return tokenizer(
         image_token="<|image_pad|>",
         video_token="<|video_pad|>",
         image_start_token="<image>",
@@ -359,6 +356,12 @@ def minicpmv4_6() -> tuple[Any, Any]:
         image_id_start_token="<image_id>",
         image_id_end_token="</image_id>",
     )
+
+
+@family("minicpmv4_6", videos=2)
+def minicpmv4_6() -> tuple[Any, Any]:
+    """MiniCPM-V 4.6: slices with tokens around them, numbered images, linear attention."""
+    words = minicpm_words()
     config = tf.MiniCPMV4_6Config(
         vision_config={
             "hidden_size": 32,
