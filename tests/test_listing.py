@@ -107,6 +107,11 @@ def test_a_part_of_a_name_is_enough() -> None:
         "  mvbench/official",
     ]
     assert "videomme" not in text
+    videos = listing_text("benchmarks", pattern="video")
+    assert "  mvbench/official" in videos
+    assert "  demo/caption" in videos
+    assert "vqav2" not in videos
+    assert "  vqav2/official" in listing_text("benchmarks", pattern="image")
     everywhere = listing_text(None, pattern="llava_next_video_7b")
     assert "models (model=...)" in everywhere
     assert "samplers" not in everywhere

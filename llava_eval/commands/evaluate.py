@@ -129,7 +129,7 @@ def _score(arguments: argparse.Namespace) -> int:
         "words",
         nargs="*",
         metavar="KIND NAME",
-        help="benchmarks, models, samplers, scorers or experiments, and part of a name",
+        help="benchmarks, models, samplers, scorers or experiments; part of a name, video or image",
     ),
     CONFIG_DIR,
     JSON,

@@ -32,7 +32,7 @@ def listing_text(
     Args:
         kind: one of :data:`KINDS`; None lists all.
         config_dir: a user's folder of configurations.
-        pattern: part of the names to list, whatever its case.
+        pattern: part of the names to list, or of what a benchmark shows, whatever its case.
         as_json: return a JSON object of kinds with a list of choices each, instead of text.
 
     Raises:
@@ -44,11 +44,14 @@ def listing_text(
     listed = {}
     for name in KINDS if kind is None else (kind,):
         choices = list_choices(name.removesuffix("s"), config_dir)
-        wanted = [choice for choice in choices if pattern.lower() in choice.lower()]
+        facts = [{"name": choice, **_FACTS[name](choice, config_dir)} for choice in choices]
+        wanted = [
+            fact
+            for fact in facts
+            if any(pattern.lower() in (fact.get(key) or "").lower() for key in ("name", "media"))
+        ]
         if wanted or not pattern:
-            listed[name] = [
-                {"name": choice, **_FACTS[name](choice, config_dir)} for choice in wanted
-            ]
+            listed[name] = wanted
     if not listed:
         where = kind or "everything that can be listed"
         raise ConfigError(f"no name of {where} holds {pattern!r}")
@@ -92,6 +95,7 @@ def _benchmark(name: str, config_dir: Path | None) -> Facts:
     source = str(settings.get("source", ""))
     return {
         "about": settings.get("description"),
+        "media": _media(name, merged, config_dir),
         "questions": number if number is not None else "number not known",
         "rows": None if source.startswith("package://") else source,
         "licence": settings.get("licence"),
@@ -104,6 +108,13 @@ def _benchmark(name: str, config_dir: Path | None) -> Facts:
             if content.get("published") and name in _chosen(content, "benchmark")
         ],
     }
+
+
+def _media(name: str, merged: Mapping[str, Any], config_dir: Path | None) -> str | None:
+    """Return what a benchmark shows; None for a user's own with the default sampler."""
+    if "name" in (merged.get("sampler") or {}):
+        return "videos"
+    return "images" if config_folder() in _file("benchmark", name, config_dir).parents else None
 
 
 #: Samplers that show no frame of a short clip twice.
