@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from llava_eval.errors import CheckpointError
+from llava_eval.models.local.pixels import TEXT_INPUTS
 from llava_eval.types import MediaKind
 
 
@@ -18,7 +19,7 @@ class Placeholders:
 
     Most processors replace a placeholder in the text (``<image>``) by as many tokens as the medium
     has features. Some (BLIP-2, Florence-2, Kosmos-2) write the tokens in front of the text by
-    themselves, and a placeholder in the text would be one too many.
+    themselves, and a placeholder in the text would be one too many. Others (GIT, BLIP) have none.
 
     Args:
         processor: of the checkpoint.
@@ -70,7 +71,7 @@ class Placeholders:
         text_alone = self._num_tokens("a", has_image=False)
         if text_alone is None:  # a processor that takes no text without an image
             text_alone = len(self._processor.tokenizer("a")["input_ids"])
-        if without is None or without <= text_alone:
+        if without is None or (token is not None and without <= text_alone):
             return False
         written = None if token is None else self._num_tokens(f"{token}a", has_image=True)
         return written is None or written > without
@@ -82,5 +83,7 @@ class Placeholders:
             inputs = self._processor(text=[text], return_tensors="pt", **arguments)
             ids = inputs["input_ids"]
         except Exception:  # noqa: BLE001 - foreign code refuses in its own ways
+            return None
+        if has_image and TEXT_INPUTS.issuperset(inputs):  # it ignores images
             return None
         return int(torch.as_tensor(ids).shape[-1])

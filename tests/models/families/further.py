@@ -608,3 +608,35 @@ def minimax_m3_vl() -> tuple[Any, Any]:
         chat_template=template(image, video),
     )
     return tf.MiniMaxM3SparseForConditionalGeneration(config), processor
+
+
+#: Of models whose layers have no heads shared by queries.
+BERT_TEXT = {
+    **{name: value for name, value in TEXT.items() if name != "num_key_value_heads"},
+    "max_position_embeddings": 512,
+}
+
+
+@family("git", images=1, has_template=False)
+def git() -> tuple[Any, Any]:
+    """GIT: an image without tokens in the text."""
+    config = tf.GitConfig(vision_config=VISION, **BERT_TEXT)
+    images = tf.CLIPImageProcessor(size={"shortest_edge": 56}, crop_size=square(56))
+    return tf.GitForCausalLM(config), tf.GitProcessor(images, tokenizer())
+
+
+@family("blip", images=1, has_template=False)
+def blip() -> tuple[Any, Any]:
+    """BLIP: an image without tokens, seen through cross attention."""
+    config = tf.BlipConfig(
+        vision_config={**VISION, "projection_dim": 32},
+        text_config={
+            **BERT_TEXT,
+            "encoder_hidden_size": 32,
+            "projection_dim": 32,
+            "sep_token_id": 2,
+        },
+        projection_dim=32,
+    )
+    images = tf.BlipImageProcessor(size=square(56))
+    return tf.BlipForConditionalGeneration(config), tf.BlipProcessor(images, tokenizer())

@@ -40,11 +40,27 @@ PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 #: Two are equally long, for models whose rows have to be.
 QUESTIONS = ("What is it?", "Where is the blue one?", "Who has it?", "Why?")
 
-#: Families whose processor writes the tokens of an image itself, in front of the text.
-WRITES_IMAGES = ("blip-2", "idefics", "instructblip", "florence2", "fuyu", "kosmos-2")
+#: Families whose processor writes the tokens of an image itself, in front of the text, or none.
+WRITES_IMAGES = (
+    "blip",
+    "blip-2",
+    "idefics",
+    "instructblip",
+    "florence2",
+    "fuyu",
+    "git",
+    "kosmos-2",
+)
 
 #: Families that transformers 5.17 cannot run, or does not have.
-SINCE = {name: "5.23" for name in ("fuyu", "hyperclovax_vision_v2", "lfm3_vl", "minicpmv4_7")}
+SINCE = dict.fromkeys(
+    (
+        *("cosmos3_edge", "dots3_note", "fuyu", "granite4_vision", "hyperclovax_vision_v2"),
+        *("inkling2", "lfm3_vl", "minicpm_ocr", "minicpmv4_7", "mistral_large4", "molmo2"),
+        *("muse_spark", "nemotron_h_omni", "unlimited_ocr"),
+    ),
+    "5.23",
+)
 
 #: Families of which transformers itself cannot read images and videos in one prompt.
 NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "glm_ocr", "molmo2", "smolvlm")
@@ -162,7 +178,9 @@ WHOLE = {
     "paligemma": "whole prompts, padded",
     "t5gemma2": "whole prompts, padded",
     "unlimited_ocr": "whole prompts",  # its windows begin where the prompt ends
+    "blip": "whole prompts",
     "blip-2": "whole prompts, padded",
+    "git": "whole prompts",
     "idefics": "whole prompts, padded",
     "instructblip": "whole prompts, padded",
     "florence2": "whole prompts, of equal length together",

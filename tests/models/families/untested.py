@@ -9,10 +9,8 @@ _SAME: Final = "made of the classes of {} with other sizes"
 _OTHER_TASK: Final = "its task is no visual question answering: {}"
 
 UNTESTED: Final[dict[str, str]] = {
-    "blip": _NO_QUESTION,
     "diffusion_gemma": _OTHER_TASK.format("it writes blocks by diffusion, not token by token"),
     "evolla": _OTHER_TASK.format("its inputs are proteins"),
-    "git": _NO_QUESTION,
     "glmga": _SAME.format("glm46v"),
     "granite_docling": _SAME.format("idefics3"),
     "instructblipvideo": "its processor takes four frames of a video under the name of images",
