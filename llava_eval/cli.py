@@ -7,7 +7,6 @@ are in :mod:`llava_eval.commands`.
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import contextlib
 import errno
@@ -103,7 +102,9 @@ class _Interrupts:
         if not issubclass(ignored.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(ignored)
             return
-        again = threading.Timer(self._REPEAT_SECONDS, _thread.interrupt_main)
+        # to the main thread itself: a call that waits there has to end
+        main = (threading.main_thread().ident, signal.SIGINT)
+        again = threading.Timer(self._REPEAT_SECONDS, signal.pthread_kill, main)
         again.daemon = True
         again.start()
 
