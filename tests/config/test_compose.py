@@ -27,8 +27,9 @@ def test_every_packaged_choice_composes() -> None:
     groups = ("benchmark", "model", "sampler", "scorer", "conversation", "quantization")
     for options in itertools.zip_longest(*map(list_choices, groups)):
         chosen = {group: name for group, name in zip(groups, options, strict=True) if name}
-        needs_name = chosen.get("model") in ("hf", "openai_server")
-        extra = ["model.checkpoint=x"] if needs_name else []
+        needed = {"own": "model._target_=x.Y", "hf": "model.checkpoint=x"}
+        needed["openai_server"] = needed["hf"]
+        extra = [needed[chosen["model"]]] if chosen.get("model") in needed else []
         overrides = [f"{group}={name}" for group, name in chosen.items()]
         assert chosen.items() <= compose_config([*overrides, *extra]).choices.items()
 
