@@ -442,16 +442,22 @@ class RankedLetter(ReplyScorer):
 
     Attributes:
         letters: what is looked for, whatever the number of options.
+        upper_targets: the rows' right letters are stripped and put in upper case first, as
+            tasks/mmstar/utils.py, exact_match, does.
     """
 
     letters: str = "ABCD"
+    upper_targets: bool = False
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another or none."""
         letter = ranked_letter(reply, self.letters)
         if letter is None:
             return unread(sample, "wrong", f"none of {self.letters} occurs")
-        return read_letter(letter, sample, "the letter in the most telling position")
+        targets = sample.targets
+        if self.upper_targets:
+            targets = tuple(target.strip().upper() for target in targets)
+        return read(sample, letter, letter in targets, "the letter in the most telling position")
 
 
 _OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 
 import pytest
 
 from llava_eval.errors import RowsError
-from llava_eval.metrics.groups import macro_mean
+from llava_eval.metrics.groups import macro_mean, part_mean
 from llava_eval.metrics.means import mean_score
+from llava_eval.results.summary import summarise
 from llava_eval.types import Generation, SampleResult, Score
 
 
@@ -89,3 +91,15 @@ def test_some_references_print_0_where_nothing_was_read() -> None:
     failed = dataclasses.replace(results[0], generation=Generation(None, error="no such file"))
     assert mean_score([failed], empty_as=0.0).value is None  # the reference never got there
     assert mean_score([failed, *results], empty_as=0.0).value == 0.0
+
+
+def test_a_level_without_a_scored_sample_has_no_number() -> None:
+    """A reference that prints 0 for an empty set prints no table by level."""
+    results = [result("a", Score(1.0, "A")), result("b", Score(None, None, unreadable=True))]
+    metrics = {
+        "all": partial(mean_score, empty_as=0.0),
+        "only_a": partial(part_mean, facet="task", levels=["a"], empty_as=0.0),
+    }
+    found = summarise(results, metrics, benchmark="x", model=None, facets=["task"]).groups["task"]
+    assert [found["a"][name].value for name in metrics] == [100.0, 100.0]
+    assert [found["b"][name].value for name in metrics] == [None, None]

@@ -10,6 +10,7 @@ import pytest
 from llava_eval.scoring.choice import StrictChoice, read_choice
 from llava_eval.scoring.choice_words import _WORDS
 from llava_eval.types import Sample
+from tests.scoring.protocols import protocol
 
 CHOICES = ("a red circle", "A blue square", "both of them", "none")
 
@@ -145,3 +146,10 @@ def test_a_word_has_one_kind() -> None:
     words = [" ".join(word.split()) for words in _WORDS.values() for word in words.split(",")]
     assert sorted(words) == sorted(set(words))
     assert "" not in words
+
+
+def test_mmstar_takes_right_letters_in_either_case() -> None:
+    """As lmms-eval 75571cf, tasks/mmstar/utils.py, exact_match, which was run for these."""
+    scorer = protocol("mmstar/lmms_eval").scorer
+    replies = ("B", "(B) A blue square", "b", "A")
+    assert [scorer.score(reply, sample(" b")).value for reply in replies] == [1.0, 1.0, 0.0, 0.0]
