@@ -40,6 +40,7 @@ def test_every_stage_runs_and_leaves_its_values(tmp_path: Path) -> None:
     assert all(f"\n## {stage}\n" in page for stage in found if stage != "about")
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     words = ["--shape", "tiny", "--device", "cpu", "--budget-seconds", "0", "--stages", "whole"]
     subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -24,6 +25,7 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError, first_line
 
 
+@cache
 def register_schema() -> None:
     """Tell Hydra what has no file: the typed root schema, and the published experiments."""
     store = ConfigStore.instance()

@@ -112,6 +112,7 @@ def test_answers_that_are_none_end_the_run(replies: Any, message: str, tmp_path:
         llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=Shapes(replies=replies))
 
 
+@pytest.mark.slow
 def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         ConfigError, match=r"builtins\.object has no method prepare and no generate"

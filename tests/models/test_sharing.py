@@ -316,6 +316,7 @@ def test_the_doctor_finds_nothing_in_the_embedded_checkpoint(loaded: LoadedModel
     assert "one video: 44 tokens; shared prefixes by features" in findings[3].text
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_weights_that_are_no_numbers(loaded: LoadedModel) -> None:
     def change(inputs: dict[str, Any], output: Any) -> None:
         output.logits[:] = float("nan")

@@ -30,6 +30,7 @@ def judged(name: str) -> Protocol:
     )
 
 
+@pytest.mark.slow
 def test_prompts_and_ratings_of_the_references() -> None:
     protocols = {name: judged(f"tempcompass/{name}") for name in ("official", "lmms_eval")}
     num_prompts = 0
@@ -66,6 +67,7 @@ def scorer() -> TempCompassJudged:
     return built
 
 
+@pytest.mark.slow
 def test_what_a_rule_reads_is_not_put_to_the_judge() -> None:
     parts = judged("tempcompass/official")
     row = {"video_id": "v", "question": "Up?", "answer": "yes", "dim": "direction"}

@@ -83,6 +83,7 @@ def test_seeds_that_make_no_sense_are_refused_in_one_line(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_one_command_runs_the_seeds_and_ends_with_their_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
         read_generations(tmp_path / "x", SAMPLES)
 
 
+@pytest.mark.slow
 def test_texts_of_another_tool_are_scored_and_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
     assert 1.0 in one.values
 
 
+@pytest.mark.slow
 def test_the_screen_has_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = (
         videomme(tmp_path, "x", TEXTS),
@@ -84,6 +85,7 @@ def test_the_screen_has_eighty_columns(tmp_path: Path, capsys: pytest.CaptureFix
     assert [one["key"] for one in content["differences"]] == ["sampler.num_frames"]
 
 
+@pytest.mark.slow
 def test_a_published_number_says_its_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +123,7 @@ def test_groups_are_drawn_by_seed_and_name_alone() -> None:
     assert drawn_groups(names, 10, seed=2) != drawn
 
 
+@pytest.mark.slow
 def test_parts_come_from_one_change_at_a_time(tmp_path: Path) -> None:
     """The frames cost the first question of each video, the rule every text but a bare letter."""
     texts = ["A", "nothing", "A"] * 30
