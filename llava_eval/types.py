@@ -573,6 +573,7 @@ class Generation:
         choice_logprobs: where they were asked for: for each option the log-probability, in nats,
             of its letter as the first new token (of that with or without a space before it, which
             is the likelier), among all tokens and before any temperature.
+        published_correct: what the judge of another tool said of the text, where its file tells.
     """
 
     text: str | None
@@ -582,6 +583,7 @@ class Generation:
     error: str | None = None
     option_losses: tuple[float, ...] | None = None
     choice_logprobs: tuple[float, ...] | None = None
+    published_correct: bool | None = None
 
     def __post_init__(self) -> None:
         _require(

@@ -252,7 +252,7 @@ class Benchmark:
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,
-            notes=tuple(notes),
+            notes=(*numbers.notes, *notes),
             published=tuple(
                 compare_to_published(numbers, number) for number in self.config.published
             ),

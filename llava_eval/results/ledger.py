@@ -49,6 +49,8 @@ def to_line(result: SampleResult) -> str:
         values = getattr(result.generation, name)
         if values is not None:
             generation[name] = list(values)
+    if result.generation.published_correct is not None:
+        generation["published_correct"] = result.generation.published_correct
     content = {
         "id": result.id,
         "row": result.row,

@@ -98,7 +98,27 @@ def summarise(
         metrics={name: metric(ordered) for name, metric in metrics.items()},
         groups={facet: _by_level(ordered, facet, by_level) for facet in facets},
         chance=chance or {},
+        notes=_published_verdicts(ordered),
     )
+
+
+def _published_verdicts(results: Sequence[SampleResult]) -> list[str]:
+    """Return on how many samples our scores agree with the verdicts that came with the texts."""
+    both = [
+        (result, result.score.value == 1.0, result.generation.published_correct)
+        for result in results
+        if result.score.value is not None and result.generation.published_correct is not None
+    ]
+    if not both:
+        return []
+    differing = [(result.id, published) for result, ours, published in both if ours != published]
+    note = f"our scores agree with {len(both) - len(differing)} of {len(both)} published verdicts"
+    if differing:
+        name, published = differing[0]
+        note += (
+            f"; the first that differs: {name}, published as {'right' if published else 'wrong'}"
+        )
+    return [note]
 
 
 def flag_counts(results: Sequence[SampleResult]) -> dict[str, int]:

@@ -5,7 +5,8 @@
   ``logs`` of such;
 * VLMEvalKit: a sheet (.xlsx, .tsv, .csv) with a column ``prediction``, or a JSON array of its rows;
 * inspect: a log, JSON or the .eval archive of such, with ``samples`` that have an ``output``;
-* MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response``.
+* MMVU's authors (yale-nlp/MMVU, main.py): a JSON array of questions that have a ``response``, and
+  where acc_evaluation.py wrote it their judge's verdict, ``correct`` (false too where it failed).
 
 A text belongs to the sample whose id one of its fields holds, or whose row the tool numbers: by
 that field, or the row, which gives most texts to a sample that asks what the text answers.
@@ -62,6 +63,7 @@ class Record:
         row: number of the source row, as the tool counts.
         error: why there is no text.
         is_repeat: a further answer to the same sample.
+        is_correct: what the tool's own judge says of the text.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Record:
     row: int | None = None
     error: str | None = None
     is_repeat: bool = False
+    is_correct: bool | None = None
 
 
 _DAMAGED = (
@@ -247,9 +250,16 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
                 row,
                 int(index) if str(index).isdecimal() else None,
                 text if failed else None,
+                is_correct=_verdict(row),
             )
         )
     return records
+
+
+def _verdict(row: Mapping[str, Any]) -> bool | None:
+    """Return the verdict of MMVU's judge, where a row has one."""
+    verdict = row.get("correct") if "response" in row else None
+    return verdict if isinstance(verdict, bool) else None
 
 
 def matched(
@@ -294,7 +304,10 @@ def matched(
             ", ".join(strange[:_NAMED]),
             more,
         )
-    return {name: Generation(record.text, error=record.error) for name, record in found.items()}
+    return {
+        name: Generation(record.text, error=record.error, published_correct=record.is_correct)
+        for name, record in found.items()
+    }
 
 
 #: Finds the sample that a text belongs to; None where there is none.

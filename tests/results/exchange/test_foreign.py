@@ -66,9 +66,36 @@ def test_mmvus_published_generations(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps(items, indent=4))
     assert texts(path) == ["A", "B", "C"]
+    assert all(found.published_correct for found in read_generations(path, SAMPLES).values())
     path.write_text(json.dumps([{"id": "q0", "answer": "A"}]))
     with pytest.raises(RowsError, match="line 1"):
         read_generations(path, SAMPLES)
+
+
+def test_mmvus_published_verdicts_stand_beside_our_scores(tmp_path: Path) -> None:
+    rows, published = [], []
+    choices = {"A": "red", "B": "blue", "C": "green", "D": "black", "E": "white"}
+    for n, verdict in enumerate((True, False, False, None)):
+        asked = {"id": f"validation_{n}", "question": f"Which of {n}?", "choices": choices}
+        video = f"https://huggingface.co/datasets/x/resolve/main/videos/Chemistry/{n}.mp4"
+        kind = {"question_type": "multiple-choice", "metadata": {"subject": "Chemistry"}}
+        rows.append({**asked, **kind, "video": video, "answer": "A"})
+        reply = "B" if n == 2 else "A"
+        said = {} if verdict is None else {"extracted_answer": reply, "correct": verdict}
+        published.append({**asked, "response": reply, "ground_truth_answer": "A", **said})
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "published.json").write_text(json.dumps(published[::-1], indent=4))
+    words = ["benchmark=mmvu/lmms_eval", f"benchmark.source={tmp_path / 'rows.json'}"]
+    texts_of = {"run": tmp_path / "published.json", "again": tmp_path / "run" / "samples.jsonl"}
+    for name, path in texts_of.items():
+        run = tmp_path / name
+        assert run_command(["score", f"generations={path}", *words, f"output_dir={run}"]) == 0
+        (note,) = json.loads((run / "metrics.json").read_text())["notes"]
+        assert note.startswith("our scores agree with 2 of 3 published verdicts")
+        assert note.endswith("the first that differs: validation_1, published as wrong")
+        lines = read_lines(run / "samples.jsonl")
+        verdicts = [line["generation"].get("published_correct") for line in lines]
+        assert verdicts == [True, False, False, None]
 
 
 def test_lmms_eval_by_what_its_metric_kept(tmp_path: Path) -> None:
