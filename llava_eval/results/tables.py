@@ -45,6 +45,7 @@ CSV_COLUMNS = (
 FLAG_WORDS = {
     "cut_at_limit": "cut at the limit of tokens",
     "has_reasoning": "with reasoning",
+    "needs_frames": "left out as the judge needs frames",
     "chosen_at_random": "chosen at random",
     "damaged": "with damaged media",
     "truncated": "with truncated media",

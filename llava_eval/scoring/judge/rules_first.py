@@ -9,7 +9,7 @@ import re
 import string
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llava_eval.scoring.choice import letters_of, read_letter, unread
 from llava_eval.scoring.clues import fenced_result
@@ -380,7 +380,8 @@ class CgBenchOpen(RulesFirst):
         if not found:
             return unread(sample, "left_out", "the judge's reply cannot be read")
         if found[0] not in (0, 1):
-            return unread(sample, "left_out", "the judge wants to see the frames")
+            undecided = unread(sample, "left_out", "the judge wants to see the frames")
+            return replace(undecided, details={"needs_frames": True})
         return read(sample, _free_answer(text), found[0] == 1, "by the judge")
 
 

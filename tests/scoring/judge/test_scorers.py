@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,7 +15,8 @@ from llava_eval.scoring.judge.dimensions import JudgedDimensions
 from llava_eval.scoring.judge.prompts import filled
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
-from llava_eval.types import Sample
+from llava_eval.types import Generation, Sample, SampleResult
+from tests.scoring.protocols import protocol as protocol_parts
 
 PROTOCOLS = {
     "activitynet_qa": ("llava_next", "lmms_eval", "lmms_eval_v0_2"),
@@ -222,3 +224,19 @@ def test_an_unreadable_dimension_leaves_the_others() -> None:
         "num_unreadable_replies": 1,
         "judge_error": "HTTP 500",
     }
+
+
+def test_cgbench_counts_answers_that_need_its_second_step() -> None:
+    scorer = protocol_parts("cgbench/official_open").scorer
+    asked = Sample("q/open", 0, "v", ("?",), ("a red car",), question="What is it?")
+    found = {
+        reply: scorer.by_judge(f'```json\n{{"result": {reply}}}\n```', "a car", asked)
+        for reply in ("0", "1", "2")
+    }
+    assert [score.value for score in found.values()] == [0.0, 1.0, None]
+    results = [SampleResult.of(asked, Generation("a car")) for _ in found]
+    scored = [
+        dataclasses.replace(result, score=score)
+        for result, score in zip(results, found.values(), strict=True)
+    ]
+    assert [result.flags for result in scored] == [(), (), ("needs_frames",)]
