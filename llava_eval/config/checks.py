@@ -56,6 +56,10 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         parent = key.rpartition(".")[0]
         if key in known or key.startswith("hydra.") or "/" in key or "@" in key:
             continue
+        if key == "seeds":
+            raise ConfigError(
+                "seeds=N is a word of the command line, which makes N runs of it; a run has seed=N"
+            )
         if current_key(key) != key:
             raise ConfigError(f"{key} is called {current_key(key)} now")
         setting = setting_of(parent)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from llava_eval.config.choices import listing
 from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.describe import differences, flat, short_keys
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
     MediaGroup,
@@ -20,9 +23,14 @@ from llava_eval.engine.batches import (
 )
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.work import Benchmark
+from llava_eval.errors import RunDirectoryError
 from llava_eval.models.backend import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
+from llava_eval.results import files
+from llava_eval.results.cost import cost_of
+from llava_eval.results.directory import RUNS_ROOT
 from llava_eval.results.formatting import duration, printable
+from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Clip, Media, Sample
 
 log = logging.getLogger(__name__)
@@ -59,6 +67,7 @@ def dry_run(composed: ComposedConfig) -> str:
             else ", in batches of a size that is found"
         ),
         _decoding_time(groups, config),
+        _model_time(composed, len(benchmark.samples)),
         "",
         f"first sample: {printable(sample.id)}",
         *asked.lines,
@@ -67,14 +76,41 @@ def dry_run(composed: ComposedConfig) -> str:
 
 
 def _decoding_time(groups: Sequence[MediaGroup], config: RunConfig) -> str:
-    """Return how long all media take, by the first: the model's own time is not known yet."""
+    """Return how long all media take, by the first."""
     policy, workers = PromptSettings.of(config).policy, config.runner.decode_workers
     start = time.perf_counter()
     decode_group(groups[0], policy, None)
     seconds = (time.perf_counter() - start) * len(groups) / workers
+    return f"reading all media takes about {duration(seconds)} with {workers} workers, by the first"
+
+
+def _model_time(composed: ComposedConfig, num_samples: int) -> str:
+    """Return how long the model takes, by the earlier run of it that is most like this one."""
+    ours, named = flat(composed.resolved), composed.config.output_dir
+    folders = {*RUNS_ROOT.glob("*/*"), *([Path(named).parent] if named else [])}
+    known = []
+    for path in sorted(path for folder in folders for path in folder.glob(f"*/{files.MANIFEST}")):
+        with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
+            manifest = read_manifest(path.parent) or Manifest()
+            theirs, cost = flat(manifest.config), cost_of(manifest, [])
+            if cost.model_seconds_per_sample and all(
+                theirs.get(key) == ours.get(key) for key in ("model.checkpoint", "model._target_")
+            ):
+                names = list(short_keys(differences([composed.resolved, manifest.config])))
+                is_other = theirs.get("benchmark.name") != ours.get("benchmark.name")
+                said = "another benchmark" if is_other else f"other {listing(names)}" * bool(names)
+                known.append((is_other, len(names), path.parent, cost, said))
+    if not known:
+        return (
+            "how long the model takes is not known: there is no earlier run of it; a run with "
+            "benchmark.limit=20 tells"
+        )
+    *_, path, cost, said = min(known, key=lambda item: item[:2])
+    seconds = cost.model_seconds_per_sample or 0.0
+    beside = ", ".join(printable(text) for text in (cost.machine, said) if text)
     return (
-        f"reading all media takes about {duration(seconds)} with {workers} workers, by the first; "
-        "the model's time shows when it runs"
+        f"the model takes about {duration(seconds * num_samples)} on one device: {seconds:.2g} s a "
+        f"sample in {printable(str(path))}" + (f" ({beside})" if beside else "")
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.describe import identity_of
+from llava_eval.config.describe import TARGET_KEY, identity_of
 from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Engine, check_engine, open_engine
 from llava_eval.engine.batches import PromptSettings
@@ -291,6 +291,9 @@ class Work:
     def model_label(self) -> str:
         """Name of the model with every override beside it."""
         beside = {**self.benchmark.composed.model_overrides, **self._video_as()}
+        own_class = str(beside.pop(TARGET_KEY, "")).rpartition(".")[2]
+        if own_class not in ("", self.model_name):
+            beside["class"] = own_class
         return named_with_overrides(self.model_name, beside)
 
     def _video_as(self) -> dict[str, str]:

@@ -7,9 +7,7 @@ direction of writing) is shown as its code instead.
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import os
 import re
 import shutil
@@ -177,15 +175,6 @@ class Table:
         lines = [[markdown_text(cell) for cell in row] for row in (self.header, *self.rows)]
         lines.insert(1, marks)
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-    def to_csv(self) -> str:
-        """Return comma-separated values; see :func:`safe_cell`."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        for row in (self.header, *self.rows):
-            names = map(safe_cell, row[: self.num_names])
-            writer.writerow([*names, *map(printable, row[self.num_names :])])
-        return stream.getvalue()
 
     def to_latex(self, names: Mapping[str, str] | None = None) -> str:
         """Return a tabular for the booktabs package, the best cells in bold.

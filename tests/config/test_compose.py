@@ -145,6 +145,7 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("model.rope_scaling=3", ["model.rope_scaling", "int"]),
         ("a=[1", ["'a=[1'", "key=value"]),
         ("seed=${nowhere}", ["seed", "nowhere"]),
+        ("seeds=3", ["seeds=N", "word of the command line"]),
     ],
 )
 def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval import cli
+from llava_eval import cli, load_run
 
 
 def test_the_prompt_is_the_one_that_the_run_asks(
@@ -23,6 +23,14 @@ def test_the_prompt_is_the_one_that_the_run_asks(
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert f"\nfirst sample: {first['id']}\n" in shown
     assert re.search(r"\nreading all media takes about \d+ s with 2 workers", shown)
+    assert "\nhow long the model takes is not known" in shown
+    seconds = load_run(tmp_path / "run").cost.model_seconds_per_sample
+    again = [words[0], "sampler.num_frames=8", f"output_dir={tmp_path / 'again'}"]
+    capsys.readouterr()
+    assert cli.run_command(["run", "--dry-run", *again]) == 0
+    (line,) = re.findall(r"\nthe model takes about .*", capsys.readouterr().out)
+    assert f"{seconds:.2g} s a sample in {tmp_path / 'run'} (" in line
+    assert line.endswith("other num_frames)")
     indices = ", ".join(map(str, first["frame_indices"]))
     assert f"\n  frames {indices} of 61\n" in shown
     assert f" {first['generation']['num_input_tokens']} tokens " in shown

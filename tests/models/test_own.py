@@ -87,7 +87,7 @@ def test_a_class_in_the_users_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_an_object_in_python(tmp_path: Path) -> None:
     model = Shapes(fails_at="001-2", refuses="demo_002")
     run = llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=model)
-    assert run.model == "Shapes (_target_=tests.models.test_own.Shapes)"
+    assert run.model == "Shapes"
     samples = run.samples.set_index("id")
     assert samples.loc["001-1", "text"] == "(B) video (0, 20, 40, 60)"
     assert samples.loc["001-3", "answer"] == "A"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 
 import pytest
 from hypothesis import given
@@ -115,14 +113,13 @@ def test_a_terminal_table_is_aligned_and_cut_to_its_width() -> None:
     assert TABLE.to_text(80, indent="  ").startswith("  level")
 
 
-def test_markdown_csv_latex_and_html() -> None:
+def test_markdown_latex_and_html() -> None:
     assert TABLE.to_markdown().splitlines() == [
         "| level | value |",
         "| --- | ---: |",
         "| `short \\| a_b` | 12.5 |",
         "| a very long name of a level | -3.0 |",
     ]
-    assert list(csv.reader(io.StringIO(TABLE.to_csv()))) == [TABLE.header, *TABLE.rows]
     latex = Table(TABLE.header, TABLE.rows, title="by 100 %").to_latex()
     assert "\\begin{tabular}{lr}" in latex
     assert "short | a\\_b & 12.5 \\\\" in latex
@@ -136,11 +133,6 @@ def test_markdown_csv_latex_and_html() -> None:
     page = TABLE.to_html()
     assert '<th scope="row">short | a_b</th><td>12.5</td>' in page
     assert '<th scope="col">value</th>' in page
-
-
-def test_a_cell_that_a_spreadsheet_would_run_is_text() -> None:
-    text = Table(["sample", "change"], [["=1+1", "-3.0"], ["@x", "+1.0"]]).to_csv()
-    assert list(csv.reader(io.StringIO(text)))[1:] == [["'=1+1", "-3.0"], ["'@x", "+1.0"]]
 
 
 def test_numbers_have_the_decimals_of_their_unit() -> None:

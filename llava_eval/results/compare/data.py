@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results import files
-from llava_eval.results.compare.comparison import Comparison
+from llava_eval.results.compare.comparison import Comparison, Flip
 from llava_eval.results.formatting import safe_cell
 from llava_eval.results.runs import Run, differing_settings
+from llava_eval.results.summary import flag_counts
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -72,12 +73,50 @@ def metrics_data(
 
 
 def cost_data(runs: Sequence[Run]) -> DataFrame:
-    """Return what each run cost, one row a run."""
+    """Return what each run cost, and what must be known of its samples, one row a run."""
     import pandas as pd
 
     names = pd.DataFrame({"run": [run.name for run in runs], "settings": settings_of(runs)})
-    costs = pd.json_normalize([dataclasses.asdict(run.cost) for run in runs])
-    return pd.concat([names, costs], axis="columns").convert_dtypes()
+    counted = [
+        {
+            "num_unreadable": run.num_unreadable,
+            "num_errors": run.num_errors,
+            "flags": flag_counts(run.results),
+            **dataclasses.asdict(run.cost),
+        }
+        for run in runs
+    ]
+    return pd.concat([names, pd.json_normalize(counted)], axis="columns").convert_dtypes()
+
+
+def agreement_data(comparisons: Sequence[Comparison]) -> DataFrame:
+    """Return how much of what two runs wrote is the same, one row a comparison."""
+    import pandas as pd
+
+    rows = [
+        {
+            "run": item.pairing.second.name,
+            "against": item.pairing.first.name,
+            **dataclasses.asdict(item.agreement),
+        }
+        for item in comparisons
+    ]
+    return pd.json_normalize(rows).convert_dtypes()
+
+
+def flips_data(flips: Sequence[Flip]) -> DataFrame:
+    """Return the samples whose headline score changed, one row a sample."""
+    import pandas as pd
+
+    rows = [
+        {
+            **dataclasses.asdict(flip),
+            "media": ", ".join(flip.media),
+            "target": " | ".join(flip.target),
+        }
+        for flip in flips
+    ]
+    return pd.DataFrame(rows).convert_dtypes()
 
 
 def _differences(comparison: Comparison) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -129,6 +168,9 @@ def sweep_data(sweep: Sweep) -> DataFrame:
             **_difference(item.to_best, item.p_value, best),
             "num_frames_shown": item.num_frames,
             "model_seconds_per_sample": item.cost.model_seconds_per_sample,
+            "prepare_seconds_per_sample": item.cost.prepare_seconds_per_sample,
+            "cached_share": item.cost.cached_share,
+            "seconds_per_sample": item.cost.seconds_per_sample,
             "memory_bytes": item.memory_bytes,
             "on_time_frontier": item.on_time_frontier,
             "on_memory_frontier": item.on_memory_frontier,

@@ -14,7 +14,9 @@ from llava_eval.results.chart import Chart
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Comparison, notes
 from llava_eval.results.compare.data import (
+    agreement_data,
     cost_data,
+    flips_data,
     metrics_data,
     settings_of,
     sweep_data,
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 def export_comparison(
     folder: Path, runs: Sequence[Run], comparisons: Sequence[Comparison]
 ) -> list[Path]:
-    """Write comparison.json, and every table as Markdown, CSV and LaTeX.
+    """Write comparison.json, every table as Markdown and LaTeX, and the numbers as CSV.
 
     Raises:
         StorageError: one of them cannot be written.
@@ -62,10 +64,16 @@ def export_comparison(
         parts["counts"] = counted
     for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
         parts[f"by_{facet}"] = table
+    data = {
+        "cost": cost_data(runs),
+        "agreement": agreement_data(comparisons),
+        **metrics_data(runs, comparisons),
+    }
     for name, item in zip(names, comparisons, strict=True):
         flips = [*item.worse, *item.better]
         if flips:
             parts[f"flips_{name}"] = tables.flips_table(flips, item.headline, second=name)
+            data[f"flips_{name}"] = flips_data(flips)
     lines = [
         f"- {markdown_text(note)}"
         for name, item in zip(names, comparisons, strict=True)
@@ -78,7 +86,7 @@ def export_comparison(
             "comparison",
             parts,
             lines,
-            data={"cost": cost_data(runs), **metrics_data(runs, comparisons)},
+            data=data,
             names=paper_names(runs),
         ),
     ]
@@ -140,15 +148,15 @@ def write_tables(
     data: Mapping[str, DataFrame],
     names: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write all tables into one Markdown file, and each into a CSV and a LaTeX file.
+    """Write all tables into one Markdown file, each into a LaTeX file, and its data as CSV.
 
     Args:
         folder: to write into.
         name: that all files begin with.
         parts: the tables by name.
         lines: below the tables in Markdown.
-        data: rows of numbers with all their digits, by name: the CSV file of a table that has
-            some, and a Parquet file beside it.
+        data: rows of numbers with all their digits, by name: the CSV and Parquet files of a table.
+            A table without them has no CSV file: its own cells are rounded.
         names: by letter, what LaTeX calls a run.
 
     Raises:
@@ -159,8 +167,6 @@ def write_tables(
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     for part, table in parts.items():
         content[f"{name}_{part}.tex"] = table.to_latex(names or {})
-        if part not in data:
-            content[f"{name}_{part}.csv"] = table.to_csv()
     for file, text in content.items():
         files.write_text(folder / file, text)
     written = [folder / file for file in content]

@@ -319,12 +319,18 @@ def _to_best(setting: Setting) -> str:
 
 def legend(sweep: Sweep) -> str:
     """Return what the columns of the table mean."""
+    num_pairs = math.comb(len(sweep.settings), 2)
+    corrected = (
+        f" after Holm's correction for all {num_pairs} pairs of runs, as any of them might have "
+        "been the best"
+        if num_pairs > 1
+        else " for the only pair of runs"
+    )
     return (
-        f"to best: paired difference to the best run; * is p < {SIGNIFICANT:g} after Holm's "
-        f"correction for all {math.comb(len(sweep.settings), 2)} pairs of runs, as any of them "
-        "might have been the best. s/sample: the model's seconds, without its "
-        f"first batch. MB: {sweep.memory_name}. Pareto: no other run is at least as good and as "
-        "fast (T), or as small (M)."
+        f"to best: paired difference to the best run; * is p < {SIGNIFICANT:g}{corrected}. "
+        "s/sample: the model's seconds, without its first batch. "
+        f"MB: {sweep.memory_name}. Pareto: no other run is at least as good and as fast (T), or as "
+        "small (M)."
     )
 
 

@@ -22,7 +22,7 @@ from llava_eval.results.compare.comparison_tables import (
     metrics_table,
     settings_table,
 )
-from llava_eval.results.compare.data import cost_data, metrics_data
+from llava_eval.results.compare.data import agreement_data, cost_data, metrics_data
 from llava_eval.results.compare.export import (
     file_name,
     paper_names,
@@ -303,7 +303,11 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
     for benchmark, runs in groups.items():
         overview = Overview.of(runs)
         parts: dict[str, Table] = {"results": results_table(runs)}
-        data = {"cost": cost_data(runs), **metrics_data(runs, overview.comparisons, name="results")}
+        data = {
+            "cost": cost_data(runs),
+            "agreement": agreement_data(overview.comparisons),
+            **metrics_data(runs, overview.comparisons, name="results"),
+        }
         if overview.headline is not None:
             for facet in facets_of(runs):
                 parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)

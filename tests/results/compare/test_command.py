@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from llava_eval import cli
+from llava_eval.results.compare.data import write_data
 from llava_eval.types import Generation
 from tests.results.runs_on_disk import answered, equal_models, write_run
 
@@ -91,6 +92,28 @@ def test_csv_and_parquet_hold_every_digit(runs: Path) -> None:
     levels = pd.read_parquet("out/comparison_by_duration.parquet")
     assert set(levels["facet"]) == {"duration"}
     assert levels["difference"].notna().sum() == len(levels) / 2
+
+
+def test_no_csv_file_holds_rounded_cells(runs: Path) -> None:
+    assert cli.run_command(["compare", "a", "b", "--export", "out"]) == 0
+    written = {path.stem for path in Path("out").glob("*.csv")}
+    assert written == {path.stem for path in Path("out").glob("*.parquet")}
+    found = json.loads(Path("out/comparison.json").read_text())
+    (row,) = csv.DictReader(io.StringIO(Path("out/comparison_agreement.csv").read_text()))
+    agreement = found["comparisons"][0]["agreement"]
+    assert (row["run"], row["against"]) == ("b", "a")
+    assert int(row["num_same_text"]) == agreement["num_same_text"]
+    costs = csv.DictReader(io.StringIO(Path("out/comparison_cost.csv").read_text()))
+    counts = [run["num_unreadable"] for run in found["runs"]]
+    assert [int(row["num_unreadable"]) for row in costs] == counts
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_text(tmp_path: Path) -> None:
+    data = pd.DataFrame({"sample": ["=1+1", "@x"], "change": [-3.0, 1.0]}).convert_dtypes()
+    write_data(tmp_path / "x.csv", data)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "x.csv").read_text())))
+    assert [row["sample"] for row in rows] == ["'=1+1", "'@x"]
+    assert [float(row["change"]) for row in rows] == [-3.0, 1.0]
 
 
 def test_latex_calls_runs_by_what_differs(runs: Path) -> None:

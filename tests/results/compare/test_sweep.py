@@ -127,6 +127,8 @@ def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None
     assert [row["to best"] for row in cells] == ["-33.3*", "best", "-50.0*"]
     assert "MB: weights" in legend(sweep)
     assert "* is p < 0.05 after Holm's correction for all 3 pairs of runs" in legend(sweep)
+    (pair,) = sweeps_of(runs[:2])
+    assert "* is p < 0.05 for the only pair of runs. s/sample" in legend(pair)
     charts = sweep_charts(sweep)
     assert list(charts) == ["frames", "time", "memory"]
     assert [series.name for series in charts["frames"].series] == ["none", "bnb_nf4"]
