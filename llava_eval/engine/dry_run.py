@@ -87,9 +87,9 @@ def _decoding_time(groups: Sequence[MediaGroup], config: RunConfig) -> str:
 def _model_time(composed: ComposedConfig, num_samples: int) -> str:
     """Return how long the model takes, by the earlier run of it that is most like this one."""
     ours, named = flat(composed.resolved), composed.config.output_dir
-    folders = {*RUNS_ROOT.glob("*/*"), *([Path(named).parent] if named else [])}
+    beside_it = Path(named).parent.glob(f"*/{files.MANIFEST}") if named else ()
     known = []
-    for path in sorted(path for folder in folders for path in folder.glob(f"*/{files.MANIFEST}")):
+    for path in sorted({*RUNS_ROOT.rglob(files.MANIFEST), *beside_it}):
         with contextlib.suppress(RunDirectoryError):  # a damaged run tells nothing
             manifest = read_manifest(path.parent) or Manifest()
             theirs, cost = flat(manifest.config), cost_of(manifest, [])

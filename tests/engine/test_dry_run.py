@@ -12,8 +12,9 @@ from llava_eval import cli, load_run
 
 
 def test_the_prompt_is_the_one_that_the_run_asks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     words = ["benchmark.limit=3", "sampler.num_frames=4", f"output_dir={tmp_path / 'run'}"]
     assert cli.run_command(["run", "--dry-run", *words]) == 0
     assert not (tmp_path / "run").exists()
@@ -31,6 +32,11 @@ def test_the_prompt_is_the_one_that_the_run_asks(
     (line,) = re.findall(r"\nthe model takes about .*", capsys.readouterr().out)
     assert f"{seconds:.2g} s a sample in {tmp_path / 'run'} (" in line
     assert line.endswith("other num_frames)")
+    default = Path("results/runs/demo/multiple_choice/demo/now")
+    default.parent.mkdir(parents=True)
+    (tmp_path / "run").rename(default)
+    assert cli.run_command(["run", "--dry-run", *again[:2]]) == 0
+    assert f" s a sample in {default} (" in capsys.readouterr().out
     indices = ", ".join(map(str, first["frame_indices"]))
     assert f"\n  frames {indices} of 61\n" in shown
     assert f" {first['generation']['num_input_tokens']} tokens " in shown
