@@ -36,6 +36,7 @@ def test_every_benchmark_is_there_in_80_columns() -> None:
 
 def test_what_one_must_know_before_choosing() -> None:
     text = listing_text("benchmarks")
+    assert text.count('"not verified": ') == 1
     found = entry(text, "activitynet_qa/lmms_eval_v0_2")
     assert "questions: 8000" in found
     assert "published: accuracy 52.72 (experiment=lmms_eval_v0_2_activitynet_qa)" in found

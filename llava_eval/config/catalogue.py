@@ -20,6 +20,12 @@ from llava_eval.errors import ConfigError, first_line
 
 WIDTH: Final = 80
 
+#: Said once, above licences.
+_NOT_VERIFIED: Final = (
+    '  "not verified": not read where the data set itself states it; read it there',
+    "  before you use the data.",
+)
+
 #: What is said of one choice: titles and facts, in the order in which they are shown.
 Facts = dict[str, Any]
 
@@ -64,7 +70,10 @@ def _section(kind: str, choices: Sequence[Facts]) -> str:
     """Return one kind as text: a block for each choice, or a line where little is said of it."""
     heading = f"{kind} ({kind.removesuffix('s')}=...)"
     if kind in ("benchmarks", "experiments"):
-        return "\n".join([heading, *map(_block, choices)])
+        blocks = [_block(facts) for facts in choices]
+        return "\n".join(
+            [heading, *(_NOT_VERIFIED if "not verified" in str(choices) else ()), *blocks]
+        )
     width = max((len(facts["name"]) for facts in choices), default=0)
     lines = [f"  {facts['name']:<{width}}  {facts['about']}".rstrip() for facts in choices]
     return "\n".join([heading, *lines])
