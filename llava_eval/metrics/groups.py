@@ -108,6 +108,8 @@ def part_mean(
     chosen = [
         result for result in results if not set(levels).isdisjoint(levels_of(result.facets[facet]))
     ]
+    if not chosen:  # a level of another facet, in which nothing could be read: "-", not 0
+        empty_as = None
     return mean_score(
         chosen, detail=detail, denominator=denominator, empty_as=empty_as, scale=scale, unit=unit
     )

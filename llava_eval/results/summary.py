@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
@@ -139,18 +139,11 @@ def _by_level(
                 chosen.setdefault(level, []).append(result)
     return {
         level: {
-            name: _of_level(
-                metric(of_groups.get(level, []) if is_of_whole_groups(metric) else chosen)
-            )
+            name: metric(of_groups.get(level, []) if is_of_whole_groups(metric) else chosen)
             for name, metric in metrics.items()
         }
         for level, chosen in members.items()
     }
-
-
-def _of_level(value: MetricValue) -> MetricValue:
-    """Return no value where no sample counts: what a reference prints then is of whole sets."""
-    return value if value.num_samples else replace(value, value=None)
 
 
 def named_with_overrides(name: str, overrides: Mapping[str, object]) -> str:

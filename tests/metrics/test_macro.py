@@ -93,8 +93,8 @@ def test_some_references_print_0_where_nothing_was_read() -> None:
     assert mean_score([failed, *results], empty_as=0.0).value == 0.0
 
 
-def test_a_level_without_a_scored_sample_has_no_number() -> None:
-    """A reference that prints 0 for an empty set prints no table by level."""
+def test_a_level_without_a_sample_of_the_part_has_no_number() -> None:
+    """A reference prints 0 where it can read nothing, not where there is nothing to read."""
     results = [result("a", Score(1.0, "A")), result("b", Score(None, None, unreadable=True))]
     metrics = {
         "all": partial(mean_score, empty_as=0.0),
@@ -102,4 +102,4 @@ def test_a_level_without_a_scored_sample_has_no_number() -> None:
     }
     found = summarise(results, metrics, benchmark="x", model=None, facets=["task"]).groups["task"]
     assert [found["a"][name].value for name in metrics] == [100.0, 100.0]
-    assert [found["b"][name].value for name in metrics] == [None, None]
+    assert [found["b"][name].value for name in metrics] == [0.0, None]
