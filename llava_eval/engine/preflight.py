@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from llava_eval.benchmarks.prepare.media_files import check_media_files
+from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.scoring.judge.judge import read_judge_key
 from llava_eval.types import Sample
@@ -63,7 +64,7 @@ def _find_judge(address: str) -> None:
 
 
 def _check_space(folder: Path) -> None:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if is_surely_folder(path))
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
         log.warning("%.2f GB are free for %s", free / 1e9, folder)

@@ -14,6 +14,17 @@ from llava_eval.types import Clip
 
 DEMO = "package://llava_eval/demo/checkpoint"
 
+#: The language model of both benchmarks at about 130M parameters.
+_TEXT_130M: dict[str, Any] = {
+    "vocab_size": 32000,
+    "hidden_size": 640,
+    "intermediate_size": 1792,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 10,
+    "num_key_value_heads": 10,
+    "max_position_embeddings": 4096,
+}
+
 SHAPES: dict[str, dict[str, dict[str, Any]]] = {
     "7b": {
         "vision": {
@@ -46,15 +57,7 @@ SHAPES: dict[str, dict[str, dict[str, Any]]] = {
             "num_attention_heads": 8,
             "projection_dim": 512,
         },
-        "text": {
-            "vocab_size": 32000,
-            "hidden_size": 640,
-            "intermediate_size": 1792,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 10,
-            "num_key_value_heads": 10,
-            "max_position_embeddings": 4096,
-        },
+        "text": _TEXT_130M,
     },
     "tiny": {
         "vision": {
@@ -114,13 +117,7 @@ QWEN_SHAPES: dict[str, dict[str, dict[str, Any]]] = {
             "out_hidden_size": 640,
         },
         "text": {
-            "vocab_size": 32000,
-            "hidden_size": 640,
-            "intermediate_size": 1792,
-            "num_hidden_layers": 12,
-            "num_attention_heads": 10,
-            "num_key_value_heads": 10,
-            "max_position_embeddings": 4096,
+            **_TEXT_130M,
             "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12]},
         },
     },

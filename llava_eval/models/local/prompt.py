@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -89,6 +90,7 @@ class PromptWriter:
         self._loaded = loaded
         self._conversation = conversation
         self._whole = whole
+        self._letter_tokens = cache(loaded.letter_tokens)
 
     def prompts(self, request: Request) -> list[Prompt]:
         """Return the prompt of a request, or one for each option whose likelihood is asked for.
@@ -101,7 +103,7 @@ class PromptWriter:
         text = self._conversation.render(request)
         asked = self._prompt(request, text)
         if not request.options:
-            letters = tuple(self._loaded.letter_tokens(letter) for letter in request.letters)
+            letters = tuple(map(self._letter_tokens, request.letters))
             return [replace(asked, letter_tokens=letters) if letters else asked]
         if self._loaded.is_encoder_decoder:
             raise PromptError(
