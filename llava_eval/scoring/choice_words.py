@@ -11,11 +11,11 @@ from typing import Final
 
 _WORDS: Final[dict[str, str]] = {
     # ANSWER: names what is asked for.
-    "a": """answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response,
+    "a": """my bet, bet, answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response,
     solution, conclusion, final choice, final option, correct choice, correct option, right
     choice, right option, best choice, best option, correct one, right one, my choice, my pick,
     my guess, my selection, correct letter, prediction, vote, guess, pick, decision, verdict,
-    selection, label, key answer, correct statement, correct description, my vote, result, best
+    selection, key answer, correct statement, correct description, my vote, result, best
     answer, only option, only one, only choice, only answer, only possibility, the one, antwort,
     lösung, réponse, bonne réponse, respuesta, solución, resposta, gabarito, risposta,
     soluzione, antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap,
@@ -33,10 +33,10 @@ _WORDS: Final[dict[str, str]] = {
     şıkkı, lựa chọn, phương án, pilihan, opsi, 选项, 選項, 選択肢, 項, 项, 번, 선택지, 보기, 옵션, ข้อ, ตัวเลือก,
     विकल्प, الخيار, خيار, گزینه, item""",
     # LETTER: an option's noun that other letters have too ("the letter B on his shirt").
-    "k": """letter, buchstabe, lettre, letra, lettera, буква, الحرف, 字母""",
+    "k": """labeled, labelled, letter, label, buchstabe, lettre, letra, lettera, буква, الحرف, 字母""",
     # IS: joins a phrase and a letter.
     "i": """is, are, be, was, would be, should be, must be, has to be, have to be, will be, has
-    got to be, got to be, might be, may be, could be, would have to be, ought to be, can be, can
+    got to be, got to be, gotta be, might be, may be, could be, would have to be, ought to be, can be, can
     only be, appears to be, seems to be, remains, equals, 's, 're, ist, está, estão, lautet,
     wäre, muss, sein, est, serait, doit être, sería, seria, debe ser, é, è, sia, sea, seja,
     soit, sarebbe, deve ser, jest, je, это, є, là, adalah, ialah, är, er, on, este, είναι, 是, 为,
@@ -44,22 +44,37 @@ _WORDS: Final[dict[str, str]] = {
     es la, to be, is that, being""",
     # VERB: carries what is said of a letter before it.
     "v": """seems, seem, sounds, looks, look, appears, appear, all, both, can, could, been,
-    does, do, did, has, have, had, will, would, should, fits, fit, matches, describes, makes,
-    gets, wins, applies, happens, captures, remain, stays, holds, 的, の, つ, 符合, 匹配, 对应, 描述, 反映,
-    可以, 被, について, kann, peut, puede, pode""",
+    does, do, did, has, have, had, will, would, should, makes, gets, remain, stays, 的, の, つ, 可以, 被, について, kann, peut, puede, pode""",
+    # FITS: says that what was shown is what an option says.
+    "F": """fits, fit, matches, match, matching, matched by, describes, described, described by,
+    captures, captured by, depicts, depicted, shown, seen, visible, happening, happened, happens,
+    observed, shows, left, stated, supported, confirmed, verified, consistent, consistent with, corresponds to,
+    correspond to, corresponding to, aligns with, align with, applies, holds, wins, the case,
+    选中, 符合, 匹配, 对应, 對應, 描述, 反映""",
+    # SHOWN: names what was shown, which is no option.
+    "W": """emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event, events, image,
+    picture, activity, what happens, what happened, what is happening, what's happening, what i see, what we see,
+    what is shown, what the video shows, 视频, 内容, 视频内容, 画面""",
+    # PERSON: somebody in the video, whose choices are not the model's.
+    "3": """he, she, man, woman, boy, girl, child, person, student, teacher, host, player, narrator,
+    speaker, presenter, contestant""",
+    # SAYS: tells what an option or a person says.
+    "Z": """says, said, claims, mentions, lists, asks, tells, writes, reads""",
+    # ORDINAL: counts the options.
+    "1": """first, second, third, fourth, fifth, last""",
     # ARTICLE: fills, but a letter after it alone is a name ("a D").
     "t": """a, an""",
     # FILL: may stand between any of these and the letter.
-    "f": """the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than, prob, probs, def, obv, imo, imho, tbh, lol, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
-    surely, simply, just, indeed, obviously, actually, only, really, almost, still, final,
-    labeled, labelled, given by, represented by, as follows, here, with, under, following, not
+    "f": """secondo me, скорее всего, obviously, sagen, the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than, prob, probs, def, obv, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
+    surely, simply, just, indeed, actually, only, really, almost, still, final,
+    given by, represented by, as follows, here, with, under, following, not
     only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die,
     der, das, den, wohl, eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los,
     claramente, o, os, il, lo, una, de, het, juiste, prawidłowa, тогда, yang, η, το, ο, 我认为,
     我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 바로, to, you, up, itself, se""",
     # RIGHT: said of a letter before or after it.
-    "r": """obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible, only valid, only logical,
-    accurate, best, better, more accurate, more likely, more plausible, more fitting, most
+    "r": """about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible, only valid, only logical,
+    accurate, nearest, suitable, most suitable, logical, closest, best, better, more accurate, more likely, more plausible, more fitting, most
     accurate, most likely, most appropriate, most plausible, most fitting, richtig, richtige,
     richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte, correcte,
     correcto, correcta, verdadero, verdadera, adecuada, certo, certa, correto, correta,
@@ -101,28 +116,28 @@ _WORDS: Final[dict[str, str]] = {
     oprócz, кроме, dışında, ngoại trừ, kecuali, 除了, 除外, anything other
     than, everything except, all except""",
     # CHOOSE: stands before the letter that somebody chooses or ends with.
-    "c": """choose, chose, chosen, choosing, picked, picking, select, selected, selecting,
+    "c": """choisirais, اختار, voting, id go, i'd go, i'm thinking, im thinking, points towards, point towards, dirais, my money is on, money on, my bet is on, bet on, betting on, lock in, locking in, confident in, leaning, choose, chose, chosen, choosing, picked, picking, select, selected, selecting,
     suggest, suggests, support, supports, indicate, indicates, confirm, confirms, implies,
-    imply, get, we have, go for, goes for, going for, presume, suspect, guessing, described by,
-    matched by, captured by, go with, goes with, going with, went with, opt for, opting for,
+    imply, get, we have, go for, goes for, going for, presume, suspect, guessing, go with, goes with, going with, went with, opt for, opting for,
     vote for, settle on, settle for, return, looking for, say, believe, think, answer with, respond
     with, reply with, conclude, conclude that, inclined to say, lean towards, lean toward,
-    leaning towards, leaning toward, corresponds to, correspond to, corresponding to, aligns
-    with, align with, points to, point to, matching, match, consistent with, looks like, look
+    leaning towards, leaning toward, points to, point to, looks like, look
     like, seems like, sounds like, prefer, favor, favour, leaves, leaves only, leaving, leaving
     only, leaves us with, leaving us with, left with, mark, i'd, submit, wähle, entscheide mich
     für, nehme, glaube, denke, choisis, opte pour, il s'agit de, подходит, больше подходит,
-    elijo, escojo, selecciono, creo que, escolho, acho que, scelgo, direi, diría, diría que,
+    elijo, escojo, selecciono, würde, creo que, escolho, acho que, scelgo, direi, diría, diría que,
     diria, credo che, kies, wybieram, vyberu, volím, выбираю, думаю, обираю, seçiyorum, chọn,
     tôi chọn, memilih, pilih, saya memilih, väljer, vælger, velger, valitsen, aleg, 选择, 選擇, 选,
     選, 认为, 觉得, 认为是, 觉得是, เลือก, ตอบ, أختار, اختر""",
     # THINK: stands before or after it.
-    "q": """i think, i guess, i believe, i suppose, i assume, i'd say, i would say""",
+    "q": """i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i assume, i'd say, i would say""",
     # CHOSEN: follows the letter that somebody chooses.
-    "z": """of course, を選, を選び, を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen,
+    "z": """lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び, を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen,
     nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir, 'tır, است""",
     # POINTS: stands before a letter at the end of a sentence, where names of things do not.
-    "p": """in, at, into, means, meaning, doing, me, us, me to, us to, namely""",
+    "p": """means, meaning, doing, me, us, me to, us to, namely""",
+    # IN: stands before where something is.
+    "I": """in, at, into""",
     # SO: begins a sentence or clause, before the letter that follows from it.
     "S": """so, ergo, thus, hence, therefore, consequently, accordingly, finally, overall, in
     conclusion, to conclude, in summary, daher, deshalb, somit, folglich, donc, ainsi, par
@@ -132,7 +147,7 @@ _WORDS: Final[dict[str, str]] = {
     因此, 所以, 故, 综上, 综上所述, したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, ดังนั้น, इसलिए, لذلك, إذن,
     بنابراین""",
     # IT: the same, and may also begin a condition's consequence.
-    "s": """if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as well, sure, ok, okay, it, it's, that's, that, this, this one, this one's,
+    "s": """if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as well, sure, ok, okay, it, it's, that's, that, this, that one, that one's, this one, this one's,
     its, that'd be, it'd be, all things considered, presumably, assistant, output, es, dies, que
     es, che sia, che è, что, что это, dass, dass es, esta es, also, wahrscheinlich, c'est, que
     c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced,
@@ -148,7 +163,7 @@ _WORDS: Final[dict[str, str]] = {
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és,
     vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と, か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",
     # BECAUSE: goes on after a stated letter.
-    "g": """because, since, as, for, due, due to, given, based, based on, per, where, which,
+    "g": """cuz, coz, cos, bc, because, since, as, for, due, due to, given, based, based on, per, where, which,
     when, over, among, from, by, out of, again, according, weil, da, denn, parce que, parce qu',
     car il, car elle, car la, car le, car on, car l', car les, car un, car une, car dans,
     puisque, porque, ya que, pues, pois, já que, perché, poiché, omdat, want, ponieważ, bo,
@@ -158,13 +173,14 @@ _WORDS: Final[dict[str, str]] = {
     "y": """although, though, even though, while, whereas, despite, obwohl, zwar, bien que,
     aunque, embora, sebbene, хотя, 虽然, 雖然, 尽管""",
     # IF: makes what follows no statement; nobody says that it is so.
-    "h": """if, whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was tempted to, had he, had
+    "h": """according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer, earlier answer, second choice, people often, many people, most people, others answered, others say, others said, others chose, if, whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was tempted to, had he, had
     she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing,
-    unless, wenn, ob, falls, si, jeśli, если, ли, eğer, nếu, jika, 如果, 是否, 若, もし, 만약, 만일, إذا,
+    unless, wenn, ob, si, jeśli, если, ли, eğer, nếu, jika, 如果, 是否, 若, もし, 만약, 만일, إذا,
     thought, could think, considered, initially, at first, first thought, originally, could
     have, mistake, mistaken for""",
     # POSSIBLE: said of a letter that is not given as the answer.
-    "m": """possible, plausible, conceivable, potential, similar, tempting, debatable,
+    "m": """error, remains to be, needs to be, to continue, to proceed, to start, i do not understand, i don't understand, i don't get it, i do not get it, i don't get, no sense,
+    doesn't make sense, does not make sense, ambiguous, vague, confusing, odd, weird, blank, empty, missing text, cut off, truncated, misspelled, a typo, typo, possible, plausible, conceivable, potential, similar, tempting, debatable,
     questionable, unclear, uncertain, could be true, may be true, might be true, could be right,
     may be right, might be right, could be correct, may be correct, might be correct""",
     # DISCUSS: begins to go through the options.

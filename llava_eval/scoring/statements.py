@@ -34,8 +34,14 @@ _BETWEEN = "[ftoaikr(,:]*"
 
 # Before a letter, in its sentence (a label also in the one before it).
 #: "Answer:", "The correct answer is:", "The answer to the question would be option:", ...
-_LABEL = re.compile(rf"(?:a[fosi]*[xvgj]{{0,3}}|r[oa]*)[-:)>][-:N]*{_BETWEEN}$")
-_ANSWER_IS = re.compile(rf"(?:[aro]|k(?!x))(?P<between>[^.?;NLl]{{0,20}}?)i{_BETWEEN}$")
+_LABEL = re.compile(rf"(?:a[fosi]*[xvgj]{{0,3}}|r[oa]*|k)[-:)>][-:N]*{_BETWEEN}$")
+#: "the answer to the question is", "the best option is", but not "the option with a typo is"
+_ANSWER_IS = re.compile(
+    r"(?:[ar](?P<between>[^.?;NLl]{0,20}?)"
+    r"|(?:^|[^fraxwmun1oOkh])[fra]*[ok]"
+    r"(?:[ft]*|[^.?;NLlnwmu]{0,12}[raFcW][^.?;NLlnwmu]{0,8}?))"
+    rf"i{_BETWEEN}$"
+)
 _GIVEN = re.compile(
     rf"a{_BETWEEN}$"  # "my answer B"
     r"|[cq][ftoOakis(:,]*$"  # "I choose option B"
@@ -43,21 +49,23 @@ _GIVEN = re.compile(
     r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
     r"|if+$"  # "sì, è la B"
 )
-_ONLY_SENTENCE = re.compile("^q?[fstx]{1,4}[ivp][ft]*$")  # "she is" reading a book
+_ONLY_SENTENCE = re.compile("^q?[fstx3]{1,4}[ivpI][ft]*$")  # "she is" reading a book
+_SUBJECT = re.compile("^q?[fstx3]{1,4}[ivpI][ft]*$|^f?[x3]{1,2}$")  # "the chef" stirs the soup
 _AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
 _ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
 _DENIED = re.compile(
-    r"n[iftoOakrsS:(v]*$|n[xvfs]{0,3}[cq][^.,:;?]*$"  # "not B", "I do not think that it is B"
+    r"n[iftoOakrsS:(v]*$|n[xvfsWF]{0,3}[cq][^.,:;?]*$"  # "not B", "I do not think that it is B"
     r"|[eu][foOaks(:]*$"  # "rather than B"
 )
 _EXCEPT = re.compile("(?P<denied>n[^.,]*)?e[foOak]*$")
 _WRONG_BEFORE = re.compile(r"w[oakfi]*:?o?$")
+_BY_OTHERS = re.compile("[3L]x?Z|3v?[ac]f*o?$")  # "the teacher says", "she picks"
 _GRANTED = re.compile(r"y[^,]*$")
 
 # After a letter, or after its own text.
 _RIGHT_AFTER = re.compile(
-    r"^(?:,(?=i))?o?(?P<between>[iftovgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
+    r"^(?:,(?=i))?o?(?P<between>[iftovFgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
 )
 _WRONG_AFTER = re.compile(
     r"^(?:,(?=i))?o?[iftovmsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
@@ -65,15 +73,28 @@ _WRONG_AFTER = re.compile(
     r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n[fi]*r)"  # "is tempting, but wrong"
 )
 _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
-_POSSIBLE_AFTER = re.compile("^(?:[ifov]*m|[ifovra]*h)")  # "is possible", "would be right if"
+#: "is possible", "would be right if"
+_POSSIBLE_AFTER = re.compile("^(?:[-,:(]?[ifovgx]{0,4}m|[ifovra]*h)")
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
+#: "C is what happens", "C matches the video best", "C is chosen"
+_FITS_AFTER = re.compile(
+    "^o?(?:[fivpI]*[FW][fvrpI]*(?:$|[-.,;:)N(zgW])|i[fv]*[FW][^nmw.?N]*(?:$|[.N])"
+    "|i[fs]{1,2}(?:$|[.N])|if*c)|^if*ra"
+)
+#: "this matches option C", "which means C", "she is doing C"
+_FITS_BEFORE = re.compile(
+    r"^[^nwum]*F[fpI]*[ok]?$|^[gsSW]?[fx3]{0,2}i?p$|W[^nwumoFOa]{0,3}i$"
+    r"|^[^nwumoFOax]*[iv]o?$|^f*ro$|^[rWf]+F?io?$"
+)
+#: "he runs from the rain (C)", "... - option C", "not B: C"
+_ADDED_AT_END = re.compile(r"^(?!f*kx)[^nwumoOa]*(?:[-:>]d?o?|\(d?o?)$|^f*1?o\($|^[fjx]*nx?L?:$")
 _ASKED = re.compile(r"^[^.N]{0,12}\?")
-_BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy>]|j?f?n)")
+_BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy>]|j?f?n|f+[,.N](?!.*L))")
 _LINE_ENDS = re.compile(r"^\.*(?:$|N)")
 _SENTENCE_ENDS = re.compile("^(?:$|[.)N])")
 _CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(L]|z)")
-_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocvmy])")
+_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocvFmy])")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
 
@@ -161,9 +182,12 @@ class _Mention:
 
     def is_unsaid(self) -> bool:
         """Return whether its sentence only supposes, grants or allows what it says."""
-        supposed = "h" in re.split("[bS]", self.before)[-1] and not _LABEL.search(self.earlier)
+        conclusion = re.split("[bS]", self.before)[-1]
+        supposed = "h" in conclusion and not _LABEL.search(self.earlier)
         return (
             supposed
+            or self.after.startswith("Z")
+            or _BY_OTHERS.search(conclusion) is not None
             or _GRANTED.search(self.before) is not None
             or _POSSIBLE_AFTER.match(self.verdict) is not None
         )
@@ -192,12 +216,14 @@ class _Mention:
             return False
         if self.begins_sentence and (self.is_bracketed or _BEGINS_ANSWER.match(self.after)):
             return self.is_early
-        is_denied = re.search("n[^b;]*$", self.before) is not None  # "no run (A), no sit (C)"
+        # As in "no run (A), no sit (C)" and "the second option is C".
+        is_denied = re.search("n[^b;]*$|1o[^b;]*$", self.before) is not None
         return not is_denied and (self.has_own_text or self.follows_own_text)
 
     def is_said_right(self) -> bool:
         """Return whether what follows says that the letters are right or chosen."""
-        return bool(_RIGHT_AFTER.match(self.verdict) or _CHOSEN_AFTER.match(self.after))
+        right = _RIGHT_AFTER.match(self.verdict)
+        return bool((right and "m" not in right["tail"]) or _CHOSEN_AFTER.match(self.after))
 
     def is_given(self) -> bool:
         """Return whether a phrase before the letters gives them as the answer."""
@@ -223,26 +249,29 @@ class _Mention:
             and (not self.after.strip(".") or re.match(",?g", self.after) or self.is_said_right())
         ):
             return True
-        ends = re.match("[.)z]" if is_word else "$|[.)N,;gz]", self.after)
+        may_end = not is_word or re.search("[fr]a[fi]*:f*$", self.earlier)
+        ends = re.match("[.)z]" if not may_end else "$|[.)N,;gz]", self.after)
         return (ends is not None or self.has_own_text) and (
             _gives(self.before, self.earlier)
             or re.search("(?:[cqsSoka>]|^i)[foakisS:,]*$", self.before) is not None
         )
 
     def is_only_answer(self) -> bool:
-        """Return whether a letter, the only one of a reply, answers without one of the phrases."""
+        """Return whether a letter, the only one of a reply, answers without one of the phrases.
+
+        Its sentence must say so of it: "C matches", "which means C", "he runs from the rain (C)".
+        """
         clause = self.before.split(",")[-1]
         if len(self.letters) > 1 or self.is_weak or "?" in self.after or re.match("[^(]*d", clause):
             return False
+        ends = _SENTENCE_ENDS.match(self.after) is not None
+        fits_before = _FITS_BEFORE.search(clause) is not None
         return (
-            self.is_bracketed
-            or (clause.endswith("o") and re.match("$|[-.,;:)Nicgz]|v(?!t)", self.after) is not None)
-            or (_begins(clause) and re.match("o?f*(?:i(?![gi])|v(?!t))", self.after) is not None)
-            or (clause.endswith("ix") and re.match(r"v\.?$", self.after) is not None)
-            or (
-                re.search("[-:]$|^(?!f*kx)[^nwum]*[ipv]$", clause) is not None
-                and _SENTENCE_ENDS.match(self.after) is not None
-            )
+            ((_begins(clause) or fits_before) and _FITS_AFTER.match(self.after) is not None)
+            or (clause.endswith("W") and re.match("F(?:$|[.,N])", self.after) is not None)
+            or (fits_before and _CLAUSE_ENDS.match(self.after) is not None)
+            or (self.is_bracketed and clause.endswith(":"))
+            or (ends and _ADDED_AT_END.search(clause + "(" * self.is_bracketed) is not None)
         )
 
 
@@ -253,7 +282,7 @@ def _begins(before: str) -> bool:
 def _gives(before: str, earlier: str) -> bool:
     """Return whether a label or "the answer is" stands before something."""
     answer = _ANSWER_IS.search(before)
-    is_given = answer is not None and "n" not in answer["between"]
+    is_given = answer is not None and "n" not in (answer["between"] or "")
     return is_given or _LABEL.search(earlier[-_REACH:]) is not None
 
 
@@ -388,10 +417,11 @@ class _Reply:
                 continue
             is_given = _gives(text.before, text.earlier)
             if by_any_phrase and len(named) == 1:
-                is_alone = not text.before.strip("f,(") or (
-                    _ONLY_SENTENCE.match(text.earlier) and not text.after.strip(".")
-                )
                 word = self.plain[token.start : token.end]
+                sentence = _SUBJECT if " " in word else _ONLY_SENTENCE
+                is_alone = not text.before.strip("f,(") or (
+                    sentence.match(text.earlier) and not text.after.strip(".")
+                )
                 ends = "$|[-.;:)(NgV]|,g" if " " in word else "$|[-.,;:)(NgV]"
                 if (is_alone and re.match(ends, text.after)) or (
                     token.kind == "T" and text.is_said_right()
