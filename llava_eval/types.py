@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
-MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames"]
+MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
 
 #: No context is as long; a larger count of tokens is a mistake of whoever counted.
 _MAX_TOKENS = 1 << 40
@@ -147,7 +147,8 @@ class MediaProblem:
         kind: what to count it as. ``damaged``: the decoder met damage, conceals it or stops early.
             ``truncated``: the file states more than it holds. ``replayed``: damage made a decode
             from the start necessary. ``fewer_frames``: the video, or its cut, has fewer frames
-            than were asked for.
+            than were asked for. ``unconfirmed_frames``: a server's count of tokens does not show
+            that the model saw them.
         detail: one line for people.
     """
 
@@ -484,6 +485,11 @@ class PreparedMedia:
     shown_kinds: tuple[MediaKind, ...] = ()
     pixel_input_digest: str | None = None
 
+    @property
+    def problems(self) -> tuple[MediaProblem, ...]:
+        """None: it is shown as it was read."""
+        return ()
+
     def __post_init__(self) -> None:
         _require(
             bool(self.token_ids) == bool(self.inputs),
@@ -503,12 +509,16 @@ class ServedMedia:
         parts: the parts of a message's content that stand for it, as JSON values, in order.
         frame_indices: numbers of the frames that are shown; empty where the server chooses them.
         metadata: what is known of the whole video, by the names that servers use.
+        size: height and width of the frames in pixels; None where the server chooses them.
+        problems: what is wrong with the way in which it is shown.
     """
 
     kind: MediaKind
     parts: tuple[Mapping[str, Any], ...]
     frame_indices: tuple[int, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    problems: tuple[MediaProblem, ...] = ()
 
     @property
     def pixel_input_digest(self) -> None:

@@ -32,6 +32,7 @@ from llava_eval.types import (
     SampleResult,
     ShownMedia,
     VideoInfo,
+    distinct_problems,
     prompt_text,
 )
 
@@ -192,7 +193,13 @@ class GroupContent(Generic[MediumT]):
             images = [part for part in parts if not isinstance(part, str)]
             shown.setdefault(piece.media, []).extend(images)
         inputs = {
-            medium: replace(seen, pixel_input_digest=_digest_of(shown.get(medium, ())))
+            medium: replace(
+                seen,
+                pixel_input_digest=_digest_of(shown.get(medium, ())),
+                problems=distinct_problems(
+                    (*seen.problems, *(p for item in shown.get(medium, ()) for p in item.problems))
+                ),
+            )
             for medium, seen in self.inputs.items()
         }
         frame_indices = {  # none where no frame is shown, or a server chooses them

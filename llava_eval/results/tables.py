@@ -51,6 +51,7 @@ FLAG_WORDS = {
     "truncated": "with truncated media",
     "replayed": "decoded from the start",
     "fewer_frames": "with fewer frames than asked",
+    "unconfirmed_frames": "with frames that the server does not confirm",
 }
 
 

@@ -52,7 +52,10 @@ def ask(runner: ModelRunner, *questions: str, **changes: Any) -> dict[str, Gener
 
 
 def whole(loaded: LoadedModel) -> dict[str, Generation]:
-    return ask(ModelRunner(loaded, PLAIN, share_prefixes=False), *QUESTIONS)
+    runner = ModelRunner(loaded, PLAIN, share_prefixes=False)
+    answers = ask(runner, *QUESTIONS)
+    assert path(runner) == "whole prompts, one at a time: runner.share_prefixes=false"
+    return answers
 
 
 def path(runner: ModelRunner) -> str:

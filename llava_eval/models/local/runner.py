@@ -89,6 +89,7 @@ class ModelRunner:
             is_required=self.share_prefixes is True,
         )
         self._seen_kinds: set[MediaKind] = set()
+        self._asked_alone: dict[str, str] = {}  # by what prompts show, where none may share
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
@@ -156,7 +157,7 @@ class ModelRunner:
             "batch_size": self.batch_size,
             "max_batch_tokens": self.max_batch_tokens,
             "share_prefixes": self.share_prefixes,
-            "prompts_asked_as": dict(self._sharing.paths),
+            "prompts_asked_as": {**self._sharing.paths, **self._asked_alone},
         }
 
     def describe(self) -> dict[str, Any]:
@@ -174,6 +175,8 @@ class ModelRunner:
         assert self.max_batch_tokens is not None
         if not self._shares:
             for prompt in prompts:
+                why = "whole prompts, one at a time: runner.share_prefixes=false"
+                self._asked_alone[prompt.media_name] = why
                 yield prompt, self._ask_alone(prompt)
             return
         groups = group_prompts(prompts)

@@ -6,8 +6,8 @@ otherwise. Its count of the prompt's tokens shows it, for every frame costs toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,16 @@ LENGTHS = ((8, 24, 40), (8, 16, 24), (2, 4, 6))
 #: Two steps of as many frames may differ by so much: some models write times between frames.
 _TOLERANCE = 0.25
 
+#: Frames of a video or a probe: how many, and their height and width in pixels.
+Frames = tuple[int, tuple[int, int]]
+
+#: Share of a probe's tokens that a prompt with the same frames has at least: some models write
+#: times between frames, whose digits differ.
+_LEAST_SHARE = 0.9
+
+#: A model that costs less for large frames than by this share of their area makes them smaller.
+_SMALLER = 0.75
+
 #: Height and width in pixels: models whose tokens depend on it use their fewest for so small ones.
 SMALL = (64, 64)
 #: Of other size and shape: a model that counts as many tokens for these does so for any.
@@ -48,6 +58,8 @@ class FrameCost:
         is_constant: frames of another size and shape cost as much.
         per_word: tokens that a prompt grows by with each word of a simple text.
         num_proven: most frames that were tried.
+        per_large: tokens of each frame of size ``LARGE``.
+        clips: tokens of frames as the run shows them, where their size matters.
     """
 
     per_frame: float
@@ -55,6 +67,8 @@ class FrameCost:
     is_constant: bool
     per_word: float
     num_proven: int
+    per_large: float | None = None
+    clips: Mapping[Frames, float] = field(default_factory=dict)
 
     def least_tokens(self, num_frames: int, num_words: int, slack: float) -> int:
         """Return how many tokens a prompt has at least, in which the model sees all frames.
@@ -70,6 +84,29 @@ class FrameCost:
         if self.is_constant:
             return int(self.per_frame * num_frames + self.per_word * num_words / 2)
         return round(slack * self.per_frame * num_frames)
+
+    def least_tokens_of(self, videos: Sequence[Frames], num_words: int) -> int | None:
+        """Return how many tokens a prompt has at least by probes with frames of its own size.
+
+        Args:
+            videos: that the prompt shows.
+            num_words: of the text, between white space.
+
+        Returns:
+            None where there was no such probe.
+        """
+        if not all(video in self.clips for video in videos):
+            return None
+        of_frames = sum(self.clips[video] for video in videos)
+        return int(_LEAST_SHARE * of_frames + self.per_word * num_words / 2)
+
+    def makes_smaller(self, video: Frames) -> bool:
+        """Return whether frames cost less than by their area, of a size that was tried."""
+        num_frames, (height, width) = video
+        if self.per_large is None or video not in self.clips:
+            return False
+        by_area = num_frames * self.per_large * height * width / (LARGE[0] * LARGE[1])
+        return self.clips[video] < _SMALLER * by_area
 
     def proven(self, num_frames: int, num_tokens: int) -> FrameCost:
         """Return the cost with one more number of frames tried.
@@ -177,15 +214,17 @@ def measure_frame_cost(
     is_even = abs((long - middle) - (middle - short)) <= _TOLERANCE * (middle - short)
     if per_frame <= 0 or not is_even or short < (1 - _TOLERANCE) * lengths[0] * per_frame:
         raise FramesMissingError(lengths, (short, middle, long))
+    others = long - per_frame * lengths[2]
+    per_large, is_constant = None, False
     try:
-        is_constant = count_tokens(lengths[0], LARGE, QUESTION) == short
+        large = count_tokens(lengths[0], LARGE, QUESTION)
+        per_large, is_constant = (large - others) / lengths[0], large == short
     except RejectedError:  # too large for it
-        is_constant = False
+        pass
     more_words = len(LONG_QUESTION.split()) - len(QUESTION.split())
     more_tokens = count_tokens(lengths[0], SMALL, LONG_QUESTION) - short
     per_word = max(0.0, more_tokens / more_words)
-    others = long - per_frame * lengths[2]
-    cost = FrameCost(per_frame, others, is_constant, per_word, lengths[2])
+    cost = FrameCost(per_frame, others, is_constant, per_word, lengths[2], per_large)
     if num_frames is None or num_frames <= cost.num_proven:
         return cost
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from llava_eval.models.served.probe import (
     QUESTION,
     SMALL,
     FrameCost,
+    Frames,
     FramesMissingError,
     measure_frame_cost,
     probe_request,
@@ -52,6 +53,7 @@ class ServedModel:
         video_as: "images", "video" or "url".
         shows_videos: samples show videos, so that its frames have to be checked.
         frame_cost: in tokens; None where that was not measured, or cannot be.
+        unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
     """
 
     config: ModelConfig
@@ -59,6 +61,7 @@ class ServedModel:
     video_as: str
     shows_videos: bool = False
     frame_cost: FrameCost | None = None
+    unconfirmed: str | None = None
 
     @property
     def words(self) -> str:
@@ -92,15 +95,23 @@ class ServedModel:
             "tokens_per_frame": None if self.frame_cost is None else self.frame_cost.per_frame,
         }
 
-    def least_tokens(self, num_frames: int, num_words: int) -> int | None:
+    def least_tokens(self, videos: Sequence[Frames], num_words: int) -> int | None:
         """Return how many tokens a prompt has at least; see :meth:`FrameCost.least_tokens`.
+
+        Args:
+            videos: that it shows.
+            num_words: of the text, between white space.
 
         Returns:
             None where that cannot be determined.
         """
-        if self.frame_cost is None or num_frames == 0:
+        cost, num_frames = self.frame_cost, sum(number for number, _ in videos)
+        if cost is None or num_frames == 0:
             return None
-        return self.frame_cost.least_tokens(num_frames, num_words, _SLACK[self.video_as])
+        by_size = cost.least_tokens_of(videos, num_words)
+        if by_size is not None:
+            return by_size
+        return cost.least_tokens(num_frames, num_words, _SLACK[self.video_as])
 
     def refused(self, error: RefusedError) -> CheckpointError:
         """Return what to say of a server that refuses every request.
@@ -210,22 +221,36 @@ class FrameProbe:
             raise RejectedError("the server does not count the prompt's tokens")
         return completion.num_input_tokens
 
-    def with_proven(self, num_frames: int) -> ServedModel:
+    def with_proven(self, num_frames: int, videos: Sequence[Frames] = ()) -> ServedModel:
         """Return the model with so many frames tried, where its frames have a cost.
 
         Args:
-            num_frames: of one video.
+            num_frames: that a prompt shows.
+            videos: of the prompt, to be tried in their own size where that matters.
 
         Raises:
             FramesMissingError: the server does not show the model all of them.
         """
         cost = self._model.frame_cost
-        if cost is None or num_frames <= cost.num_proven:
+        if cost is None:
             return self._model
         try:
-            cost = cost.proven(num_frames, self.count_tokens(num_frames))
+            if num_frames > cost.num_proven:
+                cost = cost.proven(num_frames, self.count_tokens(num_frames))
+            for video in () if cost.is_constant else videos:
+                if video not in cost.clips:
+                    tokens = self.count_tokens(*video) - cost.others
+                    cost = replace(cost, clips={**cost.clips, video: tokens})
+                    if cost.makes_smaller(video):
+                        _log.warning(
+                            "%s makes frames of %d x %d pixels smaller: %d of them cost %d tokens",
+                            self._model.config.base_url,
+                            *reversed(video[1]),
+                            video[0],
+                            tokens,
+                        )
         except RequestError:  # the question itself will tell
-            return self._model
+            pass
         return replace(self._model, frame_cost=cost)
 
 
@@ -240,8 +265,10 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         CheckpointError: it does not see all frames that the server is sent, or the server does
             not answer.
     """
-    if not model.shows_videos or model.video_as == "url":
-        return model  # of a video's own address the server samples frames that nobody knows
+    if not model.shows_videos:
+        return model
+    if model.video_as == "url":
+        return replace(model, unconfirmed="the server samples the frames of a video's own address")
     client = open_client(model.config)
     probe = FrameProbe(model, client)
     address = model.config.base_url
@@ -264,7 +291,7 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
     finally:
         client.close()
     _log.warning("could not check whether %s sees every frame: %s", address, told)
-    return model
+    return replace(model, unconfirmed=told)
 
 
 def _counts_no_images(

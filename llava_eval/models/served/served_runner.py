@@ -25,9 +25,9 @@ from llava_eval.models.served.messages import (
     to_generation,
 )
 from llava_eval.models.served.option_losses import likeliest_option
-from llava_eval.models.served.probe import FramesMissingError
+from llava_eval.models.served.probe import Frames, FramesMissingError
 from llava_eval.models.served.served_model import FrameProbe, ServedModel, open_client
-from llava_eval.types import Clip, Generation, MediaKind, Request, ServedMedia, ShownMedia
+from llava_eval.types import Clip, Generation, MediaKind, MediaProblem, Request, ServedMedia
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class ServedRunner:
         self._keeps_spaces = False  # before an option; looked at with the first
         self._proving = threading.Lock()
         self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
+        self._tried: set[tuple[Frames, ...]] = set()
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
@@ -89,7 +90,10 @@ class ServedRunner:
             StorageError: a clip cannot be written.
         """
         assert not is_resized
-        return self._encoder.encode(kind, clip)
+        shown, why = self._encoder.encode(kind, clip), self.model.unconfirmed
+        if why is None or clip.video is None:
+            return shown
+        return replace(shown, problems=(MediaProblem("unconfirmed_frames", why),))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
         """Yield a generation for every request, as the server answers.
@@ -245,14 +249,17 @@ class ServedRunner:
 
     def _prove_frames(self, request: Request) -> None:
         """Raise RejectedError where the server keeps fewer frames than its longest video has."""
-        lengths = [len(medium.frame_indices) for medium in _videos(request)]
+        videos = _videos(request)
+        lengths = [number for number, _ in videos]
         num_frames = max(lengths, default=0)
         if self.model.video_as == "images":
             num_frames = sum(lengths)
         with self._proving:
-            if num_frames not in self._lost:
+            if num_frames not in self._lost and videos not in self._tried:
+                self._tried.add(videos)
+                probe = FrameProbe(self.model, self._client)
                 try:
-                    self.model = FrameProbe(self.model, self._client).with_proven(num_frames)
+                    self.model = probe.with_proven(num_frames, videos)
                 except FramesMissingError as error:
                     self._lost[num_frames] = f"{error}: the model does not see all of them"
         if num_frames in self._lost:
@@ -260,20 +267,26 @@ class ServedRunner:
 
     def _check_frames(self, request: Request, num_input_tokens: int | None) -> None:
         """Raise RejectedError where a prompt is too short for the frames that it should hold."""
-        num_frames = sum(len(medium.frame_indices) for medium in _videos(request))
+        videos = _videos(request)
         texts = [piece for piece in request.content if isinstance(piece, str)]
         num_words = sum(len(text.split()) for text in [*texts, request.system or ""])
-        least = self.model.least_tokens(num_frames, num_words)
+        least = self.model.least_tokens(videos, num_words)
         if least is None:
             return
         if num_input_tokens is None:
             raise RejectedError("the server did not count the prompt's tokens")
         if num_input_tokens < least:
+            num_frames = sum(number for number, _ in videos)
             raise RejectedError(
                 f"the server counts {num_input_tokens} prompt tokens for {num_frames} frames, "
                 f"expected at least {least}: the model did not see all of them"
             )
 
 
-def _videos(request: Request) -> list[ShownMedia]:
-    return [medium for medium in request.media if medium.kind == "video"]
+def _videos(request: Request) -> tuple[Frames, ...]:
+    """Return the frames of each video of a request whose frames are known."""
+    return tuple(
+        (len(medium.frame_indices), medium.size)
+        for medium in request.media
+        if isinstance(medium, ServedMedia) and medium.kind == "video" and medium.size is not None
+    )

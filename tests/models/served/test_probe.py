@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from llava_eval import run as pipeline
 from llava_eval.borders.http_client import RequestError
@@ -28,7 +32,7 @@ from llava_eval.models.served.served_model import (
     with_checked_frames,
 )
 from llava_eval.models.served.served_runner import ServedRunner
-from llava_eval.types import GenerationSettings, Request
+from llava_eval.types import Generation, GenerationSettings, Media, Request
 from tests.conftest import read_lines
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
 from tests.models.served.fakes import (
@@ -390,3 +394,74 @@ def test_runs_against_an_honest_and_a_lying_server(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "honest" / "manifest.json").read_text())
     assert manifest["model"]["tokens_per_frame"] == 40.0
     assert not (tmp_path / "lying" / "samples.jsonl").exists()
+
+
+def by_area(shrinks: Callable[[dict[str, Any], int, int], bool]) -> Behaviour:
+    """Return a server that counts a token for each 28 x 28 pixels of a frame.
+
+    Args:
+        shrinks: whether it halves the sides of a frame, by the request, width and height.
+    """
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        tokens = words_of(content)
+        for part in (part for turn in content["messages"] for part in turn["content"]):
+            if part["type"] == "text":
+                continue
+            for image in part[part["type"]]["url"].partition("base64,")[2].split(","):
+                width, height = Image.open(io.BytesIO(base64.b64decode(image))).size
+                if shrinks(content, width, height):
+                    width, height = width // 2, height // 2
+                tokens += max(4, width * height // 28**2)
+        return reply("A", "m", usage={"prompt_tokens": tokens, "completion_tokens": 1})
+
+    return behaviour
+
+
+def ask_about_large_frames(
+    shrinks: Callable[[dict[str, Any], int, int], bool], kind: str
+) -> tuple[Generation, ServedRunner]:
+    clip = replace(numbered_clip(12, (336, 560)), video=Media("video", "a.mp4"))
+    with serving(by_area(shrinks), PAGES[kind]) as server:
+        config = served("m", server.base_url)
+        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        shown = runner.prepare("video", clip)
+        asked = [Request(name, (shown, LONG), GenerationSettings()) for name in ("a", "b")]
+        found = ask(runner, asked)
+        assert len(server.requests) - len(questions(server)) == NUM_PROBES + 1
+    assert found["a"] == found["b"]
+    return found["a"], runner
+
+
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+def test_frames_of_the_runs_own_size(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    honest, runner = ask_about_large_frames(lambda c, w, h: False, kind)
+    assert (honest.error, honest.num_input_tokens) == (None, 20 + 60 + 12 * 240)
+    assert runner.model.frame_cost is not None
+    tokens = runner.model.frame_cost.clips[(12, (336, 560))]
+    assert tokens == pytest.approx(12 * 240, abs=8)
+    assert "smaller" not in caplog.text
+    # Only frames of real questions lose half of their width and height.
+    shrunk, _ = ask_about_large_frames(lambda c, w, h: "these" in str(c), kind)
+    assert shrunk.text is None
+    assert "the server counts 800 prompt tokens for 12 frames, expected at least 26" in str(
+        shrunk.error
+    )
+    assert "smaller" not in caplog.text
+    # All large frames do, as a model's own processor may have it.
+    small, _ = ask_about_large_frames(lambda c, w, h: w > 500, kind)
+    assert small.error is None
+    assert "makes frames of 560 x 336 pixels smaller: 12 of them cost 720 tokens" in caplog.text
+
+
+def test_frames_that_nobody_confirms_are_counted_beside_the_number(tmp_path: Path) -> None:
+    with serving(lambda content, number: reply("A", "m"), PAGES["openai"]) as server:
+        done = pipeline.run(compose_config(overrides(tmp_path, server)))
+    assert done.exit_code == 0
+    assert "6 with frames that the server does not confirm" in (tmp_path / "metrics.md").read_text()
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["flags"]["unconfirmed_frames"] == 6
+    for line in read_lines(tmp_path / "samples.jsonl"):
+        assert [
+            problem["detail"] for medium in line["inputs"] for problem in medium["problems"]
+        ] == ["its counts are the same with any number of images: it does not count images"]
