@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -177,27 +178,41 @@ def _files_alone(
 ) -> tuple[list[str], Mapping[str, Any]]:
     """Compose what the files of benchmark and model give by themselves.
 
-    It is composed anew, so nothing has to keep a record of who overrode what.
+    It is composed anew, so nothing has to keep a record of who overrode what. The files of the
+    package do not change while it runs: what they give is kept; a user's own files may change.
 
     Returns:
         The parts that were replaced by another option, and the values with these replaced too: a
         replaced part is named by its option, and its keys are compared with that option's.
     """
-    named = [f"{group}={choices[group]}" for group in ("benchmark", "model")]
-    named.append("local=none")  # a user's own settings are no part of these files
+    parts = {part: choices[part] for part in replaceable_parts() if part in choices}
+    compose_files = _compose_files if search else _compose_packaged_files
+    return compose_files(
+        choices["benchmark"], choices["model"], tuple(parts.items()), tuple(search)
+    )
+
+
+def _compose_files(
+    benchmark: str, model: str, parts: tuple[tuple[str, str], ...], search: tuple[str, ...]
+) -> tuple[list[str], Mapping[str, Any]]:
+    """See :func:`_files_alone`; ``parts`` are the options chosen in the replaceable groups."""
+    # A user's own settings (local) are no part of these files.
+    named = [f"benchmark={benchmark}", f"model={model}", "local=none"]
+    chosen = dict(parts)
     alone = compose_root([*search, *named])
     swapped = [
         part
         for part in replaceable_parts()
-        if alone.hydra.runtime.choices.get(part) != choices.get(part)
+        if alone.hydra.runtime.choices.get(part) != chosen.get(part)
     ]
     if swapped:
-        alone = compose_root(
-            [*search, *named, *(f"{part}={choices.get(part)}" for part in swapped)]
-        )
+        alone = compose_root([*search, *named, *(f"{part}={chosen.get(part)}" for part in swapped)])
         if _SCORER in swapped:
-            _replace_scorer(alone, choices, search)
+            _replace_scorer(alone, chosen, search)
     return swapped, plain_values(without_hydra(alone))
+
+
+_compose_packaged_files = cache(_compose_files)
 
 
 def _replace_scorer(

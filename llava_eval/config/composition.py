@@ -34,6 +34,14 @@ def register_schema() -> None:
         store.store(group="experiment", name=name, node=node, package="_global_")
 
 
+@cache
+def _schema() -> DictConfig:
+    """Return the typed root schema as OmegaConf's node: to merge into a copy, not to change."""
+    schema = OmegaConf.structured(RunConfig)
+    assert isinstance(schema, DictConfig)
+    return schema
+
+
 @contextmanager
 def hydra_session() -> Iterator[None]:
     """Initialise Hydra on the packaged files, whatever was initialised before."""
@@ -165,7 +173,7 @@ def without_hydra(root: DictConfig) -> DictConfig:
     """Return our parts of a composed configuration, with the schema's types."""
     with _explained():
         own = OmegaConf.create({key: root._get_node(key) for key in root if key != "hydra"})
-        node = OmegaConf.merge(OmegaConf.structured(RunConfig), own)
+        node = OmegaConf.merge(_schema(), own)
     assert isinstance(node, DictConfig)
     return node
 
@@ -177,7 +185,7 @@ def typed(resolved: Mapping[str, Any]) -> RunConfig:
         ConfigError: a value of a wrong type.
     """
     with _explained("what a ${...} stands for does not fit: "):
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), resolved))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema(), resolved))
     assert isinstance(config, RunConfig)
     return config
 

@@ -13,14 +13,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.former_names import current_key, current_node
 from llava_eval.config.schema import Role, RunConfig, Step
+from llava_eval.errors import ConfigError
+from llava_eval.types import Media
 
-TARGET_KEY = "_target_"
+#: What is on or off about a medium: another value shows a model other pixels.
+_MEDIA_SWITCHES = tuple(entry.name for entry in dataclasses.fields(Media) if entry.type == "bool")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +202,8 @@ def protocol_of(config: Mapping[str, Any]) -> dict[str, Any]:
 def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return in which keys two protocols differ, with both values, ours first.
 
-    Samples are compared one by one, so what only writes them is left to that comparison.
+    Samples are compared one by one, so what only writes them is left to that comparison; how it
+    has their media read is compared here, for no prompt and no name of a medium shows that.
 
     Args:
         ours: as :func:`protocol_of` gives them, perhaps of an earlier version or of a run
@@ -222,7 +228,32 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         left, right = ours.get(key), theirs.get(key)
         if left != right:
             changed[key] = (left, right)
+    left_options, right_options = _media_options(ours), _media_options(theirs)
+    for key in left_options.keys() & right_options.keys():
+        if left_options[key] != right_options[key]:
+            changed[key] = (left_options[key], right_options[key])
     return changed
+
+
+def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how the adapter has media read: its parameters that are switches of a medium.
+
+    Args:
+        leaves: the protocol by dotted key; a parameter that is not there has its default.
+    """
+    prefix = "benchmark.adapter."
+    target = leaves.get(f"{prefix}{TARGET_KEY}")
+    if not isinstance(target, str):
+        return {}
+    try:
+        parameters = inspect.signature(import_target(target, key="benchmark.adapter")).parameters
+    except (ConfigError, ValueError):  # a user's own adapter that is not here any more
+        return {}
+    return {
+        f"{prefix}{switch}": leaves.get(f"{prefix}{switch}", parameters[switch].default)
+        for switch in _MEDIA_SWITCHES
+        if switch in parameters
+    }
 
 
 def _has(leaves: Mapping[str, Any], key: str) -> bool:

@@ -26,7 +26,8 @@ from llava_eval.video.cache import CACHE_VARIABLE
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "as it was": {},
     "alone": {"runner.batch_size": 1, "runner.share_prefixes": False},
-    "in batches of 8": {"runner.batch_size": 8, "runner.share_prefixes": False},
+    # without shared prefixes every prompt is asked alone: a batch there is shares them
+    "in batches of 8": {"runner.batch_size": 8, "runner.share_prefixes": "auto"},
     "shared": {"runner.share_prefixes": "auto"},
     "attention eager": {"model.attention": "eager"},
     "cold cache": {},

@@ -1,4 +1,4 @@
-"""What a metric returns, and metrics that are means over samples."""
+"""Metrics that are means over samples."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from llava_eval.metrics.intervals import clustered_mean
 from llava_eval.scoring.scorer import CHOSEN_AT_RANDOM, NOT_SCORED_BECAUSE
 from llava_eval.types import MetricValue, SampleResult
 
-#: Which samples a mean is divided by, apart from failed ones, which never count: those with a
-#: score; all, where one without a score counts 0; all, where also an unreadable reply and an answer
-#: that was drawn at random count 0, whatever the reference makes of them.
+#: Which samples a mean is divided by; failed ones never count.
+#: scored: those with a score.
+#: all: all, one without a score as 0.
+#: strict: those with a score and, as 0 whatever the reference makes of them, unreadable replies
+#: and answers that were drawn at random.
 Denominator = Literal["scored", "all", "strict"]
 
 #: No rule scores as much; sums of larger values would overflow.

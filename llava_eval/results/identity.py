@@ -44,8 +44,19 @@ def _asked(piece: str | Media | FrameDependentPart) -> Any:
         return piece
     if not isinstance(piece, Media):
         return [piece.description, *_asked(piece.media)]
-    turned = ["upright"] if piece.upright else []
-    return [piece.kind, PurePath(piece.path).name, piece.start_seconds, piece.end_seconds, *turned]
+    special = {
+        name: value
+        for name in ("stated_seconds", "swap_red_blue", "clue_seconds")
+        if (value := getattr(piece, name))
+    }
+    return [
+        piece.kind,
+        PurePath(piece.path).name,
+        piece.start_seconds,
+        piece.end_seconds,
+        *(["upright"] if piece.upright else []),
+        *([special] if special else []),
+    ]
 
 
 def first_difference(ours: Identity, theirs: Identity, wording: str) -> str:

@@ -106,3 +106,19 @@ def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
     assert describe.protocol_difference(plain, earlier) == {}
     probed = describe.protocol_of(compose_config(["probe=reversed"]).resolved)
     assert describe.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "switch", "default"),
+    [("mmvu/official_cot", "swap_red_blue", True), ("pope/lmms_eval", "upright", True)],
+)
+def test_how_an_adapter_has_media_read_is_the_protocol(
+    benchmark: str, switch: str, default: bool
+) -> None:
+    key = f"benchmark.adapter.{switch}"
+    plain, changed, same = (
+        describe.protocol_of(compose_config([f"benchmark={benchmark}", *overrides]).resolved)
+        for overrides in ([], [f"++{key}={not default}"], [f"++{key}={default}"])
+    )
+    assert describe.protocol_difference(changed, plain) == {key: (not default, default)}
+    assert describe.protocol_difference(same, plain) == {}

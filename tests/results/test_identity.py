@@ -53,6 +53,26 @@ def test_what_is_asked_counts(change: dict[str, Any]) -> None:
     assert samples_digest([ASKED, ASKED]) != samples_digest([ASKED])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [entry.name for entry in dataclasses.fields(Media) if entry.name not in ("kind", "data")],
+)
+def test_whatever_is_said_of_a_medium_counts(name: str) -> None:
+    others: dict[str, Any] = {
+        "path": "other.mp4",
+        "start_seconds": 1.0,
+        "end_seconds": 2.0,
+        "stated_seconds": 9.0,
+        "clue_seconds": ((1.0, 2.0),),
+        "upright": True,
+        "swap_red_blue": True,
+    }
+    plain = Media("video", "v.mp4")
+    changed = dataclasses.replace(plain, **{name: others[name]})
+    asked = [dataclasses.replace(ASKED, content=(medium, "Why?")) for medium in (plain, changed)]
+    assert samples_digest(asked[:1]) != samples_digest(asked[1:])
+
+
 def test_folders_targets_facets_and_rows_do_not_count() -> None:
     moved = dataclasses.replace(VIDEO, path="/elsewhere/v.mp4")
     same = dataclasses.replace(

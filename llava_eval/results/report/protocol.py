@@ -17,7 +17,7 @@ from llava_eval.results.runs import Run
 _DENOMINATORS = {
     "scored": "samples with a score",
     "all": "all answered samples, one without a score as 0",
-    "strict": "all answered samples, an unreadable or drawn answer as 0",
+    "strict": "samples with a score, and unreadable or drawn answers as 0",
 }
 _RULES = "llava_eval.scoring."
 _ROLE = re.compile(r":\w+:`~?([\w.]+)`")
