@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.adapters.mmmu import mmmu
+from llava_eval.benchmarks.adapters.mmvu import mmvu
+from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target
@@ -195,3 +198,58 @@ def test_vinoground_reads_categories_from_the_table_beside_its_rows(tmp_path: Pa
         {"row_set": name, "major": "action", "minor": "cyclical+spatial"}
         for name in ("textscore", "videoscore")
     ]
+
+
+#: The disciplines of MMMU (its evaluation code's table), with Video-MMMU's short names for them.
+MMMU_SUBJECTS = {
+    ("Art and Design", "Art"): "Art Art_Theory Design Music",
+    ("Business", "Business"): "Accounting Economics Finance Manage Marketing",
+    ("Science", "Science"): "Biology Chemistry Geography Math Physics",
+    ("Health and Medicine", "Medicine"): (
+        "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy "
+        "Public_Health"
+    ),
+    ("Humanities and Social Science", "Humanities"): "History Literature Psychology Sociology",
+    ("Tech and Engineering", "Engineering"): (
+        "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power "
+        "Materials Mechanical_Engineering"
+    ),
+}
+#: The subjects of MMVU (Table 2 of arXiv 2501.12380) by discipline.
+MMVU_SUBJECTS = {
+    "Science": (
+        "Astronomy, Biology, Chemistry, Electromagnetism, Geography, Materials Science, Mechanics, "
+        "Modern Physics, Neurobiology, Thermodynamics"
+    ),
+    "Healthcare": "Basic Medicine, Clinical Medicine, Dentistry, Pharmacy, Preventive Medicine",
+    "Humanities_and_Social_Science": "Art, Economics, History, Law, Literature, Management",
+    "Engineering": (
+        "Biomedical Engineering, Civil Engineering, Computer Science, Electrical Engineering, "
+        "Electronics and Communication, Mechanical Engineering"
+    ),
+}
+
+
+def test_every_subject_has_its_discipline() -> None:
+    def row(id: str, **more: Any) -> Row:
+        answered = {"question": "Why?", "options": ["a", "b"], "answer": "A"}
+        return Row(0, {"id": id, **answered, **more}, "rows.jsonl", Path("/media"))
+
+    prompts: dict[str, Any] = {"media": ["{id}.mp4"], "choice_prompt": "{question}"}
+    subjects = [(name, both) for both, listed in MMMU_SUBJECTS.items() for name in listed.split()]
+    assert len(subjects) == 30
+    for name, (domain, category) in subjects:
+        id = f"validation_{name}_7"
+        facets = mmmu(row(id), **prompts).facets
+        assert (facets["subject"], facets["domain"]) == (name, domain)
+        facets = videommmu(row(id), **prompts, prompt="{question}").facets
+        assert (facets["subject"], facets["category"]) == (name, category)
+    fields = [
+        (name, field) for field, listed in MMVU_SUBJECTS.items() for name in listed.split(", ")
+    ]
+    assert len(fields) == 27
+    for name, discipline in fields:
+        more = {"video": "videos/Elsewhere/0.mp4", "question_type": "open-ended"}
+        asked = row("validation_7", **more, metadata={"subject": name})
+        facets = mmvu(asked, **prompts, open_prompt="{question}").facets
+        assert (facets["subject"], facets["discipline"]) == (name.replace(" ", "_"), discipline)

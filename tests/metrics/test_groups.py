@@ -10,7 +10,16 @@ import pytest
 from scipy import stats
 
 from llava_eval.errors import RowsError
-from llava_eval.metrics.groups import all_right, macro_mean, mean_of_means, mme_score
+from llava_eval.metrics.groups import (
+    all_right,
+    macro_mean,
+    mean_of_means,
+    mme_score,
+    nested_mean,
+    part_mean,
+    part_ratio,
+    relative_gain,
+)
 from llava_eval.types import Generation, MetricValue, SampleResult, Score
 from tests.results.helpers import make_result
 
@@ -195,3 +204,47 @@ def test_a_detail_that_nobody_has_gives_no_mean_of_means() -> None:
     metric = mean_of_means(results, details=["a", "b"])
     assert (metric.value, metric.num_samples) == (None, 1)
     assert mean_of_means([], details=["a"]).value is None
+
+
+def by_level(**values: Sequence[float | None]) -> list[SampleResult]:
+    """Return independent results, by the level of "kind" that they have; "a_x" is of task a."""
+    return [
+        result(f"{kind}{n}", value, f"{kind}{n}", {"kind": kind, "task": kind[0]})
+        for kind, some in values.items()
+        for n, value in enumerate(some)
+    ]
+
+
+def test_a_mean_of_tasks_of_kinds() -> None:
+    results = by_level(a_x=[1.0, 0.0], a_y=[1.0], b_z=[0.0, 0.0, 1.0, 1.0], c_z=[None])
+    metric = nested_mean(results, outer="task", inner="kind")
+    # Task a is (1/2 + 1) / 2, task b 1/2. A result of a_x moves the number by 1/2 x 1/2 x 1/2 of
+    # what it is from its mean, one of b_z by 1/2 x 1/4, which is 1/16 for each of these six.
+    stderr = 100 * math.sqrt(7 / 6 * 6 / 16**2)
+    half = float(stats.t.ppf(0.975, 6)) * stderr
+    assert (metric.value, metric.num_samples) == (pytest.approx(62.5), 7)
+    assert metric.stderr == pytest.approx(stderr)
+    assert interval(metric) == pytest.approx((62.5 - half, min(100.0, 62.5 + half)))
+    assert nested_mean(results, outer="task", inner="kind", level="a").value == pytest.approx(75.0)
+    none = nested_mean(results, outer="task", inner="kind", level="c", empty_as=0.0)
+    assert (none.value, none.stderr, none.num_samples) == (0.0, None, 0)
+
+
+def test_a_gain_is_the_share_of_what_was_wrong_before() -> None:
+    results = by_level(a_x=[1.0, 1.0, 1.0, 0.0, 0.0], b_x=[0.0] * 5)
+    after = part_mean(results, facet="kind", levels=["a_x"])
+    metric = relative_gain(results, facet="kind", level="a_x", before=20.0)
+    assert metric.value == pytest.approx(100 * (60 - 20) / (100 - 20))
+    assert metric.stderr == pytest.approx(100 * math.sqrt(0.6 * 0.4 / 4) / 0.8)
+    assert interval(metric) == pytest.approx([(end - 20) / 0.8 for end in interval(after)])
+    assert (metric.num_samples, metric.unit, metric.note) == (5, "percent", "")
+    nothing = relative_gain(results, facet="kind", level="c_x", before=20.0)
+    assert (nothing.value, nothing.note) == (None, "")
+
+
+def test_a_ratio_of_two_levels() -> None:
+    results = by_level(a_x=[1.0, 1.0, 0.0, 0.0], b_x=[1.0, 0.0, 1.0, 1.0, 1.0], c_x=[0.0])
+    metric = part_ratio(results, facet="kind", level="a_x", over="b_x")
+    assert (metric.value, metric.stderr, metric.num_samples) == (pytest.approx(62.5), None, 4)
+    assert part_ratio(results, facet="kind", level="a_x", over="c_x").value is None
+    assert part_ratio(results, facet="kind", level="d_x", over="b_x").value is None

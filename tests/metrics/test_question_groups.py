@@ -5,17 +5,23 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import math
 from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from llava_eval.metrics.question_groups import (
     VinogroundPart,
+    cgbench_accuracy_at_iou,
     hallusion_score,
     videomme_v2_rating,
     vinoground_score,
 )
-from llava_eval.types import Generation, Sample, SampleResult, Score
+from llava_eval.types import Generation, MetricValue, Sample, SampleResult, Score
+from tests.results.helpers import make_result
 from tests.scoring.protocols import protocol
 
 GOLDEN = Path(__file__).parent / "hallusion_bench.json.gz"
@@ -134,3 +140,102 @@ def test_vinoground_counts_pairs(replies: str, text: float, video: float, togeth
     ended = vinoground_score(results, part="video", empty_ends_pair=True).value
     assert ended == (0.0 if " " in replies else video)
     assert vinoground_score(results[1:], part="text").note == "1 incomplete pairs left out"
+
+
+def interval(metric: MetricValue) -> list[float | None]:
+    return [metric.value, metric.stderr, metric.ci_low, metric.ci_high]
+
+
+def students(values: list[float], *, highest: float = 100.0) -> Any:
+    """Return mean, standard error and textbook interval of independent values, from 0 up."""
+    mean, stderr = float(np.mean(values)), float(stats.sem(values))
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stderr)
+    return pytest.approx([mean, stderr, max(0.0, low), min(highest, high)])
+
+
+def wilsons(num_right: int, num: int) -> Any:
+    """Return share, standard error and Wilson's interval for Student's quantile, in percent."""
+    share = num_right / num
+    # The variance is corrected, so it is that of one independent question less.
+    size, square = num - 1, float(stats.t.ppf(0.975, num - 1)) ** 2
+    half = math.sqrt(square * (share * (1 - share) / size + square / (4 * size**2)))
+    ends = [share + square / (2 * size) - half, share + square / (2 * size) + half]
+    stderr = math.sqrt(share * (1 - share) / size)
+    return pytest.approx(
+        [100 * n for n in (share, stderr, *(e / (1 + square / size) for e in ends))]
+    )
+
+
+def test_intervals_of_groups_of_four() -> None:
+    groups: list[SampleResult] = []
+    for number in range(1, 5):  # of one group one answer is right, of the next two, ...
+        members = group([RIGHT] * number + [WRONG] * (4 - number), "relevance", "")
+        groups += [dataclasses.replace(member, group=str(number)) for member in members]
+    rating = videomme_v2_rating(groups, unread="wrong")
+    assert interval(rating) == students([6.25, 25.0, 56.25, 100.0])
+    linear = videomme_v2_rating(groups, unread="wrong", linear=True)
+    assert interval(linear) == students([25.0, 50.0, 75.0, 100.0])
+    assert (rating.num_samples, rating.unit, rating.note) == (4, "percent", "")
+
+
+def test_intervals_of_caption_pairs() -> None:
+    pairs: list[SampleResult] = []
+    for number, replies in enumerate(("AAAA", "AAAB", "AAAA", "ABAA", "AABB")):
+        pairs += [dataclasses.replace(member, group=str(number)) for member in pair(*replies)]
+    found = [vinoground_score(pairs, part=part) for part in PARTS]
+    assert [interval(metric) for metric in found] == [wilsons(4, 5), wilsons(3, 5), wilsons(2, 5)]
+    assert [(metric.num_samples, metric.note) for metric in found] == [(5, "")] * 3
+
+
+def test_cgbench_counts_the_overlap_where_the_letter_is_right() -> None:
+    """Two questions about each of three videos; of a seventh only one reply was read."""
+    questions = [(1.0, 0.4), (0.0, 1.0), (1.0, 1.0), (1.0, 0.6), (0.0, 0.2), (1.0, 0.0)]
+    results = []
+    for number, (letter, overlap) in enumerate(questions):
+        name, video = f"001/{number}", f"video {number // 2}"
+        score = Score(letter, "A")
+        results.append(
+            make_result(0, id=f"{name}/a", group=video, facets={"task": "long_acc"}, score=score)
+        )
+        score = Score(0.5, "B", details={"rec@IoU": overlap})
+        results.append(
+            make_result(0, id=f"{name}/b", group=video, facets={"task": "miou"}, score=score)
+        )
+    lonely = make_result(0, id="001/6/a", group="video 3", facets={"task": "long_acc"})
+    metric = cgbench_accuracy_at_iou([*results, lonely])
+    # As many questions for each video: the mean and its error are those of the videos' means.
+    assert interval(metric) == students([20.0, 80.0, 0.0])
+    assert (metric.num_samples, metric.unit) == (6, "percent")
+    failed = dataclasses.replace(lonely, id="001/6/b", facets={"task": "miou"}, score=UNREAD)
+    assert cgbench_accuracy_at_iou([lonely, failed]).value is None
+
+
+def test_intervals_of_figures_and_questions_follow_the_set_of_figures() -> None:
+    """Two questions about each of two figures in each of four sets; half of the sets are right."""
+    results = [
+        make_result(
+            0,
+            id=f"{number}/{figure}/{question}",
+            group=f"set {number}",
+            facets={
+                "category": "VD",
+                "subcategory": "map",
+                "set_id": str(number),
+                "figure_id": str(figure),
+                "question_id": str(question),
+            },
+            score=Score(float(number % 2), "correct" if number % 2 else "incorrect"),
+        )
+        for number in range(4)
+        for figure in (1, 2)
+        for question in (0, 1)
+    ]
+    numbers: dict[Literal["all", "figure", "question"], int] = {
+        "all": 16,
+        "figure": 8,
+        "question": 8,
+    }
+    for part, num in numbers.items():
+        metric = hallusion_score(results, part=part)
+        assert interval(metric) == wilsons(2, 4), part
+        assert metric.num_samples == num
