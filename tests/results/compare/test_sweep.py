@@ -141,6 +141,25 @@ def test_the_table_and_the_curves_hold_what_was_measured(tmp_path: Path) -> None
     lines = [[point.on_line for point in series.points] for series in charts["memory"].series]
     assert lines == [[False, True], [True]], "a line joins what none of the same setting beats"
     assert charts["frames"].reference == (25.0, "chance")
+    axes = [(chart.x_name, chart.y_name) for chart in charts.values()]
+    assert axes == [
+        ("frames a sample", "accuracy (percent)"),
+        ("model seconds a sample", "accuracy (percent); beside points: frames"),
+        ("weights (MB)", "accuracy (percent); beside points: frames"),
+    ]
+    at = [
+        [(p.x, p.label) for series in chart.series for p in series.points]
+        for chart in charts.values()
+    ]
+    assert at == [
+        [(4, ""), (16, ""), (4, "")],
+        [(0.2, "4"), (0.5, "16"), (0.25, "4")],
+        [(4.0, "4"), (4.0, "16"), (1.0, "4")],
+    ]
+    bars = [
+        series.points[0].low is not None for chart in charts.values() for series in chart.series
+    ]
+    assert bars == [True, True, False, False, False, False]
 
 
 def test_what_media_took_stands_beside_the_model_s_time(tmp_path: Path) -> None:
@@ -173,3 +192,8 @@ def test_what_does_not_vary_has_no_curve(tmp_path: Path) -> None:
     runs = [reader.read(write_run(tmp_path / str(n), results)) for n in range(2)]
     (sweep,) = sweeps_of(runs)
     assert sweep_charts(sweep) == {}
+    slower = {"seconds": 9.0, "config": {"quantization.name": "bnb_nf4"}}
+    runs = [runs[0], reader.read(write_run(tmp_path / "slower", results, **slower))]
+    (chart,) = sweep_charts(*sweeps_of(runs)).values()
+    assert (chart.x_name, chart.y_name) == ("model seconds a sample", "accuracy (percent)")
+    assert [[point.label for point in series.points] for series in chart.series] == [[""], [""]]
