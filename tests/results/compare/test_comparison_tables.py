@@ -1,0 +1,182 @@
+"""Tables of a comparison, cell by cell; of tests and intervals they show what was computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.results.compare.comparison import Comparison, Flip, compare_runs
+from llava_eval.results.compare.comparison_tables import (
+    agreement_table,
+    cost_table,
+    counts_table,
+    facet_tables,
+    flips_table,
+    letters,
+    metrics_table,
+)
+from llava_eval.results.formatting import Table
+from llava_eval.results.runs import Run, RunReader
+from tests.results.runs_on_disk import answered, failed, write_run
+
+#: Of 12 questions, three to a video: A alone is right on 0, 1, 2; B alone on 3; none on 10, 11.
+WRONG_OF_A, WRONG_OF_B = (3, 10, 11), (0, 1, 2, 10, 11)
+
+
+def read(path: Path, wrong: tuple[int, ...], **changes: Any) -> Run:
+    results = [answered(number, number not in wrong) for number in range(12)]
+    return RunReader().read(write_run(path, results, **changes))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    sides = (WRONG_OF_A, WRONG_OF_B, WRONG_OF_A)
+    return [read(folder / str(number), wrong) for number, wrong in enumerate(sides)]
+
+
+@pytest.fixture(scope="module")
+def comparisons(runs: list[Run]) -> list[Comparison]:
+    return compare_runs(runs)
+
+
+def columns(table: Table, *names: str) -> list[list[str]]:
+    indices = [table.header.index(name) for name in names]
+    return [[row[index] for index in indices] for row in table.rows]
+
+
+def test_runs_have_letters() -> None:
+    names = letters(54)
+    assert [names[index] for index in (0, 1, 25, 26, 51, 52, 53)] == [
+        *("A", "B", "Z", "A2", "Z2", "A3", "B3"),
+    ]
+
+
+def test_the_better_of_two_runs_is_marked(comparisons: list[Comparison]) -> None:
+    table = metrics_table(comparisons[:1])
+    assert columns(table, "metric", "A", "B", "B - A") == [["accuracy", "75.0", "58.3", "-16.7"]]
+    # Of the four questions that changed, three fell: 2 (1 + 4) / 2^4.
+    assert columns(table, "McNemar p") == [["0.6250"]]
+    assert list(table.best) == [(0, 1)]
+    estimate = comparisons[0].metrics[0].estimate
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    ends = f"{estimate.low:+.1f} to {estimate.high:+.1f}"
+    assert columns(table, "95 % interval", "p") == [[ends, f"{estimate.p_value:.4f}"]]
+
+
+def test_every_run_is_held_to_the_first(comparisons: list[Comparison]) -> None:
+    table = metrics_table(comparisons)
+    assert columns(table, "metric", "runs", "value", "change", "McNemar") == [
+        ["accuracy", "A", "75.0", "-", "-"],
+        ["accuracy", "B - A", "58.3", "-16.7", "0.6250"],
+        ["accuracy", "C - A", "75.0", "+0.0", "1.0000"],
+    ]
+    assert list(table.best) == [(0, 2), (2, 2)]
+    assert table.num_names == 2
+
+
+def test_levels_of_a_facet(comparisons: list[Comparison]) -> None:
+    # Even numbers are long: A is right on 5 of 6, B on 3; of the short both on 4.
+    (pair,) = facet_tables(comparisons[:1])
+    assert columns(pair, "by duration", "samples", "A", "B", "B - A") == [
+        ["long", "6", "83.3", "50.0", "-33.3"],
+        ["short", "6", "66.7", "66.7", "+0.0"],
+    ]
+    assert list(pair.best) == [(0, 2)]
+    (many,) = facet_tables(comparisons)
+    assert many.header == ["by duration", "A", "B - A", "C - A"]
+    assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
+
+
+def test_levels_are_told_by_their_names(comparisons: list[Comparison]) -> None:
+    first, second = comparisons
+    long, short = first.facets["duration"]
+    assert long.estimate is not None
+    marked = dataclasses.replace(long, adjusted_p_value=0.049)
+    turned = dataclasses.replace(first, facets={"duration": [short, marked]})
+    none = dataclasses.replace(second, facets={"duration": [short]})
+    (table,) = facet_tables([first, turned, none])
+    assert table.rows == [
+        ["long", "83.3", "-33.3 ", "-33.3*", "-"],
+        ["short", "66.7", "+0.0 ", "+0.0 ", "+0.0 "],
+    ]
+    border = dataclasses.replace(long, adjusted_p_value=0.05)
+    unknown = dataclasses.replace(short, estimate=None)
+    other = dataclasses.replace(first, facets={"duration": [border, unknown]})
+    (table,) = facet_tables([first, other])
+    assert [row[-1] for row in table.rows] == ["-33.3 ", "-"]
+
+
+def test_how_alike_runs_are(comparisons: list[Comparison]) -> None:
+    table = agreement_table(comparisons)
+    counts = ("runs", "samples", "clusters", "same text", "same answer", "worse", "better")
+    assert columns(table, *counts) == [
+        ["B - A", "12", "4", "66.7 %", "66.7 %", "3", "1"],
+        ["C - A", "12", "4", "100.0 %", "100.0 %", "0", "0"],
+    ]
+
+
+def test_samples_that_changed(comparisons: list[Comparison]) -> None:
+    (metric,) = comparisons[0].metrics
+    flips = [
+        Flip("q1", "video 7", ("a.mp4", "b.mp4"), ("A", "C"), "A", None, -100.0),
+        Flip("q2", "video 7", (), ("B",), "C", "B", 50.0),
+    ]
+    table = flips_table(flips, metric, second="C")
+    assert table.header == ["sample", "video", "A", "C", "target"]
+    assert table.rows == [
+        ["q1", "a.mp4, b.mp4", "A", "(none)", "A | C"],
+        ["q2", "video 7", "C", "B", "B"],
+    ]
+    graded = flips_table(flips, dataclasses.replace(metric, mcnemar=None))
+    assert graded.header == ["sample", "video", "A", "B", "target", "change"]
+    assert [row[-1] for row in graded.rows] == ["-100.0", "+50.0"]
+    assert (table.num_names, graded.num_names) == (5, 5)
+
+
+def test_samples_that_must_be_known_of_are_counted(runs: list[Run], tmp_path: Path) -> None:
+    assert counts_table(runs) is None
+    results = [failed(0), failed(1), *(answered(n, None if n < 5 else True) for n in range(2, 12))]
+    odd = RunReader().read(write_run(tmp_path / "odd", results))
+    table = counts_table([runs[0], odd])
+    assert table is not None
+    assert table.header == ["samples", "A", "B"]
+    assert table.rows == [["unreadable", "0", "3"], ["failed", "0", "2"]]
+
+
+def test_what_runs_cost(runs: list[Run], tmp_path: Path) -> None:
+    session = {
+        "stage_seconds": {"prepare": 6.0, "vision": 3.0, "decode": 9.0, "decode_wait": 2.5},
+        "wall_seconds": 20.0,
+        "frames": {"num_cached": 30, "num_decoded": 10},
+        "num_generated": 12,
+        "peak_device_memory_bytes": 1_250_000,
+    }
+    sessions = [session, {**session, "num_generated": 0, "wall_seconds": 90.0}]
+    manifest = {"sessions": sessions, "judge": {"cost": 0.12345}}
+    costly = read(tmp_path / "costly", WRONG_OF_A, manifest=manifest)
+    table = cost_table([runs[0], costly])
+    assert table.header == ["cost", "A", "B"]
+    assert table.rows == [
+        ["model (ms a sample)", "833", "1e+03"],
+        ["prefill (s)", "2.5", "-"],
+        ["decode (s)", "7.5", "9.0"],
+        ["vision (s)", "-", "3.0"],
+        ["preparing media (ms a sample)", "-", "500"],
+        ["frames from the cache (%)", "-", "75"],
+        ["load_model (s)", "5.0", "-"],
+        ["decode_wait (s)", "-", "2.5"],
+        ["wall, without loading (s)", "10.0", "14.5"],
+        ["samples/s", "1.20", "0.83"],
+        ["weights (MB)", "1.0", "1.0"],
+        ["peak device memory (MB)", "-", "1.2"],
+        ["peak host memory (MB)", "500.0", "-"],
+        ["input tokens a sample", "100.0", "100.0"],
+        ["output tokens a sample", "2.0", "2.0"],
+        ["judge's cost", "-", "0.1235"],
+    ]
