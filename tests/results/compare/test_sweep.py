@@ -192,8 +192,9 @@ def test_what_does_not_vary_has_no_curve(tmp_path: Path) -> None:
     runs = [reader.read(write_run(tmp_path / str(n), results)) for n in range(2)]
     (sweep,) = sweeps_of(runs)
     assert sweep_charts(sweep) == {}
-    slower = {"seconds": 9.0, "config": {"quantization.name": "bnb_nf4"}}
-    runs = [runs[0], reader.read(write_run(tmp_path / "slower", results, **slower))]
+    other = {"quantization.name": "bnb_nf4"}
+    slower = write_run(tmp_path / "slower", results, seconds=9.0, config=other)
+    runs = [runs[0], reader.read(slower)]
     (chart,) = sweep_charts(*sweeps_of(runs)).values()
     assert (chart.x_name, chart.y_name) == ("model seconds a sample", "accuracy (percent)")
     assert [[point.label for point in series.points] for series in chart.series] == [[""], [""]]
