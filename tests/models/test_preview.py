@@ -1,0 +1,49 @@
+"""Prompts without the weights: those of the checkpoint's own processor."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.checkpoint import CheckpointFolder
+from llava_eval.models.local.load_model import load_processor
+from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.preview import PromptPreview
+from tests.models.helpers import make_clip, make_request
+
+
+@pytest.mark.parametrize("shows_images", [False, True])
+def test_a_prompt_is_that_of_the_processor_on_the_same_frames(
+    shows_images: bool, checkpoint: CheckpointFolder
+) -> None:
+    plan = dataclasses.replace(plan_model(checkpoint, device="cpu"), shows_images=shows_images)
+    preview, processor = PromptPreview(plan, ConversationConfig()), load_processor(plan)
+    clip = make_clip(3)
+    text, tokens = preview.prompt(make_request(preview.prepare("video", clip), "Why?"))
+    frames = clip.frames.permute(0, 2, 3, 1).numpy()
+    kinds = ["image"] * 3 if shows_images else ["video"]
+    content = [*({"type": kind} for kind in kinds), {"type": "text", "text": "Why?"}]
+    turns = [{"role": "user", "content": content}]
+    expected = processor.apply_chat_template(turns, add_generation_prompt=True)
+    shown = {"images": list(frames)} if shows_images else {"videos": [np.stack(list(frames))]}
+    ids = processor(text=expected, return_tensors="pt", **shown)["input_ids"][0]
+    assert text == expected
+    assert tokens == processor.tokenizer.convert_ids_to_tokens(ids.tolist())
+
+
+def test_an_image_is_shown_as_one(checkpoint: CheckpointFolder) -> None:
+    preview = PromptPreview(plan_model(checkpoint, device="cpu"), ConversationConfig())
+    medium = preview.prepare("image", make_clip(1))
+    assert (medium.kind, medium.shown_kinds) == ("image", ("image",))
+
+
+def test_what_the_processor_cannot_read_is_one_line(checkpoint: CheckpointFolder) -> None:
+    preview = PromptPreview(plan_model(checkpoint, device="cpu"), ConversationConfig())
+    medium = dataclasses.replace(preview.prepare("video", make_clip(2)), shown=("no frames",))
+    with pytest.raises(CheckpointError, match="its processor fails on the first prompt: ") as told:
+        preview.prompt(make_request(medium, "Why?"))
+    assert "\n" not in str(told.value)

@@ -1,0 +1,80 @@
+"""What becomes of the results of a set: their order, and what failed, is missing or reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from llava_eval.config.schema import ReplyConfig
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.scoring.scorer import SampleScorer, Scorer
+from llava_eval.scoring.text import ExactMatch
+from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
+
+SAMPLES = [Sample(name, row, "v", ("?",), (name,)) for row, name in enumerate("abcd")]
+#: Of c nothing is there; the others come in another order than their rows.
+TEXTS = {"d": "<think>so</think> d", "b": None, "a": "d"}
+
+
+@dataclass(frozen=True)
+class Longest:
+    """A rule for whole sets: the longest text is worth 1."""
+
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        texts = [str(generation.text) for generation in generations]
+        assert len(texts) == len(samples)
+        return [
+            Score(float(text == max(texts, key=len)), f"{sample.id}: {text}")
+            for text, sample in zip(texts, samples, strict=True)
+        ]
+
+
+def results() -> list[SampleResult]:
+    by_id = {sample.id: sample for sample in SAMPLES}
+    return [
+        SampleResult.of(
+            by_id[name], Generation(text, error=None if text else "MediaError: broken"), ((3, 4),)
+        )
+        for name, text in TEXTS.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Longest(), [("a", 0.0, "a: d"), ("b", None, None), ("d", 1.0, "d: <think>so</think> d")]),
+        (ExactMatch(), [("a", 0.0, "d"), ("b", None, None), ("d", 1.0, "d")]),
+    ],
+)
+def test_results_are_scored_anew_in_the_order_of_rows(
+    rule: Scorer, expected: list[tuple[str, float | None, str | None]], tmp_path: Path
+) -> None:
+    stale = [SampleResult.failed(SAMPLES[0], ValueError("old")), *results()]
+    scored = Evaluation(SAMPLES, rule).rescored(stale, tmp_path)
+    assert scored.judge is None
+    found = [(item.id, item.score.value, item.score.answer) for item in scored.results]
+    assert found == expected
+    assert [item.frame_indices for item in scored.results] == [((3, 4),)] * 3
+    assert scored.results[1].score == NOT_SCORED
+    assert [item.flags for item in scored.results] == [(), (), ("has_reasoning",)]
+
+
+def test_a_rule_sees_replies_as_its_protocol_hands_them_on(tmp_path: Path) -> None:
+    reply = ReplyConfig(reasoning="lmms_eval", strip=True)
+    scored = Evaluation(SAMPLES, Longest(), reply=reply).rescored(results(), tmp_path)
+    assert [item.score.answer for item in scored.results] == ["a: d", None, "d: d"]
+    assert [item.generation.text for item in scored.results] == ["d", None, TEXTS["d"]]
+
+
+def test_a_rule_for_whole_sets_waits_for_them() -> None:
+    waiting = [Evaluation(SAMPLES, Longest()).scored(result).score for result in results()]
+    assert [score.value for score in waiting] == [None] * 3
+    assert [score == NOT_SCORED for score in waiting] == [False, True, False]
+    assert not isinstance(Longest(), SampleScorer)
+    scored = [Evaluation(SAMPLES, ExactMatch()).scored(result).score for result in results()]
+    assert [score.value for score in scored] == [1.0, None, 0.0]
