@@ -44,6 +44,7 @@ def comparisons(runs: list[Run]) -> list[Comparison]:
 
 
 def columns(table: Table, *names: str) -> list[list[str]]:
+    assert {len(row) for row in table.rows} == {len(table.header)}
     indices = [table.header.index(name) for name in names]
     return [[row[index] for index in indices] for row in table.rows]
 
@@ -88,6 +89,8 @@ def test_levels_of_a_facet(comparisons: list[Comparison]) -> None:
         ["short", "6", "66.7", "66.7", "+0.0"],
     ]
     assert list(pair.best) == [(0, 2)]
+    p_values = [level.adjusted_p_value for level in comparisons[0].facets["duration"]]
+    assert columns(pair, "Holm p") == [[f"{p_value:.4f}"] for p_value in p_values]
     (many,) = facet_tables(comparisons)
     assert many.header == ["by duration", "A", "B - A", "C - A"]
     assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
