@@ -51,18 +51,45 @@ def _explain(arguments: argparse.Namespace) -> int:
       llava-eval explain runs/mine
       llava-eval explain runs/mine --against runs/theirs --run 50
     """
-    from llava_eval.results.explain import explain_command
+    from llava_eval.results import files
+    from llava_eval.results.explain.explanation import explain, side_of
+    from llava_eval.results.explain.screen import EXPLANATION, as_content, to_markdown, to_terminal
+    from llava_eval.results.explain.switched_runs import attributed
+    from llava_eval.results.formatting import print_json, printable, terminal_width, write_out
+    from llava_eval.results.identity import digest
+    from llava_eval.results.runs import RunReader
 
-    explain_command(
-        arguments.run,
-        against=arguments.against,
-        num_groups=arguments.num_groups,
-        seed=arguments.seed,
-        out=arguments.out,
-        as_json=arguments.json,
-        rerun=_answered_anew,
-        config_dir=arguments.config_dir,
-    )
+    path, against, num_groups = arguments.run, arguments.against, arguments.num_groups
+    if num_groups is not None and against is None:
+        raise ConfigError("explain: --run needs --against: something that differs")
+    if num_groups is not None and num_groups < 2:
+        raise ConfigError(f"explain: --run {num_groups}: expected at least 2 groups")
+    out, config_dir = arguments.out, arguments.config_dir
+    reader = RunReader(config_dir)
+    run = reader.read(path)
+    side = None if against is None else side_of(run, against, reader, config_dir)
+    explanation = explain(run, side, config_dir)
+    if num_groups is not None and side is not None:
+        # the same question continues in the same folder
+        name = f"{path.resolve().name}-{digest([str(path), side.name])[:8]}"
+        out = out or Path("results") / "explain" / name
+        runs = out / f"{num_groups}_groups_seed_{arguments.seed}"
+        explanation = attributed(
+            explanation, side, num_groups, arguments.seed, runs, _answered_anew
+        )
+    content = as_content(explanation)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        files.write_json(out / EXPLANATION, content)
+        files.write_text(out / "explain.md", to_markdown(explanation))
+    if num_groups is not None:
+        files.write_json(path / EXPLANATION, content)
+    if arguments.json:
+        print_json(content)
+        return 0
+    write_out(to_terminal(explanation, width=terminal_width()))
+    if out is not None:
+        write_out(f"\nwrote explain.md and {EXPLANATION} into {printable(str(out))}")
     return 0
 
 
@@ -165,14 +192,13 @@ def _probes(arguments: argparse.Namespace) -> int:
     the same frames in another order; shuffled_options and none_of_the_above change
     the options. Each can be run on any benchmark (the last two on multiple choice).
     """
-    import json
+    from llava_eval.results.compare.probe_tables import Probes, probes_content, probes_text
+    from llava_eval.results.formatting import print_json, terminal_width, write_out
+    from llava_eval.results.runs import RunReader
 
-    from llava_eval.results.compare.probe_tables import probes_content, probes_text, read_probes
-    from llava_eval.results.formatting import terminal_width, write_out
-
-    probes = read_probes(arguments.paths, arguments.config_dir)
+    probes = Probes.of(RunReader(arguments.config_dir).read_all(arguments.paths))
     if arguments.json:
-        write_out(json.dumps(probes_content(probes), indent=2, ensure_ascii=False))
+        print_json(probes_content(probes))
     else:
         write_out(probes_text(probes, width=terminal_width()))
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
 from llava_eval.errors import ConfigError
 
 if TYPE_CHECKING:
+    from llava_eval.results.gate.publication import Publication
     from llava_eval.results.gate.rule import Rule
     from llava_eval.results.report.thumbnails import FrameRequest
 
@@ -54,15 +57,42 @@ def _compare(arguments: argparse.Namespace) -> int:
       0  compared
       2  the runs cannot be compared, or a mistake in the command
     """
-    from llava_eval.results.compare import compare_paths
+    from llava_eval.results.compare import export as exports
+    from llava_eval.results.compare.comparison import compare_runs
+    from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
+    from llava_eval.results.compare.sweep_curves import sweeps_of
+    from llava_eval.results.compare.terminal import comparison_text, sweep_text
+    from llava_eval.results.formatting import print_json, printable, terminal_width, write_out
+    from llava_eval.results.runs import RunReader, is_run
 
-    compare_paths(
-        arguments.paths,
-        export=arguments.export,
-        allow_differences=arguments.allow_differences,
-        as_json=arguments.json,
-        config_dir=arguments.config_dir,
-    )
+    paths, export, width = arguments.paths, arguments.export, terminal_width()
+    differences = arguments.allow_differences
+    if len(paths) == 1 and is_run(paths[0]):
+        raise ConfigError(f"compare needs another run beside {paths[0]}, or the folder of a sweep")
+    reader, written = RunReader(arguments.config_dir), []
+    are_runs = all(is_run(path) for path in paths)
+    runs = [reader.read(path) for path in paths] if are_runs else reader.read_all(paths)
+    of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
+    if len(of_seeds) == 1 and export is None:
+        seeds = Seeds.of(runs)
+        content: object = dataclasses.asdict(seeds)
+        text = seeds_text(seeds, width=width)
+    elif are_runs:
+        comparisons = compare_runs(runs, allow_differences=differences)
+        content = exports.comparison_content(runs, comparisons)
+        text = comparison_text(runs, comparisons, width=width)
+        written = exports.export_comparison(export, runs, comparisons) if export else []
+    else:
+        sweeps = sweeps_of(runs, allow_differences=differences)
+        content = [exports.sweep_content(sweep) for sweep in sweeps]
+        text = "\n\n".join(sweep_text(sweep, width=width) for sweep in sweeps) + "\n"
+        written = exports.export_sweeps(export, sweeps) if export else []
+    if arguments.json:
+        print_json(content)
+        return 0
+    write_out(text)
+    if export is not None:
+        write_out(f"\n{len(written)} files in {printable(str(export))}")
     return 0
 
 
@@ -103,16 +133,26 @@ def _plan(arguments: argparse.Namespace) -> int:
       llava-eval plan runs/base runs/nf4 --detect 1
       llava-eval plan --flips 8 --per-group 3 --detect 1
     """
-    from llava_eval.results.plan import plan_command
+    from llava_eval.results.formatting import print_json, terminal_width, write_out
+    from llava_eval.results.plan import plans_of, plans_text
+    from llava_eval.results.runs import RunReader
 
-    plan_command(
-        arguments.runs,
-        detect=arguments.detect,
-        flips=arguments.flips,
-        per_group=arguments.per_group,
-        as_json=arguments.json,
-        config_dir=arguments.config_dir,
-    )
+    paths, detect, flips = arguments.runs, arguments.detect, arguments.flips
+    per_group = arguments.per_group
+    if detect is not None and not (math.isfinite(detect) and detect > 0):
+        raise ConfigError(f"plan: --detect {detect:g}: expected points above 0")
+    if flips is not None and not 0 < flips <= 100:
+        raise ConfigError(f"plan: --flips {flips:g}: expected a percentage above 0, at most 100")
+    if not (math.isfinite(per_group) and per_group >= 1):
+        raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
+    if len(paths) > 2 or not (paths or flips):
+        raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
+    reader = RunReader(arguments.config_dir)
+    plans = plans_of([reader.read(path) for path in paths], detect, flips, per_group)
+    if arguments.json:
+        print_json(dataclasses.asdict(plans))
+    else:
+        write_out(plans_text(plans, [str(path) for path in paths], width=terminal_width()))
     return 0
 
 
@@ -197,7 +237,12 @@ def _gate(arguments: argparse.Namespace) -> int:
       1  regressed, or (noninferior, sequential) not shown to be no worse
       2  cannot compare, or a mistake in the command
     """
-    from llava_eval.results.gate import rule_of, run_gate, write_baseline_of
+    from llava_eval.results.formatting import printable, terminal_width, write_out
+    from llava_eval.results.gate import verdict as texts
+    from llava_eval.results.gate.baseline import baseline_or_run, write_baseline
+    from llava_eval.results.gate.publication import Publication
+    from llava_eval.results.gate.rule import rule_of, verdict_of
+    from llava_eval.results.runs import RunReader
 
     if (arguments.baseline is None) == (arguments.write_baseline is None):
         raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
@@ -206,56 +251,53 @@ def _gate(arguments: argparse.Namespace) -> int:
             f"gate takes one run directory, got {' '.join(arguments.words) or 'none'}"
         )
     if arguments.write_baseline is not None:
-        write_baseline_of(local_path(arguments.words[0]), arguments.write_baseline)
+        path = arguments.write_baseline
+        write_baseline(path, RunReader().read(local_path(arguments.words[0])))
+        write_out(f"wrote {printable(str(path))}, {path.stat().st_size / 1000:.0f} kB")
         return 0
-    rule = rule_of(
-        alpha=arguments.alpha,
-        tolerances=arguments.tolerance,
-        max_slowdown=arguments.max_slowdown,
-        mode=arguments.mode,
-    )
+    rule = rule_of(arguments.alpha, arguments.tolerance, arguments.max_slowdown, arguments.mode)
+    publication = Publication(arguments.junit, arguments.summary, arguments.json)
     if arguments.sequential:
-        return _gate_sequentially(arguments, rule)
-    files = {"junit": arguments.junit, "summary": arguments.summary}
-    return run_gate(
-        local_path(arguments.words[0]),
-        arguments.baseline,
-        rule,
-        **files,
-        as_json=arguments.json,
-        config_dir=arguments.config_dir,
+        return _gate_sequentially(arguments, rule, publication)
+    path = local_path(arguments.words[0])
+    with publication.refusals_reported(path):
+        reader = RunReader(arguments.config_dir)
+        run = reader.read(path)
+        verdict = verdict_of(run, baseline_or_run(arguments.baseline, run, reader), rule)
+    return publication.publish(
+        texts.to_terminal(verdict, width=terminal_width()),
+        texts.to_markdown(verdict),
+        texts.to_content(verdict),
+        label=run.label,
+        benchmark=run.benchmark,
+        outcome=texts.outcome(verdict),
+        checks=verdict.checks,
+        properties=texts.properties_of(verdict),
     )
 
 
-def _gate_sequentially(arguments: argparse.Namespace, rule: Rule) -> int:
+def _gate_sequentially(arguments: argparse.Namespace, rule: Rule, publication: Publication) -> int:
     from llava_eval import run
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.console import messages_shown
     from llava_eval.results.formatting import terminal_width
-    from llava_eval.results.gate import publish, refusals_reported
     from llava_eval.results.gate.sequential_gate import SequentialGate
 
     composed = compose_config(arguments.words, arguments.config_dir)
     gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
-    files = {"junit": arguments.junit, "summary": arguments.summary}
-    with (
-        refusals_reported(**files, as_json=arguments.json),
-        messages_shown(-1 if arguments.json else 0),
-    ):
+    with publication.refusals_reported(), messages_shown(-1 if arguments.json else 0):
         outcome = run.run(composed, watch=gate)
     num_failed = outcome.summary.num_errors if outcome.exit_code else 0
-    publish(
+    return publication.publish(
         gate.text(width=terminal_width(), num_failed=num_failed),
         gate.markdown(num_failed),
+        {**gate.content, "num_failed": num_failed},
         label=outcome.summary.benchmark,
         benchmark=composed.config.benchmark.name,
         outcome=gate.outcome,
         checks=gate.checks(num_failed),
         properties={"run": str(outcome.directory), "baseline": str(arguments.baseline)},
-        **files,
-        content={**gate.content, "num_failed": num_failed} if arguments.json else None,
     )
-    return int(any(check.fails for check in gate.checks(num_failed)))
 
 
 @command(
@@ -366,20 +408,31 @@ def _report(arguments: argparse.Namespace) -> int:
       0  written
       2  a path holds no run, or a mistake in the command
     """
-    from llava_eval.results.report import write_report
-    from llava_eval.results.report.thumbnails import Budget
+    from llava_eval.results.files import write_output
+    from llava_eval.results.formatting import count, printable, write_out
+    from llava_eval.results.report.overview import Overview, by_benchmark, export_report
+    from llava_eval.results.report.page import Part, page
+    from llava_eval.results.report.samples import SampleSet
+    from llava_eval.results.report.thumbnails import Budget, make_thumbnails
+    from llava_eval.results.runs import RunReader
 
     for name in ("thumbnails_mb", "thumbnails_seconds"):
         if not getattr(arguments, name) >= 0:
             raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
-    write_report(
-        arguments.paths,
-        arguments.out,
-        Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds),
-        read_frames=_read_frames,
-        export=arguments.export,
-        config_dir=arguments.config_dir,
-    )
+    out, export = arguments.out, arguments.export
+    budget = Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
+    runs = RunReader(arguments.config_dir).read_all(arguments.paths)
+    groups, parts = by_benchmark(runs), []
+    for benchmark, members in groups.items():
+        samples = SampleSet.of(benchmark, members)
+        thumbnails = make_thumbnails(samples, _read_frames, budget)
+        parts.append(Part(Overview.of(members), samples, thumbnails))
+    write_output(out, "".join(page(parts)))
+    exported = [] if export is None else export_report(export, groups)
+    size = out.stat().st_size / 1e6
+    write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(runs), 'run')}")
+    if exported:
+        write_out(f"{len(exported)} files in {printable(str(export))}")
     return 0
 
 

@@ -8,7 +8,7 @@ cluster, as in :mod:`llava_eval.metrics.intervals`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -52,17 +52,10 @@ class PairedEstimate:
 
     def scaled(self, scale: float) -> PairedEstimate:
         """Return the same in another unit."""
-        return replace(
-            self,
-            first=scale * self.first,
-            second=scale * self.second,
-            difference=scale * self.difference,
-            low=None if self.low is None else scale * self.low,
-            high=None if self.high is None else scale * self.high,
-            smallest_detectable=None
-            if self.smallest_detectable is None
-            else scale * self.smallest_detectable,
-        )
+        names = ("first", "second", "difference", "low", "high", "smallest_detectable")
+        values = {name: getattr(self, name) for name in names}
+        known = {name: scale * value for name, value in values.items() if value is not None}
+        return replace(self, **known)
 
 
 class Test(NamedTuple):
@@ -141,18 +134,10 @@ def paired_estimate(
     confidence: float = CONFIDENCE,
 ) -> PairedEstimate:
     """Return the estimate of two values and the interval of their difference, if there is one."""
+    low, high, p_value = test or (None, None, None)
+    smallest = test and detectable(test.high - test.low, num_clusters, confidence)
     return PairedEstimate(
-        first=first,
-        second=second,
-        difference=second - first,
-        low=None if test is None else test.low,
-        high=None if test is None else test.high,
-        p_value=None if test is None else test.p_value,
-        smallest_detectable=None
-        if test is None
-        else detectable(test.high - test.low, num_clusters, confidence),
-        num_samples=num_samples,
-        num_clusters=num_clusters,
+        first, second, second - first, low, high, p_value, smallest, num_samples, num_clusters
     )
 
 
@@ -277,6 +262,11 @@ def mcnemar_exact(first: FloatArray, second: FloatArray) -> McNemar | None:
     second_only = int(((first == 0) & (second == 1)).sum())
     smaller, total = min(first_only, second_only), first_only + second_only
     return McNemar(first_only, second_only, min(1.0, 2 * float(bdtr(smaller, total, 0.5))))
+
+
+def holm_of(estimates: Iterable[PairedEstimate | None]) -> list[float | None]:
+    """Return Holm's adjusted p-values of some differences; None for one that is not known."""
+    return holm([None if estimate is None else estimate.p_value for estimate in estimates])
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -151,6 +151,11 @@ def _machine(manifest: Manifest, sessions: Sequence[Session]) -> str:
     )
 
 
+def megabytes(size_bytes: int | None) -> float | None:
+    """Return a size in MB; None where it is not known."""
+    return None if size_bytes is None else size_bytes / 1e6
+
+
 def comparable_memory(costs: list[Cost]) -> tuple[str, list[int | None]]:
     """Return the name of a size that all runs know, and it in bytes, by which they are compared.
 

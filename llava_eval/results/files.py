@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, status_of
-from llava_eval.errors import StorageError
+from llava_eval.errors import ComparisonError, LlavaEvalError, StorageError
 
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
@@ -42,6 +43,34 @@ def storage_errors(path: Path) -> Iterator[None]:
             else ""
         )
         raise StorageError(f"cannot write {path}: {reason}{advice}") from error
+
+
+@contextmanager
+def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> Iterator[None]:
+    """Turn what keeps a file from being read into one line; that it is missing is left as it is.
+
+    Args:
+        path: the file.
+        kind: the error that is raised for any other OSError, and for JSON that is damaged.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
+    except JsonError as error:
+        raise kind(f"{path} cannot be read: {error}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ direction of writing) is shown as its code instead.
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import shutil
@@ -89,6 +90,11 @@ def write_out(text: str) -> None:
     except BrokenPipeError:
         # Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_json(content: object) -> None:
+    """Print a JSON value, as :func:`write_out` prints a text."""
+    write_out(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 def count(number: int, noun: str) -> str:
@@ -304,6 +310,11 @@ def interval(
     if low is None or high is None:
         return "-"
     return f"{number(low, unit, signed=signed)} to {number(high, unit, signed=signed)}"
+
+
+def formatted(value: float | None, form: str) -> str:
+    """Write a number by a format specification; a dash where it is not known."""
+    return "-" if value is None else format(value, form)
 
 
 def p_text(p_value: float | None) -> str:

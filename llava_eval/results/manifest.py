@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.json_text import load_json
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
@@ -128,11 +128,8 @@ def read_manifest(directory: Path) -> Manifest | None:
     """
     path = directory / files.MANIFEST
     try:
-        content = load_json(path, dict)
-        return replace(as_type(content, Manifest), content=content)
+        with files.reading_errors(path, RunDirectoryError):
+            content = load_json(path, dict)
+            return replace(as_type(content, Manifest), content=content)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error.strerror or error}") from error
-    except JsonError as error:
-        raise RunDirectoryError(f"{path} cannot be read: {error}") from error

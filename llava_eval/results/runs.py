@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -200,7 +199,7 @@ class RunReader:
             ComparisonError: it is none, or one of its files cannot be read.
             RunDirectoryError: its ledger or manifest is damaged.
         """
-        with _reading(path):
+        with files.reading_errors(path):
             if not is_folder(path):
                 raise ComparisonError(f"there is no run directory {path}")
             for name in (files.MANIFEST, files.LEDGER):
@@ -229,6 +228,10 @@ class RunReader:
             manifest=manifest,
             tables=tables,
         )
+
+    def read_all(self, paths: Iterable[Path]) -> list[Run]:
+        """Read the runs at or below some paths, each once; see :func:`find_runs`."""
+        return [self.read(run) for run in dict.fromkeys(r for p in paths for r in find_runs(p))]
 
     def _pooled(self, result: SampleResult) -> SampleResult:
         keep = self._pool.setdefault
@@ -263,22 +266,9 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
     }
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what the system says of a path that it does not let read into one line.
-
-    Raises:
-        ComparisonError: for any OSError inside the block.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def is_run(path: Path) -> bool:
     """Return whether a path is a run directory."""
-    with _reading(path):
+    with files.reading_errors(path):
         return is_file(path / files.LEDGER) or is_file(path / files.MANIFEST)
 
 
@@ -290,7 +280,7 @@ def find_runs(path: Path) -> list[Path]:
     """
     if is_run(path):
         return [path]
-    with _reading(path):
+    with files.reading_errors(path):
         if not is_folder(path):
             raise ComparisonError(f"there is no folder {path}")
     result = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
@@ -310,7 +300,7 @@ def targets_in(config_dir: Path) -> Iterator[str]:
     Raises:
         ConfigError: there is no such folder, or one of its files cannot be read.
     """
-    with _reading(config_dir):
+    with files.reading_errors(config_dir):
         is_there = is_folder(config_dir)
     if not is_there:
         if config_dir == USERS_FOLDER:
@@ -370,6 +360,12 @@ def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
     changed = short_keys(differences([run.config for run in runs]))
     return {key: [_written(value) for value in values] for key, values in changed.items()}
+
+
+def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
+    """Return for each run the values of the settings in which the runs differ, by short key."""
+    varying = differing_settings(runs).items()
+    return [{key: values[index] for key, values in varying} for index in range(len(runs))]
 
 
 def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:

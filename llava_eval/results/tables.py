@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.typed_json import Count, load_as
-from llava_eval.errors import ComparisonError
 from llava_eval.results import files
 from llava_eval.results.formatting import (
     Table,
@@ -83,13 +81,10 @@ def read_tables(directory: Path) -> Tables:
     """
     path = directory / files.METRICS_JSON
     try:
-        return load_as(path, Tables)
+        with files.reading_errors(path):
+            return load_as(path, Tables)
     except FileNotFoundError:
         return Tables()
-    except OSError as error:
-        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
-    except JsonError as error:
-        raise ComparisonError(f"{path} cannot be read: {error}") from error
 
 
 _PUBLISHED_HEADER = ("metric", "published", "ours", "difference", "95 % CI", "within CI?")

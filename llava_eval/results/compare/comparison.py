@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.bootstrap import IntArray
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.paired import PairedEstimate, holm
+from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
+from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import (
     ComparedMetric,
@@ -21,7 +21,6 @@ from llava_eval.results.compare.pairing import (
 )
 from llava_eval.results.formatting import count
 from llava_eval.results.runs import ComparableRun
-from llava_eval.types import SampleResult
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,18 @@ def _compare(pairing: Pairing) -> Comparison:
     metrics = compare_metrics(pairing)
     headline = next((item for item in metrics if item.estimate is not None), None)
     better, worse = flips_of(pairing, headline)
+    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     return Comparison(
         pairing,
         metrics,
         {} if headline is None else _by_facet(pairing, headline),
         better,
         worse,
-        _agreement(pairing),
+        Agreement(
+            len(pairs),
+            sum(left.generation.text == right.generation.text for left, right in pairs),
+            sum(left.score.answer == right.score.answer for left, right in pairs),
+        ),
         fidelity_of(pairing, headline),
         {item.name: item.estimate.p_value if item.estimate else None for item in metrics},
     )
@@ -165,25 +169,19 @@ def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
-    found = {}
-    for facet in pairing.first.parts.benchmark.facets:
-        levels = [str(result.facets.get(facet, "")) for result in pairing.firsts]
-        names = list(dict.fromkeys(levels))
-        numbers = {name: number for number, name in enumerate(names)}
-        belongs = np.array([numbers[level] for level in levels])
-        rows = [np.flatnonzero(belongs == number) for number in range(len(names))]
-        estimates = [_on_rows(headline, pairing, chosen) for chosen in rows]
-        adjusted = holm([item.p_value if item is not None else None for item in estimates])
-        found[facet] = [
-            ComparedLevel(*parts) for parts in zip(names, estimates, adjusted, strict=True)
-        ]
-    return found
-
-
-def _on_rows(headline: ComparedMetric, pairing: Pairing, rows: IntArray) -> PairedEstimate | None:
     assert headline.paired is not None
-    _, membership = np.unique(pairing.membership[rows], return_inverse=True)
-    return headline.paired.difference(rows, membership, 0.95)
+    compared = {}
+    for facet in pairing.first.parts.benchmark.facets:
+        names = [str(result.facets.get(facet, "")) for result in pairing.firsts]
+        belongs, num_levels = number_clusters(names)
+        estimates = []
+        for number in range(num_levels):
+            rows = np.flatnonzero(belongs == number)
+            _, membership = np.unique(pairing.membership[rows], return_inverse=True)
+            estimates.append(headline.paired.difference(rows, membership, CONFIDENCE))
+        levels = zip(dict.fromkeys(names), estimates, holm_of(estimates), strict=True)
+        compared[facet] = [ComparedLevel(*parts) for parts in levels]
+    return compared
 
 
 def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Flip], list[Flip]]:
@@ -196,33 +194,13 @@ def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Fl
     paired = headline.paired
     change = np.nan_to_num(paired.scale * (paired.second - paired.first))
     order = np.argsort(-np.abs(change), kind="stable")
-    flips = [
-        _flip(pairing.firsts[row], pairing.seconds[row], float(change[row]))
-        for row in order
-        if change[row] != 0
-    ]
+    flips = []
+    for row in order[change[order] != 0]:
+        left, right = pairing.firsts[row], pairing.seconds[row]
+        answers = (left.score.answer, right.score.answer)
+        asked = (left.id, left.group, left.media, left.target)
+        flips.append(Flip(*asked, *answers, float(change[row])))
     return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
-
-
-def _flip(before: SampleResult, after: SampleResult, change: float) -> Flip:
-    return Flip(
-        before.id,
-        before.group,
-        before.media,
-        before.target,
-        before.score.answer,
-        after.score.answer,
-        change,
-    )
-
-
-def _agreement(pairing: Pairing) -> Agreement:
-    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
-    return Agreement(
-        len(pairs),
-        sum(left.generation.text == right.generation.text for left, right in pairs),
-        sum(left.score.answer == right.score.answer for left, right in pairs),
-    )
 
 
 def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[str]:

@@ -9,8 +9,8 @@ from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
 from llava_eval.results.compare.pairing import ComparedMetric
-from llava_eval.results.cost import Cost
-from llava_eval.results.formatting import Table, highest, interval, number, p_text
+from llava_eval.results.cost import Cost, megabytes
+from llava_eval.results.formatting import Table, formatted, highest, interval, number, p_text
 from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
@@ -120,35 +120,24 @@ def _many_table(comparisons: Sequence[Comparison]) -> Table:
 
 def agreement_table(comparisons: Sequence[Comparison]) -> Table:
     """Return how alike the runs are, and how small a difference could have been seen."""
-    names = letters(len(comparisons) + 1)[1:]
-    rows = [_agreement_row(name, item) for name, item in zip(names, comparisons, strict=True)]
-    header = [
-        "runs",
-        "samples",
-        "clusters",
-        "same text",
-        "same answer",
-        "worse",
-        "better",
-        "detectable",
-    ]
-    return Table(header, rows)
-
-
-def _agreement_row(letter: str, comparison: Comparison) -> list[str]:
-    agreement, headline = comparison.agreement, comparison.headline
-    estimate = headline.estimate
-    smallest = None if estimate is None else estimate.smallest_detectable
-    return [
-        f"{letter} - A",
-        str(agreement.num_samples),
-        str(comparison.pairing.num_clusters),
-        f"{100 * agreement.num_same_text / agreement.num_samples:.1f} %",
-        f"{100 * agreement.num_same_answer / agreement.num_samples:.1f} %",
-        str(len(comparison.worse)),
-        str(len(comparison.better)),
-        number(smallest, headline.unit),
-    ]
+    rows = []
+    for letter, item in zip(letters(len(comparisons) + 1)[1:], comparisons, strict=True):
+        agreement, estimate = item.agreement, item.headline.estimate
+        total = agreement.num_samples
+        rows.append(
+            [
+                f"{letter} - A",
+                str(total),
+                str(item.pairing.num_clusters),
+                f"{100 * agreement.num_same_text / total:.1f} %",
+                f"{100 * agreement.num_same_answer / total:.1f} %",
+                str(len(item.worse)),
+                str(len(item.better)),
+                number(estimate.smallest_detectable if estimate else None, item.headline.unit),
+            ]
+        )
+    alike = ["same text", "same answer", "worse", "better", "detectable"]
+    return Table(["runs", "samples", "clusters", *alike], rows)
 
 
 def fidelity_table(comparisons: Sequence[Comparison]) -> Table | None:
@@ -162,7 +151,7 @@ def fidelity_table(comparisons: Sequence[Comparison]) -> Table | None:
             interval(measure.estimate.low, measure.estimate.high, measure.unit),
             measure.unit,
             str(measure.estimate.num_samples),
-            "-" if measure.num_samples_needed is None else f"{measure.num_samples_needed:,}",
+            formatted(measure.num_samples_needed, ","),
         ]
         for name, item in zip(names, comparisons, strict=True)
         for measure in item.fidelity
@@ -223,30 +212,27 @@ def _marked(level: ComparedLevel, unit: str) -> str:
     return f"{difference}*" if significant else f"{difference} "
 
 
-def flips_table(flips: Sequence[Flip], metric: ComparedMetric, *, second: str = "B") -> Table:
+def flips_table(
+    flips: Sequence[Flip], metric: ComparedMetric, *, first: str = "A", second: str = "B"
+) -> Table:
     """Return samples that changed, with the videos; with sizes where they differ."""
     rows = [
         [
             flip.id,
             ", ".join(flip.media) or flip.group,
-            _answer(flip.before),
-            _answer(flip.after),
+            *("(none)" if answer is None else answer for answer in (flip.before, flip.after)),
             " | ".join(flip.target),
             number(flip.change, metric.unit, signed=True),
         ]
         for flip in flips
     ]
-    header = ["sample", "video", "A", second, "target", "change"]
+    header = ["sample", "video", first, second, "target", "change"]
     if metric.mcnemar is not None:
         return Table(header[:-1], [row[:-1] for row in rows], num_names=5)
     return Table(header, rows, num_names=5)
 
 
-def _answer(answer: str | None) -> str:
-    return "(none)" if answer is None else answer
-
-
-def counts_table(runs: Sequence[ComparableRun]) -> Table | None:
+def counts_table(runs: Sequence[ComparableRun], names: Sequence[str] | None = None) -> Table | None:
     """Return what must be known of the samples of each run; None where there is nothing."""
     flags = [flag_counts(run.results) for run in runs]
     counted = {
@@ -258,7 +244,7 @@ def counts_table(runs: Sequence[ComparableRun]) -> Table | None:
         },
     }
     rows = [[name, *map(str, numbers)] for name, numbers in counted.items() if any(numbers)]
-    return Table(["samples", *letters(len(runs))], rows) if rows else None
+    return Table(["samples", *(names or letters(len(runs)))], rows) if rows else None
 
 
 def cost_table(runs: Sequence[ComparableRun]) -> Table:
@@ -266,45 +252,37 @@ def cost_table(runs: Sequence[ComparableRun]) -> Table:
     costs = [run.cost for run in runs]
     stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
     stages.pop(PREPARE_STAGE, None)  # shown by sample
-    lines: list[tuple[str, Callable[[Cost], str]]] = [
-        ("model (ms a sample)", lambda cost: _milliseconds(cost.model_seconds_per_sample)),
-        *((f"{stage} (s)", _stage(stage)) for stage in stages if stage in MODEL_STAGES),
-        ("preparing media (ms a sample)", lambda c: _milliseconds(c.prepare_seconds_per_sample)),
-        ("frames from the cache (%)", lambda cost: _percent(cost.cached_share)),
-        *((f"{stage} (s)", _stage(stage)) for stage in stages if stage not in MODEL_STAGES),
-        ("wall, without loading (s)", lambda cost: _plain(cost.seconds, 1)),
-        ("samples/s", lambda cost: _plain(cost.samples_per_second, 2)),
-        ("weights (MB)", lambda cost: _megabytes(cost.weights_bytes)),
-        ("peak device memory (MB)", lambda cost: _megabytes(cost.peak_device_bytes)),
-        ("peak host memory (MB)", lambda cost: _megabytes(cost.peak_host_bytes)),
-        ("input tokens a sample", lambda cost: _per_sample(cost.num_input_tokens, cost)),
-        ("output tokens a sample", lambda cost: _per_sample(cost.num_output_tokens, cost)),
-        ("judge's cost", lambda cost: _plain(cost.judge_cost, 4)),
+    lines: list[tuple[str, str, Callable[[Cost], float | None]]] = [
+        ("model (ms a sample)", ".3g", lambda cost: _times(1000, cost.model_seconds_per_sample)),
+        *(_stage_line(stage) for stage in stages if stage in MODEL_STAGES),
+        (
+            "preparing media (ms a sample)",
+            ".3g",
+            lambda cost: _times(1000, cost.prepare_seconds_per_sample),
+        ),
+        ("frames from the cache (%)", ".0f", lambda cost: _times(100, cost.cached_share)),
+        *(_stage_line(stage) for stage in stages if stage not in MODEL_STAGES),
+        ("wall, without loading (s)", ".1f", lambda cost: cost.seconds),
+        ("samples/s", ".2f", lambda cost: cost.samples_per_second),
+        ("weights (MB)", ".1f", lambda cost: megabytes(cost.weights_bytes)),
+        ("peak device memory (MB)", ".1f", lambda cost: megabytes(cost.peak_device_bytes)),
+        ("peak host memory (MB)", ".1f", lambda cost: megabytes(cost.peak_host_bytes)),
+        ("input tokens a sample", ".1f", lambda cost: _per_sample(cost.num_input_tokens, cost)),
+        ("output tokens a sample", ".1f", lambda cost: _per_sample(cost.num_output_tokens, cost)),
+        ("judge's cost", ".4f", lambda cost: cost.judge_cost),
     ]
-    rows = [[name, *(write(cost) for cost in costs)] for name, write in lines]
+    rows = [[name, *(formatted(get(cost), form) for cost in costs)] for name, form, get in lines]
     known = [row for row in rows if any(cell != "-" for cell in row[1:])]
     return Table(["cost", *letters(len(runs))], known)
 
 
-def _stage(stage: str) -> Callable[[Cost], str]:
-    return lambda cost: _plain(cost.stage_seconds.get(stage), 1)
+def _stage_line(stage: str) -> tuple[str, str, Callable[[Cost], float | None]]:
+    return f"{stage} (s)", ".1f", lambda cost: cost.stage_seconds.get(stage)
 
 
-def _plain(value: float | None, decimals: int) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"
+def _times(factor: int, value: float | None) -> float | None:
+    return None if value is None else factor * value
 
 
-def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{1000 * value:.3g}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f}"
-
-
-def _megabytes(value: int | None) -> str:
-    return "-" if value is None else f"{value / 1e6:.1f}"
-
-
-def _per_sample(value: int, cost: Cost) -> str:
-    return f"{value / cost.num_samples:.1f}" if value else "-"
+def _per_sample(value: int, cost: Cost) -> float | None:
+    return value / cost.num_samples if value else None

@@ -11,7 +11,7 @@ from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results import files
 from llava_eval.results.compare.comparison import Comparison, Flip
 from llava_eval.results.formatting import safe_cell
-from llava_eval.results.runs import Run, differing_settings
+from llava_eval.results.runs import Run, own_settings
 from llava_eval.results.summary import flag_counts
 
 if TYPE_CHECKING:
@@ -23,23 +23,14 @@ _NAMES = ("run", "model", "benchmark", "settings")
 _KEY = ("facet", "level", "metric")
 _VALUES = ("value", "stderr", "ci_low", "ci_high", "num_samples", "unit")
 _DIFFERENCES = (
-    "against",
-    "num_compared",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p",
-    "p_holm",
+    *("against", "num_compared", "difference"),
+    *("difference_low", "difference_high", "p", "p_holm"),
 )
 
 
-def settings_of(runs: Sequence[Run]) -> list[str]:
+def settings_texts(runs: Sequence[Run]) -> list[str]:
     """Return for each run the settings in which the runs differ: "num_frames=8, ..."."""
-    varying = differing_settings(runs)
-    return [
-        ", ".join(f"{key}={values[index]}" for key, values in varying.items())
-        for index in range(len(runs))
-    ]
+    return [", ".join(f"{key}={value}" for key, value in own.items()) for own in own_settings(runs)]
 
 
 def metrics_data(
@@ -63,7 +54,7 @@ def metrics_data(
         dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
         | {name: row[name] for name in (*_KEY, *_VALUES)}
         | (of_pairs[index].get(tuple(row[name] for name in _KEY), {}) if comparisons else {})
-        for index, (run, settings) in enumerate(zip(runs, settings_of(runs), strict=True))
+        for index, (run, settings) in enumerate(zip(runs, settings_texts(runs), strict=True))
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()
@@ -76,7 +67,7 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
     """Return what each run cost, and what must be known of its samples, one row a run."""
     import pandas as pd
 
-    names = pd.DataFrame({"run": [run.name for run in runs], "settings": settings_of(runs)})
+    names = pd.DataFrame({"run": [run.name for run in runs], "settings": settings_texts(runs)})
     counted = [
         {
             "num_unreadable": run.num_unreadable,
@@ -93,14 +84,9 @@ def agreement_data(comparisons: Sequence[Comparison]) -> DataFrame:
     """Return how much of what two runs wrote is the same, one row a comparison."""
     import pandas as pd
 
-    rows = [
-        {
-            "run": item.pairing.second.name,
-            "against": item.pairing.first.name,
-            **dataclasses.asdict(item.agreement),
-        }
-        for item in comparisons
-    ]
+    sides = [{"run": c.pairing.second.name, "against": c.pairing.first.name} for c in comparisons]
+    counts = [dataclasses.asdict(item.agreement) for item in comparisons]
+    rows = [{**names, **numbers} for names, numbers in zip(sides, counts, strict=True)]
     return pd.json_normalize(rows).convert_dtypes()
 
 
@@ -122,17 +108,15 @@ def flips_data(flips: Sequence[Flip]) -> DataFrame:
 def _differences(comparison: Comparison) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return what a comparison found, by facet, level and metric."""
     against, headline = comparison.pairing.first.name, comparison.headline.name
+    adjusted = comparison.adjusted_p_values
     found = {
-        ("", "", item.name): _difference(
-            item.estimate, comparison.adjusted_p_values.get(item.name), against
-        )
+        ("", "", item.name): _difference(item.estimate, adjusted.get(item.name), against)
         for item in comparison.metrics
     }
     for facet, levels in comparison.facets.items():
-        for level in levels:
-            found[facet, level.level, headline] = _difference(
-                level.estimate, level.adjusted_p_value, against
-            )
+        for item in levels:
+            difference = _difference(item.estimate, item.adjusted_p_value, against)
+            found[facet, item.level, headline] = difference
     return found
 
 
@@ -141,16 +125,8 @@ def _difference(
 ) -> dict[str, Any]:
     if estimate is None:
         return {}
-    values = (
-        against,
-        estimate.num_samples,
-        estimate.difference,
-        estimate.low,
-        estimate.high,
-        estimate.p_value,
-        adjusted,
-    )
-    return dict(zip(_DIFFERENCES, values, strict=True))
+    bounds = (estimate.difference, estimate.low, estimate.high, estimate.p_value)
+    return dict(zip(_DIFFERENCES, (against, estimate.num_samples, *bounds, adjusted), strict=True))
 
 
 def sweep_data(sweep: Sweep) -> DataFrame:
@@ -158,7 +134,7 @@ def sweep_data(sweep: Sweep) -> DataFrame:
     import pandas as pd
 
     best = next((item.run.name for item in sweep.settings if item.is_best), "")
-    settings = settings_of([item.run for item in sweep.settings])
+    settings = settings_texts([item.run for item in sweep.settings])
     rows = [
         {
             **dict(zip(_NAMES, (item.run.name, item.run.model, item.run.label, text), strict=True)),

@@ -18,7 +18,7 @@ from llava_eval.results.compare.data import (
     cost_data,
     flips_data,
     metrics_data,
-    settings_of,
+    settings_texts,
     sweep_data,
     write_data,
 )
@@ -54,14 +54,12 @@ def export_comparison(
         "agreement": tables.agreement_table(comparisons),
         "cost": tables.cost_table(runs),
     }
-    settings, counted = tables.settings_table(runs), tables.counts_table(runs)
-    fidelity = tables.fidelity_table(comparisons)
-    if fidelity is not None:
-        parts["fidelity"] = fidelity
-    if settings is not None:
-        parts["settings"] = settings
-    if counted is not None:
-        parts["counts"] = counted
+    optional = {
+        "fidelity": tables.fidelity_table(comparisons),
+        "settings": tables.settings_table(runs),
+        "counts": tables.counts_table(runs),
+    }
+    parts |= {name: table for name, table in optional.items() if table is not None}
     for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
         parts[f"by_{facet}"] = table
     data = {
@@ -81,14 +79,7 @@ def export_comparison(
     ]
     return [
         write_json(folder / "comparison.json", comparison_content(runs, comparisons)),
-        *write_tables(
-            folder,
-            "comparison",
-            parts,
-            lines,
-            data=data,
-            names=paper_names(runs),
-        ),
+        *write_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs)),
     ]
 
 
@@ -98,11 +89,6 @@ def comparison_content(runs: Sequence[Run], comparisons: Sequence[Comparison]) -
         "runs": [_run(run) for run in runs],
         "comparisons": [_comparison(item) for item in comparisons],
     }
-
-
-def sweep_content(sweeps: Sequence[Sweep]) -> list[dict[str, Any]]:
-    """Return sweeps as JSON values."""
-    return [_sweep(sweep) for sweep in sweeps]
 
 
 def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
@@ -119,7 +105,7 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
             parts[f"{file_name(sweep.benchmark)}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = [
-        write_json(folder / "sweep.json", sweep_content(sweeps)),
+        write_json(folder / "sweep.json", [sweep_content(sweep) for sweep in sweeps]),
         *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data),
     ]
     for sweep in sweeps:
@@ -130,11 +116,7 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
 
 def paper_names(runs: Sequence[Run]) -> dict[str, str]:
     """Return by letter what a paper calls each run: what differs, or else model or folder."""
-    choices = (
-        settings_of(runs),
-        [run.model for run in runs],
-        [run.path.name for run in runs],
-    )
+    choices = (settings_texts(runs), [run.model for run in runs], [run.path.name for run in runs])
     names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
     return dict(zip(tables.letters(len(runs)), names, strict=True))
 
@@ -162,7 +144,7 @@ def write_tables(
     Raises:
         StorageError: one of them cannot be written.
     """
-    _make(folder)
+    files.make_folder(folder)
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     for part, table in parts.items():
@@ -181,7 +163,7 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
     Raises:
         StorageError: one of them cannot be written.
     """
-    _make(folder)
+    files.make_folder(folder)
     written = []
     for part, chart in charts.items():
         path = folder / f"{name}_{part}.svg"
@@ -200,14 +182,9 @@ def write_json(path: Path, content: Any) -> Path:
     Raises:
         StorageError: it cannot be written.
     """
-    _make(path.parent)
+    files.make_folder(path.parent)
     files.write_json(path, content)
     return path
-
-
-def _make(folder: Path) -> None:
-    with files.storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def file_name(name: str) -> str:
@@ -273,7 +250,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _sweep(sweep: Sweep) -> dict[str, Any]:
+def sweep_content(sweep: Sweep) -> dict[str, Any]:
+    """Return a sweep as JSON values."""
     return {
         "benchmark": sweep.benchmark,
         "metric": sweep.metric,

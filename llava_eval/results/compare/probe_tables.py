@@ -6,14 +6,13 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.compare.comparison import Comparison, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, letters
 from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
-from llava_eval.results.runs import ComparableRun, RunReader, find_runs
+from llava_eval.results.runs import ComparableRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +60,6 @@ def probe_of(run: ComparableRun) -> str | None:
     benchmark = run.config.get("benchmark")
     name = benchmark.get("probe") if isinstance(benchmark, dict) else None
     return None if name is None else str(name)
-
-
-def read_probes(paths: Sequence[Path], config_dir: Path | None = None) -> Probes:
-    """Read the runs of probes.
-
-    Args:
-        paths: run directories, or folders of runs.
-        config_dir: the user's own configuration files; metrics that they name may be called.
-
-    Raises:
-        LlavaEvalError: they cannot be read or compared.
-    """
-    reader = RunReader(config_dir)
-    found = dict.fromkeys(run for path in paths for run in find_runs(path))
-    return Probes.of([reader.read(path) for path in found])
 
 
 def probes_table(probes: Probes) -> Table:

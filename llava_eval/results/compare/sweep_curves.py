@@ -1,7 +1,4 @@
-"""A sweep: what each setting scores and costs, and which settings no other beats.
-
-A sweep as a table, and as curves.
-"""
+"""A sweep as a table and as curves: what settings score and cost, and which none beats."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import PairedMean, paired_metric
 from llava_eval.metrics.intervals import number_clusters
-from llava_eval.metrics.paired import PairedEstimate, holm, paired_means
+from llava_eval.metrics.paired import PairedEstimate, holm_of, paired_means
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
-from llava_eval.results.cost import Cost, comparable_memory
-from llava_eval.results.formatting import Table, highest, interval, number
-from llava_eval.results.runs import Run, differing_settings
+from llava_eval.results.cost import Cost, comparable_memory, megabytes
+from llava_eval.results.formatting import Table, formatted, highest, interval, number
+from llava_eval.results.runs import Run, own_settings
 from llava_eval.types import MetricValue
 
 FRAMES = "num_frames"
@@ -122,17 +119,9 @@ def _sweep(
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
     costs = [run.cost for run in runs]
     memory_name, memory = comparable_memory(costs)
-    varying = differing_settings(runs)
     settings = [
-        Setting(
-            run,
-            {key: values[index] for key, values in varying.items()},
-            _score(run, metric),
-            _num_frames(run),
-            costs[index],
-            memory[index],
-        )
-        for index, run in enumerate(runs)
+        Setting(run, values, _score(run, metric), _num_frames(run), cost, size)
+        for run, values, cost, size in zip(runs, own_settings(runs), costs, memory, strict=True)
     ]
     chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(
@@ -157,9 +146,9 @@ def _num_frames(run: Run) -> float:
 
 
 def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
-    by_time = frontier(
-        [(item.cost.model_seconds_per_sample, item.score.value) for item in settings]
-    )
+    scores = [item.score.value for item in settings]
+    seconds = [item.cost.model_seconds_per_sample for item in settings]
+    by_time = frontier(list(zip(seconds, scores, strict=True)))
     by_memory = frontier([(item.memory_bytes, item.score.value) for item in settings])
     return [
         replace(item, on_time_frontier=time, on_memory_frontier=memory)
@@ -206,13 +195,7 @@ def _against_best(settings: Sequence[Setting]) -> list[Setting]:
         (left, right): paired_means(columns[left], columns[right], membership)
         for left, right in pairs
     }
-    adjusted = dict(
-        zip(
-            pairs,
-            holm([e.p_value if (e := estimates[key]) is not None else None for key in pairs]),
-            strict=True,
-        )
-    )
+    adjusted = dict(zip(pairs, holm_of(estimates.values()), strict=True))
     result = []
     for index, setting in enumerate(settings):
         to_best = paired_means(columns[best], columns[index], membership)
@@ -272,10 +255,10 @@ def preparing_table(sweep: Sweep) -> Table | None:
     rows = [
         [
             *(setting.values[key] for key in keys),
-            _seconds(setting.cost.model_seconds_per_sample),
-            _seconds(setting.cost.prepare_seconds_per_sample),
+            formatted(setting.cost.model_seconds_per_sample, ".3g"),
+            formatted(setting.cost.prepare_seconds_per_sample, ".3g"),
             "-" if (share := setting.cost.cached_share) is None else f"{100 * share:.0f} %",
-            _seconds(setting.cost.seconds_per_sample),
+            formatted(setting.cost.seconds_per_sample, ".3g"),
         ]
         for setting in sweep.settings
     ]
@@ -299,14 +282,10 @@ def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
         number(score.value, score.unit),
         interval(score.ci_low, score.ci_high, score.unit),
         _to_best(setting),
-        _seconds(setting.cost.model_seconds_per_sample),
-        "-" if setting.memory_bytes is None else f"{setting.memory_bytes / 1e6:.1f}",
+        formatted(setting.cost.model_seconds_per_sample, ".3g"),
+        formatted(megabytes(setting.memory_bytes), ".1f"),
         "".join(mark for mark, is_on in on.items() if is_on),
     ]
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
 
 
 def _to_best(setting: Setting) -> str:
@@ -346,7 +325,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
         "time": ("model seconds a sample", lambda item: item.cost.model_seconds_per_sample),
-        "memory": (f"{sweep.memory_name} (MB)", _megabytes),
+        "memory": (f"{sweep.memory_name} (MB)", lambda item: megabytes(item.memory_bytes)),
     }
     charts = {}
     for name, (x_name, price) in prices.items():
@@ -367,10 +346,6 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
             reference=chance,
         )
     return charts
-
-
-def _megabytes(setting: Setting) -> float | None:
-    return None if setting.memory_bytes is None else setting.memory_bytes / 1e6
 
 
 def _series(

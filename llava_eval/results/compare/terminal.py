@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Comparison, Flip, notes
+from llava_eval.results.compare.comparison import Comparison, notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -113,16 +113,10 @@ def _explanations(
 def _flips(comparison: Comparison, second: str, width: int) -> Iterator[str]:
     for flips, name in ((comparison.worse, "worse"), (comparison.better, "better")):
         if flips:
-            yield "\n".join(_listed(flips, comparison, f"{second} is {name}", second, width))
-
-
-def _listed(
-    flips: Sequence[Flip], comparison: Comparison, title: str, second: str, width: int
-) -> Iterator[str]:
-    more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-    yield f"{title} on {count(len(flips), 'sample')}{more}:"
-    table = tables.flips_table(flips[:SHOWN_FLIPS], comparison.headline, second=second)
-    yield table.to_text(width, indent="  ")
+            more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
+            title = f"{second} is {name} on {count(len(flips), 'sample')}{more}:"
+            table = tables.flips_table(flips[:SHOWN_FLIPS], comparison.headline, second=second)
+            yield f"{title}\n{table.to_text(width, indent='  ')}"
 
 
 def _cost(runs: Sequence[ComparableRun], width: int) -> Iterator[str]:

@@ -89,8 +89,7 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
             "total_rows": len(lines),
         },
     }
-    with files.storage_errors(folder / below):
-        (folder / below).mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder / below)
     files.write_json(folder / below / f"{identity}.json", content)
     files.write_text(folder / samples_path, text)
     return [folder / below / f"{identity}.json", folder / samples_path]

@@ -41,6 +41,5 @@ def export_run(path: Path, form: str, folder: Path) -> list[Path]:
     run = RunReader().read(path)
     if not run.tables.metrics:
         raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")
-    with files.storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     return FORMATS[form](RunFacts.of(run), folder)

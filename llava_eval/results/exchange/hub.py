@@ -58,8 +58,7 @@ def write_hub_entry(facts: RunFacts, folder: Path) -> list[Path]:
         notes="; ".join(notes),
     )
     path = folder / ".eval_results" / f"{facts.file_name}.yaml"
-    with files.storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
     files.write_text(path, text)
     return [path]

@@ -60,8 +60,7 @@ def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
     stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%f")
     below = folder / sanitized
     results, samples = below / f"results_{stamp}.json", below / f"samples_{task}_{stamp}.jsonl"
-    with files.storage_errors(below):
-        below.mkdir(parents=True, exist_ok=True)
+    files.make_folder(below)
     files.write_json(results, content)
     lines = (json.dumps(_sample(result, facts), ensure_ascii=False) for result in run.results)
     files.write_text(samples, "".join(f"{line}\n" for line in lines))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.typed_json import load_as
+from llava_eval.errors import RunDirectoryError
+from llava_eval.results import files
 from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.explain.explanation import Explanation, Parts
 from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
 from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
 
+#: What ``explain --run`` leaves in the run directory, for the report.
+EXPLANATION = "explain.json"
 #: Texts that rules disagree on, listed on a screen.
 SHOWN_TEXTS = 8
 
@@ -245,51 +251,54 @@ def _parts_content(parts: Parts) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
-class StoredChange:
-    """One change of a stored explanation."""
-
-    name: str
-    difference: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class StoredRest:
-    """What a stored explanation leaves open."""
+class _StoredPart:
+    """A change of a stored explanation, or what it leaves open."""
 
     difference: float
     low: float | None = None
     high: float | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
-class StoredParts:
+class _StoredParts:
     """The parts of a stored explanation."""
 
     unit: str
     num_groups: int
-    changes: Sequence[StoredChange]
-    not_explained: StoredRest
-    whole: StoredRest
+    changes: Sequence[_StoredPart]
+    not_explained: _StoredPart
+    whole: _StoredPart
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What is read of ``explain.json``."""
+class _Stored:
+    """What is read of :data:`EXPLANATION`."""
 
     against: str
-    parts: StoredParts
+    parts: _StoredParts
 
 
-def stored_table(stored: Stored) -> Table:
-    """Return the parts that ``explain --run`` found, as :func:`parts_table` does."""
+def stored_parts(directory: Path) -> tuple[Table, str] | None:
+    """Return what ``explain --run`` found of a run, and what it is explained by.
+
+    Args:
+        directory: of the run.
+
+    Returns:
+        None where it was not explained.
+
+    Raises:
+        RunDirectoryError: the file is damaged.
+    """
+    path = directory / EXPLANATION
+    try:
+        with files.reading_errors(path, RunDirectoryError):
+            stored = load_as(path, _Stored)
+    except FileNotFoundError:
+        return None
     parts = stored.parts
-    changes = [StoredChange(f"from the {item.name}", *_numbers(item)) for item in parts.changes]
-    changes.append(StoredChange(_REST, *_numbers(parts.not_explained)))
-    changes.append(StoredChange(_WHOLE, *_numbers(parts.whole)))
-    return _parts_table([(item.name, *_numbers(item)) for item in changes], parts.unit)
-
-
-def _numbers(item: StoredChange | StoredRest) -> tuple[float, float | None, float | None]:
-    return item.difference, item.low, item.high
+    lines = [(f"from the {item.name}", item) for item in parts.changes]
+    lines += [(_REST, parts.not_explained), (_WHOLE, parts.whole)]
+    numbers = [(name, item.difference, item.low, item.high) for name, item in lines]
+    return _parts_table(numbers, parts.unit), stored.against

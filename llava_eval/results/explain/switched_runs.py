@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node
@@ -26,10 +26,9 @@ from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
 
-if TYPE_CHECKING:
-    from llava_eval.results.explain import Rerun
-
 Results = Mapping[str, SampleResult]
+#: Generates anew: a configuration, ids of samples, and a folder for the run directory.
+Rerun = Callable[[Mapping[str, Any], Collection[str], Path], Sequence[SampleResult]]
 
 
 def attributed(

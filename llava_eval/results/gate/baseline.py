@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 from typing import Any, get_args
 
 from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.describe import protocol_of
 from llava_eval.errors import ComparisonError
@@ -27,7 +28,14 @@ from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable
-from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run
+from llava_eval.results.runs import (
+    ComparableRun,
+    ConfigParts,
+    ErrorsPart,
+    Run,
+    RunReader,
+    is_run,
+)
 from llava_eval.types import (
     Generation,
     MediaInput,
@@ -39,6 +47,7 @@ from llava_eval.types import (
 
 FORMAT = "llava_eval baseline"
 VERSION = 1
+_PACKAGES = ("llava_eval", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,11 @@ def write_baseline(path: Path, run: Run) -> None:
         "benchmark": run.label,
         "model": run.model,
         "fingerprint": run.manifest.fingerprint,
-        "metrics": _shown_metrics(run),
+        "metrics": {  # for people who read the file
+            name: round(metric.value, 4)
+            for name, metric in run.tables.metrics.items()
+            if metric.value is not None
+        },
         "num_samples": len(run.results),
         "num_unreadable": run.num_unreadable,
         "num_errors": run.num_errors,
@@ -157,22 +170,12 @@ def unusable(run: ComparableRun) -> str | None:
 def _origin(run: Run) -> dict[str, Any]:
     """Return where a run came from: software, weights, machine, date."""
     manifest = run.manifest
-    names = ("llava_eval", "torch", "transformers")
     return {
         "date": manifest.sessions[-1].ended if manifest.sessions else None,
         "git_commit": manifest.git_commit,
-        **{name: manifest.versions.get(name) for name in names},
+        **{name: manifest.versions.get(name) for name in _PACKAGES},
         "weights_sha256": manifest.model.weights_sha256 if manifest.model else None,
         "machine": run.cost.machine,
-    }
-
-
-def _shown_metrics(run: Run) -> dict[str, float]:
-    """Return the values of the run's own tables, for people who read the file."""
-    return {
-        name: round(metric.value, 4)
-        for name, metric in run.tables.metrics.items()
-        if metric.value is not None
     }
 
 
@@ -184,7 +187,7 @@ def _sample(result: SampleResult) -> dict[str, Any]:
     content: dict[str, Any] = {
         "id": result.id,
         "asked": _asked_digest(result),
-        "target": _target_digest(result),
+        "target": _digest(result.target),
     }
     if result.generation.error is not None:
         return {**content, "error": result.generation.error}
@@ -206,10 +209,6 @@ def _compared(value: Any) -> Any:
 
 def _asked_digest(result: SampleResult) -> str:
     return _digest([result.prompt, *(PurePath(path).stem for path in result.media)])
-
-
-def _target_digest(result: SampleResult) -> str:
-    return _digest(result.target)
 
 
 def _digest(texts: Iterable[str]) -> str:
@@ -255,6 +254,7 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
     except ValueError as error:
         raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
     benchmark = dataclasses.replace(parts.benchmark, metrics=baseline.metric_nodes)
+    origin, total, seconds = baseline.origin, baseline.num_samples, baseline.seconds_per_sample
     return ComparableRun(
         name=printable(str(path)),
         label=printable(baseline.benchmark),
@@ -263,22 +263,49 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
         # Whoever wrote it accepted as many failed samples.
         parts=ConfigParts(benchmark, ErrorsPart(baseline.num_errors), parts.scorer),
         results=results,
-        cost=_cost(baseline),
-        origin=_shown_origin(baseline.origin),
-        incomplete=_incomplete(baseline),
+        cost=Cost(
+            num_generated=total,
+            seconds=seconds * total if seconds else None,
+            model_seconds_per_sample=baseline.model_seconds_per_sample,
+            num_samples=total,
+            machine=origin.machine or "",
+        ),
+        origin={
+            **{name: getattr(origin, name) for name in _PACKAGES},
+            "commit": (origin.git_commit or "")[:10],
+            "weights": (origin.weights_sha256 or "")[:10],
+        },
+        incomplete=None
+        if len(results) == total
+        else f"holds {len(results)} of its {total} samples",
         allowed_targets=run.allowed_targets,
     )
 
 
+def baseline_or_run(path: Path, run: ComparableRun, reader: RunReader) -> ComparableRun:
+    """Read what a run is compared with: a run directory, or a written baseline.
+
+    Args:
+        path: of either.
+        run: the run that is compared with it.
+        reader: of run directories.
+
+    Raises:
+        LlavaEvalError: it is neither, or cannot be read.
+    """
+    if is_run(path):
+        return reader.read(path)
+    if is_folder(path):
+        raise ComparisonError(f"{path} is neither a baseline file nor a run directory")
+    return read_baseline(path, run)
+
+
 def _read(path: Path) -> Baseline:
     try:
-        content = load_json(path)
+        with files.reading_errors(path):
+            content = load_json(path)
     except FileNotFoundError:
         raise ComparisonError(f"there is no baseline {path}") from None
-    except OSError as error:
-        raise ComparisonError(f"{path} cannot be read: {error.strerror or error}") from error
-    except JsonError as error:
-        raise ComparisonError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ComparisonError(f"{path} is no baseline: it holds no JSON object")
     if content.get("format") != FORMAT:
@@ -292,33 +319,6 @@ def _read(path: Path) -> Baseline:
         return as_type(content, Baseline)
     except JsonError as error:
         raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
-
-
-def _cost(baseline: Baseline) -> Cost:
-    seconds = baseline.seconds_per_sample
-    return Cost(
-        num_generated=baseline.num_samples,
-        seconds=seconds * baseline.num_samples if seconds else None,
-        model_seconds_per_sample=baseline.model_seconds_per_sample,
-        num_samples=baseline.num_samples,
-        machine=baseline.origin.machine or "",
-    )
-
-
-def _shown_origin(origin: BaselineOrigin) -> dict[str, str | None]:
-    return {
-        "llava_eval": origin.llava_eval,
-        "torch": origin.torch,
-        "transformers": origin.transformers,
-        "commit": (origin.git_commit or "")[:10],
-        "weights": (origin.weights_sha256 or "")[:10],
-    }
-
-
-def _incomplete(baseline: Baseline) -> str | None:
-    if len(baseline.samples) == baseline.num_samples:
-        return None
-    return f"holds {len(baseline.samples)} of its {baseline.num_samples} samples"
 
 
 def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,12 +352,10 @@ def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> 
         question = SampleResult(
             sample.id, row, sample.id, {}, "", (), "", (), (), (), generation, score
         )
-    changes: dict[str, Any] = {}
+    inputs = (MediaInput(problems=problems),) if problems else ()
+    changes: dict[str, Any] = {"generation": generation, "score": score, "inputs": inputs}
     if sample.asked != _asked_digest(question):
         changes["prompt"] = f"(digest {sample.asked})"
-    if sample.target != _target_digest(question):
+    if sample.target != _digest(question.target):
         changes["target"] = (f"(digest {sample.target})",)
-    inputs = (MediaInput(problems=problems),) if problems else ()
-    return dataclasses.replace(
-        question, generation=generation, score=score, inputs=inputs, **changes
-    )
+    return dataclasses.replace(question, **changes)

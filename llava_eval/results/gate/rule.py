@@ -13,9 +13,9 @@ tolerance; ``alpha`` is then the rate at which a model that is worse by the tole
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,6 +39,7 @@ from llava_eval.results.formatting import interval, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.tables import FLAG_WORDS
+from llava_eval.types import SampleResult
 
 #: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
 Mode = Literal["regression", "noninferior"]
@@ -71,6 +72,42 @@ class Rule:
     def must_be_shown(self, name: str) -> bool:
         """Return whether a metric passes only where it is shown to be no worse."""
         return self.mode == "noninferior" and name in self.tolerance
+
+
+def rule_of(
+    alpha: float, tolerances: Sequence[str], max_slowdown: float | None, mode: Mode
+) -> Rule:
+    """Return the rule that the command line asks for.
+
+    Args:
+        alpha: as in :class:`Rule`.
+        tolerances: "METRIC=POINTS" each.
+        max_slowdown: as in :class:`Rule`.
+        mode: likewise.
+
+    Raises:
+        ConfigError: a value that makes no sense.
+    """
+    tolerance = dict(map(_tolerance, tolerances))
+    if not 0 < alpha < 0.5:
+        raise ConfigError(f"gate: --alpha {alpha:g}: expected a rate between 0 and 0.5")
+    if max_slowdown is not None and not (math.isfinite(max_slowdown) and max_slowdown > 0):
+        raise ConfigError(f"gate: --max-slowdown {max_slowdown:g}: expected a factor above 0")
+    return Rule(alpha, tolerance, max_slowdown, mode)
+
+
+def _tolerance(text: str) -> tuple[str, float]:
+    name, _, points = text.rpartition("=")
+    try:
+        value = float(points)
+    except ValueError:
+        value = math.nan
+    if not name or not (math.isfinite(value) and value >= 0):
+        raise ConfigError(
+            f"gate: --tolerance {text!r}: expected METRIC=POINTS with points of at least 0, for "
+            "instance accuracy=1.5"
+        )
+    return name, value
 
 
 @dataclass(frozen=True)
@@ -155,8 +192,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     refuse(run, baseline)
     pairing = pair(baseline, run)
     metrics = compare_metrics(pairing)
-    _check_tolerances(rule, [item.name for item in metrics])
-    _check_mode(rule, [item.name for item in metrics])
+    _check_rule(rule, [item.name for item in metrics])
     compared = [item for item in metrics if item.estimate is not None]
     if not compared:
         raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
@@ -164,14 +200,15 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     tested = [*compared, unreadable]
     num_tests = max(1, len({_evidence(item) for item in tested} - {None}))
     confidence = 1 - 2 * rule.alpha / num_tests
-    checks = [
-        _check_shown(item, pairing, rule)
-        if rule.must_be_shown(item.name)
-        else _check(item, pairing, rule, rule.alpha / num_tests)
-        for item in tested
+    checks = [_check(item, pairing, rule, rule.alpha / num_tests) for item in tested]
+    checks.append(
+        _check_share(ERRORS, "failed", lambda r: r.generation.error is not None, pairing, rule)
+    )
+    checks += [
+        _check_share(flag, word, functools.partial(_has_flag, flag), pairing, rule)
+        for flag, word in FLAG_WORDS.items()
+        if flag in rule.tolerance
     ]
-    checks.append(_check_errors(run, baseline, rule))
-    checks += [_check_flag(flag, pairing, rule) for flag in FLAG_WORDS if flag in rule.tolerance]
     if rule.max_slowdown is not None:
         checks.append(_check_speed(run, baseline, rule.max_slowdown))
     better, worse = flips_of(pairing, compared[0])
@@ -183,11 +220,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         checks,
         confidence,
         compared[0],
-        [
-            metric
-            for metric in compared
-            if not rule.must_be_shown(metric.name) and _is_blind(metric, rule)
-        ],
+        [item for item in compared if _is_blind(item, rule)],
         worse,
         better,
         notes,
@@ -195,9 +228,15 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     )
 
 
+def _has_flag(flag: str, result: SampleResult) -> bool:
+    return flag in result.flags
+
+
 def _is_blind(metric: ComparedMetric, rule: Rule) -> bool:
     """Return whether so few samples would mostly not show a drop that the rule does not allow."""
     assert metric.estimate is not None
+    if rule.must_be_shown(metric.name):
+        return False
     visible = rule.tolerance.get(metric.name)
     if visible is None:
         visible = DEFAULT_VISIBLE_PERCENT if metric.unit == "percent" else math.inf
@@ -228,8 +267,9 @@ def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
         parts += [f"{len(extra)} samples are not in the baseline ({listed(extra)})"]
         shown = [part for part, found in zip(parts, (missing, extra), strict=True) if found]
         raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(shown)}")
-    reason = _protocol_difference(run, baseline)
-    if reason is not None:
+    changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
+    if changed:
+        reason = "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items())
         raise ComparisonError(f"{run.name} follows another protocol than {baseline.name}: {reason}")
     differences = pair(baseline, run).differences
     if differences:
@@ -239,19 +279,11 @@ def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
         )
 
 
-def _protocol_difference(run: ComparableRun, baseline: ComparableRun) -> str | None:
-    changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
-    return "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items()) or None
-
-
-def _check_tolerances(rule: Rule, metrics: Sequence[str]) -> None:
+def _check_rule(rule: Rule, metrics: Sequence[str]) -> None:
     known = [*metrics, UNREADABLE, ERRORS, *FLAG_WORDS]
     for name in rule.tolerance:
         if name not in known:
             raise ConfigError(f"gate: --tolerance {name}=...: there is only {', '.join(known)}")
-
-
-def _check_mode(rule: Rule, metrics: Sequence[str]) -> None:
     stated = [name for name in (*metrics, UNREADABLE) if rule.tolerance.get(name)]
     if rule.mode == "noninferior" and not stated:
         raise ConfigError(
@@ -296,127 +328,68 @@ def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedE
 
 
 def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -> Check:
-    estimate = _estimate(metric, pairing, alpha)
-    rising_is_bad = metric.name == UNREADABLE
-    worse_by = estimate.difference if rising_is_bad else -estimate.difference
-    tolerance = rule.tolerance.get(metric.name, 0.0)
-    found = _is_found(metric, estimate, alpha, rising_is_bad=rising_is_bad)
-    bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
-    message = _sentence(metric, estimate, bounds, tolerance, found=found, worse_by=worse_by)
-    regressed = found and worse_by > tolerance
-    return _line(metric, estimate, bounds, tolerance, regressed, message)
+    """Check one metric: that it is not found to be worse, or that it is shown to be no worse.
 
-
-def _check_shown(metric: ComparedMetric, pairing: Pairing, rule: Rule) -> Check:
-    """Check that a metric is shown to be no worse than its tolerance (non-inferiority).
-
-    All checks have to pass, so each may have the whole of ``alpha`` (intersection-union test,
-    Berger 1982, doi:10.1080/00401706.1982.10487790).
+    All checks that ask for proof (non-inferiority) have to pass, so each may have the whole of the
+    rule's ``alpha`` (intersection-union test, Berger 1982, doi:10.1080/00401706.1982.10487790).
     """
-    estimate = _estimate(metric, pairing, rule.alpha)
+    is_proof = rule.must_be_shown(metric.name)
+    estimate = _estimate(metric, pairing, rule.alpha if is_proof else alpha)
     assert estimate.low is not None
     assert estimate.high is not None
-    tolerance = rule.tolerance[metric.name]
-    best, worst = -estimate.high, -estimate.low
-    if metric.name == UNREADABLE:
-        best, worst = estimate.low, estimate.high
-    bounds = interval(estimate.low, estimate.high, metric.unit, signed=True)
-    before, after = (number(item, metric.unit) for item in (estimate.first, estimate.second))
-    change = f"{metric.name} went from {before} to {after} ({bounds})"
-    allowed = number(tolerance, metric.unit)
-    if worst < tolerance:
-        message = f"{change}: shown to be worse by less than the {allowed} allowed"
-    elif best > tolerance:
-        message = f"{change}: worse by more than the {allowed} allowed"
+    unit, tolerance = metric.unit, rule.tolerance.get(metric.name, 0.0)
+    worse_by, least, most = -estimate.difference, -estimate.high, -estimate.low
+    if metric.name == UNREADABLE:  # more of them are worse
+        worse_by, least, most = estimate.difference, estimate.low, estimate.high
+    allowed = number(tolerance, unit)
+    if is_proof:
+        regressed, is_shown = least > tolerance, most < tolerance
+        told = f"worse by more than the {allowed} allowed"
+        if not regressed:
+            told = f"shown to be worse by less than the {allowed} allowed"
+            told = told if is_shown else f"not {told}"
     else:
-        message = f"{change}: not shown to be worse by less than the {allowed} allowed"
-    line = _line(metric, estimate, bounds, tolerance, best > tolerance, message)
-    return dataclasses.replace(line, is_shown=worst < tolerance)
-
-
-def _line(
-    metric: ComparedMetric,
-    estimate: PairedEstimate,
-    bounds: str,
-    tolerance: float,
-    regressed: bool,
-    message: str,
-) -> Check:
+        exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
+        found = least > 0 and exact
+        regressed, is_shown = found and worse_by > tolerance, True
+        told = "no worse than chance explains"
+        if found:
+            told = f"worse, within the {allowed} allowed"
+        if regressed:
+            told = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
+    before, after = number(estimate.first, unit), number(estimate.second, unit)
+    bounds = interval(estimate.low, estimate.high, unit, signed=True)
     return Check(
         metric.name,
-        number(estimate.first, metric.unit),
-        number(estimate.second, metric.unit),
-        number(estimate.difference, metric.unit, signed=True),
+        before,
+        after,
+        number(estimate.difference, unit, signed=True),
         bounds,
-        number(tolerance, metric.unit),
+        allowed,
         regressed,
-        message,
+        f"{metric.name} went from {before} to {after} ({bounds}): {told}",
+        is_shown,
     )
 
 
-def _is_found(
-    metric: ComparedMetric, estimate: PairedEstimate, alpha: float, *, rising_is_bad: bool
-) -> bool:
-    """Return whether the tests find that the metric got worse."""
-    assert estimate.low is not None
-    assert estimate.high is not None
-    excludes_no_change = estimate.low > 0 if rising_is_bad else estimate.high < 0
-    exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
-    return excludes_no_change and exact
-
-
-def _sentence(
-    metric: ComparedMetric,
-    estimate: PairedEstimate,
-    bounds: str,
-    tolerance: float,
-    *,
-    found: bool,
-    worse_by: float,
-) -> str:
-    before, after = (number(item, metric.unit) for item in (estimate.first, estimate.second))
-    change = f"{metric.name} went from {before} to {after} ({bounds})"
-    if not found:
-        return f"{change}: no worse than chance explains"
-    allowed = number(tolerance, metric.unit)
-    if worse_by > tolerance:
-        return f"{change}: worse by {number(worse_by, metric.unit)}, allowed are {allowed}"
-    return f"{change}: worse, within the {allowed} allowed"
-
-
-def _check_errors(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Check:
-    before, after = (100 * item.num_errors / len(item.results) for item in (baseline, run))
-    tolerance = rule.tolerance.get(ERRORS, 0.0)
+def _check_share(
+    name: str, word: str, has: Callable[[SampleResult], bool], pairing: Pairing, rule: Rule
+) -> Check:
+    """Compare in how many samples of both runs something is so: no test, the shares themselves."""
+    sides = (pairing.first.results, pairing.second.results)
+    numbers = [sum(map(has, results)) for results in sides]
+    before, after = (100 * n / len(results) for n, results in zip(numbers, sides, strict=True))
+    tolerance = rule.tolerance.get(name, 0.0)
     regressed = after - before > tolerance
     return Check(
-        ERRORS,
+        name,
         number(before),
         number(after),
         number(after - before, signed=True),
         "-",
         number(tolerance),
         regressed,
-        f"{run.num_errors} of {len(run.results)} samples failed, {baseline.num_errors} in the "
-        f"baseline; {'more than' if regressed else 'within'} what is allowed",
-    )
-
-
-def _check_flag(flag: str, pairing: Pairing, rule: Rule) -> Check:
-    """Compare how many samples of both runs have a flag: no test, the shares themselves."""
-    sides = (pairing.first.results, pairing.second.results)
-    numbers = [sum(flag in result.flags for result in results) for results in sides]
-    shares = [100 * number / len(results) for number, results in zip(numbers, sides, strict=True)]
-    tolerance = rule.tolerance[flag]
-    regressed = shares[1] - shares[0] > tolerance
-    return Check(
-        flag,
-        number(shares[0]),
-        number(shares[1]),
-        number(shares[1] - shares[0], signed=True),
-        "-",
-        number(tolerance),
-        regressed,
-        f"{numbers[1]} of {len(sides[1])} samples {FLAG_WORDS[flag]}, {numbers[0]} in the "
+        f"{numbers[1]} of {len(sides[1])} samples {word}, {numbers[0]} in the "
         f"baseline; {'more than' if regressed else 'within'} what is allowed",
     )
 

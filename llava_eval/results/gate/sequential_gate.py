@@ -17,10 +17,10 @@ from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
-from llava_eval.results.gate.baseline import read_baseline
+from llava_eval.results.gate.baseline import baseline_or_run
 from llava_eval.results.gate.rule import Check, Rule, refuse
 from llava_eval.results.gate.verdict import checks_table, markdown_title
-from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader, is_run
+from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
 
@@ -75,13 +75,7 @@ class SequentialGate:
         """
         self._label = label
         planned = _planned(samples, config, label)
-        reader = RunReader(self.config_dir)
-        is_directory = is_run(self.baseline_path)
-        baseline = (
-            reader.read(self.baseline_path)
-            if is_directory
-            else read_baseline(self.baseline_path, planned)
-        )
+        baseline = baseline_or_run(self.baseline_path, planned, RunReader(self.config_dir))
         refuse(planned, baseline)
         self._metric, node = next(iter(baseline.metric_nodes.items()))
         if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):

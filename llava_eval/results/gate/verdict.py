@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import operator
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.compare.comparison import Flip
-from llava_eval.results.compare.comparison_tables import counts_table as run_counts
-from llava_eval.results.compare.comparison_tables import flips_table
+from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
 from llava_eval.results.gate.rule import Check, Verdict
@@ -24,6 +24,9 @@ from llava_eval.results.summary import failures_by_cause
 SHOWN_FLIPS = 10
 #: What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_cells = operator.attrgetter("name", "baseline", "run", "difference", "interval", "allowed")
 
 
 def outcome(verdict: Verdict) -> str:
@@ -61,40 +64,23 @@ def detectable_text(verdict: Verdict) -> str:
     )
 
 
-def counts_table(verdict: Verdict) -> Table | None:
-    """Return what must be known of the samples of both sides; None where there is nothing."""
-    table = run_counts([verdict.pairing.first, verdict.pairing.second])
-    return None if table is None else Table(["samples", "baseline", "run"], table.rows)
-
-
 def checks_table(checks: Sequence[Check], confidence: float) -> Table:
     """Return one row for each check."""
     level = f"{100 * confidence:.4g} % interval"
     rows = [
         [
-            check.name,
-            check.baseline,
-            check.run,
-            check.difference,
-            check.interval,
-            check.allowed,
-            _word(check),
+            *_cells(item),
+            "REGRESSED" if item.regressed else "passed" if item.is_shown else "NOT SHOWN",
         ]
-        for check in checks
+        for item in checks
     ]
     return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
-
-
-def _word(check: Check) -> str:
-    if check.regressed:
-        return "REGRESSED"
-    return "passed" if check.is_shown else "NOT SHOWN"
 
 
 def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
-    counted, changes = counts_table(verdict), _changes_table(verdict)
+    counted, changes = counts_table([baseline, run], ["baseline", "run"]), _changes_table(verdict)
     sides = Table(
         ["", "", "benchmark", "model"],
         [
@@ -122,7 +108,7 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
 def to_markdown(verdict: Verdict) -> str:
     """Return the verdict for a pull request or a workflow's summary."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
-    counted = counts_table(verdict)
+    counted = counts_table([baseline, run], ["baseline", "run"])
     about = (
         f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
         f"against baseline {markdown_text(baseline.name)}, "
@@ -211,9 +197,7 @@ def _listed(verdict: Verdict) -> Iterator[tuple[str, Sequence[Flip]]]:
 
 
 def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
-    table = flips_table(flips, headline, second="run")
-    header = ["baseline" if name == "A" else name for name in table.header]
-    return Table(header, table.rows, table.num_names)
+    return flips_table(flips, headline, first="baseline", second="run")
 
 
 def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:
@@ -272,9 +256,7 @@ def to_junit(
     suite = _suite(name, num_tests=len(checks), num_failures=num_failures, num_errors=0)
     listed = SubElement(suite, "properties")
     for key, value in properties.items():
-        SubElement(
-            listed, "property", name=_xml_text(printable(key)), value=_xml_text(printable(value))
-        )
+        SubElement(listed, "property", name=_xml_line(key), value=_xml_line(value))
     for check in checks:
         _add_case(suite, benchmark, check)
     SubElement(suite, "system-out").text = _xml_text(text)
@@ -285,14 +267,14 @@ def not_comparable_junit(reason: str) -> str:
     """Return one test case that ended with an error."""
     suite = _suite("llava-eval gate", num_tests=1, num_failures=0, num_errors=1)
     case = SubElement(suite, "testcase", classname="llava_eval", name="can be compared", time="0")
-    SubElement(case, "error", type="ComparisonError", message=_xml_text(printable(reason)))
+    SubElement(case, "error", type="ComparisonError", message=_xml_line(reason))
     return _document(suite)
 
 
 def _suite(name: str, *, num_tests: int, num_failures: int, num_errors: int) -> Element:
     return Element(
         "testsuite",
-        name=_xml_text(printable(name)),
+        name=_xml_line(name),
         tests=str(num_tests),
         failures=str(num_failures),
         errors=str(num_errors),
@@ -307,11 +289,11 @@ def _add_case(suite: Element, benchmark: str, check: Check) -> None:
     case = SubElement(
         suite,
         "testcase",
-        classname=_xml_text(printable(benchmark)),
-        name=_xml_text(printable(f"{check.name} has not regressed")),
+        classname=_xml_line(benchmark),
+        name=_xml_line(f"{check.name} has not regressed"),
         time="0",
     )
-    message = _xml_text(printable(check.message))
+    message = _xml_line(check.message)
     if check.fails:
         SubElement(
             case, "failure", type="Regression" if check.regressed else "NotShown", message=message
@@ -325,6 +307,10 @@ def _document(suite: Element) -> str:
     root.append(suite)
     indent(root)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{tostring(root, encoding='unicode')}\n"
+
+
+def _xml_line(text: str) -> str:
+    return _xml_text(printable(text))
 
 
 def _xml_text(text: str) -> str:

@@ -40,7 +40,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweeps_of,
 )
 from llava_eval.results.compare.terminal import verdict
-from llava_eval.results.explain import stored_parts
+from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.formatting import Table, highest, interval, number
 from llava_eval.results.runs import Run, differing_settings
 from llava_eval.types import MetricValue

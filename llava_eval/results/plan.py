@@ -1,20 +1,21 @@
-"""``llava-eval plan [RUN [RUN]]``: how many samples a difference takes, and what that costs."""
+"""How many samples a difference takes, and how long they take."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from llava_eval.errors import ComparisonError, ConfigError
+import numpy as np
 
-if TYPE_CHECKING:
-    from llava_eval.metrics.power import Spread
-    from llava_eval.results.runs import Run
+from llava_eval.errors import ComparisonError
+from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.power import Spread
+from llava_eval.results.compare.comparison_tables import letters
+from llava_eval.results.compare.pairing import compare_metrics, pair
+from llava_eval.results.formatting import Table, number, wrapped
+from llava_eval.results.runs import Run
 
 #: Differences that are planned for where none is asked for, as shares of the metric's scale.
 _USUAL = (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -59,47 +60,6 @@ class Plans:
     num_rows: int | None = None
 
 
-def plan_command(
-    paths: Sequence[Path],
-    *,
-    detect: float | None,
-    flips: float | None,
-    per_group: float,
-    as_json: bool,
-    config_dir: Path | None = None,
-) -> None:
-    """Print how many samples differences take.
-
-    Args:
-        paths: no run, one, or a pair of the same questions.
-        detect: the difference, in the metric's unit; None plans for usual ones.
-        flips: percent of samples whose score changes either way; None takes it from the runs.
-        per_group: samples of a group (video), where no run tells.
-        as_json: print JSON.
-        config_dir: the user's own configuration files; metrics that they name may be called.
-
-    Raises:
-        LlavaEvalError: the runs cannot be read or compared, or the request makes no sense.
-    """
-    from llava_eval.results.formatting import terminal_width, write_out
-    from llava_eval.results.runs import RunReader
-
-    if detect is not None and not (math.isfinite(detect) and detect > 0):
-        raise ConfigError(f"plan: --detect {detect:g}: expected points above 0")
-    if flips is not None and not 0 < flips <= 100:
-        raise ConfigError(f"plan: --flips {flips:g}: expected a percentage above 0, at most 100")
-    if not (math.isfinite(per_group) and per_group >= 1):
-        raise ConfigError(f"plan: --per-group {per_group:g}: expected at least 1 sample")
-    if len(paths) > 2 or not (paths or flips):
-        raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
-    reader = RunReader(config_dir)
-    plans = plans_of([reader.read(path) for path in paths], detect, flips, per_group)
-    if as_json:
-        write_out(json.dumps(dataclasses.asdict(plans), indent=2, ensure_ascii=False))
-    else:
-        write_out(plans_text(plans, [str(path) for path in paths], width=terminal_width()))
-
-
 def plans_of(
     runs: Sequence[Run],
     detect: float | None = None,
@@ -109,16 +69,14 @@ def plans_of(
     """Return how many samples differences take.
 
     Args:
-        runs: see :func:`plan_command`; so are the others.
-        detect: the difference.
-        flips: percent of samples that change.
-        per_group: samples of a group.
+        runs: none, one, or a pair of the same questions.
+        detect: the difference, in the metric's unit; None plans for usual ones.
+        flips: percent of samples whose score changes either way; None takes it from the runs.
+        per_group: samples of a group (video), where no run tells.
 
     Raises:
         ComparisonError: nothing can be planned from these runs.
     """
-    from llava_eval.metrics.power import Spread
-
     if not runs:
         assert flips is not None
         spread = Spread.of_flips(flips / 100, per_group)
@@ -153,12 +111,6 @@ def plans_of(
 
 def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
     """Return name, unit and scale of the headline metric, its spread, and what that rests on."""
-    import numpy as np
-
-    from llava_eval.metrics.differences import PairedMean
-    from llava_eval.metrics.power import Spread
-    from llava_eval.results.compare.pairing import compare_metrics, pair
-
     pairing = pair(runs[0], runs[-1])
     compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
     if not compared:
@@ -218,19 +170,11 @@ def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
         names: of these runs.
         width: columns of the terminal.
     """
-    from llava_eval.results.compare.comparison_tables import letters
-    from llava_eval.results.formatting import Table, wrapped
-
     columns = letters(len(names))
-    rows = [
-        [
-            f"{plan.difference:g}",
-            f"{plan.num_samples}",
-            f"{plan.num_groups}",
-            *map(_duration, plan.seconds),
-        ]
-        for plan in plans.plans
-    ]
+    rows = []
+    for plan in plans.plans:
+        counts = map(str, (plan.num_samples, plan.num_groups))
+        rows.append([f"{plan.difference:g}", *counts, *map(_duration, plan.seconds)])
     takes = [f"{column} takes" for column in columns]
     table = Table(["to detect", "samples", "groups", *takes], rows, num_names=0)
     blocks = [
@@ -246,8 +190,6 @@ def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
 
 
 def _remarks(plans: Plans) -> Iterator[str]:
-    from llava_eval.results.formatting import number
-
     if plans.at_hand is not None:
         yield (
             f"At hand: {plans.at_hand} samples show a true difference of "

@@ -1,0 +1,121 @@
+"""Where a gate's verdict goes: the screen, JUnit XML, Markdown, and the steps of a workflow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.errors import ConfigError, LlavaEvalError, StorageError
+from llava_eval.results import files
+from llava_eval.results.formatting import print_json, printable, write_out
+from llava_eval.results.gate import verdict as texts
+from llava_eval.results.gate.rule import Check
+from llava_eval.results.ledger import read_ledger
+from llava_eval.results.summary import failures_by_cause
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What a gate was asked to write.
+
+    Attributes:
+        junit: file for JUnit XML; None writes none.
+        summary: file for Markdown; None likewise.
+        as_json: print JSON in place of the text.
+    """
+
+    junit: Path | None
+    summary: Path | None
+    as_json: bool
+
+    @contextlib.contextmanager
+    def refusals_reported(self, run_path: Path | None = None) -> Iterator[None]:
+        """Tell CI servers, too, of an error of the block that leaves nothing to compare.
+
+        Args:
+            run_path: run directory, whose failures are listed by cause.
+        """
+        try:
+            yield
+        except (ConfigError, StorageError):
+            raise
+        except LlavaEvalError as error:
+            if self._is_on_github:
+                title = "llava-eval gate: cannot compare"
+                write_out(texts.annotation("error", title, str(error)))
+            _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
+            causes: list[str] = []
+            with contextlib.suppress(LlavaEvalError, OSError):  # its ledger cannot be read
+                if run_path is not None and self.summary is not None:
+                    causes = failures_by_cause(read_ledger(run_path / files.LEDGER))
+            junit = texts.not_comparable_junit(str(error))
+            self._write(junit, texts.not_comparable_markdown(str(error), causes))
+            raise
+
+    def publish(
+        self,
+        text: str,
+        markdown: str,
+        content: Mapping[str, Any],
+        *,
+        label: str,
+        benchmark: str,
+        outcome: str,
+        checks: Sequence[Check],
+        properties: Mapping[str, str],
+    ) -> int:
+        """Print a verdict, and write it for CI servers.
+
+        Args:
+            text: for a terminal.
+            markdown: for a pull request.
+            content: JSON values that are printed in place of the text.
+            label: of the run, with overrides.
+            benchmark: of the run, without.
+            outcome: the verdict in a few words.
+            checks: what it is made of.
+            properties: of the run and its baseline, for readers of JUnit.
+
+        Returns:
+            The exit code: 0 passed, 1 not.
+
+        Raises:
+            StorageError: a file cannot be written.
+        """
+        if self.as_json:
+            print_json(content)
+        else:
+            write_out(text)
+        if self._is_on_github:
+            write_out("\n".join(texts.workflow_commands(label, outcome, checks)))
+        failing = [check for check in checks if check.fails]
+        unproven = "not shown" if failing else "passed"
+        _give_to_later_steps(
+            verdict="regressed" if any(check.regressed for check in failing) else unproven,
+            outcome=outcome,
+            failures=",".join(check.name for check in failing),
+        )
+        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
+        return int(bool(failing))
+
+    @property
+    def _is_on_github(self) -> bool:
+        """Whether a GitHub runner reads what is printed for commands; JSON holds none."""
+        return bool(os.environ.get("GITHUB_ACTIONS")) and not self.as_json
+
+    def _write(self, junit: str, markdown: str) -> None:
+        for path, text in ((self.junit, junit), (self.summary, markdown)):
+            if path is not None:
+                files.write_output(path, text)
+
+
+def _give_to_later_steps(**outputs: str) -> None:
+    """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
+    path = os.environ.get("GITHUB_OUTPUT")
+    if path:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{name}={printable(text)}\n" for name, text in outputs.items())
