@@ -151,12 +151,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@command(
-    "prepare",
-    "benchmark=... benchmark.media_root=DIR [key=value ...]",
-    OVERRIDES,
-    CONFIG_DIR,
-)
+@command("prepare", "benchmark=... benchmark.media_root=DIR [key=value ...]", OVERRIDES, CONFIG_DIR)
 def _prepare(arguments: argparse.Namespace) -> int:
     """Fetch, unpack and check the media of a benchmark.
 

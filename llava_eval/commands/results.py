@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.paths import local_path
 from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ComparisonError, ConfigError
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.publication import Publication
@@ -134,8 +134,8 @@ def _plan(arguments: argparse.Namespace) -> int:
       llava-eval plan --flips 8 --per-group 3 --detect 1
     """
     from llava_eval.results.formatting import print_json, terminal_width, write_out
-    from llava_eval.results.plan import plans_of, plans_text
     from llava_eval.results.runs import RunReader
+    from llava_eval.results.sample_size import plans_of, plans_text
 
     paths, detect, flips = arguments.runs, arguments.detect, arguments.flips
     per_group = arguments.per_group
@@ -356,10 +356,26 @@ def _export(arguments: argparse.Namespace) -> int:
       0  written
       2  the run cannot go into that format, or a mistake in the command
     """
-    from llava_eval.results.exchange.formats import export_run
+    from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
+    from llava_eval.results.exchange.hub import write_hub_entry
+    from llava_eval.results.exchange.inspect_log import write_inspect_log
+    from llava_eval.results.exchange.lm_eval import write_lm_eval
+    from llava_eval.results.exchange.run_facts import RunFacts
+    from llava_eval.results.files import make_folder
     from llava_eval.results.formatting import write_out
+    from llava_eval.results.runs import RunReader
 
-    for path in export_run(arguments.run, arguments.to, arguments.out):
+    writers = {
+        "inspect": write_inspect_log,
+        "eee": write_every_eval_ever,
+        "lm-eval": write_lm_eval,
+        "hub": write_hub_entry,
+    }
+    run = RunReader().read(arguments.run)
+    if not run.tables.metrics:
+        raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")
+    make_folder(arguments.out)
+    for path in writers[arguments.to](RunFacts.of(run), arguments.out):
         write_out(str(path))
     return 0
 
@@ -410,11 +426,11 @@ def _report(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.results.files import write_output
     from llava_eval.results.formatting import count, printable, write_out
-    from llava_eval.results.report.overview import Overview, by_benchmark, export_report
+    from llava_eval.results.report.overview import Overview, export_report
     from llava_eval.results.report.page import Part, page
     from llava_eval.results.report.samples import SampleSet
     from llava_eval.results.report.thumbnails import Budget, make_thumbnails
-    from llava_eval.results.runs import RunReader
+    from llava_eval.results.runs import RunReader, by_benchmark
 
     for name in ("thumbnails_mb", "thumbnails_seconds"):
         if not getattr(arguments, name) >= 0:

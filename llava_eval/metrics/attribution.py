@@ -12,8 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
-from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
+from llava_eval.metrics.intervals import (
+    CONFIDENCE,
+    FloatArray,
+    IntArray,
+    clustered_stderr,
+    student_quantile,
+)
 from llava_eval.metrics.paired import PairedEstimate, influence_of, paired_means
 
 
@@ -33,6 +38,16 @@ class Attribution:
     rest: float
     rest_low: float | None
     rest_high: float | None
+
+    def scaled(self, scale: float) -> Attribution:
+        """Return the same in another unit."""
+        return Attribution(
+            {name: part.scaled(scale) for name, part in self.parts.items()},
+            self.whole.scaled(scale),
+            scale * self.rest,
+            None if self.rest_low is None else scale * self.rest_low,
+            None if self.rest_high is None else scale * self.rest_high,
+        )
 
 
 def attribute(
@@ -64,17 +79,16 @@ def attribute(
     if total is None or len(known) < len(parts):
         return None
     rest = total.difference - sum(part.difference for part in known.values())
-    before = _influence(base)
-    influence = _influence(whole) - before
-    for values in switched.values():
-        influence -= _influence(values) - before
+    before, influence, *changed = (
+        influence_of(values, float(np.nanmean(values)))
+        for values in (base, whole, *switched.values())
+    )
+    influence = influence - before
+    for item in changed:
+        influence -= item - before
     low = high = None
     if total.num_clusters >= 2:
         half = student_quantile(total.num_clusters - 1, confidence)
         half *= clustered_stderr(influence, membership)
         low, high = rest - half, rest + half
     return Attribution(known, total, rest, low, high)
-
-
-def _influence(values: FloatArray) -> FloatArray:
-    return influence_of(values, float(np.nanmean(values)))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from llava_eval.metrics.bootstrap import (
+from llava_eval.metrics.intervals import (
     NUM_RESAMPLES,
     FloatArray,
     IntArray,

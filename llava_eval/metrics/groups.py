@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from llava_eval.errors import RowsError
 from llava_eval.metrics.intervals import (
+    FloatArray,
     bounded_interval,
     clustered_mean,
     clustered_stderr,
@@ -19,8 +20,6 @@ from llava_eval.metrics.intervals import (
 )
 from llava_eval.metrics.means import Denominator, highest_value, mean_score, sample_values
 from llava_eval.types import MetricValue, SampleResult
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def macro_mean(
@@ -165,11 +164,7 @@ def nested_mean(
 
 
 def relative_gain(
-    results: Sequence[SampleResult],
-    *,
-    facet: str,
-    level: str,
-    before: float | None = None,
+    results: Sequence[SampleResult], *, facet: str, level: str, before: float | None = None
 ) -> MetricValue:
     """Return which share of what was wrong before is right now, in percent of it.
 
@@ -353,11 +348,7 @@ def _sum_of_means(images: dict[str, dict[str, float]]) -> MetricValue:
 
 
 def mean_of_means(
-    results: Sequence[SampleResult],
-    *,
-    details: list[str],
-    scale: float = 1.0,
-    unit: str = "0-5",
+    results: Sequence[SampleResult], *, details: list[str], scale: float = 1.0, unit: str = "0-5"
 ) -> MetricValue:
     """Return the plain mean of the means of several details, however many samples each has.
 

@@ -14,14 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llava_eval.metrics.bootstrap import (
+from llava_eval.metrics.intervals import (
+    CONFIDENCE,
     FloatArray,
     IntArray,
+    clustered_stderr,
     percentile_interval,
     resampled_sums,
     sign_p_value,
+    student_quantile,
 )
-from llava_eval.metrics.intervals import CONFIDENCE, clustered_stderr, student_quantile
 
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
@@ -82,11 +84,7 @@ class McNemar:
 
 
 def paired_means(
-    first: FloatArray,
-    second: FloatArray,
-    membership: IntArray,
-    *,
-    confidence: float = CONFIDENCE,
+    first: FloatArray, second: FloatArray, membership: IntArray, *, confidence: float = CONFIDENCE
 ) -> PairedEstimate | None:
     """Compare two means over the same samples.
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
-from llava_eval.metrics.intervals import clustered_stderr, student_quantile
+from llava_eval.metrics.intervals import FloatArray, IntArray, clustered_stderr, student_quantile
 from llava_eval.metrics.paired import POWER, PairedEstimate
 
 #: More samples than any benchmark has; a smaller difference takes "more than" so many.

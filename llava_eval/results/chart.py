@@ -209,13 +209,13 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
 
 
 def _legend(chart: Chart, width: int) -> list[str]:
-    parts = [_named(number, series) for number, series in enumerate(chart.series) if series.name]
+    parts = [
+        f"{_MARKS[number % len(_MARKS)]} {printable(series.name)}"
+        for number, series in enumerate(chart.series)
+        if series.name
+    ]
     if len(chart.frontier) > 1:
         parts.append("--- Pareto set")
     if chart.reference is not None:
         parts.append(f"... {chart.reference[1]}")
     return [cut(f"  {'   '.join(parts)}", width)] if parts else []
-
-
-def _named(number: int, series: Series) -> str:
-    return f"{_MARKS[number % len(_MARKS)]} {printable(series.name)}"

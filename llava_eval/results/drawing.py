@@ -100,35 +100,23 @@ class _SvgDrawing:
     def _y(self, value: float) -> float:
         return self.height - _BOTTOM - self._y_axis.share(value) * (HEIGHT - _TOP - _BOTTOM)
 
-    def _write(
-        self,
-        position: Position,
-        text: str,
-        *,
-        anchor: Anchor = "start",
-        muted: bool = True,
-        size: float,
-    ) -> None:
-        role, colour = ("muted", MUTED) if muted else ("ink", INK)
-        self._text(position, text, role=role, colour=colour, size=size, anchor=anchor)
-
     def _draw_frame(self) -> None:
         chart, right, bottom = self._chart, WIDTH - _RIGHT, self.height - _BOTTOM
         title = cut(printable(chart.title), int((WIDTH - 24) / (_CHARACTER * 15)))
-        self._write((12, 22), title, muted=False, size=15)
-        self._write((12, self._top - 12), chart.y_name, size=_FONT)
+        self._text((12, 22), title, role="ink", size=15)
+        self._text((12, self._top - 12), chart.y_name, size=_FONT)
         middle = ((_LEFT + right) / 2, self.height - 12)
-        self._write(middle, chart.x_name, anchor="middle", size=_FONT)
+        self._text(middle, chart.x_name, anchor="middle", size=_FONT)
         for tick in self._y_axis.ticks:
             y = self._y(tick)
             self._line([(_LEFT, y), (right, y)], role="grid", colour=GRID, width=1)
-            self._write((_LEFT - 8, y + 4), tick_text(tick), anchor="end", size=_FONT)
+            self._text((_LEFT - 8, y + 4), tick_text(tick), anchor="end", size=_FONT)
         free = 0.0
         for tick in self._x_axis.ticks:
             x, half = self._x(tick), _text_width(tick_text(tick), _FONT) / 2
             self._line([(x, bottom), (x, bottom + 5)], role="axis", colour=MUTED, width=1)
             if x - half > free:
-                self._write((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
+                self._text((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
                 free = x + half + 4
         self._line([(_LEFT, bottom), (right, bottom)], role="axis", colour=MUTED, width=1)
 
@@ -138,7 +126,7 @@ class _SvgDrawing:
         height, name = self._chart.reference
         y, right = self._y(height), WIDTH - _RIGHT
         self._line([(_LEFT, y), (right, y)], role="muted", colour=MUTED, width=1, dashed=True)
-        self._write((right, y - 5), name, anchor="end", size=11)
+        self._text((right, y - 5), name, anchor="end", size=11)
 
     def _draw_frontier(self) -> None:
         if len(self._chart.frontier) > 1:
@@ -186,18 +174,12 @@ class _SvgDrawing:
         ]
         labelled.sort(key=lambda item: (item[0].x, item[0].y) not in self._chart.frontier)
         for point, position in labelled:
-            for left, base in _sides(position, _text_width(point.label, 10.5)):
-                box = (left, base - 9, left + _text_width(point.label, 10.5), base + 1)
+            width = _text_width(point.label, 10.5)
+            for left, base in _sides(position, width):
+                box = (left, base - 9, left + width, base + 1)
                 if box[2] < WIDTH and not any(_overlap(box, other) for other in taken):
                     taken.append(box)
-                    self._text(
-                        (left, base),
-                        point.label,
-                        role="label",
-                        colour=INK,
-                        size=10.5,
-                        anchor="start",
-                    )
+                    self._text((left, base), point.label, role="label", size=10.5)
                     break
 
     def _draw_legend(self) -> float:
@@ -217,7 +199,7 @@ class _SvgDrawing:
             self._line(ends, role=role, colour=colour, width=2, dashed=number < 0)
             if number >= 0:
                 self._marker((x + 9, y), shape, role=role, colour=colour, hint=name)
-            self._write((x + 24, y + 4), shown, muted=False, size=_FONT)
+            self._text((x + 24, y + 4), shown, role="ink", size=_FONT)
             x += width + 20
         return y - 40
 
@@ -245,9 +227,16 @@ class _SvgDrawing:
         )
 
     def _text(
-        self, position: Position, text: str, *, role: str, colour: str, size: float, anchor: Anchor
+        self,
+        position: Position,
+        text: str,
+        *,
+        size: float,
+        anchor: Anchor = "start",
+        role: str = "muted",
     ) -> None:
         x, y = position
+        colour = MUTED if role == "muted" else INK
         rim = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if role == "label" else ""
         self.elements.append(
             f'<text class="{role}" x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" '
@@ -355,12 +344,9 @@ def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> by
             line = [(point.x, point.y) for point in series.points if point.on_line]
             axes.plot(*zip(*line, strict=True), color=colour)
             for point in series.points:
+                at = (point.x, point.y)
                 axes.annotate(
-                    point.label,
-                    (point.x, point.y),
-                    xytext=(5, 4),
-                    textcoords="offset points",
-                    fontsize=8,
+                    point.label, at, xytext=(5, 4), textcoords="offset points", fontsize=8
                 )
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ METRICS_MARKDOWN = "metrics.md"
 SUBMISSION = "submission.json"
 SUBMISSION_SHEET = "submission.xlsx"
 LOG = "run.log"
+
+
+def file_name(name: str) -> str:
+    """Return a benchmark's name as a part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
 
 
 @contextmanager

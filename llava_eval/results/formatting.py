@@ -214,19 +214,18 @@ class Table:
     def to_html(self) -> str:
         """Return a table element."""
         caption = f"<caption>{html_text(self.title)}</caption>" if self.title else ""
-        names = "".join(
-            f'<th scope="col" class="name">{html_text(cell)}</th>'
-            for cell in self.header[: self.num_names]
+        kinds = [' class="name"'] * self.num_names + [""] * (len(self.header) - self.num_names)
+        head = "".join(
+            f'<th scope="col"{kind}>{html_text(cell)}</th>'
+            for kind, cell in zip(kinds, self.header, strict=True)
         )
-        numbers = "".join(
-            f'<th scope="col">{html_text(cell)}</th>' for cell in self.header[self.num_names :]
+        rows = "\n".join(map(self._html_row, self.rows))
+        return (
+            f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
         )
-        rows = "\n".join(self._html_row(row) for row in self.rows)
-        head = f"<thead><tr>{names}{numbers}</tr></thead>"
-        return f"<table>{caption}\n{head}\n<tbody>\n{rows}\n</tbody></table>"
 
     def _html_row(self, row: Sequence[str]) -> str:
-        names = "".join(map(row_header, row[: self.num_names], map(html_text, row)))
+        names = "".join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])
         return (
             f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
         )

@@ -35,6 +35,11 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     )
 
 
+def seeded_order(names: Iterable[str], seed: int) -> list[str]:
+    """Return names in an order that depends on the seed and the names alone."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
+
+
 def _options(sample: Sample) -> list[Any]:
     return [list(sample.options)] if sample.options else []
 

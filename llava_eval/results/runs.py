@@ -24,7 +24,7 @@ from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.formatting import printable
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
-from llava_eval.results.tables import Tables, read_tables
+from llava_eval.results.tables import Tables, all_values, read_tables
 from llava_eval.types import SampleResult
 
 if TYPE_CHECKING:
@@ -162,16 +162,9 @@ class Run(ComparableRun):
         """One row for each metric, of the whole set (without a facet) and of each level."""
         import pandas as pd
 
-        whole = [("", "", self.tables.metrics)]
-        levels = [
-            (facet, level, numbers)
-            for facet, by_level in self.tables.groups.items()
-            for level, numbers in by_level.items()
-        ]
         rows = [
             {"facet": facet, "level": level, "metric": name, **dataclasses.asdict(value)}
-            for facet, level, numbers in [*whole, *levels]
-            for name, value in numbers.items()
+            for facet, level, name, value in all_values(self.tables)
         ]
         return pd.DataFrame(rows).convert_dtypes()
 
@@ -286,11 +279,12 @@ def find_runs(path: Path) -> list[Path]:
     result = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
     if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
-    return sorted(result, key=_natural_order)
+    return sorted(result, key=lambda path: natural_order(str(path)))
 
 
-def _natural_order(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.split(r"(\d+)", str(path))
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts numbers within names by their values: "run_9" before "run_10"."""
+    parts = re.split(r"(\d+)", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
@@ -322,6 +316,14 @@ def _targets_of(node: object) -> Iterator[str]:
     if isinstance(node, list):
         for item in node:
             yield from _targets_of(item)
+
+
+def by_benchmark(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Return the runs of each benchmark, in the order of their first runs."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.benchmark, []).append(run)
+    return groups
 
 
 @dataclass(frozen=True)

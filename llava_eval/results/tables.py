@@ -53,6 +53,16 @@ FLAG_WORDS = {
 }
 
 
+def all_values(tables: Summary | Tables) -> Iterator[tuple[str, str, str, MetricValue]]:
+    """Yield facet, level and name of each number; the whole set has an empty facet and level."""
+    for name, value in tables.metrics.items():
+        yield "", "", name, value
+    for facet, levels in tables.groups.items():
+        for level, metrics in levels.items():
+            for name, value in metrics.items():
+                yield facet, level, name, value
+
+
 @dataclass(frozen=True)
 class Tables:
     """What is read of metrics.json; see :class:`~llava_eval.results.summary.Summary`."""
@@ -65,12 +75,10 @@ class Tables:
     chance: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        in_levels = (metrics for levels in self.groups.values() for metrics in levels.values())
-        for metrics in (self.metrics, *in_levels):
-            for name, value in metrics.items():
-                numbers = (value.value, value.stderr, value.ci_low, value.ci_high)
-                if not all(number is None or math.isfinite(number) for number in numbers):
-                    raise ValueError(f"{name} is not a finite number")
+        for _, _, name, value in all_values(self):
+            numbers = (value.value, value.stderr, value.ci_low, value.ci_high)
+            if not all(number is None or math.isfinite(number) for number in numbers):
+                raise ValueError(f"{name} is not a finite number")
 
 
 def read_tables(directory: Path) -> Tables:
@@ -171,22 +179,13 @@ def to_csv(summary: Summary) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for facet, level, name, value in _all_values(summary):
+    for facet, level, name, value in all_values(summary):
         texts = (summary.benchmark, summary.model or "", facet, level, name)
         values = {**_fields(value), "chance": summary.chance.get(name)}
         writer.writerow(
             [*map(safe_cell, texts), *(values[column] for column in CSV_COLUMNS[len(texts) :])]
         )
     return stream.getvalue()
-
-
-def _all_values(summary: Summary) -> Iterator[tuple[str, str, str, MetricValue]]:
-    for name, value in summary.metrics.items():
-        yield "", "", name, value
-    for facet, levels in summary.groups.items():
-        for level, metrics in levels.items():
-            for name, value in metrics.items():
-                yield facet, level, name, value
 
 
 def to_markdown(summary: Summary) -> str:

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import ndtr
 
 from llava_eval.metrics.attribution import attribute
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
+from llava_eval.metrics.intervals import FloatArray, IntArray
 
 #: By how much each change lowers the share of right answers.
 AMOUNTS = {"frames": 0.08, "prompt": 0.05, "extraction": 0.15}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llava_eval.metrics.bootstrap import (
+from llava_eval.metrics.intervals import (
     NUM_RESAMPLES,
     percentile_interval,
     resample_counts,

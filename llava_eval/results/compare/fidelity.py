@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
-from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.intervals import FloatArray
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.metrics.power import Spread
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
@@ -80,11 +80,7 @@ def fidelity_of(pairing: Pairing, headline: ComparedMetric | None) -> list[Measu
 
 
 def _measure(
-    name: str,
-    unit: str,
-    scale: float,
-    values: Sequence[float],
-    membership: npt.NDArray[np.int64],
+    name: str, unit: str, scale: float, values: Sequence[float], membership: npt.NDArray[np.int64]
 ) -> list[Measure]:
     """Return the mean of values that are 0 for equal runs; nothing without any (NaN: not known)."""
     column = np.array(values, np.float64)

@@ -8,8 +8,8 @@ those of one video in FOLDER/NAME (its file name without the ending), in natural
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from llava_eval.borders.paths import is_folder
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, printable, wrapped
-from llava_eval.results.runs import Run, RunReader, is_run
+from llava_eval.results.runs import Run, RunReader, is_run, natural_order
 from llava_eval.types import MediaInput, SampleResult
 
 #: Samples that are listed.
@@ -93,16 +93,8 @@ class FramesDifference:
     media: Mapping[str, Sequence[str]]
 
 
-def compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
-    """Compare what the samples of a run saw with what another side showed them.
-
-    Args:
-        run: the run.
-        seen: by sample id, what the other side showed.
-
-    Raises:
-        ComparisonError: they have no sample in common of which both know what it saw.
-    """
+def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
+    """Compare what the samples of a run saw with what another side showed them, by sample id."""
     changed: dict[str, str] = {}
     unknown, num_same = [], 0
     media = {result.id: result.media for result in run.results}
@@ -110,11 +102,11 @@ def compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
         left, right = Seen.of(result), seen.get(result.id)
         if result.generation.error is not None or right is None:
             continue
-        if not (_is_known(left) and _is_known(right)):
+        if not all(
+            side.media and all(medium.num_frames for medium in side.media) for side in (left, right)
+        ):
             unknown.append(result.id)
-            continue
-        difference = first_difference(left, right)
-        if difference is None:
+        elif (difference := first_difference(left, right)) is None:
             num_same += 1
         else:
             changed[result.id] = difference
@@ -123,10 +115,6 @@ def compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
             f"{run.name}: there is no sample of which both sides know what it was shown"
         )
     return FramesDifference(num_same, changed, unknown, media)
-
-
-def _is_known(seen: Seen) -> bool:
-    return bool(seen.media) and all(medium.num_frames for medium in seen.media)
 
 
 def first_difference(left: Seen, right: Seen) -> str | None:
@@ -169,23 +157,9 @@ def _media_difference(left: SeenMedia, right: SeenMedia) -> str | None:
     return "the same frames, other pixel values of the processor" if len(made) > 1 else None
 
 
-def pictures_in(folder: Path, run: Run) -> dict[str, Seen]:
-    """Return what a folder of pictures shows to the samples of a run.
-
-    Args:
-        folder: see the module.
-        run: whose samples and media name the folders.
-
-    Raises:
-        ComparisonError: a picture cannot be read.
-    """
-    read: dict[Path, SeenMedia] = {}
-
-    def medium_in(path: Path) -> SeenMedia:
-        if path not in read:
-            read[path] = _read_pictures(path)
-        return read[path]
-
+def _pictures_in(folder: Path, run: Run) -> dict[str, Seen]:
+    """Return what a folder of pictures, see the module, shows to the samples of a run."""
+    medium_in = functools.cache(_read_pictures)
     seen = {}
     for result in run.results:
         names = [result.id] if len(result.media) == 1 and is_folder(folder / result.id) else None
@@ -199,7 +173,7 @@ def _read_pictures(folder: Path) -> SeenMedia:
     from PIL import Image
 
     digests, sizes = [], set()
-    for path in sorted(folder.iterdir(), key=lambda path: _natural(path.name)):
+    for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
         try:
             with Image.open(path) as image:
                 pixels = image.convert("RGB")
@@ -208,12 +182,6 @@ def _read_pictures(folder: Path) -> SeenMedia:
         sizes.add(pixels.size)
         digests.append(hashlib.blake2b(pixels.tobytes(), digest_size=8).hexdigest())
     return SeenMedia(digests=tuple(digests), size=sizes.pop() if len(sizes) == 1 else None)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
-    ]
 
 
 def difference_text(found: FramesDifference, *, width: int = 80) -> str:
@@ -263,7 +231,7 @@ def diff_frames(left: Path, right: Path) -> tuple[FramesDifference, str]:
             if result.generation.error is None
         }
     elif is_folder(right):
-        seen = pictures_in(right, run)
+        seen = _pictures_in(right, run)
     else:
         raise ComparisonError(f"there is no run directory or folder of pictures {right}")
-    return compare_seen(run, seen), f"{run.name} and {printable(str(right))}"
+    return _compare_seen(run, seen), f"{run.name} and {printable(str(right))}"

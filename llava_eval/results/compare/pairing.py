@@ -13,7 +13,6 @@ import numpy.typing as npt
 from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import (
     Metric,
     NoDifference,
@@ -21,7 +20,7 @@ from llava_eval.metrics.differences import (
     PairedMetric,
     paired_metric,
 )
-from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
+from llava_eval.metrics.intervals import CONFIDENCE, FloatArray, IntArray, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import printable
 from llava_eval.results.runs import ComparableRun

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.intervals import clustered_mean
+from llava_eval.metrics.intervals import FloatArray, clustered_mean
 from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.formatting import Table, count, number, wrapped
 from llava_eval.results.runs import Run, differing_settings

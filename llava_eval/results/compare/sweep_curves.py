@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
 from llava_eval.metrics.differences import PairedMean, paired_metric
-from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
 from llava_eval.metrics.paired import PairedEstimate, holm_of, paired_means
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
@@ -21,7 +20,7 @@ from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
 from llava_eval.results.cost import Cost, comparable_memory, megabytes
 from llava_eval.results.formatting import Table, formatted, highest, interval, number
-from llava_eval.results.runs import Run, own_settings
+from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
 
 FRAMES = "num_frames"
@@ -94,12 +93,9 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
     whole = [run for run in runs if run.incomplete is None]
     if not whole:
         raise ComparisonError(f"there is no finished run: {'; '.join(notes)}")
-    groups: dict[str, list[Run]] = {}
-    for run in whole:
-        groups.setdefault(run.benchmark, []).append(run)
     return [
         _sweep(benchmark, members, notes, allow_differences)
-        for benchmark, members in groups.items()
+        for benchmark, members in by_benchmark(whole).items()
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import llava_eval
 from llava_eval.results import files
-from llava_eval.results.exchange.run_facts import RunFacts
+from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
@@ -85,7 +85,7 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
             "format": "jsonl",
             "file_path": samples_path.as_posix(),
             "hash_algorithm": "sha256",
-            "checksum": hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest(),
+            "checksum": sha256_of(text),
             "total_rows": len(lines),
         },
     }
@@ -108,14 +108,14 @@ def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts
             "method": "clustered by group",
         }
     low, high = _bounds(value.unit)
-    source: dict[str, Any] = {"dataset_name": facts.benchmark, "source_type": "other"}
+    source: dict[str, Any] = {"dataset_name": facts.run.benchmark, "source_type": "other"}
     if facts.dataset is not None:
         source |= {"source_type": "hf_dataset", "hf_repo": facts.dataset}
         source["samples_number"] = len(run.results)
     arguments = {**facts.generation, "execution_command": facts.command}
     return {
         "evaluation_result_id": f"{evaluation_id}/{metric}",
-        "evaluation_name": facts.benchmark,
+        "evaluation_name": facts.run.benchmark,
         "source_data": source,
         "metric_config": {
             "evaluation_description": run.label,
@@ -160,12 +160,10 @@ def _instance(
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
         "model_id": model_id,
-        "evaluation_name": facts.benchmark,
+        "evaluation_name": facts.run.benchmark,
         "evaluation_result_id": f"{evaluation_id}/{metric}",
         "sample_id": result.id,
-        "sample_hash": hashlib.sha256(
-            (result.prompt + "".join(result.target)).encode(errors="backslashreplace")
-        ).hexdigest(),
+        "sample_hash": sha256_of(result.prompt + "".join(result.target)),
         "interaction_type": "single_turn",
         "input": {"raw": result.prompt, "reference": list(result.target)},
         "output": {"raw": [generation.text or ""]},

@@ -310,6 +310,14 @@ def matched(
     }
 
 
+def samples_by_row(samples: Sequence[Sample]) -> dict[int | None, Sample | None]:
+    """Return the sample of each source row; None for a row with several questions."""
+    by_row: dict[int | None, Sample | None] = {}
+    for sample in samples:
+        by_row[sample.row] = None if sample.row in by_row else sample
+    return by_row
+
+
 #: Finds the sample that a text belongs to; None where there is none.
 _Rule = Callable[[Record], Sample | None]
 
@@ -321,9 +329,7 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample]) -> _Rule:
     because the tool words questions otherwise, the ids of most records count alone.
     """
     by_id = {sample.id: sample for sample in samples}
-    by_row: dict[int | None, Sample | None] = {}
-    for sample in samples:  # a row with several questions names none of them
-        by_row[sample.row] = None if sample.row in by_row else sample
+    by_row = samples_by_row(samples)
 
     def by_field(name: str) -> _Rule:
         return lambda record: by_id.get(_as_id(record.fields.get(name)))

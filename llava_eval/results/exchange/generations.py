@@ -10,7 +10,7 @@ from typing import Any
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RowsError
-from llava_eval.results.exchange.foreign import foreign_records, matched
+from llava_eval.results.exchange.foreign import foreign_records, matched, samples_by_row
 from llava_eval.types import Generation, Sample
 
 FORMS = (
@@ -43,15 +43,18 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
     except (OSError, UnicodeDecodeError) as error:
         raise RowsError(f"generations={path} cannot be read: {error}") from error
     by_id = {sample.id: sample for sample in samples}
-    by_row: dict[int, Sample | None] = {}
-    for sample in samples:  # a row with several questions names none of them
-        by_row[sample.row] = None if sample.row in by_row else sample
+    by_row = samples_by_row(samples)
     result = {} if foreign is None else matched(foreign, samples, path)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
-        content = _parse(line, where)
+        try:
+            content = parse_json(line)
+        except JsonError as error:
+            raise RowsError(f"{where} is not valid JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise RowsError(f"{where} is a {type(content).__name__}; expected {FORMS}")
         sample = _sample_of(content, by_id, by_row, where)
         if sample.id in result:
             raise RowsError(f"{where}: sample {sample.id!r} has a text already")
@@ -62,20 +65,10 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
     return result
 
 
-def _parse(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        content = parse_json(line)
-    except JsonError as error:
-        raise RowsError(f"{where} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise RowsError(f"{where} is a {type(content).__name__}; expected {FORMS}")
-    return content
-
-
 def _sample_of(
     content: Mapping[str, Any],
     by_id: Mapping[str, Sample],
-    by_row: Mapping[int, Sample | None],
+    by_row: Mapping[int | None, Sample | None],
     where: str,
 ) -> Sample:
     if "id" in content:

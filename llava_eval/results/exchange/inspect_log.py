@@ -32,12 +32,12 @@ def write_inspect_log(facts: RunFacts, folder: Path) -> list[Path]:
         "eval_id": facts.fingerprint[:22],
         "run_id": facts.fingerprint[:22],
         "created": facts.started,
-        "task": facts.benchmark,
+        "task": facts.run.benchmark,
         "task_id": facts.fingerprint[:22],
         "task_version": run.parts.benchmark.version or 0,
-        "task_args": dict(facts.settings),
+        "task_args": {"benchmark": run.label, "model": run.model},
         "dataset": {
-            "name": facts.source or facts.benchmark,
+            "name": facts.source or facts.run.benchmark,
             "samples": len(run.results),
             "sample_ids": [result.id for result in run.results],
             "shuffled": False,
@@ -62,7 +62,7 @@ def write_inspect_log(facts: RunFacts, folder: Path) -> list[Path]:
         "samples": [_sample(result, facts) for result in run.results],
     }
     stamp = facts.started.replace(":", "-")
-    task = re.sub(r"[^A-Za-z0-9]+", "-", facts.benchmark)  # inspect takes names apart at "_"
+    task = re.sub(r"[^A-Za-z0-9]+", "-", facts.run.benchmark)  # inspect takes names apart at "_"
     path = folder / f"{stamp}_{task}_{facts.fingerprint[:22]}.json"
     files.write_json(path, content)
     return [path]

@@ -7,14 +7,13 @@ lm_eval/loggers/evaluation_tracker.py.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from llava_eval.results import files
-from llava_eval.results.exchange.run_facts import RunFacts, as_share
+from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
 from llava_eval.types import SampleResult
 
 
@@ -32,7 +31,7 @@ def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
     started = datetime.datetime.fromisoformat(facts.started)
     ended = datetime.datetime.fromisoformat(facts.ended)
     sanitized = re.sub(r"[^\w.-]", "_", facts.model.replace("/", "__"))
-    numbers: dict[str, Any] = {"alias": facts.benchmark}
+    numbers: dict[str, Any] = {"alias": facts.run.benchmark}
     for name, value in run.tables.metrics.items():
         numbers[f"{name},none"] = as_share(value.value, value.unit)
         error = as_share(value.stderr, value.unit)
@@ -89,11 +88,7 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
         "filter": "none",
         "metrics": [metric],
         metric: result.score.value,
-        "doc_hash": _sha256(json.dumps(document, ensure_ascii=False)),
-        "prompt_hash": _sha256(result.prompt),
-        "target_hash": _sha256(str(target)),
+        "doc_hash": sha256_of(json.dumps(document, ensure_ascii=False)),
+        "prompt_hash": sha256_of(result.prompt),
+        "target_hash": sha256_of(str(target)),
     }
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()

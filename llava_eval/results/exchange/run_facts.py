@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.config.describe import flat
+from llava_eval.results.files import file_name
 from llava_eval.results.runs import Run
 
 
@@ -18,24 +20,20 @@ class RunFacts:
 
     Attributes:
         run: the run.
-        benchmark: name of the protocol, without overrides.
         model: the checkpoint's hub id where it has one, else its name.
         scorer: name of the rule.
         source: where the rows came from.
         generation: temperature, top_p, max_tokens and seed.
-        settings: what was changed of the protocol and the model, by key.
         fingerprint: digest of the run's identity.
         started, ended: times in ISO form, UTC.
         command: the command line, None where it is not known.
     """
 
     run: Run
-    benchmark: str
     model: str
     scorer: str
     source: str
     generation: Mapping[str, Any]
-    settings: Mapping[str, Any]
     fingerprint: str
     started: str
     ended: str
@@ -64,12 +62,10 @@ class RunFacts:
         started = str(first.get("started") or "1970-01-01T00:00:00+00:00")
         return cls(
             run=run,
-            benchmark=run.benchmark,
             model=checkpoint if is_hub_id else str(parts.get("model.name") or run.model),
             scorer=target.rpartition(".")[2],
             source=str(parts.get("benchmark.source") or ""),
             generation={key: value for key, value in asked.items() if value is not None},
-            settings={"benchmark": run.label, "model": run.model},
             fingerprint=manifest.fingerprint or "0" * 64,
             started=started,
             ended=str(last.get("ended") or started),
@@ -85,7 +81,12 @@ class RunFacts:
     @property
     def file_name(self) -> str:
         """The benchmark's name as a part of a file's name."""
-        return re.sub(r"[^\w.-]+", "_", self.benchmark).strip("._") or "unnamed"
+        return file_name(self.run.benchmark)
+
+
+def sha256_of(text: str) -> str:
+    """Return the digest of a text, in hexadecimal; half a surrogate pair counts as its code."""
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def as_share(value: float | None, unit: str) -> float | None:

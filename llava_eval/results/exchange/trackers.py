@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,7 +18,7 @@ from llava_eval.config.build import build_target
 from llava_eval.config.describe import flat
 from llava_eval.errors import ConfigError, LlavaEvalError, first_line, without_secrets
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.types import MetricValue
+from llava_eval.results.tables import all_values
 
 log = logging.getLogger(__name__)
 
@@ -90,21 +90,16 @@ def numbers_of(run: Run) -> dict[str, float]:
 
     ``videomme/official/accuracy``, ``.../accuracy_ci_low``, ``.../duration/short/accuracy``.
     """
-    numbers = dict(_named(run.benchmark, run.tables.metrics))
-    for facet, levels in run.tables.groups.items():
-        for level, metrics in levels.items():
-            numbers.update(_named(f"{run.benchmark}/{facet}/{level}", metrics))
+    numbers: dict[str, float] = {}
+    for facet, level, metric, value in all_values(run.tables):
+        name = "/".join([run.benchmark, *([facet, level] if facet else []), metric])
+        for field, part in asdict(value).items():
+            if isinstance(part, int | float):
+                numbers[name if field == "value" else f"{name}_{field}"] = part
     numbers[f"{run.benchmark}/num_samples"] = len(run.results)
     numbers[f"{run.benchmark}/num_unreadable"] = run.num_unreadable
     numbers[f"{run.benchmark}/num_errors"] = run.num_errors
     return {_NOT_IN_NAMES.sub("_", name): value for name, value in numbers.items()}
-
-
-def _named(prefix: str, metrics: Mapping[str, MetricValue]) -> Iterator[tuple[str, float]]:
-    for name, metric in metrics.items():
-        for field, value in asdict(metric).items():
-            if isinstance(value, int | float):
-                yield f"{prefix}/{name}" + ("" if field == "value" else f"_{field}"), value
 
 
 def settings_of(run: Run) -> dict[str, Any]:

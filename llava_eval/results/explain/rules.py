@@ -16,8 +16,7 @@ from llava_eval.config.compose import compose_config, option_nodes
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
-from llava_eval.metrics.bootstrap import FloatArray, IntArray
-from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
 from llava_eval.metrics.means import Denominator, sample_values
 from llava_eval.metrics.paired import PairedEstimate, paired_means
 from llava_eval.results.runs import Run
@@ -95,7 +94,7 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
             continue
         key = repr((sorted(rule.scorer.items(), key=str), rule.reply))
         if key not in scored:
-            scored[key] = _scored(answered, scorer, rule.reply)
+            scored[key] = rescored(answered, scorer, rule.reply)
         found.append(_reading([rule.name], scored[key], rule.denominator, base, membership))
     return _merged(found)
 
@@ -122,15 +121,22 @@ def _percent(values: FloatArray) -> float | None:
     return None if np.isnan(values).all() else 100 * float(np.nanmean(values))
 
 
-def _scored(
+def rescored(
     results: Sequence[SampleResult], scorer: SampleScorer, reply: ReplyConfig
 ) -> list[SampleResult]:
-    samples = [sample_of(result) for result in results]
+    """Return results with another rule's scores.
+
+    Args:
+        results: of a ledger.
+        scorer: the rule.
+        reply: what is done to a reply before it.
+    """
+    samples = [_sample_of(result) for result in results]
     evaluation = Evaluation(samples, scorer, reply=reply)
     return [evaluation.scored(result) for result in results]
 
 
-def sample_of(result: SampleResult) -> Sample:
+def _sample_of(result: SampleResult) -> Sample:
     """Return the question of a ledger's line as far as a rule of texts needs it."""
     return Sample(
         id=result.id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ComparisonError, LlavaEvalError
-from llava_eval.metrics.attribution import Attribution, attribute
-from llava_eval.metrics.bootstrap import FloatArray
-from llava_eval.metrics.intervals import number_clusters
+from llava_eval.metrics.attribution import attribute
+from llava_eval.metrics.intervals import FloatArray, number_clusters
 from llava_eval.metrics.means import sample_values
-from llava_eval.results.compare.export import file_name
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.explain.explanation import Explanation, Parts
-from llava_eval.results.explain.rules import sample_of
+from llava_eval.results.explain.rules import rescored
 from llava_eval.results.explain.switches import Side, Switch, switched
+from llava_eval.results.files import file_name
+from llava_eval.results.identity import seeded_order
 from llava_eval.results.runs import Run
-from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
 
@@ -32,12 +30,7 @@ Rerun = Callable[[Mapping[str, Any], Collection[str], Path], Sequence[SampleResu
 
 
 def attributed(
-    explanation: Explanation,
-    side: Side,
-    num_groups: int,
-    seed: int,
-    folder: Path,
-    rerun: Rerun,
+    explanation: Explanation, side: Side, num_groups: int, seed: int, folder: Path, rerun: Rerun
 ) -> Explanation:
     """Return an explanation with the parts of the gap.
 
@@ -90,7 +83,7 @@ def attributed(
         raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
     scale, unit = _unit(run)
     parts = Parts(
-        _scaled(result, scale),
+        result.scaled(scale),
         unit,
         [switch.name for switch, _, _ in found.values()],
         failed,
@@ -104,19 +97,11 @@ def attributed(
 
 def drawn_groups(groups: Sequence[str], number: int, seed: int) -> set[str]:
     """Return some of the groups; which depends on the seed and their names alone."""
-
-    def ticket(name: str) -> str:
-        return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
-
-    return set(sorted(set(groups), key=ticket)[:number])
+    return set(seeded_order(set(groups), seed)[:number])
 
 
 def _results_under(
-    config: Mapping[str, Any],
-    switch: Switch,
-    ours: Results,
-    folder: Path,
-    rerun: Rerun,
+    config: Mapping[str, Any], switch: Switch, ours: Results, folder: Path, rerun: Rerun
 ) -> Results:
     """Return results of some samples with one change made.
 
@@ -128,17 +113,13 @@ def _results_under(
     if switch.work == "generate":
         results = rerun(config, list(ours), folder / file_name(switch.key))
         return {result.id: result for result in results}
-    return _rescored(config, ours) if switch.key != "benchmark.metrics" else ours
-
-
-def _rescored(config: Mapping[str, Any], ours: Results) -> Results:
+    if switch.key == "benchmark.metrics":
+        return ours
     scorer = checked_scorer(build_target(config["scorer"], key="scorer"))
     if not isinstance(scorer, SampleScorer):
         raise ComparisonError("a rule that needs a judge or the whole set is not switched")
-    samples = [sample_of(result) for result in ours.values()]
     reply = ReplyConfig(**config["benchmark"].get("reply", {}))
-    evaluation = Evaluation(samples, scorer, reply=reply)
-    return {name: evaluation.scored(result) for name, result in ours.items()}
+    return {result.id: result for result in rescored(list(ours.values()), scorer, reply)}
 
 
 def _in_all(sides: Sequence[Results]) -> list[str]:
@@ -169,13 +150,3 @@ def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -
 def _unit(run: Run) -> tuple[float, str]:
     node = next(iter(run.metric_nodes.values()))
     return float(node.get("scale", 100.0)), str(node.get("unit", "percent"))
-
-
-def _scaled(result: Attribution, scale: float) -> Attribution:
-    return Attribution(
-        {name: part.scaled(scale) for name, part in result.parts.items()},
-        result.whole.scaled(scale),
-        scale * result.rest,
-        None if result.rest_low is None else scale * result.rest_low,
-        None if result.rest_high is None else scale * result.rest_high,
-    )

@@ -28,14 +28,7 @@ from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import printable
-from llava_eval.results.runs import (
-    ComparableRun,
-    ConfigParts,
-    ErrorsPart,
-    Run,
-    RunReader,
-    is_run,
-)
+from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run, RunReader, is_run
 from llava_eval.types import (
     Generation,
     MediaInput,

@@ -23,8 +23,8 @@ import numpy as np
 
 from llava_eval.config.describe import protocol_difference, protocol_of
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.bootstrap import FloatArray
 from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.intervals import FloatArray
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import Flip, flips_of
 from llava_eval.results.compare.pairing import (

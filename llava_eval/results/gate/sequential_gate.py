@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from llava_eval.results.formatting import count, interval, markdown_text, number
 from llava_eval.results.gate.baseline import baseline_or_run
 from llava_eval.results.gate.rule import Check, Rule, refuse
 from llava_eval.results.gate.verdict import checks_table, markdown_title
+from llava_eval.results.identity import seeded_order
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
@@ -92,7 +92,8 @@ class SequentialGate:
         self._before = self._values(baseline.results)
         for sample in samples:
             self._members.setdefault(sample.group, []).append(sample.id)
-        self._members = {name: self._members[name] for name in self._shuffled()}
+        order = seeded_order(self._members, self.seed)
+        self._members = {name: self._members[name] for name in order}
         share = len(samples) / (len(self._members) * self._largest)
         self._bounds = ConfidenceSequence(self.rule.alpha, -tolerance / 100 * share)
 
@@ -214,12 +215,6 @@ class SequentialGate:
     @property
     def _largest(self) -> int:
         return max(map(len, self._members.values()))
-
-    def _shuffled(self) -> list[str]:
-        def ticket(name: str) -> str:
-            return hashlib.sha256(f"{self.seed}:{name}".encode()).hexdigest()
-
-        return sorted(self._members, key=ticket)
 
     def _values(self, results: Sequence[SampleResult]) -> dict[str, float]:
         """Return the values of samples in [0, 1].

@@ -35,14 +35,13 @@ def outcome(verdict: Verdict) -> str:
     if names:
         return f"regressed: {names}"
     unproven = ", ".join(check.name for check in verdict.failures)
+    num_samples = count(len(verdict.pairing.firsts), "sample")
     if unproven:
-        num_samples = count(len(verdict.pairing.firsts), "sample")
         return f"not shown to be no worse, by {num_samples}: {unproven}"
     if verdict.blind:
         blind = "; ".join(
             f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.blind
         )
-        num_samples = count(len(verdict.pairing.firsts), "sample")
         return f"passed, but {num_samples} would mostly not show a drop in {blind}"
     if verdict.is_proof:
         return "passed: shown to be worse by less than the tolerance, if at all"
@@ -209,15 +208,12 @@ def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list
 
 def annotation(kind: str, title: str, message: str) -> str:
     """Return one workflow command; nothing in the texts can end it or begin another."""
-    return f"::{kind} title={_escaped_property(title)}::{_escaped(message)}"
+    escaped_title = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={escaped_title}::{_escaped(message)}"
 
 
 def _escaped(text: str) -> str:
     return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _escaped_property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def properties_of(verdict: Verdict) -> dict[str, str]:
@@ -236,11 +232,7 @@ def properties_of(verdict: Verdict) -> dict[str, str]:
 
 
 def to_junit(
-    label: str,
-    benchmark: str,
-    checks: Sequence[Check],
-    text: str,
-    properties: Mapping[str, str],
+    label: str, benchmark: str, checks: Sequence[Check], text: str, properties: Mapping[str, str]
 ) -> str:
     """Return one test case for each check.
 
@@ -253,25 +245,32 @@ def to_junit(
     """
     num_failures = sum(check.fails for check in checks)
     name = f"llava-eval gate: {label}"
-    suite = _suite(name, num_tests=len(checks), num_failures=num_failures, num_errors=0)
+    suite = _suite(name, len(checks), num_failures)
     listed = SubElement(suite, "properties")
     for key, value in properties.items():
         SubElement(listed, "property", name=_xml_line(key), value=_xml_line(value))
     for check in checks:
-        _add_case(suite, benchmark, check)
+        named = {"classname": benchmark, "name": f"{check.name} has not regressed"}
+        case = SubElement(suite, "testcase", {k: _xml_line(v) for k, v in named.items()}, time="0")
+        message = _xml_line(check.message)
+        if check.fails:
+            kind = "Regression" if check.regressed else "NotShown"
+            SubElement(case, "failure", type=kind, message=message).text = message
+        else:
+            SubElement(case, "system-out").text = message
     SubElement(suite, "system-out").text = _xml_text(text)
     return _document(suite)
 
 
 def not_comparable_junit(reason: str) -> str:
     """Return one test case that ended with an error."""
-    suite = _suite("llava-eval gate", num_tests=1, num_failures=0, num_errors=1)
+    suite = _suite("llava-eval gate", num_tests=1, num_errors=1)
     case = SubElement(suite, "testcase", classname="llava_eval", name="can be compared", time="0")
     SubElement(case, "error", type="ComparisonError", message=_xml_line(reason))
     return _document(suite)
 
 
-def _suite(name: str, *, num_tests: int, num_failures: int, num_errors: int) -> Element:
+def _suite(name: str, num_tests: int, num_failures: int = 0, num_errors: int = 0) -> Element:
     return Element(
         "testsuite",
         name=_xml_line(name),
@@ -283,23 +282,6 @@ def _suite(name: str, *, num_tests: int, num_failures: int, num_errors: int) -> 
         timestamp=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         hostname=platform.node(),
     )
-
-
-def _add_case(suite: Element, benchmark: str, check: Check) -> None:
-    case = SubElement(
-        suite,
-        "testcase",
-        classname=_xml_line(benchmark),
-        name=_xml_line(f"{check.name} has not regressed"),
-        time="0",
-    )
-    message = _xml_line(check.message)
-    if check.fails:
-        SubElement(
-            case, "failure", type="Regression" if check.regressed else "NotShown", message=message
-        ).text = message
-    else:
-        SubElement(case, "system-out").text = message
 
 
 def _document(suite: Element) -> str:

@@ -22,9 +22,10 @@ from llava_eval.results.compare.comparison_tables import (
     metrics_table,
     settings_table,
 )
-from llava_eval.results.compare.data import agreement_data, cost_data, metrics_data
 from llava_eval.results.compare.export import (
-    file_name,
+    agreement_data,
+    cost_data,
+    metrics_data,
     paper_names,
     write_charts,
     write_tables,
@@ -41,7 +42,8 @@ from llava_eval.results.compare.sweep_curves import (
 )
 from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain.screen import stored_parts
-from llava_eval.results.formatting import Table, highest, interval, number
+from llava_eval.results.files import file_name
+from llava_eval.results.formatting import Table, formatted, highest, interval, number
 from llava_eval.results.runs import Run, differing_settings
 from llava_eval.types import MetricValue
 
@@ -106,12 +108,6 @@ class Overview:
         return sweep_charts(self.sweep)
 
     @property
-    def _correction(self) -> str:
-        if len(self.comparisons) < 2:
-            return ""
-        return f" Holm is p corrected for the {len(self.comparisons)} runs compared with A."
-
-    @property
     def verdicts(self) -> list[str]:
         """One sentence for each comparison."""
         names = letters(len(self.runs))[1:]
@@ -120,23 +116,20 @@ class Overview:
     def tables(self) -> Iterator[tuple[str, Table, str]]:
         """Yield name, table and explanation of everything that is not in its own place."""
         if self.comparisons:
-            yield (
-                "Differences",
-                metrics_table(self.comparisons),
-                (
-                    "Paired by sample; intervals and p-values treat the questions of one video as "
-                    "one cluster, McNemar's exact test takes samples as independent."
-                    + self._correction
-                ),
+            about = (
+                "Paired by sample; intervals and p-values treat the questions of one video as one "
+                "cluster, McNemar's exact test takes samples as independent."
             )
-            yield (
-                "Agreement",
-                agreement_table(self.comparisons),
-                (
-                    "Detectable is the smallest true difference that so many samples show four "
-                    "times in five."
-                ),
+            if len(self.comparisons) > 1:
+                about += (
+                    f" Holm is p corrected for the {len(self.comparisons)} runs compared with A."
+                )
+            yield "Differences", metrics_table(self.comparisons), about
+            about = (
+                "Detectable is the smallest true difference that so many samples show four times "
+                "in five."
             )
+            yield "Agreement", agreement_table(self.comparisons), about
         fidelity = fidelity_table(self.comparisons)
         if fidelity is not None:
             yield "What tells the runs apart", fidelity, FIDELITY_WORDS
@@ -159,11 +152,8 @@ class Overview:
             explained = stored_parts(run.path)
             if explained is not None:
                 table, against = explained
-                yield (
-                    f"Why {name} differs",
-                    table,
-                    f"From {name} to {against}, one difference switched at a time.",
-                )
+                about = f"From {name} to {against}, one difference switched at a time."
+                yield f"Why {name} differs", table, about
         yield "Cost", cost_table(self.runs), ""
 
 
@@ -176,7 +166,7 @@ def run_names(runs: Sequence[Run]) -> list[str]:
         for key, values in differing_settings(runs).items()
         if key in (FRAMES, "quantization") or f"{key}=" in named
     }
-    columns = [_shown_values(key, values) for key, values in settings.items()]
+    columns = [[_shown(key, value) for value in values] for key, values in settings.items()]
     if len(set(models)) > 1:
         columns.insert(0, models)
     rows = zip(*columns, strict=True)
@@ -187,18 +177,14 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _shown_values(key: str, values: Sequence[str]) -> list[str]:
-    """Write a setting's values: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
-
-    def shown(value: str) -> str:
-        if value == "null":
-            return ""
-        if key == FRAMES and value.isdecimal():
-            return f"{value} frames"
-        speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
-        return value if speaks else f"{key}={value}"
-
-    return [shown(value) for value in values]
+def _shown(key: str, value: str) -> str:
+    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
+    if value == "null":
+        return ""
+    if key == FRAMES and value.isdecimal():
+        return f"{value} frames"
+    speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
+    return value if speaks else f"{key}={value}"
 
 
 def _full_names(runs: Sequence[Run]) -> list[str]:
@@ -259,17 +245,14 @@ def results_table(runs: Sequence[Run]) -> Table:
     rows = []
     for letter, run in zip(letters(len(runs)), runs, strict=True):
         metrics = run.tables.metrics
-        seconds = run.cost.model_seconds_per_sample
         rows.append(
             [
                 letter,
                 run.model,
                 run.label,
                 *(value_text(metrics.get(name)) for name in names),
-                str(len(run.results)),
-                str(run.num_unreadable),
-                str(run.num_errors),
-                "-" if seconds is None else f"{seconds:.3g}",
+                *map(str, (len(run.results), run.num_unreadable, run.num_errors)),
+                formatted(run.cost.model_seconds_per_sample, ".3g"),
             ]
         )
     header = ["run", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
@@ -283,14 +266,6 @@ def results_table(runs: Sequence[Run]) -> Table:
 
 def _score(value: MetricValue | None) -> float | None:
     return None if value is None else value.value
-
-
-def by_benchmark(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the runs of each benchmark, in the order of their first runs."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.benchmark, []).append(run)
-    return groups
 
 
 def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Path]:

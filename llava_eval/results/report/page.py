@@ -103,9 +103,7 @@ def _explorer(parts: Sequence[Part]) -> str:
     )
     pictures = " ".join(_pictures_text(part) for part in parts if part.thumbnails.stopped)
     return Template(_asset("explorer.html")).substitute(
-        options=options,
-        one_set=" hidden" if len(parts) == 1 else "",
-        pictures=html_text(pictures),
+        options=options, one_set=" hidden" if len(parts) == 1 else "", pictures=html_text(pictures)
     )
 
 

@@ -114,16 +114,14 @@ def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
     others = [name for name in metrics if name != sweep.metric]
     rows = [
         [
-            names[setting.run],
+            names[run],
             *row[:after],
             p_text(setting.p_value),
             *row[after:],
-            *(value_text(setting.run.tables.metrics.get(name)) for name in others),
-            str(len(setting.run.results)),
-            str(setting.run.num_unreadable),
-            str(setting.run.num_errors),
+            *(value_text(run.tables.metrics.get(name)) for name in others),
+            *map(str, (len(run.results), run.num_unreadable, run.num_errors)),
         ]
-        for row, setting in zip(table.rows, sweep.settings, strict=True)
+        for row, setting, run in zip(table.rows, sweep.settings, runs, strict=True)
     ]
     header = ["run", *table.header[:after], "p", *table.header[after:], *others]
     return Table([*header, "samples", "unreadable", "failed"], rows, num_names=1 + table.num_names)
@@ -316,21 +314,15 @@ def table_with_plots(
             f"<td>{_cell(value, p_values.get((index, level)))}</td>"
             for index, value in enumerate(values)
         )
-        rows.append(
-            f"<tr>{_level_header(place, facet, level, num_samples)}"
-            f'<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>'
-        )
+        link = _to_samples(place, {f"by.{facet}": level}, level)
+        named = row_header(level, f"{link}<small>{html_text(num_samples)} samples</small>")
+        rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
     return (
         f'<table><thead><tr><th scope="col" class="name">{name}</th>'
         f'<th scope="col" class="name plot">{low:g} to {high:g}</th>'
         f"{header}</tr></thead>\n"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
-
-
-def _level_header(place: int, facet: str, level: str, num_samples: str) -> str:
-    link = _to_samples(place, {f"by.{facet}": level}, level)
-    return row_header(level, f"{link}<small>{html_text(num_samples)} samples</small>")
 
 
 def _cell(value: MetricValue | None, p_value: float | None = None) -> str:

@@ -64,14 +64,6 @@ def _prompt(run: Run, leaves: Mapping[str, Any]) -> str:
     return f"(of the first sample)\n{run.results[0].prompt}" if run.results else ""
 
 
-def _system(leaves: Mapping[str, Any]) -> str:
-    return leaves.get("benchmark.system") or ""
-
-
-def _frames(leaves: Mapping[str, Any]) -> str:
-    return _call("sampler", leaves, first="num_frames", noun=" frames")
-
-
 def _call(part: str, leaves: Mapping[str, Any], first: str = "", noun: str = "") -> str:
     """Write a node of a configuration: its main number, its function and the other arguments."""
     prefix = f"{part}."
@@ -108,8 +100,8 @@ def _source(leaves: Mapping[str, Any]) -> str:
 
 #: Rows that the configuration alone tells.
 _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "system": _system,
-    "frames": _frames,
+    "system": lambda leaves: leaves.get("benchmark.system") or "",
+    "frames": lambda leaves: _call("sampler", leaves, first="num_frames", noun=" frames"),
     "generation": _generation,
     "rule": _rule,
 }

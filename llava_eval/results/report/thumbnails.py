@@ -117,7 +117,13 @@ def make_thumbnails(samples: SampleSet, read_frames: ReadFrames, budget: Budget)
                 request, pictures = next(result)
                 budget.start()
                 known[request] = [] if pictures is None else [_jpeg(item) for item in pictures]
-            strip = _strip(key, known)
+            strip = Strip(
+                [
+                    (medium, index, jpeg)
+                    for medium, request in enumerate(key)
+                    for index, jpeg in zip(request.frame_indices, known[request], strict=False)
+                ]
+            )
             if strip.pictures:
                 budget.num_bytes -= strip.num_bytes
                 by_sample.update(dict.fromkeys(ids, len(strips)))
@@ -125,23 +131,14 @@ def make_thumbnails(samples: SampleSet, read_frames: ReadFrames, budget: Budget)
     return Thumbnails(strips, by_sample, len(wanted), stopped)
 
 
-def _strip(key: Key, known: Mapping[FrameRequest, list[str]]) -> Strip:
-    return Strip(
-        [
-            (medium, index, jpeg)
-            for medium, request in enumerate(key)
-            for index, jpeg in zip(request.frame_indices, known[request], strict=False)
-        ]
-    )
-
-
 def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     """Return sample ids by the frames they show, the most interesting first."""
     roots = [_media_root(run) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
     exists: dict[str, bool] = {}
-    ordered = sorted(zip(samples.questions, samples.results, strict=True), key=_dullness)
-    for question, row in ordered:
+    rows = zip(samples.questions, samples.results, strict=True)
+    # samples that all runs got right come last
+    for question, row in sorted(rows, key=lambda pair: {*map(state_of, pair[1])} == {RIGHT}):
         key = _key(row, roots)
         for request in key:
             if request.path not in exists:
@@ -150,11 +147,6 @@ def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
         if key and all(exists[request.path] for request in key):
             keys.setdefault(key, []).append(question.id)
     return keys
-
-
-def _dullness(pair: tuple[SampleResult, Sequence[SampleResult | None]]) -> bool:
-    """Return whether all runs got a sample right: such samples come last."""
-    return all(state_of(item) == RIGHT for item in pair[1])
 
 
 def _media_root(run: Run) -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from llava_eval import cli
-from llava_eval.results.compare.data import write_data
+from llava_eval.results.compare.export import write_data
 from llava_eval.types import Generation
 from tests.results.runs_on_disk import answered, equal_models, write_run
 

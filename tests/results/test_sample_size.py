@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from llava_eval.cli import run_command
-from llava_eval.results.plan import plans_of
 from llava_eval.results.runs import RunReader
+from llava_eval.results.sample_size import plans_of
 from tests.results.runs_on_disk import answered, equal_models, write_run
 
 
