@@ -334,10 +334,6 @@ def mme_score(
             images[category][group] = 50 * sum(values) + 100 * (sum(values) == 2)
     if not images:
         return MetricValue.none(0, "points")
-    return _sum_of_means(images)
-
-
-def _sum_of_means(images: dict[str, dict[str, float]]) -> MetricValue:
     columns = [np.array(list(scores.values())) for scores in images.values()]
     total = sum(float(values.mean()) for values in columns)
     influence = np.concatenate([(values - values.mean()) / len(values) for values in columns])

@@ -26,6 +26,8 @@ from llava_eval.types import MediaInput, SampleResult
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
 #: Keys of a line's score; all others are details.
 _SCORE_KEYS = ("value", "answer", "unreadable", "explanation")
+#: Keys that every line's generation has.
+_GENERATION_KEYS = ("text", "num_input_tokens", "num_output_tokens", "stop_reason", "error")
 
 
 def to_line(result: SampleResult) -> str:
@@ -39,11 +41,7 @@ def to_line(result: SampleResult) -> str:
         **result.score.details,
     }
     generation: dict[str, Any] = {
-        "text": result.generation.text,
-        "num_input_tokens": result.generation.num_input_tokens,
-        "num_output_tokens": result.generation.num_output_tokens,
-        "stop_reason": result.generation.stop_reason,
-        "error": result.generation.error,
+        name: getattr(result.generation, name) for name in _GENERATION_KEYS
     }
     for name in ("option_losses", "choice_logprobs"):
         values = getattr(result.generation, name)

@@ -137,6 +137,7 @@ class Run(ComparableRun):
         """One row a sample: what was asked, generated and scored, and a column for each facet."""
         import pandas as pd
 
+        generated = ("text", "error", "num_input_tokens", "num_output_tokens")
         rows = [
             {
                 "id": result.id,
@@ -145,13 +146,8 @@ class Run(ComparableRun):
                 **result.facets,
                 "prompt": result.prompt,
                 "target": list(result.target),
-                "text": result.generation.text,
-                "error": result.generation.error,
-                "num_input_tokens": result.generation.num_input_tokens,
-                "num_output_tokens": result.generation.num_output_tokens,
-                "answer": result.score.answer,
-                "value": result.score.value,
-                "unreadable": result.score.unreadable,
+                **{name: getattr(result.generation, name) for name in generated},
+                **{name: getattr(result.score, name) for name in ("answer", "value", "unreadable")},
             }
             for result in self.results
         ]

@@ -164,23 +164,17 @@ def _written(value: object) -> str:
 class PublishedComparison:
     """A published number beside ours, in the metric's unit.
 
+    The interval is ours alone, from the spread over videos; the published run's own chance (sampled
+    decoding, another judge snapshot) is not known. Both were asked the same questions, so a
+    difference inside the interval is no proof of agreement, while one outside it is a difference.
+
     Attributes:
         published: the published number and its source.
-        ours: our value; None where nothing was scored.
-        difference: ours minus published.
-        ci_low, ci_high: our 95 % interval; None where there is none.
-        is_within_interval: the published value, give or take its rounding, lies in our interval;
-            None where there is no interval.
-        unit: of all of them.
+        value: ours; without a number where nothing was scored.
     """
 
     published: PublishedConfig
-    ours: float | None = None
-    difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    is_within_interval: bool | None = None
-    unit: str = ""
+    value: MetricValue
 
     @property
     def name(self) -> str:
@@ -188,41 +182,36 @@ class PublishedComparison:
         part = f" ({self.published.level})" if self.published.facet is not None else ""
         return f"{self.published.metric}{part}"
 
+    @property
+    def ours(self) -> float | None:
+        """Our number."""
+        return self.value.value
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus published."""
+        return None if self.ours is None else self.ours - self.published.value
+
+    @property
+    def is_within_interval(self) -> bool | None:
+        """Whether the published value, give or take its rounding, lies in our interval, if any."""
+        low, high, step = self.value.ci_low, self.value.ci_high, self.published.half_step
+        if low is None or high is None:
+            return None
+        return low - step <= self.published.value <= high + step
+
 
 def compare_to_published(summary: Summary, published: PublishedConfig) -> PublishedComparison:
-    """Compare one published number with ours.
-
-    The interval is ours alone, from the spread over videos; the published run's own chance (sampled
-    decoding, another judge snapshot) is not known. Both were asked the same questions, so a
-    difference inside the interval is no proof of agreement, while one outside it is a difference.
+    """Return one published number beside ours.
 
     Args:
         summary: our numbers.
         published: the number, with the metric and, where it is of a part, the level of a facet.
     """
-    ours = _value_of(summary, published)
-    if ours is None or ours.value is None:
-        return PublishedComparison(published, unit="" if ours is None else ours.unit)
-    is_within = None
-    if ours.ci_low is not None and ours.ci_high is not None:
-        low, high = ours.ci_low - published.half_step, ours.ci_high + published.half_step
-        is_within = low <= published.value <= high
-    return PublishedComparison(
-        published,
-        ours.value,
-        ours.value - published.value,
-        ours.ci_low,
-        ours.ci_high,
-        is_within,
-        ours.unit,
-    )
-
-
-def _value_of(summary: Summary, published: PublishedConfig) -> MetricValue | None:
-    if published.facet is None:
-        return summary.metrics.get(published.metric)
-    levels = summary.groups.get(published.facet, {})
-    return levels.get(str(published.level), {}).get(published.metric)
+    metrics = summary.metrics
+    if published.facet is not None:
+        metrics = summary.groups.get(published.facet, {}).get(str(published.level), {})
+    return PublishedComparison(published, metrics.get(published.metric, MetricValue.none(0, "")))
 
 
 #: What differs between failures of one cause: words with a slash or a digit in them.

@@ -165,10 +165,10 @@ def _published_fields(comparison: PublishedComparison) -> dict[str, Any]:
         "published": published.value,
         "ours": comparison.ours,
         "difference": comparison.difference,
-        "ci_low": comparison.ci_low,
-        "ci_high": comparison.ci_high,
+        "ci_low": comparison.value.ci_low,
+        "ci_high": comparison.value.ci_high,
         "chance_explains": comparison.is_within_interval,
-        "unit": comparison.unit,
+        "unit": comparison.value.unit,
         "source": published.source,
         "note": published.note,
     }
@@ -257,13 +257,13 @@ def _printed(value: float, half_step: float) -> str:
 
 
 def _published_cells(comparison: PublishedComparison) -> list[str]:
-    unit, is_within = comparison.unit, comparison.is_within_interval
+    unit, is_within = comparison.value.unit, comparison.is_within_interval
     return [
         comparison.name,
         _printed(comparison.published.value, comparison.published.half_step),
         number(comparison.ours, unit),
         "-" if comparison.difference is None else f"{comparison.difference:+.2f}",
-        interval(comparison.ci_low, comparison.ci_high, unit),
+        interval(comparison.value.ci_low, comparison.value.ci_high, unit),
         "-" if is_within is None else "yes" if is_within else "no",
     ]
 

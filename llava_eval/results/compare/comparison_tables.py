@@ -186,26 +186,21 @@ def _pair_facet(comparison: Comparison, facet: str) -> Table:
 def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     unit = comparisons[0].headline.unit
-    rows = []
-    for index, first in enumerate(comparisons[0].facets[facet]):
-        row = [first.level, number(first.estimate.first if first.estimate else None, unit)]
-        for item in comparisons:
-            level = _level(item, facet, index, first.level)
-            row.append("-" if level is None else _marked(level, unit))
-        rows.append(row)
+    levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]
+    rows = [
+        [
+            first.level,
+            number(first.estimate.first if first.estimate else None, unit),
+            *(_marked(by_name.get(first.level), unit) for by_name in levels),
+        ]
+        for first in comparisons[0].facets[facet]
+    ]
     return Table([f"by {facet}", "A", *(f"{name} - A" for name in names)], rows)
 
 
-def _level(comparison: Comparison, facet: str, index: int, name: str) -> ComparedLevel | None:
-    levels = comparison.facets.get(facet, ())
-    if index < len(levels) and levels[index].level == name:
-        return levels[index]
-    return next((item for item in levels if item.level == name), None)
-
-
-def _marked(level: ComparedLevel, unit: str) -> str:
+def _marked(level: ComparedLevel | None, unit: str) -> str:
     """Return a difference, with a star where it is significant over all levels of the facet."""
-    if level.estimate is None:
+    if level is None or level.estimate is None:
         return "-"
     difference = number(level.estimate.difference, unit, signed=True)
     significant = level.adjusted_p_value is not None and level.adjusted_p_value < SIGNIFICANT

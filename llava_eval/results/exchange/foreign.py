@@ -181,15 +181,12 @@ def _of_inspect(sample: Any) -> Record:
     if isinstance(sample.get("input"), str):
         fields["input"] = _attached(sample["input"], sample)
     is_repeat = sample.get("epoch", 1) != 1
-    error = sample.get("error")
-    if isinstance(error, dict):
-        told = str(error.get("message", "failed"))
-        return Record(name, None, fields, error=told, is_repeat=is_repeat)
-    output = sample.get("output")
+    error, output = sample.get("error"), sample.get("output")
     choices = output.get("choices") if isinstance(output, dict) else None
-    if not choices:
-        told = "the log holds no output for it"
-        return Record(name, None, fields, error=told, is_repeat=is_repeat)
+    if isinstance(error, dict) or not choices:
+        reason = "the log holds no output for it"
+        reason = str(error.get("message", "failed")) if isinstance(error, dict) else reason
+        return Record(name, None, fields, error=reason, is_repeat=is_repeat)
     content = choices[0].get("message", {}).get("content", "")
     if isinstance(content, list):
         content = "".join(
