@@ -12,9 +12,9 @@ import numpy as np
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.power import Spread
-from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.compare.pairing import compare_metrics, pair
 from llava_eval.results.formatting import Table, number, wrapped
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
 #: Differences that are planned for where none is asked for, as shares of the metric's scale.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
@@ -11,6 +10,7 @@ from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Fli
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, megabytes
 from llava_eval.results.formatting import Table, formatted, highest, interval, number, p_text
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
@@ -24,15 +24,6 @@ FIDELITY_WORDS = (
     "find one as large, by that alone. KL of letters: of the options' distribution at the first "
     "new token, from A's."
 )
-
-
-def letters(num_runs: int) -> list[str]:
-    """Return a short name for each run: A, B, ..., Z, A2, B2, ..."""
-    alphabet = string.ascii_uppercase
-    return [
-        alphabet[index % 26] + (str(index // 26 + 1) if index >= 26 else "")
-        for index in range(num_runs)
-    ]
 
 
 def runs_table(runs: Sequence[ComparableRun]) -> Table:

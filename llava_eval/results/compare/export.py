@@ -27,7 +27,8 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.drawing import to_pdf, to_png, to_svg
 from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
-from llava_eval.results.runs import Run, own_settings
+from llava_eval.results.run_names import letters, paper_names, settings_texts
+from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def export_comparison(
     Raises:
         StorageError: one of them cannot be written.
     """
-    names = tables.letters(len(runs))[1:]
+    names = letters(len(runs))[1:]
     parts = {
         "runs": tables.runs_table(runs),
         "metrics": tables.metrics_table(comparisons),
@@ -115,13 +116,6 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
         charts = sweep_charts(sweep)
         written += write_charts(folder, f"{file_name(sweep.benchmark)}_score_against", charts)
     return written
-
-
-def paper_names(runs: Sequence[Run]) -> dict[str, str]:
-    """Return by letter what a paper calls each run: what differs, or else model or folder."""
-    choices = (settings_texts(runs), [run.model for run in runs], [run.path.name for run in runs])
-    names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
-    return dict(zip(tables.letters(len(runs)), names, strict=True))
 
 
 def write_tables(
@@ -274,11 +268,6 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "holm_p_value": setting.p_value,
         "cost": asdict(setting.cost),
     }
-
-
-def settings_texts(runs: Sequence[Run]) -> list[str]:
-    """Return for each run the settings in which the runs differ: "num_frames=8, ..."."""
-    return [", ".join(f"{key}={value}" for key, value in own.items()) for own in own_settings(runs)]
 
 
 def metrics_data(

@@ -10,8 +10,9 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.compare.comparison import Comparison, compare_runs
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, letters
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables
 from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 

@@ -20,10 +20,9 @@ from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
 from llava_eval.results.cost import Cost, comparable_memory, megabytes
 from llava_eval.results.formatting import Table, formatted, highest, interval, number
+from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
-
-FRAMES = "num_frames"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
 )
 from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 #: Changed samples that are listed each way.
@@ -31,7 +32,7 @@ def comparison_text(
         comparisons: of every run but the first with the first.
         width: columns of the terminal.
     """
-    names = tables.letters(len(runs))[1:]
+    names = letters(len(runs))[1:]
     differs = tables.settings_table(runs)
     counted, fidelity = tables.counts_table(runs), tables.fidelity_table(comparisons)
     blocks = [

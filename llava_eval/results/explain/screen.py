@@ -11,10 +11,10 @@ from typing import Any
 from llava_eval.borders.typed_json import load_as
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
-from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.explain.explanation import Explanation, Parts
 from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
 from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
+from llava_eval.results.run_names import letters
 
 #: What ``explain --run`` leaves in the run directory, for the report.
 EXPLANATION = "explain.json"

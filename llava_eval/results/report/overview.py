@@ -18,7 +18,6 @@ from llava_eval.results.compare.comparison_tables import (
     cost_table,
     counts_table,
     fidelity_table,
-    letters,
     metrics_table,
     settings_table,
 )
@@ -26,14 +25,12 @@ from llava_eval.results.compare.export import (
     agreement_data,
     cost_data,
     metrics_data,
-    paper_names,
     write_charts,
     write_tables,
 )
 from llava_eval.results.compare.probe_tables import Probes, probes_table
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_table, seeds_words
 from llava_eval.results.compare.sweep_curves import (
-    FRAMES,
     Sweep,
     legend,
     sweep_charts,
@@ -44,7 +41,8 @@ from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, formatted, highest, interval, number
-from llava_eval.results.runs import Run, differing_settings
+from llava_eval.results.run_names import letters, paper_names, run_names
+from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
 
 #: More runs than this are a sweep: a table and curves say more than cards and pairs.
@@ -155,47 +153,6 @@ class Overview:
                 about = f"From {name} to {against}, one difference switched at a time."
                 yield f"Why {name} differs", table, about
         yield "Cost", cost_table(self.runs), ""
-
-
-def run_names(runs: Sequence[Run]) -> list[str]:
-    """Return what tells the runs apart: the model and the settings in which they differ."""
-    models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
-    named = " ".join(f"{run.label} {run.model}" for run in runs)
-    settings = {
-        key: values
-        for key, values in differing_settings(runs).items()
-        if key in (FRAMES, "quantization") or f"{key}=" in named
-    }
-    columns = [[_shown(key, value) for value in values] for key, values in settings.items()]
-    if len(set(models)) > 1:
-        columns.insert(0, models)
-    rows = zip(*columns, strict=True)
-    names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
-    return [
-        name if names.count(name) == 1 else f"{name} · {run.path.name}"
-        for name, run in zip(names, runs, strict=True)
-    ]
-
-
-def _shown(key: str, value: str) -> str:
-    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
-    if value == "null":
-        return ""
-    if key == FRAMES and value.isdecimal():
-        return f"{value} frames"
-    speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
-    return value if speaks else f"{key}={value}"
-
-
-def _full_names(runs: Sequence[Run]) -> list[str]:
-    """Return the models, with the benchmark's overrides where runs differ in them."""
-    if len({run.label for run in runs}) == 1:
-        return [run.model for run in runs]
-    overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]
-    return [
-        f"{run.model} · {changed}" if changed else run.model
-        for run, changed in zip(runs, overrides, strict=True)
-    ]
 
 
 def facets_of(runs: Sequence[Run]) -> list[str]:

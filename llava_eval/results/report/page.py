@@ -12,12 +12,12 @@ from string import Template
 from typing import Any
 
 import llava_eval
-from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.formatting import html_text
 from llava_eval.results.report.overview import Overview
 from llava_eval.results.report.panels import section
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of, packed
 from llava_eval.results.report.thumbnails import Thumbnails
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
 _SCRIPTS = ("codec.js", "list.js", "detail.js", "explorer.js", "print.js", "page.js")

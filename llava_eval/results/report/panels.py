@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT, letters
-from llava_eval.results.compare.sweep_curves import FRAMES, Setting, Sweep, sweep_table
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT
+from llava_eval.results.compare.sweep_curves import Setting, Sweep, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
 from llava_eval.results.formatting import Table, html_text, interval, number, p_text, row_header
 from llava_eval.results.report.overview import (
@@ -22,6 +22,7 @@ from llava_eval.results.report.overview import (
 )
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import STATES, state_of
+from llava_eval.results.run_names import FRAMES, letters
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS

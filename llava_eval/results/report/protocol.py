@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llava_eval.config.describe import TARGET_KEY, flat
-from llava_eval.results.compare.comparison_tables import letters
 from llava_eval.results.formatting import html_text
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
 #: What a mean is divided by, by the name in a protocol's file; failed samples never count.

@@ -18,11 +18,12 @@ from PIL import Image
 
 from llava_eval import cli
 from llava_eval.results.compare.sweep_curves import sweeps_of
-from llava_eval.results.report.overview import Overview, results_table, run_names
+from llava_eval.results.report.overview import Overview, results_table
 from llava_eval.results.report.panels import heat_map, section
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import SampleSet, index_of, state_of
 from llava_eval.results.report.thumbnails import Budget, FrameRequest, make_thumbnails, spread
+from llava_eval.results.run_names import run_names
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult, Score
 from tests.conftest import DEMO

@@ -1,0 +1,73 @@
+"""What tables, pages and papers call runs that stand beside each other."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+from llava_eval.results.runs import Run, differing_settings, own_settings
+
+#: Short key of the setting that says how many frames are shown.
+FRAMES = "num_frames"
+
+
+def letters(num_runs: int) -> list[str]:
+    """Return a short name for each run: A, B, ..., Z, A2, B2, ..."""
+    alphabet = string.ascii_uppercase
+    return [
+        alphabet[index % 26] + (str(index // 26 + 1) if index >= 26 else "")
+        for index in range(num_runs)
+    ]
+
+
+def settings_texts(runs: Sequence[Run]) -> list[str]:
+    """Return for each run the settings in which the runs differ: "num_frames=8, ..."."""
+    return [", ".join(f"{key}={value}" for key, value in own.items()) for own in own_settings(runs)]
+
+
+def paper_names(runs: Sequence[Run]) -> dict[str, str]:
+    """Return by letter what a paper calls each run: what differs, or else model or folder."""
+    choices = (settings_texts(runs), [run.model for run in runs], [run.path.name for run in runs])
+    names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
+    return dict(zip(letters(len(runs)), names, strict=True))
+
+
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Return what tells the runs apart: the model and the settings in which they differ."""
+    models = [run.model.partition(" (")[0].rpartition("/")[2] for run in runs]
+    named = " ".join(f"{run.label} {run.model}" for run in runs)
+    settings = {
+        key: values
+        for key, values in differing_settings(runs).items()
+        if key in (FRAMES, "quantization") or f"{key}=" in named
+    }
+    columns = [[_shown(key, value) for value in values] for key, values in settings.items()]
+    if len(set(models)) > 1:
+        columns.insert(0, models)
+    rows = zip(*columns, strict=True)
+    names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
+    return [
+        name if names.count(name) == 1 else f"{name} · {run.path.name}"
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _shown(key: str, value: str) -> str:
+    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
+    if value == "null":
+        return ""
+    if key == FRAMES and value.isdecimal():
+        return f"{value} frames"
+    speaks = value.isidentifier() and value.lower() not in ("none", "true", "false")
+    return value if speaks else f"{key}={value}"
+
+
+def _full_names(runs: Sequence[Run]) -> list[str]:
+    """Return the models, with the benchmark's overrides where runs differ in them."""
+    if len({run.label for run in runs}) == 1:
+        return [run.model for run in runs]
+    overrides = [run.label.removeprefix(run.benchmark).strip(" ()") for run in runs]
+    return [
+        f"{run.model} · {changed}" if changed else run.model
+        for run, changed in zip(runs, overrides, strict=True)
+    ]
