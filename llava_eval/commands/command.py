@@ -51,6 +51,16 @@ def argument(*names: str, **settings: Any) -> _Argument:
     return names, settings
 
 
+def path_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
+    """Return an argument of a command that is a path."""
+    return argument(name, type=local_path, metavar=metavar, help=purpose, **settings)
+
+
+def number_argument(name: str, metavar: str, purpose: str, **settings: Any) -> _Argument:
+    """Return an argument of a command that is a number."""
+    return argument(name, metavar=metavar, help=purpose, **{"type": float, **settings})
+
+
 def command(name: str, usage: str, *arguments: _Argument) -> Callable[[_Function], _Function]:
     """Register a function as a command."""
 

@@ -7,34 +7,39 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.paths import local_path
-from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
+from llava_eval.commands.command import (
+    JSON,
+    METRICS_DIR,
+    argument,
+    command,
+    number_argument,
+    path_argument,
+)
 from llava_eval.errors import ConfigError
 
 
 @command(
     "explain",
     "RUN [--against RUN_OR_EXPERIMENT [--run N]] [options]",
-    argument("run", metavar="RUN", type=local_path, help="run directory"),
+    path_argument("run", "RUN", "run directory"),
     METRICS_DIR,
     argument(
         "--against",
         metavar="RUN_OR_EXPERIMENT",
         help="another run directory, or a published number (llava-eval list experiments)",
     ),
-    argument(
+    number_argument(
         "--run",
-        dest="num_groups",
+        "N",
+        "answer the questions of N groups (videos) anew, one difference switched at a time",
         type=int,
-        metavar="N",
-        help="answer the questions of N groups (videos) anew, one difference switched at a time",
+        dest="num_groups",
     ),
     argument("--seed", type=int, default=0, help="of the draw of these groups (default 0)"),
-    argument(
+    path_argument(
         "--out",
-        type=local_path,
-        metavar="DIR",
-        help="folder for Markdown, JSON and the runs of --run (default for --run: "
+        "DIR",
+        "folder for Markdown, JSON and the runs of --run (default for --run: "
         "results/explain/...); again: continues there",
     ),
     JSON,
@@ -109,10 +114,10 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
 @command(
     "show",
     "RUN ID [--out FILE.png] [--json]",
-    argument("run", metavar="RUN", type=local_path, help="run directory"),
+    path_argument("run", "RUN", "run directory"),
     argument("id", metavar="ID", help="of the sample"),
     METRICS_DIR,
-    argument("--out", type=local_path, metavar="FILE", help="write its frames as a PNG"),
+    path_argument("--out", "FILE", "write its frames as a PNG"),
     JSON,
 )
 def _show(arguments: argparse.Namespace) -> int:
@@ -139,12 +144,10 @@ def _show(arguments: argparse.Namespace) -> int:
 @command(
     "rerun",
     "RUN ID [ID ...] [--out DIR] [--json]",
-    argument("run", metavar="RUN", type=local_path, help="run directory; it stays as it is"),
+    path_argument("run", "RUN", "run directory; it stays as it is"),
     argument("ids", metavar="ID", nargs="+", help="of samples"),
     METRICS_DIR,
-    argument(
-        "--out", type=local_path, metavar="DIR", help="run directory for the answers (default: new)"
-    ),
+    path_argument("--out", "DIR", "run directory for the answers (default: new)"),
     JSON,
 )
 def _rerun(arguments: argparse.Namespace) -> int:
@@ -171,12 +174,11 @@ def _rerun(arguments: argparse.Namespace) -> int:
 @command(
     "probes",
     "RUN RUN [RUN ...] | SWEEP",
-    argument(
+    path_argument(
         "paths",
+        "RUN",
+        "a plain run and runs with probe=..., or the folder of a sweep over probes",
         nargs="+",
-        type=local_path,
-        metavar="RUN",
-        help="a plain run and runs with probe=..., or the folder of a sweep over probes",
     ),
     METRICS_DIR,
     JSON,
@@ -207,18 +209,12 @@ def _probes(arguments: argparse.Namespace) -> int:
 @command(
     "audit",
     "RUN [--groups N] [--limit PERCENT] [--json]",
-    argument("run", metavar="RUN", type=local_path, help="run directory; it stays as it is"),
+    path_argument("run", "RUN", "run directory; it stays as it is"),
     METRICS_DIR,
-    argument(
-        "--groups", type=int, default=64, metavar="N", help="videos to answer again (default 64)"
-    ),
+    number_argument("--groups", "N", "videos to answer again (default 64)", type=int, default=64),
     argument("--seed", type=int, default=0, help="of the draw of these (default 0)"),
-    argument(
-        "--limit",
-        type=float,
-        default=0.0,
-        metavar="PERCENT",
-        help="most answers that a switch may change (default 0)",
+    number_argument(
+        "--limit", "PERCENT", "most answers that a switch may change (default 0)", default=0.0
     ),
     JSON,
 )

@@ -9,7 +9,14 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.paths import local_path
-from llava_eval.commands.command import JSON, METRICS_DIR, argument, command
+from llava_eval.commands.command import (
+    JSON,
+    METRICS_DIR,
+    argument,
+    command,
+    number_argument,
+    path_argument,
+)
 from llava_eval.errors import ComparisonError, ConfigError
 
 if TYPE_CHECKING:
@@ -21,12 +28,11 @@ if TYPE_CHECKING:
 @command(
     "compare",
     "RUN RUN [RUN ...] | SWEEP",
-    argument(
+    path_argument(
         "paths",
+        "RUN",
+        "run directories, all compared with the first; or folders of a sweep",
         nargs="+",
-        type=local_path,
-        metavar="RUN",
-        help="run directories, all compared with the first; or folders of a sweep",
     ),
     METRICS_DIR,
     argument(
@@ -35,11 +41,10 @@ if TYPE_CHECKING:
         help="compare runs that are not finished, or whose prompts, targets, media or benchmark "
         "version differ",
     ),
-    argument(
+    path_argument(
         "--export",
-        type=local_path,
-        metavar="DIR",
-        help="write JSON, numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
+        "DIR",
+        "write JSON, numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
         "and PNG with matplotlib)",
     ),
     JSON,
@@ -99,26 +104,21 @@ def _compare(arguments: argparse.Namespace) -> int:
 @command(
     "plan",
     "[RUN [RUN]] [--detect POINTS] [options]",
-    argument("runs", nargs="*", type=local_path, metavar="RUN", help="one run, or a pair of runs"),
+    path_argument("runs", "RUN", "one run, or a pair of runs", nargs="*"),
     METRICS_DIR,
-    argument(
+    number_argument(
         "--detect",
-        type=float,
-        metavar="POINTS",
-        help="the difference to be found, in the metric's unit (default: usual ones)",
+        "POINTS",
+        "the difference to be found, in the metric's unit (default: usual ones)",
     ),
-    argument(
-        "--flips",
-        type=float,
-        metavar="PERCENT",
-        help="samples whose score changes either way, where no pair of runs tells",
+    number_argument(
+        "--flips", "PERCENT", "samples whose score changes either way, where no pair of runs tells"
     ),
-    argument(
+    number_argument(
         "--per-group",
-        type=float,
+        "N",
+        "samples of a group (video), where no run tells (default 1)",
         default=1.0,
-        metavar="N",
-        help="samples of a group (video), where no run tells (default 1)",
     ),
     JSON,
 )
@@ -174,18 +174,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     argument(
         "--seed", type=int, default=0, help="of the order of videos with --sequential (default 0)"
     ),
-    argument(
-        "--baseline",
-        type=local_path,
-        metavar="FILE_OR_RUN",
-        help="a written baseline, or another run directory",
-    ),
-    argument(
-        "--write-baseline",
-        type=local_path,
-        metavar="FILE",
-        help="write RUN's baseline and do nothing else",
-    ),
+    path_argument("--baseline", "FILE_OR_RUN", "a written baseline, or another run directory"),
+    path_argument("--write-baseline", "FILE", "write RUN's baseline and do nothing else"),
     argument(
         "--tolerance",
         action="append",
@@ -206,16 +196,11 @@ def _plan(arguments: argparse.Namespace) -> int:
         help="noninferior: a metric with a tolerance passes only where it is shown to be worse by "
         "less (default: regression, where it fails when it is shown to be worse)",
     ),
-    argument(
-        "--max-slowdown",
-        type=float,
-        metavar="FACTOR",
-        help="most model seconds a sample, as a multiple of the baseline's",
+    number_argument(
+        "--max-slowdown", "FACTOR", "most model seconds a sample, as a multiple of the baseline's"
     ),
-    argument("--junit", type=local_path, metavar="FILE", help="write JUnit XML"),
-    argument(
-        "--summary", type=local_path, metavar="FILE", help="write Markdown for a pull request"
-    ),
+    path_argument("--junit", "FILE", "write JUnit XML"),
+    path_argument("--summary", "FILE", "write Markdown for a pull request"),
     JSON,
 )
 def _gate(arguments: argparse.Namespace) -> int:
@@ -304,12 +289,11 @@ def _gate_sequentially(arguments: argparse.Namespace, rule: Rule, publication: P
     "frames",
     "diff RUN RUN_OR_FOLDER",
     argument("action", choices=["diff"], metavar="diff", help="compare what was shown"),
-    argument("run", type=local_path, metavar="RUN", help="run directory"),
-    argument(
+    path_argument("run", "RUN", "run directory"),
+    path_argument(
         "other",
-        type=local_path,
-        metavar="RUN_OR_FOLDER",
-        help="another run directory, or a folder of pictures that another tool wrote",
+        "RUN_OR_FOLDER",
+        "another run directory, or a folder of pictures that another tool wrote",
     ),
 )
 def _frames(arguments: argparse.Namespace) -> int:
@@ -335,7 +319,7 @@ def _frames(arguments: argparse.Namespace) -> int:
 @command(
     "export",
     "RUN --to FORMAT --out DIR",
-    argument("run", type=local_path, metavar="RUN", help="run directory"),
+    path_argument("run", "RUN", "run directory"),
     argument(
         "--to",
         required=True,
@@ -343,7 +327,7 @@ def _frames(arguments: argparse.Namespace) -> int:
         help="inspect's log, Every Eval Ever, lm-eval's results and samples, or the hub's "
         ".eval_results",
     ),
-    argument("--out", required=True, type=local_path, metavar="DIR", help="folder to write into"),
+    path_argument("--out", "DIR", "folder to write into", required=True),
 )
 def _export(arguments: argparse.Namespace) -> int:
     """Write a run in the files of another tool; nothing is uploaded.
@@ -383,34 +367,22 @@ def _export(arguments: argparse.Namespace) -> int:
 @command(
     "report",
     "PATH [PATH ...] --out FILE [options]",
-    argument(
-        "paths",
-        nargs="+",
-        type=local_path,
-        metavar="PATH",
-        help="run directories, or folders of runs",
-    ),
+    path_argument("paths", "PATH", "run directories, or folders of runs", nargs="+"),
     METRICS_DIR,
-    argument("--out", required=True, type=local_path, metavar="FILE", help="the page"),
-    argument(
+    path_argument("--out", "FILE", "the page", required=True),
+    number_argument(
         "--thumbnails-mb",
-        type=float,
+        "MB",
+        "most that pictures of frames may add (default 8; 0: none)",
         default=8.0,
-        metavar="MB",
-        help="most that pictures of frames may add (default 8; 0: none)",
     ),
-    argument(
-        "--thumbnails-seconds",
-        type=float,
-        default=10.0,
-        metavar="S",
-        help="most time to take them in (default 10)",
+    number_argument(
+        "--thumbnails-seconds", "S", "most time to take them in (default 10)", default=10.0
     ),
-    argument(
+    path_argument(
         "--export",
-        type=local_path,
-        metavar="DIR",
-        help="also write numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
+        "DIR",
+        "also write numbers (CSV, Parquet), tables (Markdown, LaTeX) and curves (SVG; PDF "
         "and PNG with matplotlib)",
     ),
 )

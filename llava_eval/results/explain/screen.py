@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.typed_json import load_as
+from llava_eval.borders.typed_json import as_type, load_as
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.explain.explanation import Explanation, Parts
@@ -28,6 +28,35 @@ _ABOUT_RULES = (
     "Mean score times 100 of the same texts: over those that the rule scores, over all, and with "
     "unreadable and drawn ones as wrong (strict); * is the rule's own denominator."
 )
+
+
+@dataclass(frozen=True)
+class _GapPart:
+    """A change, or what is left, as JSON holds it."""
+
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _GapParts:
+    """The parts of a gap, as JSON holds them."""
+
+    unit: str
+    num_groups: int
+    changes: Sequence[_GapPart]
+    not_explained: _GapPart
+    whole: _GapPart
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What is read of :data:`EXPLANATION`."""
+
+    against: str
+    parts: _GapParts
 
 
 def rules_table(readings: Sequence[Reading]) -> Table:
@@ -91,35 +120,17 @@ def _written(value: object) -> str:
     return "null" if value is None else " ".join(str(value).split())
 
 
-def parts_table(parts: Parts) -> Table:
+def _parts_table(parts: _GapParts) -> Table:
     """Return what each change does alone, and what is left."""
-    attribution = parts.attribution
-    named = zip(parts.names, attribution.parts.values(), strict=True)
-    lines = [(f"from the {name}", part.difference, part.low, part.high) for name, part in named]
-    lines.append((_REST, attribution.rest, attribution.rest_low, attribution.rest_high))
-    lines.append(
-        (_WHOLE, attribution.whole.difference, attribution.whole.low, attribution.whole.high)
-    )
-    return _parts_table(lines, parts.unit)
-
-
-def _parts_table(
-    lines: Sequence[tuple[str, float, float | None, float | None]], unit: str
-) -> Table:
-    rows = [
-        [
-            name,
-            number(difference, unit, signed=True),
-            interval(low, high, unit, signed=True),
-            _found(low, high),
-        ]
-        for name, difference, low, high in lines
-    ]
-    return Table(["change alone", unit, "95 % interval", ""], rows)
-
-
-def _found(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None or low <= 0 <= high else "found"
+    lines = [(f"from the {item.name}", item) for item in parts.changes]
+    lines += [(_REST, parts.not_explained), (_WHOLE, parts.whole)]
+    rows = []
+    for name, item in lines:
+        is_open = item.low is None or item.high is None or item.low <= 0 <= item.high
+        bounds = interval(item.low, item.high, parts.unit, signed=True)
+        difference = number(item.difference, parts.unit, signed=True)
+        rows.append([name, difference, bounds, "" if is_open else "found"])
+    return Table(["change alone", parts.unit, "95 % interval", ""], rows)
 
 
 def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
@@ -161,7 +172,8 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
             f"{parts.seed}; the whole is {parts.whole}. Intervals treat a group as one cluster."
         )
         failed = [f"Not switched: {reason}" for reason in parts.failed]
-        yield "One difference switched at a time", [parts_table(parts), about, *failed]
+        table = _parts_table(as_type(_parts_content(parts), _GapParts))
+        yield "One difference switched at a time", [table, about, *failed]
 
 
 def to_terminal(explanation: Explanation, *, width: int = 80) -> str:
@@ -250,35 +262,6 @@ def _parts_content(parts: Parts) -> Mapping[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _StoredPart:
-    """A change of a stored explanation, or what it leaves open."""
-
-    difference: float
-    low: float | None = None
-    high: float | None = None
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class _StoredParts:
-    """The parts of a stored explanation."""
-
-    unit: str
-    num_groups: int
-    changes: Sequence[_StoredPart]
-    not_explained: _StoredPart
-    whole: _StoredPart
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """What is read of :data:`EXPLANATION`."""
-
-    against: str
-    parts: _StoredParts
-
-
 def stored_parts(directory: Path) -> tuple[Table, str] | None:
     """Return what ``explain --run`` found of a run, and what it is explained by.
 
@@ -297,8 +280,4 @@ def stored_parts(directory: Path) -> tuple[Table, str] | None:
             stored = load_as(path, _Stored)
     except FileNotFoundError:
         return None
-    parts = stored.parts
-    lines = [(f"from the {item.name}", item) for item in parts.changes]
-    lines += [(_REST, parts.not_explained), (_WHOLE, parts.whole)]
-    numbers = [(name, item.difference, item.low, item.high) for name, item in lines]
-    return _parts_table(numbers, parts.unit), stored.against
+    return _parts_table(stored.parts), stored.against
