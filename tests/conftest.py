@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 import pytest
 
 from llava_eval.borders.paths import resolve_package_path
+
+# Two processes of tests whose every operation waits for threads on the other's core take ten times
+# the time of two that work alone. It is read when torch is imported, also by commands of the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Folder of the embedded checkpoint, videos and rows.
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))
