@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice import (
+from llava_eval.scoring.choice import letters_of, read_letter, unread
+from llava_eval.scoring.choice.option_text import (
     argmax,
     content_positions,
     last_letter,
-    letters_of,
     padded,
-    ranked_letter,
-    read_letter,
-    unread,
 )
+from llava_eval.scoring.choice.ranked_letter import ranked_letter
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 

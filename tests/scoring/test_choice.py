@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.scoring.choice import StrictChoice, read_choice
-from llava_eval.scoring.choice_words import _WORDS
+from llava_eval.scoring.choice.words import _WORDS
 from llava_eval.types import Sample
 from tests.scoring.protocols import protocol
 

@@ -8,7 +8,7 @@ import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice_words import KINDS
+from llava_eval.scoring.choice.words import KINDS
 from llava_eval.scoring.plain_text import same_text
 
 _SINGLE_LETTER = re.compile(
@@ -54,7 +54,7 @@ class Token:
     Attributes:
         kind: one character: "L" for an option's letter, "l" for one that only a phrase makes a
             letter ("the answer is b"), "T" for an option's text, those of
-            :data:`llava_eval.scoring.choice_words.KINDS` and "x" for other words, ">" for arrows,
+            :data:`llava_eval.scoring.choice.words.KINDS` and "x" for other words, ">" for arrows,
             "V" and "X" for ticks and crosses, "N" for a new line, or a punctuation mark.
         start, end: in the plain text; brackets around a letter belong to it.
         letter: of an option's letter, or of the option whose text it is; empty for other tokens,

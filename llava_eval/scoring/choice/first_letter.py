@@ -1,0 +1,267 @@
+"""Rules that take the first letter, or the one in a fixed position, whatever else is said."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.scoring.choice.letter import (
+    LetterRule,
+    WhenUnread,
+    letters_of,
+    read_letter,
+    unread,
+)
+from llava_eval.scoring.scorer import ReplyScorer, read
+from llava_eval.scoring.text import is_empty_cell, through_spreadsheet
+from llava_eval.types import Sample, Score
+
+
+def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None:
+    """Return the first of ``letters`` after every prefix was deleted wherever it stands, or None.
+
+    Prefixes are deleted in their order and case-sensitively. There are no word boundaries:
+    "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also give up on more
+    than ten words without any of the letters, which the search for a letter covers.
+    """
+    remaining = text.strip()
+    for prefix in prefixes:
+        remaining = remaining.replace(prefix, "")
+    return next((character for character in remaining if character in letters), None)
+
+
+@dataclass(frozen=True)
+class FirstLetter(ReplyScorer):
+    """Video-MME's rule and its relatives: :func:`first_letter`.
+
+    Sources, all called ``extract_characters_regex`` or ``parse_multi_choice_response``:
+    thanku-all/parse_answer eval_your_results.py; EvolvingLMMs-Lab/lmms-eval v0.2.0
+    tasks/videomme/utils.py and tasks/longvideobench/utils.py; open-compass/VLMEvalKit
+    dataset/utils/videomme.py.
+
+    Attributes:
+        prefixes: what is deleted; two that a missing comma joined in an original stand as one.
+        letters: what is looked for, whatever the number of options.
+        when_unread: what a reply without a letter is worth; "random" draws among the options.
+        spreadsheet: replies go through a spreadsheet first; see
+            :func:`llava_eval.scoring.text.through_spreadsheet`.
+        empty_cells: replies that a table takes for empty cells ("N/A") hold no letter.
+        seed: of the draw.
+    """
+
+    prefixes: list[str]
+    letters: str = "ABCD"
+    when_unread: WhenUnread = "wrong"
+    spreadsheet: bool = False
+    empty_cells: bool = False
+    seed: int = 0
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, or what an unread reply is worth."""
+        text = through_spreadsheet(reply) if self.spreadsheet else reply
+        letter = first_letter(text, self.letters, self.prefixes)
+        if letter is not None and not (self.empty_cells and is_empty_cell(reply)):
+            how = f"the first of {self.letters} once the set phrases are deleted"
+            return read_letter(letter, sample, how)
+        why = f"none of {self.letters} is left once the set phrases are deleted"
+        return unread(sample, self.when_unread, why, letters=letters_of(sample), seed=self.seed)
+
+
+@dataclass(frozen=True)
+class StandaloneLetter(LetterRule):
+    r"""PerceptionTest's rule in lmms-eval: the first match of ``\b[A-D]\b``; none is wrong.
+
+    The article "A" is a match, word boundaries are Unicode's, and D is looked for although the
+    questions have three options.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/perceptiontest/val/utils.py,
+    perceptiontest_val_process_results_mc.
+
+    Attributes:
+        letters: what is looked for, whatever the number of options.
+    """
+
+    letters: str = "ABCD"
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        match = re.search(rf"\b[{re.escape(self.letters)}]\b", reply)
+        if match is None:
+            return None, f"none of {self.letters} is a word of its own"
+        return match.group(), f"the first of {self.letters} as a word"
+
+
+@dataclass(frozen=True)
+class MlvuOfficial(LetterRule):
+    """MLVU's official rule.
+
+    The assistant's turn began with "Best Option: (", so the character before the first ")" is the
+    answer; without any ")" the whole reply, spaces and all, must be the letter ("A." is wrong).
+
+    Source: JUNJIE99/MLVU, evaluation/multiple_choice_evaluation/choice_bench.py, check_ans.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        before, bracket, _ = reply.partition(")")
+        answer = before[-1:] if bracket else reply
+        where = 'before the first ")"' if bracket else "the whole reply"
+        if len(answer) == 1 and answer in letters_of(sample):
+            return answer, where
+        return None, f"{where} is no option's letter"
+
+
+@dataclass(frozen=True)
+class OnlyTheLetter(ReplyScorer):
+    """The whole reply is the right answer, to the letter: MMMU-Pro's vision part in lmms-eval.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mmmu_pro/utils.py, mmmu_pro_process_results.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for an equal text, else 0.0."""
+        return read(sample, reply, reply in sample.targets, "the whole reply")
+
+
+@dataclass(frozen=True)
+class SeedBenchLmmsEval(ReplyScorer):
+    """SEED-Bench in lmms-eval: the first character of the reply, in either case.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/seedbench/utils.py, seed_process_result.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        letter = reply.strip()[:1]
+        right = any(letter.lower() == target.lower().strip() for target in sample.targets)
+        known = letter.upper() in tuple(letters_of(sample))
+        return read(sample, letter.upper() if known else None, right, "the first character")
+
+
+@dataclass(frozen=True)
+class FirstCharacter(ReplyScorer):
+    """Vinoground's rule: the first character of the reply, in either case.
+
+    Sources: Vinoground/Vinoground 1543a2a, get_score_all.py; EvolvingLMMs-Lab/lmms-eval 75571cf,
+    tasks/vinoground/utils.py.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or an empty reply."""
+        if not reply:
+            return unread(sample, "wrong", "the reply is empty")
+        right = any(reply[0].lower() == target.lower() for target in sample.targets)
+        known = reply[0].upper() in tuple(letters_of(sample))
+        return read(sample, reply[0].upper() if known else None, right, "the first character")
+
+
+_BLINK_START = re.compile(r"[\(\s]*([A-Z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class BlinkLmmsEval(LetterRule):
+    """BLINK in lmms-eval: the letter that the reply begins with, also that of a word.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/blink/utils.py, _extract_answer_letter.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        match = _BLINK_START.match(reply.strip())
+        if match is None:
+            return None, "the reply begins with no letter"
+        return match.group(1).upper(), "the letter at the start"
+
+
+_MOTIONBENCH_PHRASES = (
+    "THE BEST ANSWER IS",
+    "THE CORRECT ANSWER IS",
+    "THE ANSWER IS",
+    "BEST ANSWER:",
+    "ANSWER:",
+)
+
+
+@dataclass(frozen=True)
+class MotionBenchLmmsEval(ReplyScorer):
+    """MotionBench in lmms-eval: the first of A to F, in capitals, after the last "</think>".
+
+    A letter that is a word counts first (the article "a" too), then one before ".", ")" or ":",
+    then any. ``answered`` among the details is 1 where there is one.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py, _extract_choice_letter.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        text = reply.split("</think>")[-1].strip().upper()
+        for phrase in _MOTIONBENCH_PHRASES:
+            text = text.replace(phrase, "")
+        patterns = (r"\b([A-F])\b", r"([A-F])[.):]", r"([A-F])")
+        matches = (re.search(pattern, text) for pattern in patterns)
+        letter = next((match.group(1) for match in matches if match is not None), None)
+        how = "the first of A to F, best as a word" if letter else "none of A to F occurs"
+        details = {"answered": float(letter is not None)}
+        return read(sample, letter, letter in sample.targets, how, details)
+
+
+_HOLMES_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class VideoHolmesOfficial(LetterRule):
+    """Video-Holmes's own rule: the first letter from A to F that occurs in the last answer tag.
+
+    Letters before a space, before ":" or behind "[" come first, then any; in both cases in the
+    order of the alphabet, so that "D. A book" is A. A reply without the tag is read as a whole.
+
+    Source: TencentARC/Video-Holmes 52ef8da, evaluate.py, evaluate.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        tagged = _HOLMES_ANSWER.findall(reply)
+        text = tagged[-1].strip() if tagged else reply
+        marked = (x for x in "ABCDEF" if f"{x} " in text or f"{x}:" in text or f"[{x}" in text)
+        letter = next(marked, None) or next((x for x in "ABCDEF" if x in text), None)
+        if letter is None:
+            return None, "none of A to F occurs"
+        return letter, "the first of A to F in the answer"
+
+
+@dataclass(frozen=True)
+class FirstAlphabetic(LetterRule):
+    """VideoEval-Pro's rule for options: the first character of the alphabet, in either case.
+
+    What stands before the last "the answer is", or else "answer:" or "the option is", goes first.
+
+    Source: TIGER-AI-Lab/VideoEval-Pro 4220bd4, tools/gpt4o_judge.py, option_judge.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        text = reply.lower()
+        for phrase in ("the answer is", "answer:", "the option is"):
+            if phrase in text:
+                text = text.split(phrase)[-1].strip()
+                break
+        letter = next((character for character in text if character.isalpha()), None)
+        if letter is None or letter.upper() not in tuple(string.ascii_uppercase):
+            return None, "there is no letter"
+        return letter.upper(), "the first character of the alphabet"
+
+
+@dataclass(frozen=True)
+class LvBenchOfficial(LetterRule):
+    """LVBench's own way to read a reply: the first character behind "(" and before ")".
+
+    "The answer is B" gives T. Source: THUDM/LVBench f998d95, lvbench/utils/answer_util.py,
+    polish_answer, which their own scripts call nowhere; lvbench/metrics/compute_accuracy.py wants
+    the letter alone.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        text = reply.strip().split(")")[0].strip()
+        if "(" in text:
+            text = text.split("(")[1].strip()
+        letter = text.split(" ")[0][:1]
+        if letter not in tuple(letters_of(sample)):
+            return None, f"the first character, {letter!r}, is no letter"
+        return letter, "the first character before any bracket"

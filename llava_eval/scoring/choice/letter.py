@@ -1,0 +1,135 @@
+"""One option's letter: what it is worth, and what none is worth."""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from llava_eval.scoring.scorer import (
+    CHOSEN_AT_RANDOM,
+    NOT_SCORED_BECAUSE,
+    ReplyScorer,
+    SampleScorer,
+    read,
+)
+from llava_eval.types import Generation, Sample, Score
+
+#: What an unread reply is worth: no part of the denominator, wrong, or a letter drawn at random.
+WhenUnread = Literal["left_out", "wrong", "random"]
+
+
+def letters_of(sample: Sample) -> str:
+    """Return the letters of a sample's options, "ABCD" for four."""
+    return string.ascii_uppercase[: len(sample.choices)]
+
+
+def read_letter(letter: str, sample: Sample, how: str = "a letter") -> Score:
+    """Return the score of a letter; without a target (hidden answers) only the answer is kept.
+
+    Args:
+        letter: what was read.
+        sample: the question.
+        how: see :func:`llava_eval.scoring.scorer.read`.
+    """
+    return read(sample, letter, letter in sample.targets, how)
+
+
+def unread(
+    sample: Sample,
+    when: WhenUnread,
+    why: str = "no letter was found",
+    *,
+    letters: Sequence[str] = (),
+    seed: int = 0,
+) -> Score:
+    """Return the score of a reply in which no letter was read.
+
+    Args:
+        sample: the question.
+        when: see :data:`WhenUnread`. A letter at random is drawn anew for every sample, from its id
+            and the seed, so that a run can be repeated; ``chosen_at_random`` among the details says
+            so, and the tables count it.
+        why: why nothing was read, in words.
+        letters: what is drawn from.
+        seed: of the draw.
+    """
+    if when == "random":
+        letter = random.Random(f"{seed}/{sample.id}").choice(list(letters))
+        how = f"which was drawn at random: {why}"
+        return read(sample, letter, letter in sample.targets, how, {CHOSEN_AT_RANDOM: True})
+    if when == "left_out":
+        explanation = f"no answer: {why}; {NOT_SCORED_BECAUSE}unread replies are left out"
+        return Score(value=None, answer=None, unreadable=True, explanation=explanation)
+    return read(sample, None, 0.0, why)
+
+
+class LetterRule(ReplyScorer):
+    """A rule that finds one letter in a reply; none is wrong."""
+
+    @abstractmethod
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        """Return the letter and how it was read, or None and why there is none."""
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        letter, how = self._find(reply, sample)
+        return unread(sample, "wrong", how) if letter is None else read_letter(letter, sample, how)
+
+
+@dataclass(frozen=True)
+class LetterOrDraw(ReplyScorer):
+    """A rule whose original draws a letter where it finds none: here with a sample's own seed.
+
+    Attributes:
+        seed: of the draw.
+    """
+
+    seed: int = 0
+
+    @abstractmethod
+    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
+        """Return the letter that the rule reads, or None where it would draw one."""
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, read or drawn, else 0.0."""
+        letters = letters_of(sample)
+        letter = self._find(reply, letters, [choice.strip() for choice in sample.choices])
+        if letter is None:
+            why = "no letter with a mark and no option's text was found"
+            return unread(sample, "random", why, letters=letters, seed=self.seed)
+        return read_letter(letter, sample, "a letter with a mark, or the text of an option")
+
+
+@dataclass(frozen=True)
+class LowestLoss(SampleScorer):
+    """The option with the lowest mean loss is the answer, of equal ones the first.
+
+    Losses that are not a number never win; if none is, there is no answer, which is wrong.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, egoschema_process_results.
+    """
+
+    def score_generation(self, generation: Generation, sample: Sample) -> Score:
+        """Return 1.0 when the likeliest option is the right one, else 0.0.
+
+        Raises:
+            ValueError: there are no losses, or not one for each option.
+        """
+        losses = generation.option_losses
+        if losses is None or len(losses) != len(sample.options):
+            raise ValueError(
+                f"sample {sample.id}: answers by likelihood need {len(sample.options)} option "
+                f"losses, got {'none' if losses is None else len(losses)}"
+            )
+        best: int | None = None
+        for number, loss in enumerate(losses):
+            if loss < (math.inf if best is None else losses[best]):
+                best = number
+        if best is None:
+            return unread(sample, "wrong", "no loss is a number")
+        return read_letter(string.ascii_uppercase[best], sample, "the option with the lowest loss")

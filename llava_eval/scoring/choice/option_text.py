@@ -1,0 +1,232 @@
+"""Rules that also know the options' texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.scoring.choice.letter import (
+    LetterOrDraw,
+    LetterRule,
+    letters_of,
+    read_letter,
+    unread,
+)
+from llava_eval.scoring.scorer import ReplyScorer, read
+from llava_eval.scoring.vqa import on_one_line, without_punctuation
+from llava_eval.types import Sample, Score
+
+#: Stripped from both ends of a reply, one kind after the other.
+_EDGE_MARKS = (",", ".", "!", "?", ";", ":", "'")
+#: A reply of at most so many words is never compared with the texts of the options.
+_MOST_WORDS_WITHOUT_CONTENT = 5
+
+
+@dataclass(frozen=True)
+class NextQaLetter(LetterOrDraw):
+    """NExT-QA's rule in lmms-eval.
+
+    The first of these that finds a letter decides: "(A)", "A " (the end of any word counts, as in
+    "BBC "), "A.", and in replies of more than five words the text of an option. Of several letters
+    the one that comes last in the reply wins, where letters of the second and third form are
+    looked for as " A ". If nothing is found the original draws a letter: here with a seed of the
+    sample's own.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/nextqa/utils.py, parse_multi_choice_response.
+    """
+
+    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
+        return last_letter(reply, letters, choices)
+
+
+@dataclass(frozen=True)
+class EgoSchemaLetter(LetterOrDraw):
+    """EgoSchema's rule in lmms-eval.
+
+    "(A)", "A " and "A." are looked for together, and the one whose last occurrence comes first
+    wins. Only where there is none, and in replies of more than five words, the texts of the options
+    (which here begin with their letters) are compared, the first one winning. If nothing is found
+    the original draws a letter: here with a seed of the sample's own.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, parse_multi_choice_response.
+    """
+
+    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
+        text = padded(reply)
+        forms = ("({})", "{} ", "{}.")
+        written = [(letter, form.format(letter)) for form in forms for letter in letters]
+        positions = [(text.rfind(form), letter) for letter, form in written if form in text]
+        if not positions:
+            content = content_positions(text, letters, choices)
+            positions = [(position, letter) for letter, position in content.items()]
+        # Of equal positions the first in the list, as numpy's argmin takes it.
+        return min(positions, key=lambda item: item[0])[1] if positions else None
+
+
+def padded(text: str) -> str:
+    """Return a reply without the marks at its ends, and with a space at both."""
+    for mark in _EDGE_MARKS:
+        text = text.strip(mark)
+    return f" {text} "
+
+
+def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
+    """Return the letter that MMMU's parser reads, or None where it would draw one.
+
+    Args:
+        reply: the model's text.
+        letters: of the options.
+        choices: the options' texts, which are looked for as they are but for their case.
+    """
+    text = padded(reply)
+    in_brackets = [letter for letter in letters if f"({letter})" in text]
+    if in_brackets:
+        return argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
+    for form in ("{} ", "{}."):
+        fitting = [letter for letter in letters if form.format(letter) in text]
+        if fitting:
+            return argmax(fitting, [text.rfind(f" {letter} ") for letter in fitting])
+    positions = content_positions(text, letters, choices)
+    return argmax(list(positions), list(positions.values())) if positions else None
+
+
+def content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
+    """Return by letter where the texts of the options stand last in a long enough reply."""
+    if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
+        return {}
+    lowered = text.lower()
+    options = [choice.lower() for choice in choices]
+    return {
+        letter: lowered.rfind(option)
+        for letter, option in zip(letters, options, strict=True)
+        if option in lowered
+    }
+
+
+def argmax(letters: Sequence[str], positions: Sequence[int]) -> str:
+    """Return the letter with the furthest position, of equal ones the first."""
+    return letters[positions.index(max(positions))]
+
+
+@dataclass(frozen=True)
+class TomatoLmmsEval(ReplyScorer):
+    """TOMATO in lmms-eval: the first option's letter that occurs as a capital anywhere, else A.
+
+    Of several letters the one that stands last in brackets; without brackets the first of the
+    alphabet. Without any, the text of an option in a reply of more than five words.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/tomato/utils.py, parse_multi_choice_response.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another; A where none is read."""
+        text, letters = padded(reply), letters_of(sample)
+        found = [letter for letter in letters if letter in text]
+        if found:
+            letter = argmax(found, [text.rfind(f"({letter})") for letter in found])
+            return read_letter(letter, sample, "a capital anywhere in the reply")
+        positions = content_positions(text, letters, sample.choices)
+        if positions:
+            letter = argmax(list(positions), list(positions.values()))
+            return read_letter(letter, sample, "whose text stands in the reply")
+        return read(sample, None, "A" in sample.targets, "counted as A")
+
+
+_OPTION = re.compile(r"([A-E])\.\s*(.+)", re.IGNORECASE)
+_LETTER = re.compile(r"\b[A-E]\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MvBenchOfficial(ReplyScorer):
+    """MVBench's official rule.
+
+    The assistant's turn began with "Best option:(", so "(" is put in front of the first line of the
+    reply; its first word (split at spaces, lower case) must be part of "(a)", dots removed, or hold
+    "(a)". An empty reply is "(", which is part of every option, and so always right: it is counted
+    as unreadable. So is a reply that fits several options, whatever it scores.
+
+    Source: OpenGVLab/Ask-Anything, video_chat2/mvbench.ipynb, infer_mvbench and check_ans.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 or 0.0, and the letter where the reply fits exactly one option."""
+        first_word = f"({reply.strip().split(chr(10))[0]}".lower().split(" ")[0]
+        fitting = [
+            letter for letter in letters_of(sample) if _fits(first_word, f"({letter.lower()})")
+        ]
+        right = any(letter in sample.targets for letter in fitting)
+        how = f"the first word, {first_word!r}, fits {', '.join(fitting) or 'no option'}"
+        return read(sample, fitting[0] if len(fitting) == 1 else None, right, how)
+
+
+def _fits(word: str, option: str) -> bool:
+    return word.replace(".", "") in option or option in word
+
+
+@dataclass(frozen=True)
+class MvBenchLmmsEval(ReplyScorer):
+    """lmms-eval's rule for MVBench; empty replies leave the denominator.
+
+    "A. text" on one line is its letter; otherwise punctuation is cleaned up as VQA's evaluation
+    does and the first of A to E that stands alone, in either case, is taken: the article "a" too.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/mvbench/utils.py, mcq_acc and
+    mvbench_aggregate_results.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none, no score for an empty reply."""
+        if not reply:
+            return unread(sample, "left_out", "the reply is empty")
+        letter = mvbench_letter(reply)
+        if letter is None:
+            return unread(sample, "wrong", "none of A to E stands alone")
+        return read_letter(letter, sample, "the first of A to E that stands alone")
+
+
+def mvbench_letter(text: str) -> str | None:
+    """Return the letter that lmms-eval's rule reads, whatever the number of options, or None."""
+    option = _OPTION.fullmatch(text.strip())
+    if option is not None:
+        return option.group(1).upper()
+    flat = without_punctuation(on_one_line(text))
+    for edge in "'\")(":
+        flat = flat.strip(edge)
+    letter = _LETTER.search(flat.strip().lower())
+    return None if letter is None else letter.group().upper()
+
+
+_TVBENCH_START = re.compile(r"\s*[(\[]?([A-Z])")
+
+
+@dataclass(frozen=True)
+class TvBenchLmmsEval(LetterRule):
+    """TVBench in lmms-eval: a letter as a word, a letter at the start, or one candidate's text.
+
+    The reply is looked at in capitals. Only its first letter that is a word counts (the article
+    "a" too), and where that is no option's ("I think B") the letter that the reply begins with,
+    also inside a word: "Both" gives B. Otherwise exactly one candidate's text must stand in it.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, _extract_choice_letter.
+    """
+
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        text = reply.strip()
+        letters = letters_of(sample)
+        for match in (re.search(r"\b([A-Z])\b", text.upper()), _TVBENCH_START.match(text.upper())):
+            if match is not None and match.group(1) in letters:
+                return match.group(1), "as a word or at the start"
+        lowered = _words(text)
+        fitting = [
+            letter
+            for letter, choice in zip(letters, sample.choices, strict=True)
+            if _words(choice) and _words(choice) in lowered
+        ]
+        if len(fitting) != 1:
+            return None, "no letter as a word or at the start, no one candidate"
+        return fitting[0], "whose text stands in the reply"
+
+
+def _words(text: str) -> str:
+    return " ".join(text.lower().split())

@@ -1,0 +1,242 @@
+"""Which option letters a reply states, and which it rules out.
+
+One pass over all mentions of options, and over the lists that copy them. Nothing is decided here:
+:mod:`llava_eval.scoring.choice.strict` does that once all is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llava_eval.scoring.choice.mention import REACH, Mention
+from llava_eval.scoring.choice.tokens import Lexer, Token
+from llava_eval.scoring.plain_text import plain_text
+
+#: A reply of more single letters is a model that repeats itself.
+_MOST_LETTERS = 1000
+
+#: The end of a prompt, where a word may begin.
+_CUT_OFF = re.compile("answer: *[a-z]")
+
+_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-)L)*")
+_SENTENCE_BREAK = re.compile("[.?;N]")
+#: Letters that are named together, which a phrase may go over: "of A, B and C".
+_SEVERAL = re.compile("L(?:[,j-]*L)+")
+_GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
+_GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What a reply says of the options.
+
+    Attributes:
+        stated: letters that it gives as its answer, each with the words that do so.
+        rejected: letters that it rules out.
+    """
+
+    stated: dict[str, str]
+    rejected: frozenset[str]
+
+
+def find_statements(reply: str, choices: Sequence[str]) -> Statements:
+    """Return which letters a reply states and rejects.
+
+    Args:
+        reply: the model's text, without reasoning.
+        choices: the option texts without letters.
+    """
+    plain = plain_text(reply)
+    lexer = Lexer(plain, choices)
+    if len(lexer.single_letters) > _MOST_LETTERS or _CUT_OFF.fullmatch(plain):
+        return Statements({}, frozenset())
+    return _Reply(plain, list(lexer.tokens())).statements()
+
+
+class _Reply:
+    """A reply as tokens, and the kinds of all as one text."""
+
+    def __init__(self, plain: str, tokens: Sequence[Token]) -> None:
+        self.plain = plain
+        self.tokens = tokens
+        self.kinds = "".join(token.kind for token in tokens)
+        # "A: C", "A: the answer is C" and "Q: ... A: ...", where "A" stands for "answer".
+        label = re.search("(?:^|N)L(?=:(?:L[.]?(?:N|$)|fr*a))|^L:[^N?]*[N?]+L(?=:)", self.kinds)
+        if label is not None and tokens[label.end() - 1].letter == "A":
+            self.kinds = f"{self.kinds[: label.end() - 1]}a{self.kinds[label.end() :]}"
+        begins = re.search("d|O[^.N]{0,4}:|O[iv]", self.kinds)
+        self.discussion = len(tokens) if begins is None else begins.end()
+        self.mentions = [
+            self._mention(at) for match in _GROUP.finditer(self.kinds) for at in self._split(match)
+        ]
+        self.listed = self._listed()
+
+    def _split(self, group: re.Match[str]) -> list[list[int]]:
+        """Return the letters of one mention, or of two where the last has a verb of its own.
+
+        "Unlike A, B is correct" speaks of two letters, "A and B are correct" of one group.
+        """
+        at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
+        if len(at) > 2 and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}:
+            return [at[:-1], at[-1:]]  # "between A and B, A"
+        if (
+            len(at) > 1
+            and self.kinds[at[-2] + 1 : at[-1]] == ","
+            and self.kinds[group.end() : group.end() + 1] in ("i", "v")
+            and not re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
+        ):
+            return [at[:-1], at[-1:]]
+        return [at]
+
+    def _mention(self, at: Sequence[int]) -> Mention:
+        start, end = at[0], at[-1] + 1
+        letters = tuple(self.tokens[number].letter for number in at)
+        text_letter, text_end = self._text_after(end)
+        gap = _GAP_FROM_TEXT.search(self.kinds[max(0, start - 8) : start])
+        text = self.tokens[start - 1 - (0 if gap is None else len(gap.group()))]
+        verdict = text_end if text_letter == letters[-1] else end
+        return Mention(
+            letters=letters,
+            start=start,
+            end=end,
+            before=self._sentence_before(start),
+            earlier=self.kinds[:start],
+            after=self.kinds[end:],
+            verdict=self.kinds[verdict:],
+            is_text=self.kinds[start] == "T",
+            is_weak=self.kinds[start] == "l",
+            is_bracketed=self.plain[self.tokens[end - 1].end - 1] == ")",
+            has_own_text=text_letter == letters[-1],
+            follows_own_text=text.end <= self.tokens[start].start and text.letter == letters[0],
+            is_early=start < self.discussion,
+        )
+
+    def _text_after(self, start: int) -> tuple[str, int]:
+        """Return the letter whose option's text follows after marks, or "", and where that ends."""
+        gap = _GAP_TO_TEXT.match(self.kinds, start)
+        at = start if gap is None else gap.end()
+        if at == len(self.tokens) or self.kinds[at] in "Ll":
+            return "", start
+        if self.kinds[at] != "T" and re.search("[iv]", self.kinds[start:at]):
+            return "", start  # "D is right", where an option is "right"
+        return self.tokens[at].letter, at + 1
+
+    def _sentence_before(self, start: int) -> str:
+        before = _SENTENCE_BREAK.split(self.kinds[max(0, start - REACH) : start])[-1]
+        return _SEVERAL.sub("x", before)
+
+    def _quote(self, start: int, end: int) -> str:
+        """Return the words around tokens, for people."""
+        first, last = self.tokens[start].start, self.tokens[end - 1].end
+        return " ".join(self.plain[max(0, first - 24) : last + 12].split())
+
+    def statements(self) -> Statements:
+        """Return what is stated and rejected."""
+        stated: dict[str, str] = {}
+        rejected: set[str] = set()
+        open_mentions: list[Mention] = []
+        for number, mention in enumerate(self.mentions):
+            quote = self._quote(mention.start, mention.end)
+            if mention.is_rejected(is_listed=number in self.listed):
+                rejected.update(mention.letters)
+            elif number in self.listed:
+                if mention.is_marked_right:
+                    stated[mention.letters[0]] = quote
+            elif len(set(mention.letters)) > 2:
+                continue  # options that are copied or gone through: "A, B, C, or D"
+            elif mention.is_stated():
+                stated.update(dict.fromkeys(mention.letters, quote))
+                other, _ = self._text_after(mention.end)
+                if other and other not in mention.letters:
+                    stated[other] = quote  # another option's text: "A. a pretty girl"
+            elif stated and mention.is_added:
+                stated[mention.letters[0]] = quote
+            elif not mention.is_unsaid():
+                open_mentions.append(mention)
+        stated.update(self._stated_texts(by_any_phrase=not stated))
+        if (
+            not stated
+            and not self.listed
+            and len({mention.letters for mention in open_mentions}) == 1
+            and all(mention.is_only_answer() for mention in open_mentions)
+        ):
+            mention = open_mentions[-1]
+            stated[mention.letters[0]] = self._quote(mention.start, mention.end)
+        return Statements(stated, frozenset(rejected))
+
+    def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
+        """Return the letters whose option's text is given as the answer, word for word."""
+        texts = {
+            number: self._mention([number])
+            for number, token in enumerate(self.tokens)
+            if token.letter and token.kind not in "Ll"
+        }
+        rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
+        named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}
+        is_sole = by_any_phrase and len(named) == 1
+        return {
+            token.letter: self._quote(number, number + 1)
+            for number, text in texts.items()
+            if number not in rejected
+            and not text.is_unsaid()
+            and text.is_given_text(
+                self.plain[(token := self.tokens[number]).start : token.end], is_sole=is_sole
+            )
+        }
+
+    def _listed(self) -> set[int]:
+        """Return the numbers of mentions that are entries of lists of options.
+
+        A list is two or more single letters in alphabetical order, written alike, each introducing
+        something ("A. a kite B. a girl"): options that were copied, or are gone through.
+        """
+        listed: set[int] = set()
+        run: list[int] = []
+        entries = [
+            number
+            for number, mention in enumerate(self.mentions)
+            if len(mention.letters) == 1 and self._is_entry(number)
+        ]
+        for number in [*entries, -1]:
+            is_next = (
+                bool(run)
+                and number >= 0
+                and self.mentions[number].letters > self.mentions[run[-1]].letters
+                and self._style(number) == self._style(run[-1])
+            )
+            if not is_next:
+                listed.update(run if len(run) > 1 else ())
+                run = []
+            run.append(number)
+        return listed
+
+    def _style(self, number: int) -> str:
+        """Return how an entry is written: "(A)", "A)", "A.", "A:", or "A" alone."""
+        token = self.tokens[self.mentions[number].start]
+        following = self.plain[token.end : token.end + 1]
+        brackets = re.sub(r"\w|\s", "", self.plain[token.start : token.end])
+        return brackets + (following if following in ".:、=-" else "")
+
+    def _is_entry(self, number: int) -> bool:
+        """Return whether a letter introduces something, where an entry of a list may stand."""
+        mention = self.mentions[number]
+        previous = self.mentions[number - 1] if number else None
+        if not mention.after.partition("N")[0].strip(".:"):
+            between = "N" if previous is None else self.kinds[previous.end : mention.start]
+            return not between.strip(".,:;-(/")  # the last of a row such as "A. B. C. D."
+        text = self.plain[self.tokens[mention.start].end :]
+        if re.match(r"\s*[:=(]\s*[\d.]", text):
+            return True  # probabilities
+        if not (mention.is_bracketed or mention.has_own_text or mention.after[0] in ".:-"):
+            return False
+        if mention.is_bracketed and mention.after[0] in "iv":
+            return False  # the subject of a sentence: "(C) is not shown"
+        return (
+            mention.is_bracketed
+            or mention.begins_sentence
+            or re.search("Oi?:?$", mention.before) is not None
+            or mention.earlier[-1] in ",;(:j"
+            or (previous is not None and self._text_after(previous.end)[1] == mention.start)
+        )
