@@ -15,15 +15,13 @@ from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.own import OwnModel, OwnRunner
 from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
     from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.models.local.plan import ModelPlan
-    from llava_eval.models.local.preview import PromptPreview
-    from llava_eval.models.served.served_model import ServedModel
+    from llava_eval.models.local.prompt import PromptPreview
 
 
 class Plan(Protocol):
@@ -36,7 +34,7 @@ class Plan(Protocol):
     @property
     def memory_warning(self) -> str | None:
         """That its weights are larger than what is free; None where they fit, or are elsewhere."""
-        ...
+        return None
 
 
 class Runner(Protocol):
@@ -55,7 +53,7 @@ class Runner(Protocol):
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
         """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
-        ...
+        return None
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ShownMedia:
         """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
@@ -88,11 +86,11 @@ class Runner(Protocol):
 
     def peak_device_memory_bytes(self) -> int | None:
         """Return the most memory held on an accelerator by this process; None where unknown."""
-        ...
+        return None
 
     def close(self) -> None:
-        """Let go of connections; nothing may be asked afterwards."""
-        ...
+        """Let go of what no other run can use; nothing may be asked afterwards."""
+        return
 
 
 def check_backend(config: RunConfig) -> None:
@@ -110,7 +108,7 @@ def check_backend(config: RunConfig) -> None:
             raise ConfigError(f"{part} is for served models: model=openai_server")
     if model.base_url is None and not model.is_own:
         return
-    kind = "a model of your own" if model.is_own else "a served model"
+    kind = _kind(config)
     if config.engine.name == "ray":
         raise ConfigError(
             f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
@@ -167,20 +165,18 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
         ConfigError: the server does not offer what the protocol needs.
     """
     if config.model.is_own:
+        from llava_eval.models.own import OwnModel
+
         return OwnModel.build(config.model)
-    if config.model.base_url is not None:
-        return _find_served(config, needs)
-    return _plan_loaded(config)
-
-
-def _find_served(config: RunConfig, needs: Needs) -> ServedModel:
+    if config.model.base_url is None:
+        return _plan_loaded(config)
     from llava_eval.models.served.served_model import find_served_model
 
-    model = find_served_model(config.model, shows_videos=needs.videos)
-    model.check_protocol(
+    served = find_served_model(config.model, shows_videos=needs.videos)
+    served.check_protocol(
         has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
     )
-    return model
+    return served
 
 
 def _plan_loaded(config: RunConfig) -> ModelPlan:
@@ -219,13 +215,16 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         ConfigError: the model is served elsewhere.
     """
     if config.model.base_url is not None or config.model.is_own:
-        kind = "a model of your own" if config.model.is_own else "a served model"
-        raise ConfigError(f"{kind} cannot be looked at; give model.checkpoint=")
+        raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
     plan = _plan_loaded(config)
 
     from llava_eval.models.local.load_model import load_model_once
 
     return load_model_once(plan)
+
+
+def _kind(config: RunConfig) -> str:
+    return "a model of your own" if config.model.is_own else "a served model"
 
 
 def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
@@ -241,7 +240,7 @@ def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     if config.model.base_url is not None or config.model.is_own:
         return None
     from llava_eval.models.local.plan import ModelPlan
-    from llava_eval.models.local.preview import PromptPreview
+    from llava_eval.models.local.prompt import PromptPreview
 
     assert isinstance(plan, ModelPlan)
     return PromptPreview(plan, config.conversation)
@@ -249,12 +248,12 @@ def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
 
 def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
     """Load the model, unless the run before used the same, and put a runner around it."""
-    from llava_eval.models.served.served_model import ServedModel
+    from llava_eval.models.own import OwnModel, OwnRunner
+    from llava_eval.models.served.served_model import ServedModel, with_checked_frames
 
     if isinstance(plan, OwnModel):
         return OwnRunner(plan, config.runner.batch_size)
     if isinstance(plan, ServedModel):
-        from llava_eval.models.served.served_model import with_checked_frames
         from llava_eval.models.served.served_runner import ServedRunner
 
         with clock.stage("load_model"):

@@ -18,15 +18,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, first_line
+from llava_eval.models.backend import Plan, Runner
 from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
-
-if TYPE_CHECKING:
-    from llava_eval.models.local.pixels import FramePreprocessor
 
 #: Questions given to :meth:`Model.generate` at once, where runner.batch_size does not say.
 _BATCH_SIZE = 8
@@ -72,7 +70,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class OwnModel:
+class OwnModel(Plan):
     """A user's own model, which is there already.
 
     Attributes:
@@ -121,11 +119,6 @@ class OwnModel:
         """See :class:`llava_eval.models.backend.Plan`."""
         return {"model": self.describe()}
 
-    @property
-    def memory_warning(self) -> str | None:
-        """None: what it takes is not known."""
-        return None
-
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         more: Mapping[str, Any] = getattr(self.model, "identity", dict)()
@@ -137,15 +130,12 @@ def target_of(model: object) -> str:
     return f"{type(model).__module__}.{type(model).__qualname__}"
 
 
-class OwnRunner:
-    """Asks a user's own model; see :class:`llava_eval.models.backend.Runner`.
+class OwnRunner(Runner):
+    """Asks a user's own model.
 
     Args:
         own: the model.
         batch_size: questions given to it at once; None takes a few.
-
-    Attributes:
-        batch_size, first_prompt, guards: see :class:`llava_eval.models.backend.Runner`.
     """
 
     def __init__(self, own: OwnModel, batch_size: int | None = None) -> None:
@@ -153,11 +143,6 @@ class OwnRunner:
         self.batch_size = batch_size or _BATCH_SIZE
         self.first_prompt: str | None = None
         self.guards: dict[str, Any] = {}
-
-    @property
-    def frame_preprocessor(self) -> FramePreprocessor | None:
-        """None: the model resizes frames itself."""
-        return None
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
         """Make one clip ready.
@@ -210,10 +195,3 @@ class OwnRunner:
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         return self._own.describe()
-
-    def peak_device_memory_bytes(self) -> int | None:
-        """None: what the model holds is its own."""
-        return None
-
-    def close(self) -> None:
-        """Do nothing: the model is the user's."""

@@ -57,12 +57,25 @@ class Decoder:
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
-    def first_steps(self, batch: Batch) -> list[torch.Tensor]:
-        """Return logits (B, vocabulary) to compare: of the first new tokens, or of an option's."""
+    def first_steps(self, batch: Batch, *, is_short: bool = False) -> list[list[torch.Tensor]]:
+        """Return for each prompt logits (vocabulary,) to compare, one for each step.
+
+        They are those of the first new tokens, or of an option's.
+
+        Args:
+            batch: B prompts.
+            is_short: one new token is enough.
+        """
+        return [list(steps) for steps in zip(*self._first_steps(batch, is_short), strict=True)]
+
+    def _first_steps(self, batch: Batch, is_short: bool) -> Sequence[torch.Tensor]:
+        """Return logits (B, vocabulary) of each step."""
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
             shortest = min(len(item.token_ids) - item.option_start for item in batch.prompts)
             return [logits[:, -1 - step] for step in range(shortest)]
+        if is_short:
+            return [self.logits(batch)[:, -1]]
         settings = batch.prompts[0].request.settings
         config = self._loaded.generation_config(settings)
         config.update(
@@ -72,7 +85,8 @@ class Decoder:
             return_dict_in_generate=True,
         )
         output = self._loaded.generate(batch.inputs, generation_config=config)
-        return list(output.logits)
+        logits_of_steps: tuple[torch.Tensor, ...] = output.logits
+        return logits_of_steps
 
     def _generated(self, batch: Batch) -> list[Generation | None]:
         loaded, prompts = self._loaded, batch.prompts

@@ -184,8 +184,3 @@ def free_bytes(device: torch.device) -> int:
         return _FALLBACK_BYTES
     available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(available[0]) * 1024 if available else _FALLBACK_BYTES
-
-
-def peak_device_bytes(device: torch.device) -> int | None:
-    """Return the most memory that torch has held on a CUDA device; None elsewhere."""
-    return int(torch.cuda.max_memory_allocated(device)) if device.type == "cuda" else None

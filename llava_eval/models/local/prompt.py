@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 
-from llava_eval.errors import PromptError
+from llava_eval.config.schema import ConversationConfig
+from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.conversation import Conversation
+from llava_eval.models.local.load_model import load_processor
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prepared_media import WholePrompts
-from llava_eval.types import Request
+from llava_eval.models.local.plan import ModelPlan
+from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
+from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +124,17 @@ class PromptWriter:
             prompts.append(replace(whole, option=number, option_start=start))
         return prompts
 
-    def whole_inputs(self, prompt: Prompt) -> Mapping[str, Any]:
-        """Return the model's inputs for a prompt as the processor makes them, on the CPU."""
-        if prompt.inputs is not None:
-            return prompt.inputs
-        with self._loaded.foreign():
-            return self._whole.inputs((prompt.text, prompt.request.prepared_media))
+    def whole_inputs(self, *prompts: Prompt) -> Mapping[str, Any]:
+        """Return the model's inputs for prompts as the processor makes and pads them, on the CPU.
 
-    def padded_inputs(self, prompts: Sequence[Prompt]) -> Mapping[str, Any]:
-        """Return the model's inputs for several prompts, as the processor makes and pads them."""
+        Raises:
+            ForwardError: the processor fails.
+        """
+        if len(prompts) == 1 and prompts[0].inputs is not None:
+            return prompts[0].inputs
         with self._loaded.foreign():
             return self._whole.inputs(
-                *((prompt.text, prompt.request.prepared_media) for prompt in prompts)
+                *((item.text, item.request.prepared_media) for item in prompts)
             )
 
     def _prompt(self, request: Request, text: str) -> Prompt:
@@ -187,6 +189,55 @@ class PromptWriter:
             else:
                 expanded.append(token)
         return Prompt(request, text, tuple(expanded), media_end)
+
+
+class PromptPreview:
+    """Writes prompts with the checkpoint's processor alone.
+
+    Args:
+        plan: which checkpoint, and with which settings.
+        conversation: text around the user's turn.
+
+    Raises:
+        CheckpointError: the processor cannot be loaded.
+    """
+
+    def __init__(self, plan: ModelPlan, conversation: ConversationConfig) -> None:
+        self._plan = plan
+        processor = load_processor(plan)
+        self._conversation = Conversation.of(conversation, processor)
+        self._whole = WholePrompts(processor)
+        self._tokenizer = processor.tokenizer
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
+        """Return a medium as a prompt shows it.
+
+        Args:
+            kind: video, or image (a clip of one frame).
+            clip: the frames.
+        """
+        return shown_medium(kind, clip, as_images=kind == "image" or self._plan.shows_images)
+
+    def prompt(self, request: Request) -> tuple[str, list[str]]:
+        """Return the text of a prompt, and its tokens with those of the media.
+
+        Args:
+            request: whose media :meth:`prepare` returned.
+
+        Raises:
+            PromptError: the text would not be what the request asks for.
+            CheckpointError: the checkpoint has no chat template, or its processor fails.
+        """
+        text = self._conversation.render(request)
+        try:
+            inputs = self._whole.inputs((text, request.prepared_media))
+        except Exception as error:  # a border: foreign code is given any media
+            raise CheckpointError(
+                f"{self._plan.checkpoint.name}: its processor fails on the first prompt: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
+        ids = inputs["input_ids"][0].tolist()
+        return text, list(map(str, self._tokenizer.convert_ids_to_tokens(ids)))
 
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:

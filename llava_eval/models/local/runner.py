@@ -12,17 +12,14 @@ import torch
 
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ForwardError, LlavaEvalError
+from llava_eval.models.backend import Runner
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder, likeliest
 from llava_eval.models.local.features import MODEL_TYPES, FeaturePrefixes
 from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
-from llava_eval.models.local.hardware import max_batch_tokens, peak_device_bytes
-from llava_eval.models.local.microbatch import (
-    PromptGroup,
-    group_prompts,
-    plan_microbatches,
-)
+from llava_eval.models.local.hardware import max_batch_tokens
+from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.prefix import Batch
@@ -39,7 +36,7 @@ DEFAULT_BATCH_SIZE = 32
 
 
 @dataclass
-class ModelRunner:
+class ModelRunner(Runner):
     """Generates texts for requests.
 
     Attributes:
@@ -166,10 +163,8 @@ class ModelRunner:
 
     def peak_device_memory_bytes(self) -> int | None:
         """Return the most memory held on the device by this process; None on a CPU."""
-        return peak_device_bytes(self.loaded.plan.device)
-
-    def close(self) -> None:
-        """Nothing is held that another run could not use: the model stays loaded."""
+        device = self.loaded.plan.device
+        return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
         assert self.max_batch_tokens is not None

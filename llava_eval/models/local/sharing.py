@@ -194,31 +194,23 @@ class PrefixSharing:
         return verdict or Verdict("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[Comparison | None, str]:
+        has_features = self._features is not None
+        # Behind features ``generate`` adds nothing to see.
+        is_short = has_features and self._loaded.plan.dtype == torch.float32
         shared: dict[int, list[torch.Tensor]] = {}
         prefixes = self._prefixes(groups)
-        way = "features" if self._features is not None else "the model's own forward pass"
+        way = "features" if has_features else "the model's own forward pass"
         rule = prefixes[0].rule.value
         for prefix in prefixes:
             for batch in prefix.batches(self._loaded, batch_size=len(groups) + 1):
-                steps = self._steps(batch)  # of (B, vocabulary)
-                for row, prompt in enumerate(batch.prompts):
-                    shared[id(prompt)] = [step[row] for step in steps]
+                steps = self._decoder.first_steps(batch, is_short=is_short)
+                shared.update(zip(map(id, batch.prompts), steps, strict=True))
         pairs = []
         for prompt in (prompt for group in groups for prompt in group.prompts):
-            plain = [step[0] for step in self._steps(self._whole.alone(prompt))]
+            alone = self._whole.alone(prompt)
+            (plain,) = self._decoder.first_steps(alone, is_short=is_short)
             pairs.append((shared[id(prompt)], plain))
         return compare_steps(self._loaded, pairs), f"{way}, {rule}"
-
-    def _steps(self, batch: Batch) -> list[torch.Tensor]:
-        """Return logits (B, vocabulary) of the first new tokens, or of those of an option."""
-        is_option = batch.prompts[0].option is not None
-        if (
-            self._features is not None
-            and self._loaded.plan.dtype == torch.float32
-            and not is_option
-        ):
-            return [self._decoder.logits(batch)[:, -1]]  # its generate adds nothing to see
-        return self._decoder.first_steps(batch)
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
         if self._features is not None:

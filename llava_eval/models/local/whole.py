@@ -111,19 +111,13 @@ class WholeBatches:
         """Return whether prompts have the same first logits together as each has alone."""
         try:
             with torch.inference_mode():
-                steps = self._decoder.first_steps(self._together(prompts))
-                pairs = [
-                    (
-                        [step[row] for step in steps],
-                        [step[0] for step in self._decoder.first_steps(self.alone(prompt))],
-                    )
-                    for row, prompt in enumerate(prompts)
-                ]
+                together = self._decoder.first_steps(self._together(prompts))
+                apart = [self._decoder.first_steps(self.alone(prompt))[0] for prompt in prompts]
         except torch.OutOfMemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever a trial raises means "ask alone"
             return False
-        comparison = compare_steps(self._loaded, pairs)
+        comparison = compare_steps(self._loaded, [*zip(together, apart, strict=True)])
         return comparison is not None and comparison.agrees
 
     def _together(self, prompts: Sequence[Prompt]) -> Batch:
@@ -134,7 +128,7 @@ class WholeBatches:
         """
         if len(prompts) == 1:
             return self.alone(prompts[0])
-        made = self._writer.padded_inputs(prompts)
+        made = self._writer.whole_inputs(*prompts)
         rows, masks = made["input_ids"].tolist(), made["attention_mask"].bool().tolist()
         for prompt, row, mask in zip(prompts, rows, masks, strict=True):
             own = tuple(token for token, is_own in zip(row, mask, strict=True) if is_own)

@@ -13,6 +13,7 @@ from llava_eval.borders.address import is_this_machine, read_key
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
+from llava_eval.models.backend import Plan
 from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
 from llava_eval.models.request_pool import FailureStreak, with_retries
 from llava_eval.models.served.clips import MediaEncoder
@@ -44,7 +45,7 @@ _SLACK = {"video": 0.9, "images": 0.75}
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ServedModel(Plan):
     """Which served model is asked, and how videos are shown to it.
 
     Attributes:
@@ -80,11 +81,6 @@ class ServedModel:
                 "jpeg_quality": asked.jpeg_quality if asked.image_format == "jpeg" else None,
             }
         }
-
-    @property
-    def memory_warning(self) -> str | None:
-        """None: the memory is the server's."""
-        return None
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from llava_eval.borders.http_client import RequestError
 from llava_eval.errors import CheckpointError, PromptError, ServerError
+from llava_eval.models.backend import Runner
 from llava_eval.models.chat_client import Completion, RefusedError, RejectedError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import (
@@ -35,16 +35,13 @@ _log = logging.getLogger(__name__)
 BATCHES_AHEAD = 4
 
 
-class ServedRunner:
+class ServedRunner(Runner):
     """Generates texts for requests with a model behind an endpoint.
 
     Args:
         model: the server that was found, and how it is asked.
         batch_size: questions made ready together; None follows from the requests under way.
         clock: gets the seconds of the stage "server_wait".
-
-    Attributes:
-        batch_size, first_prompt, guards: see :class:`llava_eval.models.backend.Runner`.
 
     Raises:
         ConfigError: a key is missing.
@@ -71,11 +68,6 @@ class ServedRunner:
         self._proving = threading.Lock()
         self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
         self._tried: set[tuple[Frames, ...]] = set()
-
-    @property
-    def frame_preprocessor(self) -> FramePreprocessor | None:
-        """None: the server resizes frames itself."""
-        return None
 
     def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ServedMedia:
         """Encode one clip; may be called from other threads, ahead of :meth:`generate`.
@@ -137,10 +129,6 @@ class ServedRunner:
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         return self.model.describe()
-
-    def peak_device_memory_bytes(self) -> int | None:
-        """None: the memory is the server's."""
-        return None
 
     def close(self) -> None:
         """Close connections and remove files that were written for the server."""

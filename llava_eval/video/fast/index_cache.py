@@ -26,50 +26,36 @@ _MAX_BYTES_ON_DISK = 256 * 2**20
 _ROWS = ("packets", "shown_before", "timestamps", "positions", "leading")
 
 
-class _Memory:
-    """The indices used last by this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.indices: OrderedDict[str, VideoIndex] = OrderedDict()
-
-    def get(self, key: str) -> VideoIndex | None:
-        with self.lock:
-            if key in self.indices:
-                self.indices.move_to_end(key)
-            return self.indices.get(key)
-
-    def put(self, key: str, index: VideoIndex) -> None:
-        with self.lock:
-            self.indices[key] = index
-            while len(self.indices) > _MAX_IN_MEMORY:
-                self.indices.popitem(last=False)
-
-    def clear(self) -> None:
-        with self.lock:
-            self.indices.clear()
-
-
-_memory = _Memory()
+#: The indices used last by this process, the latest at the end.
+_memory: OrderedDict[str, VideoIndex] = OrderedDict()
+_lock = threading.Lock()
 
 
 def forget_indices() -> None:
     """Forget the indices in memory (those on disk stay)."""
-    _memory.clear()
+    with _lock:
+        _memory.clear()
+
+
+def _keep_in_memory(key: str, index: VideoIndex) -> None:
+    with _lock:
+        _memory[key] = index
+        _memory.move_to_end(key)
+        while len(_memory) > _MAX_IN_MEMORY:
+            _memory.popitem(last=False)
 
 
 def known_index(path: str) -> VideoIndex | None:
     """Return the index of a file that was found before; None if there is none or it has changed."""
     key = _key(path)
+    store = _store()
     index = _memory.get(key)
+    if index is None and store is not None:
+        index = store.get(key, _from_entry)
     if index is None:
-        store = _store()
-        index = None if store is None else store.get(key, _from_entry)
-        if index is not None:
-            _memory.put(key, index)
-    if index is not None and index.info.path != path:
-        index = replace(index, info=replace(index.info, path=path))
-    return index
+        return None
+    _keep_in_memory(key, index)
+    return replace(index, info=replace(index.info, path=path))
 
 
 def remember_index(index: VideoIndex, seconds: float) -> None:
@@ -80,7 +66,7 @@ def remember_index(index: VideoIndex, seconds: float) -> None:
         seconds: how long finding it took.
     """
     key = _key(index.info.path)
-    _memory.put(key, index)
+    _keep_in_memory(key, index)
     store = _store()
     if store is not None and seconds > _WORTH_SECONDS:
         table = np.stack([getattr(index, name) for name in _ROWS])

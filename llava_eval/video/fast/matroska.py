@@ -103,10 +103,7 @@ class _Walker:
         for kind, track_start, track_end in self._children(start, end):
             if kind != _TRACK:
                 continue
-            fields = {
-                child: (child_start, child_end)
-                for child, child_start, child_end in self._children(track_start, track_end)
-            }
+            fields = self._fields(track_start, track_end)
             number = self._number(*fields[_TRACK_NUMBER])
             if not 0 < number < 127:  # larger ones take more than one byte in each block
                 raise _UnusualError
@@ -153,10 +150,7 @@ class _Walker:
 
         RFC 9559, 5.1.3.5: its own flags do not tell, a ReferenceBlock does.
         """
-        fields = {
-            child: (child_start, child_end)
-            for child, child_start, child_end in self._children(start, end)
-        }
+        fields = self._fields(start, end)
         self.groups[len(self.starts)] = 0 if _REFERENCE in fields else 0x80
         self.starts.append(fields[_BLOCK][0])
         self.ends.append(fields[_BLOCK][1])
@@ -178,10 +172,8 @@ class _Walker:
         for block, keyframe in self.groups.items():
             flags[block] = flags[block] & 0x06 | keyframe
         tracks = content[starts]
-        if (
-            not self.track or not np.isin(tracks, self.tracks).all()
-        ):  # damage, after which libav skips blocks
-            raise _UnusualError
+        if not self.track or not np.isin(tracks, self.tracks).all():
+            raise _UnusualError  # damage, after which libav skips blocks
         ours = tracks == self.track
         starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
         offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
@@ -223,6 +215,10 @@ class _Walker:
             if position > end:
                 raise _UnusualError
             yield kind, start, position
+
+    def _fields(self, start: int, end: int) -> dict[int, tuple[int, int]]:
+        """Return start and end of the elements between two positions, by identifier."""
+        return {kind: (first, last) for kind, first, last in self._children(start, end)}
 
     def _size(self, position: int) -> tuple[int, int]:
         """Return (position after it, value) of an element's size (RFC 8794, 4 and 6.2).

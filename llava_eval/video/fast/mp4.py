@@ -101,13 +101,19 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
         return False
     with _mapped(path) as data:
         last = entries[len(entries) - 1]
-        return last.pos + last.size <= len(data) and not is_fragmented(data)
+        is_fragmented = any(_found(data, b"moof"))  # samples that the header lacks (8.8.4)
+        return last.pos + last.size <= len(data) and not is_fragmented
 
 
 def is_shown_upright(path: str) -> bool:
-    """Return whether the header of a file surely asks for no rotation."""
+    """Return whether movie and tracks surely ask for no rotation, mirroring or shear.
+
+    The matrices are those of MovieHeaderBox (8.2.2) and of TrackHeaderBoxes (8.3.2).
+    """
     with _mapped(path) as data:
-        return is_upright(data)
+        movies = [_matrix(data, box, 36) for box in _found(data, b"moov", b"mvhd")]
+        tracks = [_matrix(data, box, 40) for box in _found(data, b"moov", b"trak", b"tkhd")]
+    return {*movies, *tracks} == {_UPRIGHT}
 
 
 def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInfo) -> VideoIndex:
@@ -131,7 +137,8 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
     with _mapped(path) as data:
-        shown = _shown(entries, has_plain_edits(data))
+        edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
+        shown = _shown(entries, all(_is_plain(data, edits) for edits in edit_lists))
     with open_samples(path, stream) as samples:
         _check(samples, syntax, packets)
         for number in _leading(samples, syntax, 0):
@@ -255,66 +262,31 @@ def boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
         start += size
 
 
-def is_fragmented(data: mmap.mmap) -> bool:
-    """Return whether there are samples that the header does not describe (moof, 8.8.4)."""
-    return any(box.kind == b"moof" for box in boxes(data, 0, len(data)))
-
-
-def has_plain_edits(data: mmap.mmap) -> bool:
-    """Return whether every track shows one stretch of its samples, at most after a pause."""
-    for movie in boxes(data, 0, len(data)):
-        if movie.kind != b"moov":
-            continue
-        for track in boxes(data, movie.start, movie.end):
-            if track.kind == b"trak" and not all(
-                _is_plain(data, edits) for edits in _edit_lists(data, track)
-            ):
-                return False
-    return True
-
-
-def _edit_lists(data: mmap.mmap, track: Box) -> Iterator[Box]:
-    for container in boxes(data, track.start, track.end):
-        if container.kind == b"edts":
-            for box in boxes(data, container.start, container.end):
-                if box.kind == b"elst":
-                    yield box
+def _found(data: mmap.mmap, *path: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]:
+    """Yield the boxes that lie at a path of box types, for instance moov, trak, tkhd."""
+    for box in boxes(data, start, len(data) if end is None else end):
+        if box.kind == path[0] and len(path) == 1:
+            yield box
+        elif box.kind == path[0]:
+            yield from _found(data, *path[1:], start=box.start, end=box.end)
 
 
 def _is_plain(data: mmap.mmap, edits: Box) -> bool:
-    """Return whether an EditListBox (8.6.6) shows one stretch; media_time -1 is a pause."""
+    """Return whether an EditListBox (8.6.6) shows one stretch of samples, at most after a pause."""
     count = int.from_bytes(data[edits.start + 4 : edits.start + 8], "big")
     wide = data[edits.start] == 1
     entry = edits.start + 8
     media_time = data[entry + 8 : entry + 16] if wide else data[entry + 4 : entry + 8]
-    starts_with_pause = int.from_bytes(media_time, "big", signed=True) == -1
+    starts_with_pause = int.from_bytes(media_time, "big", signed=True) == -1  # media_time -1
     return count <= (2 if starts_with_pause else 1)
-
-
-def is_upright(data: mmap.mmap) -> bool:
-    """Return whether the movie and all its tracks ask for no rotation, mirroring or shear."""
-    for movie in boxes(data, 0, len(data)):
-        if movie.kind == b"moov":
-            matrices = list(_matrices(data, movie))
-            return bool(matrices) and all(matrix == _UPRIGHT for matrix in matrices)
-    return False
 
 
 #: The four numbers of a display matrix that turn pictures, for pictures that are not turned.
 _UPRIGHT = (1 << 16, 0, 0, 1 << 16)
 
 
-def _matrices(data: mmap.mmap, movie: Box) -> Iterator[tuple[int, ...]]:
-    """Yield the display matrices of MovieHeaderBox (8.2.2) and TrackHeaderBoxes (8.3.2)."""
-    for box in boxes(data, movie.start, movie.end):
-        if box.kind == b"mvhd":
-            yield _matrix(data, box.start + (48 if data[box.start] == 1 else 36))
-        elif box.kind == b"trak":
-            for header in boxes(data, box.start, box.end):
-                if header.kind == b"tkhd":
-                    yield _matrix(data, header.start + (52 if data[header.start] == 1 else 40))
-
-
-def _matrix(data: mmap.mmap, start: int) -> tuple[int, ...]:
-    starts = (start + offset for offset in (0, 4, 12, 16))  # a, b, c, d of nine numbers
-    return tuple(int.from_bytes(data[first : first + 4], "big") for first in starts)
+def _matrix(data: mmap.mmap, header: Box, offset: int) -> tuple[int, ...]:
+    """Return those numbers; the matrix lies 12 bytes further in a header of version 1."""
+    first = header.start + offset + (12 if data[header.start] == 1 else 0)
+    starts = (first + number for number in (0, 4, 12, 16))  # a, b, c, d of nine numbers
+    return tuple(int.from_bytes(data[start : start + 4], "big") for start in starts)

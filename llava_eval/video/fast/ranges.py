@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -45,54 +46,43 @@ def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> lis
         index: of it.
         frames: frame indices.
     """
-    planner = _Planner(source, index)
+
+    @cache
+    def leading_of(keyframe: int) -> int:
+        return _count_leading(source, index, keyframe)
+
     groups: dict[EntryPoint, list[int]] = {}
     for frame in sorted(frames):
-        groups.setdefault(planner.entry_for(frame), []).append(frame)
+        groups.setdefault(_entry_for(index, frame, leading_of), []).append(frame)
     return [DecodeRange(entry, tuple(members)) for entry, members in groups.items()]
 
 
-class _Planner:
-    """Finds entry points; leading pictures of a keyframe are counted once."""
+def _entry_for(index: VideoIndex, frame: int, leading_of: Callable[[int], int]) -> EntryPoint:
+    """Return the last keyframe that is safe and not shown after the frame."""
+    for keyframe in range(index.keyframe_before(frame), 0, -1):
+        leading = leading_of(keyframe)
+        if leading >= 0 and frame >= index.shown_before[keyframe] + leading:
+            return index.entry_point(keyframe, leading)
+    return index.entry_point(0, 0)
 
-    def __init__(self, source: Source, index: VideoIndex) -> None:
-        self.source = source
-        self.index = index
-        self.leading: dict[int, int] = {}
 
-    def entry_for(self, frame: int) -> EntryPoint:
-        """Return the last keyframe that is safe and not shown after the frame."""
-        for keyframe in range(self.index.keyframe_before(frame), 0, -1):
-            leading = self._leading(keyframe)
-            if leading >= 0 and frame >= self.index.shown_before[keyframe] + leading:
-                return self.index.entry_point(keyframe, leading)
-        return self.index.entry_point(0, 0)
-
-    def _leading(self, keyframe: int) -> int:
-        if keyframe not in self.leading:
-            self.leading[keyframe] = self._count_leading(keyframe)
-        return self.leading[keyframe]
-
-    def _count_leading(self, keyframe: int) -> int:
-        leading = int(self.index.leading[keyframe])
-        if leading != UNKNOWN:
-            return leading
-        packet = int(self.index.packets[keyframe])
-        with mp4.open_samples(self.source.path, self.source.stream) as samples:
-            leading = mp4.leading_pictures(samples, self.source.syntax, packet)
-        return self._count_by_timestamp(keyframe) if leading == UNKNOWN else leading
-
-    def _count_by_timestamp(self, keyframe: int) -> int:
-        """Count shown packets soon after the keyframe that have an earlier timestamp."""
-        packets = self.source.packets_from(self.index.entry_point(keyframe, 0))
-        first = next(packets)
-        following = list(islice(packets, 2 * self.source.syntax.max_reorder))
-        if first.pts is None or any(packet.pts is None for packet in following):
-            return UNSAFE
-        return sum(
-            packet.pts is not None and packet.pts < first.pts and not packet.is_discard
-            for packet in following
-        )
+def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
+    """Return how many leading pictures a keyframe has, or UNSAFE."""
+    leading = int(index.leading[keyframe])
+    if leading == UNKNOWN:
+        with mp4.open_samples(source.path, source.stream) as samples:
+            leading = mp4.leading_pictures(samples, source.syntax, int(index.packets[keyframe]))
+    if leading != UNKNOWN:
+        return leading
+    # Only timestamps tell: of shown packets soon after the keyframe, those with an earlier one.
+    packets = source.packets_from(index.entry_point(keyframe, 0))
+    first, *following = islice(packets, 1 + 2 * source.syntax.max_reorder)
+    if first.pts is None or any(packet.pts is None for packet in following):
+        return UNSAFE
+    return sum(
+        packet.pts is not None and packet.pts < first.pts and not packet.is_discard
+        for packet in following
+    )
 
 
 def num_cores() -> int:

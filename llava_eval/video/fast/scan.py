@@ -81,7 +81,7 @@ def _index_packets(source: Source) -> VideoIndex:
     messages: list[Message] = []
     if table is None:
         with libav_messages(of_helpers=False) as messages:
-            table = _scan_packets(source.path, chain(head, packets), syntax)
+            table = _Scan(syntax).read(source.path, chain(head, packets))
     return _index_of_table(source, table, info, messages)
 
 
@@ -153,19 +153,6 @@ def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
     )
 
 
-def _scan_packets(path: str, packets: Iterable[Packet[VideoStream]], syntax: Syntax) -> PacketTable:
-    """Read all packets of a video, from the first on."""
-    scan = _Scan(syntax)
-    try:
-        for packet in packets:
-            check_deadline(path)
-            if packet.size:
-                scan.add(packet)
-    except LIBAV_ERRORS as error:
-        raise DamagedError(f"reading stops early: {reason(error)}") from error
-    return scan.table
-
-
 class _Scan:
     """The packets seen so far."""
 
@@ -175,7 +162,18 @@ class _Scan:
         self.parameters: bytes | None = None
         self.maybe_hidden = False
 
-    def add(self, packet: Packet[VideoStream]) -> None:
+    def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
+        """Read all packets of a video, from the first on."""
+        try:
+            for packet in packets:
+                check_deadline(path)
+                if packet.size:
+                    self._add(packet)
+        except LIBAV_ERRORS as error:
+            raise DamagedError(f"reading stops early: {reason(error)}") from error
+        return self.table
+
+    def _add(self, packet: Packet[VideoStream]) -> None:
         table, syntax = self.table, self.syntax
         number = len(table.pts)
         if packet.pts is None:

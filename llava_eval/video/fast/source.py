@@ -57,18 +57,15 @@ class Source:
         Raises:
             UntrustedError: seeking does not find the keyframe.
         """
-        self._seek(entry)
+        if self.by_byte:
+            self.container.seek(entry.position, unsupported_byte_offset=True)
+        else:
+            self.container.seek(entry.timestamp, stream=self.stream)
         packets = self.container.demux(self.stream)
         yield self._find(entry, packets)
         for packet in packets:
             if packet.size:
                 yield packet
-
-    def _seek(self, entry: EntryPoint) -> None:
-        if self.by_byte:
-            self.container.seek(entry.position, unsupported_byte_offset=True)
-        else:
-            self.container.seek(entry.timestamp, stream=self.stream)
 
     def _find(
         self, entry: EntryPoint, packets: Iterator[Packet[VideoStream]]
