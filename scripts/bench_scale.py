@@ -116,7 +116,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     from llava_eval.engine.batches import media_groups
     from llava_eval.engine.ray.cluster import Share, connect
     from llava_eval.engine.ray.engine import worker_settings
-    from llava_eval.engine.ray.worker import DecodeSettings, ModelWorker, decode
+    from llava_eval.engine.ray.worker import ModelWorker, decode
     from llava_eval.engine.work import Benchmark
     from llava_eval.models.clock import StageClock
 
@@ -125,7 +125,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     settings = pickle.dumps(worker_settings(composed.config, Share(2, 0.0, 1)))
     loader = ModelWorker()
     resize = loader.load(pickle.loads(settings)).resize
-    order = pickle.dumps(DecodeSettings(pickle.loads(settings), resize))
+    order = pickle.dumps((pickle.loads(settings), resize))
     start = time.perf_counter()
     connect(composed.config.engine)
 

@@ -230,8 +230,8 @@ def _audit(arguments: argparse.Namespace) -> int:
       1  one does
       2  the run cannot be answered again, or a mistake in the command
     """
-    from llava_eval.engine.audit import audit
     from llava_eval.engine.console import messages_shown
+    from llava_eval.engine.rerun import audit
 
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")

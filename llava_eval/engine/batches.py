@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_policy
 from llava_eval.config.build import build_target
@@ -228,11 +228,7 @@ class GroupContent(Generic[MediumT]):
 
 
 def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
-    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
-
-    Args:
-        resize: of the model runner.
-    """
+    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot."""
     from llava_eval.video.cache import FrameCache, default_store
 
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
@@ -318,3 +314,12 @@ def request_of(
         options=sample.options,
         letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
     )
+
+
+def record_of(runner: Runner) -> dict[str, Any]:
+    """Return what the manifest says of a generation, once there was some."""
+    return {
+        "first_prompt": runner.first_prompt,
+        "guards": dict(runner.guards),
+        "runner": runner.settings(),
+    }

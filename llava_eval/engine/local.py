@@ -16,8 +16,8 @@ from llava_eval.engine.batches import (
     media_groups,
     plan_batches,
     prepare_group,
+    record_of,
 )
-from llava_eval.errors import MediaError
 from llava_eval.models.backend import Plan, make_runner
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
 from llava_eval.results import record
@@ -64,11 +64,8 @@ class LocalEngine:
         """
         from llava_eval.video import decode_ahead
 
-        runner, config, settings = (
-            self._runner,
-            self._config.runner,
-            PromptSettings.of(self._config),
-        )
+        runner, config = self._runner, self._config.runner
+        settings = PromptSettings.of(self._config)
         assert runner is not None
         cache = self._cache = frame_cache(runner.frame_preprocessor)
 
@@ -90,24 +87,18 @@ class LocalEngine:
                 with self._clock.stage("decode_wait"):
                     outcome = next(outcomes)
                 self._clock.seconds[PREPARE_STAGE] += outcome.seconds
-                if outcome.error is None:
+                error = outcome.media_error()
+                if error is None:
                     ready.append((group, outcome.unwrap()))
-                elif isinstance(outcome.error, MediaError):
-                    yield from group.failed(outcome.error)
                 else:
-                    raise outcome.error
+                    yield from group.failed(error)
             yield from ask_batch(ready, settings, runner)
             self._clock.end_warm_up(sum(len(group.samples) for group, _ in ready))
 
     def record(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
-        runner = self._runner
-        assert runner is not None
-        return {
-            "first_prompt": runner.first_prompt,
-            "guards": runner.guards,
-            "runner": runner.settings(),
-        }
+        assert self._runner is not None
+        return record_of(self._runner)
 
     def work(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""

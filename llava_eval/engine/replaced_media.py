@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
 from llava_eval.engine.batches import expanded
-from llava_eval.errors import MediaError
 from llava_eval.results.manifest import Manifest
-from llava_eval.types import (
-    Media,
-    MediaInput,
-    Sample,
-    SampleResult,
-    ServedMedia,
-    prompt_text,
-)
+from llava_eval.types import Media, MediaInput, Sample, SampleResult, ServedMedia, prompt_text
 from llava_eval.video import decode_ahead, read_media
 from llava_eval.video.media import Policy
 from llava_eval.video.remote import is_address
 
 _log = logging.getLogger(__name__)
+
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
 
 #: Media that are named in the message.
 _NUM_SHOWN = 3
@@ -127,19 +123,13 @@ def _shown_otherwise(
     suspects: Sequence[_Seen], policy: Policy, runner: RunnerConfig
 ) -> Iterator[_Seen]:
     """Yield the media whose frames are not those of the ledger, or cannot be read any more."""
-    outcomes = decode_ahead(
-        [seen for seen in suspects if seen.input is not None and seen.input.proof is not None],
-        lambda seen: MediaInput.of(read_media(seen.media, policy)),
-        num_workers=runner.decode_workers,
-        max_pending=runner.decode_workers,
-        timeout_seconds=runner.decode_timeout_seconds,
-    )
     yield from (seen for seen in suspects if seen.input is None or seen.input.proof is None)
-    for outcome in outcomes:
-        if outcome.error is not None and not isinstance(outcome.error, MediaError):
-            raise outcome.error
-        if outcome.value is None or _shown(outcome.value) != _shown(outcome.item.input):
-            yield outcome.item
+    known = [seen for seen in suspects if seen.input is not None and seen.input.proof is not None]
+    for seen, now in _read_again(
+        known, lambda seen: MediaInput.of(read_media(seen.media, policy)), runner
+    ):
+        if _shown(now) != _shown(seen.input):
+            yield seen
 
 
 def _asked_otherwise(
@@ -157,17 +147,23 @@ def _asked_otherwise(
         )
         return prompt_text(shown.turn(sample))
 
+    for sample, now in _read_again(suspects, prompt, runner):
+        if now != results[sample.id].prompt:
+            yield sample
+
+
+def _read_again(
+    items: Sequence[ItemT], read: Callable[[ItemT], ValueT], runner: RunnerConfig
+) -> Iterator[tuple[ItemT, ValueT | None]]:
+    """Yield each item with what it reads as now; None where its media cannot be read."""
     for outcome in decode_ahead(
-        suspects,
-        prompt,
+        items,
+        read,
         num_workers=runner.decode_workers,
         max_pending=runner.decode_workers,
         timeout_seconds=runner.decode_timeout_seconds,
     ):
-        if outcome.error is not None and not isinstance(outcome.error, MediaError):
-            raise outcome.error
-        if outcome.value != results[outcome.item.id].prompt:
-            yield outcome.item
+        yield outcome.item, outcome.unwrap() if outcome.media_error() is None else None
 
 
 def _shown(seen: MediaInput | None) -> object:

@@ -1,16 +1,26 @@
-"""Some samples of a finished run, answered once more."""
+"""Samples of a finished run, answered again: as they were, or in ways that must change nothing."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from llava_eval import run as program
 from llava_eval.config.compose import composed_of
-from llava_eval.results.formatting import Table, terminal_width, write_out
-from llava_eval.results.runs import RunReader
+from llava_eval.errors import ComparisonError, LlavaEvalError
+from llava_eval.results.explain.switched_runs import drawn_groups
+from llava_eval.results.formatting import Table, terminal_width, wrapped, write_out
+from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult
+from llava_eval.video.cache import CACHE_VARIABLE
 
 
 def rerun(
@@ -74,3 +84,160 @@ def _change(old: SampleResult, new: SampleResult) -> str:
 
 def _value(result: SampleResult) -> str:
     return "-" if result.score.value is None else f"{result.score.value:g}"
+
+
+#: What is changed, by its name for people: settings by dotted key.
+SWITCHES: Mapping[str, Mapping[str, Any]] = {
+    "as it was": {},
+    "alone": {"runner.batch_size": 1, "runner.share_prefixes": False},
+    # without shared prefixes every prompt is asked alone: a batch there is shares them
+    "in batches of 8": {"runner.batch_size": 8, "runner.share_prefixes": "auto"},
+    "shared": {"runner.share_prefixes": "auto"},
+    "attention eager": {"model.attention": "eager"},
+    "cold cache": {},
+    "float32": {"model.dtype": "float32"},
+}
+
+
+@dataclass(frozen=True)
+class Switched:
+    """What one switch changed.
+
+    Attributes:
+        name: of the switch.
+        num_samples: that were answered on both sides.
+        num_texts, num_answers, num_scores: that differ from the run's.
+        reason: why nothing was answered; empty where it was.
+    """
+
+    name: str
+    num_samples: int = 0
+    num_texts: int = 0
+    num_answers: int = 0
+    num_scores: int = 0
+    reason: str = ""
+
+    @property
+    def percent(self) -> float:
+        """Answers that differ, in percent."""
+        return 100 * self.num_answers / self.num_samples if self.num_samples else 0.0
+
+
+def audit(
+    path: Path,
+    *,
+    num_groups: int,
+    seed: int,
+    limit: float,
+    as_json: bool,
+    config_dir: Path | None = None,
+) -> int:
+    """Answer some groups again under every switch, and print what changes.
+
+    Args:
+        path: run directory; it stays as it is.
+        num_groups: groups (videos) to draw.
+        seed: of the draw.
+        limit: most answers that a switch may change, in percent.
+        as_json: print JSON.
+        config_dir: the user's own configuration files.
+
+    Returns:
+        The exit code: 1 where a switch changes more.
+
+    Raises:
+        LlavaEvalError: the run cannot be read, or nothing can be answered again.
+    """
+    run = RunReader(config_dir).read(path)
+    groups = drawn_groups([result.group for result in run.results], num_groups, seed)
+    before = {result.id: result for result in run.results if result.group in groups}
+    with TemporaryDirectory(prefix="llava-eval-audit-") as folder:
+        switched = [_switched(run, name, before, Path(folder)) for name in SWITCHES]
+    if all(item.reason for item in switched):
+        raise ComparisonError(f"{run.name} cannot be answered again: {switched[0].reason}")
+    beyond = [item.name for item in switched if item.percent > limit]
+    if as_json:
+        content = {
+            "run": run.name,
+            "num_groups": len(groups),
+            "seed": seed,
+            "limit": limit,
+            "switches": [dataclasses.asdict(item) for item in switched],
+            "beyond": beyond,
+        }
+        write_out(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        write_out(_text(run, switched, len(groups), limit, beyond))
+    return int(bool(beyond))
+
+
+def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: Path) -> Switched:
+    config = copy.deepcopy(dict(run.config))
+    for key, value in SWITCHES[name].items():
+        *parents, last = key.split(".")
+        node = config
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = value
+    directory = folder / name.replace(" ", "_")
+    config |= {"output_dir": str(directory), "resume": None}
+    try:
+        with _cold_cache(folder / "cache") if name == "cold cache" else nullcontext():
+            program.run(composed_of(config), only=list(before))
+        after = {result.id: result for result in RunReader().read(directory).results}
+    except LlavaEvalError as error:
+        return Switched(name, reason=str(error))
+    pairs = [
+        (before[key], after[key])
+        for key in before
+        if key in after
+        and before[key].generation.error is None
+        and after[key].generation.error is None
+    ]
+    return Switched(
+        name,
+        len(pairs),
+        sum(old.generation.text != new.generation.text for old, new in pairs),
+        sum(old.score.answer != new.score.answer for old, new in pairs),
+        sum(old.score.value != new.score.value for old, new in pairs),
+    )
+
+
+@contextmanager
+def _cold_cache(folder: Path) -> Iterator[None]:
+    """Use an empty folder as the cache."""
+    kept = os.environ.get(CACHE_VARIABLE)
+    os.environ[CACHE_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ[CACHE_VARIABLE]
+        else:
+            os.environ[CACHE_VARIABLE] = kept
+
+
+def _text(
+    run: Run, switched: Sequence[Switched], num_groups: int, limit: float, beyond: Sequence[str]
+) -> str:
+    width = terminal_width()
+    rows = [
+        [item.name, *(["-"] * 4 if item.reason else map(str, _numbers(item)))] for item in switched
+    ]
+    table = Table(["answered", "samples", "other text", "other answer", "other score"], rows)
+    verdict = f"no switch changes more than {limit:g} % of the answers"
+    if beyond:
+        verdict = f"beyond {limit:g} % of the answers: {', '.join(beyond)}"
+    lines = [
+        wrapped(f"{run.name}: {run.label}, {run.model}; {num_groups} groups", width),
+        "",
+        table.to_text(width),
+        *(wrapped(f"{item.name}: {item.reason}", width) for item in switched if item.reason),
+        "",
+        wrapped(verdict, width),
+    ]
+    return "\n".join(lines)
+
+
+def _numbers(item: Switched) -> tuple[int, int, int, int]:
+    return item.num_samples, item.num_texts, item.num_answers, item.num_scores

@@ -141,11 +141,7 @@ class Needs:
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Needs:
-        """Return what samples need.
-
-        Args:
-            samples: of a run.
-        """
+        """Return what samples need."""
         needs = [
             (bool(sample.options), any(media.kind == "video" for media in sample.media))
             for sample in samples
@@ -155,10 +151,6 @@ class Needs:
 
 def plan_model(config: RunConfig, needs: Needs) -> Plan:
     """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
-
-    Args:
-        config: of the run.
-        needs: of its samples.
 
     Raises:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
@@ -229,10 +221,6 @@ def _kind(config: RunConfig) -> str:
 
 def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     """Return what writes prompts without the model's weights; None where the model writes them.
-
-    Args:
-        plan: which model.
-        config: of the run.
 
     Raises:
         CheckpointError: the checkpoint's processor cannot be loaded.

@@ -14,14 +14,7 @@ from typing import Any
 from llava_eval.engine.batches import Batch
 from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
 from llava_eval.engine.ray.task import BatchTask
-from llava_eval.engine.ray.worker import (
-    DecodeSettings,
-    DecodeStatus,
-    Loaded,
-    Reply,
-    WorkerSettings,
-    decode,
-)
+from llava_eval.engine.ray.worker import DecodeStatus, Loaded, Reply, WorkerSettings, decode
 from llava_eval.engine.ray.worker_pool import Worker, WorkerPool
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
@@ -57,7 +50,7 @@ class Dispatch:
         self._timeout_seconds = engine.start_timeout_seconds
         self._max_decoding = settings.config.runner.decode_workers * pool.share.num_workers
         self._max_opened = pool.share.num_workers + 1
-        self._decode_settings = ray.put(pickle.dumps(DecodeSettings(settings, loaded.resize)))
+        self._decode_settings = ray.put(pickle.dumps((settings, loaded.resize)))
         self._decode = ray.remote(
             num_cpus=0,
             num_returns=2,
@@ -73,9 +66,6 @@ class Dispatch:
 
     def run(self, batches: Sequence[Batch]) -> Generator[SampleResult, None, None]:
         """Yield the results of all batches, as they come.
-
-        Args:
-            batches: in the order of the samples.
 
         Raises:
             LlavaEvalError: no worker can answer any more.

@@ -92,12 +92,8 @@ class RayEngine:
     def record(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
         reply = None if self._dispatch is None else self._dispatch.first_reply
-        report = None if reply is None else reply.report
-        return {
-            "first_prompt": None if report is None else report.first_prompt,
-            "guards": {} if report is None else dict(report.guards),
-            "runner": {} if report is None else dict(report.runner),
-        }
+        nothing = {"first_prompt": None, "guards": {}, "runner": {}}
+        return nothing if reply is None else dict(reply.report.record)
 
     def work(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""

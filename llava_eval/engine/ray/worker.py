@@ -22,6 +22,7 @@ from llava_eval.engine.batches import (
     decode_group,
     frame_cache,
     prepare_group,
+    record_of,
 )
 from llava_eval.errors import CheckpointError, MediaError
 from llava_eval.models.backend import Needs, make_runner, plan_model
@@ -107,18 +108,14 @@ class Report:
         warm_up: see :attr:`llava_eval.models.clock.StageClock.warm_up`.
         peak_device_memory_bytes: None on a CPU.
         peak_host_memory_bytes: of its process.
-        first_prompt: the first text that its model was given.
-        guards: checks that passed, by name, for the manifest.
-        runner: the model runner's settings, for the manifest.
+        record: see :meth:`llava_eval.engine.base.Engine.record`.
     """
 
     stage_seconds: Mapping[str, float]
     warm_up: Mapping[str, Any]
     peak_device_memory_bytes: int | None
     peak_host_memory_bytes: int | None
-    first_prompt: str | None
-    guards: Mapping[str, Any]
-    runner: Mapping[str, Any]
+    record: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -188,9 +185,6 @@ class ModelWorker:
     def plan(self, settings: WorkerSettings) -> WorkerFacts:
         """Choose how the model runs here; no weights are read.
 
-        Args:
-            settings: of the run.
-
         Raises:
             LlavaEvalError: it cannot run here.
         """
@@ -199,9 +193,6 @@ class ModelWorker:
 
     def load(self, settings: WorkerSettings) -> Loaded:
         """Load the model.
-
-        Args:
-            settings: of the run.
 
         Raises:
             LlavaEvalError: it cannot be loaded here.
@@ -244,9 +235,7 @@ class ModelWorker:
                 self._clock.warm_up,
                 runner.peak_device_memory_bytes(),
                 record.peak_host_memory_bytes(),
-                runner.first_prompt,
-                dict(runner.guards),
-                runner.settings(),
+                record_of(runner),
             )
             return Reply(results, report, self._messages.take())
 
@@ -301,36 +290,24 @@ def warm_up() -> None:
     import llava_eval.video  # noqa: F401
 
 
-@dataclass(frozen=True)
-class DecodeSettings:
-    """What every decode task of a run needs.
-
-    Attributes:
-        worker: where and how workers work.
-        resize: the pickled preprocessor that resizes frames; None where the processor cannot be
-            split.
-    """
-
-    worker: WorkerSettings
-    resize: bytes | None
-
-
 @functools.lru_cache(maxsize=1)
 def _decoder(settings: bytes) -> tuple[Policy, FrameCache | None, float]:
     """Make this process ready to decode: how to sample, how to resize, and for how long."""
-    unpickled: DecodeSettings = pickle.loads(settings)
-    unpickled.worker.enter_folder()
-    resize = None if unpickled.resize is None else pickle.loads(unpickled.resize)
-    config = unpickled.worker.config
-    policy = PromptSettings.of(config).policy
-    return policy, frame_cache(resize), config.runner.decode_timeout_seconds
+    worker: WorkerSettings
+    resize: bytes | None
+    worker, resize = pickle.loads(settings)
+    worker.enter_folder()
+    cache = frame_cache(None if resize is None else pickle.loads(resize))
+    policy = PromptSettings.of(worker.config).policy
+    return policy, cache, worker.config.runner.decode_timeout_seconds
 
 
 def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupContent[Clip] | None]:
     """Decode what a group shows.
 
     Args:
-        settings: pickled :class:`DecodeSettings`, which a process reads once.
+        settings: pickled :class:`WorkerSettings` and :attr:`Loaded.resize`; a process reads them
+            once.
         group: samples with the same media.
 
     Returns:
@@ -346,11 +323,10 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupConte
         max_pending=1,
         timeout_seconds=timeout_seconds,
     )
-    if outcome.error is None:
+    error = outcome.media_error()
+    if error is None:
         return DecodeStatus(seconds=outcome.seconds), outcome.unwrap()
-    if not isinstance(outcome.error, MediaError):
-        raise outcome.error
     paths = [media.path for media in group.media if media.data is None]
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
     host = str(record.machine()["hostname"])
-    return DecodeStatus(outcome.error, missing[0] if missing else None, host), None
+    return DecodeStatus(error, missing[0] if missing else None, host), None

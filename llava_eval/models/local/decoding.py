@@ -26,11 +26,7 @@ _LEAST_LOGPROB = -1e4
 
 
 class Decoder:
-    """Asks a model.
-
-    Args:
-        loaded: the model.
-    """
+    """Asks a model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded

@@ -31,11 +31,7 @@ _MAX_FRAMES = 128
 
 
 class FeaturePrefixes:
-    """Computes prefixes from features.
-
-    Args:
-        loaded: the model, of one of :data:`MODEL_TYPES`.
-    """
+    """Computes prefixes from features."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded

@@ -26,9 +26,6 @@ class WholePrompts:
 
     The processor sees every prompt as a whole, text and media; only its image and video processor
     are asked once for the same media, and what they made is used again for the next question.
-
-    Args:
-        processor: of the checkpoint.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -86,9 +83,6 @@ class _Remembering:
     """Stands in for an image or video processor, and makes the same of the same media once.
 
     What was made is forgotten when the media are.
-
-    Args:
-        part: the processor.
     """
 
     def __init__(self, part: Any) -> None:

@@ -45,12 +45,7 @@ def chat_messages(request: Request, assistant: str = "") -> Messages:
 
 
 def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that say how to generate.
-
-    Args:
-        request: what is asked.
-        dialect: of the server.
-    """
+    """Return the fields that say how to generate."""
     settings = request.settings
     fields: dict[str, Any] = {
         dialect.length: settings.max_new_tokens,
@@ -76,12 +71,7 @@ def continuation_fields() -> dict[str, Any]:
 
 
 def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that keep a server from sampling frames that were sampled already.
-
-    Args:
-        request: what is asked.
-        dialect: of the server.
-    """
+    """Return the fields that keep a server from sampling frames that were sampled already."""
     videos = [
         medium
         for medium in request.media
@@ -100,11 +90,7 @@ def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return messages as JSON for people: of a data address its size and digest, no secrets.
-
-    Args:
-        messages: as they are sent.
-    """
+    """Return messages as JSON for people: of a data address its size and digest, no secrets."""
     return json.dumps(_shortened(messages), ensure_ascii=False, indent=1)
 
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 
 class BitReader:
-    """Bits of ``data``, most significant first; reading past the end raises EOFError.
-
-    Args:
-        data: the bytes.
-    """
+    """Bits of ``data``, most significant first; reading past the end raises EOFError."""
 
     def __init__(self, data: bytes) -> None:
         self._number = int.from_bytes(data, "big")

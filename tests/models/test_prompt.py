@@ -12,7 +12,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.load_model import load_processor
 from llava_eval.models.local.plan import plan_model
-from llava_eval.models.local.preview import PromptPreview
+from llava_eval.models.local.prompt import PromptPreview
 from tests.models.helpers import make_clip, make_request
 
 
