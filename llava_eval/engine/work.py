@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.benchmarks.load import Adapter, read_samples
-from llava_eval.config.build import build_target
+from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.describe import TARGET_KEY, identity_of
+from llava_eval.config.describe import identity_of
 from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Engine, check_engine, open_engine
 from llava_eval.engine.batches import PromptSettings

@@ -92,7 +92,7 @@ class RayEngine:
     def record(self) -> dict[str, Any]:
         """See :class:`llava_eval.engine.base.Engine`."""
         reply = None if self._dispatch is None else self._dispatch.first_reply
-        nothing = {"first_prompt": None, "guards": {}, "runner": {}}
+        nothing: dict[str, Any] = {"first_prompt": None, "guards": {}, "runner": {}}
         return nothing if reply is None else dict(reply.report.record)
 
     def work(self) -> dict[str, Any]:
