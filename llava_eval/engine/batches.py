@@ -192,16 +192,16 @@ class GroupContent(Generic[MediumT]):
         for piece, parts in frame_dependent.items():
             images = [part for part in parts if not isinstance(part, str)]
             shown.setdefault(piece.media, []).extend(images)
-        inputs = {
-            medium: replace(
-                seen,
-                pixel_input_digest=_digest_of(shown.get(medium, ())),
-                problems=distinct_problems(
-                    (*seen.problems, *(p for item in shown.get(medium, ()) for p in item.problems))
-                ),
+        inputs: dict[Media, MediaInput] = {}
+        for medium, seen in self.inputs.items():
+            items = shown.get(medium, [])
+            problems = [*seen.problems]
+            for item in items:
+                problems += item.problems
+            digest = _digest_of(items)
+            inputs[medium] = replace(
+                seen, pixel_input_digest=digest, problems=distinct_problems(problems)
             )
-            for medium, seen in self.inputs.items()
-        }
         frame_indices = {  # none where no frame is shown, or a server chooses them
             medium: indices if any(item.frame_indices for item in shown.get(medium, ())) else ()
             for medium, indices in self.frame_indices.items()
