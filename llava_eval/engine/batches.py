@@ -195,7 +195,7 @@ class GroupContent(Generic[MediumT]):
         inputs: dict[Media, MediaInput] = {}
         for medium, seen in self.inputs.items():
             items = shown.get(medium, [])
-            problems = [*seen.problems]
+            problems = list(seen.problems)
             for item in items:
                 problems += item.problems
             digest = _digest_of(items)
