@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from llava_eval.config.schema import PublishedConfig
-from llava_eval.results.summary import Summary, compare_to_published
+from llava_eval.results.summary import Summary, compare_to_published, summarise
 from llava_eval.results.tables import to_json, to_markdown, to_terminal
-from llava_eval.types import MetricValue
+from llava_eval.types import Generation, MetricValue, SampleResult, Score
+from tests.results.helpers import make_result
 
 
 def summary(value: float | None, low: float | None, high: float | None) -> Summary:
@@ -76,3 +77,25 @@ def test_a_published_value_is_shown_as_it_was_printed(
     full = dataclasses.replace(bare, published=(compare_to_published(bare, number),))
     [line] = [item for item in to_terminal(full).splitlines() if item.startswith("accuracy  ")][1:]
     assert line.split()[1] == shown
+
+
+def judged(number: int, value: float | None, published: bool | None) -> SampleResult:
+    generation = Generation("A", published_correct=published)
+    return make_result(number, generation=generation, score=Score(value, "A"))
+
+
+def test_verdicts_that_came_with_the_texts_are_counted_where_both_are_known() -> None:
+    both = [judged(0, 1.0, True), judged(1, 0.0, False), judged(2, 1.0, True)]
+    known_to_one = [judged(3, None, True), judged(4, 1.0, None)]
+
+    def notes(*results: SampleResult) -> list[str]:
+        return list(summarise(results, {}, benchmark="b/p", model=None).notes)
+
+    assert notes(*known_to_one) == []
+    assert notes(*both, *known_to_one) == ["our scores agree with 3 of 3 published verdicts"]
+    start = "our scores agree with 3 of 5 published verdicts; the first that differs: "
+    differing = [judged(5, 0.5, True), judged(6, 1.0, False)]
+    assert notes(*both, *differing) == [f"{start}q5, published as right"]
+    assert notes(*both, *(judged(item.row, 1.0, False) for item in differing)) == [
+        f"{start}q5, published as wrong"
+    ]

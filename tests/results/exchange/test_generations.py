@@ -64,3 +64,19 @@ def test_bad_lines_are_named(tmp_path: Path, text: str, parts: list[str]) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowsError, match=r"nothing\.jsonl cannot be read"):
         read_generations(tmp_path / "nothing.jsonl", SAMPLES)
+
+
+def test_losses_of_options_need_no_text_and_fit_the_options(tmp_path: Path) -> None:
+    options = ("yes", "no")
+    sample = Sample("q", 0, "v", ("?",), ("A",), choices=options, options=options)
+
+    def read(**line: object) -> Generation:
+        path = tmp_path / "generations.jsonl"
+        path.write_text(json.dumps({"id": "q", **line}))
+        return read_generations(path, [sample])["q"]
+
+    assert read(option_losses=[0.5, 0.25]) == Generation("", option_losses=(0.5, 0.25))
+    assert read(option_losses=[0.5, 0.25], text="no").text == "no"
+    for losses in ([0.5], [0.5, 0.25, 0.1], None):
+        with pytest.raises(RowsError, match=f"needs 2 option_losses.*; got {len(losses or [])}"):
+            read(option_losses=losses, text="no")

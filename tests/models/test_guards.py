@@ -1,0 +1,54 @@
+"""First steps with a shared prefix beside those of a plain forward pass, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from llava_eval.models.local.guards import compare_steps
+from llava_eval.models.local.model import LoadedModel
+
+#: Standard deviation 1, and the third token is the likeliest.
+PLAIN = torch.tensor([-1.0, 0.0, 1.0])
+
+
+def compared(loaded: LoadedModel, *pairs: tuple[list[float], list[float]]) -> tuple[float, bool]:
+    shared, plain = ([torch.tensor(step) for step in side] for side in zip(*pairs, strict=True))
+    found = compare_steps(loaded, [(shared, plain)])
+    assert found is not None
+    assert found.limit == 1e-3
+    return found.difference, found.has_other_answer
+
+
+def test_the_largest_difference_is_relative_to_the_spread(loaded: LoadedModel) -> None:
+    plain = PLAIN.tolist()
+    twice = [2 * logit for logit in plain]
+    near = [-1.0, 0.5, 1.0]
+    assert compared(loaded, (plain, plain)) == (0.0, False)
+    assert compared(loaded, (near, plain)) == (0.5, False)
+    assert compared(loaded, (plain, plain), (near, plain)) == (0.5, False)
+    assert compared(loaded, ([-2.0, 1.0, 2.0], twice)) == (0.5, False)
+    # Tokens that the model never writes count nowhere.
+    never = -math.inf
+    assert compared(loaded, ([*near, 3.0], [*plain, never])) == (0.5, False)
+
+
+def test_another_token_ends_the_comparison(loaded: LoadedModel) -> None:
+    plain, other = PLAIN.tolist(), [-1.0, 0.0, -0.5]
+    difference, has_other = compared(loaded, (other, plain), ([9.0, 0.0, 0.0], plain))
+    assert (difference, has_other) == (1.5, True)  # what came after it is not looked at
+    close = [-1.0, 0.9995, 1.0]  # two tokens that are equal but for rounding
+    spread = float(torch.tensor(close).std())
+    difference, has_other = compared(loaded, ([-1.0, 1.0, 0.9995], close))
+    assert difference == pytest.approx(0.0005 / spread, rel=1e-3)
+    assert not has_other
+
+
+def test_without_finite_logits_nothing_is_compared(loaded: LoadedModel) -> None:
+    lost = torch.full((3,), math.nan)
+    assert compare_steps(loaded, [([PLAIN], [lost])]) is None
+    found = compare_steps(loaded, [([lost], [PLAIN])])
+    assert found is not None
+    assert (found.difference, found.agrees) == (math.inf, False)
