@@ -59,6 +59,25 @@ def test_it_ends_early_where_all_is_worse(tmp_path: Path) -> None:
     assert content["difference"] == pytest.approx(content["run"] - content["baseline"])
 
 
+def test_the_checks_hold_the_verdict_and_what_failed(tmp_path: Path) -> None:
+    before = [answered(n, n % 4 > 0) for n in range(12)]
+    gate = gate_on(tmp_path, before)
+    for sample in gate.order([sample_of(one) for one in before]):
+        gate.sees(answered(sample.row, sample.row % 2 > 0))
+    (check,) = gate.checks()
+    cells = (check.name, check.baseline, check.run, check.difference, check.allowed)
+    assert cells == ("accuracy", "75.0", "50.0", "-25.0", "10.0")
+    # Four videos of three answers tell nothing at any level: the range itself is the interval.
+    assert (gate.verdict, check.regressed, check.is_shown) == ("not shown", False, False)
+    assert gate.content["low"] == -100.0
+    assert gate.content["num_groups"] == gate.content["of_groups"] == 4
+    assert gate.outcome == "not shown to be no worse, by all samples"
+    assert [(item.name, item.run, item.regressed) for item in gate.checks(2)[1:]] == [
+        ("errors", "2", True)
+    ]
+    assert gate.checks(2)[1].message == "2 samples failed"
+
+
 def test_the_order_of_arrival_within_a_batch_changes_nothing(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(180)]
     gates = [gate_on(tmp_path / name, before) for name in ("x", "y")]
