@@ -270,3 +270,22 @@ def test_titles_that_are_not_utf_8(file_of: FileOf, tmp_path: Path) -> None:
     path.write_bytes(content.replace(b"Lavf", b"\xe9\xe8av"))
     clip = decode_frames(path, [0, 40])
     assert clip.frames.equal(decode_frames(file_of("h264.mp4"), [0, 40]).frames)
+
+
+def test_what_libav_logs_is_afterwards_as_it_was_before(file_of: FileOf, tmp_path: Path) -> None:
+    path = file_of("h264.mp4")
+    kept = av.logging.get_level(), av.logging.get_skip_repeated()
+    try:
+        for level, skip_repeated in ((av.logging.ERROR, True), (av.logging.PANIC, False)):
+            av.logging.set_level(level)
+            av.logging.set_skip_repeated(skip_repeated)
+            decode_frames(path, [0])
+            with pytest.raises(MediaError):
+                decode_frames(tmp_path / "nothing.mp4", [0])
+            assert (av.logging.get_level(), av.logging.get_skip_repeated()) == (
+                level,
+                skip_repeated,
+            )
+    finally:
+        av.logging.set_level(kept[0])
+        av.logging.set_skip_repeated(kept[1])
