@@ -1,4 +1,4 @@
-"""What a command of the command line is: a function, its arguments, and a parser for them."""
+"""A command of the command line: a function, its arguments, and a parser for them."""
 
 from __future__ import annotations
 

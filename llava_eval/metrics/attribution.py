@@ -1,4 +1,4 @@
-"""How much of the difference between two settings each single change explains.
+"""The part of a difference between two settings that each single change explains.
 
 Every change is switched alone, over the same samples, so that each part is a paired difference of
 its own. What the changes do only together (or what was not switched) is left over, with an

@@ -1,4 +1,4 @@
-"""How many samples a difference takes, and what difference so many samples show.
+"""Power: how many samples a difference takes, and what difference so many samples show.
 
 A paired difference over N samples strays by ``sqrt(variance / N)``, where ``variance`` is what one
 sample adds and holds what samples of one group (video) have in common. It is found with
@@ -22,7 +22,7 @@ MAX_SAMPLES = 100_000_000
 
 @dataclass(frozen=True)
 class Spread:
-    """By how much chance moves a paired difference.
+    """The spread of a paired difference by chance.
 
     Attributes:
         variance: of the difference, times the number of samples; in the square of its unit.

@@ -1,4 +1,4 @@
-"""What a run cost: the model's time and what stands beside it, memory, tokens, a judge's fee."""
+"""The cost of a run: time of the model and of its media, memory, tokens, a judge's fee."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_GENERATING = ("load_rows", "load_model", "score", PREPARE_STAGE)
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run cost; None where its manifest does not say.
+    """The cost of one run; None where its manifest does not say.
 
     The model's seconds say what a setting costs. How long its media took depends on the disk, the
     video's codec and whether an earlier run left the frames in the cache, and the wall time on how

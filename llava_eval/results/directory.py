@@ -1,4 +1,4 @@
-"""Who a run directory belongs to, and which samples in it are finished."""
+"""The owner of a run directory, and the samples in it that are finished."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
 
 @dataclasses.dataclass(frozen=True)
 class EarlierWork:
-    """What an earlier process left in a run directory.
+    """The work that an earlier process left in a run directory.
 
     Attributes:
         manifest: of the run; None where the directory is new.

@@ -73,7 +73,7 @@ class Session:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What a manifest says of the loaded model."""
+    """The loaded model, as a manifest describes it."""
 
     weights_sha256: str | None = None
     device_name: str | None = None
@@ -82,14 +82,14 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class JudgeCost:
-    """What a manifest says of the judge's fee, in the currency of its prices."""
+    """The judge's fee, in the currency of its prices."""
 
     cost: float | None = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is read of a manifest.
+    """The content of a manifest that is read back.
 
     Attributes:
         status: "finished", "running", "interrupted", "failed" or "stopped".

@@ -1,4 +1,4 @@
-"""What tables, pages and papers call runs that stand beside each other."""
+"""Names of runs beside each other, in tables, pages and papers."""
 
 from __future__ import annotations
 

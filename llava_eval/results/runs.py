@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchmarkPart:
-    """What is read of the benchmark's part of a run's configuration.
+    """The benchmark's part of a run's configuration, as far as it is read back.
 
     Attributes:
         name, version: of the protocol.
@@ -53,14 +53,14 @@ class BenchmarkPart:
 
 @dataclass(frozen=True)
 class ErrorsPart:
-    """What is read of the errors' part of a run's configuration."""
+    """The errors' part of a run's configuration."""
 
     max: Count = 0
 
 
 @dataclass(frozen=True)
 class ConfigParts:
-    """What is read of a run's configuration, beside settings that are only compared."""
+    """The parts of a run's configuration that are read back and not only compared."""
 
     benchmark: BenchmarkPart = BenchmarkPart()
     errors: ErrorsPart = ErrorsPart()
@@ -69,7 +69,7 @@ class ConfigParts:
 
 @dataclass(frozen=True, eq=False)
 class ComparableRun:
-    """What comparing needs to know of a run: a run directory gives it, and so does a baseline.
+    """A run as far as comparing needs it, from a run directory or from a baseline file.
 
     Attributes:
         name: its path as people gave it.

@@ -1,4 +1,4 @@
-"""How many samples a difference takes, and how long they take."""
+"""Sample sizes: how many samples a difference takes, and how long they take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _USUAL = (0.005, 0.01, 0.02, 0.05, 0.1)
 
 @dataclass(frozen=True)
 class Plan:
-    """What it takes to show one difference.
+    """The samples and time that it takes to show one difference.
 
     Attributes:
         difference: in the metric's unit.
@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Plans:
-    """What is known before a comparison is made.
+    """Sample sizes for several differences, and what the samples at hand show.
 
     Attributes:
         subject: the metric and what it is of, in words.

@@ -65,7 +65,7 @@ def all_values(tables: Summary | Tables) -> Iterator[tuple[str, str, str, Metric
 
 @dataclass(frozen=True)
 class Tables:
-    """What is read of metrics.json; see :class:`~llava_eval.results.summary.Summary`."""
+    """The content of metrics.json that is read back; see :class:`.summary.Summary`."""
 
     benchmark: str | None = None
     model: str | None = None

@@ -61,7 +61,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How much of what two runs wrote is the same, on the compared samples."""
+    """Counts of compared samples on which two runs wrote or answered the same."""
 
     num_samples: int
     num_same_text: int

@@ -1,4 +1,4 @@
-"""How far a run's answers are from another's that saw the same: beyond the score itself.
+"""Fidelity: how far a run's answers are from those of another run that saw the same frames.
 
 Two runs of a model, one of them quantized, mostly reach the same score. That some answers change,
 and by how much the model's first choice moves, shows with far fewer samples.

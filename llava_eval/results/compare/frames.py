@@ -1,4 +1,4 @@
-"""Which samples of two runs saw something else: ``llava-eval frames diff``.
+"""Samples of two runs that were shown different frames: ``llava-eval frames diff``.
 
 A ledger line keeps for each frame its index, time and the digest of its RGB bytes as they were
 decoded, and for each medium a digest of what the model's processor made of it. Another tool's
@@ -26,7 +26,7 @@ SHOWN_SAMPLES = 20
 
 @dataclass(frozen=True)
 class SeenMedia:
-    """What is known of one medium as it was shown.
+    """One medium as it was shown, as far as it is known.
 
     Attributes:
         frame_indices: of the frames in the video; empty where they are not known.
@@ -56,7 +56,7 @@ class SeenMedia:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one sample saw.
+    """The media and prompt that one sample was shown.
 
     Attributes:
         media: in order.
@@ -78,7 +78,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class FramesDifference:
-    """What the samples of two sides saw.
+    """The differences between what two sides showed to the same samples.
 
     Attributes:
         num_same: samples that saw the same.

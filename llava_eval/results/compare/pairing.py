@@ -91,11 +91,11 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
         first_only=[result.id for result in first.results if result.id not in by_id],
         second_only=[result.id for result in second.results if result.id not in ids],
         failed=[left.id for left, _ in both if left.id not in answered_ids],
-        differences=[*_protocol_differences(first, second), *_question_differences(both)],
+        differences=[*_benchmark_differences(first, second), *_question_differences(both)],
     )
 
 
-def _protocol_differences(first: ComparableRun, second: ComparableRun) -> list[str]:
+def _benchmark_differences(first: ComparableRun, second: ComparableRun) -> list[str]:
     if first.benchmark != second.benchmark:
         return [f"benchmarks {first.benchmark} and {second.benchmark}"]
     versions = [run.parts.benchmark.version for run in (first, second)]

@@ -52,7 +52,7 @@ class Probes:
 
     @property
     def chance(self) -> float | None:
-        """What guessing reaches in the headline metric."""
+        """The headline metric's value that guessing reaches."""
         return self.plain.parts.benchmark.chance.get(self.comparisons[0].headline.name)
 
 

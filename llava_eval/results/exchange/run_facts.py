@@ -1,4 +1,4 @@
-"""What other tools' files ask of a run, under the words that most of them use."""
+"""Facts of a run that other tools' files hold, under the names that most of them use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What explains a run's number: rules for its texts, differences of settings, parts of a gap."""
+"""Explanations of a run's number: rules for its texts, differences of settings, parts of a gap."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Parts:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What explains a run's number.
+    """The explanation of a run's number.
 
     Attributes:
         run: the run.

@@ -31,7 +31,7 @@ OWN = "this run"
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What one rule makes of all texts of a run.
+    """All texts of a run, scored by one rule.
 
     Attributes:
         names: of the protocols (or scorers) that have this rule.

@@ -53,7 +53,7 @@ class _GapParts:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What is read of :data:`EXPLANATION`."""
+    """The content of :data:`EXPLANATION` that is read back."""
 
     against: str
     parts: _GapParts

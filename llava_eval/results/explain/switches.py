@@ -58,7 +58,7 @@ class Switch:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name for people."""
         return WORDS.get(self.key, self.key)
 
 
@@ -177,7 +177,7 @@ def _put(tree: dict[str, Any], parts: list[str], value: Any) -> None:
 
 @dataclass(frozen=True)
 class Side:
-    """What a run is explained by.
+    """The other side: a run or an experiment that a run is explained by.
 
     Attributes:
         name: the run's, or the experiment's.

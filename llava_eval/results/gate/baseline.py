@@ -81,7 +81,7 @@ class BaselineOrigin:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is read of a baseline.
+    """The content of a baseline file.
 
     Attributes:
         benchmark, model: names with their overrides.

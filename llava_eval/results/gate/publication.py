@@ -20,7 +20,7 @@ from llava_eval.results.summary import failures_by_cause
 
 @dataclass(frozen=True)
 class Publication:
-    """What a gate was asked to write.
+    """The files and the form in which a gate was asked for its verdict.
 
     Attributes:
         junit: file for JUnit XML; None writes none.

@@ -54,7 +54,7 @@ SECONDS = "seconds a sample"
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts as a regression.
+    """A rule of what counts as a regression.
 
     Attributes:
         alpha: rate at which an equally good model fails.
@@ -142,14 +142,14 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the gate found.
+    """The result of a gate.
 
     Attributes:
         pairing: baseline and run.
         checks: metrics first.
         confidence: of the intervals.
         headline: the first metric that could be compared.
-        blind: metrics of which so few samples show no drop as small as their tolerance.
+        underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
         worse, better: samples whose headline score changed.
         notes: what is not checked, and why.
         is_proof: the headline passes only where it is shown to be no worse.
@@ -159,7 +159,7 @@ class Verdict:
     checks: Sequence[Check]
     confidence: float
     headline: ComparedMetric
-    blind: Sequence[ComparedMetric]
+    underpowered: Sequence[ComparedMetric]
     worse: Sequence[Flip]
     better: Sequence[Flip]
     notes: Sequence[str]
@@ -220,7 +220,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         checks,
         confidence,
         compared[0],
-        [item for item in compared if _is_blind(item, rule)],
+        [item for item in compared if _is_underpowered(item, rule)],
         worse,
         better,
         notes,
@@ -232,7 +232,7 @@ def _has_flag(flag: str, result: SampleResult) -> bool:
     return flag in result.flags
 
 
-def _is_blind(metric: ComparedMetric, rule: Rule) -> bool:
+def _is_underpowered(metric: ComparedMetric, rule: Rule) -> bool:
     """Return whether so few samples would mostly not show a drop that the rule does not allow."""
     assert metric.estimate is not None
     if rule.must_be_shown(metric.name):

@@ -123,7 +123,7 @@ class SequentialGate:
 
     @property
     def verdict(self) -> Verdict:
-        """What is known so far."""
+        """The verdict as far as it is known."""
         assert self._bounds is not None
         if self._bounds.is_below:
             return "regressed"

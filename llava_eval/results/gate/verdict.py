@@ -38,11 +38,11 @@ def outcome(verdict: Verdict) -> str:
     num_samples = count(len(verdict.pairing.firsts), "sample")
     if unproven:
         return f"not shown to be no worse, by {num_samples}: {unproven}"
-    if verdict.blind:
-        blind = "; ".join(
-            f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.blind
+    if verdict.underpowered:
+        unseen = "; ".join(
+            f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.underpowered
         )
-        return f"passed, but {num_samples} would mostly not show a drop in {blind}"
+        return f"passed, but {num_samples} would mostly not show a drop in {unseen}"
     if verdict.is_proof:
         return "passed: shown to be worse by less than the tolerance, if at all"
     return "passed: no worse than the baseline"

@@ -89,7 +89,7 @@ class Overview:
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """What tells the runs apart."""
+        """Names that tell the runs apart."""
         return run_names(self.runs)
 
     @property

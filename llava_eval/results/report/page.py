@@ -26,7 +26,7 @@ _LIMITS = {"size": "--thumbnails-mb", "time": "--thumbnails-seconds"}
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What a page shows of one benchmark."""
+    """The part of a page that shows one benchmark."""
 
     overview: Overview
     samples: SampleSet

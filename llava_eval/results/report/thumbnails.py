@@ -46,7 +46,7 @@ class Strip:
 
     @property
     def num_bytes(self) -> int:
-        """What it adds to a page."""
+        """Bytes that it adds to a page."""
         return sum(len(jpeg) + 20 for _, _, jpeg in self.pictures)
 
 
@@ -69,7 +69,7 @@ class Thumbnails:
 
 @dataclass
 class Budget:
-    """What all pictures of a page may still take.
+    """Bytes and seconds that the pictures of a page may still take.
 
     Attributes:
         num_bytes: size in the page.

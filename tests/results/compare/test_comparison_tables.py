@@ -15,10 +15,10 @@ from llava_eval.results.compare.comparison_tables import (
     counts_table,
     facet_tables,
     flips_table,
-    letters,
     metrics_table,
 )
 from llava_eval.results.formatting import Table
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run, RunReader
 from tests.results.runs_on_disk import answered, failed, write_run
 
