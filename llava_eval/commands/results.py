@@ -415,7 +415,7 @@ def _report(arguments: argparse.Namespace) -> int:
         samples = SampleSet.of(benchmark, members)
         thumbnails = make_thumbnails(samples, _read_frames, budget)
         parts.append(Part(Overview.of(members), samples, thumbnails))
-    write_output(out, "".join(page(parts)))
+    write_output(out, page(parts))
     exported = [] if export is None else export_report(export, groups)
     size = out.stat().st_size / 1e6
     write_out(f"wrote {printable(str(out))}, {size:.1f} MB, {count(len(runs), 'run')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class Part:
         return labels.pop() if len(labels) == 1 else self.samples.benchmark
 
 
-def page(parts: Sequence[Part]) -> Iterator[str]:
-    """Yield the page piece by piece."""
+def page(parts: Sequence[Part]) -> str:
+    """Return the page."""
     style, theme, script = _asset("page.css"), _script(["theme.js"]), _script(_SCRIPTS)
     first = parts[0].title
     title = f"{first} and {len(parts) - 1} more" if len(parts) > 1 else first
@@ -50,23 +51,23 @@ def page(parts: Sequence[Part]) -> Iterator[str]:
         f"style-src '{_digest(style)}'; "
         f"script-src '{_digest(theme)}' '{_digest(script)}'"
     )
-    yield (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html_text(title)}: llava-eval report</title>\n"
-        f"<style>{style}</style>\n<script>{theme}</script>\n</head>\n<body>\n"
+    titles = [html_text(part.title) for part in parts]
+    origins = dict.fromkeys(_origin(run) for part in parts for run in part.samples.runs)
+    sections = (section(index, part.title, part.overview) for index, part in enumerate(parts))
+    return Template(_asset("page.html")).substitute(
+        policy=policy,
+        title=html_text(title),
+        style=style,
+        theme=theme,
+        links="".join(f'<a href="#set-{index}">{text}</a>' for index, text in enumerate(titles)),
+        sections="".join(itertools.chain.from_iterable(sections)),
+        explorer=_explorer(parts),
+        origins="<br>".join(map(html_text, origins)),
+        version=llava_eval.__version__,
+        help=_asset("help.html"),
+        data="".join(_data(parts)),
+        script=script,
     )
-    yield _top(parts)
-    yield "<main>\n"
-    for index, part in enumerate(parts):
-        yield from section(index, part.title, part.overview)
-    yield _explorer(parts)
-    yield "</main>\n"
-    yield _footer(parts)
-    yield _asset("help.html")
-    yield from _data(parts)
-    yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 
 def _asset(name: str) -> str:
@@ -81,19 +82,6 @@ def _script(names: Sequence[str]) -> str:
 
 def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _top(parts: Sequence[Part]) -> str:
-    links = "".join(
-        f'<a href="#set-{index}">{html_text(part.title)}</a>' for index, part in enumerate(parts)
-    )
-    return (
-        '<a class="skip" href="#samples">Skip to the samples</a>\n<header class="top">\n'
-        f'<h1>llava-eval</h1>\n<nav aria-label="Sections">{links}'
-        '<a href="#samples">Samples</a></nav>\n'
-        '<button id="keys" class="quiet" type="button">Keys</button>\n'
-        '<button id="theme" class="quiet" type="button">Theme</button>\n</header>\n'
-    )
 
 
 def _explorer(parts: Sequence[Part]) -> str:
@@ -113,12 +101,6 @@ def _pictures_text(part: Part) -> str:
         f"{part.title}: pictures of {len(thumbnails.strips)} of {thumbnails.num_wanted} sets of "
         f"frames, what went wrong first; {_LIMITS[thumbnails.stopped]} allows more."
     )
-
-
-def _footer(parts: Sequence[Part]) -> str:
-    origins = dict.fromkeys(_origin(run) for part in parts for run in part.samples.runs)
-    lines = "<br>".join(html_text(origin) for origin in origins)
-    return f"<footer>{lines}<br>page by llava_eval {llava_eval.__version__}</footer>\n"
 
 
 def _origin(run: Run) -> str:
