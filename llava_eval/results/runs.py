@@ -15,8 +15,9 @@ import yaml
 from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, is_folder
 from llava_eval.borders.typed_json import Count, as_type
+from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import USERS_FOLDER, let_import
-from llava_eval.config.describe import TARGET_KEY, differences, role_of, short_keys
+from llava_eval.config.describe import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files

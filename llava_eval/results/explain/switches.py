@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llava_eval.config.describe import TARGET_KEY, flat, role_of, setting_of
+from llava_eval.config.build import TARGET_KEY
+from llava_eval.config.describe import flat, role_of, setting_of
 from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import Role
 from llava_eval.results.runs import Run

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llava_eval.config.describe import TARGET_KEY, flat
+from llava_eval.config.build import TARGET_KEY
+from llava_eval.config.describe import flat
 from llava_eval.results.formatting import html_text
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
