@@ -168,8 +168,8 @@ class _SvgDrawing:
         taken: list[Box] = [(x - 6, y - 6, x + 6, y + 6) for series in positions for x, y in series]
         labelled = [
             (point, position)
-            for series, places in zip(self._chart.series, positions, strict=True)
-            for point, position in zip(series.points, places, strict=True)
+            for series, of_series in zip(self._chart.series, positions, strict=True)
+            for point, position in zip(series.points, of_series, strict=True)
             if point.label
         ]
         labelled.sort(key=lambda item: (item[0].x, item[0].y) not in self._chart.frontier)

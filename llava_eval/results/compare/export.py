@@ -339,18 +339,18 @@ def flips_data(flips: Sequence[Flip]) -> DataFrame:
 
 
 def _differences(comparison: Comparison) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """Return what a comparison found, by facet, level and metric."""
+    """Return the differences of a comparison by facet, level and metric."""
     against, headline = comparison.pairing.first.name, comparison.headline.name
     adjusted = comparison.adjusted_p_values
-    found = {
+    by_number = {
         ("", "", item.name): _difference(item.estimate, adjusted.get(item.name), against)
         for item in comparison.metrics
     }
     for facet, levels in comparison.facets.items():
         for item in levels:
             difference = _difference(item.estimate, item.adjusted_p_value, against)
-            found[facet, item.level, headline] = difference
-    return found
+            by_number[facet, item.level, headline] = difference
+    return by_number
 
 
 def _difference(

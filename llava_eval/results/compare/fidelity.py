@@ -101,6 +101,6 @@ def divergence(first: Sequence[float], second: Sequence[float]) -> float:
         first: log-probabilities of the options among all tokens; of their sum each is a share.
         second: likewise, of the same options.
     """
-    before, after = (log_softmax(np.array(one, np.float64)) for one in (first, second))
+    before, after = (log_softmax(np.array(side, np.float64)) for side in (first, second))
     distribution: FloatArray = np.exp(before)
     return float(max(0.0, (distribution * (before - after)).sum()))

@@ -184,24 +184,24 @@ def _read_pictures(folder: Path) -> SeenMedia:
     return SeenMedia(digests=tuple(digests), size=sizes.pop() if len(sizes) == 1 else None)
 
 
-def difference_text(found: FramesDifference, *, width: int = 80) -> str:
+def difference_text(result: FramesDifference, *, width: int = 80) -> str:
     """Return a difference for a terminal.
 
     Args:
-        found: the difference.
+        result: the difference.
         width: columns of the terminal.
     """
-    total = found.num_same + len(found.changed)
-    text = f"{len(found.changed)} of {count(total, 'sample')} saw something else"
-    if found.unknown:
+    total = result.num_same + len(result.changed)
+    text = f"{len(result.changed)} of {count(total, 'sample')} saw something else"
+    if result.unknown:
         text += (
-            f"; of {count(len(found.unknown), 'sample')} one side does not know what it was shown"
+            f"; of {count(len(result.unknown), 'sample')} one side does not know what it was shown"
         )
     blocks = [wrapped(f"{text}.", width)]
-    if found.changed:
+    if result.changed:
         rows = [
-            [sample, ", ".join(found.media[sample]), difference]
-            for sample, difference in list(found.changed.items())[:SHOWN_SAMPLES]
+            [sample, ", ".join(result.media[sample]), difference]
+            for sample, difference in list(result.changed.items())[:SHOWN_SAMPLES]
         ]
         table = Table(["sample", "media", "first difference"], rows, num_names=3)
         blocks.insert(0, table.to_text(width))

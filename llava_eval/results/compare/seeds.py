@@ -85,12 +85,12 @@ class Seeds:
 
 def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
     """Return the share of seeds outside of the most frequent value, for samples that flip."""
-    found = {}
+    flips = {}
     for name, column in zip(ids, values.T, strict=True):
         _, counts = np.unique(column, return_counts=True)
         if len(counts) > 1:
-            found[name] = 1 - float(counts.max()) / len(column)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+            flips[name] = 1 - float(counts.max()) / len(column)
+    return dict(sorted(flips.items(), key=lambda item: -item[1]))
 
 
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
@@ -98,7 +98,7 @@ def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
     groups: list[list[Run]] = []
     for run in runs if "seed" in differing_settings(runs) else ():
         for group in groups:
-            if all(list(differing_settings([one, run])) == ["seed"] for one in group):
+            if all(list(differing_settings([member, run])) == ["seed"] for member in group):
                 group.append(run)
                 break
         else:

@@ -102,13 +102,13 @@ def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
     result = list(notes)
-    for other in runs[1:]:
-        pairing = pair(runs[0], other)
+    for run in runs[1:]:
+        pairing = pair(runs[0], run)
         if not allow_differences:
             refuse_differences(pairing)
         only = [*pairing.first_only, *pairing.second_only]
         if only:
-            result.append(f"{other.name} and {runs[0].name} do not share {len(only)} samples")
+            result.append(f"{run.name} and {runs[0].name} do not share {len(only)} samples")
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
@@ -174,7 +174,7 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
 
 
 def _against_best(settings: Sequence[Setting]) -> list[Setting]:
-    """Hold every run against the best one.
+    """Compare every run with the best one.
 
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
     of them might have been the one that is looked at.

@@ -51,7 +51,7 @@ def attributed(
     run = explanation.run
     chosen = drawn_groups([result.group for result in run.results], num_groups, seed)
     ours = {result.id: result for result in run.results if result.group in chosen}
-    found: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}
+    by_switch: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}
     failed = []
     for switch in explanation.switches:
         config = switched(run.config, side.config, [switch])
@@ -60,22 +60,22 @@ def attributed(
         except LlavaEvalError as error:
             failed.append(f"{switch.name}: {error}")
             continue
-        found[switch.key] = (switch, results, config)
+        by_switch[switch.key] = (switch, results, config)
     if side.run is not None:
         everything: Results = {result.id: result for result in side.run.results}
         last, whole = side.run.config, f"{side.name} itself"
     else:
-        made = [switch for switch, _, _ in found.values()]
+        made = [switch for switch, _, _ in by_switch.values()]
         last, whole = switched(run.config, side.config, made), "all of these changes made at once"
         results_of = rerun(last, list(ours), folder / "all")
         everything = {result.id: result for result in results_of}
-    ids = _in_all([ours, everything, *(results for _, results, _ in found.values())])
+    ids = _in_all([ours, everything, *(results for _, results, _ in by_switch.values())])
     if not ids:
         raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
     membership, number = number_clusters([ours[name].group for name in ids])
     result = attribute(
         _values(ours, ids, run.config),
-        {key: _values(results, ids, config) for key, (_, results, config) in found.items()},
+        {key: _values(results, ids, config) for key, (_, results, config) in by_switch.items()},
         _values(everything, ids, last),
         membership,
     )
@@ -85,7 +85,7 @@ def attributed(
     parts = Parts(
         result.scaled(scale),
         unit,
-        [switch.name for switch, _, _ in found.values()],
+        [switch.name for switch, _, _ in by_switch.values()],
         failed,
         number,
         len(ids),

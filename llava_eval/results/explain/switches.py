@@ -77,7 +77,7 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
             continue
         if role_of(key) in ("protocol", "model", "speed") and not _says_nothing(key):
             changed.setdefault(_unit(key, left, right), []).append(key)
-    found = [
+    changes = [
         Switch(
             unit,
             role_of(keys[0]),
@@ -88,7 +88,7 @@ def switches(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Switch]
         for unit, keys in changed.items()
     ]
     order: list[Role] = ["protocol", "model", "speed"]
-    return sorted(found, key=lambda switch: (order.index(switch.role), switch.work))
+    return sorted(changes, key=lambda switch: (order.index(switch.role), switch.work))
 
 
 def _knows(leaves: Mapping[str, Any], key: str) -> bool:

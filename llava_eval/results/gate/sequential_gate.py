@@ -99,8 +99,8 @@ class SequentialGate:
 
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return samples in the seeded order of their groups."""
-        places = {name: index for index, name in enumerate(self._members)}
-        return sorted(samples, key=lambda sample: places[sample.group])
+        indices = {name: index for index, name in enumerate(self._members)}
+        return sorted(samples, key=lambda sample: indices[sample.group])
 
     def sees(self, result: SampleResult) -> bool:
         """Take one more result, and return whether it is known now.

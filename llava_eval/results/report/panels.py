@@ -36,25 +36,26 @@ _ABOUT_CURVES = (
 )
 
 
-def section(place: int, title: str, overview: Overview) -> Iterator[str]:
-    """Yield the section of one benchmark, the ``place``-th of the page."""
+def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
+    """Yield the section of one benchmark, the ``set_index``-th of the page."""
     runs = overview.runs
-    yield f'<section class="set" id="set-{place}" aria-labelledby="set-{place}-title">\n'
-    yield f'<h2 id="set-{place}-title">{html_text(title)}</h2>\n'
+    yield f'<section class="set" id="set-{set_index}" aria-labelledby="set-{set_index}-title">\n'
+    yield f'<h2 id="set-{set_index}-title">{html_text(title)}</h2>\n'
     yield protocol_card(runs)
     if len(runs) <= MAX_PAIRED_RUNS:
-        cards = [_card(place, overview, number_of_run) for number_of_run in range(len(runs))]
-        yield f'<div class="cards">{"".join(cards)}</div>\n'
+        cards = "".join(_card(set_index, overview, index) for index in range(len(runs)))
+        yield f'<div class="cards">{cards}</div>\n'
     if overview.notes:
         items = "".join(f"<li>{html_text(note)}</li>" for note in overview.notes)
         yield f'<div class="panel notes" role="note"><h3>Note</h3><ul>{items}</ul></div>\n'
     if overview.verdicts:
         lines = "".join(f"<li>{html_text(line)}</li>" for line in overview.verdicts)
         yield f'<ul class="panel verdicts">{lines}</ul>\n'
-    drawings = [
-        f'<div class="panel">{to_svg(chart, name=f"chart-{place}-{name}", background=None)}</div>'
+    curves = (
+        to_svg(chart, name=f"chart-{set_index}-{name}", background=None)
         for name, chart in overview.charts.items()
-    ]
+    )
+    drawings = [f'<div class="panel">{curve}</div>' for curve in curves]
     heat = None if overview.sweep is None else heat_map(overview.sweep)
     if heat is not None:
         about = "Darker is higher; the best has a frame."
@@ -62,10 +63,10 @@ def section(place: int, title: str, overview: Overview) -> Iterator[str]:
     if drawings:
         drawings.append(f'<p class="muted">{_ABOUT_CURVES}</p>')
         yield f'<div class="curves">{"".join(drawings)}</div>\n'
-    yield f'<div class="tables">\n{"".join(_panels(place, overview))}</div>\n</section>\n'
+    yield f'<div class="tables">\n{"".join(_panels(set_index, overview))}</div>\n</section>\n'
 
 
-def _panels(place: int, overview: Overview) -> Iterator[str]:
+def _panels(set_index: int, overview: Overview) -> Iterator[str]:
     runs, metric = overview.runs, overview.headline
     few = len(runs) <= MAX_PAIRED_RUNS
     tables = list(overview.tables())
@@ -78,7 +79,7 @@ def _panels(place: int, overview: Overview) -> Iterator[str]:
     else:
         yield _panel("Runs", results_table(runs).to_html())
     for facet in facets_of(runs) if metric is not None else ():
-        yield _facet_panel(place, overview, facet, str(metric))
+        yield _facet_panel(set_index, overview, facet, str(metric))
     for name, table, about in tables[len(first) :]:
         shown = table if few else _by_run(table, overview)
         known = not few and overview.sweep is not None and name.startswith("What differs")
@@ -164,21 +165,21 @@ def heat_map(sweep: Sweep) -> str | None:
     )
 
 
-def _facet_panel(place: int, overview: Overview, facet: str, metric: str) -> str:
+def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) -> str:
     runs = overview.runs
     table = facet_table(runs, facet, metric)
     if not table.rows:
         return ""
     title = f"{metric} by {facet}"
     if len(runs) > MAX_PAIRED_RUNS:
-        return _panel(title, _levels_by_run(place, overview, facet, metric))
+        return _panel(title, _levels_by_run(set_index, overview, facet, metric))
     p_values = _facet_p_values(overview, facet, metric)
     num_compared = sum(p is not None for p in p_values.values())
     about = (
         f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
         f"{num_compared} comparisons of this table."
     )
-    html = table_with_plots(table, place, runs, facet, metric, p_values)
+    html = table_with_plots(table, set_index, runs, facet, metric, p_values)
     return _panel(title, html, about if num_compared else "")
 
 
@@ -195,13 +196,13 @@ def _facet_p_values(
     return dict(zip(raw, holm(list(raw.values())), strict=True))
 
 
-def _levels_by_run(place: int, overview: Overview, facet: str, metric: str) -> str:
+def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) -> str:
     """Return a row for each of many runs, a column for each level."""
     runs = overview.runs
     columns = [level_values(run, facet, metric) for run in runs]
     levels = list(dict.fromkeys(level for column in columns for level in column))
     header = "".join(
-        f'<th scope="col">{_to_samples(place, {f"by.{facet}": level}, level)}</th>'
+        f'<th scope="col">{_to_samples(set_index, {f"by.{facet}": level}, level)}</th>'
         for level in levels
     )
     rows = "".join(
@@ -215,12 +216,12 @@ def _levels_by_run(place: int, overview: Overview, facet: str, metric: str) -> s
     )
 
 
-def _to_samples(place: int, view: Mapping[str, str], text: str) -> str:
+def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
     """Return a link that shows samples in the list: a filter, as the page writes it itself."""
     # Half of a surrogate pair cannot stand in an address.
     pairs = {name: value.encode("utf-16", "surrogatepass") for name, value in view.items()}
     said = {name: value.decode("utf-16", "replace") for name, value in pairs.items()}
-    query = html_text(urlencode({"set": place, **said}, quote_via=quote))
+    query = html_text(urlencode({"set": set_index, **said}, quote_via=quote))
     return f'<a href="#{query}">{html_text(text)}</a>'
 
 
@@ -234,7 +235,7 @@ def _panel(title: str, content: str, about: str = "") -> str:
     )
 
 
-def _card(place: int, overview: Overview, index: int) -> str:
+def _card(set_index: int, overview: Overview, index: int) -> str:
     run, name = overview.runs[index], overview.headline or ""
     letter = letters(len(overview.runs))[index]
     metrics = run.tables.metrics
@@ -255,19 +256,19 @@ def _card(place: int, overview: Overview, index: int) -> str:
         f"<strong>{html_text(overview.names[index])}</strong></header>"
         f'<div class="big">{html_text(number(headline.value, unit))}'
         f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
-        f"{_counts(facts)}{_counts(_counted(place, run, letter))}"
+        f"{_counts(facts)}{_counts(_counted(set_index, run, letter))}"
         f'<div class="path">{paths}</div></article>'
     )
 
 
-def _counted(place: int, run: Run, letter: str) -> list[str]:
+def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     """Return counts as HTML; what went wrong leads to its samples."""
     states = Counter(map(state_of, run.results))
     speed = run.cost.samples_per_second
     return [
         f"{len(run.results)} samples",
         *(
-            _to_samples(place, {"run": letter, "show": word}, f"{states[state]} {word}")
+            _to_samples(set_index, {"run": letter, "show": word}, f"{states[state]} {word}")
             if states[state]
             else f"0 {word}"
             for state, word in STATES.items()
@@ -290,7 +291,7 @@ _WIDTH, _STEP, _MARGIN = 110, 12, 6
 
 def table_with_plots(
     table: Table,
-    place: int,
+    set_index: int,
     runs: Sequence[Run],
     facet: str,
     metric: str,
@@ -315,7 +316,7 @@ def table_with_plots(
             f"<td>{_cell(value, p_values.get((index, level)))}</td>"
             for index, value in enumerate(values)
         )
-        link = _to_samples(place, {f"by.{facet}": level}, level)
+        link = _to_samples(set_index, {f"by.{facet}": level}, level)
         named = row_header(level, f"{link}<small>{html_text(num_samples)} samples</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
     return (
