@@ -52,12 +52,12 @@ class Setting:
 
     @property
     def makes_samples(self) -> bool:
-        """Whether it writes the samples: prompts, media and targets show what it does."""
+        """Whether its effect is compared through the samples: their prompts, targets and media."""
         return self.step == "rows" and self.is_free and not self.is_open
 
     @property
     def is_optional_step(self) -> bool:
-        """Whether null leaves out something that changes generations, a probe for instance."""
+        """Whether null, or no such key, means that a step is left out, as for a probe."""
         return self.step == "generation" and self.default is None and not self.is_free
 
     def role_of(self, key: str) -> Role:
@@ -215,7 +215,7 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         setting.key
         for setting in declared_settings().values()
         if not setting.is_open  # nothing below it means that nothing was set
-        and not setting.is_optional_step  # who does not know it did without
+        and not setting.is_optional_step  # a run without the key did not use it
         and not (_has(ours, setting.key) and _has(theirs, setting.key))
     }
     changed = {}

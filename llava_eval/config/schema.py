@@ -162,8 +162,8 @@ class ReplyConfig:
 
     Attributes:
         strip: white space at both ends goes.
-        reasoning: kept (the rule sees all of the text; our own rules never read reasoning), or
-            lmms_eval (blocks of reasoning are cut out as lmms-eval does).
+        reasoning: kept (the rule sees the whole text; strict_choice and exact_match leave blocks of
+            reasoning out themselves), or lmms_eval (they are cut out as lmms-eval does).
     """
 
     strip: bool = setting("protocol", False, step="scoring")
@@ -188,9 +188,9 @@ class BenchmarkConfig:
         system: system text of the protocol; null leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         generation: generation settings.
-        generation_settings: which of the checkpoint's own the reference leaves in force beside
-            them: checkpoint (all that it does not state, such as a repetition penalty) or protocol
-            (none).
+        generation_settings: what holds for settings that the protocol does not state, such as a
+            repetition penalty: checkpoint (the value in the checkpoint's generation_config.json)
+            or protocol (transformers' default).
         reply: what the reference does to a reply before its scorer sees it.
         metrics: nodes by metric name, in the order of the tables; the first is the headline.
         facet_metrics: metrics that the tables by facet show; null for all.
@@ -399,13 +399,13 @@ class QuantizationConfig:
 
 @dataclass
 class RunnerConfig:
-    """How the work is done; never what comes out.
+    """Speed and memory; none of these may change a score.
 
     Attributes:
         batch_size: questions generated together; null lets the runner choose.
         max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
-        share_prefixes: compute what the questions of a video share once: auto where that is proven
-            equal to whole prompts, true or the run ends; false is the plain way.
+        share_prefixes: compute once what the questions of a video share. auto: if a trial gives the
+            same logits as whole prompts; true: the run ends if it does not; false: never.
         decode_workers: threads (engine=ray: processes for each worker) that decode ahead of the
             model.
         decode_timeout_seconds: after this long a video counts as failed.

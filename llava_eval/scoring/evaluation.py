@@ -12,7 +12,7 @@ from typing import NamedTuple
 from llava_eval.config.schema import JudgeConfig, ReplyConfig
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
-from llava_eval.scoring.reply import HAS_REASONING, as_read, without_reasoning
+from llava_eval.scoring.reply import HAS_REASONING, cleaned, without_reasoning
 from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
@@ -54,7 +54,7 @@ class Evaluation:
             score = NOT_SCORED
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
-            score = self.scorer.score_generation(self._as_read(generation), sample)
+            score = self.scorer.score_generation(self._cleaned(generation), sample)
             score = _with_reasoning(score, generation)
         else:
             score = _AWAITS_SET
@@ -101,7 +101,7 @@ class Evaluation:
             judge = RecordedJudge(self.judge, directory, others)
             scorer = scorer.given(judge)
         scores = scorer.score_all(
-            [self._as_read(result.generation) for result, _ in answered],
+            [self._cleaned(result.generation) for result, _ in answered],
             [sample for _, sample in answered],
         )
         score_of = {
@@ -114,9 +114,9 @@ class Evaluation:
         ]
         return Scored(scored, None if judge is None else judge.report)
 
-    def _as_read(self, generation: Generation) -> Generation:
+    def _cleaned(self, generation: Generation) -> Generation:
         """Return a generation as the protocol hands it to its rule."""
-        return dataclasses.replace(generation, text=as_read(str(generation.text), self.reply))
+        return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
 
 def _with_reasoning(score: Score, generation: Generation) -> Score:

@@ -87,7 +87,7 @@ def _is_opening(mark: re.Match[str]) -> bool:
 _LMMS_EVAL_MARKS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
 
 
-def as_read(text: str, reply: ReplyConfig) -> str:
+def cleaned(text: str, reply: ReplyConfig) -> str:
     """Return a text as a protocol hands it to its rule.
 
     Args:

@@ -22,7 +22,7 @@ from llava_eval.types import Generation, Sample, Score
 #: Name among a score's details: the rule drew its answer at random, for want of one in the reply.
 CHOSEN_AT_RANDOM = "chosen_at_random"
 
-#: What the reason stands after in the explanation of a score without a value.
+#: How the explanation of a score without a value begins; the reason follows.
 NOT_SCORED_BECAUSE = "not scored: "
 
 #: One prompt of a judge: messages with a role and a text, in order.

@@ -9,7 +9,7 @@ from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice import FirstLetter
 from llava_eval.scoring.evaluation import Evaluation
-from llava_eval.scoring.reply import as_read, lmms_eval_text, without_reasoning
+from llava_eval.scoring.reply import cleaned, lmms_eval_text, without_reasoning
 from llava_eval.scoring.text import ExactMatch
 from llava_eval.types import Generation, Sample, SampleResult
 
@@ -67,8 +67,8 @@ def test_exact_match_reads_what_follows_reasoning() -> None:
 )
 def test_reasoning_as_lmms_eval_cuts_it_out(text: str, left: str) -> None:
     assert lmms_eval_text(text) == left
-    assert as_read(text, ReplyConfig(strip=True, reasoning="lmms_eval")) == left
-    assert as_read(text, ReplyConfig(strip=True)) == text.strip()
+    assert cleaned(text, ReplyConfig(strip=True, reasoning="lmms_eval")) == left
+    assert cleaned(text, ReplyConfig(strip=True)) == text.strip()
 
 
 @pytest.mark.parametrize(
