@@ -30,6 +30,7 @@ _REPLACED = (
         r"\1 ",
     ),
     (re.compile(r"\b(vs|opt)\."), r"\1"),
+    (re.compile(r"\be\.g\.", re.IGNORECASE), "for example"),
     (re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z])"), " "),  # final_answer
     (re.compile(r"[\"“”„«»‹›「」『』《》〈〉]"), " "),
     (re.compile(r"\|"), ", "),
@@ -46,6 +47,8 @@ _JSON_ANSWER = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]|[^,}\n]+)""",
     re.IGNORECASE,
 )
+#: No article, since it stands alone between its quotes.
+_QUOTED_LETTER = re.compile(r"""^(["'])[a-z]\1$""")
 _FENCE = re.compile(r"```(?:\w+\n)?|```")
 
 
@@ -58,7 +61,11 @@ def plain_text(reply: str) -> str:
     bare = _FENCE.sub("", reply).strip()
     if bare.startswith("{") and bare.endswith("}"):
         # Of an object with an answer, what stands under other keys is no answer.
-        reply = "\n".join(f"Answer: {value}" for value in _JSON_ANSWER.findall(bare)) or reply
+        values = [
+            _QUOTED_LETTER.sub(lambda match: match.group().upper(), value)
+            for value in _JSON_ANSWER.findall(bare)
+        ]
+        reply = "\n".join(f"Answer: {value}" for value in values) or reply
     text = "".join(
         " " if character.isspace() and character != "\n" else character
         for character in unicodedata.normalize("NFKC", reply)

@@ -22,13 +22,13 @@ _BETWEEN = "[ftoaikr(,:]*"
 _LABEL = re.compile(rf"(?:a[fosi]*[xvgj]{{0,3}}|r[oa]*|k)[-:)>][-:N]*{_BETWEEN}$")
 #: "the answer to the question is", "the best option is", but not "the option with a typo is"
 _ANSWER_IS = re.compile(
-    r"(?:[ar](?P<between>[^.?;NLl]{0,20}?)"
+    r"(?:(?<!1)[ar](?P<between>[^.?;NLl]{0,20}?)"
     r"|(?:^|[^fraxwmun1oOkh])[fra]*[ok]"
     r"(?:[ft]*|[^.?;NLlnwmu]{0,12}[raFcW][^.?;NLlnwmu]{0,8}?))"
     rf"i{_BETWEEN}$"
 )
 _GIVEN = re.compile(
-    rf"a{_BETWEEN}$"  # "my answer B"
+    rf"(?<!1)a{_BETWEEN}$"  # "my answer B"
     r"|[cq][ftoOakis(:,]*$"  # "I choose option B"
     r"|[sSbY][ftoakisSY:,bjr.]*$"  # "so it's B", "but B"
     r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
@@ -39,16 +39,16 @@ _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
 _ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
 _DENIED = re.compile(
     r"n[iftoOakrsS:(v]*$|n[xvfsWF]{0,3}[cq][^.,:;?]*$"  # "not B", "I do not think that it is B"
-    r"|[eu][foOaks(:]*$"  # "rather than B"
+    r"|[eu][foOaksi(:]*$"  # "rather than B"
 )
 _EXCEPT = re.compile("(?P<denied>n[^.,]*)?e[foOak]*$")
 _WRONG_BEFORE = re.compile(r"w[oakfi]*:?o?$")
-_BY_OTHERS = re.compile("[3L]x?Z|3v?[ac]f*o?$")  # "the teacher says", "she picks"
+_BY_OTHERS = re.compile("[34L]x?Z|(?:3|4v?)[ac]f*o?$")  # "the teacher says", "she picks"
 _GRANTED = re.compile(r"y[^,]*$")  # "although B"
 #: "this matches option C", "which means C", "she is doing C"
 _FITS_BEFORE = re.compile(
-    r"^[^nwum]*F[fpI]*[ok]?$|^[gsSW]?[fx3]{0,2}i?p$|W[^nwumoFOa]{0,3}i$"
-    r"|^[^nwumoFOax]*[iv]o?$|^f*ro$|^[rWf]+F?io?$"
+    r"^[^nwum]*F[fpI]*[ok]?$|^[gsSW]?[fx34]{0,2}i?p$|W[^nwumoOa]{0,6}i$"
+    r"|^[^nwumoFOaxk1]*[iv]o?$|^[fgs]*WWf*o?$|^f*ro$|^[rWfs]+F?[fW]*io?$"
 )
 #: "he runs from the rain (C)", "... - option C", "not B: C"
 _ADDED_AT_END = re.compile(r"^(?!f*kx)[^nwumoOa]*(?:[-:>]d?o?|\(d?o?)$|^f*1?o\($|^[fjx]*nx?L?:$")
@@ -69,19 +69,19 @@ _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
 #: "C is what happens", "C matches the video best", "C is chosen"
 _FITS_AFTER = re.compile(
-    "^o?(?:[fivpI]*[FW][fvrpI]*(?:$|[-.,;:)N(zgW])|i[fv]*[FW][^nmw.?N]*(?:$|[.N])"
+    "^o?(?:[fivpIs]*(?:osi?)?[FW][fvrpI]*(?:$|[-.,;:)N(zgW])|i[fvs]*(?:osi?)?[FW][^nmw.?N]*(?:$|[.N])"
     "|i[fs]{1,2}(?:$|[.N])|if*c)|^if*ra"
 )
 _ASKED = re.compile(r"^[^.N]{0,12}\?")
-_BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy>]|j?f?n|f+[,.N](?!.*L))")
+_BEGINS_ANSWER = re.compile(r"^(?:[-.:,;(guy4>]|j?f?n|f+[,.N](?!.*L))")
 _LINE_ENDS = re.compile(r"^\.*(?:$|N)")
 _SENTENCE_ENDS = re.compile("^(?:$|[.)N])")
-_CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(L]|z)")
-_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocvFmy])")
+_CLAUSE_ENDS = re.compile("^(?:$|[-.,;:)N(Lz4])")
+_GOES_ON = re.compile("^(?:$|[-.,;:)N(LzgnbjsSfiuocFmy4])")
 #: What may end the clause of a text of several words, and of one word.
 _TEXT_ENDS = (re.compile("$|[-.;:)(NgV]|,g"), re.compile("$|[-.,;:)(NgV]"))
 #: The rest of a sentence that says one text: "she is" reading a book, "the chef" stirs the soup.
-_SUBJECT = re.compile("^q?[fstx3]{1,4}[ivpI][ft]*$|^f?(?P<bare>[x3]{1,2})$")
+_SUBJECT = re.compile("^q?[fstx34]{1,4}[ivpI][ft]*$|^f?(?P<bare>[x34]{1,2})$")
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class Lexer:
         kind = "x" if following is None else following.kind
         # "A and B", "A ist", but not the Portuguese "A opção B".
         is_joined = kind != "o" and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
-        return "L" if letter == "A" and (kind in "ivFngbjhqzsSmuy" or is_joined) else None
+        return "L" if letter == "A" and (kind in "ivFngbjhqzsSmuy4" or is_joined) else None
 
     def _own_text_follows(self, letter: str, index: int) -> bool:
         """Return whether a letter's own option text, and nothing longer, follows at once."""

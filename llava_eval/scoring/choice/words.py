@@ -11,11 +11,11 @@ from typing import Final
 
 _WORDS: Final[dict[str, str]] = {
     # ANSWER: names what is asked for.
-    "a": """my bet, bet, answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response, solution, conclusion, final choice,
+    "a": """mine, wahl, my bet, bet, answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response, solution, conclusion, final choice,
     final option, correct choice, correct option, right choice, right option, best choice, best option, correct one, right one, my
     choice, my pick, my guess, my selection, correct letter, prediction, vote, guess, pick, decision, verdict, selection, key answer,
-    correct statement, correct description, my vote, result, best answer, only option, only one, only choice, only answer, only
-    possibility, the one, antwort, lösung, réponse, bonne réponse, respuesta, solución, resposta, gabarito, risposta, soluzione,
+    correct statement, correct description, my vote, result, best answer, only one, only choice, only answer, only
+    possibility, antwort, lösung, réponse, bonne réponse, respuesta, solución, resposta, gabarito, risposta, soluzione,
     antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án,
     câu trả lời, jawaban, jawabannya, svar, svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
     正确选项, 正確選項, 答, 正しいの, 正しいもの, 정답, 답변, 답, คำตอบ, उत्तर, जवाब, উত্তর, الإجابة, الاجابة, إجابة, الجواب, جواب, پاسخ, התשובה, תשובה,
@@ -23,7 +23,7 @@ _WORDS: Final[dict[str, str]] = {
     # OPTIONS: names several of them, which nobody answers with.
     "O": """options, choices, alternatives, statements, optionen, antworten, opciones, opções, alternativas""",
     # OPTION: stands before or after a letter as its noun.
-    "o": """option, opt, choice, alternative, statement, candidate, möglichkeit, auswahl, variante, choix, proposition, opción, opcion,
+    "o": """description, option, opt, choice, alternative, statement, candidate, möglichkeit, auswahl, variante, choix, proposition, opción, opcion,
     inciso, opção, opcao, alternativa, opzione, scelta, optie, opcja, opcji, вариант, варианта, вариантом, варіант, seçenek, seçeneği,
     şık, şıkkı, lựa chọn, phương án, pilihan, opsi, 选项, 選項, 選択肢, 項, 项, 번, 선택지, 보기, 옵션, ข้อ, ตัวเลือก, विकल्प, الخيار, خيار, گزینه,
     item""",
@@ -39,31 +39,33 @@ _WORDS: Final[dict[str, str]] = {
     "v": """seems, seem, sounds, looks, look, appears, appear, all, both, can, could, been, does, do, did, has, have, had, will, would,
     should, makes, gets, remain, stays, 的, の, つ, 可以, 被, について, kann, peut, puede, pode""",
     # FITS: says that what was shown is what an option says.
-    "F": """fits, fit, matches, match, matching, matched by, describes, described, described by, captures, captured by, depicts, depicted,
-    shown, seen, visible, happening, happened, happens, observed, shows, left, stated, supported, confirmed, verified, consistent,
+    "F": """occurs, takes place, fits, fit, matches, match, matching, matched by, describes, described, described by, captures, captured by, depicts, depicted,
+    shown, seen, visible, happening, happened, happens, observed, left, stated, supported, confirmed, verified, consistent,
     consistent with, corresponds to, correspond to, corresponding to, aligns with, align with, applies, holds, wins, the case, 选中, 符合,
     匹配, 对应, 對應, 描述, 反映""",
     # SHOWN: names what was shown, which is no option.
-    "W": """emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event,
+    "W": """shows, thing, emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event,
     events, image, picture, activity, what happens, what happened, what is happening, what's happening, what i see, what we see, what
     is shown, what the video shows, 视频, 内容, 视频内容, 画面""",
     # PERSON: somebody in the video, whose choices are not the model's.
-    "3": """he, she, man, woman, boy, girl, child, person, student, teacher, host, player, narrator, speaker, presenter, contestant""",
+    "3": """user, users, model, man, woman, boy, girl, child, person, student, teacher, host, player, narrator, speaker, presenter, contestant""",
+    # PRONOUN: the same, and begins the reason after a letter ("C he polishes it").
+    "4": """someone, somebody, he, she, they""",
     # SAYS: tells what an option or a person says.
     "Z": """says, said, claims, mentions, lists, asks, tells, writes, reads""",
     # ORDINAL: counts the options.
-    "1": """first, second, third, fourth, fifth, last""",
+    "1": """next, other, shortest, longest, shorter, longer, missing, first, second, third, fourth, fifth, last""",
     # ARTICLE: fills, but a letter after it alone is a name ("a D").
     "t": """a, an""",
     # FILL: may stand between any of these and the letter.
-    "f": """secondo me, скорее всего, obviously, sagen, the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than,
+    "f": """meiner meinung nach, without a doubt, without doubt, beyond doubt, sin duda, secondo me, скорее всего, obviously, sagen, the, um, uh, hm, hmm, erm, oh, ah, prolly, nothing but, none but, nothing else than,
     prob, probs, def, obv, please, clear, obvious, gonna, my, our, your, likely, most, very, probably, definitely, clearly, certainly,
     surely, simply, just, indeed, actually, only, really, almost, still, final, given by, represented by, as follows, here, with,
     under, following, not only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die, der, das, den,
     wohl, eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los, claramente, o, os, il, lo, una, de, het, juiste,
     prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 바로, to, you, up, itself, se""",
     # RIGHT: said of a letter before or after it.
-    "r": """about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible,
+    "r": """reasonable, most reasonable, about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible,
     only valid, only logical, accurate, nearest, suitable, most suitable, logical, closest, best, better, more accurate, more likely,
     more plausible, more fitting, most accurate, most likely, most appropriate, most plausible, most fitting, richtig, richtige,
     richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte, correcte, correcto, correcta, verdadero,
@@ -74,7 +76,7 @@ _WORDS: Final[dict[str, str]] = {
     # WRONG: said of a letter before or after it.
     "w": """wrong, 排除, incorrect, worse, worse than, false, inaccurate, untrue, invalid, implausible, impossible, unlikely, least likely,
     least, worst, opposite of, irrelevant, eliminated, excluded, ruled out, out, rejected, dismissed, mistaken, contradicted, refuted,
-    disproved, absent, missing, unsupported, inconsistent, less likely, less plausible, less accurate, less fitting, contradict,
+    disproved, absent, unsupported, inconsistent, less likely, less plausible, less accurate, less fitting, contradict,
     contradicts, disprove, disproves, refute, refutes, skip, cross out, falsch, unzutreffend, scheidet aus, scheiden aus,
     ausgeschlossen, faux, fausse, fausses, incorrecte, incorrectes, incorrecta, incorrecto, incorrectas, incorrectos, incorreta,
     incorreto, incorretas, falsa, falso, falsas, falsos, erróneo, errónea, errado, errada, erradas, descartado, descartada, sbagliato,
@@ -108,10 +110,10 @@ _WORDS: Final[dict[str, str]] = {
     credo che, kies, wybieram, vyberu, volím, выбираю, думаю, обираю, seçiyorum, chọn, tôi chọn, memilih, pilih, saya memilih, väljer,
     vælger, velger, valitsen, aleg, 选择, 選擇, 选, 選, 认为, 觉得, 认为是, 觉得是, เลือก, ตอบ, أختار, اختر""",
     # THINK: stands before or after it.
-    "q": """i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
+    "q": """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
     assume, i'd say, i would say""",
     # CHOSEN: follows the letter that somebody chooses.
-    "z": """lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
+    "z": """라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
     を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen, nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir, 'tır,
     است""",
     # POINTS: stands before a letter at the end of a sentence, where names of things do not.
@@ -125,7 +127,7 @@ _WORDS: Final[dict[str, str]] = {
     vậy, jadi, oleh karena itu, alltså, därför, derfor, 因此, 所以, 故, 综上, 综上所述, したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, ดังนั้น, इसलिए,
     لذلك, إذن, بنابراین""",
     # IT: the same, and may also begin a condition's consequence.
-    "s": """if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
+    "s": """the one, if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
     well, sure, ok, okay, it, it's, that's, that, this, that one, that one's, this one, this one's, its, that'd be, it'd be, all
     things considered, presumably, assistant, output, es, dies, que es, che sia, che è, что, что это, dass, dass es, esta es, also,
     wahrscheinlich, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,
@@ -140,14 +142,14 @@ _WORDS: Final[dict[str, str]] = {
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és, vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と,
     か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",
     # BECAUSE: goes on after a stated letter.
-    "g": """cuz, coz, cos, bc, because, since, as, for, due, due to, given, based, based on, per, where, which, when, over, among, from, by,
+    "g": """cause of, cuz, coz, cos, bc, because, since, as, for, due, due to, given, based, based on, per, where, which, when, over, among, from, by,
     out of, again, according, weil, da, denn, parce que, parce qu', car il, car elle, car la, car le, car on, car l', car les, car un,
     car une, car dans, puisque, porque, ya que, pues, pois, já que, perché, poiché, omdat, want, ponieważ, bo, protože, потому, так
     как, поскольку, çünkü, vì, bởi vì, karena, sebab, eftersom, fordi, koska, لأن, لان, क्योंकि, 왜냐하면, 因为, 因為""",
     # ALTHOUGH: grants what its clause says, and goes on with something else.
     "y": """although, though, even though, while, whereas, despite, obwohl, zwar, bien que, aunque, embora, sebbene, хотя, 虽然, 雖然, 尽管""",
     # IF: makes what follows no statement; nobody says that it is so.
-    "h": """according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
+    "h": """format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time, default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
     earlier answer, second choice, people often, many people, most people, others answered, others say, others said, others chose, if,
     whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was
     tempted to, had he, had she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing, unless, wenn,
