@@ -312,7 +312,8 @@ class Work:
             "dropped": "are not in force; model.generation_settings=checkpoint keeps them",
         }
         return [
-            f"the checkpoint's own generation settings ({_listed(values)}) {others[how]}"
+            "the checkpoint's own generation settings "
+            f"({', '.join(f'{name}={value}' for name, value in values.items())}) {others[how]}"
             for how, values in settings.items()
         ]
 
@@ -368,10 +369,6 @@ class Work:
             "conversation": dict(composed.resolved["conversation"]),
         }
         return RunRecord(directory, description, earlier.manifest, self.clock.seconds)
-
-
-def _listed(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 @contextmanager

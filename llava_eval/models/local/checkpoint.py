@@ -34,18 +34,17 @@ class CheckpointFolder:
     @property
     def weights_bytes(self) -> int:
         """Size of all weight files."""
-        names = [name for name, _ in self.file_sha256 if name.endswith((".safetensors", ".bin"))]
-        return sum((self.path / name).stat().st_size for name in names)
+        return sum((self.path / name).stat().st_size for name, _ in self._weights)
 
     @property
     def weights_sha256(self) -> str:
         """One digest of all weight files."""
-        weights = [
-            f"{digest}  {name}\n"
-            for name, digest in self.file_sha256
-            if name.endswith((".safetensors", ".bin"))
-        ]
-        return hashlib.sha256("".join(weights).encode()).hexdigest()
+        lines = [f"{digest}  {name}\n" for name, digest in self._weights]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def _weights(self) -> list[tuple[str, str]]:
+        return [item for item in self.file_sha256 if item[0].endswith((".safetensors", ".bin"))]
 
 
 def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointFolder:

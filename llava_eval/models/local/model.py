@@ -259,7 +259,9 @@ class LoadedModel:
             "max_position_embeddings": getattr(text, "max_position_embeddings", None),
             "rope_parameters": getattr(text, "rope_parameters", None),
             "chat_template": template,
-            "chat_template_sha256": _text_sha256(template),
+            "chat_template_sha256": (
+                hashlib.sha256(template.encode()).hexdigest() if isinstance(template, str) else None
+            ),
             "processor_settings": dict(plan.processor),
             "video_as": "images" if plan.shows_images else "video",
             "kept_generation_settings": plan.kept_generation_settings,
@@ -269,7 +271,3 @@ class LoadedModel:
                 if name not in plan.kept_generation_settings
             },
         }
-
-
-def _text_sha256(text: Any) -> str | None:
-    return hashlib.sha256(text.encode()).hexdigest() if isinstance(text, str) else None

@@ -38,11 +38,7 @@ class Placeholders:
         if token is None and kind == "image" and self._writes_images():
             return ""
         if token is None:
-            hint = "; model.video_as=images shows the frames as images" if kind == "video" else ""
-            raise CheckpointError(
-                f"the checkpoint takes no {kind}: its {type(self._processor).__name__} has no "
-                f"token for it{hint}"
-            )
+            raise takes_none(self._processor, kind)
         return str(token)
 
     def known(self) -> list[str]:
@@ -84,3 +80,10 @@ class Placeholders:
         if has_image and TEXT_INPUTS.issuperset(inputs):  # it ignores images
             return None
         return int(torch.as_tensor(ids).shape[-1])
+
+
+def takes_none(processor: Any, kind: MediaKind) -> CheckpointError:
+    """Return what to say of a processor that takes no media of a kind."""
+    hint = "; model.video_as=images shows the frames as images" if kind == "video" else ""
+    name = type(processor).__name__
+    return CheckpointError(f"the checkpoint takes no {kind}: its {name} has no token for it{hint}")

@@ -177,17 +177,14 @@ def joined(prefixes: Sequence[Prefix], loaded: LoadedModel) -> list[Prefix]:
     for number, layer in enumerate(cache.layers):
         parts = [prefix.cache.layers[number] for prefix in prefixes]
         layer.keys, layer.values = (
-            torch.cat([_padded_left(value, longest) for value in values])  # (G, heads, P, size)
+            torch.cat(  # (G, heads, P, size), zeros in front
+                [torch.nn.functional.pad(x, (0, 0, longest - x.shape[-2], 0)) for x in values]
+            )
             for values in ([part.keys for part in parts], [part.values for part in parts])
         )
     token_ids, mask = left_padded([prefix.token_ids[0].tolist() for prefix in prefixes], loaded)
     groups = tuple(group for prefix in prefixes for group in prefix.groups)
     return [Prefix(groups, token_ids, mask, cache, RowRule.PADDED)]
-
-
-def _padded_left(value: torch.Tensor, length: int) -> torch.Tensor:
-    """Return keys or values (1, heads, length, size) with zeros in front."""
-    return torch.nn.functional.pad(value, (0, 0, length - value.shape[-2], 0))
 
 
 def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:

@@ -15,6 +15,7 @@ from PIL import Image
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import TEXT_INPUTS, pixel_input_digest
+from llava_eval.models.local.placeholders import takes_none
 from llava_eval.types import Clip, MediaKind, PreparedMedia
 
 #: What a processor returns that no model takes.
@@ -189,10 +190,7 @@ class MediaPreparer:
         as_images = kind == "image" or self._loaded.plan.shows_images
         medium = shown_medium(kind, clip, as_images=as_images)
         if kind == "video" and not as_images and self._loaded.placeholder("video") is None:
-            raise CheckpointError(
-                f"the checkpoint takes no video: its {type(self._loaded.processor).__name__} has "
-                "no token for it; model.video_as=images shows the frames as images"
-            )
+            raise takes_none(self._loaded.processor, kind)
         if not self._takes_apart or (kind == "video" and as_images):
             made = self._whole.prepare(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))

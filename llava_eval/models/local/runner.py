@@ -22,7 +22,6 @@ from llava_eval.models.local.hardware import max_batch_tokens
 from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import FramePreprocessor
-from llava_eval.models.local.prefix import Batch
 from llava_eval.models.local.prepared_media import MediaPreparer, WholePrompts
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.sharing import PrefixSharing
@@ -229,18 +228,15 @@ class ModelRunner(Runner):
             with torch.inference_mode():
                 with self.clock.stage("preprocess"):
                     batch = self._whole.alone(prompt)
-                return self._answer(batch)
+                with self.clock.stage("decode"):
+                    (answer,) = self._decoder.answer(batch)
+            if answer is None:
+                raise ForwardError(f"sample {prompt.request.id}: logits are not finite")
         except torch.OutOfMemoryError as error:
             _free_memory()
             return _failed(error)
         except LlavaEvalError as error:
             return _failed(error)
-
-    def _answer(self, batch: Batch) -> Generation:
-        with self.clock.stage("decode"):
-            (answer,) = self._decoder.answer(batch)
-        if answer is None:
-            raise ForwardError(f"sample {batch.prompts[0].request.id}: logits are not finite")
         return answer
 
 
