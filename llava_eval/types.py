@@ -15,7 +15,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -27,7 +27,7 @@ MediaKind = Literal["video", "image"]
 StopReason = Literal["eos", "stop_string", "length"]
 MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "unconfirmed_frames"]
 
-#: No context is as long; a larger count of tokens is a mistake of whoever counted.
+#: No context is as long; a larger count of tokens is a mistake.
 _MAX_TOKENS = 1 << 40
 
 
@@ -93,18 +93,10 @@ class Media:
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
         """Pickle bytes in place of a view, which belongs to this process."""
-        data = None if self.data is None else bytes(self.data)
-        return Media, (
-            self.kind,
-            self.path,
-            self.start_seconds,
-            self.end_seconds,
-            data,
-            self.stated_seconds,
-            self.upright,
-            self.swap_red_blue,
-            self.clue_seconds,
-        )
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        if self.data is not None:
+            values["data"] = bytes(self.data)
+        return Media, tuple(values.values())
 
     @classmethod
     def of_image(cls, image: Image, name: str = "image") -> Media:
@@ -276,7 +268,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class MediaInput:
-    """What was read of one medium of a sample, before any resizing, and what became of it.
+    """One medium of a sample as it was read, before any resizing, and the input made of it.
 
     Attributes:
         pts_seconds: presentation times of the frames, in the order shown; empty where a server
