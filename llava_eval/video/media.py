@@ -71,8 +71,7 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
             stated_seconds=media.stated_seconds,
             clue_seconds=media.clue_seconds,
         )
-    indices = tuple(policy(info))
-    with media_errors(media.name, path):
+        indices = tuple(policy(info))
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:

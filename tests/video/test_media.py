@@ -187,3 +187,11 @@ def test_prepared_frames(file_of: FileOf, tmp_path: Path) -> None:
     assert read_media(folder, four, cache=cache).frames.shape == (4, 3, 6, 16)
     image = Media("image", str(tmp_path / "frames" / "frame_1.png"))
     assert read_media(image, never, cache=cache).frames.shape == (1, 3, 12, 16)
+
+
+def test_a_sampler_that_fails_on_one_video_is_that_videos_error(demo: Path) -> None:
+    def refuses(info: VideoInfo) -> list[int]:
+        raise ValueError("too short for me")
+
+    with pytest.raises(MediaError, match=r"demo_001\.mp4: ValueError: too short for me"):
+        read_media(Media("video", str(demo / "videos" / "demo_001.mp4")), refuses)
