@@ -19,7 +19,7 @@ from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.progress import Progress
-from llava_eval.engine.work import Benchmark, GivenTexts, Work, prepare
+from llava_eval.engine.work import Benchmark, GivenTexts, Work, open_work
 from llava_eval.models.clock import StageClock
 from llava_eval.models.own import Model
 from llava_eval.results import directory as run_directory
@@ -59,7 +59,7 @@ def run(
     """
     watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
     # Rows, scorer, metrics, engine: built once, and checked.
-    with prepare(composed, only, model) as work:
+    with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
         directory = _choose_directory(work)
@@ -76,8 +76,8 @@ def run(
                         log.info(note)
                 record.begin(composed.resolved, work.engine.load() if pending else {})
                 log.info("results go to %s", directory, extra={"run_directory": directory})
-                results += _answer(work, pending, results, record, watch)
-                summary = _conclude(
+                results += _generate(work, pending, results, record, watch)
+                summary = _score_and_write(
                     work.benchmark, directory, results, work.model_label, record, notes=work.notes
                 )
                 if len(results) < len(samples):
@@ -86,7 +86,7 @@ def run(
     return Outcome(directory, summary, composed.config.errors.max)
 
 
-def _answer(
+def _generate(
     work: Work,
     pending: Sequence[Sample],
     finished: Sequence[SampleResult],
@@ -135,7 +135,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
         run_directory.check_owner(directory, given.identity(), resume=None)
         with given.record(directory, clock) as record, clock.stage("score"):
             record.begin(given.config, {})
-            summary = _conclude(
+            summary = _score_and_write(
                 given.benchmark,
                 directory,
                 given.results,
@@ -147,7 +147,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
     return Outcome(directory, summary, composed.config.errors.max)
 
 
-def _conclude(
+def _score_and_write(
     benchmark: Benchmark,
     directory: Path,
     results: Sequence[SampleResult],

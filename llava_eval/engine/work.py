@@ -372,7 +372,7 @@ class Work:
 
 
 @contextmanager
-def prepare(
+def open_work(
     composed: ComposedConfig, only: Collection[str] | None = None, model: Model | None = None
 ) -> Iterator[Work]:
     """Build and check everything that a run needs, and close its engine after the block.
