@@ -48,14 +48,14 @@ def _keep_in_memory(key: str, index: VideoIndex) -> None:
 def known_index(path: str) -> VideoIndex | None:
     """Return the index of a file that was found before; None if there is none or it has changed."""
     key = _key(path)
-    store = _store()
     index = _memory.get(key)
-    if index is None and store is not None:
+    if index is None and (store := _store()) is not None:
         index = store.get(key, _from_entry)
     if index is None:
         return None
     _keep_in_memory(key, index)
-    return replace(index, info=replace(index.info, path=path))
+    is_same = index.info.path == path
+    return index if is_same else replace(index, info=replace(index.info, path=path))
 
 
 def remember_index(index: VideoIndex, seconds: float) -> None:
