@@ -65,7 +65,7 @@ _WRONG_AFTER = re.compile(
 _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
 #: "is possible", "would be right if"
 _POSSIBLE_AFTER = re.compile("^(?:[-,:(]?[ifovgx]{0,4}m|[ifovra]*h)")
-_CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
+_CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.,N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
 #: "C is what happens", "C matches the video best", "C is chosen"
 _FITS_AFTER = re.compile(

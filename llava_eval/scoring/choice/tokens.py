@@ -159,6 +159,12 @@ class Lexer:
             return "L"
         following = self._phrase(index + 1 + len(after) - len(after.lstrip()))
         kind = "x" if following is None else following.kind
+        if (
+            following is not None
+            and kind == "f"
+            and re.match(r"\s*(?:$|[.,!;\n])", self.plain[following.end :])
+        ):
+            kind = "z"  # "A obviously"
         # "A and B", "A ist", but not the Portuguese "A opção B".
         is_joined = kind != "o" and re.match(r"\s+(?:\w{1,5}\s+)?\(?[A-Z](?!\w)", after)
         return "L" if letter == "A" and (kind in "ivFngbjhqzsSmuy4" or is_joined) else None

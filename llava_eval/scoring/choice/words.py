@@ -44,7 +44,7 @@ _WORDS: Final[dict[str, str]] = {
     consistent with, corresponds to, correspond to, corresponding to, aligns with, align with, applies, holds, wins, the case, 选中, 符合,
     匹配, 对应, 對應, 描述, 反映""",
     # SHOWN: names what was shown, which is no option.
-    "W": """shows, thing, emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event,
+    "W": """demonstrates, displays, portrays, illustrates, shows, thing, emotion, reason, cause, sequence, order, purpose, what, video, clip, footage, scene, frames, frame, action, actions, event,
     events, image, picture, activity, what happens, what happened, what is happening, what's happening, what i see, what we see, what
     is shown, what the video shows, 视频, 内容, 视频内容, 画面""",
     # PERSON: somebody in the video, whose choices are not the model's.
@@ -65,7 +65,8 @@ _WORDS: Final[dict[str, str]] = {
     wohl, eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los, claramente, o, os, il, lo, una, de, het, juiste,
     prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 바로, to, you, up, itself, se""",
     # RIGHT: said of a letter before or after it.
-    "r": """reasonable, most reasonable, about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible,
+    "r": """proper, appropriate, spot on, fitting, apt, valid, legit, the way to go, the winner, best bet, safest bet, right one here,
+    reasonable, most reasonable, about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible,
     only valid, only logical, accurate, nearest, suitable, most suitable, logical, closest, best, better, more accurate, more likely,
     more plausible, more fitting, most accurate, most likely, most appropriate, most plausible, most fitting, richtig, richtige,
     richtigen, korrekt, korrekte, zutreffend, trifft zu, stimmt, juste, exact, exacte, correcte, correcto, correcta, verdadero,
@@ -98,7 +99,8 @@ _WORDS: Final[dict[str, str]] = {
     excepté, excepto, exceto, tranne, behalve, oprócz, кроме, dışında, ngoại trừ, kecuali, 除了, 除外, anything other than, everything
     except, all except""",
     # CHOOSE: stands before the letter that somebody chooses or ends with.
-    "c": """choisirais, اختار, voting, id go, i'd go, i'm thinking, im thinking, points towards, point towards, dirais, my money is on, money
+    "c": """i'd go for, id go for, i'd go with, id go with, ill go for, feel like, feels like, voting for, sticking with, stick with, rolling with, roll with, settling on, landed on, land on, comes down to, boils down to, narrowed it down to, end up with, ended up with, arrive at, my vote goes to, vote goes to, i'll take, i take, ill go with, gonna go, confirms it is, backs up, speaks for,
+    choisirais, اختار, voting, id go, i'd go, i'm thinking, im thinking, points towards, point towards, dirais, my money is on, money
     on, my bet is on, bet on, betting on, lock in, locking in, confident in, leaning, choose, chose, chosen, choosing, picked,
     picking, select, selected, selecting, suggest, suggests, support, supports, indicate, indicates, confirm, confirms, implies,
     imply, get, we have, go for, goes for, going for, presume, suspect, guessing, go with, goes with, going with, went with, opt for,
@@ -113,7 +115,8 @@ _WORDS: Final[dict[str, str]] = {
     "q": """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
     assume, i'd say, i would say""",
     # CHOSEN: follows the letter that somebody chooses.
-    "z": """라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
+    "z": """duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
+    라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
     を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen, nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir, 'tır,
     است""",
     # POINTS: stands before a letter at the end of a sentence, where names of things do not.
@@ -149,14 +152,16 @@ _WORDS: Final[dict[str, str]] = {
     # ALTHOUGH: grants what its clause says, and goes on with something else.
     "y": """although, though, even though, while, whereas, despite, obwohl, zwar, bien que, aunque, embora, sebbene, хотя, 虽然, 雖然, 尽管""",
     # IF: makes what follows no statement; nobody says that it is so.
-    "h": """format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time, default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
+    "h": """most would, many would, some would, few would, others would, anyone could, anybody could, everyone says, my friend says, colleague says,
+    format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time, default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
     earlier answer, second choice, people often, many people, most people, others answered, others say, others said, others chose, if,
     whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was
     tempted to, had he, had she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing, unless, wenn,
     ob, si, jeśli, если, ли, eğer, nếu, jika, 如果, 是否, 若, もし, 만약, 만일, إذا, thought, could think, considered, initially, at first, first
     thought, originally, could have, mistake, mistaken for""",
     # POSSIBLE: said of a letter that is not given as the answer.
-    "m": """error, remains to be, needs to be, to continue, to proceed, to start, i do not understand, i don't understand, i don't get it, i
+    "m": """unreadable, illegible, incomplete, garbled, irrelevant to, debated, a joke, a trap, a distractor, strange,
+    error, remains to be, needs to be, to continue, to proceed, to start, i do not understand, i don't understand, i don't get it, i
     do not get it, i don't get, no sense, doesn't make sense, does not make sense, ambiguous, vague, confusing, odd, weird, blank,
     empty, missing text, cut off, truncated, misspelled, a typo, typo, possible, plausible, conceivable, potential, similar, tempting,
     debatable, questionable, unclear, uncertain, could be true, may be true, might be true, could be right, may be right, might be
