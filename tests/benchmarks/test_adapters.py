@@ -13,6 +13,7 @@ from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
 from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.videommmu import videommmu
+from llava_eval.benchmarks.adapters.vsibench import vsibench
 from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target
@@ -253,3 +254,33 @@ def test_every_subject_has_its_discipline() -> None:
         asked = row("validation_7", **more, metadata={"subject": name})
         facets = mmvu(asked, **prompts, open_prompt="{question}").facets
         assert (facets["subject"], facets["discipline"]) == (name.replace(" ", "_"), discipline)
+
+
+def test_vsibench_has_options_or_a_number() -> None:
+    def sampled(kind: str, **more: Any) -> Sample:
+        row = {"dataset": "arkit", "scene_name": "4", "question": "Where?", "question_type": kind}
+        prompts = {
+            "number_prompt": "{question} A number.",
+            "choice_prompt": "{question}\n{options}",
+        }
+        media = ["{dataset}/{scene_name}.mp4"]
+        return vsibench(
+            Row(7, {**row, **more}, "rows.jsonl", Path("/media")), media=media, **prompts
+        )
+
+    options = ["A. left", "B. back. left", "front"]
+    chosen = sampled("object_rel_direction_hard", options=options, ground_truth="A", id=5)
+    assert chosen.choices == ("left", "back. left", "front")
+    assert chosen.prompt == "Where?\nA. left\nB. back. left\nfront"
+    assert chosen.facets == {
+        "task": "object_rel_direction",
+        "question_type": "object_rel_direction_hard",
+    }
+    assert (chosen.id, chosen.group, chosen.targets) == ("5", "arkit/4", ("A",))
+    counted = sampled("object_counting", ground_truth="3")
+    assert (counted.id, counted.choices, counted.prompt) == ("7", (), "Where? A number.")
+    assert counted.facets["task"] == "object_counting"
+    with pytest.raises(RowsError, match="the right number is 0"):
+        sampled("object_counting", ground_truth="0")
+    with pytest.raises(RowsError, match="question_type is 'tasting', expected one of "):
+        sampled("tasting", ground_truth="3")

@@ -61,4 +61,7 @@ def test_an_end_is_said_and_counted(
     lines = captured.err.splitlines()
     assert len(lines) == len(said), lines
     assert [part in line for part, line in zip(said, lines, strict=True)] == [True] * len(said)
-    assert captured.out.rstrip().endswith(str(tmp_path))
+    table, _, directory = captured.out.rstrip().rpartition("\n\n")
+    assert directory == str(tmp_path)
+    assert "made/up" in table
+    assert str(len(results)) in table

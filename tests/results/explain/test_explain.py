@@ -58,6 +58,18 @@ def test_every_rule_reads_the_same_texts(tmp_path: Path) -> None:
     assert official.denominator == "scored"
     assert official.percents["all"] == pytest.approx(100 * 9 / 12)
     assert by_name["videomme/lmms_eval"].percents["all"] == pytest.approx(100 * 9 / 12)
+    # The run's own rule scores 8 texts, all right: 8 and 9 of 12 are that much less.
+    changes = {name: reading.change for name, reading in by_name.items()}
+    for name, change, num_samples in (
+        ("this run", 0.0, 8),
+        ("videomme/official", 0.0, 9),
+        ("videomme/lmms_eval", -25.0, 12),
+        ("scorer=strict_choice", -100 / 3, 12),
+    ):
+        told = changes[name]
+        assert told is not None
+        assert told.difference == pytest.approx(change), name
+        assert told.num_samples == num_samples
 
 
 def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
