@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 from llava_eval.errors import MediaError
+from llava_eval.types import VideoInfo
 from llava_eval.video import decode_ahead, decode_frame_sets, decode_frames, probe
 from llava_eval.video.container import open_video
+from llava_eval.video.decode import cut
 from llava_eval.video.fast.ranges import _Cores
 from llava_eval.video.samplers import segment_midpoints
 from tests.video import corpus
@@ -84,6 +87,34 @@ def test_cuts(
     assert all(first <= index < first + count for index in indices)
     if (start, end) != (None, None):
         assert info.seconds == pytest.approx(count / 25)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "counted_from", "first", "count"),
+    [
+        (1.0, 2.0, 0, 3, 4),  # frames 3 to 6 of 3 a second
+        (1.0, 2.0, 1, 2, 4),  # the same names, of which the first frame has 1
+        (0.0, 2.0, 1, 0, 6),
+        (None, 2.0, 1, 0, 6),
+        (1.0, None, 1, 2, 8),
+        (1.0, 99.0, 1, 2, 8),
+        (3.4, 9.0, 0, 10, 0),  # begins one frame after the last
+        (3.7, 9.0, 1, 10, 0),
+    ],
+)
+def test_cuts_of_frames_that_are_counted_from_0_or_1(
+    start: float | None, end: float | None, counted_from: int, first: int, count: int
+) -> None:
+    whole = VideoInfo("v", 10, 3.0, 10 / 3, 8, 8, "png")
+    part = cut(whole, start, end, first_number=counted_from)
+    assert (part.first_frame_index, part.num_frames) == (first, count)
+    assert part.seconds == pytest.approx(count / 3)
+    with pytest.raises(MediaError, match="a cut needs a frame rate"):
+        cut(replace(whole, fps=0.0), start, end)
+    with pytest.raises(
+        MediaError, match=r"between 4\.0 s and 9\.0 s; the video has 10 frames at 3"
+    ):
+        cut(whole, 4.0, 9.0, first_number=counted_from)
 
 
 def test_a_cut_beyond_the_end(file_of: FileOf) -> None:

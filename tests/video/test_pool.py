@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from llava_eval.errors import MediaError
-from llava_eval.video.deadline import check_deadline, time_limit
+from llava_eval.video.deadline import (
+    check_deadline,
+    current_limits,
+    limits_of,
+    seconds_left,
+    time_limit,
+)
 from llava_eval.video.pool import decode_ahead
 from tests.processes import PATIENCE_SECONDS, wait_for
 
@@ -121,6 +128,35 @@ def test_limits_nest() -> None:
         check_deadline("a.mp4")
     with time_limit(-1.0), time_limit(60), pytest.raises(MediaError, match="timed out"):
         check_deadline("a.mp4")
+
+
+def test_helpers_obey_the_limits_of_the_thread_that_they_help() -> None:
+    cancelled = threading.Event()
+    with time_limit(60), time_limit(30, cancelled):
+        limits = current_limits()
+        assert 0 < seconds_left() <= 30
+    assert seconds_left() == math.inf
+    errors: list[str] = []
+
+    def help_out() -> None:
+        check_deadline("a.mp4")  # none of its own
+        with limits_of(limits):
+            check_deadline("b.mp4")
+            cancelled.set()
+            try:
+                check_deadline("c.mp4")
+            except MediaError as error:
+                errors.append(str(error))
+        check_deadline("d.mp4")
+        errors.append("ended")
+
+    helper = threading.Thread(target=help_out)
+    helper.start()
+    helper.join(PATIENCE_SECONDS)
+    assert errors == ["c.mp4: decoding was cancelled", "ended"]
+    check_deadline("e.mp4")
+    with time_limit(-1.0):
+        assert seconds_left() == 0.0
 
 
 def test_closing_early_starts_nothing_more() -> None:
