@@ -7,7 +7,9 @@ import logging
 import pytest
 
 from llava_eval import cli
-from llava_eval.engine.base import uses_all_gpus
+from llava_eval.engine.base import AnswerAll, uses_all_gpus
+from llava_eval.types import Sample, Score
+from tests.results.helpers import make_result
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,10 @@ def test_several_gpus_are_used_and_it_is_said(
 def test_settings_of_ray_need_ray(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["engine.num_workers=2"]) == 2
     assert "engine.num_workers=2 is for engine=ray; engine=auto" in capsys.readouterr().err
+
+
+def test_where_nothing_is_watched_all_are_answered_in_their_order() -> None:
+    results = [make_result(number, score=Score(0.0, "B")) for number in (2, 0, 1)]
+    samples = [Sample(one.id, one.row, one.group, ("?",), ("A",)) for one in results]
+    assert AnswerAll().order(tuple(samples)) == samples
+    assert [AnswerAll().sees(one) for one in results] == [False] * 3
