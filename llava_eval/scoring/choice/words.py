@@ -115,7 +115,7 @@ _WORDS: Final[dict[str, str]] = {
     "q": """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
     assume, i'd say, i would say""",
     # CHOSEN: follows the letter that somebody chooses.
-    "z": """duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
+    "z": """だ, だよ, duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
     라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
     を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen, nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir, 'tır,
     است""",
@@ -136,7 +136,7 @@ _WORDS: Final[dict[str, str]] = {
     wahrscheinlich, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,
     provavelmente, probabilmente, waarschijnlijk, 那么, 可能是""",
     # YES: the same.
-    "Y": """yes, yeah, yep, ja, oui, sí, sim, да, tak, はい, 네, 是的""",
+    "Y": """yup, yea, yas, yes, yeah, yep, ja, oui, sí, sim, да, tak, はい, 네, 是的""",
     # BUT: the same, and ends what was supposed before it.
     "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но, however, yet""",
     # AND: joins letters to one group.
