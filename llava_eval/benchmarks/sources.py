@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
-from llava_eval.borders.paths import local_path
+from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
 
 HUB_SCHEME = "hub://"
@@ -84,6 +84,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
     if path.suffix not in readers:
         raise RowsError(f"{path}: rows come as {', '.join(FILE_SUFFIXES)}, got {path.suffix!r}")
     try:
+        open_file(path).close()  # a pipe or a device in a folder of rows
         return list(readers[path.suffix](path))
     except LlavaEvalError:
         raise

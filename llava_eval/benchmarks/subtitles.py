@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple
 
+from llava_eval.borders.paths import read_file
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media
 
@@ -212,7 +213,7 @@ def _seconds(written: str) -> float:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
 

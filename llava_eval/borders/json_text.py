@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from llava_eval.borders.paths import open_file
+
 #: Levels of lists and objects within each other; real files have fewer than 20.
 MAX_DEPTH = 100
 #: Largest file that is read as one JSON value.
@@ -86,7 +88,7 @@ def load_json(path: Path, expected: type[Any] = object, *, max_bytes: int = MAX_
         OSError: it cannot be read.
         JsonError: see :func:`parse_json`.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         content = stream.read(max_bytes + 1)
     return parse_json(content, expected, max_bytes=max_bytes)
 

@@ -1,4 +1,4 @@
-"""Paths and files: where a name leads on this machine, whether it can be read, and whole lines.
+"""Paths and files: where a name leads on this machine, reading what ends, and whole lines.
 
 ``Path.exists`` and its kin raise where a folder may not be entered, a name is too long for the
 file system, or links go round in a circle. One row with such a path must not end a run, so most
@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import re
 import stat
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Final
 
@@ -124,18 +125,58 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
         path: of the file.
         expected: what it should be, for instance "a video file".
     """
-    status = _status(path)
-    if isinstance(status, str):
-        return status
-    if stat.S_ISDIR(status.st_mode):
-        return f"is a folder, expected {expected}"
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
-        return f"is a pipe, socket or device, expected {expected}"
     try:
-        with Path(path).open("rb", buffering=0) as file:
+        with open_file(path, expected) as file:
             return None if file.read(1) else "the file is empty"
     except OSError as error:
         return reason(error)
+    except ValueError:  # a null character, or one that the file system cannot encode
+        return "no file can have this name"
+
+
+#: Where a shell's ``<(command)`` lies: a pipe that somebody writes to.
+_DESCRIPTORS = re.compile(r"/dev/(fd/\d+|stdin)|/proc/(self|\d+)/fd/\d+")
+
+
+def open_file(path: str | os.PathLike[str], expected: str = "a file") -> BufferedReader:
+    """Open a file whose reading ends; the one way to open what a person names.
+
+    A named pipe that nobody writes to, or a device such as ``/dev/zero``, would block for ever.
+    Pipes are read only where they were opened before: ``/dev/stdin`` and a shell's ``<(command)``.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the message.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, pipe, socket or device.
+    """
+    name = os.fspath(path)
+    refused = f"is a pipe, socket or device, expected {expected}"
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # what the system says of a socket
+            raise OSError(errno.EINVAL, refused, name) from None
+        raise
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, f"is a folder, expected {expected}", name)
+        is_handed_pipe = stat.S_ISFIFO(mode) and _DESCRIPTORS.fullmatch(name)
+        if not stat.S_ISREG(mode) and not is_handed_pipe:
+            raise OSError(errno.EINVAL, refused, name)
+        os.set_blocking(descriptor, True)
+        return open(descriptor, "rb")  # noqa: PTH123 - the caller's; it closes it
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Return what a file holds; see :func:`open_file`."""
+    with open_file(path) as file:
+        return file.read()
 
 
 def reason(error: OSError) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from llava_eval.borders.paths import read_file
 from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
@@ -220,7 +221,7 @@ def _file(group: str, name: str, config_dir: Path | None) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {first_line(error)}") from error
 

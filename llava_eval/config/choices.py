@@ -58,6 +58,9 @@ def search_path_override(config_dir: Path | None) -> list[str]:
         return []
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+    for path in config_dir.rglob("*.yaml"):
+        if not path.is_file():
+            raise ConfigError(f"--config-dir: {path} is no file that can be read")
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.paths import is_file, is_folder
+from llava_eval.borders.paths import is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import USERS_FOLDER, let_import
@@ -299,7 +299,7 @@ def targets_in(config_dir: Path) -> Iterator[str]:
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
     for path in sorted(config_dir.rglob("*.yaml")):
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
         yield from _targets_of(content)

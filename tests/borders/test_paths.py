@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from llava_eval.borders.paths import (
     is_folder,
     is_surely_folder,
     is_there,
+    open_file,
+    read_file,
     status_of,
     why_no_file,
 )
@@ -54,6 +57,30 @@ def test_paths_that_are_no_files(name: str, reason: str, tmp_path: Path) -> None
     assert why_no_file(path, "an image file") == reason
     assert is_there(path) == (name == "pipe")
     assert not is_surely_folder(path)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "{folder}/pipe", "{folder}/socket"])
+def test_what_does_not_end_is_not_opened(path: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        with pytest.raises(OSError, match="is a pipe, socket or device, expected a baseline"):
+            open_file(path.format(folder=tmp_path), "a baseline")
+
+
+def test_a_folder_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder, expected a file"):
+        open_file(tmp_path)
+
+
+def test_a_pipe_that_a_shell_opened_is_read() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"{}")
+        os.close(writing)
+        assert read_file(f"/dev/fd/{reading}") == b"{}"
+    finally:
+        os.close(reading)
 
 
 _AS_ANOTHER_USER = """

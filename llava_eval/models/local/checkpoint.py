@@ -68,6 +68,9 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
         raise CheckpointError(
             f"model.revision={revision} is for hub checkpoints, but {checkpoint} is a folder"
         )
+    for file in path.iterdir():
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise CheckpointError(f"{file} is a pipe, socket or device, expected a file")
     if not (path / "config.json").is_file():
         raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):

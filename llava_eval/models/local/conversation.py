@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-import threading
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,13 @@ from llava_eval.types import MediaKind, Request, ShownMedia
 
 #: Lines of Python that a chat template may run; real ones run some thousands.
 TEMPLATE_LIMIT_LINES = 1_000_000
-#: Memory that it may ask for: "{{ 'a' * 10**10 }}" is one line.
-TEMPLATE_LIMIT_BYTES = 1 << 30
+#: Memory and seconds of the processor that it may use: "{{ 'a' * 10**10 }}" is one line.
+TEMPLATE_LIMIT_BYTES = 1 << 28
+TEMPLATE_LIMIT_SECONDS = 5
+
+#: Longest wait for a try, where the child waits for something and uses no time.
+_TRIAL_SECONDS = 60
+_OUT_OF_MEMORY = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class Conversation:
     config: ConversationConfig
     processor: Any
     placeholders: Placeholders
+    _tried: set[object] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, config: ConversationConfig, processor: Any) -> Conversation:
@@ -93,13 +102,9 @@ class Conversation:
             prefill = {"type": "text", "text": request.assistant_prefill}
             messages.append(_message("assistant", [prefill]))
         try:
-            with _limited(TEMPLATE_LIMIT_LINES), _limited_memory(TEMPLATE_LIMIT_BYTES):
-                text = self.processor.apply_chat_template(
-                    messages,
-                    tokenize=False,
-                    add_generation_prompt=not request.assistant_prefill,
-                    continue_final_message=bool(request.assistant_prefill),
-                )
+            text = self._rendered(messages, is_continued=bool(request.assistant_prefill))
+        except CheckpointError:
+            raise
         except _EndlessError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template does not end ({error}); choose a literal "
@@ -124,6 +129,31 @@ class Conversation:
             )
         self._check_texts(request, text)
         return text
+
+    def _rendered(self, messages: list[dict[str, Any]], *, is_continued: bool) -> object:
+        """Return what the template makes of a turn; the first of each form is tried elsewhere."""
+
+        def render() -> object:
+            with _limited(TEMPLATE_LIMIT_LINES):
+                return self.processor.apply_chat_template(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=not is_continued,
+                    continue_final_message=is_continued,
+                )
+
+        form = frozenset(
+            (turn["role"], part["type"]) for turn in messages for part in turn["content"]
+        )
+        if form not in self._tried:
+            harm = _why_harmful(render)
+            if harm is not None:
+                raise CheckpointError(
+                    f"the checkpoint's chat template {harm}; choose a literal conversation such as "
+                    "conversation=plain"
+                )
+            self._tried.add(form)
+        return render()
 
     def _check_texts(self, request: Request, text: str) -> None:
         """Raise where a template drops, changes or repeats a text that it was given.
@@ -229,28 +259,63 @@ def _limited(num_lines: int) -> Iterator[None]:
         sys.settrace(before)
 
 
-_memory_lock = threading.Lock()
+def _why_harmful(render: Callable[[], object]) -> str | None:
+    """Return why a stranger's program must not run in this process, after a try in a child.
 
+    Only there can memory, and time within one operation (``9 ** 9 ** 9``), be limited without a
+    limit to the threads that decode and to the device. A child that does not come back for another
+    reason, or a system without fork or such limits, says nothing.
 
-@contextmanager
-def _limited_memory(num_bytes: int) -> Iterator[None]:
-    """Let the process ask for no more memory than so much beyond what it has, in the block.
-
-    What asks for more gets a MemoryError, where the system knows such a limit (Linux).
+    Args:
+        render: runs it; what it raises otherwise it will raise here again.
     """
+    if not hasattr(os, "fork"):
+        return None
     try:
-        import resource
-
-        num_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except (ImportError, OSError):
-        yield
-        return
-    with _memory_lock:
-        before = resource.getrlimit(resource.RLIMIT_AS)
-        most = num_pages * resource.getpagesize() + num_bytes
-        bounds = [limit for limit in (*before, most) if limit != resource.RLIM_INFINITY]
-        resource.setrlimit(resource.RLIMIT_AS, (min(bounds), before[1]))
+        with warnings.catch_warnings():  # of fork among threads: the child uses none of their locks
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+    except OSError:  # neither memory nor processes are left for a try
+        return None
+    if child == 0:
+        exit_code = 0
         try:
-            yield
+            _limit_this_process()
+            render()
+        except MemoryError:
+            exit_code = _OUT_OF_MEMORY
+        except BaseException:  # noqa: BLE001, S110 - the same is raised again where it is handled
+            pass
         finally:
-            resource.setrlimit(resource.RLIMIT_AS, before)
+            os._exit(exit_code)
+    end = time.monotonic() + _TRIAL_SECONDS
+    ended = status = 0
+    try:
+        while not ended and time.monotonic() < end:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            time.sleep(0 if ended else 0.001)
+    finally:
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        return f"does not end (not done after {TEMPLATE_LIMIT_SECONDS} s)"
+    if os.WIFSIGNALED(status):
+        return f"ends the process ({signal.Signals(os.WTERMSIG(status)).name})"
+    if os.waitstatus_to_exitcode(status) == _OUT_OF_MEMORY:
+        return f"fails: MemoryError: it asks for more than {TEMPLATE_LIMIT_BYTES >> 20} MiB"
+    return None
+
+
+def _limit_this_process() -> None:
+    """Let this process use so much more memory (Linux) and time, and then end it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seconds = (TEMPLATE_LIMIT_SECONDS, TEMPLATE_LIMIT_SECONDS + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, seconds)
+    num_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    num_bytes = num_pages * resource.getpagesize() + TEMPLATE_LIMIT_BYTES
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    bounds = [limit for limit in (*before, num_bytes) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), before[1]))

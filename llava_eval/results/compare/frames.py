@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from llava_eval.borders.paths import is_folder
+from llava_eval.borders.paths import is_folder, open_file
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run, natural_order
@@ -175,7 +175,7 @@ def _read_pictures(folder: Path) -> SeenMedia:
     digests, sizes = [], set()
     for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
         try:
-            with Image.open(path) as image:
+            with open_file(path) as stream, Image.open(stream) as image:
                 pixels = image.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ComparisonError(f"{path} is no picture that can be read: {error}") from error

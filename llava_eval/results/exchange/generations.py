@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.json_text import JsonError, parse_json
+from llava_eval.borders.paths import read_file, reason
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RowsError
 from llava_eval.results.exchange.foreign import foreign_records, matched, samples_by_row
@@ -37,11 +38,12 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
             another tool's texts only some have to belong to samples.
     """
     try:
-        written = path.read_bytes()
+        written = read_file(path)
         foreign = foreign_records(written, path)
         lines = [] if foreign is not None else written.decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise RowsError(f"generations={path} cannot be read: {error}") from error
+        told = reason(error) if isinstance(error, OSError) else error
+        raise RowsError(f"generations={path} cannot be read: {told}") from error
     by_id = {sample.id: sample for sample in samples}
     by_row = samples_by_row(samples)
     result = {} if foreign is None else matched(foreign, samples, path)

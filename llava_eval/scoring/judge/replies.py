@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from llava_eval.borders.json_text import JsonError, parse_json
-from llava_eval.borders.paths import append_line
+from llava_eval.borders.paths import append_line, read_file
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.models.chat_client import MalformedError, is_withheld
@@ -162,7 +162,7 @@ def _drop_torn_line(path: Path) -> None:
     """Cut off what a killed process left of a line."""
     if not path.exists():
         return
-    content = path.read_bytes()
+    content = read_file(path)
     whole = content.rfind(b"\n") + 1
     if whole != len(content):
         with path.open("r+b") as stream:
@@ -172,7 +172,7 @@ def _drop_torn_line(path: Path) -> None:
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the replies of a file; a torn last line and what is no reply are passed over."""
     try:
-        content = path.read_bytes() if path.exists() else b""
+        content = read_file(path) if path.exists() else b""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
