@@ -22,13 +22,22 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
 
 import re
 
-# A path made of an address has one slash, and people write addresses in many wrong ways.
-_USER_INFO = re.compile(
-    r"((?<=\w[:;])[/\\]{1,3}|(?<![\w/:])//)[^\s/'\"]*@"
-    r"|(?<![\w/.+-])[\w.+-]+:[^\s/@'\":]+@(?=\w)"
+#: An address in a text. Quotes end it, but for those within a password or a query.
+_ADDRESS = re.compile(
+    r"(?P<head>\w[\w+.-]+:[/\\]{2,3}|\b(?:https?|ftp)(?:[:;][/\\]{1,3}|//))"
+    r"(?P<rest>(?:[^\s'\"]|['\"](?=[\w@]))*)",
+    re.IGNORECASE,
 )
-_QUERY = re.compile(r"(\w[:;]//?[^\s?#;'\"]*?(?:[?#;]|&(?=\w+=)))[^\s'\"]+")
+#: What precedes the host where no scheme does.
+_USER_INFO = re.compile(r"((?<![\w/:;])//)[^\s/'\"]*@|(?<![\w/.+-])[\w.+-]+:[^\s/@'\":]+@(?=\w)")
 _WITHOUT_SLASHES = re.compile(r"\b((?:https?|ftp):)(?=[^\s'\"/\\.])[^\s'\"]+")
+_NAMED_SECRET = re.compile(r"([?&]\w*(?:key|token|secret|passw|sig)\w*=)[^\s&'\"]+", re.IGNORECASE)
+#: An address that is none ("https:me:word@host"), or that was taken for a path below a folder.
+_WRONG_ADDRESS = re.compile(r"(?:.*?/)?(?:https?|ftp)[:;](?=.)", re.IGNORECASE | re.DOTALL)
+
+_QUERY = re.compile(r"[?#;]|&(?=\w+=)")
+#: A host that can be one, with a port that is a number; keys of services have beginnings of theirs.
+_HOST = re.compile(r"(?!(?:sk-|hf_|gh[po]_|glpat-|xox\w-))(?:\[[\w:.]*\]|[^:%\[\]]*)(?::\d{0,5})?")
 
 #: A message may repeat what a file holds, and that may be of any size.
 _LONGEST_MESSAGE = 2000
@@ -37,13 +46,51 @@ _LONGEST_MESSAGE = 2000
 def without_secrets(text: str) -> str:
     """Return a text whose addresses hold no user, password, query, parameters or fragment.
 
-    Any of them may be a secret.
+    Any of them may be a secret, and so may be what stands for a host or a port and is none.
 
     Args:
         text: any text; "https://name:word@host/path?token=1" in it becomes "https://host/path?...".
     """
-    text = _WITHOUT_SLASHES.sub(r"\1...", _USER_INFO.sub(r"\1", text))
-    return _QUERY.sub(r"\1...", text)
+    text = _ADDRESS.sub(_told, _WITHOUT_SLASHES.sub(r"\1...", text))
+    return _NAMED_SECRET.sub(r"\1...", _USER_INFO.sub(r"\1", text))
+
+
+def shown_address(path: str) -> str:
+    """Return what may be told of a path that may be an address, spaces and quotes in it or not.
+
+    Args:
+        path: signed links carry their key in the query, which is left out; any path that is no
+            address is returned as it is.
+    """
+    head, separator, rest = path.partition("://")
+    if separator:
+        slashes = rest[: len(rest) - len(rest.lstrip("/"))]
+        return head + separator + slashes + _without_secrets(rest.lstrip("/"))[0]
+    wrong = _WRONG_ADDRESS.match(path)
+    return f"{wrong[0]}..." if wrong else path
+
+
+def _told(address: re.Match[str]) -> str:
+    rest = address["rest"].rstrip(".,:)")
+    shown, mark = _without_secrets(rest)
+    # What follows a query may belong to it.
+    return address["head"] + shown + (f"{mark}..." if mark else address["rest"][len(rest) :])
+
+
+def _without_secrets(rest: str) -> tuple[str, str]:
+    """Return what may be told of an address after its scheme, and what begins its query."""
+    authority = re.split(r"[/\\]", rest, maxsplit=1)[0]
+    if "@" in authority:  # an "@" in the path is a part of the name
+        rest = authority.rpartition("@")[2] + rest[len(authority) :]
+    elif ":" in authority:  # the slash may be one of the password
+        rest = _QUERY.split(rest, maxsplit=1)[0].rpartition("@")[2] + "".join(
+            _QUERY.findall(rest)[:1]
+        )
+    query = _QUERY.search(rest)
+    shown = rest[: query.start()] if query else rest
+    if not _HOST.fullmatch(re.split(r"[/\\]", shown, maxsplit=1)[0]):
+        return "...", ""
+    return shown, query[0] if query else ""
 
 
 def one_line(message: str) -> str:

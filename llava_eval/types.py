@@ -4,8 +4,9 @@
     Sample ┴─> Request ──model──> Generation ──scorer──> Score ──> SampleResult (one ledger line)
     VideoInfo ──sampler──> indices ──decode──> Clip ──processor──> PreparedMedia
 
-Nothing here imports anything else of the package, and nothing heavier than the standard library
-at run time, so that every stage (and every worker process) can use these types cheaply.
+Nothing here imports anything else of the package but ``errors``, and nothing heavier than the
+standard library at run time, so that every stage (and every worker process) can use these types
+cheaply.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from llava_eval.errors import shown_address
 
 if TYPE_CHECKING:
     import torch
@@ -31,29 +33,9 @@ MediaProblemKind = Literal["damaged", "truncated", "replayed", "fewer_frames", "
 _MAX_TOKENS = 1 << 40
 
 
-#: An address that is none ("https:me:word@host"), or that was taken for a path below a folder.
-_WRONG_ADDRESS = re.compile(r"(?:.*?/)?(?:https?|ftp)[:;](?=.)", re.IGNORECASE | re.DOTALL)
-
-
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
-
-
-def without_secrets(path: str) -> str:
-    """Return an address without user, password, query, parameters and fragment.
-
-    Signed links carry their key in the query. Any other path is returned as it is.
-    """
-    scheme, separator, rest = path.partition("://")
-    if not separator:
-        wrong = _WRONG_ADDRESS.match(path)
-        return f"{wrong[0]}..." if wrong else path
-    rest = re.split(r"[?#;]|&(?=\w+=)", rest, maxsplit=1)[0]
-    authority, slash, path = rest.partition("/")
-    if "@" in authority or ":" not in authority:  # an "@" in the path is a part of the name
-        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-    return f"{scheme}://{rest.rpartition('@')[2]}"  # the slash may be one of the password
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +71,7 @@ class Media:
     @property
     def name(self) -> str:
         """The path for messages and files of a run."""
-        return without_secrets(self.path)
+        return shown_address(self.path)
 
     def __reduce__(self) -> tuple[type[Media], tuple[object, ...]]:
         """Pickle bytes in place of a view, which belongs to this process."""
@@ -383,7 +365,7 @@ class Sample:
         _require(bool(self.id), f"row {self.row}: the sample id is empty")
         _require(self.row >= 0, f"sample {self.id}: row is {self.row}")
         _require(bool(self.group), f"sample {self.id}: group is empty")
-        name = without_secrets(self.group)
+        name = shown_address(self.group)
         if name != self.group:  # the address of a video: two may differ in their query alone
             digest = hashlib.blake2b(self.group.encode(errors="replace"), digest_size=4).hexdigest()
             object.__setattr__(self, "group", f"{name} ({digest})")

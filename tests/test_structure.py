@@ -16,8 +16,8 @@ PACKAGE = Path(llava_eval.__file__).parent
 
 #: Stages in the order in which data passes them; a stage imports only what comes before it.
 ORDER = (
-    "types",
     "errors",
+    "types",
     "borders",
     "config",
     "benchmarks",

@@ -11,8 +11,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from llava_eval.borders.http_client import HttpClient, RequestError
-from llava_eval.errors import MediaError
-from llava_eval.types import without_secrets
+from llava_eval.errors import MediaError, shown_address
 from llava_eval.video.cache import cache_folder, digest
 from llava_eval.video.container import media_errors
 from llava_eval.video.deadline import check_deadline, seconds_left
@@ -45,7 +44,7 @@ def fetch(
     Raises:
         MediaError: another scheme, no answer, an error status, too large, or too slow.
     """
-    name = without_secrets(address)
+    name = shown_address(address)
     if address.partition("://")[0].lower() not in ("http", "https"):
         raise MediaError(f"{name}: only http and https addresses are fetched")
     with media_errors(name):

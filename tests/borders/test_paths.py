@@ -59,7 +59,7 @@ def test_paths_that_are_no_files(name: str, reason: str, tmp_path: Path) -> None
     assert not is_surely_folder(path)
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "{folder}/pipe", "{folder}/socket"])
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom", "{folder}/pipe", "{folder}/socket"])
 def test_what_does_not_end_is_not_opened(path: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:

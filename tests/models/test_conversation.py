@@ -181,15 +181,25 @@ def test_a_template_whose_one_operation_does_not_end_is_stopped(loaded: LoadedMo
         )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
 def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -> None:
     template = (
-        "{% if messages | length > 1 %}{{ 'a' * 10**10 }}{% endif %}"
+        "{% if messages | length > 1 %}{{ messages[0].role * 10**10 }}{% endif %}"
         "{{ messages[-1].content[0].text }}"
     )
     conversation = configured("chat_template", with_template(loaded, template))
     assert conversation.render(make_request("Why?")) == "Why?"
     with pytest.raises(CheckpointError, match="more than 256 MiB"):
         conversation.render(dataclasses.replace(make_request("Why?"), system="Be brief."))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
+def test_a_constant_that_takes_all_memory_when_it_is_compiled_is_stopped(
+    loaded: LoadedModel,
+) -> None:
+    template = "{% if false %}{{ 'a' * 10**10 }}{% endif %}{{ messages[0].content[0].text }}"
+    with pytest.raises(CheckpointError, match=r"chat template fails: MemoryError"):
+        configured("chat_template", with_template(loaded, template)).render(make_request("Why?"))
 
 
 def test_a_processor_that_takes_no_text_alone_still_needs_placeholders(tmp_path: Path) -> None:

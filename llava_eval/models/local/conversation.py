@@ -110,6 +110,8 @@ class Conversation:
                 f"the checkpoint's chat template does not end ({error}); choose a literal "
                 "conversation such as conversation=plain"
             ) from error
+        except _OutOfMemoryError as error:
+            raise CheckpointError("the checkpoint's chat template takes all memory") from error
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -229,8 +231,12 @@ def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-class _EndlessError(Exception):
-    """Raised between two lines of code that has run too many."""
+class _EndlessError(BaseException):
+    """Raised between two lines of code that has run too many; no ``except Exception`` stops it."""
+
+
+class _OutOfMemoryError(BaseException):
+    """Raised in place of a MemoryError, which Jinja's folding of constants passes over."""
 
 
 @contextmanager
@@ -241,11 +247,14 @@ def _limited(num_lines: int) -> Iterator[None]:
 
     Raises:
         _EndlessError: it was stopped.
+        _OutOfMemoryError: a MemoryError was raised in it, even if something there caught that.
     """
     num_left = num_lines
 
-    def count(*_: object) -> Any:
+    def count(_: object, event: str, detail: Any) -> Any:
         nonlocal num_left
+        if event == "exception" and issubclass(detail[0], MemoryError):
+            raise _OutOfMemoryError
         num_left -= 1
         if num_left < 0:
             raise _EndlessError(f"not done after {num_lines:,} lines of Python")
@@ -282,7 +291,7 @@ def _why_harmful(render: Callable[[], object]) -> str | None:
         try:
             _limit_this_process()
             render()
-        except MemoryError:
+        except (MemoryError, _OutOfMemoryError):
             exit_code = _OUT_OF_MEMORY
         except BaseException:  # noqa: BLE001, S110 - the same is raised again where it is handled
             pass
