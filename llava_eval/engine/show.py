@@ -21,7 +21,7 @@ from llava_eval.engine.work import Benchmark
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
-from llava_eval.results.files import storage_errors, write_bytes
+from llava_eval.results.files import write_output
 from llava_eval.results.formatting import printable, terminal_width, wrapped, write_out
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Clip, SampleResult
@@ -69,9 +69,7 @@ def show(
     else:
         write_out(_text(result, by_rule, asked, reason))
     if out is not None and clips:
-        with storage_errors(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(out, _png(contact_sheet(clips)))
+        write_output(out, _png(contact_sheet(clips)))
         if not as_json:
             write_out(f"frames: {printable(str(out))}")
     elif clips and not as_json:

@@ -126,7 +126,7 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_output(path: Path, text: str) -> None:
+def write_output(path: Path, content: str | bytes) -> None:
     """Write a file that the command line names, its folder too where it is missing.
 
     What is a link, a device or a pipe (``/dev/stdout``) is written to and not replaced.
@@ -134,11 +134,12 @@ def write_output(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
+    if isinstance(content, str):
+        content = content.encode(errors="backslashreplace")
     with storage_errors(path):
         if path.is_symlink() or (status_of(path) is not None and not is_file(path)):
             sys.stdout.flush()
-            with path.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            path.write_bytes(content)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
+    write_bytes(path, content)
