@@ -86,11 +86,14 @@ class _Interrupts:
     def __init__(self) -> None:
         self.exit_code: int | None = None  # once the command has ended
         self._first: float | None = None
+        self._is_repeating = False
 
     def __call__(self, *_: object) -> None:
         """Handle one SIGINT."""
         if self.exit_code is not None:
             os._exit(self.exit_code)
+        if self._is_repeating:  # it comes again anyway, and Python would ignore one raised here
+            return
         if self._first is None or not _is_ending(sys.exc_info()[1]):
             self._first = time.monotonic()
             raise KeyboardInterrupt
@@ -102,11 +105,13 @@ class _Interrupts:
         if not issubclass(ignored.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(ignored)
             return
+        self._is_repeating = True
         # to the main thread itself: a call that waits there has to end
         main = (threading.main_thread().ident, signal.SIGINT)
         again = threading.Timer(self._REPEAT_SECONDS, signal.pthread_kill, main)
         again.daemon = True
         again.start()
+        self._is_repeating = False
 
 
 def _is_ending(error: BaseException | None) -> bool:
