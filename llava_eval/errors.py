@@ -22,9 +22,10 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
 
 import re
 
-#: An address in a text. Quotes end it, but for those within a password or a query.
+#: An address in a text. Quotes end it, but for those within a password or a query. A scheme is
+#: short: a text of any size, all of it one word, is read in one pass.
 _ADDRESS = re.compile(
-    r"(?P<head>\w[\w+.-]+:[/\\]{2,3}|\b(?:https?|ftp)(?:[:;][/\\]{1,3}|//))"
+    r"(?P<head>\w[\w+.-]{1,30}:[/\\]{2,3}|\b(?:https?|ftp)(?:[:;][/\\]{1,3}|//))"
     r"(?P<rest>(?:[^\s'\"]|['\"](?=[\w@]))*)",
     re.IGNORECASE,
 )

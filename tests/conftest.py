@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 #: Folder of the embedded checkpoint, videos and rows.
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that both processes end at about the same time."""
+    num_tests = Counter(item.path for item in items)
+    num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (-num_slow[item.path], -num_tests[item.path], item.path))
 
 
 def pytest_collection_finish() -> None:
