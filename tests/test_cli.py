@@ -354,6 +354,7 @@ def interrupt_again_while_the_manifest_is_written() -> None:
     RunRecord.write = interrupted  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_as_once(tmp_path: Path) -> None:
     arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]
     done = run_command(arguments, tmp_path, before=interrupt_again_while_the_manifest_is_written)
@@ -389,6 +390,7 @@ def lose_one(*, press_again: bool) -> None:
     LedgerWriter.append = interrupted  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("press_again", [False, True])
 def test_a_ctrl_c_that_was_lost_is_repeated(press_again: bool, tmp_path: Path) -> None:
     arguments = ["benchmark.limit=12", "output_dir=out", "runner.batch_size=3"]

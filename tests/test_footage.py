@@ -39,6 +39,7 @@ def model_card_frames(path: Path, indices: list[int]) -> np.ndarray:
     return np.stack([frame.to_ndarray(format="rgb24") for frame in frames])
 
 
+@pytest.mark.slow
 def test_every_stage_runs_and_frames_are_the_model_cards(
     footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> pipeline.Outcome:
     return pipeline.run(compose_config(overrides))
 
 
+@pytest.mark.slow
 def test_the_pixels_are_proven_by_a_digest_of_a_plain_decode(outcome: pipeline.Outcome) -> None:
     line = read_lines(outcome.directory / "samples.jsonl")[0]
     (seen,) = line["inputs"]

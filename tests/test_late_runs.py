@@ -56,6 +56,7 @@ def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> 
     assert ledger(tmp_path / "out") == lines
 
 
+@pytest.mark.slow
 def test_questions_with_replaced_subtitles_are_asked_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -94,6 +95,7 @@ def test_questions_with_replaced_subtitles_are_asked_anew(
     assert f"replaced since the run read it; {len(changed)} finished" in caplog.text
 
 
+@pytest.mark.slow
 def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> None:
     (tmp_path / "videos").symlink_to(DEMO / "videos")
     (tmp_path / "subtitles").mkdir()
@@ -139,6 +141,7 @@ def test_interleaved_frames_are_images_in_the_order_of_time(tmp_path: Path) -> N
     assert failed["score"]["value"] is None
 
 
+@pytest.mark.slow
 def test_answers_by_likelihood_ask_for_every_option(tmp_path: Path) -> None:
     """The losses are those that the model itself computes for prompt, reply and end token."""
     (tmp_path / "videos").symlink_to(DEMO / "videos")

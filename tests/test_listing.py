@@ -101,6 +101,7 @@ def test_unknown_kind() -> None:
         listing_text("model")
 
 
+@pytest.mark.slow
 def test_a_part_of_a_name_is_enough() -> None:
     text = listing_text("benchmarks", pattern="MVBench")
     assert [line for line in text.splitlines() if line.startswith("  mv")] == [

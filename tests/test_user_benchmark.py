@@ -57,6 +57,7 @@ def ledger(folder: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(folder, "samples.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_easy_vqa_runs_from_one_file() -> None:
     chosen = ["--config-dir", "configs", "benchmark=easy_vqa", "benchmark.limit=9"]
     assert cli.run_command([*chosen, "output_dir=out"]) == 0
@@ -71,6 +72,7 @@ def test_easy_vqa_runs_from_one_file() -> None:
     assert (metrics["num_samples"], metrics["num_errors"]) == (9, 0)
 
 
+@pytest.mark.slow
 def test_all_of_easy_vqa_is_scored_by_its_own_answers() -> None:
     package = resolve_package_path("package://easy_vqa/data/test/questions.json")
     rows = json.loads(Path(package).read_text())

@@ -69,6 +69,7 @@ def test_debug_is_a_few_rows_in_the_plainest_way() -> None:
     assert composed.model_overrides == {"dtype": "float32"}
 
 
+@pytest.mark.slow
 def test_a_scorer_and_its_module_lie_in_the_folder(folder: Path) -> None:
     (folder / "scorer").mkdir()
     (folder / "scorer" / "first.yaml").write_text("_target_: first_letters_of_mine.First\n")

@@ -11,6 +11,7 @@ import pytest
 from llava_eval import cli, load_run
 
 
+@pytest.mark.slow
 def test_the_prompt_is_the_one_that_the_run_asks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

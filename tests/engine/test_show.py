@@ -29,6 +29,7 @@ def test_a_contact_sheet_holds_all_frames_in_reading_order() -> None:
     assert sheet[18, 8, 0] == 50
 
 
+@pytest.mark.slow
 def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from llava_eval.errors import ConfigError
 from tests.results.runs_on_disk import answered, write_run
 
 
+@pytest.mark.slow
 def test_every_combination_is_a_run_of_its_own_folder() -> None:
     overrides = ["sampler.num_frames=2,4", "benchmark.where.duration=short,long", "seed=3"]
     runs, launcher = plan_sweep([*overrides, "hydra.sweep.dir=out/here"], None)
@@ -28,6 +29,7 @@ def test_every_combination_is_a_run_of_its_own_folder() -> None:
     assert pickle.loads(pickle.dumps(runs)) == runs
 
 
+@pytest.mark.slow
 def test_an_experiment_brings_values_that_the_command_line_replaces() -> None:
     runs, _ = plan_sweep(["experiment=demo_curve", "sampler.num_frames=2,8"], None)
     values = [(run.overrides[0], run.overrides[1]) for run in runs]

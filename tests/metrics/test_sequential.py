@@ -31,6 +31,7 @@ def outcome(observations: list[float]) -> tuple[str, int]:
     return "not shown", bounds.num_observations
 
 
+@pytest.mark.slow
 def test_at_the_tolerance_itself_each_verdict_is_rare_whenever_one_stops() -> None:
     found = [outcome(groups(seed, -TOLERANCE))[0] for seed in range(100)]
     assert found.count("no worse") <= 100 * ALPHA
@@ -53,6 +54,7 @@ def test_what_is_clear_takes_less_than_half_of_the_fixed_gate(
     assert np.mean([number for _, number in found]) < 0.5 * NUM_GROUPS
 
 
+@pytest.mark.slow
 def test_rare_large_losses_are_no_trap() -> None:
     """Nearly all is 0, and a mean of -0.02 comes from rare -1: an ordinary interval misses it."""
     missed = 0

@@ -62,6 +62,7 @@ def ledger(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (path / "samples.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_class_in_the_users_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "mine", tmp_path / "out"
     (folder / "model").mkdir(parents=True)

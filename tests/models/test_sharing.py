@@ -313,6 +313,7 @@ def test_frequencies_that_depend_on_the_length(scheme: str, tmp_path: Path) -> N
     assert way.startswith("whole prompts, of equal length together: its rotary frequencies depend")
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_nothing_in_the_embedded_checkpoint(loaded: LoadedModel) -> None:
     findings = list(examine(loaded, CHAT))
     assert [finding.is_right for finding in findings] == [True] * 5
@@ -329,6 +330,7 @@ def test_the_doctor_finds_weights_that_are_no_numbers(loaded: LoadedModel) -> No
     assert "one image: transformers itself fails: sample question 0: logits" in findings[1].text
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_a_model_that_larger_batches_change(loaded: LoadedModel) -> None:
     def change(inputs: dict[str, Any], output: Any) -> None:
         if inputs["input_ids"] is not None and inputs["input_ids"].shape[0] > 3:

@@ -55,6 +55,7 @@ def concealed(folder: Path) -> tuple[str, naive.Frames]:
     raise AssertionError("no place was found where damage is concealed")
 
 
+@pytest.mark.slow
 def test_concealed_damage_is_replayed_and_noted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

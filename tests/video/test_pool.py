@@ -84,6 +84,7 @@ def test_work_is_done_ahead_of_the_consumer() -> None:
     assert [outcome.value for outcome in iterator] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_time_limit_of_an_item() -> None:
     release, is_over = threading.Event(), threading.Event()
 
@@ -184,6 +185,7 @@ def test_threads_end() -> None:
     wait_for(lambda: alive() <= before)
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_the_consumer_ends_it_at_once() -> None:
     hold, is_over = threading.Event(), threading.Event()
 

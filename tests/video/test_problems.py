@@ -173,6 +173,7 @@ def test_appended_bytes_are_no_truncation(file_of: FileOf, tmp_path: Path) -> No
             assert probe(path).problems == ()
 
 
+@pytest.mark.slow
 def test_damage_and_its_replay(tmp_path: Path) -> None:
     path, _ = concealed(tmp_path)
     assert decode_frames(path, [3]).problems == ()

@@ -76,6 +76,7 @@ def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: P
     assert text.endswith("INCOMPLETE")
 
 
+@pytest.mark.slow
 def test_counts_are_held_against_the_complete_set(demo: Path, rows: Path) -> None:
     root = demo / "videos"
     counts = "+benchmark.prepare.counts.duration"

@@ -126,6 +126,7 @@ def test_a_refused_question_is_asked_once() -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.slow
 def test_after_many_failures_nothing_is_tried_twice_until_one_succeeds() -> None:
     def broken(content: dict[str, Any], count: int) -> Answer:
         return failure(500) if count < 40 else echo(content, count)

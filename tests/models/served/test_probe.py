@@ -433,6 +433,7 @@ def ask_about_large_frames(
     return found["a"], runner
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_frames_of_the_runs_own_size(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     honest, runner = ask_about_large_frames(lambda c, w, h: False, kind)

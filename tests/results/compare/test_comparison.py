@@ -252,6 +252,7 @@ def share_of_a(results, *, bonus: float = 0.0):
 """
 
 
+@pytest.mark.slow
 def test_a_metric_of_ones_own_is_called_where_ones_own_files_name_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ class NeedsMore(Refuses):
     package = "no_such_package"
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_tracker(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("mine", "tracker")
     folder.mkdir(parents=True)

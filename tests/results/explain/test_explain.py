@@ -47,6 +47,7 @@ def videomme(tmp_path: Path, name: str, texts: Sequence[str], *overrides: str) -
 TEXTS = ["A"] * 8 + ["the answer is b", "I see (A) here", "nothing", "d."]
 
 
+@pytest.mark.slow
 def test_every_rule_reads_the_same_texts(tmp_path: Path) -> None:
     found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
     assert found[0].names[0] == "this run"
@@ -72,6 +73,7 @@ def test_every_rule_reads_the_same_texts(tmp_path: Path) -> None:
         assert told.num_samples == num_samples
 
 
+@pytest.mark.slow
 def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
     found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
     listed = {one.id: one for one in disagreements(found)}

@@ -105,6 +105,7 @@ def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: Rule
         gate_on(tmp_path, [answered(n, True) for n in range(30)], rule)
 
 
+@pytest.mark.slow
 def test_another_protocol_is_refused_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

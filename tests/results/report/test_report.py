@@ -61,6 +61,7 @@ def test_every_sample_is_in_the_page(tmp_path: Path) -> None:
     assert sample["runs"][1]["answer"] == second[250].score.answer
 
 
+@pytest.mark.slow
 def test_3000_samples_of_two_runs_are_small(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     words = [f"word{number}" for number in range(500)]

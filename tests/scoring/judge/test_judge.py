@@ -353,6 +353,7 @@ def test_what_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     ) in caplog.text
 
 
+@pytest.mark.slow
 def test_failures_in_a_row_are_counted_from_the_last_reply(tmp_path: Path) -> None:
     def nine_of_ten_fail(content: dict[str, Any], number: int) -> Answer:
         return echo(content, number) if number % 10 == 9 else failure(500)
