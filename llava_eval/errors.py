@@ -32,7 +32,9 @@ _ADDRESS = re.compile(
 #: What precedes the host where no scheme does.
 _USER_INFO = re.compile(r"((?<![\w/:;])//)[^\s/'\"]*@|(?<![\w/.+-])[\w.+-]+:[^\s/@'\":]+@(?=\w)")
 _WITHOUT_SLASHES = re.compile(r"\b((?:https?|ftp):)(?=[^\s'\"/\\.])[^\s'\"]+")
-_NAMED_SECRET = re.compile(r"([?&]\w*(?:key|token|secret|passw|sig)\w*=)[^\s&'\"]+", re.IGNORECASE)
+_NAMED_SECRET = re.compile(  # looks for the value first, lest a long word take its square
+    r"([?&](?=\w*+=[^\s&'\"])\w*(?:key|token|secret|passw|sig)\w*=)[^\s&'\"]+", re.IGNORECASE
+)
 #: An address that is none ("https:me:word@host"), or that was taken for a path below a folder.
 _WRONG_ADDRESS = re.compile(r"(?:.*?/)?(?:https?|ftp)[:;](?=.)", re.IGNORECASE | re.DOTALL)
 

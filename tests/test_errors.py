@@ -17,6 +17,12 @@ def test_a_message_is_one_short_line_without_secrets() -> None:
     assert len(told) < 2000
 
 
+@pytest.mark.parametrize("word", ["a", "ab.", "?key", "http:", "a'", "//", "a@", "&k=sig"])
+def test_a_message_that_repeats_a_large_file_is_made_at_once(word: str) -> None:
+    text = word * (1_000_000 // len(word))  # the square of its length would be hours
+    assert len(str(RowsError(text))) < 2000
+
+
 @pytest.mark.parametrize(
     ("address", "shown"),
     [

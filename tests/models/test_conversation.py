@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,17 @@ def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -
     assert conversation.render(make_request("Why?")) == "Why?"
     with pytest.raises(CheckpointError, match="more than 256 MiB"):
         conversation.render(dataclasses.replace(make_request("Why?"), system="Be brief."))
+
+
+def test_a_process_that_ignores_how_its_children_end_renders_templates(
+    loaded: LoadedModel,
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # some supervisors start one so
+    try:
+        text = render("chat_template", loaded, make_request("Why?"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert text == render("chat_template", loaded, make_request("Why?"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")

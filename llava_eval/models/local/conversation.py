@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -303,10 +303,13 @@ def _why_harmful(render: Callable[[], object]) -> str | None:
         while not ended and time.monotonic() < end:
             ended, status = os.waitpid(child, os.WNOHANG)
             time.sleep(0 if ended else 0.001)
+    except ChildProcessError:  # whoever started this process has it ignore how children end
+        ended = child
     finally:
         if not ended:
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            with suppress(ChildProcessError):
+                os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
         return f"does not end (not done after {TEMPLATE_LIMIT_SECONDS} s)"
     if os.WIFSIGNALED(status):
