@@ -104,10 +104,9 @@ class ServedModel(Plan):
         cost, num_frames = self.frame_cost, sum(number for number, _ in videos)
         if cost is None or num_frames == 0:
             return None
-        by_size = cost.least_tokens_of(videos, num_words)
-        if by_size is not None:
-            return by_size
-        return cost.least_tokens(num_frames, num_words, _SLACK[self.video_as])
+        by_size = cost.least_tokens_of(videos, num_words) or 0
+        # A probe that lost frames too is no measure: small frames cost no more than these.
+        return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
 
     def refused(self, error: RefusedError) -> CheckpointError:
         """Return what to say of a server that refuses every request."""

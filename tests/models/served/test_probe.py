@@ -22,6 +22,7 @@ from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.probe import (
     LARGE,
     SMALL,
+    FrameCost,
     FramesMissingError,
     measure_frame_cost,
     numbered_clip,
@@ -453,6 +454,17 @@ def test_frames_of_the_runs_own_size(kind: str, caplog: pytest.LogCaptureFixture
     small, _ = ask_about_large_frames(lambda c, w, h: w > 500, kind)
     assert small.error is None
     assert "makes frames of 560 x 336 pixels smaller: 12 of them cost 720 tokens" in caplog.text
+
+
+def test_a_probe_that_lost_frames_too_does_not_lower_what_a_prompt_holds() -> None:
+    clip = (12, (336, 560))
+    lost = FrameCost(100.0, 20.0, False, 1.0, 40, 110.0, {clip: 220.0})  # two of twelve are seen
+    whole = replace(lost, clips={clip: 1320.0})
+    with serving(lambda content, number: reply("A", "m"), PAGES["openai"]) as server:
+        model = find_served_model(served("m", server.base_url), shows_videos=True)
+    assert model.video_as == "images"
+    assert replace(model, frame_cost=lost).least_tokens([clip], 60) == 900  # 3/4 of 12 small ones
+    assert replace(model, frame_cost=whole).least_tokens([clip], 60) == 1218
 
 
 def test_frames_that_nobody_confirms_are_counted_beside_the_number(tmp_path: Path) -> None:
