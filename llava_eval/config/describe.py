@@ -243,17 +243,18 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """
     prefix = "benchmark.adapter."
     target = leaves.get(f"{prefix}{TARGET_KEY}")
-    if not isinstance(target, str):
-        return {}
-    try:
-        parameters = inspect.signature(import_target(target, key="benchmark.adapter")).parameters
-    except (ConfigError, ValueError):  # a user's own adapter that is not here any more
-        return {}
-    return {
-        f"{prefix}{switch}": leaves.get(f"{prefix}{switch}", parameters[switch].default)
-        for switch in _MEDIA_SWITCHES
-        if switch in parameters
-    }
+    defaults: dict[str, Any] = {}
+    # A run may come from anyone: of adapters that are not ours only what it states is known.
+    if isinstance(target, str) and target.startswith("llava_eval."):
+        try:
+            adapter = import_target(target, key="benchmark.adapter")
+            parameters = inspect.signature(adapter).parameters
+        except (ConfigError, ValueError):  # of another version
+            return {}
+        defaults = {name: item.default for name, item in parameters.items()}
+    switches = {f"{prefix}{name}": defaults.get(name) for name in _MEDIA_SWITCHES}
+    stated = {key: leaves.get(key, default) for key, default in switches.items()}
+    return {key: value for key, value in stated.items() if value is not None}
 
 
 def _has(leaves: Mapping[str, Any], key: str) -> bool:

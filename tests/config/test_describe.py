@@ -122,3 +122,18 @@ def test_how_an_adapter_has_media_read_is_the_protocol(
     )
     assert describe.protocol_difference(changed, plain) == {key: (not default, default)}
     assert describe.protocol_difference(same, plain) == {}
+
+
+def test_an_adapter_that_is_not_ours_is_not_imported_to_compare_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strangers_adapter.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(tmp_path)
+    ours, theirs = (
+        {"benchmark.adapter._target_": "strangers_adapter.rows", "benchmark.adapter.upright": value}
+        for value in (True, False)
+    )
+    assert describe.protocol_difference(ours, theirs) == {
+        "benchmark.adapter.upright": (True, False)
+    }
+    assert describe.protocol_difference(ours, ours) == {}

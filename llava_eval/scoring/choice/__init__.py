@@ -7,7 +7,7 @@ How our own rule, ``strict_choice``, reads one:
 3. ``tokens`` makes a row of the rest: letters, options' texts, marks, and words by what they do
    ("answer", "is", "not"), of which ``words`` has lists in some thirty languages.
 4. ``statements`` goes once over all letters. A letter counts only where its sentence has a form
-   that gives it as the answer or rules it out (``forms`` has them all). Any other mention says
+   that gives it as the answer or rules it out (``mention`` has them all). Any other mention says
    nothing: remarks, copied lists, what is supposed, asked or granted, and choices of others.
 5. ``strict`` decides: one letter stated, which is an option's and not ruled out; or no answer.
 

@@ -2,7 +2,7 @@
 """Words with which models state an option, by what they do, in the languages they answer most in.
 
 A language is added by its words for answer, option, is, right, wrong and not. A word stands once:
-where it does two things, the patterns of :mod:`llava_eval.scoring.choice.forms` allow both.
+where it does two things, the patterns of :mod:`llava_eval.scoring.choice.mention` allow both.
 """
 
 from __future__ import annotations
