@@ -137,6 +137,9 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
 #: Where a shell's ``<(command)`` lies: a pipe that somebody writes to.
 _DESCRIPTORS = re.compile(r"/dev/(fd/\d+|stdin)|/proc/(self|\d+)/fd/\d+")
 
+#: Flags are those of the system: Windows has no such pipes, and changes line feeds unless told.
+_READING = os.O_RDONLY | sum(getattr(os, f, 0) for f in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
 
 def open_file(path: str | os.PathLike[str], expected: str = "a file") -> BufferedReader:
     """Open a file whose reading ends; the one way to open what a person names.
@@ -154,7 +157,7 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
     name = os.fspath(path)
     refused = f"is a pipe, socket or device, expected {expected}"
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(name, _READING)
     except OSError as error:
         if error.errno == errno.ENXIO:  # what the system says of a socket
             raise OSError(errno.EINVAL, refused, name) from None
@@ -166,7 +169,8 @@ def open_file(path: str | os.PathLike[str], expected: str = "a file") -> Buffere
         is_handed_pipe = stat.S_ISFIFO(mode) and _DESCRIPTORS.fullmatch(name)
         if not stat.S_ISREG(mode) and not is_handed_pipe:
             raise OSError(errno.EINVAL, refused, name)
-        os.set_blocking(descriptor, True)
+        if is_handed_pipe:
+            os.set_blocking(descriptor, True)
         return open(descriptor, "rb")  # noqa: PTH123 - the caller's; it closes it
     except BaseException:
         os.close(descriptor)

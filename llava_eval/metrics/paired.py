@@ -91,7 +91,7 @@ def paired_means(
     A sample may be in the denominator of one mean only (a reply that one run's rule left out);
     then both means keep their own denominators, as in the tables of the runs.
 
-    Right and wrong get Tango's score interval (see :func:`_score_interval`); other values the
+    Right and wrong get Tango's score interval (see :func:`_score_bound`); other values the
     cluster bootstrap.
 
     Args:
