@@ -75,8 +75,11 @@ def let_import(config_dir: Path | None) -> None:
 
 
 def quoted(value: object) -> str:
-    """Return a value as an override may hold it, whatever characters are in it."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    """Return a value as an override may hold it, whatever characters are in it.
+
+    Hydra's grammar takes backslashes as they are, but those before a quote by half.
+    """
+    text = re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + "\\'" * bool(m[2]), str(value))
     return f"'{text}'"
 
 

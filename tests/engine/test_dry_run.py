@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from llava_eval import cli, load_run
+from llava_eval.engine.dry_run import Asked
+from llava_eval.types import Clip, Media, MediaProblem
 
 
 @pytest.mark.slow
@@ -61,3 +64,38 @@ def test_what_would_end_the_run_is_one_line(
     assert cli.run_command(["run", "--dry-run", *words]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("tokens", "title"),
+    [
+        (None, "its prompt, which the model puts into its conversation"),
+        ([], "its prompt, as the model reads it: 0 tokens with those of the media"),
+        (["a"] * 7, "its prompt, as the model reads it: 7 tokens with those of the media"),
+    ],
+)
+def test_what_is_asked_is_shown_line_by_line(tokens: list[str] | None, title: str) -> None:
+    video = Clip(
+        torch.zeros(2, 3, 24, 32, dtype=torch.uint8),
+        (0, 40),
+        (0.0, 1.376),
+        fps=30.0,
+        num_source_frames=61,
+        problems=(MediaProblem("damaged", "one\x1b block"), MediaProblem("truncated", "less")),
+    )
+    image = Clip(torch.zeros(1, 3, 5, 6, dtype=torch.uint8), (0,), (0.0,), num_source_frames=1)
+    media = {Media("video", "/v/a\x1b.mp4"): video, Media("image", "/v/b.png"): image}
+    asked = Asked(media, "Which?\nA. x\x1b", tokens)
+    assert asked.num_tokens == (None if tokens is None else len(tokens))
+    assert asked.lines == [
+        "  video /v/a\\u001b.mp4: 32 x 24 pixels",
+        "  frames 0, 40 of 61",
+        "  at 0.00, 1.38 s",
+        "  damaged: one\\u001b block",
+        "  truncated: less",
+        "  image /v/b.png: 6 x 5 pixels",
+        "",
+        title,
+        "  Which?",
+        "  A. x\\u001b",
+    ]

@@ -13,7 +13,8 @@ import pytest
 import llava_eval
 from llava_eval import cli
 from llava_eval.errors import CheckpointError, ConfigError
-from llava_eval.types import Clip, Generation, MediaKind, Request
+from llava_eval.models.own import OwnModel, OwnRunner
+from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 
 FEW = ("benchmark.limit=6", "sampler.num_frames=4", "runner.batch_size=3")
 
@@ -130,3 +131,45 @@ def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ):
         assert cli.run_command(words) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("num_requests", "fails_at", "batches"),
+    [
+        (0, "", []),
+        (1, "q0", [1]),
+        (2, "", [2]),
+        (2, "q1", [2, 1, 1]),
+        (3, "q0", [3, 1, 1, 1]),
+    ],
+)
+def test_a_batch_that_fails_is_asked_one_by_one(
+    num_requests: int, fails_at: str, batches: list[int]
+) -> None:
+    asked: list[int] = []
+
+    class Echo:
+        def prepare(self, kind: MediaKind, clip: Clip) -> None:
+            raise NotImplementedError
+
+        def generate(self, requests: Sequence[Request]) -> list[str]:
+            asked.append(len(requests))
+            if any(request.id == fails_at for request in requests):
+                raise ValueError("no\nmore")
+            return [request.id.upper() for request in requests]
+
+    own = OwnModel(Echo(), "mine.Echo", {"a": 1})
+    runner = OwnRunner(own, batch_size=5)
+    requests = [Request(f"q{n}", ("?",), GenerationSettings()) for n in range(num_requests)]
+    pairs = list(runner.generate(requests))
+    assert [request for request, _ in pairs] == requests
+    assert [generation for _, generation in pairs] == [
+        Generation(None, error="mine.Echo.generate: ValueError: no")
+        if request.id == fails_at
+        else Generation(request.id.upper())
+        for request in requests
+    ]
+    assert asked == batches
+    assert runner.settings() == {"batch_size": 5}
+    assert runner.describe() == {"target": "mine.Echo", "arguments": {"a": 1}}
+    assert own.identity() == {"model": runner.describe()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.scoring.choice import StrictChoice, read_choice
+from llava_eval.scoring.choice.tokens import Lexer
 from llava_eval.scoring.choice.words import _WORDS
 from llava_eval.types import Sample
 from tests.scoring.protocols import protocol
@@ -153,3 +154,24 @@ def test_mmstar_takes_right_letters_in_either_case() -> None:
     scorer = protocol("mmstar/lmms_eval").scorer
     replies = ("B", "(B) A blue square", "b", "A")
     assert [scorer.score(reply, sample(" b")).value for reply in replies] == [1.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "kinds", "letters"),
+    [
+        ("No, it is", ["No", "Maybe"], "n,", "A"),
+        ("right", ["left", "right"], "r", "B"),
+        ("no red box", ["no red box", "a cat"], "T", "A"),
+        ("a cat", ["no red box", "a cat"], "T", "B"),
+        ("red, red box", ["red box", "red"], "T,T", "BA"),
+        ("red", ["red", "red"], "T", ""),
+        ("redder", ["red", "blue"], "x", ""),
+        ("the red box.", ["red box", "red"], "fT.", "A"),
+    ],
+)
+def test_an_options_text_that_is_a_word_of_a_kind_keeps_it(
+    text: str, choices: list[str], kinds: str, letters: str
+) -> None:
+    tokens = list(Lexer(text, choices).tokens())
+    assert "".join(token.kind for token in tokens).startswith(kinds)
+    assert "".join(token.letter for token in tokens) == letters

@@ -394,3 +394,23 @@ def test_a_sweep_has_a_heat_map(tmp_path: Path) -> None:
     ]
     (sweep,) = sweeps_of(runs[:1])
     assert heat_map(sweep) is None
+
+
+def test_a_heat_map_of_equal_scores_has_one_shade(tmp_path: Path) -> None:
+    read = reader_of(tmp_path)
+    grid = [(4, "none"), (8, "none"), (4, "bnb_nf4"), (8, "bnb_nf4")]
+    runs = [
+        read(
+            [answered(n, n % 2 > 0) for n in range(60)],
+            config={"sampler.num_frames": frames, "quantization.name": method},
+        )
+        for frames, method in grid
+    ]
+    (sweep,) = sweeps_of(runs)
+    assert re.findall(r'<td class="heat-(\d)', heat_map(sweep) or "") == ["0"] * 4
+    (sweep,) = sweeps_of(runs[:3])
+    html = heat_map(sweep) or ""
+    assert re.findall(r"<td[^>]*>(-|50)", html) == ["50", "50", "50", "-"]
+    for few in (runs[:2], runs[::2], [runs[0], runs[3]]):
+        (sweep,) = sweeps_of(few)
+        assert heat_map(sweep) is None, "a row, a column, a diagonal"

@@ -1,0 +1,153 @@
+"""What the gate publishes: tables, markdown, workflow commands, JUnit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from llava_eval.results.gate.rule import Check, Rule, Verdict, verdict_of
+from llava_eval.results.gate.verdict import (
+    annotation,
+    checks_table,
+    markdown_title,
+    not_comparable_junit,
+    not_comparable_markdown,
+    outcome,
+    properties_of,
+    to_content,
+    to_junit,
+    to_markdown,
+    to_terminal,
+    workflow_commands,
+)
+from llava_eval.results.runs import RunReader
+from tests.results.runs_on_disk import answered, write_run
+
+PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
+WORSE = Check("unreadable", "0.0", "9.0", "+9.0", "-", "0.0", True, "100 %,\nmore: ::error")
+UNSHOWN = Check("cider", "1.0", "0.9", "-0.1", "-1 to 1", "0.2", False, "not shown", is_shown=False)
+
+
+def verdict(tmp_path: Path, num_worse: int = 12, **versions: str) -> Verdict:
+    before = [answered(n, n != 1) for n in range(90)]
+    after = [answered(n, n % 7 > 0 or n >= 7 * num_worse) for n in range(90)]
+    runs = [
+        RunReader().read(write_run(tmp_path / name, side, config=config, manifest=of_run))
+        for name, side, config, of_run in (
+            ("old", before, {"model.dtype": "float16"}, {"versions": {"torch": "1", **versions}}),
+            ("new", after, {"model.dtype": "bfloat16"}, {"versions": {"torch": "2"}}),
+        )
+    ]
+    return verdict_of(runs[1], runs[0], Rule())
+
+
+def test_a_check_is_a_row() -> None:
+    table = checks_table([PASSED, WORSE, UNSHOWN], 0.985)
+    assert table.header == [
+        "check", "baseline", "run", "change", "98.5 % interval", "allowed", "",
+    ]  # fmt: skip
+    assert table.rows == [
+        ["accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", "passed"],
+        ["unreadable", "0.0", "9.0", "+9.0", "-", "0.0", "REGRESSED"],
+        ["cider", "1.0", "0.9", "-0.1", "-1 to 1", "0.2", "NOT SHOWN"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "mark"),
+    [
+        ([], ":white_check_mark:"),
+        ([PASSED], ":white_check_mark:"),
+        ([PASSED, WORSE], ":x:"),
+        ([UNSHOWN], ":x:"),
+    ],
+)
+def test_the_title_is_marked_by_what_fails(checks: list[Check], mark: str) -> None:
+    assert markdown_title("a **b**", checks) == f"### {mark} llava-eval gate: a \\*\\*b\\*\\*"
+
+
+def test_a_workflow_is_told_every_failure_or_how_it_ended() -> None:
+    assert workflow_commands("x:y", "passed", [PASSED]) == [
+        "::notice title=llava-eval gate%3A x%3Ay::passed"
+    ]
+    commands = workflow_commands("x", "bad", [PASSED, WORSE, UNSHOWN])
+    assert [line.partition(" ")[0] for line in commands] == ["::error", "::error"]
+    assert commands[1] == "::error title=llava-eval gate%3A x::not shown"
+    assert annotation("error", "a,b:c%", "d,e:f%") == "::error title=a%2Cb%3Ac%25::d,e:f%25"
+    assert all("\n" not in line for line in commands)
+
+
+def test_no_verdict_is_said_with_its_causes() -> None:
+    alone = "### :warning: llava-eval gate: cannot compare\n\na \\*\\*no\\*\\*\n"
+    assert not_comparable_markdown("a **no**") == alone
+    assert not_comparable_markdown("a **no**", ["2 x a", "1 x b"]) == f"{alone}\n- 2 x a\n- 1 x b\n"
+    (suite,) = ElementTree.fromstring(not_comparable_junit("a\x00b <c>").partition("\n")[2])
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "1", "failures": "0", "errors": "1", "skipped": "0",
+    }  # fmt: skip
+    (case,) = suite
+    assert case.attrib == {"classname": "llava_eval", "name": "can be compared", "time": "0"}
+    (error,) = case
+    assert (error.tag, error.get("type")) == ("error", "ComparisonError")
+    assert error.get("message") in ("a\\x00b <c>", "a\ufffdb <c>")
+
+
+def test_every_check_is_a_test_case() -> None:
+    text = to_junit("x (limit=3)", "x", [PASSED, WORSE, UNSHOWN], "all\x0c\nof it", {"run": "r"})
+    assert text.startswith("<?xml version='1.0' encoding='utf-8'?>\n<testsuites>")
+    (suite,) = ElementTree.fromstring(text.partition("\n")[2])
+    assert {name: suite.get(name) for name in ("name", "tests", "failures", "errors")} == {
+        "name": "llava-eval gate: x (limit=3)", "tests": "3", "failures": "2", "errors": "0",
+    }  # fmt: skip
+    assert [item.attrib for item in suite.iter("property")] == [{"name": "run", "value": "r"}]
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == [
+        f"{name} has not regressed" for name in ("accuracy", "unreadable", "cider")
+    ]
+    assert {case.get("classname") for case in cases} == {"x"}
+    assert [(case[0].tag, case[0].get("type"), len(case)) for case in cases] == [
+        ("system-out", None, 1),
+        ("failure", "Regression", 1),
+        ("failure", "NotShown", 1),
+    ]
+    assert cases[0][0].text == "fine"
+    assert cases[2][0].text == cases[2][0].get("message") == "not shown"
+    assert suite.findtext("system-out") == "all\ufffd\nof it"
+
+
+def test_a_verdict_is_published_alike_everywhere(tmp_path: Path) -> None:
+    result = verdict(tmp_path)
+    content = to_content(result)
+    assert outcome(result) == "regressed: accuracy"
+    assert {key: content[key] for key in ("passed", "verdict", "num_samples", "num_groups")} == {
+        "passed": False, "verdict": "regressed: accuracy", "num_samples": 90, "num_groups": 30,
+    }  # fmt: skip
+    assert (content["metric"], content["unit"]) == ("accuracy", "percent")
+    # q0, q7, ..., q77 got worse, and q1 better.
+    worse = [f"q{7 * n}" for n in range(12)]
+    assert [flip["id"] for flip in content["worse"]] == worse
+    assert [flip["id"] for flip in content["better"]] == ["q1"]
+    assert properties_of(result) == {
+        "run": result.pairing.second.name,
+        "baseline": result.pairing.first.name,
+        "benchmark": "made/up",
+        "model": "made",
+        **{f"worse: {name}": f"report.html#sample=0/{name}" for name in worse[:10]},
+    }
+    markdown, terminal = to_markdown(result), to_terminal(result, width=200)
+    assert "<summary>worse on 12 samples, the first 10</summary>" in markdown
+    assert "<summary>better on 1 sample</summary>" in markdown
+    assert "\nworse on 12 samples, the first 10:\n" in terminal
+    assert terminal.endswith("\n\nregressed: accuracy")
+    assert terminal.count("q77") == markdown.count("q77") == 0
+    assert terminal.count("q63") == 1
+
+
+def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
+    changed = to_terminal(verdict(tmp_path, av="3"), width=200)
+    table = changed.partition("differs in")[2].partition("\n\n")[0]
+    rows = [line.split()[-2:] for line in table.splitlines()[1:]]
+    assert ["1", "2"] in rows, "torch, which both know"
+    assert not any("null" in row for row in rows), "av, which the baseline alone knows"
