@@ -212,6 +212,7 @@ class FrameProbe:
 
         Raises:
             FramesMissingError: the server does not show the model all of them.
+            RequestError: it does not answer now, and may later.
         """
         cost = self._model.frame_cost
         if cost is None:
@@ -231,8 +232,10 @@ class FrameProbe:
                             video[0],
                             tokens,
                         )
-        except RequestError:  # the question itself will tell
-            pass
+        except RequestError as error:
+            if error.may_pass:
+                raise
+            # The question itself will tell.
         return replace(self._model, frame_cost=cost)
 
 

@@ -244,12 +244,14 @@ class ServedRunner(Runner):
             num_frames = sum(lengths)
         with self._proving:
             if num_frames not in self._lost and videos not in self._tried:
-                self._tried.add(videos)
                 probe = FrameProbe(self.model, self._client)
                 try:
                     self.model = probe.with_proven(num_frames, videos)
+                    self._tried.add(videos)
                 except FramesMissingError as error:
                     self._lost[num_frames] = f"{error}: the model does not see all of them"
+                except RequestError as error:  # the next question tries it again
+                    _log.debug("no probe of %d frames: %s", num_frames, error)
         if num_frames in self._lost:
             raise RejectedError(self._lost[num_frames])
 

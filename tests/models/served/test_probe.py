@@ -456,6 +456,26 @@ def test_frames_of_the_runs_own_size(kind: str, caplog: pytest.LogCaptureFixture
     assert "makes frames of 560 x 336 pixels smaller: 12 of them cost 720 tokens" in caplog.text
 
 
+def test_a_probe_that_a_busy_server_refuses_is_tried_again() -> None:
+    honest = by_area(lambda c, w, h: False)
+
+    def busy_once(content: dict[str, Any], number: int) -> Answer:
+        is_first = len(server.requests) == NUM_PROBES + 1  # of a probe of the clip's own size
+        return failure(503, "busy") if is_first else honest(content, number)
+
+    clip = replace(numbered_clip(12, (336, 560)), video=Media("video", "a.mp4"))
+    with serving(busy_once, PAGES["openai"]) as server:
+        config = served("m", server.base_url, retries=0, concurrency=1)
+        runner = ServedRunner(with_checked_frames(find_served_model(config, shows_videos=True)))
+        shown = runner.prepare("video", clip)
+        asked = [Request(name, (shown, LONG), GenerationSettings()) for name in ("a", "b", "c")]
+        answers = ask(runner, asked)
+        assert len(server.requests) - len(questions(server)) == NUM_PROBES + 2
+    assert [answer.error for answer in answers.values()] == [None] * 3
+    assert runner.model.frame_cost is not None
+    assert list(runner.model.frame_cost.clips) == [(12, (336, 560))]
+
+
 def test_a_probe_that_lost_frames_too_does_not_lower_what_a_prompt_holds() -> None:
     clip = (12, (336, 560))
     lost = FrameCost(100.0, 20.0, False, 1.0, 40, 110.0, {clip: 220.0})  # two of twelve are seen
