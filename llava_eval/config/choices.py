@@ -40,8 +40,8 @@ def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     result = {
         path.relative_to(root).with_suffix("").as_posix()
         for root in roots
-        for path in root.rglob("*.yaml")
-        if not path.name.startswith("_")  # shared parts of several options
+        # Names begin with _ for what several options share, with . for what an editor leaves.
+        for path in root.rglob("[!._]*.yaml")
     }
     return sorted(result | set(published_experiments() if group == "experiment" else ()))
 
@@ -58,7 +58,7 @@ def search_path_override(config_dir: Path | None) -> list[str]:
         return []
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_dir.rglob("*.yaml"):
+    for path in config_dir.rglob("[!.]*.yaml"):
         if not path.is_file():
             raise ConfigError(f"--config-dir: {path} is no file that can be read")
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]

@@ -297,7 +297,7 @@ def targets_in(config_dir: Path) -> Iterator[str]:
         if config_dir == USERS_FOLDER:
             return
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in sorted(config_dir.rglob("*.yaml")):
+    for path in sorted(config_dir.rglob("[!.]*.yaml")):
         try:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -18,6 +18,7 @@ from llava_eval.config.choices import (
     suggest,
 )
 from llava_eval.errors import ConfigError
+from llava_eval.results.runs import targets_in
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,9 @@ def test_a_users_folder_stands_beside_the_packaged_files(
     assert set(list_groups(mine)) - set(list_groups()) == {"mygroup"}
     assert list_groups(tmp_path / "none") == list_groups(None) == list_groups()
     assert search_path_override(None) == search_path_override(Path("llava_eval_local")) == []
+    (mine / "sampler" / ".#one.yaml").symlink_to("me@host.1")  # as Emacs does while it edits
+    assert set(list_choices("sampler", mine)) - set(list_choices("sampler")) == more
+    assert list(targets_in(mine)) == []
     assert search_path_override(mine) == [f"hydra.searchpath=['file://{mine}']"]
     with pytest.raises(ConfigError, match="--config-dir: there is no folder nowhere"):
         search_path_override(Path("nowhere"))
