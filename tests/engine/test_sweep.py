@@ -87,3 +87,10 @@ def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Pa
     assert header.split()[:4] == ["run", "settings", "metric", "value"]
     assert re.fullmatch(r"0 +accuracy +75\.0 +\d+\.\d to \d+\.\d +0", first)
     assert re.fullmatch(r"1 +duration=long +- +- +- +1", second)
+
+
+def test_a_run_of_a_sweep_shows_what_a_command_shows_and_no_secret() -> None:
+    run = SweepRun(0, ("a=1", "judge.base_url=https://me:pw@x.org/v1"), Path("out"), None)
+    assert run.verbosity == 0
+    assert run.shown.startswith("a=1 judge.base_url=https://")
+    assert "pw" not in run.shown

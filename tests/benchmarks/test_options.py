@@ -1,0 +1,134 @@
+"""Options of a row: which there are, how they are written, and which is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llava_eval.benchmarks.adapters.options import Answer, AnswerForm, Options, lettered
+from llava_eval.benchmarks.rows import Row
+from llava_eval.errors import RowsError
+
+
+def row(**columns: Any) -> Row:
+    return Row(3, columns, "rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("options", "choices", "written"),
+    [
+        (Options(column="o"), ("A. x ", " y"), "A. A. x \nB.  y"),
+        (Options(column="o", strip=True), ("A. x", "y"), "A. A. x\nB. y"),
+        (Options(column="o", carry_letters=True), ("x ", " y"), "A. x \n y"),
+        (Options(column="o", carry_letters=True, keep_letters=True), ("A. x ", " y"), "A. x \n y"),
+        (Options(column="o", form="({letter}) {option}", separator="|"), None, "(A) A. x |(B)  y"),
+        (Options(column="o", separator="\n\n", form="{option}"), None, "A. x \n\n y"),
+    ],
+)
+def test_options_are_written_by_a_form(
+    options: Options, choices: tuple[str, ...] | None, written: str
+) -> None:
+    given = options.of(row(o=["A. x ", " y"]))
+    assert options.choices(given) == (choices or ("A. x ", " y"))
+    assert options.written(given) == written
+    assert options.of(row(o={"A": "A. x ", "B": " y"})) == given
+
+
+def test_the_end_of_the_list_is_stripped_where_asked() -> None:
+    given = ("x", "y \n")
+    assert Options(column="o").written(given) == "A. x\nB. y \n"
+    assert Options(column="o", strip_end=True).written(given) == "A. x\nB. y"
+
+
+@pytest.mark.parametrize(
+    ("columns", "padding", "options"),
+    [
+        ({"a": "x", "b": "y"}, None, ("x", "y")),
+        ({"a": "x", "b": "y", "c": ""}, None, ("x", "y")),
+        ({"a": "x", "b": "y", "c": "N/A", "d": "N/A"}, "N/A", ("x", "y")),
+        ({"a": "x", "b": "y", "c": None}, None, ("x", "y")),
+        ({"a": 1, "b": 0, "c": float("nan")}, None, ("1", "0")),
+        ({"a": "x", "b": "", "c": "z"}, None, ("x", "", "z")),
+    ],
+)
+def test_columns_that_hold_one_option_each(
+    columns: dict[str, Any], padding: str | None, options: tuple[str, ...]
+) -> None:
+    assert Options(columns=list(columns), padding=padding).of(row(**columns)) == options
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["x"], "1 options, expected 2 to 26"),
+        (["x"] * 27, "27 options, expected 2 to 26"),
+        (["x", None, "z"], "option 2 of 3 is empty"),
+        ("x", "column 'o' should hold a list, got str 'x'"),
+        (7, "column 'o' should hold a list, got int 7"),
+    ],
+)
+def test_what_is_no_list_of_options(values: Any, said: str) -> None:
+    with pytest.raises(RowsError) as caught:
+        Options(column="o").of(row(o=values))
+    assert str(caught.value).startswith(f"rows.jsonl, row 3: {said}")
+
+
+@pytest.mark.parametrize("number", [2, 26])
+def test_the_fewest_and_the_most_options(number: int) -> None:
+    options = Options(column="o").of(row(o=["x"] * number))
+    assert lettered(options)[-1] == f"{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[number - 1]}. x"
+
+
+@pytest.mark.parametrize(
+    ("form", "answer", "letter"),
+    [
+        ("letter", "A", "A"),
+        ("letter", "D", "D"),
+        ("letter", "E", None),
+        ("letter", "a", None),
+        ("letter", "AB", None),
+        ("index", "0", "A"),
+        ("index", "3", "D"),
+        ("index", "4", None),
+        ("index", "-1", None),
+        ("index", "²", None),
+        ("text", "red", "A"),
+        ("text", "3", None),
+        ("text", "Red", None),
+        ("first_equal_text", "3", "B"),
+        ("last_equal_text", "3", "D"),
+        ("first_equal_text", "4", None),
+        ("number_letter_or_text", "0", "A"),
+        ("number_letter_or_text", " 3 ", "D"),
+        ("number_letter_or_text", "4", "D"),
+        ("number_letter_or_text", "5", None),
+        ("number_letter_or_text", "b", "B"),
+        ("number_letter_or_text", "Z", "Z"),
+        ("number_letter_or_text", "THE  cat", "C"),
+        ("number_letter_or_text", "the", None),
+    ],
+)
+def test_the_right_option_by_letter_index_or_text(
+    form: AnswerForm, answer: str, letter: str | None
+) -> None:
+    choices = ("red", "3", "the cat", "3")
+    right = Answer(template="{a}", form=form)
+    if letter is not None:
+        assert right.letters(row(a=answer), choices) == (letter,)
+        return
+    with pytest.raises(RowsError, match=r"is not the \w+ of one of 4 options"):
+        right.letters(row(a=answer), choices)
+
+
+@pytest.mark.parametrize(
+    ("value", "letters"), [(None, ()), (-1, ()), (float("nan"), ()), (0, ("A",)), (1, ("B",))]
+)
+def test_hidden_answers(value: Any, letters: tuple[str, ...]) -> None:
+    answer = Answer(template="{a}", form="index", may_be_hidden=True)
+    assert answer.letters(row(a=value), ("x", "y")) == letters
+
+
+def test_an_answer_that_is_not_hidden_has_to_be_there() -> None:
+    with pytest.raises(RowsError, match="row 3: "):
+        Answer(template="{a}").letters(row(a=None), ("x", "y"))

@@ -1,0 +1,92 @@
+"""Schemes of quantization as transformers takes them, and the size of what is stored."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.config.schema import QuantizationConfig
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.quantization import (
+    describe_quantization,
+    quantization_config,
+    stored_bytes,
+)
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def needs(library: str) -> pytest.MarkDecorator:
+    is_missing = importlib.util.find_spec(library) is None
+    return pytest.mark.skipif(is_missing, reason=f"{library} is not installed")
+
+
+def scheme(method: str | None, **changes: Any) -> QuantizationConfig:
+    return QuantizationConfig(name="x", method=method, **changes)
+
+
+@needs("bitsandbytes")
+def test_four_bits_of_bitsandbytes() -> None:
+    given = scheme("bnb_nf4", double_quant=False, skip_modules=["lm_head", "a.b"])
+    found = quantization_config(given, torch.float16, CPU)
+    assert (found.load_in_4bit, found.load_in_8bit) == (True, False)
+    assert (found.bnb_4bit_quant_type, found.bnb_4bit_use_double_quant) == ("nf4", False)
+    assert found.bnb_4bit_compute_dtype == torch.float16
+    first, second = found.llm_int8_skip_modules
+    assert re.match(first, "model.lm_head")
+    assert re.match(first, "lm_head")
+    assert not re.match(first, "xlm_head")
+    assert not re.match(second, "model.axb")
+    other = quantization_config(scheme("bnb_nf4", compute_dtype="bfloat16"), torch.float16, CPU)
+    assert other.bnb_4bit_compute_dtype == torch.bfloat16
+    assert other.bnb_4bit_use_double_quant is True
+    assert other.llm_int8_skip_modules is None
+
+
+@needs("bitsandbytes")
+def test_eight_bits_of_bitsandbytes() -> None:
+    found = quantization_config(scheme("bnb_int8"), torch.float16, CPU)
+    assert (found.load_in_4bit, found.load_in_8bit) == (False, True)
+
+
+def test_what_is_no_scheme() -> None:
+    assert quantization_config(scheme(None), torch.float16, CPU) is None
+    with pytest.raises(CheckpointError, match="unknown quantization method 'fp3'; known: bnb_nf4"):
+        quantization_config(scheme("fp3"), torch.float16, CPU)
+
+
+@needs("torchao")
+def test_torchao_computes_four_bits_in_bfloat16_on_cuda_alone() -> None:
+    with pytest.raises(CheckpointError, match=r"bfloat16 on CUDA, not in torch\.float16"):
+        quantization_config(scheme("torchao_int4"), torch.float16, CUDA)
+    on_cuda = quantization_config(scheme("torchao_int4", group_size=32), torch.bfloat16, CUDA)
+    assert on_cuda.quant_type.group_size == 32
+    on_cpu = quantization_config(scheme("torchao_int4", group_size=32), torch.float16, CPU)
+    assert on_cpu.quant_type.granularity.group_size == 32
+    assert str(on_cpu.quant_type.weight_dtype) == "torch.int4"
+
+
+def test_a_scheme_is_recorded_without_its_name() -> None:
+    recorded = describe_quantization(scheme("bnb_nf4", group_size=32))
+    assert recorded == {
+        "method": "bnb_nf4",
+        "double_quant": True,
+        "compute_dtype": None,
+        "group_size": 32,
+        "skip_modules": [],
+    }
+
+
+def test_shared_weights_are_stored_once() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, dtype=torch.float16), torch.nn.Linear(3, 4, dtype=torch.float32)
+    )
+    assert stored_bytes(model) == (12 + 4) * 2 + (12 + 4) * 4
+    model[1].weight = model[0].weight
+    assert stored_bytes(model) == (12 + 4) * 2 + 4 * 4
+    model.register_buffer("seen", torch.zeros(5, dtype=torch.uint8))
+    assert stored_bytes(model) == (12 + 4) * 2 + 4 * 4 + 5
