@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from llava_eval.scoring.judge.parsers import PARSERS, ParserName
+from llava_eval.scoring.judge.parsers import ParserName, parse_reply
 from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages
 from llava_eval.types import Sample, Score
@@ -82,7 +82,7 @@ class JudgedDimensions(JudgedScorer):
                 if reply.text is None:
                     errors[task.sample_index] = str(reply.error)
                 else:
-                    parsed = PARSERS[self.reading](reply.text)
+                    parsed = parse_reply(self.reading, reply.text)
                     number = parsed.score
                     unreadable[task.sample_index] += parsed.unreadable
             numbers[task.sample_index][task.dimension] = number

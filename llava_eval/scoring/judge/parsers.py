@@ -12,7 +12,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from llava_eval.borders.json_text import parse_json
@@ -226,6 +226,23 @@ def conflict(reply: str) -> ParsedReply:
     lowered = reply.lower()
     word = next((word for word in ("incorrect", "correct") if word in lowered), "unclear")
     return ParsedReply(word, word == "correct")
+
+
+#: Beyond it a number is a slip of the judge, whatever its scale, and all that a mean would show.
+_HIGHEST = 1e6
+
+
+def parse_reply(name: ParserName, reply: str) -> ParsedReply:
+    """Read a judge's reply as one reference does, without a number that no scale holds.
+
+    Args:
+        name: of the parser.
+        reply: the judge's raw reply.
+    """
+    parsed = PARSERS[name](reply)
+    if parsed.score is None or abs(parsed.score) <= _HIGHEST:
+        return parsed
+    return replace(parsed, score=None, unreadable=parsed.is_right is None)
 
 
 PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {

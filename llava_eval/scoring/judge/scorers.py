@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 
-from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName
+from llava_eval.scoring.judge.parsers import ParsedReply, ParserName, parse_reply
 from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.rules_first import RulesFirst
 from llava_eval.scoring.scorer import Messages
@@ -71,7 +71,7 @@ class JudgedText(RulesFirst):
 
     def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
         """Read the judge's verdict or number."""
-        parsed = PARSERS[self.reading](reply)
+        parsed = parse_reply(self.reading, reply)
         value = parsed.score if parsed.is_right is None else float(parsed.is_right)
         if parsed.verdict is not None and parsed.is_right is None:
             value = None  # neither yes nor no: out of the accuracy, inside the mean score

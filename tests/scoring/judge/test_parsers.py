@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName
+from llava_eval.scoring.judge.parsers import PARSERS, ParsedReply, ParserName, parse_reply
 
 GOLDEN = json.loads(lzma.decompress((Path(__file__).parent / "golden.json.xz").read_bytes()))
 
@@ -53,6 +53,14 @@ BY_HAND: list[tuple[str, Any, Any]] = [
     ("4", None, None),
     ("", None, None),
 ]
+
+
+@pytest.mark.parametrize("score", ["1" + "0" * 30, "-2000000", "1e308"])
+def test_a_number_beyond_any_scale_enters_no_mean(score: str) -> None:
+    reply = f"{{'pred': 'yes', 'score': {score}}}"
+    right = ParsedReply(verdict="yes", is_right=True)
+    assert parse_reply("verdict_and_score_first_braces", reply) == right
+    assert parse_reply("score_by_key", reply) == ParsedReply(unreadable=True)
 
 
 @pytest.mark.parametrize(("reply", "whole", "braces"), BY_HAND)
