@@ -1,0 +1,111 @@
+"""Where a model runs, in which dtype, and how much memory a token takes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.hardware import (
+    _bytes_per_token,
+    choose_attention,
+    choose_device,
+    choose_dtype,
+    device_name,
+    dtype_name,
+    free_bytes,
+    max_batch_tokens,
+)
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("requested", "device", "stored", "dtype"),
+    [
+        ("auto", CPU, torch.bfloat16, torch.float32),
+        ("auto", CUDA, torch.bfloat16, torch.bfloat16),
+        ("auto", CUDA, "bfloat16", torch.float16),
+        ("auto", CUDA, None, torch.float16),
+        ("bfloat16", CPU, torch.float16, torch.bfloat16),
+        ("float32", CUDA, torch.float16, torch.float32),
+    ],
+)
+def test_the_dtype(requested: str, device: torch.device, stored: Any, dtype: torch.dtype) -> None:
+    assert choose_dtype(requested, device, SimpleNamespace(dtype=stored)) is dtype
+    assert f"torch.{dtype_name(dtype)}" == str(dtype)
+
+
+def test_the_device() -> None:
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device_name(CPU) == "cpu"
+    with pytest.raises(CheckpointError, match=r"^model\.device=gpu is no device; expected auto"):
+        choose_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(CheckpointError, match=r"^model\.device=cuda:1, but torch finds no"):
+            choose_device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("requested", "device", "dtype", "said"),
+    [
+        ("flash_attention_2", CPU, torch.float16, "needs a CUDA device, and the model is on cpu"),
+        (
+            "flash_attention_3",
+            CUDA,
+            torch.float32,
+            "float16 or bfloat16, and model.dtype is float32",
+        ),
+    ],
+)
+def test_attention_that_cannot_run_here(
+    requested: str, device: torch.device, dtype: torch.dtype, said: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        choose_attention(requested, device, dtype)
+    assert str(caught.value).startswith(f"model.attention={requested} cannot run: it needs ")
+    assert str(caught.value).endswith(said)
+    found = choose_attention("auto", device, dtype)
+    assert (found.implementation, found.is_default) == ("sdpa", True)
+    assert said.removeprefix("needs ") in found.reason
+    assert choose_attention("eager", device, dtype) == ("eager", "asked for", False)
+
+
+#: LLaMA 2 7B; keys and values of a token are 2 x 32 layers x 32 heads x 128 numbers.
+LLAMA = {
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "intermediate_size": 11008,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_numbers"),
+    [
+        ({}, 262_144 + 8 * 4096 + 3 * 11008),
+        ({"num_key_value_heads": 4}, 32_768 + 8 * 4096 + 3 * 11008),
+        ({"head_dim": 64}, 131_072 + 8 * 4096 + 3 * 11008),
+        ({"hidden_size": 2048}, 131_072 + 8 * 2048 + 3 * 11008),
+        ({"intermediate_size": None}, 262_144 + 8 * 4096 + 12 * 4096),
+        ({"intermediate_size": [100, 300, 200]}, 262_144 + 8 * 4096 + 3 * 300),
+        ({"num_hidden_layers": 1}, 8_192 + 8 * 4096 + 3 * 11008),
+    ],
+)
+def test_a_tokens_memory(changes: dict[str, Any], num_numbers: int) -> None:
+    config = SimpleNamespace(**{**LLAMA, **changes})
+    assert _bytes_per_token(config, torch.float16) == 2 * num_numbers
+    assert _bytes_per_token(config, torch.float32) == 4 * num_numbers
+    assert 1 <= max_batch_tokens(config, torch.float32, CPU) < free_bytes(CPU) / num_numbers / 4
+
+
+def test_a_model_that_says_nothing_is_taken_for_one_of_seven_billions() -> None:
+    numbers = 262_144 + 8 * 4096 + 3 * 4 * 4096
+    assert _bytes_per_token(SimpleNamespace(), torch.float16) == 2 * numbers
+    layers = [SimpleNamespace(**LLAMA), SimpleNamespace(**LLAMA, num_key_value_heads=1)]
+    config = SimpleNamespace(per_layer_config=layers)
+    assert _bytes_per_token(config, torch.float16) == 2 * (262_144 + 8 * 4096 + 3 * 11008)
