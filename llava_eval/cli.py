@@ -106,12 +106,14 @@ class _Interrupts:
             sys.__unraisablehook__(ignored)
             return
         self._is_repeating = True
-        # to the main thread itself: a call that waits there has to end
-        main = (threading.main_thread().ident, signal.SIGINT)
-        again = threading.Timer(self._REPEAT_SECONDS, signal.pthread_kill, main)
-        again.daemon = True
-        again.start()
-        self._is_repeating = False
+        try:
+            # to the main thread itself: a call that waits there has to end
+            main = (threading.main_thread().ident, signal.SIGINT)
+            again = threading.Timer(self._REPEAT_SECONDS, signal.pthread_kill, main)
+            again.daemon = True
+            again.start()
+        finally:
+            self._is_repeating = False
 
 
 def _is_ending(error: BaseException | None) -> bool:

@@ -6,6 +6,7 @@ fast the work is done, where it lies, or how texts are scored is no part of it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,10 @@ from llava_eval.config.describe import flat
 from llava_eval.types import FrameDependentPart, Media, Sample
 
 Identity = Mapping[str, Any]
+
+
+#: What of a medium has a place of its own in the digest, or (its bytes) none.
+_NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
 
 
 def digest(content: Any) -> str:
@@ -50,9 +55,9 @@ def _asked(piece: str | Media | FrameDependentPart) -> Any:
     if not isinstance(piece, Media):
         return [piece.description, *_asked(piece.media)]
     special = {
-        name: value
-        for name in ("stated_seconds", "swap_red_blue", "clue_seconds")
-        if (value := getattr(piece, name))
+        entry.name: value
+        for entry in dataclasses.fields(Media)
+        if entry.name not in _NAMED_APART and (value := getattr(piece, entry.name))
     }
     return [
         piece.kind,

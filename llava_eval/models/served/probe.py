@@ -95,10 +95,36 @@ class FrameCost:
         Returns:
             None where there was no such probe.
         """
-        if not all(video in self.clips for video in videos):
-            return None
-        of_frames = sum(self.clips[video] for video in videos)
+        of_frames = 0.0
+        for video in videos:
+            tokens = self.tokens_of(video)
+            if tokens is None:
+                return None
+            of_frames += tokens
         return int(_LEAST_SHARE * of_frames + self.per_word * num_words / 2)
+
+    def tokens_of(self, video: Frames) -> float | None:
+        """Return what frames cost by the probe that showed as many of their size, or more.
+
+        No model gives a frame fewer tokens where it sees fewer of them, so a share of a longer
+        probe's is the least that a shorter video has.
+
+        Args:
+            video: the frames.
+
+        Returns:
+            None where no probe showed as many of that size.
+        """
+        num_frames, size = video
+        longer = [
+            (number, tokens)
+            for (number, other), tokens in self.clips.items()
+            if other == size and number >= num_frames
+        ]
+        if not longer:
+            return None
+        number, tokens = min(longer)
+        return tokens * num_frames / number
 
     def makes_smaller(self, video: Frames) -> bool:
         """Return whether frames cost less than by their area, of a size that was tried."""

@@ -221,7 +221,7 @@ class FrameProbe:
             if num_frames > cost.num_proven:
                 cost = cost.proven(num_frames, self.count_tokens(num_frames))
             for video in () if cost.is_constant else videos:
-                if video not in cost.clips:
+                if cost.tokens_of(video) is None:
                     tokens = self.count_tokens(*video) - cost.others
                     cost = replace(cost, clips={**cost.clips, video: tokens})
                     if cost.makes_smaller(video):

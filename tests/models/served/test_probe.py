@@ -487,6 +487,18 @@ def test_a_probe_that_lost_frames_too_does_not_lower_what_a_prompt_holds() -> No
     assert replace(model, frame_cost=whole).least_tokens([clip], 60) == 1218
 
 
+def test_a_probe_of_more_frames_tells_of_fewer_of_their_size() -> None:
+    clips = {(40, (336, 560)): 4000.0, (12, (336, 560)): 1320.0, (64, (64, 64)): 640.0}
+    cost = FrameCost(10.0, 20.0, False, 1.0, 64, 110.0, clips)
+    assert cost.tokens_of((40, (336, 560))) == 4000
+    assert cost.tokens_of((20, (336, 560))) == 2000
+    assert cost.tokens_of((6, (336, 560))) == 660  # by the nearest of them
+    assert cost.tokens_of((41, (336, 560))) is None
+    assert cost.tokens_of((6, (560, 336))) is None
+    assert cost.least_tokens_of([(20, (336, 560)), (32, (64, 64))], 10) == 2083  # 0.9 x 2320 + 5
+    assert cost.least_tokens_of([(20, (336, 560)), (65, (64, 64))], 10) is None
+
+
 def test_frames_that_nobody_confirms_are_counted_beside_the_number(tmp_path: Path) -> None:
     with serving(lambda content, number: reply("A", "m"), PAGES["openai"]) as server:
         done = pipeline.run(compose_config(overrides(tmp_path, server)))
