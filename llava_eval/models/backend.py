@@ -15,7 +15,7 @@ from llava_eval.config.describe import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
-from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, ShownMedia
+from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
@@ -134,19 +134,24 @@ class Needs:
     Attributes:
         likelihoods: they have options whose likelihoods are compared.
         videos: they show videos.
+        images: they show images, or frames as images.
     """
 
     likelihoods: bool = False
     videos: bool = False
+    images: bool = False
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Needs:
         """Return what samples need."""
-        needs = [
-            (bool(sample.options), any(media.kind == "video" for media in sample.media))
-            for sample in samples
-        ]
-        return cls(any(options for options, _ in needs), any(videos for _, videos in needs))
+        samples = list(samples)
+        kinds = {media.kind for sample in samples for media in sample.media}
+        pieces = (piece for sample in samples for piece in sample.content)
+        return cls(
+            likelihoods=any(sample.options for sample in samples),
+            videos="video" in kinds,
+            images="image" in kinds or not all(isinstance(piece, str | Media) for piece in pieces),
+        )
 
 
 def plan_model(config: RunConfig, needs: Needs) -> Plan:
@@ -164,7 +169,7 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
         return _plan_loaded(config)
     from llava_eval.models.served.served_model import find_served_model
 
-    served = find_served_model(config.model, shows_videos=needs.videos)
+    served = find_served_model(config.model, shows_videos=needs.videos, shows_images=needs.images)
     served.check_protocol(
         has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
     )

@@ -43,6 +43,9 @@ _WORDS = {
 #: Share of the measured tokens that a prompt has at least. The size of an image can matter more.
 _SLACK = {"video": 0.9, "images": 0.75}
 
+#: Share of a small image's tokens that any image has at least: tiles of a narrow one are few.
+_LEAST_OF_IMAGE = 0.25
+
 
 @dataclass(frozen=True)
 class ServedModel(Plan):
@@ -53,16 +56,22 @@ class ServedModel(Plan):
         server: what answers there.
         video_as: "images", "video" or "url".
         shows_videos: samples show videos, so that its frames have to be checked.
+        shows_images: samples show images, or frames as images.
         frame_cost: in tokens; None where that was not measured, or cannot be.
+        image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
         unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
+        unconfirmed_images: the same of images.
     """
 
     config: ModelConfig
     server: Server
     video_as: str
     shows_videos: bool = False
+    shows_images: bool = False
     frame_cost: FrameCost | None = None
+    image_tokens: int = 0
     unconfirmed: str | None = None
+    unconfirmed_images: str | None = None
 
     @property
     def words(self) -> str:
@@ -91,19 +100,22 @@ class ServedModel(Plan):
             "tokens_per_frame": None if self.frame_cost is None else self.frame_cost.per_frame,
         }
 
-    def least_tokens(self, videos: Sequence[Frames], num_words: int) -> int | None:
+    def least_tokens(
+        self, videos: Sequence[Frames], num_words: int, num_images: int = 0
+    ) -> int | None:
         """Return how many tokens a prompt has at least; see :meth:`FrameCost.least_tokens`.
 
         Args:
             videos: that it shows.
             num_words: of the text, between white space.
+            num_images: that it shows, no smaller than a probe's.
 
         Returns:
             None where that cannot be determined.
         """
         cost, num_frames = self.frame_cost, sum(number for number, _ in videos)
         if cost is None or num_frames == 0:
-            return None
+            return int(_LEAST_OF_IMAGE * self.image_tokens * num_images) or None
         by_size = cost.least_tokens_of(videos, num_words) or 0
         # A probe that lost frames too is no measure: small frames cost no more than these.
         return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
@@ -145,7 +157,9 @@ class ServedModel(Plan):
             )
 
 
-def find_served_model(config: ModelConfig, *, shows_videos: bool = False) -> ServedModel:
+def find_served_model(
+    config: ModelConfig, *, shows_videos: bool = False, shows_images: bool = False
+) -> ServedModel:
     """Ask the server what it is, and choose how videos are shown to it.
 
     Raises:
@@ -156,8 +170,9 @@ def find_served_model(config: ModelConfig, *, shows_videos: bool = False) -> Ser
     try:
         server = find_server(client, config)
         _check_videos(config, server.dialect)
+        video_as = _video_as(config, server, client)
         model = ServedModel(
-            config, server, _video_as(config, server, client), shows_videos=shows_videos
+            config, server, video_as, shows_videos=shows_videos, shows_images=shows_images
         )
     finally:
         client.close()
@@ -250,6 +265,8 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         CheckpointError: it does not see all frames that the server is sent, or the server does
             not answer.
     """
+    if model.shows_images:
+        model = _with_checked_image(model)
     if not model.shows_videos:
         return model
     if model.video_as == "url":
@@ -277,6 +294,29 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         client.close()
     _log.warning("could not check whether %s sees every frame: %s", address, told)
     return replace(model, unconfirmed=told)
+
+
+def _with_checked_image(model: ServedModel) -> ServedModel:
+    """Show a server an image, and return the model with what it costs.
+
+    Raises:
+        CheckpointError: the server refuses every request.
+    """
+    client = open_client(model.config)
+    probe = FrameProbe(replace(model, video_as="images"), client)
+    try:
+        tokens = probe.count_tokens(1) - probe.count_tokens(0)
+        told = "its counts are the same with an image and without"
+    except RefusedError as error:
+        raise model.refused(error) from None
+    except RequestError as error:
+        tokens, told = 0, str(error)
+    finally:
+        client.close()
+    if tokens > 0:
+        return replace(model, image_tokens=tokens)
+    _log.warning("could not check whether %s sees images: %s", model.config.base_url, told)
+    return replace(model, unconfirmed_images=told)
 
 
 def _counts_no_images(

@@ -25,7 +25,7 @@ from llava_eval.models.served.messages import (
     to_generation,
 )
 from llava_eval.models.served.option_losses import likeliest_option
-from llava_eval.models.served.probe import Frames, FramesMissingError
+from llava_eval.models.served.probe import SMALL, Frames, FramesMissingError
 from llava_eval.models.served.served_model import FrameProbe, ServedModel, open_client
 from llava_eval.types import Clip, Generation, MediaKind, MediaProblem, Request, ServedMedia
 
@@ -82,8 +82,11 @@ class ServedRunner(Runner):
             StorageError: a clip cannot be written.
         """
         assert not is_resized
-        shown, why = self._encoder.encode(kind, clip), self.model.unconfirmed
-        if why is None or clip.video is None:
+        shown = self._encoder.encode(kind, clip)
+        why = None if clip.video is None else self.model.unconfirmed
+        if kind == "image":
+            why = why or self.model.unconfirmed_images
+        if why is None:
             return shown
         return replace(shown, problems=(MediaProblem("unconfirmed_frames", why),))
 
@@ -260,17 +263,27 @@ class ServedRunner(Runner):
         videos = _videos(request)
         texts = [piece for piece in request.content if isinstance(piece, str)]
         num_words = sum(len(text.split()) for text in [*texts, request.system or ""])
-        least = self.model.least_tokens(videos, num_words)
+        num_images = sum(
+            medium.kind == "image" and isinstance(medium, ServedMedia) and _is_large(medium)
+            for medium in request.media
+        )
+        least = self.model.least_tokens(videos, num_words, num_images)
         if least is None:
             return
         if num_input_tokens is None:
             raise RejectedError("the server did not count the prompt's tokens")
         if num_input_tokens < least:
             num_frames = sum(number for number, _ in videos)
+            shown = f"{num_frames} frames" if videos else f"{num_images} images"
             raise RejectedError(
-                f"the server counts {num_input_tokens} prompt tokens for {num_frames} frames, "
+                f"the server counts {num_input_tokens} prompt tokens for {shown}, "
                 f"expected at least {least}: the model did not see all of them"
             )
+
+
+def _is_large(medium: ServedMedia) -> bool:
+    """Return whether an image is no smaller than a probe's."""
+    return medium.size is not None and min(medium.size) >= min(SMALL)
 
 
 def _videos(request: Request) -> tuple[Frames, ...]:

@@ -21,6 +21,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.probe import (
     LARGE,
+    QUESTION,
     SMALL,
     FrameCost,
     FramesMissingError,
@@ -510,3 +511,40 @@ def test_frames_that_nobody_confirms_are_counted_beside_the_number(tmp_path: Pat
         assert [
             problem["detail"] for medium in line["inputs"] for problem in medium["problems"]
         ] == ["its counts are the same with any number of images: it does not count images"]
+
+
+def answers_by_images(tokens_per_image: int, *, probe_only: bool = False) -> Behaviour:
+    """Return a server that counts so many tokens for each image, perhaps for a probe's alone."""
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        is_probe = content["messages"][-1]["content"][-1]["text"] == QUESTION
+        num_images = num_frames(content) if is_probe or not probe_only else 0
+        tokens = words_of(content) + tokens_per_image * num_images
+        return reply("A", "m", usage={"prompt_tokens": tokens, "completion_tokens": 1})
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "is_confirmed", "error"),
+    [
+        (answers_by_images(400), True, None),
+        (answers_by_images(0), False, None),
+        (
+            answers_by_images(400, probe_only=True),
+            True,
+            "the server counts 23 prompt tokens for 2 images, expected at least 200",
+        ),
+    ],
+)
+def test_still_images(behaviour: Behaviour, is_confirmed: bool, error: str | None) -> None:
+    with serving(behaviour, PAGES["vllm"]) as server:
+        found = find_served_model(served("m", server.base_url), shows_images=True)
+        runner = ServedRunner(with_checked_frames(found))
+        images = [runner.prepare("image", numbered_clip(1, (480, 640))) for _ in range(2)]
+        shown = Request("a", (*images, "what is it?"), GenerationSettings())
+        answer = ask(runner, [shown])["a"]
+        assert len(server.requests) == 3  # two of them before the run
+    assert [len(image.problems) for image in images] == ([0, 0] if is_confirmed else [1, 1])
+    assert (error or "") in str(answer.error)
+    assert (answer.text is None) == (error is not None)
