@@ -228,10 +228,11 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         left, right = ours.get(key), theirs.get(key)
         if left != right:
             changed[key] = (left, right)
-    left_options, right_options = _media_options(ours), _media_options(theirs)
-    for key in left_options.keys() & right_options.keys():
-        if left_options[key] != right_options[key]:
-            changed[key] = (left_options[key], right_options[key])
+    options = _media_options(theirs)
+    for key, left in _media_options(ours).items():
+        right = options.get(key, left)
+        if left != right:
+            changed[key] = (left, right)
     return changed
 
 

@@ -39,6 +39,10 @@ Frames = tuple[int, tuple[int, int]]
 #: times between frames, whose digits differ.
 _LEAST_SHARE = 0.9
 
+#: Fewest frames of a probe that tells of fewer: a model that merges two frames in time counts an
+#: odd one as two, which is at most a tenth of so many.
+_FEWEST_TO_SHARE = 10
+
 #: A model that costs less for large frames than by this share of their area makes them smaller.
 _SMALLER = 0.75
 
@@ -106,20 +110,21 @@ class FrameCost:
     def tokens_of(self, video: Frames) -> float | None:
         """Return what frames cost by the probe that showed as many of their size, or more.
 
-        No model gives a frame fewer tokens where it sees fewer of them, so a share of a longer
-        probe's is the least that a shorter video has.
+        No model gives a frame fewer tokens where it sees fewer of them, but for one at the end, so
+        a share of a long probe's is the least that a shorter video has.
 
         Args:
             video: the frames.
 
         Returns:
-            None where no probe showed as many of that size.
+            None where no probe of that size tells.
         """
         num_frames, size = video
         longer = [
             (number, tokens)
             for (number, other), tokens in self.clips.items()
-            if other == size and number >= num_frames
+            if other == size
+            and (number == num_frames or (number > num_frames and number >= _FEWEST_TO_SHARE))
         ]
         if not longer:
             return None

@@ -495,6 +495,9 @@ def test_a_probe_of_more_frames_tells_of_fewer_of_their_size() -> None:
     assert cost.tokens_of((20, (336, 560))) == 2000
     assert cost.tokens_of((6, (336, 560))) == 660  # by the nearest of them
     assert cost.tokens_of((41, (336, 560))) is None
+    merged = replace(cost, clips={(5, (336, 560)): 3 * 240.0, (5, (64, 64)): 3 * 24.0})
+    assert merged.tokens_of((5, (336, 560))) == 720
+    assert merged.tokens_of((4, (336, 560))) is None  # two pairs are less than 4/5 of three
     assert cost.tokens_of((6, (560, 336))) is None
     assert cost.least_tokens_of([(20, (336, 560)), (32, (64, 64))], 10) == 2093  # 0.9 x 2320 + 5
     assert cost.least_tokens_of([(20, (336, 560)), (65, (64, 64))], 10) is None
