@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,8 @@ from llava_eval import run as program
 from llava_eval.config.compose import composed_of
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.explain.switched_runs import drawn_groups
-from llava_eval.results.formatting import Table, terminal_width, wrapped, write_out
+from llava_eval.results.explain.switches import put
+from llava_eval.results.formatting import Table, print_json, terminal_width, wrapped, write_out
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult
 from llava_eval.video.cache import CACHE_VARIABLE
@@ -51,7 +51,7 @@ def rerun(
     if as_json:
         rows = [{"id": new.id, "before": _facts(old), "after": _facts(new)} for old, new in pairs]
         content = {"directory": str(outcome.directory), "samples": rows}
-        write_out(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return outcome.exit_code
     lines = [
         [new.id, _written(old), _written(new), " | ".join(new.target), _change(old, new)]
@@ -165,7 +165,7 @@ def audit(
             "switches": [dataclasses.asdict(item) for item in switched],
             "beyond": beyond,
         }
-        write_out(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
     else:
         write_out(_text(run, switched, len(groups), limit, beyond))
     return int(bool(beyond))
@@ -174,11 +174,7 @@ def audit(
 def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: Path) -> Switched:
     config = copy.deepcopy(dict(run.config))
     for key, value in SWITCHES[name].items():
-        *parents, last = key.split(".")
-        node = config
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = value
+        put(config, key.split("."), value)
     directory = folder / name.replace(" ", "_")
     config |= {"output_dir": str(directory), "resume": None}
     try:

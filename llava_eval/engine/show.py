@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import io
 import itertools
-import json
 import math
 import os
 import string
@@ -22,7 +21,7 @@ from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
 from llava_eval.results.files import write_output
-from llava_eval.results.formatting import printable, terminal_width, wrapped, write_out
+from llava_eval.results.formatting import print_json, printable, terminal_width, wrapped, write_out
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Clip, SampleResult
 
@@ -65,7 +64,7 @@ def show(
         reason = str(error)
     clips = [] if asked is None else list(asked.media.values())
     if as_json:
-        write_out(json.dumps(_content(result, by_rule, asked), indent=2, ensure_ascii=False))
+        print_json(_content(result, by_rule, asked))
     else:
         write_out(_text(result, by_rule, asked, reason))
     if out is not None and clips:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice import letters_of, read_letter, unread
+from llava_eval.scoring.choice import letters_of, marked_or_drawn, read_letter, unread
 from llava_eval.scoring.choice.option_text import (
     argmax,
     content_positions,
@@ -81,12 +81,8 @@ class MmmuOfficial(ReplyScorer):
         """Return 1.0 for a right answer, read or drawn, else 0.0."""
         if not sample.choices:
             return _open(reply, sample, _BEFORE_ANSWER)
-        letters = letters_of(sample)
-        letter = last_letter(reply, letters, sample.choices)
-        if letter is None:
-            why = "no letter with a mark and no option's text was found"
-            return unread(sample, "random", why, letters=letters, seed=self.seed)
-        return read_letter(letter, sample, "a letter with a mark, or the text of an option")
+        letter = last_letter(reply, letters_of(sample), sample.choices)
+        return marked_or_drawn(letter, sample, self.seed)
 
 
 @dataclass(frozen=True)

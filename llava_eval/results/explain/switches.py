@@ -8,7 +8,7 @@ the rule and its numbers are switched apart.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -151,7 +151,7 @@ def switched(
             other = {**other, **{k: v for k, v in mine.items() if k in other and k != TARGET_KEY}}
         if switch.key == "benchmark.adapter" and isinstance(mine, Mapping):
             other = _with_places(mine, other)
-        _put(changed, parts, other)
+        put(changed, parts, other)
     return changed
 
 
@@ -169,7 +169,14 @@ def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:
     return node
 
 
-def _put(tree: dict[str, Any], parts: list[str], value: Any) -> None:
+def put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    """Set a value of a nested configuration, with the parts above it where they are missing.
+
+    Args:
+        tree: changed in place.
+        parts: the dotted key, taken apart.
+        value: a copy of it is set.
+    """
     *parents, last = parts
     for part in parents:
         tree = tree.setdefault(part, {})

@@ -68,6 +68,20 @@ def unread(
     return read(sample, None, 0.0, why)
 
 
+def marked_or_drawn(letter: str | None, sample: Sample, seed: int) -> Score:
+    """Return the score of a letter that a mark or an option's text gave, or of one that is drawn.
+
+    Args:
+        letter: what was read; None where nothing was.
+        sample: the question.
+        seed: of the draw.
+    """
+    if letter is None:
+        why = "no letter with a mark and no option's text was found"
+        return unread(sample, "random", why, letters=letters_of(sample), seed=seed)
+    return read_letter(letter, sample, "a letter with a mark, or the text of an option")
+
+
 class LetterRule(ReplyScorer):
     """A rule that finds one letter in a reply; none is wrong."""
 
@@ -99,10 +113,7 @@ class LetterOrDraw(ReplyScorer):
         """Return 1.0 for the right letter, read or drawn, else 0.0."""
         letters = letters_of(sample)
         letter = self._find(reply, letters, [choice.strip() for choice in sample.choices])
-        if letter is None:
-            why = "no letter with a mark and no option's text was found"
-            return unread(sample, "random", why, letters=letters, seed=self.seed)
-        return read_letter(letter, sample, "a letter with a mark, or the text of an option")
+        return marked_or_drawn(letter, sample, self.seed)
 
 
 @dataclass(frozen=True)
