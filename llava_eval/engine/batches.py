@@ -228,7 +228,11 @@ class GroupContent(Generic[MediumT]):
 
 
 def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
-    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot."""
+    """Return what resizes frames and keeps them; None where the checkpoint's processor cannot.
+
+    Args:
+        resize: of the model runner.
+    """
     from llava_eval.video.cache import FrameCache, default_store
 
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)

@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 def dry_run(composed: ComposedConfig) -> str:
     """Read the rows, look for media and checkpoint, and make the first prompt.
 
+    Args:
+        composed: of the run.
+
     Returns:
         What was seen, for people: how much there is to do, the first media with the frames that
         are taken of them, and the prompt as the model will read it.
@@ -147,6 +150,10 @@ class Asked:
 
 def asked_of(composed: ComposedConfig, sample: Sample) -> Asked:
     """Decode a sample's media and make its prompt, without the model's weights.
+
+    Args:
+        composed: of the run.
+        sample: one of its samples.
 
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.

@@ -33,6 +33,9 @@ class Outcome:
 def print_outcome(outcome: Outcome) -> int:
     """Print the table and the run directory of a finished run.
 
+    Args:
+        outcome: what the run left.
+
     Returns:
         The exit code of the command.
     """

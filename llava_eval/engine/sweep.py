@@ -191,7 +191,12 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
 
 
 def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
-    """Return what came of every run: its settings where they differ, and its headline."""
+    """Return what came of every run: its settings where they differ, and its headline.
+
+    Args:
+        runs: of one sweep.
+        codes: the exit code of each.
+    """
     constant = set.intersection(*(set(each.overrides) for each in runs))
     rows = []
     for each, code in zip(runs, codes, strict=True):

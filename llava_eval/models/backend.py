@@ -143,7 +143,11 @@ class Needs:
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Needs:
-        """Return what samples need."""
+        """Return what samples need.
+
+        Args:
+            samples: of a run.
+        """
         samples = list(samples)
         kinds = {media.kind for sample in samples for media in sample.media}
         pieces = (piece for sample in samples for piece in sample.content)
@@ -156,6 +160,10 @@ class Needs:
 
 def plan_model(config: RunConfig, needs: Needs) -> Plan:
     """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
+
+    Args:
+        config: of the run.
+        needs: of its samples.
 
     Raises:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
@@ -226,6 +234,10 @@ def _kind(config: RunConfig) -> str:
 
 def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     """Return what writes prompts without the model's weights; None where the model writes them.
+
+    Args:
+        plan: which model.
+        config: of the run.
 
     Raises:
         CheckpointError: the checkpoint's processor cannot be loaded.

@@ -86,6 +86,9 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
 def probe_media(media: Media) -> VideoInfo:
     """Describe a video, or a folder of frame images, within its cut if there is one.
 
+    Args:
+        media: a video on this machine.
+
     Raises:
         MediaError: it cannot be read, or the cut holds no frame.
     """

@@ -62,6 +62,9 @@ def import_ray() -> Any:
 def connect(config: EngineConfig) -> None:
     """Start Ray on this machine, or join the cluster that the configuration names.
 
+    Args:
+        config: of the engine.
+
     Raises:
         ConfigError: there is no such cluster, or it cannot be joined.
     """
@@ -194,6 +197,10 @@ def _even_share(num_workers: int, nodes: Sequence[Mapping[str, float]]) -> int:
 
 def wait_for_resources(share: Share, timeout_seconds: float) -> None:
     """Wait until the cluster has what the workers need.
+
+    Args:
+        share: what they need.
+        timeout_seconds: longest wait.
 
     Raises:
         EngineError: it has not, after all this time.

@@ -67,6 +67,9 @@ class Dispatch:
     def run(self, batches: Sequence[Batch]) -> Generator[SampleResult, None, None]:
         """Yield the results of all batches, as they come.
 
+        Args:
+            batches: in the order of the samples.
+
         Raises:
             LlavaEvalError: no worker can answer any more.
         """

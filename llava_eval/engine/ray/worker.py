@@ -185,6 +185,9 @@ class ModelWorker:
     def plan(self, settings: WorkerSettings) -> WorkerFacts:
         """Choose how the model runs here; no weights are read.
 
+        Args:
+            settings: of the run.
+
         Raises:
             LlavaEvalError: it cannot run here.
         """
@@ -193,6 +196,9 @@ class ModelWorker:
 
     def load(self, settings: WorkerSettings) -> Loaded:
         """Load the model.
+
+        Args:
+            settings: of the run.
 
         Raises:
             LlavaEvalError: it cannot be loaded here.

@@ -131,6 +131,9 @@ class WorkerPool:
     def plan(self, settings: WorkerSettings) -> list[WorkerFacts]:
         """Let every worker choose how the model runs there; all have to choose the same.
 
+        Args:
+            settings: of the run.
+
         Returns:
             What each worker says of itself.
 
@@ -220,7 +223,12 @@ class WorkerPool:
         return loaded
 
     def replace(self, worker: Worker, reason: str) -> None:
-        """Start a new worker for a dead one."""
+        """Start a new worker for a dead one.
+
+        Args:
+            worker: the dead one.
+            reason: why it is dead.
+        """
         facts = worker.facts
         where = "" if facts is None else f" (process {facts.process_id} on node {facts.host})"
         log.warning("a worker%s died and is replaced: %s", where, reason)
@@ -253,6 +261,10 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
     """Check that all workers would run the same model with the package versions of the driver.
 
     A package that the driver lacks is compared between workers only: the driver generates nothing.
+
+    Args:
+        workers: what each says of itself.
+        allow_version_differences: whether versions may differ.
 
     Raises:
         ConfigError: two would not run the same model, or versions differ.
@@ -304,6 +316,10 @@ _is_kept = False
 
 def open_pool(config: EngineConfig, device: str) -> WorkerPool:
     """Return the pool that is open, if it suits, or open one.
+
+    Args:
+        config: of the engine.
+        device: ``model.device``.
 
     Raises:
         LlavaEvalError: there is no such cluster, or it lacks what the workers need.

@@ -26,7 +26,11 @@ _LEAST_LOGPROB = -1e4
 
 
 class Decoder:
-    """Asks a model."""
+    """Asks a model.
+
+    Args:
+        loaded: the model.
+    """
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded

@@ -53,6 +53,10 @@ class Finding:
 def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[Finding]:
     """Yield what was found, kind of prompt by kind.
 
+    Args:
+        loaded: the model.
+        conversation: around every question.
+
     Raises:
         CheckpointError: no prompt can be made at all.
     """

@@ -31,7 +31,11 @@ _MAX_FRAMES = 128
 
 
 class FeaturePrefixes:
-    """Computes prefixes from features."""
+    """Computes prefixes from features.
+
+    Args:
+        loaded: the model, of one of :data:`MODEL_TYPES`.
+    """
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded

@@ -46,6 +46,10 @@ def check_frame_size(loaded: LoadedModel, medium: PreparedMedia) -> dict[str, An
     The video processor's class defaults are 224 pixels while the 7B checkpoint's tower takes 336:
     a processor made without its configuration halves the tokens and says nothing.
 
+    Args:
+        loaded: the model.
+        medium: encoded apart from prompts.
+
     Raises:
         CheckpointError: the sizes differ.
     """

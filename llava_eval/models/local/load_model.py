@@ -118,6 +118,9 @@ def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> 
 def load_processor(plan: ModelPlan) -> Any:
     """Load a checkpoint's processor, with the settings that a plan replaces.
 
+    Args:
+        plan: of the model.
+
     Raises:
         CheckpointError: it cannot be loaded, or knows no such setting.
     """

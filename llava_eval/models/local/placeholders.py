@@ -20,6 +20,9 @@ class Placeholders:
     Most processors replace a placeholder in the text (``<image>``) by as many tokens as the medium
     has features. Some (BLIP-2, Florence-2, Kosmos-2) write the tokens in front of the text by
     themselves, and a placeholder in the text would be one too many. Others (GIT, BLIP) have none.
+
+    Args:
+        processor: of the checkpoint.
     """
 
     def __init__(self, processor: Any) -> None:

@@ -27,6 +27,9 @@ class WholePrompts:
 
     The processor sees every prompt as a whole, text and media; only its image and video processor
     are asked once for the same media, and what they made is used again for the next question.
+
+    Args:
+        processor: of the checkpoint.
     """
 
     def __init__(self, processor: Any) -> None:

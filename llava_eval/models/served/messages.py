@@ -45,7 +45,12 @@ def chat_messages(request: Request, assistant: str = "") -> Messages:
 
 
 def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that say how to generate."""
+    """Return the fields that say how to generate.
+
+    Args:
+        request: what is asked.
+        dialect: of the server.
+    """
     settings = request.settings
     fields: dict[str, Any] = {
         dialect.length: settings.max_new_tokens,
@@ -71,7 +76,12 @@ def continuation_fields() -> dict[str, Any]:
 
 
 def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """Return the fields that keep a server from sampling frames that were sampled already."""
+    """Return the fields that keep a server from sampling frames that were sampled already.
+
+    Args:
+        request: what is asked.
+        dialect: of the server.
+    """
     videos = [
         medium
         for medium in request.media
@@ -90,7 +100,11 @@ def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
 
 
 def readable(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return messages as JSON for people: of a data address its size and digest, no secrets."""
+    """Return messages as JSON for people: of a data address its size and digest, no secrets.
+
+    Args:
+        messages: as they are sent.
+    """
     return json.dumps(_shortened(messages), ensure_ascii=False, indent=1)
 
 

@@ -121,7 +121,11 @@ class ServedModel(Plan):
         return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
 
     def refused(self, error: RefusedError) -> CheckpointError:
-        """Return what to say of a server that refuses every request."""
+        """Return what to say of a server that refuses every request.
+
+        Args:
+            error: its refusal.
+        """
         config = self.config
         is_short = error.status == 404 and not str(config.base_url).rstrip("/").endswith("/v1")
         hint = "; the addresses of most servers end in /v1" if is_short else ""
@@ -162,6 +166,11 @@ def find_served_model(
 ) -> ServedModel:
     """Ask the server what it is, and choose how videos are shown to it.
 
+    Args:
+        config: of a model with a ``base_url``.
+        shows_videos: whether the samples show any.
+        shows_images: whether they show any, or frames as images.
+
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
         ConfigError: a key is missing, or videos cannot be shown as asked.
@@ -181,7 +190,12 @@ def find_served_model(
 
 
 class FrameProbe:
-    """Shows a server numbered frames, to see whether it shows the model all of them."""
+    """Shows a server numbered frames, to see whether it shows the model all of them.
+
+    Args:
+        model: that was found.
+        client: of the server.
+    """
 
     def __init__(self, model: ServedModel, client: ChatClient) -> None:
         self._model = model
@@ -330,6 +344,9 @@ def _counts_no_images(
 
 def open_client(config: ModelConfig) -> ChatClient:
     """Return a client for the server.
+
+    Args:
+        config: of a model with a ``base_url``.
 
     Raises:
         ConfigError: a key is missing.

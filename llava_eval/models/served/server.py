@@ -121,6 +121,10 @@ class Server:
 def find_server(client: ChatClient, config: ModelConfig) -> Server:
     """Ask a server what it is; nothing is asked of the model.
 
+    Args:
+        client: of the server.
+        config: of the model.
+
     Raises:
         CheckpointError: nobody answers, the key is refused, or it serves other models only.
     """

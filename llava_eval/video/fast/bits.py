@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class BitReader:
-    """Bits of ``data``, most significant first; reading past the end raises EOFError."""
+    """Bits of ``data``, most significant first; reading past the end raises EOFError.
+
+    Args:
+        data: the bytes.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._number = int.from_bytes(data, "big")

@@ -39,6 +39,12 @@ def decode_range(
     Every packet carries its number in decoding order through the decoder in place of its
     timestamp, so each frame that comes out says which packet it is.
 
+    Args:
+        source: the opened video.
+        entry: the keyframe.
+        frames: their indices.
+        collector: takes the frames.
+
     Raises:
         UntrustedError: anything is not as the index says.
         DamagedError: the decoder met damage.

@@ -39,7 +39,13 @@ class DecodeRange(NamedTuple):
 
 
 def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> list[DecodeRange]:
-    """Group frames by the last keyframe from which each can be decoded exactly."""
+    """Group frames by the last keyframe from which each can be decoded exactly.
+
+    Args:
+        source: the opened video.
+        index: of it.
+        frames: frame indices.
+    """
 
     @cache
     def leading_of(keyframe: int) -> int:
