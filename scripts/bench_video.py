@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,11 +189,13 @@ def ours_cached(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
 
 
 def ours_sweep(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
-    from llava_eval.video import decode_frame_sets
+    from llava_eval.video import decode_frames
     from llava_eval.video.fast import forget_indices
 
     forget_indices()
-    return rows(decode_frame_sets(path, sweep_sets(indices))[-1].frames)
+    *others, last = sweep_sets(indices)
+    together = decode_frames(path, [*chain.from_iterable(others), *last])
+    return rows(together.frames[-len(last) :])
 
 
 def sweep_sets(indices: Sequence[int]) -> list[list[int]]:
@@ -238,7 +241,7 @@ class DecodingAlone:
     def record(self, path: str, indices: Sequence[int]) -> list[list[bytes]]:
         from unittest import mock
 
-        from llava_eval.video import decode_frame_sets
+        from llava_eval.video import decode_frames
         from llava_eval.video.fast.range_decoder import _RangeDecoder
 
         given: list[list[bytes]] = []
@@ -260,7 +263,7 @@ class DecodingAlone:
             run(self)
 
         with mock.patch.object(_RangeDecoder, "run", recorded):
-            decode_frame_sets(path, self.sets_of(indices), num_threads=1)
+            decode_frames(path, [*chain.from_iterable(self.sets_of(indices))], num_threads=1)
         return given
 
 

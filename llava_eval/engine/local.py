@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.schema import RunConfig
+from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import (
     GroupContent,
     MediaGroup,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from llava_eval.video.cache import FrameCache
 
 
-class LocalEngine:
-    """Does everything in this process.
+class LocalEngine(Engine):
+    """Does everything in this process: media are read in threads, ahead of the model.
 
     Args:
         config: of the run.
@@ -45,23 +46,16 @@ class LocalEngine:
         self._cache: FrameCache | None = None
 
     def identity(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         return self._plan.identity()
 
     def versions(self) -> Mapping[str, str]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         return record.versions()
 
     def load(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         self._runner = make_runner(self._plan, self._config, self._clock)
         return self._runner.describe()
 
     def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
-        """See :class:`llava_eval.engine.base.Engine`.
-
-        Media are decoded and preprocessed in threads, ahead of the model.
-        """
         from llava_eval.video import decode_ahead
 
         runner, config = self._runner, self._config.runner
@@ -96,12 +90,10 @@ class LocalEngine:
             self._clock.end_warm_up(sum(len(group.samples) for group, _ in ready))
 
     def record(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         assert self._runner is not None
         return record_of(self._runner)
 
     def work(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         assert self._runner is not None
         return {
             "peak_device_memory_bytes": self._runner.peak_device_memory_bytes(),
@@ -110,6 +102,5 @@ class LocalEngine:
         }
 
     def close(self) -> None:
-        """See :class:`llava_eval.engine.base.Engine`."""
         if self._runner is not None:
             self._runner.close()

@@ -7,14 +7,13 @@
 Frames are bit-identical to a plain PyAV decode from the start of the file.
 """
 
-from llava_eval.video.decode import decode_frame_sets, decode_frames, probe
+from llava_eval.video.decode import decode_frames, probe
 from llava_eval.video.media import read_media
 from llava_eval.video.pool import Outcome, decode_ahead
 
 __all__ = [
     "Outcome",
     "decode_ahead",
-    "decode_frame_sets",
     "decode_frames",
     "probe",
     "read_media",

@@ -24,26 +24,24 @@ Pixels = npt.NDArray[np.uint8]
 class FrameCollector:
     """The frames that are asked for, written as RGB into their rows while a decoder shows them.
 
-    There may be several sets of frames, which become one clip each. Their arrays are allocated
-    once, at the size of the first frame, so the memory needed is that of the frames asked for and
-    no more. Several threads may add frames.
+    Their array is allocated once, at the size of the first frame, so the memory needed is that of
+    the frames asked for and no more. Several threads may add frames.
 
     Attributes:
         path: the file, for messages.
-        sets: frame indices of each clip.
-        rows: for each frame index the (set, row) pairs that it fills.
+        indices: of the frames, as the clip will have them.
+        rows: for each frame index the rows that it fills.
         missing: frame indices that have not been added yet.
     """
 
-    def __init__(self, path: str, *sets: Sequence[int]) -> None:
+    def __init__(self, path: str, indices: Sequence[int]) -> None:
         self.path = path
-        self.sets = tuple(tuple(indices) for indices in sets)
-        self.rows: dict[int, list[tuple[int, int]]] = {}
-        for number, indices in enumerate(self.sets):
-            for row, index in enumerate(indices):
-                self.rows.setdefault(index, []).append((number, row))
+        self.indices = tuple(indices)
+        self.rows: dict[int, list[int]] = {}
+        for row, index in enumerate(self.indices):
+            self.rows.setdefault(index, []).append(row)
         self.missing = set(self.rows)
-        self._pixels: list[Pixels] = []  # of each set, (N, H, W, 3)
+        self._pixels: Pixels | None = None  # (N, H, W, 3)
         self._pts_seconds: dict[int, float] = {}
         self._lock = threading.Lock()
 
@@ -76,50 +74,48 @@ class FrameCollector:
 
     def add_pixels(self, index: int, pixels: Pixels, pts_seconds: float) -> None:
         """As :meth:`add`, for an RGB array (H, W, 3) that is asked for."""
-        arrays = self._arrays_for(index, pixels)
-        for number, row in self.rows[index]:
-            arrays[number][row] = pixels
+        array = self._array_for(index, pixels)
+        for row in self.rows[index]:
+            array[row] = pixels
         self._pts_seconds[index] = pts_seconds
         self.missing.discard(index)
 
-    def clips(
+    def clip(
         self,
         *,
         fps: float | None = None,
         num_source_frames: int | None = None,
         notes: Sequence[str] = (),
         problems: Sequence[MediaProblem] = (),
-    ) -> list[Clip]:
-        """Return the clip of each set, once every frame has been added.
+    ) -> Clip:
+        """Return the clip, once every frame has been added.
 
         Args:
             fps: average frames per second of the source.
             num_source_frames: frames of the whole source.
-            notes: on reading the file, of all clips.
-            problems: of the file, of all clips.
+            notes: on reading the file.
+            problems: of the file.
         """
         import torch  # heavy, and only needed once there are frames
 
-        if self.missing:
+        if self.missing or self._pixels is None:
             raise RuntimeError(f"{self.path}: frames {sorted(self.missing)} were never added")
-        return [
-            Clip(
-                frames=torch.from_numpy(pixels).permute(0, 3, 1, 2),  # (N, H, W, 3) -> (N, 3, H, W)
-                frame_indices=indices,
-                pts_seconds=tuple(self._pts_seconds[index] for index in indices),
-                fps=fps,
-                num_source_frames=num_source_frames,
-                notes=tuple(notes),
-                problems=tuple(problems),
-            )
-            for indices, pixels in zip(self.sets, self._pixels, strict=True)
-        ]
+        return Clip(
+            # (N, H, W, 3) -> (N, 3, H, W)
+            frames=torch.from_numpy(self._pixels).permute(0, 3, 1, 2),
+            frame_indices=self.indices,
+            pts_seconds=tuple(self._pts_seconds[index] for index in self.indices),
+            fps=fps,
+            num_source_frames=num_source_frames,
+            notes=tuple(notes),
+            problems=tuple(problems),
+        )
 
-    def _arrays_for(self, index: int, pixels: Pixels) -> list[Pixels]:
+    def _array_for(self, index: int, pixels: Pixels) -> Pixels:
         with self._lock:
-            if not self._pixels:
-                self._pixels = [_empty(len(indices), pixels) for indices in self.sets]
-            expected = self._pixels[0].shape[1:]
+            if self._pixels is None:
+                self._pixels = _empty(len(self.indices), pixels)
+            expected = self._pixels.shape[1:]
         if pixels.shape != expected:
             raise MediaError(
                 f"{self.path}: frame {index} is {pixels.shape[1]}x{pixels.shape[0]} while others "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -142,16 +143,11 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float | 
 def _kind_of_file(path: str) -> str:
     with Path(path).open("rb") as file:
         head = file.read(4096)
-    is_text = bool(head) and b"\0" not in head and _is_utf8(head)
-    return "not a video: the file holds text" if is_text else "not a video or damaged"
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        head[: max(len(head) - 4, 1)].decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+    with suppress(UnicodeDecodeError):
+        # a decoder that may go on leaves a character that the cut took apart
+        if "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0"):
+            return "not a video: the file holds text"
+    return "not a video or damaged"
 
 
 #: A message that libav logged: level, source (the name of a decoder, for instance), text.
@@ -165,14 +161,14 @@ class _Listeners:
         self.lock = threading.Lock()
         self.count = 0
         self.before: tuple[int | None, bool] = (None, True)
-        self.of_nobody = av.logging.Capture(local=False)
+        self.unattributed = av.logging.Capture(local=False)
 
     def enter(self) -> None:
         with self.lock:
             if self.count == 0:
                 self.before = (av.logging.get_level(), av.logging.get_skip_repeated())
-                self.of_nobody = av.logging.Capture(local=False)
-                self.of_nobody.__enter__()
+                self.unattributed = av.logging.Capture(local=False)
+                self.unattributed.__enter__()
                 av.logging.set_skip_repeated(False)
                 av.logging.set_level(av.logging.INFO)
             self.count += 1
@@ -184,7 +180,7 @@ class _Listeners:
                 level, skip_repeated = self.before
                 av.logging.set_level(level)
                 av.logging.set_skip_repeated(skip_repeated)
-                self.of_nobody.__exit__(None, None, None)
+                self.unattributed.__exit__(None, None, None)
 
 
 _listeners = _Listeners()
@@ -200,15 +196,15 @@ def libav_messages(*, of_helpers: bool) -> Iterator[list[Message]]:
     """
     messages: list[Message] = []
     _listeners.enter()
-    of_nobody = _listeners.of_nobody.logs
-    before = len(of_nobody)
+    unattributed = _listeners.unattributed.logs
+    before = len(unattributed)
     try:
         with av.logging.Capture(local=True) as local:
             yield messages
     finally:
         messages += local
         if of_helpers:
-            messages += of_nobody[before:]
+            messages += unattributed[before:]
         _listeners.leave()
 
 

@@ -93,48 +93,20 @@ def decode_frames(
         MediaError: the file is missing or damaged, an index is out of range, or time is over.
         ValueError: no indices are given.
     """
-    (clip,) = decode_frame_sets(
-        path, [indices], timeout_seconds=timeout_seconds, num_threads=num_threads
-    )
-    return clip
-
-
-def decode_frame_sets(
-    path: str | os.PathLike[str],
-    sets: Sequence[Sequence[int]],
-    *,
-    timeout_seconds: float | None = None,
-    num_threads: int | None = None,
-) -> list[Clip]:
-    """Decode several sets of frames of a video, which together are decoded once.
-
-    Args:
-        path: the video file.
-        sets: frame indices of each clip.
-        timeout_seconds: give up after this time; None waits.
-        num_threads: cores to decode on; None uses all that are free.
-
-    Returns:
-        One clip for each set, as :func:`decode_frames` returns it.
-
-    Raises:
-        MediaError, ValueError: as :func:`decode_frames`.
-    """
     path = os.fspath(path)
-    wanted = [tuple(int(index) for index in indices) for indices in sets]
-    if not all(wanted):
+    wanted = [int(index) for index in indices]
+    if not wanted:
         raise ValueError(f"{path}: no frame indices were given, expected at least one")
-    lowest = min(min(indices) for indices in wanted)
-    if lowest < 0:
-        raise MediaError(f"{path}: frame index {lowest} is out of range, it is negative")
+    if min(wanted) < 0:
+        raise MediaError(f"{path}: frame index {min(wanted)} is out of range, it is negative")
     with time_limit(timeout_seconds), media_errors(path):
         require_file(path)
-        collector = FrameCollector(path, *wanted)
+        collector = FrameCollector(path, wanted)
         info, why_not, problems = fast.decode(collector, num_threads)
         if why_not:
             _log.info("%s: decoded sequentially: %s", path, why_not)
             # frames that came before the doubt are doubtful too
-            collector = FrameCollector(path, *wanted)
+            collector = FrameCollector(path, wanted)
             plain = _decode_plainly(path, collector, to_the_end=info is None, problems=problems)
             if info is None:
                 info = plain.info
@@ -147,7 +119,7 @@ def decode_frame_sets(
                 )
             problems = plain.info.problems
         assert info is not None
-        return collector.clips(
+        return collector.clip(
             fps=info.fps,
             num_source_frames=info.num_frames,
             notes=(f"decoded sequentially: {why_not}",) if why_not else (),

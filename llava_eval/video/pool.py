@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -98,19 +99,12 @@ def _run(
 ) -> Iterator[Outcome[ItemT, ValueT]]:
     workers = _WorkerPool(function, num_workers, timeout_seconds)
     pending: deque[_Job[ItemT, ValueT]] = deque()
-    source = iter(items)
-    exhausted = False
     try:
-        while True:
-            while not exhausted and len(pending) < max_pending:
-                try:
-                    item = next(source)
-                except StopIteration:
-                    exhausted = True
-                    break
-                pending.append(workers.submit(item))
-            if not pending:
-                return
+        for item in items:
+            pending.append(workers.submit(item))
+            if len(pending) == max_pending:
+                yield workers.wait_for(pending.popleft())
+        while pending:
             yield workers.wait_for(pending.popleft())
     finally:
         workers.stop()
@@ -186,11 +180,9 @@ class _WorkerPool(Generic[ItemT, ValueT]):
     def stop(self) -> None:
         """Drop what has not started, cancel what runs, and give the threads a moment to end."""
         self.cancelled.set()
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 self.queue.get_nowait()
-            except queue.Empty:
-                break
         for _ in self.threads:
             self.queue.put(None)
         end = time.monotonic() + _PATIENCE_SECONDS

@@ -13,7 +13,7 @@ import pytest
 
 from llava_eval.errors import MediaError
 from llava_eval.types import VideoInfo
-from llava_eval.video import decode_ahead, decode_frame_sets, decode_frames, probe
+from llava_eval.video import decode_ahead, decode_frames, probe
 from llava_eval.video.container import open_video
 from llava_eval.video.decode import cut
 from llava_eval.video.fast.ranges import _Cores
@@ -227,12 +227,16 @@ def test_the_reason_of_a_sequential_decode_is_logged(
 def test_sets_are_decoded_together(file_of: FileOf) -> None:
     path = file_of("h264.mp4")
     sets = [[0, 30, 60], [74, 0], [5, 5]]
-    for indices, clip in zip(sets, decode_frame_sets(path, sets), strict=True):
-        alone = decode_frames(path, indices)
-        assert clip.frame_indices == tuple(indices)
-        assert clip.pts_seconds == alone.pts_seconds
-        assert clip.frames.equal(alone.frames)
-        assert clip.num_source_frames == 75
+    together = decode_frames(path, [index for indices in sets for index in indices])
+    assert together.num_source_frames == 75
+    row = 0
+    for indices in sets:
+        alone, rows = decode_frames(path, indices), slice(row, row + len(indices))
+        assert together.frame_indices[rows] == tuple(indices)
+        assert together.pts_seconds[rows] == alone.pts_seconds
+        assert together.frames[rows].equal(alone.frames)
+        assert alone.num_source_frames == 75
+        row += len(indices)
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 5])

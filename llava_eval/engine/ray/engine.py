@@ -10,6 +10,7 @@ from typing import Any
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import RunConfig
+from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
@@ -25,8 +26,8 @@ from llava_eval.models.clock import StageClock, joint_warm_up
 from llava_eval.types import Sample, SampleResult
 
 
-class RayEngine:
-    """Works on a Ray cluster.
+class RayEngine(Engine):
+    """Works on a Ray cluster; the model is loaded when the first worker has it.
 
     Args:
         config: of the run.
@@ -57,15 +58,12 @@ class RayEngine:
         return self._pool.plan(self._settings)
 
     def identity(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         return dict(self._facts[0].identity)
 
     def versions(self) -> Mapping[str, str]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         return joint_versions(self._facts)
 
     def load(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`; returns when the first worker is ready."""
         end = time.monotonic() + self._start_timeout_seconds
         with self._clock.stage("load_model"), cluster_errors():
             self._loaded = self._pool.load()
@@ -75,7 +73,6 @@ class RayEngine:
         return dict(self._loaded.model)
 
     def answer(self, samples: Sequence[Sample]) -> Generator[SampleResult, None, None]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         assert self._loaded is not None
         self._dispatch = Dispatch(self._pool, self._settings, self._loaded, self._clock)
         self._pool.is_idle = False
@@ -90,13 +87,11 @@ class RayEngine:
                     self._clock.seconds[stage] += seconds
 
     def record(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         reply = None if self._dispatch is None else self._dispatch.first_reply
         nothing: dict[str, Any] = {"first_prompt": None, "guards": {}, "runner": {}}
         return nothing if reply is None else dict(reply.report.record)
 
     def work(self) -> dict[str, Any]:
-        """See :class:`llava_eval.engine.base.Engine`."""
         reports = [worker.report for worker in self._pool.all if worker.report is not None]
         return {
             "engine": "ray",
@@ -110,7 +105,6 @@ class RayEngine:
         }
 
     def close(self) -> None:
-        """See :class:`llava_eval.engine.base.Engine`."""
         release_pool()
 
 
