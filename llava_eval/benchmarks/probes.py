@@ -26,7 +26,7 @@ from llava_eval.types import Sample, VideoInfo
 
 NONE_OF_THE_ABOVE = "None of the above"
 
-_Policy = Callable[[VideoInfo], Sequence[int]]
+_Sampler = Callable[[VideoInfo], Sequence[int]]
 
 
 def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]:
@@ -48,11 +48,11 @@ def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]
     return list(samples)
 
 
-def probed_policy(policy: _Policy, probe: str | None) -> _Policy:
-    """Return a policy that shows its frames as a probe does.
+def probed_sampler(sampler: _Sampler, probe: str | None) -> _Sampler:
+    """Return a sampler that shows its frames as a probe does.
 
     Args:
-        policy: chooses the frames of a video.
+        sampler: chooses the frames of a video.
         probe: its name; None leaves them.
     """
     changes: dict[str | None, Callable[[str, list[int]], list[int]]] = {
@@ -62,10 +62,10 @@ def probed_policy(policy: _Policy, probe: str | None) -> _Policy:
     }
     change = changes.get(probe)
     if change is None:
-        return policy
+        return sampler
 
     def changed(info: VideoInfo) -> Sequence[int]:
-        return tuple(change(PurePath(info.path).name, list(policy(info))))
+        return tuple(change(PurePath(info.path).name, list(sampler(info))))
 
     return changed
 

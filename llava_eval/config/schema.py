@@ -1,6 +1,6 @@
 """The typed schema of the configuration: what every key means, its type and its default.
 
-Parts that are functions or classes of their own (adapter, scorer, metrics, sampling policy) are
+Parts that are functions or classes of their own (adapter, scorer, metrics, sampler) are
 nodes with a ``_target_``; their remaining keys are checked against that function's signature by
 :func:`llava_eval.config.build.build_target`. Everything else is checked here, by OmegaConf.
 """

@@ -1,4 +1,4 @@
-"""What the program joins: an engine that answers samples, and a watch that may end a run early."""
+"""An engine answers samples; a watch may end the run early."""
 
 from __future__ import annotations
 

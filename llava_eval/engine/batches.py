@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from llava_eval.benchmarks.probes import probed_policy
+from llava_eval.benchmarks.probes import probed_sampler
 from llava_eval.config.build import build_target
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llava_eval.models.backend import Runner
     from llava_eval.models.local.pixels import FramePreprocessor
     from llava_eval.video.cache import FrameCache
-    from llava_eval.video.media import Policy
+    from llava_eval.video.media import Sampler
 
 MediumT = TypeVar("MediumT", Clip, ShownMedia)
 
@@ -50,14 +50,14 @@ class PromptSettings:
     """How the questions of a run are asked.
 
     Attributes:
-        policy: chooses the frames of a video.
+        sampler: chooses the frames of a video.
         generation: settings of the generation.
         system: system text of the protocol; None leaves the conversation's own.
         assistant_prefill: text that the assistant's turn begins with.
         keeps_choice_logprobs: keep how likely the letters of options were.
     """
 
-    policy: Policy
+    sampler: Sampler
     generation: GenerationSettings
     system: str | None
     assistant_prefill: str
@@ -68,10 +68,10 @@ class PromptSettings:
         """Build them from the configuration; every process does so for itself.
 
         Raises:
-            ConfigError: the sampling policy cannot be built, or a setting makes no sense.
+            ConfigError: the sampler cannot be built, or a setting makes no sense.
         """
         return cls(
-            probed_policy(_policy(config), config.benchmark.probe),
+            probed_sampler(_sampler(config), config.benchmark.probe),
             _generation_settings(config),
             config.benchmark.system,
             config.benchmark.assistant_prefill,
@@ -79,11 +79,11 @@ class PromptSettings:
         )
 
 
-def _policy(config: RunConfig) -> Policy:
-    policy: Policy = build_target(config.sampler, key="sampler")
+def _sampler(config: RunConfig) -> Sampler:
+    sampler: Sampler = build_target(config.sampler, key="sampler")
     example = VideoInfo("an example", 100, fps=10.0, seconds=10.0, width=8, height=8, codec="h264")
     try:
-        indices = policy(example)
+        indices = sampler(example)
         is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from error
@@ -94,7 +94,7 @@ def _policy(config: RunConfig) -> Policy:
             f"sampler: of a video of 100 frames it takes {str(indices)[:80]}; expected indices "
             "from 0 to 99"
         )
-    return policy
+    return sampler
 
 
 def _generation_settings(config: RunConfig) -> GenerationSettings:
@@ -166,8 +166,8 @@ class GroupContent(Generic[MediumT]):
 
     Attributes:
         media: those that are shown as they are.
-        frame_dependent: what became of the parts that depend on which frames are shown; each of
-            their media is one image.
+        frame_dependent: texts and images that the parts which depend on the shown frames expand
+            to.
         inputs: what was read of each medium that a sample needs.
         frame_indices: by medium the frames that are shown, whether as one medium or as images.
     """
@@ -248,7 +248,9 @@ def _digest_of(shown: Sequence[ShownMedia]) -> str | None:
     return known[0] if len(known) == 1 else hashlib.blake2b(joined, digest_size=8).hexdigest()
 
 
-def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) -> GroupContent[Clip]:
+def decode_group(
+    group: MediaGroup, sampler: Sampler, cache: FrameCache | None
+) -> GroupContent[Clip]:
     """Decode what a group shows, each medium once; videos come resized where there is a cache.
 
     Raises:
@@ -258,7 +260,7 @@ def decode_group(group: MediaGroup, policy: Policy, cache: FrameCache | None) ->
 
     # A processor treats images in another way than videos.
     used = None if group.shows_frames_as_images else cache
-    clips = {medium: read_media(medium, policy, cache=used) for medium in group.media}
+    clips = {medium: read_media(medium, sampler, cache=used) for medium in group.media}
     return expanded(group.samples, clips)
 
 

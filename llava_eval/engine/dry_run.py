@@ -77,9 +77,9 @@ def dry_run(composed: ComposedConfig) -> str:
 
 def _decoding_time(groups: Sequence[MediaGroup], config: RunConfig) -> str:
     """Return how long all media take, by the first."""
-    policy, workers = PromptSettings.of(config).policy, config.runner.decode_workers
+    sampler, workers = PromptSettings.of(config).sampler, config.runner.decode_workers
     start = time.perf_counter()
-    decode_group(groups[0], policy, None)
+    decode_group(groups[0], sampler, None)
     seconds = (time.perf_counter() - start) * len(groups) / workers
     return f"reading all media takes about {duration(seconds)} with {workers} workers, by the first"
 
@@ -162,7 +162,7 @@ def asked_of(composed: ComposedConfig, sample: Sample) -> Asked:
     plan = plan_model(config, Needs.of([sample]))
     settings = PromptSettings.of(config)
     (group,) = media_groups([sample])
-    content = decode_group(group, settings.policy, None)
+    content = decode_group(group, settings.sampler, None)
     if plan.memory_warning is not None:
         log.warning(plan.memory_warning)
     preview = preview_prompts(plan, config)

@@ -64,7 +64,7 @@ class LocalEngine(Engine):
         cache = self._cache = frame_cache(runner.frame_preprocessor)
 
         def prepare(group: MediaGroup) -> GroupContent[ShownMedia]:
-            decoded = decode_group(group, settings.policy, cache)
+            decoded = decode_group(group, settings.sampler, cache)
             return prepare_group(group, decoded, runner)
 
         groups = media_groups(samples)

@@ -1,4 +1,4 @@
-"""What is looked at before a model is loaded, so that nothing is lost for want of it later."""
+"""Checks before a model is loaded: media, the judge, and free space on the disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_before_loading(
         directory: that results go to; it need not exist.
 
     Raises:
-        ConfigError: there is not one of the media, or the judge has no key.
+        ConfigError: none of the media exist, or the judge has no key.
     """
     check_media_files(samples, config.benchmark)
     if judge is not None:

@@ -16,7 +16,7 @@ from llava_eval.engine.batches import expanded
 from llava_eval.results.manifest import Manifest
 from llava_eval.types import Media, MediaInput, Sample, SampleResult, ServedMedia, prompt_text
 from llava_eval.video import decode_ahead, read_media
-from llava_eval.video.media import Policy
+from llava_eval.video.media import Sampler
 from llava_eval.video.remote import is_address
 
 _log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ def replaced_samples(
     samples: Mapping[str, Sample],
     results: Mapping[str, SampleResult],
     manifest: Manifest,
-    policy: Policy,
+    sampler: Sampler,
     runner: RunnerConfig,
 ) -> set[str]:
-    """Return the ids of samples of which another medium, or other subtitles, lie there now.
+    """Return the ids of samples whose media or subtitles have been replaced since they were read.
 
     Files that the file system has changed since the run began are read again, and their frames are
     compared with the digests in the ledger, prompts with subtitles with the ledger's prompts: a
@@ -61,7 +61,7 @@ def replaced_samples(
         samples: everything that is asked, by id.
         results: what the run has finished, by sample id.
         manifest: of the run.
-        policy: chooses the frames of a video.
+        sampler: chooses the frames of a video.
         runner: how many media are decoded at once, and for how long.
     """
     since = _start_of(manifest)
@@ -75,7 +75,7 @@ def replaced_samples(
                 users.setdefault(_Seen(medium, seen), []).append(identifier)
     changed = cache(_changed)
     suspects = [seen for seen in users if changed(seen.media.path) > since]
-    replaced = [*_shown_otherwise(suspects, policy, runner)]
+    replaced = [*_shown_otherwise(suspects, sampler, runner)]
     anew = {identifier for seen in replaced for identifier in users[seen]}
     files = {
         identifier: path
@@ -85,7 +85,7 @@ def replaced_samples(
         if changed(path) > since
     }
     asked = [samples[identifier] for identifier in files]
-    reworded = [*_asked_otherwise(asked, results, policy, runner)]
+    reworded = [*_asked_otherwise(asked, results, sampler, runner)]
     anew |= {sample.id for sample in reworded}
     paths = [seen.path for seen in replaced] + [files[sample.id] for sample in reworded]
     names = [*dict.fromkeys(paths)]
@@ -120,13 +120,13 @@ def _changed(path: str) -> float:
 
 
 def _shown_otherwise(
-    suspects: Sequence[_Seen], policy: Policy, runner: RunnerConfig
+    suspects: Sequence[_Seen], sampler: Sampler, runner: RunnerConfig
 ) -> Iterator[_Seen]:
     """Yield the media whose frames are not those of the ledger, or cannot be read any more."""
     yield from (seen for seen in suspects if seen.input is None or seen.input.proof is None)
     known = [seen for seen in suspects if seen.input is not None and seen.input.proof is not None]
     for seen, now in _read_again(
-        known, lambda seen: MediaInput.of(read_media(seen.media, policy)), runner
+        known, lambda seen: MediaInput.of(read_media(seen.media, sampler)), runner
     ):
         if _shown(now) != _shown(seen.input):
             yield seen
@@ -135,13 +135,13 @@ def _shown_otherwise(
 def _asked_otherwise(
     suspects: Sequence[Sample],
     results: Mapping[str, SampleResult],
-    policy: Policy,
+    sampler: Sampler,
     runner: RunnerConfig,
 ) -> Iterator[Sample]:
     """Yield the samples whose prompt is not that of the ledger, or cannot be made any more."""
 
     def prompt(sample: Sample) -> str:
-        clips = {medium: read_media(medium, policy) for medium in sample.media}
+        clips = {medium: read_media(medium, sampler) for medium in sample.media}
         shown = expanded([sample], clips).prepared(
             lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
         )

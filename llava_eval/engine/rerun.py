@@ -42,16 +42,15 @@ def rerun(
         LlavaEvalError: the run cannot be read, or has no such sample.
     """
     reader = RunReader(config_dir)
-    before = {result.id: result for result in reader.read(path).results}
-    config = reader.read(path).config
-    composed = composed_of({**config, "output_dir": None if out is None else str(out)})
+    run = reader.read(path)
+    before = {result.id: result for result in run.results}
+    composed = composed_of({**run.config, "output_dir": None if out is None else str(out)})
     outcome = program.run(composed, only=ids)
     after = reader.read(outcome.directory).results
     pairs = [(before[result.id], result) for result in after if result.id in before]
     if as_json:
         rows = [{"id": new.id, "before": _facts(old), "after": _facts(new)} for old, new in pairs]
-        content = {"directory": str(outcome.directory), "samples": rows}
-        print_json(content)
+        print_json({"directory": str(outcome.directory), "samples": rows})
         return outcome.exit_code
     lines = [
         [new.id, _written(old), _written(new), " | ".join(new.target), _change(old, new)]
@@ -157,15 +156,16 @@ def audit(
         raise ComparisonError(f"{run.name} cannot be answered again: {switched[0].reason}")
     beyond = [item.name for item in switched if item.percent > limit]
     if as_json:
-        content = {
-            "run": run.name,
-            "num_groups": len(groups),
-            "seed": seed,
-            "limit": limit,
-            "switches": [dataclasses.asdict(item) for item in switched],
-            "beyond": beyond,
-        }
-        print_json(content)
+        print_json(
+            {
+                "run": run.name,
+                "num_groups": len(groups),
+                "seed": seed,
+                "limit": limit,
+                "switches": [dataclasses.asdict(item) for item in switched],
+                "beyond": beyond,
+            }
+        )
     else:
         write_out(_text(run, switched, len(groups), limit, beyond))
     return int(bool(beyond))

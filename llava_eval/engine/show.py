@@ -127,7 +127,6 @@ def _text(
 def _content(
     result: SampleResult, by_rule: Sequence[Reading], asked: Asked | None
 ) -> Mapping[str, Any]:
-    generation = dataclasses.asdict(result.generation)
     return {
         "id": result.id,
         "group": result.group,
@@ -138,7 +137,7 @@ def _content(
         "num_prompt_tokens": None if asked is None else asked.num_tokens,
         "prompt_tokens": None if asked is None or asked.tokens is None else list(asked.tokens),
         "target": list(result.target),
-        "generation": generation,
+        "generation": dataclasses.asdict(result.generation),
         "rules": [
             {
                 "rules": list(reading.names),

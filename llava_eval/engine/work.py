@@ -344,8 +344,8 @@ class Work:
         earlier = take_over(directory, self.identity(), samples, resume=config.resume)
         if earlier.manifest is None:
             return earlier
-        policy = self.benchmark.parts.prompts.policy
-        stale = replaced_samples(samples, earlier.results, earlier.manifest, policy, config.runner)
+        sampler = self.benchmark.parts.prompts.sampler
+        stale = replaced_samples(samples, earlier.results, earlier.manifest, sampler, config.runner)
         if stale:
             results = {id: result for id, result in earlier.results.items() if id not in stale}
             rewrite_ledger(directory / files.LEDGER, results.values())

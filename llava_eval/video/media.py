@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llava_eval.video.cache import FrameCache
 
 #: A sampler with its number of frames filled in: from a video to the indices of its frames.
-Policy = Callable[[VideoInfo], Sequence[int]]
+Sampler = Callable[[VideoInfo], Sequence[int]]
 
 #: Frames per second of a folder of frame images, which states none. MVBench's are at 3.
 FOLDER_FPS = 3.0
@@ -35,13 +35,13 @@ _PROGRAMS = frozenset({"EPS", "WMF"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 
 
-def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None) -> Clip:
+def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = None) -> Clip:
     """Read the frames of a video, or an image.
 
     * A video (an animated gif too): the exact frames, within the cut if there is one.
     * A folder of image files: its images in the order of the numbers in their names.
-    * An image file given as a video: one frame, repeated as often as the policy asks.
-    * An image: one frame; the policy is not asked. It is turned upright where the medium says so.
+    * An image file given as a video: one frame, repeated as often as the sampler asks.
+    * An image: one frame; the sampler is not asked. It is turned upright where the medium says so.
 
     Red and blue of a video are exchanged where the medium says so: last, which is the same as first
     for anything that treats channels alike, as resizing does.
@@ -50,12 +50,12 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
 
     Args:
         media: what to read.
-        policy: chooses the frames of a video.
+        sampler: chooses the frames of a video.
         cache: prepares the frames of videos and folders, and keeps those of videos. Images are
             always as they are in the file.
 
     Returns:
-        The frames in the order of the policy's indices.
+        The frames in the order of the sampler's indices.
 
     Raises:
         MediaError: the medium cannot be read.
@@ -71,14 +71,14 @@ def read_media(media: Media, policy: Policy, *, cache: FrameCache | None = None)
             stated_seconds=media.stated_seconds,
             clue_seconds=media.clue_seconds,
         )
-        indices = tuple(policy(info))
+        indices = tuple(sampler(info))
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:
             clip = _proven(decode_frames(path, indices))
         else:
             clip = _read_cached(path, indices, cache)
-    problems = (*clip.problems, *_fewer_frames(info, policy, indices))
+    problems = (*clip.problems, *_fewer_frames(info, sampler, indices))
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
     return replace(clip, frames=frames, video=media, problems=problems)
 
@@ -139,14 +139,14 @@ def _numbers(name: str) -> list[int]:
 
 
 def _fewer_frames(
-    info: VideoInfo, policy: Policy, indices: Sequence[int]
+    info: VideoInfo, sampler: Sampler, indices: Sequence[int]
 ) -> tuple[MediaProblem, ...]:
     """Return the problem of a video, or a cut, that is shorter than asked, if it has it.
 
-    Policies are partial functions where a configuration makes them; of others it is only known
+    Samplers are partial functions where a configuration makes them; of others it is only known
     how many frames they picked.
     """
-    num_asked = getattr(policy, "keywords", {}).get("num_frames") or len(indices)
+    num_asked = getattr(sampler, "keywords", {}).get("num_frames") or len(indices)
     if info.num_frames >= num_asked:
         return ()
     return (MediaProblem("fewer_frames", f"{info.num_frames} frames, {num_asked} were asked for"),)

@@ -1,6 +1,6 @@
-"""Sampling policies: which frames of a video a protocol shows to the model.
+"""Samplers: which frames of a video a protocol shows to the model.
 
-Each policy is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
+Each sampler is a function ``(VideoInfo, num_frames) -> indices``. Indices are numbers of frames in
 the whole file; within a cut they start at ``info.first_frame_index`` and stay inside the cut. The
 arithmetic, floats included, is that of the reference named in each docstring. A video shorter
 than ``num_frames`` repeats frames, as most references do. A video without frames raises

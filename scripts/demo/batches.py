@@ -41,7 +41,7 @@ TINY: Final = DurationClass("tiny", (32, 48), (3, 5), 0.3)
 
 
 def sample_indices(num_frames: int, count: int, rng: random.Random) -> list[int]:
-    """Frame numbers by one of the sampling policies in use, so that none is unfamiliar."""
+    """Frame numbers by one of the samplers in use, so that none is unfamiliar."""
     policy = rng.choices(("linspace", "stride", "middle", "inner"), (5, 2, 1.5, 1.5))[0]
     if policy == "linspace":
         step = (num_frames - 1) / max(count - 1, 1)

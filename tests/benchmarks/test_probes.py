@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval.benchmarks.load import read_samples
-from llava_eval.benchmarks.probes import NONE_OF_THE_ABOVE, probed_policy, probed_samples
+from llava_eval.benchmarks.probes import NONE_OF_THE_ABOVE, probed_sampler, probed_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
@@ -82,7 +82,7 @@ def test_a_blind_question_has_no_media_and_no_group_with_others() -> None:
 
 
 def frames(probe: str | None, info: VideoInfo = VIDEO) -> tuple[int, ...]:
-    return tuple(probed_policy(lambda _: (0, 20, 40, 60, 80, 99), probe)(info))
+    return tuple(probed_sampler(lambda _: (0, 20, 40, 60, 80, 99), probe)(info))
 
 
 def test_frames_are_the_same_in_another_order() -> None:
@@ -97,8 +97,8 @@ def test_frames_are_the_same_in_another_order() -> None:
 
 
 def test_one_frame_that_repeats_has_no_other_order() -> None:
-    policy = probed_policy(lambda _: (7, 7, 7), "shuffled_frames")
-    assert policy(VIDEO) == (7, 7, 7)
+    sampler = probed_sampler(lambda _: (7, 7, 7), "shuffled_frames")
+    assert sampler(VIDEO) == (7, 7, 7)
 
 
 def test_every_probe_is_an_option_and_stands_beside_the_name() -> None:

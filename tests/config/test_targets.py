@@ -17,8 +17,8 @@ INFO = VideoInfo("v.mp4", num_frames=100, fps=10.0, seconds=10.0, width=8, heigh
 
 
 def test_a_function_is_bound_to_its_parameters() -> None:
-    policy = build_target({"_target_": LINSPACE, "num_frames": "3"}, key="sampler")
-    assert tuple(policy(INFO)) == (0, 49, 99)
+    sampler = build_target({"_target_": LINSPACE, "num_frames": "3"}, key="sampler")
+    assert tuple(sampler(INFO)) == (0, 49, 99)
 
 
 def test_a_class_is_made() -> None:

@@ -25,7 +25,7 @@ four = partial(linspace_to_last_frame, num_frames=4)
 
 
 def never(info: VideoInfo) -> Sequence[int]:
-    raise AssertionError("the policy was asked")
+    raise AssertionError("the sampler was asked")
 
 
 def folder_of_frames(folder: Path, count: int, *, first: int, digits: int = 1) -> str:

@@ -215,7 +215,7 @@ four = partial(linspace_to_last_frame, num_frames=4)
 
 
 @pytest.mark.parametrize(
-    ("policy", "name", "start", "expected"),
+    ("sampler", "name", "start", "expected"),
     [
         (four, "h264.mp4", None, []),
         (four, "three_frames.mp4", None, ["3 frames, 4 were asked for"]),
@@ -232,7 +232,7 @@ four = partial(linspace_to_last_frame, num_frames=4)
     ],
 )
 def test_clips_shorter_than_asked(
-    policy: Callable[[VideoInfo], Sequence[int]],
+    sampler: Callable[[VideoInfo], Sequence[int]],
     name: str,
     start: float | None,
     expected: list[str],
@@ -240,7 +240,7 @@ def test_clips_shorter_than_asked(
 ) -> None:
     media = Media("video", file_of(name), start_seconds=start)
     for cache in (None, FrameCache(default_store(), lambda frames: frames, "raw")):
-        clip = read_media(media, policy, cache=cache)
+        clip = read_media(media, sampler, cache=cache)
         assert [problem.detail for problem in clip.problems] == expected
         assert set(kinds(clip.problems)) <= {"fewer_frames"}
 

@@ -1,4 +1,4 @@
-"""Sampling policies against the literal formulas of the references that they name."""
+"""Samplers against the literal formulas of the references that they name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llava_eval.types import VideoInfo
 from llava_eval.video import samplers
 from llava_eval.video.decode import cut
 
-Policy = Callable[[VideoInfo, int], tuple[int, ...]]
+Sampler = Callable[[VideoInfo, int], tuple[int, ...]]
 
 
 def video(num_frames: int, *, first: int = 0, fps: float = 25.0) -> VideoInfo:
@@ -54,7 +54,7 @@ def midpoints(total: int, n: int, start_idx: int = 0) -> list[int]:
     return [int(start_idx + (seg_size / 2) + np.round(seg_size * idx)) for idx in range(n)]
 
 
-REFERENCES: list[tuple[Policy, Callable[[int, int], list[int]]]] = [
+REFERENCES: list[tuple[Sampler, Callable[[int, int], list[int]]]] = [
     (samplers.linspace_to_last_frame, linspace),
     (samplers.arange_from_first_frame, arange),
     (samplers.integer_steps, integer),
@@ -119,7 +119,7 @@ def test_cuts_that_start_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "expected"),
+    ("sampler", "expected"),
     [
         (samplers.linspace_to_last_frame, (0, 42, 85, 128, 170, 213, 256, 299)),
         (samplers.arange_from_first_frame, (0, 37, 75, 112, 150, 187, 225, 262)),
@@ -129,43 +129,43 @@ def test_cuts_that_start_later() -> None:
         (samplers.segment_midpoints, (18, 55, 93, 130, 168, 205, 242, 280)),
     ],
 )
-def test_eight_of_three_hundred(policy: Policy, expected: tuple[int, ...]) -> None:
-    assert policy(video(300), 8) == expected
+def test_eight_of_three_hundred(sampler: Sampler, expected: tuple[int, ...]) -> None:
+    assert sampler(video(300), 8) == expected
 
 
-@pytest.mark.parametrize(("policy", "reference"), REFERENCES)
+@pytest.mark.parametrize(("sampler", "reference"), REFERENCES)
 @given(total=st.integers(1, 200_000), n=st.integers(1, 256))
 def test_equals_the_reference_formula(
-    policy: Policy, reference: Callable[[int, int], list[int]], total: int, n: int
+    sampler: Sampler, reference: Callable[[int, int], list[int]], total: int, n: int
 ) -> None:
-    indices = policy(video(total), n)
+    indices = sampler(video(total), n)
     assert list(indices) == reference(total, n)
     assert len(indices) == n
     assert all(type(index) is int and 0 <= index < total for index in indices)
 
 
-@pytest.mark.parametrize(("policy", "reference"), REFERENCES)
+@pytest.mark.parametrize(("sampler", "reference"), REFERENCES)
 def test_short_videos_repeat_frames(
-    policy: Policy, reference: Callable[[int, int], list[int]]
+    sampler: Sampler, reference: Callable[[int, int], list[int]]
 ) -> None:
     for total in range(1, 9):
-        indices = policy(video(total), 8)
+        indices = sampler(video(total), 8)
         assert list(indices) == reference(total, 8)
         assert len(indices) == 8
         assert set(indices) <= set(range(total))
 
 
-@pytest.mark.parametrize(("policy", "reference"), REFERENCES[:4])
+@pytest.mark.parametrize(("sampler", "reference"), REFERENCES[:4])
 @given(total=st.integers(1, 5000), n=st.integers(1, 64), first=st.integers(0, 100_000))
 def test_a_cut_moves_the_indices(
-    policy: Policy,
+    sampler: Sampler,
     reference: Callable[[int, int], list[int]],
     total: int,
     n: int,
     first: int,
 ) -> None:
     expected = [first + index for index in reference(total, n)]
-    assert list(policy(video(total, first=first), n)) == expected
+    assert list(sampler(video(total, first=first), n)) == expected
 
 
 @given(total=st.integers(1, 5000), n=st.integers(1, 64), first=st.integers(0, 100_000))
@@ -202,12 +202,12 @@ def test_at_fps_of_a_cut() -> None:
     assert samplers.at_fps(video(60, first=10), None) == (10, 35, 60)
 
 
-@pytest.mark.parametrize("policy", [policy for policy, _ in REFERENCES])
-def test_refusals(policy: Policy) -> None:
+@pytest.mark.parametrize("sampler", [sampler for sampler, _ in REFERENCES])
+def test_refusals(sampler: Sampler) -> None:
     with pytest.raises(MediaError, match=r"v\.mp4: the video has no frames"):
-        policy(video(0), 8)
+        sampler(video(0), 8)
     with pytest.raises(ValueError, match="num_frames is 0, expected at least 1"):
-        policy(video(10), 0)
+        sampler(video(10), 0)
 
 
 def test_at_fps_refusals() -> None:

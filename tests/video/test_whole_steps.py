@@ -1,4 +1,4 @@
-"""LongVideoBench's sampling policy."""
+"""LongVideoBench's sampler."""
 
 from __future__ import annotations
 

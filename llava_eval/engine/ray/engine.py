@@ -14,7 +14,7 @@ from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
-from llava_eval.engine.ray.worker import Loaded, WorkerFacts, WorkerSettings, warm_up
+from llava_eval.engine.ray.worker import Loaded, WorkerSettings, warm_up
 from llava_eval.engine.ray.worker_pool import (
     Worker,
     close_pool,
@@ -45,17 +45,14 @@ class RayEngine(Engine):
         with clock.stage("start_workers"), cluster_errors():
             self._pool = open_pool(config.engine, config.model.device)
             self._settings = worker_settings(config, self._pool.share)
+            num_decoding = config.runner.decode_workers * self._pool.share.num_workers
             try:
-                self._facts = self._plan(config.runner.decode_workers)
+                warm = import_ray().remote(num_cpus=0, scheduling_strategy="SPREAD")(warm_up)
+                self._warming = [warm.remote() for _ in range(num_decoding)]
+                self._facts = self._pool.plan(self._settings)
             except BaseException:
                 close_pool()
                 raise
-
-    def _plan(self, decode_workers: int) -> list[WorkerFacts]:
-        warm = import_ray().remote(num_cpus=0, scheduling_strategy="SPREAD")(warm_up)
-        num_decoding = decode_workers * self._pool.share.num_workers
-        self._warming = [warm.remote() for _ in range(num_decoding)]
-        return self._pool.plan(self._settings)
 
     def identity(self) -> dict[str, Any]:
         return dict(self._facts[0].identity)

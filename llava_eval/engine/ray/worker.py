@@ -33,7 +33,7 @@ from llava_eval.types import Clip, SampleResult
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
     from llava_eval.video.cache import FrameCache
-    from llava_eval.video.media import Policy
+    from llava_eval.video.media import Sampler
 
 
 @dataclass(frozen=True)
@@ -297,15 +297,15 @@ def warm_up() -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _decoder(settings: bytes) -> tuple[Policy, FrameCache | None, float]:
+def _decoder(settings: bytes) -> tuple[Sampler, FrameCache | None, float]:
     """Make this process ready to decode: how to sample, how to resize, and for how long."""
     worker: WorkerSettings
     resize: bytes | None
     worker, resize = pickle.loads(settings)
     worker.enter_folder()
     cache = frame_cache(None if resize is None else pickle.loads(resize))
-    policy = PromptSettings.of(worker.config).policy
-    return policy, cache, worker.config.runner.decode_timeout_seconds
+    sampler = PromptSettings.of(worker.config).sampler
+    return sampler, cache, worker.config.runner.decode_timeout_seconds
 
 
 def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupContent[Clip] | None]:
@@ -321,10 +321,10 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupConte
     """
     from llava_eval.video import decode_ahead
 
-    policy, cache, timeout_seconds = _decoder(settings)
+    sampler, cache, timeout_seconds = _decoder(settings)
     (outcome,) = decode_ahead(
         [group],
-        lambda item: decode_group(item, policy, cache),
+        lambda item: decode_group(item, sampler, cache),
         num_workers=1,
         max_pending=1,
         timeout_seconds=timeout_seconds,

@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 import av
 import numpy as np
 
-from llava_eval.types import MediaProblem, VideoInfo
+from llava_eval.borders.typed_json import as_type
+from llava_eval.types import VideoInfo
 from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
 from llava_eval.video.fast.index import VideoIndex
 
@@ -24,7 +25,6 @@ _MAX_BYTES_ON_DISK = 256 * 2**20
 
 #: Rows of the array on disk: the columns of the table of keyframes.
 _ROWS = ("packets", "shown_before", "timestamps", "positions", "leading")
-
 
 #: The indices used last by this process, the latest at the end.
 _memory: OrderedDict[str, VideoIndex] = OrderedDict()
@@ -54,8 +54,7 @@ def known_index(path: str) -> VideoIndex | None:
     if index is None:
         return None
     _keep_in_memory(key, index)
-    is_same = index.info.path == path
-    return index if is_same else replace(index, info=replace(index.info, path=path))
+    return replace(index, info=replace(index.info, path=path))
 
 
 def remember_index(index: VideoIndex, seconds: float) -> None:
@@ -93,19 +92,8 @@ def _from_entry(entry: Entry) -> VideoIndex:
     table, facts = entry
     if table.dtype != np.int64 or table.ndim != 2:
         raise ValueError(f"{table.dtype} {table.shape} is not a table of keyframes")
-    info = facts["info"]
     return VideoIndex(
-        VideoInfo(
-            path=str(info["path"]),
-            num_frames=int(info["num_frames"]),
-            fps=float(info["fps"]),
-            seconds=float(info["seconds"]),
-            width=int(info["width"]),
-            height=int(info["height"]),
-            codec=str(info["codec"]),
-            rotation=int(info["rotation"]),
-            problems=tuple(MediaProblem(**problem) for problem in info["problems"]),
-        ),
+        as_type(facts["info"], VideoInfo),
         sequential_reason=str(facts["sequential_reason"]),
         num_packets=int(facts["num_packets"]),
         num_shown=int(facts["num_shown"]),

@@ -156,9 +156,9 @@ def lethal_checkpoint(folder: Path, word: str) -> Path:
     return folder
 
 
-def lethal_policy(folder: Path, video: str) -> None:
-    """Write a sampling policy that ends the process for one video."""
-    (folder / "lethal_policy.py").write_text(
+def lethal_sampler(folder: Path, video: str) -> None:
+    """Write a sampler that ends the process for one video."""
+    (folder / "lethal_sampler.py").write_text(
         "import os, signal\n"
         "def pick(info, num_frames: int):\n"
         f"    if info.path.endswith({video!r}):\n"
@@ -179,13 +179,13 @@ def test_what_kills_workers_is_an_error_of_its_own(
     rows[4]["question"] = f"{rows[4]['question']} zebra"
     source = write_lines(tmp_path / "rows.jsonl", rows)
     checkpoint = lethal_checkpoint(tmp_path / "lethal", "zebra")
-    lethal_policy(tmp_path, f"{rows[6]['videoID']}.mp4")
+    lethal_sampler(tmp_path, f"{rows[6]['videoID']}.mp4")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     arguments = [
         *ARGUMENTS,
         *on(cluster),
         "engine.max_tries=3",
-        "sampler._target_=lethal_policy.pick",
+        "sampler._target_=lethal_sampler.pick",
         f"benchmark.source={source}",
         f"benchmark.media_root={DEMO / 'videos'}",
         f"model.checkpoint={checkpoint}",
