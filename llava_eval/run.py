@@ -27,7 +27,7 @@ from llava_eval.results import files
 from llava_eval.results.directory import claim
 from llava_eval.results.exchange.trackers import build_tracker, track
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
-from llava_eval.results.record import RunRecord, amount
+from llava_eval.results.manifest import RunRecord, amount
 from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
 from llava_eval.types import Sample, SampleResult

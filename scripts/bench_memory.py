@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from llava_eval.borders.paths import resolve_package_path
-from llava_eval.results.record import processor_name
+from llava_eval.results.environment import processor_name
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))

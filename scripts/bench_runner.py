@@ -37,7 +37,7 @@ from llava_eval.models.local.load_model import load_model
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import plan_model
 from llava_eval.models.local.runner import ModelRunner
-from llava_eval.results.record import processor_name
+from llava_eval.results.environment import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
 
 CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")

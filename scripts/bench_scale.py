@@ -29,7 +29,7 @@ import torch
 import transformers
 
 from gpu.shapes import write_llava_next_video
-from llava_eval.results.record import processor_name
+from llava_eval.results.environment import processor_name
 
 NUM_FRAMES: Final = 8
 QUESTIONS_PER_VIDEO: Final = 3

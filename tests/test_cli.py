@@ -341,7 +341,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
 
 def interrupt_again_while_the_manifest_is_written() -> None:
     """Send Ctrl-C once more when the run writes that it was interrupted."""
-    from llava_eval.results.record import RunRecord
+    from llava_eval.results.manifest import RunRecord
 
     SignalAtLine(4, signal.SIGINT)()
     write = RunRecord.write

@@ -21,7 +21,7 @@ from llava_eval.engine.batches import (
 )
 from llava_eval.models.backend import Plan, make_runner
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
-from llava_eval.results import record
+from llava_eval.results import environment
 from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LocalEngine(Engine):
         return self._plan.identity()
 
     def versions(self) -> Mapping[str, str]:
-        return record.versions()
+        return environment.versions()
 
     def load(self) -> dict[str, Any]:
         self._runner = make_runner(self._plan, self._config, self._clock)

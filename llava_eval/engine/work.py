@@ -27,8 +27,7 @@ from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import rewrite_ledger
-from llava_eval.results.manifest import Manifest, read_manifest
-from llava_eval.results.record import RunRecord, provenance
+from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_manifest
 from llava_eval.results.summary import (
     Metric,
     Summary,

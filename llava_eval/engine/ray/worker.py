@@ -27,7 +27,7 @@ from llava_eval.engine.batches import (
 from llava_eval.errors import CheckpointError, MediaError
 from llava_eval.models.backend import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
-from llava_eval.results import record
+from llava_eval.results import environment
 from llava_eval.types import Clip, SampleResult
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class ModelWorker:
                 dict(self._clock.seconds),
                 self._clock.warm_up,
                 runner.peak_device_memory_bytes(),
-                record.peak_host_memory_bytes(),
+                environment.peak_host_memory_bytes(),
                 record_of(runner),
             )
             return Reply(results, report, self._messages.take())
@@ -251,7 +251,7 @@ class ModelWorker:
         logger.setLevel(logging.INFO)
         if self._messages not in logger.handlers:
             logger.addHandler(self._messages)
-        machine = record.machine()
+        machine = environment.machine()
         host = str(machine["hostname"])
         folder = settings.checkpoint_folder
         if folder is not None and not Path(folder).is_dir():
@@ -275,8 +275,8 @@ class ModelWorker:
             host=host,
             process_id=os.getpid(),
             identity=self._plan.identity(),
-            versions=record.versions(),
-            git_commit=record.git_commit(),
+            versions=environment.versions(),
+            git_commit=environment.git_commit(),
             machine=machine,
         )
         return self._facts
@@ -334,5 +334,5 @@ def decode(settings: bytes, group: MediaGroup) -> tuple[DecodeStatus, GroupConte
         return DecodeStatus(seconds=outcome.seconds), outcome.unwrap()
     paths = [media.path for media in group.media if media.data is None]
     missing = [path for path in paths if "://" not in path and not os.path.exists(path)]
-    host = str(record.machine()["hostname"])
+    host = str(environment.machine()["hostname"])
     return DecodeStatus(error, missing[0] if missing else None, host), None

@@ -28,7 +28,7 @@ from llava_eval.engine.ray.cluster import (
 from llava_eval.engine.ray.task import BatchTask
 from llava_eval.engine.ray.worker import Loaded, ModelWorker, Report, WorkerFacts, WorkerSettings
 from llava_eval.errors import ConfigError, EngineError
-from llava_eval.results import record
+from llava_eval.results import environment
 from llava_eval.results.identity import first_difference
 
 log = logging.getLogger(__name__)
@@ -283,7 +283,7 @@ def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences
             )
     if allow_version_differences:
         return
-    here = record.versions()
+    here = environment.versions()
     for worker in workers:
         shared = {name: text for name, text in here.items() if name in worker.versions}
         _compare_versions("this machine", shared, worker)

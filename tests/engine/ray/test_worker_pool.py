@@ -11,9 +11,9 @@ from llava_eval.engine.ray.task import BatchTask
 from llava_eval.engine.ray.worker import WorkerFacts
 from llava_eval.engine.ray.worker_pool import Worker, check_agreement, joint_versions
 from llava_eval.errors import ConfigError
-from llava_eval.results import record
+from llava_eval.results import environment
 
-HERE = record.versions()
+HERE = environment.versions()
 ONE = WorkerFacts("n1", "alpha", 1, {"model": {"dtype": "torch.float16"}}, HERE, None, {})
 TWO = dataclasses.replace(ONE, node="n2", host="beta")
 

@@ -1,0 +1,103 @@
+"""The code and the machine of this process, as a manifest tells them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import llava_eval
+
+#: Packages whose version can move a number or a time.
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "av",
+    "numpy",
+    "pandas",
+    "pillow",
+    "datasets",
+    "hydra-core",
+    "scipy",
+    "accelerate",
+    "bitsandbytes",
+    "torchao",
+    "flash-attn",
+    "flash-attn-4",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of llava_eval, Python and every package of note that is installed."""
+    result = {"llava_eval": llava_eval.__version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            result[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return result
+
+
+def git_commit() -> str | None:
+    """Return the commit of the checkout that llava_eval runs from, "+changes" where it has any.
+
+    None where it does not run from a checkout (an installed wheel), or git is missing.
+    """
+    folder = Path(llava_eval.__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Return what is known of the machine without importing torch."""
+    return {
+        "platform": platform.platform(),
+        "processor": processor_name(),
+        "num_cpus": os.cpu_count(),
+        "hostname": platform.node(),
+    }
+
+
+def processor_name() -> str:
+    """Return the CPU's product name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_host_memory_bytes() -> int | None:
+    """Return the largest resident set of this process so far; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
