@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import llava_eval
+from llava_eval.borders.paths import reason
 from llava_eval.commands import COMMANDS, HelpShown, Parser
 from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, without_secrets
 
@@ -161,8 +162,6 @@ def run_command(argv: Sequence[str]) -> int:
         if error.filename is None:
             _complain(_defect(error))
             return _DEFECT
-        from llava_eval.borders.paths import reason
-
         _complain(f"{os.fsdecode(error.filename)}: {reason(error)}")
         return ConfigError.exit_code
     except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours

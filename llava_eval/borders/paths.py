@@ -87,7 +87,7 @@ def status_of(path: str | os.PathLike[str]) -> os.stat_result | None:
     """
     try:
         return Path(path).stat()
-    except ValueError:  # a null character
+    except ValueError:  # a null character, or one that the file system cannot encode
         return None
     except OSError as error:
         if error.errno in _NOT_THERE:
@@ -109,13 +109,18 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
 def is_there(path: str | os.PathLike[str]) -> bool:
     """Return whether a file or folder surely lies at a path."""
-    return not isinstance(_status(path), str)
+    try:
+        return status_of(path) is not None
+    except OSError:
+        return False
 
 
 def is_surely_folder(path: str | os.PathLike[str]) -> bool:
     """Return whether a folder surely lies at a path."""
-    status = _status(path)
-    return not isinstance(status, str) and stat.S_ISDIR(status.st_mode)
+    try:
+        return is_folder(path)
+    except OSError:
+        return False
 
 
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
@@ -186,16 +191,6 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def reason(error: OSError) -> str:
     """Return why the operating system refuses a path, in a few words without the path."""
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
-
-
-def _status(path: str | os.PathLike[str]) -> os.stat_result | str:
-    """Return what the file system says of a path, or why it says nothing."""
-    try:
-        return Path(path).stat()
-    except OSError as error:
-        return reason(error)
-    except ValueError:  # a null character, or one that the file system cannot encode
-        return "no file can have this name"
 
 
 def append_line(stream: FileIO, line: bytes) -> None:

@@ -16,6 +16,7 @@ from llava_eval.commands.command import (
     path_argument,
 )
 from llava_eval.errors import ConfigError
+from llava_eval.results import files
 
 
 @command(
@@ -56,7 +57,6 @@ def _explain(arguments: argparse.Namespace) -> int:
       llava-eval explain runs/mine
       llava-eval explain runs/mine --against runs/theirs --run 50
     """
-    from llava_eval.results import files
     from llava_eval.results.explain.explanation import explain, side_of
     from llava_eval.results.explain.screen import EXPLANATION, as_content, to_markdown, to_terminal
     from llava_eval.results.explain.switched_runs import attributed

@@ -18,6 +18,7 @@ from llava_eval.commands.command import (
     path_argument,
 )
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.results.files import make_folder, write_output
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.publication import Publication
@@ -346,7 +347,6 @@ def _export(arguments: argparse.Namespace) -> int:
     from llava_eval.results.exchange.inspect_log import write_inspect_log
     from llava_eval.results.exchange.lm_eval import write_lm_eval
     from llava_eval.results.exchange.run_facts import RunFacts
-    from llava_eval.results.files import make_folder
     from llava_eval.results.formatting import write_out
     from llava_eval.results.runs import RunReader
 
@@ -397,7 +397,6 @@ def _report(arguments: argparse.Namespace) -> int:
       0  written
       2  a path holds no run, or a mistake in the command
     """
-    from llava_eval.results.files import write_output
     from llava_eval.results.formatting import count, printable, write_out
     from llava_eval.results.report.overview import Overview, export_report
     from llava_eval.results.report.page import Part, page

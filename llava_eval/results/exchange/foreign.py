@@ -102,7 +102,8 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
         header = start.split(b"\n", 1)[0].decode(errors="replace").strip().lower()
         for separator in ("\t", ","):
             if "prediction" in [name.strip('"') for name in header.split(separator)]:
-                return _of_table(content.decode("utf-8-sig"), separator)
+                text = io.StringIO(content.decode("utf-8-sig"))
+                return _of_rows(csv.DictReader(text, delimiter=separator))
     except _DAMAGED as error:
         raise RowsError(f"generations={path} cannot be read: {error}") from error
     return None
@@ -115,7 +116,7 @@ def _of_json(content: bytes) -> list[Record] | None:
         line = parse_json(first)
     except JsonError:
         line = None
-    if isinstance(line, dict) and _is_lm_eval(line):
+    if isinstance(line, dict) and line.keys() & {"resps", "filtered_resps"}:
         texts = [first, *rest.split(b"\n")]
         return [_of_lm_eval(parse_json(text, dict)) for text in texts if text.strip()]
     if isinstance(line, dict) and rest.strip():
@@ -137,10 +138,6 @@ def _of_json(content: bytes) -> list[Record] | None:
     if isinstance(whole, dict) and {"results", "configs"} <= whole.keys():
         raise JsonError("it holds results alone; the texts are in the samples_*.jsonl beside it")
     return None
-
-
-def _is_lm_eval(line: Mapping[str, Any]) -> bool:
-    return "resps" in line or "filtered_resps" in line
 
 
 def _of_lm_eval(line: Mapping[str, Any]) -> Record:
@@ -227,10 +224,6 @@ def _sheet(content: bytes) -> Iterator[dict[str, Any]]:
         yield dict(zip(header, row, strict=False))
 
 
-def _of_table(text: str, separator: str) -> list[Record]:
-    return _of_rows(csv.DictReader(io.StringIO(text), delimiter=separator))
-
-
 def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Record]:
     """Read the rows of VLMEvalKit's sheet; it leaves the cell of an empty text empty."""
     records = []
@@ -240,6 +233,7 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
         index = row.get("index", number)
         text = "" if row["prediction"] is None else str(row["prediction"])
         failed = text.startswith(_VLMEVALKIT_FAILED)
+        verdict = row.get("correct") if "response" in row else None  # of MMVU's judge
         records.append(
             Record(
                 f"index {index}",
@@ -247,16 +241,10 @@ def _of_rows(rows: Iterator[dict[str, Any]] | csv.DictReader[str]) -> list[Recor
                 row,
                 int(index) if str(index).isdecimal() else None,
                 text if failed else None,
-                is_correct=_verdict(row),
+                is_correct=verdict if isinstance(verdict, bool) else None,
             )
         )
     return records
-
-
-def _verdict(row: Mapping[str, Any]) -> bool | None:
-    """Return the verdict of MMVU's judge, where a row has one."""
-    verdict = row.get("correct") if "response" in row else None
-    return verdict if isinstance(verdict, bool) else None
 
 
 def matched(
