@@ -13,7 +13,7 @@ from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.paths import local_path
-from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
+from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
 
@@ -26,54 +26,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
 
     Args:
         benchmark: its configuration.
-        adapter: as ``benchmark.adapter`` names it.
-
-    Raises:
-        ConfigError: the selection or the probe does not fit the benchmark.
-        RowsError: the rows cannot be used.
-    """
-    samples = load_samples(
-        benchmark.source,
-        adapter,
-        facets=benchmark.facets,
-        media_root=benchmark.media_root,
-        subset=benchmark.subset,
-        split=benchmark.split,
-        revision=benchmark.revision,
-        limit=benchmark.limit,
-        where=benchmark.where,
-        subsample=benchmark.subsample,
-    )
-    return probed_samples(samples, benchmark.probe)
-
-
-def load_samples(
-    source: str,
-    adapter: Adapter,
-    *,
-    facets: Sequence[str] = (),
-    media_root: str | None = None,
-    subset: str | None = None,
-    split: str | None = None,
-    revision: str | None = None,
-    limit: int | None = None,
-    where: Mapping[str, Any] | None = None,
-    subsample: SubsampleConfig | None = None,
-) -> list[Sample]:
-    """Read rows and adapt them.
-
-    Args:
-        source: see :func:`llava_eval.benchmarks.sources.read_row_sets`.
-        subset: see the same function.
-        split: see the same function.
-        revision: see the same function.
-        adapter: makes one sample of one row, or several.
-        facets: columns (or facets that the adapter derives) to keep with each sample.
-        media_root: folder that media paths start from.
-        limit: keep the first rows only, of those that ``where`` leaves.
-        where: which samples to keep; None keeps all.
-        subsample: how many of them, see :func:`llava_eval.benchmarks.select.selected`; None keeps
-            all.
+        adapter: as ``benchmark.adapter`` names it; makes one sample of one row, or several.
 
     Returns:
         Samples in the order of the rows.
@@ -81,20 +34,23 @@ def load_samples(
     Raises:
         RowsError: no rows, a missing column, an unusable row, a duplicate id, or a selected level
             that does not exist.
-        ConfigError: the selection does not fit the benchmark.
+        ConfigError: the selection or the probe does not fit the benchmark.
     """
-    root = media_folder(media_root)
-    rows = read_row_sets(source, subset=subset, split=split, revision=revision)
-    if not where:
-        rows = rows[:limit]
+    source, root = benchmark.source, media_folder(benchmark.media_root)
+    rows = read_row_sets(
+        source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
+    )
+    if not benchmark.where:
+        rows = rows[: benchmark.limit]
     samples = []
     for number, columns in enumerate(rows):
         row = Row(number, columns, source, root)
         for sample in _adapt(row, adapter):
-            levels = {name: _level(row, sample, name, rows) for name in facets}
+            levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
             samples.append(dataclasses.replace(sample, media_root=root, facets=levels))
     _check_unique(samples, source)
-    return selected(samples, where or {}, subsample or SubsampleConfig(), limit=limit)
+    kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
+    return probed_samples(kept, benchmark.probe)
 
 
 def media_folder(media_root: str | None) -> Path | None:

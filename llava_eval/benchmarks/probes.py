@@ -88,25 +88,18 @@ def _blind(sample: Sample) -> Sample:
     return dataclasses.replace(sample, content=content)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Options:
-    """Options in the order of their letters, and the accepted letters."""
-
-    texts: Sequence[str]
-    targets: tuple[str, ...]
-
-
-def _shuffled_options(sample: Sample) -> _Options:
+def _shuffled_options(sample: Sample) -> Sample:
     order = _shuffled(sample.id, list(range(len(sample.choices))))
     letters = string.ascii_uppercase
     targets = tuple(letters[order.index(letters.index(letter))] for letter in _letters(sample))
-    return _Options([sample.choices[index] for index in order], targets)
+    choices = tuple(sample.choices[index] for index in order)
+    return dataclasses.replace(sample, choices=choices, targets=targets)
 
 
-def _without_right_option(sample: Sample) -> _Options:
+def _without_right_option(sample: Sample) -> Sample:
     right = {string.ascii_uppercase.index(letter) for letter in _letters(sample)}
-    texts = [NONE_OF_THE_ABOVE if n in right else text for n, text in enumerate(sample.choices)]
-    return _Options(texts, sample.targets)
+    choices = (NONE_OF_THE_ABOVE if n in right else text for n, text in enumerate(sample.choices))
+    return dataclasses.replace(sample, choices=tuple(choices))
 
 
 def _letters(sample: Sample) -> Sequence[str]:
@@ -114,29 +107,25 @@ def _letters(sample: Sample) -> Sequence[str]:
     return [target for target in sample.targets if len(target) == 1 and target in letters]
 
 
-def _with_options(sample: Sample, probe: str, options: _Options) -> Sample:
-    """Return a sample with other texts after the letters of its options.
+def _with_options(sample: Sample, probe: str, changed: Sample) -> Sample:
+    """Return the changed sample with its own options after the letters in the prompt.
 
     Raises:
-        ConfigError: its options do not stand in its prompt, one letter after the other.
+        ConfigError: the sample's options do not stand in its prompt, one letter after the other.
     """
     pattern = _listed(sample.choices)
-    content = list(sample.content)
-    for index, piece in enumerate(content):
-        if not isinstance(piece, str) or sample.options:
-            continue
-        match = pattern.search(piece)
+    for index, piece in enumerate(() if sample.options else sample.content):
+        match = pattern.search(piece) if isinstance(piece, str) else None
         if match is None:
             continue
         written = [
             f"{letter}{match['mark']}{text}"
-            for letter, text in zip(string.ascii_uppercase, options.texts, strict=False)
+            for letter, text in zip(string.ascii_uppercase, changed.choices, strict=False)
         ]
         listed = (match["gap"] or "").join(written)
-        content[index] = f"{piece[: match.start()]}{listed}{piece[match.end() :]}"
-        return dataclasses.replace(
-            sample, content=tuple(content), choices=tuple(options.texts), targets=options.targets
-        )
+        text = f"{match.string[: match.start()]}{listed}{match.string[match.end() :]}"
+        content = (*sample.content[:index], text, *sample.content[index + 1 :])
+        return dataclasses.replace(changed, content=content)
     raise ConfigError(
         f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each after "
         "its letter"

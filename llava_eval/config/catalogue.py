@@ -14,10 +14,12 @@ from typing import Any, Final
 import yaml
 
 from llava_eval.borders.paths import read_file
+from llava_eval.config.build import build_target
 from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
+from llava_eval.types import VideoInfo
 
 WIDTH: Final = 80
 
@@ -127,24 +129,19 @@ def _media(name: str, merged: Mapping[str, Any], config_dir: Path | None) -> str
     return "images" if config_folder() in _file("benchmark", name, config_dir).parents else None
 
 
-#: Samplers that show no frame of a short clip twice.
-_SHOW_ONCE: Final = ("each_frame_once", "at_fps", "whole_steps")
-
-
 def _pipeline(settings: Mapping[str, Any], sampler: Mapping[str, Any]) -> list[str]:
     """Return what a protocol's reference does between row, model and scorer.
 
     Args:
         settings: its ``benchmark`` section.
-        sampler: its ``sampler`` section, with the sampler's name where a file is chosen.
+        sampler: its ``sampler`` section over the chosen file's, with that file's name.
     """
     reply = ReplyConfig(**(settings.get("reply") or {}))
     generation = GenerationConfig(**(settings.get("generation") or {}))
     adapter = settings.get("adapter") or {}
-    shorter = "shows each once" if sampler.get("name") in _SHOW_ONCE else "repeats frames"
     is_greedy = generation.temperature == 0
     facts = [
-        f"frames by {sampler['name']}, a shorter clip {shorter}" if "name" in sampler else None,
+        _sampling(sampler),
         {True: "images turned by EXIF", False: "images as stored"}.get(_upright(adapter)),
         f"{delimiter!r} before options" if (delimiter := adapter.get("option_delimiter")) else None,
         f"at most {generation.max_new_tokens} tokens",
@@ -158,6 +155,20 @@ def _pipeline(settings: Mapping[str, Any], sampler: Mapping[str, Any]) -> list[s
         "reasoning cut out as lmms-eval does" if reply.reasoning == "lmms_eval" else None,
     ]
     return [fact for fact in facts if fact is not None]
+
+
+def _sampling(sampler: Mapping[str, Any]) -> str | None:
+    """Return how frames are chosen; of our own samplers also what they do where those are few."""
+    if "name" not in sampler:
+        return None
+    chosen = f"frames by {sampler['name']}"
+    if not str(sampler.get("_target_")).startswith("llava_eval."):
+        return chosen
+    node = {key: value for key, value in sampler.items() if key != "name"}
+    frames_of = build_target({**node, "num_frames": 2}, key="sampler")
+    clip = VideoInfo("a clip", num_frames=1, fps=1.0, seconds=1.0, width=1, height=1, codec="")
+    shorter = "repeats frames" if len(frames_of(clip)) == 2 else "shows each once"
+    return f"{chosen}, a shorter clip {shorter}"
 
 
 def _upright(adapter: Mapping[str, Any]) -> Any:
@@ -245,18 +256,20 @@ def _merged_benchmark(name: str, config_dir: Path | None) -> dict[str, Any]:
         if isinstance(part, str) and part.startswith("/benchmark/"):
             merged = _over(merged, _merged_benchmark(part.removeprefix("/benchmark/"), config_dir))
         elif isinstance(part, dict) and "override /sampler" in part:
-            merged = _over(merged, {"sampler": {"name": part["override /sampler"]}})
+            name = part["override /sampler"]
+            merged["sampler"] = {"name": name, **_content("sampler", name, config_dir)}
     own = {key: content[key] for key in ("benchmark", "sampler") if key in content}
     return _over(merged, own)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _over(old, value) if both and old is not None else value
-    return merged
+    merged = {
+        key: _over(below[key], value)
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+        else value
+        for key, value in above.items()
+    }
+    return {**below, **merged}
 
 
 def _experiments(config_dir: Path | None) -> dict[str, Mapping[str, Any]]:

@@ -9,57 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: Modules of version 0.1 whose functions and classes stand in configuration files.
-_MOVED: Final = {
-    "benchmarks.activitynet_qa": "benchmarks.adapters.video_chatgpt",
-    "benchmarks.egoschema": "benchmarks.adapters.egoschema",
-    "benchmarks.image_captions": "benchmarks.adapters.image",
-    "benchmarks.image_choices": "benchmarks.adapters.image",
-    "benchmarks.image_questions": "benchmarks.adapters.image",
-    "benchmarks.longvideobench": "benchmarks.adapters.longvideobench",
-    "benchmarks.mmbench": "benchmarks.adapters.mmbench",
-    "benchmarks.mmmu": "benchmarks.adapters.mmmu",
-    "benchmarks.mvbench": "benchmarks.adapters.mvbench",
-    "benchmarks.nextqa": "benchmarks.adapters.nextqa",
-    "benchmarks.tempcompass": "benchmarks.adapters.tempcompass",
-    "benchmarks.video_chatgpt": "benchmarks.adapters.video_chatgpt",
-    "benchmarks.video_detail_description": "benchmarks.adapters.video_chatgpt",
-    "metrics.caption_java": "scoring.captions.java",
-    "metrics.caption_sets": "scoring.captions.corpus",
-    "metrics.judged": "metrics.groups",
-    "metrics.macro": "metrics.groups",
-    "metrics.whole_groups": "metrics.groups",
-    "results.answer_lists": "results.exchange.submission",
-    "results.submission": "results.exchange.submission",
-    "scorers.caption": "scoring.captions.corpus",
-    "scorers.choice": "scoring.choice",
-    "scorers.first_letter": "scoring.choice",
-    "scorers.image.anls": "scoring.text",
-    "scorers.image.chartqa": "scoring.text",
-    "scorers.image.exact": "scoring.text",
-    "scorers.image.mmbench": "scoring.choice",
-    "scorers.image.mmmu": "scoring.mmmu_answer",
-    "scorers.image.scienceqa": "scoring.choice",
-    "scorers.image.vqa": "scoring.vqa",
-    "scorers.image.yes_no": "scoring.text",
-    "scorers.judged": "scoring.judge.scorers",
-    "scorers.judged_dimensions": "scoring.judge.dimensions",
-    "scorers.likelihood": "scoring.choice",
-    "scorers.mlvu": "scoring.choice",
-    "scorers.mmmu_letter": "scoring.choice",
-    "scorers.mvbench": "scoring.choice",
-    "scorers.ranked_letter": "scoring.choice",
-    "scorers.standalone_letter": "scoring.choice",
-    "scorers.tempcompass": "scoring.tempcompass_rules",
-    "scorers.tempcompass_judged": "scoring.tempcompass_rules",
-    "scorers.text": "scoring.text",
-    "scorers.wups": "scoring.wups",
-    "scoring.captions.scorer": "scoring.captions.corpus",
-    "scoring.judge.mathvista": "scoring.judge.rules_first",
-    "scoring.judge.mmvu": "scoring.judge.rules_first",
-    "scoring.judge.tomato": "scoring.judge.rules_first",
-    "video.whole_steps": "video.samplers",
+#: By its present module: modules of earlier versions whose functions stand in configuration files.
+_FORMER: Final = {
+    "benchmarks.adapters.egoschema": "benchmarks.egoschema",
+    "benchmarks.adapters.image": (
+        "benchmarks.image_captions benchmarks.image_choices benchmarks.image_questions"
+    ),
+    "benchmarks.adapters.longvideobench": "benchmarks.longvideobench",
+    "benchmarks.adapters.mmbench": "benchmarks.mmbench",
+    "benchmarks.adapters.mmmu": "benchmarks.mmmu",
+    "benchmarks.adapters.mvbench": "benchmarks.mvbench",
+    "benchmarks.adapters.nextqa": "benchmarks.nextqa",
+    "benchmarks.adapters.tempcompass": "benchmarks.tempcompass",
+    "benchmarks.adapters.video_chatgpt": (
+        "benchmarks.activitynet_qa benchmarks.video_chatgpt benchmarks.video_detail_description"
+    ),
+    "metrics.groups": "metrics.judged metrics.macro metrics.whole_groups",
+    "results.exchange.submission": "results.answer_lists results.submission",
+    "scoring.captions.corpus": "metrics.caption_sets scorers.caption scoring.captions.scorer",
+    "scoring.captions.java": "metrics.caption_java",
+    "scoring.choice": (
+        "scorers.choice scorers.first_letter scorers.image.mmbench scorers.image.scienceqa "
+        "scorers.likelihood scorers.mlvu scorers.mmmu_letter scorers.mvbench "
+        "scorers.ranked_letter scorers.standalone_letter"
+    ),
+    "scoring.judge.dimensions": "scorers.judged_dimensions",
+    "scoring.judge.rules_first": "scoring.judge.mathvista scoring.judge.mmvu scoring.judge.tomato",
+    "scoring.judge.scorers": "scorers.judged",
+    "scoring.mmmu_answer": "scorers.image.mmmu",
+    "scoring.tempcompass_rules": "scorers.tempcompass scorers.tempcompass_judged",
+    "scoring.text": (
+        "scorers.image.anls scorers.image.chartqa scorers.image.exact scorers.image.yes_no "
+        "scorers.text"
+    ),
+    "scoring.vqa": "scorers.image.vqa",
+    "scoring.wups": "scorers.wups",
+    "video.samplers": "video.whole_steps",
 }
+_MOVED: Final = {old: new for new, listed in _FORMER.items() for old in listed.split()}
 
 
 def current_target(dotted: str) -> str:

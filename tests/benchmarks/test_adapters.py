@@ -14,12 +14,12 @@ from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vsibench import vsibench
-from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
+from tests.benchmarks.loading import load_samples
 
 VIDEOMME_ROW: dict[str, Any] = {
     "video_id": "001",

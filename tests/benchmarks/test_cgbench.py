@@ -14,13 +14,13 @@ from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from llava_eval.benchmarks.frame_images import FrameImages
-from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.prepare.prepare import prepare
 from llava_eval.benchmarks.rows import Row
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import MediaError, RowsError
 from llava_eval.types import Clip, Media, Sample, VideoInfo
 from llava_eval.video.samplers import clue_midpoints, linspace_to_last_frame
+from tests.benchmarks.loading import load_samples
 from tests.scoring.protocols import protocol
 
 GOLDEN = Path(__file__).parent / "golden"

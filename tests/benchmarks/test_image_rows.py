@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from llava_eval.benchmarks.image_rows import row_image
-from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.errors import RowsError
 from llava_eval.types import Media
 from llava_eval.video.media import read_media
+from tests.benchmarks.loading import load_samples
 from tests.benchmarks.test_image_prompts import MMBENCH
 from tests.scoring.protocols import protocol
 

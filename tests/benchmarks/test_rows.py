@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
-from llava_eval.benchmarks.load import load_samples
 from llava_eval.benchmarks.rows import Row, list_items
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
 from tests.benchmarks import test_image_prompts, test_prompts
+from tests.benchmarks.loading import load_samples
 from tests.scoring.protocols import protocol
 
 COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}

@@ -27,7 +27,7 @@ _SUBJECTS = {
         "Materials Mechanical_Engineering"
     ),
 }
-_DOMAINS = {subject: name for name, listed in _SUBJECTS.items() for subject in listed.split()}
+DOMAIN_OF = {subject: name for name, listed in _SUBJECTS.items() for subject in listed.split()}
 
 
 def mmmu(
@@ -90,7 +90,7 @@ def mmmu(
         choices=choices,
         question=row.text("{question}"),
         facets={
-            "domain": _DOMAINS.get(subject.group(1), "Other"),
+            "domain": DOMAIN_OF.get(subject.group(1), "Other"),
             "subject": subject.group(1),
         },
     )

@@ -193,21 +193,6 @@ def _lowered(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubtitleLines:
-    """Which subtitle lines stand for ``{subtitles}`` in a prompt.
-
-    Attributes:
-        file: template of the video's subtitle file.
-        rule, heading, missing: see :class:`llava_eval.benchmarks.subtitles.Subtitles`.
-    """
-
-    file: str
-    rule: SubtitleRule = "first_cue"
-    heading: str = ""
-    missing: str | None = None
-
-
 def choice_sample(
     row: Row,
     *,
@@ -219,7 +204,7 @@ def choice_sample(
     answer: Answer,
     prompt: str,
     media_kind: MediaKind = "video",
-    subtitles: SubtitleLines | None = None,
+    subtitles: Subtitles | None = None,
     strip_question: bool = False,
 ) -> Sample:
     """Make a multiple-choice sample; see :func:`multiple_choice` for the templates.
@@ -256,8 +241,7 @@ def choice_sample(
         for part in parts
     )
     shown = Media(media_kind, row.media_path(media))
-    lines = [] if subtitles is None else [_subtitles(row, shown, subtitles)]
-    pieces: list[str | FrameDependentPart] = [before, *lines, *after]
+    pieces: list[str | FrameDependentPart] = [before, *filter(None, [subtitles]), *after]
     return Sample(
         id=row.text(id),
         row=row.number,
@@ -267,11 +251,6 @@ def choice_sample(
         choices=choices,
         question=asked,
     )
-
-
-def _subtitles(row: Row, media: Media, lines: SubtitleLines) -> Subtitles:
-    path = row.media_path([lines.file])
-    return Subtitles(media, path, lines.rule, lines.heading, lines.missing)
 
 
 def multiple_choice(
@@ -321,7 +300,9 @@ def multiple_choice(
         options, option_columns, option_padding, options_carry_letters, keep_letters, option_format,
             option_separator, strip_options_end: see :class:`Options`.
         strip_texts: question and options are stripped of outer white space.
-        subtitles, subtitle_rule, subtitle_heading, subtitle_missing: see :class:`SubtitleLines`.
+        subtitles: template of the video's subtitle file, whose lines stand for ``{subtitles}``.
+        subtitle_rule, subtitle_heading, subtitle_missing: see
+            :class:`llava_eval.benchmarks.subtitles.Subtitles`.
 
     Raises:
         RowsError: a missing column, no options, or an answer that is none of them.
@@ -348,11 +329,12 @@ def multiple_choice(
         media_kind=media_kind,
         subtitles=None
         if subtitles is None
-        else SubtitleLines(
-            file=subtitles,
-            rule=subtitle_rule,
-            heading=subtitle_heading,
-            missing=subtitle_missing,
+        else Subtitles(
+            Media(media_kind, row.media_path(media)),
+            row.media_path([subtitles]),
+            subtitle_rule,
+            subtitle_heading,
+            subtitle_missing,
         ),
     )
 

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import re
 
+from llava_eval.benchmarks.adapters.mmmu import DOMAIN_OF
 from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
 _SUBJECT = re.compile(r"[^_]*_(.+?)_\d+")
+#: Names of MMMU's domains here.
 _CATEGORIES = {
-    "Art": "Art Art_Theory Design Music",
-    "Science": "Biology Chemistry Geography Math Physics",
-    "Humanities": "History Literature Sociology Psychology",
-    "Engineering": (
-        "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power "
-        "Materials Mechanical_Engineering"
-    ),
-    "Medicine": (
-        "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy "
-        "Public_Health"
-    ),
-    "Business": "Accounting Economics Finance Manage Marketing",
+    "Art and Design": "Art",
+    "Health and Medicine": "Medicine",
+    "Humanities and Social Science": "Humanities",
+    "Tech and Engineering": "Engineering",
 }
-_CATEGORY_OF = {subject: name for name, listed in _CATEGORIES.items() for subject in listed.split()}
+_CATEGORY_OF = {subject: _CATEGORIES.get(name, name) for subject, name in DOMAIN_OF.items()}
 _ADAPTATION = "adaptation"
 
 

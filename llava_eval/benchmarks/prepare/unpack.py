@@ -47,6 +47,7 @@ _HEADER_TYPES = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 
+_CHUNK_BYTES = 1 << 20
 #: Folder below the target that notes which archives are unpacked.
 DONE_FOLDER = ".prepared"
 
@@ -132,38 +133,49 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     if note.exists():
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
-    if archive.kind == "zip":
-        unpack_zip(archive.parts, writer)
-    else:
-        unpack_tar(archive.parts, writer)
+    unpack_members = _unpack_zip if archive.kind == "zip" else _unpack_tar
+    files = str(archive.parts[0]) + (" ..." if len(archive.parts) > 1 else "")
+    try:
+        with (
+            io.BufferedReader(_Joined(archive.parts), _CHUNK_BYTES) as stream,
+            tqdm(
+                total=archive.num_bytes,
+                unit="B",
+                unit_scale=True,
+                desc=archive.name,
+                dynamic_ncols=True,
+            ) as bar,
+        ):
+            unpack_members(stream, writer, bar)
+    except _DAMAGE as error:
+        raise ArchiveError(
+            f"{files} cannot be unpacked: {str(error) or type(error).__name__}"
+        ) from error
+    except OSError as error:
+        raise ArchiveError(f"{files} cannot be read: {error.strerror or error}") from error
     writer.note_done(note)
     return Unpacked(writer.num_members, writer.num_bytes)
 
 
-def unpack_tar(parts: Sequence[Path], writer: Writer) -> None:
-    """Unpack a tar file in one pass; it ends at the first member that may not be unpacked.
+def _unpack_tar(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
+    """Unpack a tar file in one pass; it ends at the first member that may not be unpacked."""
+    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_BoundedHeader) as archive:
+        for member in archive:
+            if member.isdir():
+                writer.folder(member.name)
+            elif member.isreg():
+                content = archive.extractfile(member)
+                assert content is not None
+                writer.file(member.name, content, member.size, bar)
+            else:
+                raise _link_or_device(writer, member.name)
 
-    Raises:
-        ArchiveError: see :func:`llava_eval.benchmarks.prepare.unpack.unpack`.
-    """
-    total = sum(part.stat().st_size for part in parts)
-    name = ", ".join(str(part) for part in parts[:1]) + (" ..." if len(parts) > 1 else "")
-    try:
-        with (
-            io.BufferedReader(_Joined(parts), 1 << 20) as stream,
-            tarfile.open(fileobj=stream, mode="r|*", tarinfo=_BoundedHeader) as archive,
-            tqdm(
-                total=total, unit="B", unit_scale=True, desc=writer.archive, dynamic_ncols=True
-            ) as bar,
-        ):
-            for member in archive:
-                _unpack_member(archive, member, writer, bar)
-    except _DAMAGE as error:
-        raise ArchiveError(
-            f"{name} cannot be unpacked: {str(error) or type(error).__name__}"
-        ) from error
-    except OSError as error:
-        raise ArchiveError(f"{name} cannot be read: {error.strerror or error}") from error
+
+def _link_or_device(writer: Writer, member: str) -> ArchiveError:
+    return ArchiveError(
+        f"{writer.archive}: the member {member!r} is a link or a device; only files and folders "
+        "are unpacked"
+    )
 
 
 class _BoundedHeader(tarfile.TarInfo):
@@ -179,22 +191,6 @@ class _BoundedHeader(tarfile.TarInfo):
             raise tarfile.ReadError(f"the member {self.name!r} is a sparse file")
         header: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return header
-
-
-def _unpack_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, writer: Writer, bar: tqdm[NoReturn]
-) -> None:
-    if member.isdir():
-        writer.folder(member.name)
-    elif member.isreg():
-        content = archive.extractfile(member)
-        assert content is not None
-        writer.file(member.name, content, member.size, bar)
-    else:
-        raise ArchiveError(
-            f"{writer.archive}: the member {member.name!r} is a link or a device; only files and "
-            "folders are unpacked"
-        )
 
 
 class _Joined(io.RawIOBase):
@@ -257,50 +253,26 @@ _UNIX = 3
 _ENCRYPTED = 0x1
 
 
-def unpack_zip(parts: Sequence[Path], writer: Writer) -> None:
-    """Unpack a zip file, also one in parts; all members are checked before the first is written.
-
-    Raises:
-        ArchiveError: see :func:`llava_eval.benchmarks.prepare.unpack.unpack`.
-    """
-    path = parts[0]
-    try:
-        with (
-            io.BufferedReader(_Joined(parts), 1 << 20) as stream,
-            zipfile.ZipFile(stream) as archive,
-        ):
-            members = archive.infolist()
-            _check(members, writer)
-            total = sum(member.file_size for member in members)
-            with tqdm(
-                total=total, unit="B", unit_scale=True, desc=writer.archive, dynamic_ncols=True
-            ) as bar:
-                for member in members:
-                    if member.is_dir():
-                        writer.folder(member.filename)
-                        continue
-                    with archive.open(member) as content:
-                        writer.file(member.filename, content, member.file_size, bar)
-    except _DAMAGE as error:
-        raise ArchiveError(
-            f"{path} cannot be unpacked: {str(error) or type(error).__name__}"
-        ) from error
-    except OSError as error:
-        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
+def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
+    """Unpack a zip file; all members are checked before the first is written."""
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        _check(members, writer)
+        bar.reset(total=sum(member.file_size for member in members))
+        for member in members:
+            if member.is_dir():
+                writer.folder(member.filename)
+                continue
+            with archive.open(member) as content:
+                writer.file(member.filename, content, member.file_size, bar)
 
 
-def _check(members: list[zipfile.ZipInfo], writer: Writer) -> None:
-    stated = 0
+def _check(members: Sequence[zipfile.ZipInfo], writer: Writer) -> None:
     for member in members:
         writer.path_of(member.filename)
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError(f"{writer.archive}: the member {member.filename!r} is encrypted")
         mode = member.external_attr >> 16 if member.create_system == _UNIX else 0
-        kind = stat.S_IFMT(mode)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise ArchiveError(
-                f"{writer.archive}: the member {member.filename!r} is a link or a device; only "
-                "files and folders are unpacked"
-            )
-        stated += member.file_size
-    writer.check_ahead(stated, len(members))
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _link_or_device(writer, member.filename)
+    writer.check_ahead(sum(member.file_size for member in members), len(members))
