@@ -25,6 +25,14 @@ from tests.test_score_protocols import ledger, scored
 HERE = Path(__file__).parent / "scoring"
 TABLES = sorted([*(HERE / "golden").glob("*.jsonl.gz"), *(HERE / "judge/golden").glob("*.gz")])
 NAMES = [path.name.partition(".")[0].replace("__", "/") for path in TABLES]
+#: The same parts do it for all of them: the quick tier takes every fourth.
+EACH_TABLE = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=name, marks=[pytest.mark.slow] if number % 4 else [])
+        for number, (path, name) in enumerate(zip(TABLES, NAMES, strict=True))
+    ],
+)
 
 
 def table_lines(path: Path) -> list[Any]:
@@ -38,7 +46,7 @@ def write_rows(folder: Path, lines: list[Any]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", TABLES, ids=NAMES)
+@EACH_TABLE
 def test_prepare_says_what_is_missing(tmp_path: Path, path: Path) -> None:
     name = path.name.partition(".")[0].replace("__", "/")
     rows = write_rows(tmp_path, table_lines(path)[:1])
@@ -62,7 +70,7 @@ def test_prepare_says_what_is_missing(tmp_path: Path, path: Path) -> None:
     assert len(prepare(composed).damaged) == is_video  # images are opened when they are shown
 
 
-@pytest.mark.parametrize("path", TABLES, ids=NAMES)
+@EACH_TABLE
 def test_texts_are_scored(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = path.name.partition(".")[0].replace("__", "/")
     (line, *_) = table_lines(path)

@@ -25,10 +25,21 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError, first_line
 
 
+class _SharedNodes(dict[str, Any]):
+    """Nodes that Hydra need not copy: every composition copied all of them, a quarter of its time.
+
+    What it takes from them it copies once more.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _SharedNodes:
+        return self
+
+
 @cache
 def register_schema() -> None:
     """Tell Hydra what has no file: the typed root schema, and the published experiments."""
     store = ConfigStore.instance()
+    store.repo = _SharedNodes(store.repo)
     store.store(name="schema", node=RunConfig)
     for name, node in published_experiments().items():
         store.store(group="experiment", name=name, node=node, package="_global_")
