@@ -1,0 +1,303 @@
+"""The Ray engine whose tasks and workers fail at a chosen call: what is done, and what is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.base import engines_kept
+from llava_eval.engine.batches import MediaGroup
+from llava_eval.engine.local import LocalEngine
+from llava_eval.engine.ray.engine import RayEngine
+from llava_eval.engine.work import Benchmark
+from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError
+from llava_eval.models.backend import Needs, plan_model
+from llava_eval.models.clock import StageClock
+from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, SampleResult
+from tests.engine.ray.one_process import OneProcess, install
+
+WORDS = (
+    "benchmark.limit=9",
+    "sampler.num_frames=2",
+    "runner.batch_size=3",
+    "runner.decode_workers=1",
+    "model=own",
+    f"model._target_={__name__}.Letters",
+)
+
+
+class Letters:
+    """Answers by the number of the question."""
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> tuple[int, ...]:
+        return clip.frame_indices
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+        for request in requests:
+            logging.getLogger("llava_eval.letters").info("asked %s", request.id)
+            yield Generation("ABCD"[int(request.id[-1]) % 4], 7, 1, "eos")
+
+
+@dataclass
+class Asked:
+    """What an engine made of the samples.
+
+    Attributes:
+        results: in the order of the samples.
+        order: ids in the order in which they came.
+        record, work, model: what the manifest says.
+        seconds: by stage.
+    """
+
+    results: list[SampleResult]
+    order: list[str]
+    record: dict[str, Any]
+    work: dict[str, Any]
+    model: dict[str, Any]
+    seconds: dict[str, float]
+
+    @property
+    def errors(self) -> list[str | None]:
+        return [result.generation.error for result in self.results]
+
+
+@dataclass
+class Case:
+    """Three videos with three questions each, and a model that answers at once."""
+
+    config: RunConfig
+    samples: Sequence[Sample]
+
+    def ask(self, **engine: Any) -> Asked:
+        values = {"name": "ray", "address": "here:6379", "num_workers": 2, **engine}
+        changed = dataclasses.replace(self.config.engine, **values)
+        clock = StageClock()
+        made = RayEngine(dataclasses.replace(self.config, engine=changed), clock)
+        try:
+            return self._ask(made, clock)
+        finally:
+            made.close()
+
+    def ask_here(self) -> Asked:
+        clock = StageClock()
+        plan = plan_model(self.config, Needs())
+        return self._ask(LocalEngine(self.config, clock, plan), clock)
+
+    def _ask(self, engine: LocalEngine | RayEngine, clock: StageClock) -> Asked:
+        model = engine.load()
+        results = {result.id: result for result in engine.answer(self.samples)}
+        assert len(results) == len(self.samples)
+        ordered = [results[sample.id] for sample in self.samples]
+        work = engine.work()
+        return Asked(ordered, [*results], engine.record(), work, model, dict(clock.seconds))
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    composed = compose_config([*WORDS])
+    return Case(composed.config, Benchmark.read(composed, StageClock()).samples)
+
+
+@pytest.fixture(scope="module")
+def plain(case: Case) -> Asked:
+    """The same by the engine of one process."""
+    return case.ask_here()
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> OneProcess:
+    """Ray's stand-in; what workers of this process do to the package's logger is undone."""
+    logger = logging.getLogger("llava_eval")
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers])
+    monkeypatch.setattr(logger, "level", logger.level)
+    return install(monkeypatch)
+
+
+def test_a_run_and_what_its_manifest_says(ray: OneProcess, case: Case, plain: Asked) -> None:
+    asked = case.ask()
+    assert asked.results == plain.results
+    assert asked.record == plain.record
+    assert asked.model == plain.model
+    assert asked.work["engine"] == "ray"
+    facts = [(node["node"], node["alive"], node["num_cpus"]) for node in asked.work["nodes"]]
+    assert facts == [("n1", True, 4.0), ("n0", False, 64.0)]
+    assert [node["num_gpus"] for node in asked.work["nodes"]] == [0.0, 0.0]
+    workers = asked.work["workers"]
+    assert sum(worker["num_generated"] for worker in workers) == 9
+    assert [worker["ended"] for worker in workers] == [None, None]
+    assert {worker["node"] for worker in workers} == {"n1"}
+    assert all("identity" not in worker for worker in workers)
+    peaks = [worker.get("peak_host_memory_bytes") for worker in workers]
+    assert asked.work["peak_host_memory_bytes"] == max(peak for peak in peaks if peak) > 1 << 20
+    assert asked.work["peak_device_memory_bytes"] is None
+    assert min(asked.seconds[stage] for stage in ("start_workers", "load_model")) >= 0
+    assert ray.calls.count("decode") == 3  # one for each video
+    assert ray.calls.count("answer") == 3
+    assert ray.calls.count("plan") == ray.calls.count("load") == 2
+    assert ray.calls.count("warm_up") == 2  # one for each thread that decodes
+    assert ray.joined is None
+    assert len(ray.killed) == 2
+
+
+def test_what_workers_say_is_said_here(
+    ray: OneProcess, case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        case.ask()
+    told = {r.getMessage() for r in caplog.records if r.name == "llava_eval.engine.ray.dispatch"}
+    assert {f"asked {sample.id}" for sample in case.samples} <= told
+
+
+def test_a_dead_worker_is_replaced_and_its_batch_asked_again(
+    ray: OneProcess, case: Case, plain: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    death = ray.error("RayActorError", "The actor died. Reason: out of memory. More words")
+    ray.faults["answer"] = [None, death]
+    asked = case.ask()
+    assert asked.results == plain.results
+    assert asked.record == plain.record
+    workers = asked.work["workers"]
+    assert [worker["ended"] for worker in workers].count("Reason: out of memory") == 1
+    assert [worker["ended"] for worker in workers].count(None) == 2
+    assert workers[2]["ended"] is None, "the new one is the last"
+    assert sum(worker["num_generated"] for worker in workers) == 9
+    assert ray.calls.count("load") == 3
+    assert ray.calls.count("answer") == 4
+    said = {m for m in caplog.messages if "is replaced" in m}
+    (warning,) = said
+    assert warning.startswith(f"a worker (process {os.getpid()} on node ")
+    assert warning.endswith("died and is replaced: Reason: out of memory")
+
+
+def test_samples_that_end_their_worker_again_and_again_are_errors(
+    ray: OneProcess, case: Case, plain: Asked
+) -> None:
+    batches: list[list[str]] = []
+
+    def lethal(groups: Sequence[MediaGroup], *decoded: Any) -> BaseException | None:
+        batches.append([sample.id for group in groups for sample in group.samples])
+        return ray.error("RayActorError", "Reason: a fault") if "002-2" in batches[-1] else None
+
+    ray.faults["answer"] = lethal
+    asked = case.ask(max_tries=4, num_workers=1)
+    assert asked.errors[4] == "EngineError: ended its worker 4 times, last: Reason: a fault"
+    assert asked.results[:4] + asked.results[5:] == plain.results[:4] + plain.results[5:]
+    deaths = [batch for batch in batches if "002-2" in batch]
+    assert deaths == [["002-1", "002-2", "002-3"]] * 2 + [["002-2"]] * 2
+    ended = [worker["ended"] for worker in asked.work["workers"]]
+    assert ended == ["Reason: a fault"] * 4 + [None]
+
+
+def test_media_lost_on_their_way_are_decoded_again(
+    ray: OneProcess, case: Case, plain: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost = ray.error("ObjectLostError", "it is gone because its node died. And so on")
+    full = ray.error("RayTaskError", "x", ray.error("ObjectStoreFullError", "full"))
+    ray.faults |= {"decode": [lost], "answer": [None, full]}
+    assert case.ask().results == plain.results
+    assert ray.calls.count("decode") == 5  # three, one lost itself, one whose frames were lost
+    name = case.samples[0].media[0].path
+    assert f"{name} is decoded again: it is gone because its node died" in caplog.messages
+    assert "a batch is decoded again: x" in caplog.messages
+
+
+def test_media_that_are_always_lost_are_errors_of_their_samples(
+    ray: OneProcess, case: Case
+) -> None:
+    ray.faults["decode"] = [ray.error("NodeDiedError", "node is gone") for _ in range(2)]
+    errors = case.ask(max_tries=2, num_workers=1).errors
+    lost = [error for error in errors if error is not None]
+    assert len(lost) == 3
+    assert all(error.endswith("lost on its way: node is gone") for error in lost)
+
+
+def test_a_video_that_ends_the_process_that_decodes_it_is_an_error_of_its_samples(
+    ray: OneProcess, case: Case, plain: Asked
+) -> None:
+    ray.faults["decode"] = [None, ray.error("WorkerCrashedError", "it died")]
+    asked = case.ask(max_tries=3)
+    assert ray.calls.count("decode") == 3  # Ray itself has tried it again
+    assert asked.results[:3] + asked.results[6:] == plain.results[:3] + plain.results[6:]
+    (error,) = set(asked.errors[3:6])
+    assert error is not None
+    assert error.endswith("decoding it ended its process 3 times")
+
+
+@pytest.mark.parametrize(
+    ("faults", "words"),
+    [
+        ({"plan": "RayActorError"}, "a worker died while it started: boom"),
+        ({"load": "RayActorError"}, "4 workers in a row died while they loaded the model: boom"),
+        ({"answer": "RaySystemError"}, "media are lost on their way: boom"),
+        ({"decode": "own"}, "no such checkpoint"),
+        ({"answer": "own"}, "no such checkpoint"),
+        ({"plan": "own"}, "no such checkpoint"),
+        ({"load": "own"}, "no such checkpoint"),
+        ({"init": "RaySystemError"}, r"engine\.address=here:6379: .* cannot join .* there: boom"),
+    ],
+)
+def test_what_ends_a_run_is_one_error_of_ours(
+    faults: dict[str, str], words: str, ray: OneProcess, case: Case
+) -> None:
+    for name, kind in faults.items():
+        own = ray.error("RayTaskError", "a traceback", CheckpointError("no such checkpoint"))
+        ray.faults[name] = [own if kind == "own" else ray.error(kind, "boom")] * 99
+    with pytest.raises(LlavaEvalError, match=words) as caught:
+        case.ask(max_tries=4)
+    expected = ConfigError if "init" in faults else EngineError
+    assert isinstance(caught.value, CheckpointError if "own" in faults.values() else expected)
+    assert ray.joined is None, "the cluster is left"
+
+
+@pytest.mark.parametrize("name", ["plan", "load", "decode", "answer"])
+def test_a_defect_in_a_worker_passes_as_it_is(name: str, ray: OneProcess, case: Case) -> None:
+    ray.faults[name] = [ray.error("RayTaskError", "a traceback", ZeroDivisionError("why"))]
+    with pytest.raises(ray.exceptions.RayTaskError, match="a traceback"):
+        case.ask()
+
+
+def test_a_cluster_without_what_the_workers_need(ray: OneProcess, case: Case) -> None:
+    ray.present = {"CPU": 1.0}
+    with pytest.raises(EngineError) as caught:
+        case.ask(cpus_per_worker=2, start_timeout_seconds=0.0)
+    assert str(caught.value) == (
+        "2 workers need 4 CPUs, of which the cluster has 1 (engine.num_workers, "
+        "engine.gpus_per_worker, engine.cpus_per_worker)"
+    )
+    assert ray.joined is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plan", "not all of 2 workers started within 0 s (engine.start_timeout_seconds)"),
+        ("load", "no worker has loaded the model within 0 s (engine.start_timeout_seconds)"),
+        ("decode", "no worker has come back for 0 s (engine.start_timeout_seconds)"),
+    ],
+)
+def test_what_is_waited_for_too_long(name: str, words: str, ray: OneProcess, case: Case) -> None:
+    ray.silent = name
+    with pytest.raises(EngineError) as caught:
+        case.ask(start_timeout_seconds=0.0)
+    assert str(caught.value) == words
+
+
+def test_runs_of_a_sweep_share_workers(ray: OneProcess, case: Case, plain: Asked) -> None:
+    with engines_kept():
+        for _ in range(2):
+            assert case.ask().results == plain.results
+            assert ray.joined is not None
+            assert ray.killed == []
+        assert case.ask(num_workers=1).results == plain.results
+        assert len(ray.killed) == 2  # it needs others
+    assert ray.joined is None
+    assert len(ray.killed) == 3
+    assert ray.calls.count("plan") == 2 + 2 + 1
