@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 #: Errors of ray.exceptions, all of which derive from RayError.
-_ERRORS = [
+_ERRORS = (
     "RayTaskError",
     "RayActorError",
     "WorkerCrashedError",
@@ -22,7 +22,7 @@ _ERRORS = [
     "NodeDiedError",
     "RaySystemError",
     "RpcError",
-]
+)
 
 
 class RayError(Exception):
