@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from llava_eval.config.choices import list_choices
-from llava_eval.config.compose import compose_config
-from llava_eval.engine.work import Parts
+from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
+from llava_eval.engine.base import Watch, check_engine
+from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.work import Benchmark, GivenTexts, Parts
+from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
+from llava_eval.models.clock import StageClock
+from llava_eval.run import run, score
+from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, SampleResult
+from tests.conftest import read_lines
 from tests.scoring.test_wups import has_packages
 
 
@@ -19,3 +34,332 @@ def test_every_packaged_benchmark_has_parts_that_fit(name: str) -> None:
     parts = Parts.build(config)
     assert set(parts.metrics) == set(config.benchmark.metrics)
     assert (parts.submission is None) == (config.benchmark.submission is None)
+
+
+@pytest.fixture(scope="module")
+def composed() -> ComposedConfig:
+    return compose_config(["benchmark.limit=9", "sampler.num_frames=2", "runner.batch_size=3"])
+
+
+def changed(composed: ComposedConfig, **parts: Any) -> ComposedConfig:
+    """The configuration with parts replaced; a mapping replaces fields of a part."""
+    config = composed.config
+    for name, value in parts.items():
+        if isinstance(value, Mapping):
+            value = dataclasses.replace(getattr(config, name), **value)
+        config = dataclasses.replace(config, **{name: value})
+    return dataclasses.replace(composed, config=config)
+
+
+def how_many(results: Sequence[SampleResult]) -> int:
+    return len(results)
+
+
+def unlike_a_metric(results: Any) -> Any:
+    return results.results
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"published": [PublishedConfig("acc", 1.0, "a paper")]},
+            "published: there is no metric 'acc'; metrics: accuracy",
+        ),
+        (
+            {"published": [PublishedConfig("accuracy", 1.0, "a paper", facet="size", level="s")]},
+            "published: there is no facet 'size'; facets: duration, task_type",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.how_many"}}}},
+            r"benchmark\.metrics\.m: got a int, expected a MetricValue",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.unlike_a_metric"}}}},
+            r"benchmark\.metrics\.m: AttributeError: 'list' object has no attribute 'results'",
+        ),
+        (
+            {"engine": EngineConfig("local", num_workers=2)},
+            r"engine\.num_workers=2 is for engine=r",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit(
+    parts: dict[str, Any], message: str, composed: ComposedConfig
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Parts.build(changed(composed, **parts).config)
+
+
+def test_published_numbers_that_fit(composed: ComposedConfig) -> None:
+    numbers = [
+        PublishedConfig("accuracy", 70.0, "a paper"),
+        PublishedConfig("accuracy", 80.0, "a paper", facet="duration", level="short"),
+    ]
+    assert list(Parts.build(changed(composed, published=numbers).config).metrics) == ["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "message"),
+    [
+        ({"name": "ray", "num_workers": 2}, "auto", None),
+        ({"name": "ray"}, "cpu", None),
+        ({"name": "ray"}, "cuda", None),
+        ({"name": "ray"}, "cuda:1", r"model\.device=cuda:1: with engine=ray every worker is given"),
+        ({"name": "local"}, "cuda:1", None),
+        (
+            {"name": "local", "max_tries": 5},
+            "auto",
+            r"engine\.max_tries=5 .* in this process$",
+        ),
+        (
+            {"name": "auto", "address": "x:1"},
+            "auto",
+            r"engine=auto works in this process unless this machine has several GPUs$",
+        ),
+    ],
+)
+def test_settings_that_mean_nothing_to_an_engine(
+    engine: dict[str, Any], device: str, message: str | None, composed: ComposedConfig
+) -> None:
+    config = changed(composed, engine=EngineConfig(**engine), model={"device": device}).config
+    if message is None:
+        check_engine(config)
+    else:
+        with pytest.raises(ConfigError, match=message):
+            check_engine(config)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (f"{__name__}.none_of_them", "of a video of 100 frames it takes ()"),
+        (f"{__name__}.beyond", "it takes (0, 100); expected indices from 0 to 99"),
+        (f"{__name__}.negative", "it takes (-1,)"),
+        (f"{__name__}.floats", "it takes [0.0]"),
+        (f"{__name__}.refusing", "sampler: two are too many"),
+        (f"{__name__}.broken", "sampler: ZeroDivisionError: "),
+    ],
+)
+def test_samplers_are_tried(target: str, message: str, composed: ComposedConfig) -> None:
+    config = changed(composed).config
+    node = {"_target_": target}
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        PromptSettings.of(dataclasses.replace(config, sampler=node))
+
+
+def none_of_them(info: Any) -> tuple[int, ...]:
+    return ()
+
+
+def beyond(info: Any) -> tuple[int, ...]:
+    return (0, info.num_frames)
+
+
+def negative(info: Any) -> tuple[int, ...]:
+    return (-1,)
+
+
+def floats(info: Any) -> list[float]:
+    return [0.0]
+
+
+def refusing(info: Any) -> tuple[int, ...]:
+    raise ValueError("two are too many")
+
+
+def broken(info: Any) -> tuple[int, ...]:
+    return (1 // 0,)
+
+
+@pytest.fixture(scope="module")
+def benchmark(composed: ComposedConfig) -> Benchmark:
+    return Benchmark.read(composed, StageClock())
+
+
+def test_a_part_of_a_benchmark(benchmark: Benchmark) -> None:
+    ids = [sample.id for sample in benchmark.samples]
+    part = benchmark.part([ids[4], ids[1]])
+    assert [sample.id for sample in part.samples] == [ids[1], ids[4]]
+    with pytest.raises(RowsError, match=r"^demo/multiple_choice: no sample 'x'$"):
+        benchmark.part([ids[0], "x"])
+    with pytest.raises(RowsError, match=r"^demo/multiple_choice: no sample 'a', nor 2 others$"):
+        benchmark.part(["x", "b", "a"])
+
+
+def test_what_stands_beside_a_benchmarks_name(
+    benchmark: Benchmark, composed: ComposedConfig
+) -> None:
+    assert benchmark.label == "demo/multiple_choice (limit=9, num_frames=2)"
+    whole = changed(composed, benchmark={"limit": None})
+    fewer = dataclasses.replace(benchmark, composed=whole)
+    assert fewer.label.endswith("rows=9 of 270)")
+    known = changed(composed, benchmark={"limit": None, "num_rows": 9})
+    assert "rows" not in dataclasses.replace(benchmark, composed=known).label
+
+
+def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) -> None:
+    kept = changed(composed, runner={"keep_choice_logprobs": True})
+    assert Benchmark.read(kept, StageClock()).parts.prompts.keeps_choice_logprobs
+    node = {
+        "_target_": "llava_eval.benchmarks.adapters.open_ended",
+        "id": "{question_id}",
+        "group": "{videoID}",
+        "media": ["{videoID}.mp4"],
+        "question": "{question}",
+        "answers": "answer",
+        "prompt": "{question}",
+    }
+    asked = dataclasses.replace(kept.config.benchmark, adapter=node)
+    with pytest.raises(ConfigError, match="asks nothing with options whose letter is generated"):
+        Benchmark.read(changed(kept, benchmark=asked), StageClock())
+
+
+class Letters:
+    """Answers A, but fails once it has answered so many."""
+
+    def __init__(self, fails_after: int = 99) -> None:
+        self.asked: list[list[str]] = []
+        self.num_left = fails_after
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> tuple[int, ...]:
+        return clip.frame_indices
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+        self.asked.append([request.id for request in requests])
+        for _ in requests:
+            if not self.num_left:
+                raise KeyboardInterrupt
+            self.num_left -= 1
+            yield Generation("A", 7, 2, "eos")
+
+
+class OtherLetters(Letters):
+    """Another model."""
+
+
+class FirstOnly(Watch):
+    """Asks the last samples first, and ends after so many results."""
+
+    def __init__(self, num_results: int) -> None:
+        self.num_left = num_results
+        self.begun: list[Any] = []
+
+    def begin(
+        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
+    ) -> None:
+        self.begun.append((len(samples), label))
+
+    def order(self, samples: Sequence[Sample]) -> list[Sample]:
+        return list(samples)[::-1]
+
+    def sees(self, result: SampleResult) -> bool:
+        self.num_left -= 1
+        return self.num_left <= 0
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def whole(composed: ComposedConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run in one go."""
+    folder = tmp_path_factory.mktemp("whole")
+    outcome = run(changed(composed, output_dir=str(folder)), model=Letters())
+    assert (outcome.exit_code, outcome.directory) == (0, folder)
+    return folder
+
+
+def test_what_the_manifest_says(whole: Path) -> None:
+    manifest = manifest_of(whole)
+    assert manifest["status"] == "finished"
+    assert manifest["benchmark"] == "demo/multiple_choice (limit=9, num_frames=2)"
+    assert manifest["identity"]["num_samples"] == 9
+    assert set(manifest["identity"]["versions"]) >= {"torch", "transformers", "av"}
+    (session,) = manifest["sessions"]
+    assert session["num_generated"] == 9
+    assert session["num_output_tokens"] == 18
+    assert set(session["stage_seconds"]) >= {"load_rows", "load_model", "prepare", "decode_wait"}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    composed: ComposedConfig, whole: Path, tmp_path: Path
+) -> None:
+    named = changed(composed, output_dir=str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        run(named, model=Letters(fails_after=4))
+    before = read_lines(tmp_path / "samples.jsonl")
+    assert manifest_of(tmp_path)["status"] == "interrupted"
+    model = Letters()
+    assert run(named, model=model).exit_code == 0
+    ids = [line["id"] for line in read_lines(whole / "samples.jsonl")]
+    assert [name for names in model.asked for name in names] == ids[len(before) :]
+    assert (tmp_path / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+    assert (tmp_path / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    again = Letters()
+    assert run(named, model=again).exit_code == 0
+    assert again.asked == []
+    assert len(manifest_of(tmp_path)["sessions"]) == 3
+    with pytest.raises(RunDirectoryError):
+        run(named, model=OtherLetters())
+
+
+def test_a_watch_sees_each_result_and_may_end_the_run(
+    composed: ComposedConfig, whole: Path, tmp_path: Path
+) -> None:
+    watch, model = FirstOnly(2), Letters()
+    outcome = run(changed(composed, output_dir=str(tmp_path)), watch=watch, model=model)
+    assert watch.begun == [(9, "demo/multiple_choice (limit=9, num_frames=2)")]
+    assert outcome.summary.num_samples == 2
+    assert manifest_of(tmp_path)["status"] == "stopped"
+    lines = read_lines(tmp_path / "samples.jsonl")
+    last = read_lines(whole / "samples.jsonl")[-2:]
+    assert sorted(lines, key=str) == sorted(last, key=str)
+    # it knows at once, from what is there
+    model = Letters()
+    run(changed(composed, output_dir=str(tmp_path)), watch=FirstOnly(1), model=model)
+    assert model.asked == []
+
+
+def test_some_samples_alone(composed: ComposedConfig, whole: Path, tmp_path: Path) -> None:
+    lines = read_lines(whole / "samples.jsonl")
+    named = changed(composed, output_dir=str(tmp_path))
+    run(named, only=[lines[7]["id"], lines[2]["id"]], model=Letters())
+    assert read_lines(tmp_path / "samples.jsonl") == [lines[2], lines[7]]
+
+
+def test_texts_of_a_run_are_scored_again(
+    composed: ComposedConfig, whole: Path, tmp_path: Path
+) -> None:
+    texts = whole / "samples.jsonl"
+    outcome = score(changed(composed, output_dir=str(tmp_path)), texts)
+    assert outcome.summary.metrics == score_of(whole)
+    given = GivenTexts.read(composed, texts, StageClock())
+    assert [result.generation.text for result in given.results] == ["A"] * 9
+    assert set(given.config) == {"benchmark", "scorer"}
+    assert given.identity()["benchmark"] == "demo/multiple_choice"
+    assert manifest_of(tmp_path)["generations"]["path"] == str(texts)
+    assert outcome.summary.model == manifest_of(whole)["model_label"]
+    named = score(changed(composed, output_dir=str(tmp_path)), texts, model_name="mine")
+    assert named.summary.model == "mine"
+
+
+def score_of(folder: Path) -> Any:
+    from llava_eval.results.tables import read_tables
+
+    return read_tables(folder).metrics
+
+
+def test_prompts_and_settings_of_a_run(composed: ComposedConfig) -> None:
+    config: RunConfig = composed.config
+    settings = PromptSettings.of(config)
+    generation = config.benchmark.generation
+    assert settings.generation.max_new_tokens == generation.max_new_tokens
+    assert settings.generation.seed == config.seed
+    assert not settings.keeps_choice_logprobs
+    wrong = dataclasses.replace(generation, temperature=-1.0)
+    with pytest.raises(ConfigError, match=r"^benchmark\.generation: "):
+        PromptSettings.of(changed(composed, benchmark={"generation": wrong}).config)
+    assert isinstance(config.model, ModelConfig)
