@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table
-from llava_eval.errors import ConfigError
+from llava_eval.engine import sweep
+from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table, take_seeds
+from llava_eval.errors import ConfigError, EngineError
+from llava_eval.types import Clip, MediaKind, Request
+from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -94,3 +100,121 @@ def test_a_run_of_a_sweep_shows_what_a_command_shows_and_no_secret() -> None:
     assert run.verbosity == 0
     assert run.shown.startswith("a=1 judge.base_url=https://")
     assert "pw" not in run.shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "number", "others"),
+    [
+        (["a=1"], None, ["a=1"]),
+        (["seeds=3", "a=1"], 3, ["a=1", "seed=0,1,2"]),
+        (["seeds=2", "seeds=4"], 4, ["seed=0,1,2,3"]),
+        (["seeds=2", "output_dir=x/y"], 2, ["hydra.sweep.dir='x/y'", "seed=0,1"]),
+        (["seeds=1000"], 1000, [f"seed={','.join(map(str, range(1000)))}"]),
+    ],
+)
+def test_seeds_are_values_of_seed(typed: list[str], number: int | None, others: list[str]) -> None:
+    found, left = take_seeds(typed)
+    assert found == number
+    assert [text.replace('"', "'") for text in left] == others
+
+
+@pytest.mark.parametrize("text", ["seeds=", "seeds=1", "seeds=1001", "seeds=-3", "seeds=2.5"])
+def test_seeds_are_a_number_of_them(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected a number of seeds, 2 to 1000"):
+        take_seeds(["a=1", text])
+
+
+@pytest.mark.parametrize("beside", ["seed=1", "+seed=1", "++seed=1,2"])
+def test_seeds_go_with_no_seed(beside: str) -> None:
+    with pytest.raises(ConfigError, match="expected no seed= beside it"):
+        take_seeds(["seeds=2", beside])
+
+
+@pytest.mark.parametrize(
+    ("launcher", "cluster"),
+    [
+        ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", None),
+        ("hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher", "slurm"),
+        ("hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher", "local"),
+    ],
+)
+def test_clusters_of_launchers(launcher: str, cluster: str | None) -> None:
+    assert sweep._cluster({"_target_": launcher, "n_jobs": 1}) == cluster
+    with pytest.raises(ConfigError, match="a sweep cannot use JoblibLauncher"):
+        sweep._cluster({"_target_": "hydra_plugins.joblib.JoblibLauncher"})
+
+
+def _three() -> int:
+    return 3
+
+
+class ClosingHandler(logging.FileHandler):
+    """Submitit's jobs of one process leave their files open."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        self.close()
+
+
+def test_jobs_of_a_cluster_give_exit_codes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "FileHandler", ClosingHandler)
+    submitit = pytest.importorskip("submitit")
+    settings = {"_target_": "x", "submitit_folder": str(tmp_path / "logs"), "timeout_min": 7}
+    runs: list[Any] = [_three, _three]
+    assert sweep._run_as_jobs(runs, "debug", settings) == [3, 3]
+    job = submitit.AutoExecutor(tmp_path / "logs", "debug").submit(_three)
+    assert sweep._exit_code(job) == 3
+    job.cancel()
+    assert sweep._exit_code(job) == EngineError.exit_code
+    assert f"llava-eval: job {job.job_id} did not end by itself: " in capsys.readouterr().err
+    with pytest.raises(EngineError, match="the jobs cannot be submitted: "):
+        sweep._run_as_jobs(runs, "debug", {**settings, "no_such_setting": 1})
+
+
+class Counted:
+    """A model whose answers depend on nothing, and cannot be made of some letters."""
+
+    def __init__(self, letter: str = "A") -> None:
+        if letter == "Z":
+            raise ValueError("there is no Z")
+        self.letter = letter
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> int:
+        return len(clip)
+
+    def generate(self, requests: Sequence[Request]) -> list[str]:
+        return [self.letter for _ in requests]
+
+
+def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["benchmark.limit=2", "sampler.num_frames=1", "model=own"]
+    words += [f"model._target_={__name__}.Counted", f"hydra.sweep.dir={tmp_path}"]
+    assert sweep.run_sweep([*words, "model.arguments.letter=A,B"], None, -1) == 0
+    out = capsys.readouterr().out
+    for number, letter in enumerate("AB"):
+        texts = {
+            line["generation"]["text"]
+            for line in read_lines(tmp_path / str(number) / "samples.jsonl")
+        }
+        assert texts == {letter}
+        assert f"\n[{number}] " in out
+        assert f"model.arguments.letter={letter} (run {number + 1} of 2" in out
+    assert "(run 1 of 2)\n" in out
+    assert re.search(r"\(run 2 of 2, about .* left\)\n", out)
+    assert re.search(r"\n0 +letter=A +accuracy ", out)
+    assert out.endswith(f"\nllava-eval compare {tmp_path}\n")
+
+
+def test_a_run_of_a_sweep_may_fail_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("benchmark.limit=2", "model=own", f"model._target_={__name__}.Counted")
+    bad = SweepRun(0, (*words, "model.arguments.letter=Z"), tmp_path / "bad", None, -1)
+    assert bad() == ConfigError.exit_code
+    assert "there is no Z" in capsys.readouterr().err
+    named = (*words, f"output_dir={tmp_path / 'named'}")
+    assert SweepRun(0, named, tmp_path / "unused", None, -1)() == 0
+    assert (tmp_path / "named" / "metrics.json").exists()
+    assert not (tmp_path / "unused").exists()

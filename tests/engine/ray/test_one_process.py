@@ -177,6 +177,17 @@ def test_a_dead_worker_is_replaced_and_its_batch_asked_again(
     assert warning.endswith("died and is replaced: Reason: out of memory")
 
 
+def test_a_worker_that_dies_while_it_loads_is_replaced(
+    ray: OneProcess, case: Case, plain: Asked
+) -> None:
+    ray.faults["load"] = [ray.error("RayActorError", "because of a fault")]
+    asked = case.ask(num_workers=1)
+    assert asked.results == plain.results
+    ended = [worker["ended"] for worker in asked.work["workers"]]
+    assert ended == ["because of a fault", None]
+    assert ray.calls.count("load") == 2
+
+
 def test_samples_that_end_their_worker_again_and_again_are_errors(
     ray: OneProcess, case: Case, plain: Asked
 ) -> None:
