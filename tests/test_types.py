@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import pytest
 import torch
+from PIL import Image
 
 from llava_eval.types import (
+    NOT_SCORED,
     Clip,
     Generation,
     GenerationSettings,
@@ -20,7 +25,9 @@ from llava_eval.types import (
     MediaProblem,
     PixelProof,
     PreparedMedia,
+    Request,
     Sample,
+    SampleResult,
     Score,
     ServedMedia,
     VideoInfo,
@@ -157,6 +164,69 @@ def test_media_are_named_below_the_folder_of_media() -> None:
     of_root = Sample("q", 0, "v", content, (), media_root=PurePosixPath("/data"))
     assert of_root.media_names == ("a/b.mp4", "/elsewhere/c.mp4")
     assert Sample("q", 0, "v", content, ()).media_names == ("/data/a/b.mp4", "/elsewhere/c.mp4")
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What is said while a video's frames are shown."""
+
+    media: Media
+    path: str | None
+    description: str = "what is said"
+
+    def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
+        return (f"{len(clip)} frames",)
+
+
+def test_pieces_that_depend_on_frames_name_their_media_and_files() -> None:
+    other = Media("video", "b.mp4")
+    parts = (Spoken(VIDEO, "a.srt"), Spoken(other, None), Spoken(other, "b.srt"))
+    asked = Sample("q", 0, "v", (VIDEO, "Why?", *parts), ())
+    assert asked.media == (VIDEO, other), "shown ones first, each once"
+    assert asked.frame_dependent_parts == parts
+    assert asked.files == ("a.srt", "b.srt")
+    assert asked.prompt == "Why?" + "[what is said]" * 3
+    failed = SampleResult.failed(asked, ValueError("no frames"))
+    assert (failed.id, failed.group, failed.media) == ("q", "v", ("a.mp4", "b.mp4"))
+    assert failed.generation == Generation(None, error="ValueError: no frames")
+    assert failed.score == NOT_SCORED
+    told = SampleResult.of(asked, Generation("A"), ((0, 1), ()), prompt="Why? 2 frames")
+    assert (told.prompt, told.frame_indices) == ("Why? 2 frames", ((0, 1), ()))
+
+
+def test_what_a_model_takes_is_found_in_a_request() -> None:
+    video = PreparedMedia("video", clip=clip(), frame_indices=(3, 4))
+    image = ServedMedia("image", ({"type": "image_url"},), ())
+    request = Request("q", (video, "Why?", image), GenerationSettings())
+    assert request.media == (video, image)
+    assert request.prepared_media == (video,)
+    assert (video.problems, image.pixel_input_digest) == ((), None)
+    assert prompt_text(request.content[1:]) == "Why?<image>\n"
+
+
+def test_an_address_as_a_group_keeps_no_secret_and_stays_apart() -> None:
+    names = [sample(group=f"https://host/a.mp4?key={word}").group for word in ("x", "y", "x")]
+    assert names[0] == names[2] != names[1]
+    assert all(re.fullmatch(r"https://host/a\.mp4 \([0-9a-f]{8}\)", name) for name in names)
+    assert sample(group="a/b.mp4").group == "a/b.mp4"
+
+
+def test_one_digest_stands_for_all_frames_in_their_order() -> None:
+    proof = PixelProof(2, 1, ("aa", "bb"))
+    assert proof.digest == hashlib.blake2b(b"aabb", digest_size=8).hexdigest()
+    assert proof.digest != PixelProof(2, 1, ("bb", "aa")).digest
+    assert MediaInput.of(clip(proof=proof)) == MediaInput((0.0, 1.0), proof, ())
+    assert repr(clip()) == "Clip(frames=(2, 3, 4, 6), frame_indices=(0, 1))"
+
+
+def test_a_pil_image_is_kept_without_loss() -> None:
+    pixels = torch.arange(24, dtype=torch.uint8).reshape(2, 4, 3).numpy()
+    medium = Media.of_image(Image.fromarray(pixels), "b")
+    assert (medium.kind, medium.name) == ("image", "b")
+    assert medium.data is not None
+    read = Image.open(io.BytesIO(medium.data))
+    assert (read.mode, read.tobytes()) == ("RGB", bytes(range(24)))
+    assert Media("video", "https://host/a.mp4?key=1").name == "https://host/a.mp4"
 
 
 def test_what_must_be_known_of_a_result_is_flagged_once() -> None:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import json
+import os
 import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
 
 import llava_eval
+from llava_eval.errors import ServerError
 from llava_eval.results.environment import git_commit
-from llava_eval.results.manifest import amount, provenance
+from llava_eval.results.manifest import (
+    Manifest,
+    RunRecord,
+    amount,
+    provenance,
+    read_manifest,
+)
 from llava_eval.types import Generation
 from tests.results.helpers import make_result
 
@@ -33,3 +50,96 @@ def test_the_code_is_told_first() -> None:
     assert told["versions"]["python"] == platform.python_version()
     assert told["versions"]["llava_eval"] == llava_eval.__version__
     assert told["git_commit"] == git_commit()
+
+
+def record(directory: Path, earlier: Manifest | None = None, **content: Any) -> RunRecord:
+    stages = {"decode": 1.23456, "prefill": 0.0004}
+    return RunRecord(directory, {"config": {}, **content}, earlier, stages)
+
+
+def written(directory: Path) -> dict[str, Any]:
+    return dict(json.loads((directory / "manifest.json").read_text()))
+
+
+def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["llava-eval", "judge.base_url=https://me:word@host/v1"])
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    address = "https://me:word@host/v1?key=1"
+    config = {"judge": {"base_url": address, "urls": [address], "note": f"see {address}"}}
+    with record(tmp_path, fingerprint="f", config=config) as running:
+        assert not (tmp_path / "manifest.json").exists()
+        running.begin(config, {"device_name": "cpu"})
+        content = written(tmp_path)
+        assert (content["status"], content["model"]) == ("running", {"device_name": "cpu"})
+        running.add(judge={"cost": 2.5})
+        running.add_work(num_generated=7)
+    content = written(tmp_path)
+    assert list(content) == ["status", "config", "fingerprint", "model", "judge", "sessions"]
+    assert (content["status"], content["judge"]) == ("finished", {"cost": 2.5})
+    # Addresses are told without what may be a secret; other texts are not of our making.
+    told = {**config["judge"], "base_url": "https://host/v1?...", "urls": ["https://host/v1?..."]}
+    assert content["config"]["judge"] == told
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["judge"] == told
+    (session,) = content["sessions"]
+    assert session["command"] == ["llava-eval", "judge.base_url=https://host/v1"]
+    assert session["process_id"] == os.getpid()
+    assert session["machine"]["num_cpus"] == os.cpu_count()
+    assert session["num_generated"] == 7
+    assert session["stage_seconds"] == {"decode": 1.235, "prefill": 0.0}
+    assert session["wall_seconds"] == round(session["wall_seconds"], 3) >= 0
+    assert session["peak_host_memory_bytes"] > 1_000_000
+    started, ended = map(datetime.datetime.fromisoformat, (session["started"], session["ended"]))
+    assert before <= started <= ended <= datetime.datetime.now(datetime.UTC)
+
+
+def test_a_later_process_keeps_what_earlier_ones_said(tmp_path: Path) -> None:
+    with record(tmp_path, benchmark="a") as first:
+        first.begin({}, {"device_name": "cpu"})
+    earlier = read_manifest(tmp_path)
+    assert earlier is not None
+    assert (earlier.status, earlier.benchmark, len(earlier.sessions)) == ("finished", "a", 1)
+    with record(tmp_path, earlier, benchmark="b") as second:
+        second.begin({}, {})
+        second.add_work(peak_host_memory_bytes=1 << 50)
+    content = written(tmp_path)
+    assert (content["benchmark"], content["model"]) == ("b", {"device_name": "cpu"})
+    assert len(content["sessions"]) == 2
+    assert content["sessions"][0] == earlier.content["sessions"][0]
+    assert content["sessions"][1]["peak_host_memory_bytes"] == 1 << 50, "a worker held more"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, "stopped"),
+        (KeyboardInterrupt(), "interrupted"),
+        (ServerError("gone"), "failed"),
+        (ZeroDivisionError(), "running"),
+    ],
+)
+def test_a_manifest_says_how_the_run_ended(
+    tmp_path: Path, error: BaseException | None, status: str
+) -> None:
+    for has_begun in (True, False):
+        directory = tmp_path / str(has_begun)
+        directory.mkdir()
+        with (
+            contextlib.suppress(*([] if error is None else [type(error)])),
+            record(directory) as running,
+        ):
+            if has_begun:
+                running.begin({}, {})
+            running.end_as("stopped")
+            if error is not None:
+                raise error
+        if has_begun:
+            assert written(directory)["status"] == status
+        elif error is not None:
+            assert list(directory.iterdir()) == [], "what fails at the start leaves nothing"
+
+
+def test_a_full_disk_hides_no_error(tmp_path: Path) -> None:
+    running = record(tmp_path / "away")
+    running.is_written = True
+    with pytest.raises(ServerError, match="gone"), running:
+        raise ServerError("gone")
