@@ -579,6 +579,12 @@ class Generation:
             number = getattr(self, name)
             _require(number is None or 0 <= number <= _MAX_TOKENS, f"Generation.{name} is {number}")
 
+    @classmethod
+    def failed(cls, error: Exception) -> Generation:
+        """Return what came of a sample that ended with an error."""
+        message = " ".join(str(error).split())
+        return cls(text=None, error=f"{type(error).__name__}: {message}")
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -689,7 +695,7 @@ class SampleResult:
     @classmethod
     def failed(cls, sample: Sample, error: Exception) -> SampleResult:
         """Return the result of a sample that ended with an error before anything was generated."""
-        return cls.of(sample, Generation(text=None, error=f"{type(error).__name__}: {error}"))
+        return cls.of(sample, Generation.failed(error))
 
 
 @dataclass(frozen=True, slots=True)

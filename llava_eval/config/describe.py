@@ -68,15 +68,15 @@ class Setting:
 @functools.cache
 def declared_settings() -> Mapping[str, Setting]:
     """Return every declared key with what the schema says of it, in the schema's order."""
-    return {setting.key: setting for setting in _settings_of(RunConfig, "")}
+    return {setting.key: setting for setting in _settings_of(RunConfig)}
 
 
-def _settings_of(kind: type, prefix: str) -> Iterator[Setting]:
+def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> Iterator[Setting]:
     hints = typing.get_type_hints(kind)
     for entry in dataclasses.fields(kind):
         key = f"{prefix}{entry.name}"
         if "role" not in entry.metadata:
-            yield from _settings_of(hints[entry.name], f"{key}.")
+            yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
         facts = entry.metadata
         default = entry.default
@@ -87,7 +87,7 @@ def _settings_of(kind: type, prefix: str) -> Iterator[Setting]:
             facts["role"],
             facts["step"],
             facts["parts"],
-            facts["only_for"],
+            only_for or facts["only_for"],
             facts["is_open"],
             facts["is_path"],
             is_free=_is_mapping(hints[entry.name]),

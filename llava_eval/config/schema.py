@@ -88,14 +88,17 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def section(kind: type, *, is_named: bool = False) -> Any:
+def section(
+    kind: type, *, is_named: bool = False, only_for: Literal["loaded", "served"] | None = None
+) -> Any:
     """Declare a part of the configuration that has keys of its own.
 
     Args:
         kind: its class.
         is_named: its ``name`` stands for all its keys where runs are compared.
+        only_for: as in :func:`setting`, of all its keys.
     """
-    return field(default_factory=kind, metadata={"is_named": is_named})
+    return field(default_factory=kind, metadata={"is_named": is_named, "only_for": only_for})
 
 
 @dataclass
@@ -236,7 +239,24 @@ class BenchmarkConfig:
 
 
 @dataclass
-class ServerConfig:
+class RequestsConfig:
+    """How requests are sent to a server.
+
+    Attributes:
+        concurrency: requests under way at once.
+        retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
+        backoff_seconds: wait before the first further attempt; doubles with each.
+        timeout_seconds: longest wait for a complete reply.
+    """
+
+    concurrency: int = setting("speed", 8, minimum=1)
+    retries: int = setting("speed", 5, minimum=0)
+    backoff_seconds: float = setting("speed", 1.0, minimum=0)
+    timeout_seconds: float = setting("speed", 300.0, minimum=0.001)
+
+
+@dataclass
+class ServerConfig(RequestsConfig):
     """How a served model is asked.
 
     Attributes:
@@ -249,29 +269,16 @@ class ServerConfig:
         clip_dir: folder that this process and the server both see under this path; transformers
             reads videos from files only. null: a temporary one for servers of this machine.
         end_token: text of the token that ends the assistant's turn, which likelihoods count.
-        concurrency: requests under way at once.
-        retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
-        backoff_seconds: wait before the first further attempt; doubles with each.
-        timeout_seconds: longest wait for a complete reply.
     """
 
     kind: str = setting(
-        "model",
-        "auto",
-        choices=("auto", "openai", "transformers", "vllm", "sglang"),
-        only_for="served",
+        "model", "auto", choices=("auto", "openai", "transformers", "vllm", "sglang")
     )
-    video_as: str = setting(
-        "model", "auto", choices=("auto", "images", "video", "url"), only_for="served"
-    )
-    image_format: str = setting("model", "png", choices=("png", "jpeg"), only_for="served")
-    jpeg_quality: int = setting("model", 95, minimum=1, only_for="served")
-    clip_dir: str | None = setting("place", None, not_empty=True, only_for="served", is_path=True)
-    end_token: str | None = setting("model", None, not_empty=True, only_for="served")
-    concurrency: int = setting("speed", 8, minimum=1, only_for="served")
-    retries: int = setting("speed", 5, minimum=0, only_for="served")
-    backoff_seconds: float = setting("speed", 1.0, minimum=0, only_for="served")
-    timeout_seconds: float = setting("speed", 300.0, minimum=0.001, only_for="served")
+    video_as: str = setting("model", "auto", choices=("auto", "images", "video", "url"))
+    image_format: str = setting("model", "png", choices=("png", "jpeg"))
+    jpeg_quality: int = setting("model", 95, minimum=1)
+    clip_dir: str | None = setting("place", None, not_empty=True, is_path=True)
+    end_token: str | None = setting("model", None, not_empty=True)
 
 
 @dataclass
@@ -319,7 +326,7 @@ class ModelConfig:
     trust_remote_code: bool = setting("model", False, only_for="loaded")
     base_url: str | None = setting("place", None, not_empty=True)
     api_key_env: str = setting("place", "OPENAI_API_KEY", only_for="served")
-    server: ServerConfig = section(ServerConfig)
+    server: ServerConfig = section(ServerConfig, only_for="served")
     _target_: str | None = setting("model", None, not_empty=True)
     arguments: dict[str, Any] = setting("model", {}, is_open=True)
 
@@ -333,6 +340,11 @@ class ModelConfig:
     def is_own(self) -> bool:
         """Whether it is an object of the user's own."""
         return self._target_ is not None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its checkpoint is loaded here."""
+        return self.base_url is None and not self.is_own
 
     def __post_init__(self) -> None:
         check_variable(self.api_key_env, key="model.api_key_env")
@@ -451,7 +463,7 @@ class EngineConfig:
 
 
 @dataclass
-class JudgeConfig:
+class JudgeConfig(RequestsConfig):
     """The language model that judges, where a protocol has one.
 
     The key is read from an environment variable and written nowhere.
@@ -463,10 +475,6 @@ class JudgeConfig:
         temperature, max_tokens: of the judge's replies; null leaves them to the endpoint.
         response_format: form that the endpoint holds the judge's replies to, such as
             {type: json_object}, as OpenAI's protocol has it; null for free texts.
-        concurrency: requests under way at once.
-        retries: further attempts after 429, 5xx, time-outs, cut connections, malformed responses.
-        backoff_seconds: wait before the first further attempt; doubles with each.
-        timeout_seconds: longest wait for a complete reply.
         max_requests: requests after which one command stops; what was judged is kept.
         max_cost: cost, in the currency of the prices, likewise.
         price_per_million_input_tokens, price_per_million_output_tokens: null where unknown.
@@ -478,9 +486,6 @@ class JudgeConfig:
     temperature: float | None = setting("protocol", None, step="scoring", minimum=0)
     max_tokens: int | None = setting("protocol", None, step="scoring", minimum=1)
     response_format: dict[str, Any] | None = setting("protocol", None, step="scoring", is_open=True)
-    concurrency: int = setting("speed", 8, minimum=1)
-    retries: int = setting("speed", 5, minimum=0)
-    backoff_seconds: float = setting("speed", 1.0, minimum=0)
     timeout_seconds: float = setting("speed", 60.0, minimum=0.001)
     max_requests: int | None = setting("speed", None, minimum=0)
     max_cost: float | None = setting("speed", None, minimum=0)
@@ -499,10 +504,8 @@ class JudgeConfig:
 
     def cost(self, num_input_tokens: int, num_output_tokens: int) -> float | None:
         """Return what so many tokens cost, or None where a price is unknown."""
-        ingoing, outgoing = (
-            self.price_per_million_input_tokens,
-            self.price_per_million_output_tokens,
-        )
+        ingoing = self.price_per_million_input_tokens
+        outgoing = self.price_per_million_output_tokens
         if ingoing is None or outgoing is None:
             return None
         return (num_input_tokens * ingoing + num_output_tokens * outgoing) / 1e6

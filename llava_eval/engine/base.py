@@ -122,8 +122,7 @@ def open_engine(
 
 
 def _works_on_ray(config: RunConfig) -> bool:
-    elsewhere = config.model.base_url is not None or config.model.is_own
-    if config.engine.name != "auto" or elsewhere:
+    if config.engine.name != "auto" or not config.model.is_loaded:
         return config.engine.name == "ray"
     if config.model.device not in ("auto", "cuda"):
         return False

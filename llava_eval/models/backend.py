@@ -106,7 +106,7 @@ def check_backend(config: RunConfig) -> None:
         for key, _ in _changed(config, only_for="served"):
             part = "model.server" if key.startswith("model.server.") else key
             raise ConfigError(f"{part} is for served models: model=openai_server")
-    if model.base_url is None and not model.is_own:
+    if model.is_loaded:
         return
     kind = _kind(config)
     if config.engine.name == "ray":
@@ -173,7 +173,7 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
         from llava_eval.models.own import OwnModel
 
         return OwnModel.build(config.model)
-    if config.model.base_url is None:
+    if config.model.is_loaded:
         return _plan_loaded(config)
     from llava_eval.models.served.served_model import find_served_model
 
@@ -219,7 +219,7 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         CheckpointError: it cannot be loaded.
         ConfigError: the model is served elsewhere.
     """
-    if config.model.base_url is not None or config.model.is_own:
+    if not config.model.is_loaded:
         raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
     plan = _plan_loaded(config)
 
@@ -242,7 +242,7 @@ def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
     Raises:
         CheckpointError: the checkpoint's processor cannot be loaded.
     """
-    if config.model.base_url is not None or config.model.is_own:
+    if not config.model.is_loaded:
         return None
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.prompt import PromptPreview

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from llava_eval.borders.http_client import RequestError, UnreachableError
+from llava_eval.config.schema import RequestsConfig
 from llava_eval.models.chat_client import BusyError
 
 #: Requests that fail one after another, retries and all, before an endpoint counts as gone.
@@ -70,9 +71,8 @@ class FailureStreak:
 
 def with_retries(
     attempt: Callable[[], ValueT],
+    config: RequestsConfig,
     *,
-    retries: int,
-    backoff_seconds: float,
     stop: threading.Event,
     streak: FailureStreak,
 ) -> ValueT:
@@ -80,8 +80,7 @@ def with_retries(
 
     Args:
         attempt: sends one request.
-        retries: further attempts.
-        backoff_seconds: wait before the first of them; doubles with each.
+        config: how often it is tried again, and after which wait.
         stop: ends a wait, and further attempts.
         streak: ends further attempts once it is long.
 
@@ -93,11 +92,11 @@ def with_retries(
         try:
             return attempt()
         except RequestError as error:
-            pause = pause_seconds(num_attempts, error, backoff_seconds)
+            pause = pause_seconds(num_attempts, error, config.backoff_seconds)
             num_attempts += 1
             if not error.may_pass or pause is None or stop.is_set():
                 raise
-            if num_attempts > retries or streak.is_long or stop.wait(pause):
+            if num_attempts > config.retries or streak.is_long or stop.wait(pause):
                 error.num_attempts = num_attempts
                 raise
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from llava_eval.borders.http_client import RequestError, UnreachableError
+from llava_eval.config.schema import RequestsConfig
 from llava_eval.models.chat_client import BusyError, RejectedError
 from llava_eval.models.request_pool import (
     MAX_FAILURES_IN_A_ROW,
@@ -42,9 +43,8 @@ def failing(times: int, error: RequestError) -> Callable[[], str]:
 
 
 def retried(attempt: Callable[[], str], stop: Stop, *, retries: int = 3) -> str:
-    return with_retries(
-        attempt, retries=retries, backoff_seconds=1.0, stop=stop, streak=FailureStreak()
-    )
+    config = RequestsConfig(retries=retries, backoff_seconds=1.0)
+    return with_retries(attempt, config, stop=stop, streak=FailureStreak())
 
 
 def test_pauses_double_up_to_a_minute() -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_tried_again_in_a_long_streak() -> None:
         streak.add(BusyError("no"))
     with pytest.raises(BusyError, match=r"\(1 attempts\)"):
         with_retries(
-            failing(1, BusyError("no")), retries=3, backoff_seconds=1, stop=stop, streak=streak
+            failing(1, BusyError("no")), RequestsConfig(retries=3), stop=stop, streak=streak
         )
     assert stop.waited == []
 

@@ -11,16 +11,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from llava_eval.config.schema import QuantizationConfig
+from llava_eval.config.schema import QUANTIZATIONS, QuantizationConfig
 from llava_eval.errors import CheckpointError
-
-#: Methods, and the library that each needs.
-METHODS = {
-    "bnb_nf4": "bitsandbytes",
-    "bnb_int8": "bitsandbytes",
-    "torchao_int8": "torchao",
-    "torchao_int4": "torchao",
-}
 
 
 def describe_quantization(quantization: QuantizationConfig) -> dict[str, Any]:
@@ -44,11 +36,12 @@ def quantization_config(
     method = quantization.method
     if method is None:
         return None
-    if method not in METHODS:
+    if method not in QUANTIZATIONS:
         raise CheckpointError(
-            f"unknown quantization method {method!r}; known: {', '.join(METHODS)}"
+            f"unknown quantization method {method!r}; known: {', '.join(QUANTIZATIONS)}"
         )
-    for module in (METHODS[method], "accelerate"):
+    library = "bitsandbytes" if method.startswith("bnb_") else "torchao"
+    for module in (library, "accelerate"):
         if importlib.util.find_spec(module) is None:
             raise CheckpointError(
                 f"quantization {method} needs {module}, which is not installed; "
@@ -56,7 +49,7 @@ def quantization_config(
             )
     # transformers matches these from the start of a module's full name, as regular expressions.
     skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
-    if METHODS[method] == "bitsandbytes":
+    if library == "bitsandbytes":
         return _bitsandbytes_config(quantization, dtype, skipped)
     return _torchao_config(quantization, dtype, device, skipped)
 

@@ -130,7 +130,7 @@ class ModelRunner(Runner):
             except LlavaEvalError as error:
                 if isinstance(error, CheckpointError) and self.first_prompt is None:
                     raise
-                yield request, _failed(error)
+                yield request, Generation.failed(error)
                 continue
             if self.first_prompt is None:
                 self.first_prompt = made[0].text
@@ -177,8 +177,8 @@ class ModelRunner(Runner):
         comparison = self._sharing.try_first(groups)
         if comparison is not None:
             self.guards.setdefault("shared_prefix_logit_difference", comparison.difference)
-        shared = [group for group in groups if self._sharing.is_right(group)]
-        others = [group for group in groups if not self._sharing.is_right(group)]
+        shared = [group for group in groups if self._sharing.may_share(group)]
+        others = [group for group in groups if not self._sharing.may_share(group)]
         others = [PromptGroup((prompt,), 0) for group in others for prompt in group.prompts]
         for alike in (shared, others):
             for microbatch in plan_microbatches(
@@ -204,7 +204,7 @@ class ModelRunner(Runner):
             return [done for group in groups for done in self._try([group])]
         if isinstance(problem, ForwardError):  # a whole prompt may still be answered
             return [(prompt, self._ask_alone(prompt)) for prompt in groups[0].prompts]
-        return [(prompt, _failed(problem)) for prompt in groups[0].prompts]
+        return [(prompt, Generation.failed(problem)) for prompt in groups[0].prompts]
 
     def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         """Ask groups that all share their prefixes, or single whole prompts."""
@@ -234,14 +234,10 @@ class ModelRunner(Runner):
                 raise ForwardError(f"sample {prompt.request.id}: logits are not finite")
         except torch.OutOfMemoryError as error:
             _free_memory()
-            return _failed(error)
+            return Generation.failed(error)
         except LlavaEvalError as error:
-            return _failed(error)
+            return Generation.failed(error)
         return answer
-
-
-def _failed(error: Exception) -> Generation:
-    return Generation(text=None, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _free_memory() -> None:

@@ -112,7 +112,7 @@ class PrefixSharing:
         for prefix in self._prefixes(groups):
             yield from prefix.batches(self._loaded, batch_size)
 
-    def is_right(self, group: PromptGroup) -> bool:
+    def may_share(self, group: PromptGroup) -> bool:
         """Return whether a group may share its prefix, as far as was tried."""
         verdict = _known.setdefault(self._loaded.model, {}).get(self._key(group))
         return bool(group.prefix_length) and verdict is not None and verdict.problem is None

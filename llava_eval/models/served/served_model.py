@@ -221,8 +221,7 @@ class FrameProbe:
             messages, fields = chat_messages(request), generation_fields(request, dialect)
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
-                retries=config.server.retries,
-                backoff_seconds=config.server.backoff_seconds,
+                config.server,
                 stop=threading.Event(),
                 streak=FailureStreak(),
             )

@@ -159,8 +159,8 @@ class ServedRunner(Runner):
                     f"{self._streak.num_unreachable} questions in a row, last: {error}; what is "
                     "done is kept, resume=true goes on"
                 ) from None
-            kind = "ServerError" if isinstance(error, RequestError) else type(error).__name__
-            return Generation(text=None, error=f"{kind}: {error}")
+            is_sent = isinstance(error, RequestError)
+            return Generation.failed(ServerError(str(error)) if is_sent else error)
         self._streak.add(None)
         return generation
 
@@ -209,8 +209,7 @@ class ServedRunner(Runner):
         try:
             completion = with_retries(
                 lambda: self._send_once(messages, fields),
-                retries=self._asked.retries,
-                backoff_seconds=self._asked.backoff_seconds,
+                self._asked,
                 stop=self._stop,
                 streak=self._streak,
             )

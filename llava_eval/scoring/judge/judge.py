@@ -215,8 +215,7 @@ class RecordedJudge:
         try:
             completion = with_retries(
                 lambda: self._attempt(prompt, client, result),
-                retries=self._config.retries,
-                backoff_seconds=self._config.backoff_seconds,
+                self._config,
                 stop=self._stop,
                 streak=self._streak,
             )
