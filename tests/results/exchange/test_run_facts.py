@@ -1,0 +1,316 @@
+"""Facts of a run in the words of other tools, and what each tool's files say of a made-up run."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import ComparisonError
+from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
+from llava_eval.results.exchange.hub import write_hub_entry
+from llava_eval.results.exchange.inspect_log import write_inspect_log
+from llava_eval.results.exchange.lm_eval import write_lm_eval
+from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
+from llava_eval.results.exchange.trackers import numbers_of, settings_of
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import Generation
+from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
+
+START, END = "2026-03-01T10:00:00+00:00", "2026-03-01T10:01:30+00:00"
+#: Seconds since 1970 of START: 20,513 days, of which 14 years were leap years, and ten hours.
+START_SECONDS = 20_513 * 86_400 + 10 * 3_600
+RESULTS = [
+    answered(0, True, choices=("x", "y"), generation=Generation("A", 100, 2, "eos")),
+    answered(1, False, generation=Generation("B", 100, 2, "length"), target=("A", "a")),
+    answered(2, None, generation=Generation("well", None, 3, "odd"), choices=()),
+    failed(3),
+]
+
+
+def run_of(tmp_path: Path, **changes: Any) -> Run:
+    session = {"started": START, "ended": START, "command": ["llava-eval", "a=b c"]}
+    fields: dict[str, Any] = {
+        "label": "made/up (limit=4)",
+        "config": {
+            "model.checkpoint": "org/model-7b",
+            "model.name": "model",
+            "benchmark.source": "hub://org/set",
+            "benchmark.generation.temperature": 0.0,
+            "errors.max": 1,
+            **changes.pop("config", {}),
+        },
+        "manifest": {
+            "versions": {"llava_eval": "0.1.0", "transformers": "5.0.0"},
+            "sessions": [session, {**session, "ended": END, "command": ["other"]}],
+            **changes.pop("manifest", {}),
+        },
+        **changes,
+    }
+    return RunReader().read(write_run(tmp_path / "run", RESULTS, **fields))
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def lines_of(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_facts_are_gathered_from_manifest_and_settings(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    facts = RunFacts.of(run)
+    assert dataclasses.asdict(dataclasses.replace(facts, run=None)) == {  # type: ignore[arg-type]
+        "run": None,
+        "model": "org/model-7b",
+        "scorer": "StrictChoice",
+        "source": "hub://org/set",
+        "generation": {"temperature": 0.0, "max_tokens": 16},
+        "fingerprint": "f" * 64,
+        "started": START,
+        "ended": END,
+        "command": "llava-eval a=b c",
+    }
+    assert (facts.dataset, facts.file_name) == ("org/set", "made_up")
+
+
+def test_what_is_not_known_has_a_plain_value(tmp_path: Path) -> None:
+    config = {
+        "model.checkpoint": "/folder/of/model",
+        "model.name": None,
+        "benchmark.source": "x.csv",
+    }
+    manifest = {"sessions": [], "fingerprint": None}
+    facts = RunFacts.of(run_of(tmp_path, config=config, manifest=manifest))
+    assert (facts.model, facts.dataset, facts.command) == ("made", None, None)
+    assert facts.started == facts.ended == "1970-01-01T00:00:00+00:00"
+    assert facts.fingerprint == "0" * 64
+    named = RunFacts.of(run_of(tmp_path / "b", config={**config, "model.name": "mine"}))
+    assert named.model == "mine", "a folder's path is nobody else's business"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "share"),
+    [(50.0, "percent", 0.5), (4.0, "0-5", 4.0), (None, "percent", None)],
+)
+def test_percent_become_shares(value: float | None, unit: str, share: float | None) -> None:
+    assert as_share(value, unit) == share
+
+
+def test_a_digest_takes_half_a_surrogate_pair_too() -> None:
+    assert sha256_of("é") == hashlib.sha256(b"\xc3\xa9").hexdigest()
+    assert sha256_of("\ud800") == hashlib.sha256(b"\\ud800").hexdigest()
+
+
+def test_inspect_is_told_of_every_sample(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    (path,) = write_inspect_log(RunFacts.of(run), tmp_path)
+    assert path.name == f"2026-03-01T10-00-00+00-00_made-up_{'f' * 22}.json"
+    log = read(path)
+    assert log["status"] == "success"
+    spec = log["eval"]
+    assert (spec["created"], spec["task_version"], spec["model"]) == (START, 1, "org/model-7b")
+    assert spec["dataset"] == {
+        "name": "hub://org/set",
+        "samples": 4,
+        "sample_ids": ["q0", "q1", "q2", "q3"],
+        "shuffled": False,
+    }
+    assert spec["task_args"] == {"benchmark": "made/up (limit=4)", "model": "made"}
+    assert log["stats"] == {"started_at": START, "completed_at": END}
+    assert (log["results"]["total_samples"], log["results"]["completed_samples"]) == (4, 3)
+    (score,) = log["results"]["scores"]
+    # One of the three with a score is right; unreadable counts as wrong.
+    assert score["metrics"]["accuracy"]["value"] == pytest.approx(1 / 3)
+    assert set(score["metrics"]) <= {"accuracy", "stderr", "ci_low", "ci_high"}
+    assert (score["scored_samples"], score["unscored_samples"]) == (3, 1)
+    first, second, third, last = log["samples"]
+    assert first["messages"] == [
+        {"role": "user", "content": "Which?\nA. x\nB. y", "source": "input"},
+        {"role": "assistant", "content": "A", "source": "generate", "model": "org/model-7b"},
+    ]
+    assert first["output"]["usage"] == {
+        "input_tokens": 100,
+        "output_tokens": 2,
+        "total_tokens": 102,
+    }
+    assert first["model_usage"] == {"org/model-7b": first["output"]["usage"]}
+    assert third["output"]["usage"]["total_tokens"] == 3
+    reasons = [sample["output"]["choices"][0]["stop_reason"] for sample in log["samples"]]
+    assert reasons == ["stop", "max_tokens", "unknown", "unknown"]
+    assert first["scores"]["StrictChoice"] == {
+        "value": 1.0,
+        "answer": "A",
+        "explanation": None,
+        "metadata": {"unreadable": False},
+    }
+    assert third["scores"]["StrictChoice"]["metadata"] == {"unreadable": True}
+    assert (first["choices"], third["choices"], second["target"]) == (["x", "y"], None, ["A", "a"])
+    assert first["metadata"] == {
+        "duration": "long",
+        "group": "video 0",
+        "row": 0,
+        "media": ["0.mp4"],
+        "frame_indices": [[0, 5, 9]],
+    }
+    assert last["error"]["message"] == "MediaError: broken"
+    assert "scores" not in last
+    partial = run_of(tmp_path / "b", manifest={"status": "interrupted", "fingerprint": "e" * 64})
+    (path,) = write_inspect_log(RunFacts.of(partial), tmp_path)
+    assert read(path)["status"] == "cancelled"
+
+
+def test_every_eval_ever_is_told_of_what_has_a_score(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    paths = write_every_eval_ever(RunFacts.of(run), tmp_path / "store")
+    below = tmp_path / "store" / "data" / "made_up" / "org" / "model-7b"
+    assert [path.parent for path in paths] == [below, below]
+    content, lines = read(paths[0]), lines_of(paths[1])
+    assert content["evaluation_id"] == f"made_up/org_model-7b/{START_SECONDS}"
+    assert content["evaluation_timestamp"] == str(START_SECONDS)
+    assert content["model_info"]["id"] == "org/model-7b"
+    assert content["model_info"]["inference_engine"]["version"] == "5.0.0"
+    assert content["model_info"]["additional_details"] == {
+        "deployment_type": "self_deployed",
+        "model_availability": "open_weights",
+    }
+    (result,) = content["evaluation_results"]
+    assert result["evaluation_result_id"] == f"{content['evaluation_id']}/accuracy"
+    assert result["source_data"] == {
+        "dataset_name": "made/up",
+        "source_type": "hf_dataset",
+        "hf_repo": "org/set",
+        "samples_number": 4,
+    }
+    config = result["metric_config"]
+    assert (config["min_score"], config["max_score"]) == (0.0, 100.0)
+    assert config["lower_is_better"] is False
+    details = result["score_details"]
+    assert details["score"] == pytest.approx(100 / 3)
+    assert details["details"] == {"scored": "3", "unreadable": "1", "failed": "1"}
+    assert details["uncertainty"]["num_samples"] == 3
+    assert result["generation_config"]["generation_args"] == {
+        "temperature": 0.0,
+        "max_tokens": 16,
+        "execution_command": "llava-eval a=b c",
+    }
+    assert [line["sample_id"] for line in lines] == ["q0", "q1", "q2"]
+    first, second, third = lines
+    assert [line["evaluation"]["is_correct"] for line in lines] == [True, False, False]
+    assert first["sample_hash"] == sha256_of("Which?\nA. x\nB. yA")
+    assert first["input"]["choices"] == ["x", "y"]
+    assert "choices" not in third["input"]
+    assert first["token_usage"] == {"input_tokens": 100, "output_tokens": 2, "total_tokens": 102}
+    assert "token_usage" not in third, "the server did not say how long the prompt was"
+    (attribution,) = second["answer_attribution"]
+    assert attribution["extracted_value"] == "B"
+    assert (attribution["turn_idx"], attribution["is_terminal"]) == (0, True)
+    assert third["answer_attribution"] == []
+    assert [line["metadata"]["unreadable"] for line in lines] == ["false", "false", "true"]
+    assert json.loads(first["metadata"]["frame_indices"]) == [[0, 5, 9]]
+
+
+@pytest.mark.parametrize(
+    ("unit", "bounds"),
+    [
+        ("percent", (0.0, 100.0)),
+        ("0-5", (0.0, 5.0)),
+        ("-1-1", (-1.0, 1.0)),
+        ("nats", ("-Infinity", "Infinity")),
+    ],
+)
+def test_a_unit_has_bounds(tmp_path: Path, unit: str, bounds: tuple[object, object]) -> None:
+    node = {**ACCURACY["accuracy"], "unit": unit}
+    local = {"model.checkpoint": "/folder", "model.name": "mine", "benchmark.source": "x.csv"}
+    unknown = {"versions": {}, "model": None, "sessions": [{"started": START}]}
+    run = run_of(tmp_path, metrics={"accuracy": node}, config=local, manifest=unknown)
+    aggregate, _ = write_every_eval_ever(RunFacts.of(run), tmp_path / "store")
+    content = read(aggregate)
+    (result,) = content["evaluation_results"]
+    found = (result["metric_config"]["min_score"], result["metric_config"]["max_score"])
+    assert found == bounds
+    assert aggregate.parent == tmp_path / "store" / "data" / "made_up" / "local" / "mine"
+    assert content["model_info"]["id"] == "local/mine"
+    assert content["model_info"]["inference_engine"]["version"] == "unknown"
+    assert set(content["model_info"]["additional_details"].values()) == {"unknown"}
+    assert result["source_data"] == {"dataset_name": "made/up", "source_type": "other"}
+    assert "execution_command" not in result["generation_config"]["generation_args"]
+
+
+def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    results_path, samples_path = write_lm_eval(RunFacts.of(run), tmp_path / "out")
+    folder = tmp_path / "out" / "org__model-7b"
+    assert results_path == folder / "results_2026-03-01T10-00-00.000000.json"
+    assert samples_path == folder / "samples_made_up_2026-03-01T10-00-00.000000.jsonl"
+    content, lines = read(results_path), lines_of(samples_path)
+    numbers = content["results"]["made_up"]
+    assert numbers["alias"] == "made/up"
+    assert numbers["accuracy,none"] == pytest.approx(1 / 3)
+    # All samples are of one video: one cluster has no standard error, which lm-eval writes so.
+    assert numbers["accuracy_stderr,none"] == "N/A"
+    assert content["n-samples"] == {"made_up": {"original": 4, "effective": 4}}
+    assert content["n-shot"] == {"made_up": 0}
+    assert content["higher_is_better"] == {"made_up": {"accuracy": True}}
+    assert content["versions"] == {"made_up": 1}
+    assert (content["start_time"], content["end_time"]) == (START_SECONDS, START_SECONDS + 90)
+    assert content["total_evaluation_time_seconds"] == "90.0"
+    assert content["model_name_sanitized"] == "org__model-7b"
+    assert content["config"]["max_tokens"] == 16
+    first, second, third, last = lines
+    assert [line["doc_id"] for line in lines] == [0, 1, 2, 3]
+    assert (first["target"], second["target"]) == ("A", ["A", "a"])
+    assert [line["filtered_resps"] for line in lines] == [["A"], ["B"], [""], [""]]
+    assert [line["resps"] for line in lines] == [[["A"]], [["B"]], [["well"]], [[""]]]
+    assert (first["accuracy"], last["accuracy"]) == (1.0, None)
+    assert first["prompt_hash"] == sha256_of("Which?\nA. x\nB. y")
+    assert first["target_hash"] == sha256_of("A")
+    assert first["doc_hash"] == sha256_of(json.dumps(first["doc"], ensure_ascii=False))
+    assert first["doc"]["duration"] == "long"
+    assert first["arguments"]["gen_args_0"]["arg_0"] == "Which?\nA. x\nB. y"
+    assert third["metrics"] == ["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"manifest": {"status": "failed"}}, "the hub takes whole runs"),
+        ({"config": {"benchmark.source": "x.csv"}}, "its rows came from x.csv, and the hub"),
+        ({"config": {"benchmark.source": None}}, "came from nowhere that is known"),
+    ],
+)
+def test_the_hub_takes_no_other_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    facts = RunFacts.of(run_of(tmp_path, **changes))
+    with pytest.raises(ComparisonError, match=message):
+        write_hub_entry(facts, tmp_path)
+    assert not (tmp_path / ".eval_results").exists()
+
+
+def test_a_tracker_gets_every_number_by_one_name(tmp_path: Path) -> None:
+    run = run_of(tmp_path, config={"judge.base_url": "https://me:word@host/v1"})
+    numbers = numbers_of(run)
+    assert numbers["made/up/accuracy"] == pytest.approx(100 / 3)
+    assert numbers["made/up/accuracy_num_samples"] == 3
+    assert numbers["made/up/duration/short/accuracy"] == 0.0
+    assert numbers["made/up/duration/long/accuracy"] == 50.0
+    counts = {name: numbers[f"made/up/num_{name}"] for name in ("samples", "unreadable", "errors")}
+    assert counts == {"samples": 4, "unreadable": 1, "errors": 1}
+    settings = settings_of(run)
+    assert settings["judge.base_url"] == "https://host/v1"
+    assert settings["benchmark_label"] == "made/up (limit=4)"
+    assert settings["llava_eval"] == "0.1.0"
+    assert "benchmark.media_root" not in settings, "null is left out"
+    odd = RunReader().read(
+        write_run(tmp_path / "odd", [answered(0, True, facets={"duration": "a:b%"})])
+    )
+    assert "made/up/duration/a_b_/accuracy" in numbers_of(odd)
+
+
+def test_days_are_counted_rightly() -> None:
+    assert datetime.datetime.fromisoformat(START).timestamp() == START_SECONDS
