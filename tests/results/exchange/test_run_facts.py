@@ -86,7 +86,7 @@ def test_what_is_not_known_has_a_plain_value(tmp_path: Path) -> None:
         "model.name": None,
         "benchmark.source": "x.csv",
     }
-    manifest = {"sessions": [], "fingerprint": None}
+    manifest: dict[str, Any] = {"sessions": [], "fingerprint": None}
     facts = RunFacts.of(run_of(tmp_path, config=config, manifest=manifest))
     assert (facts.model, facts.dataset, facts.command) == ("made", None, None)
     assert facts.started == facts.ended == "1970-01-01T00:00:00+00:00"
@@ -228,7 +228,7 @@ def test_every_eval_ever_is_told_of_what_has_a_score(tmp_path: Path) -> None:
 def test_a_unit_has_bounds(tmp_path: Path, unit: str, bounds: tuple[object, object]) -> None:
     node = {**ACCURACY["accuracy"], "unit": unit}
     local = {"model.checkpoint": "/folder", "model.name": "mine", "benchmark.source": "x.csv"}
-    unknown = {"versions": {}, "model": None, "sessions": [{"started": START}]}
+    unknown: dict[str, Any] = {"versions": {}, "model": None, "sessions": [{"started": START}]}
     run = run_of(tmp_path, metrics={"accuracy": node}, config=local, manifest=unknown)
     aggregate, _ = write_every_eval_ever(RunFacts.of(run), tmp_path / "store")
     content = read(aggregate)
