@@ -132,3 +132,164 @@ def test_the_chart_of_characters_fits_its_width(chart: Chart) -> None:
     assert sum(line.count("o") for line in lines[1:15]) == 3
     assert text.count("x") >= 2
     assert " 32" in lines[-3]
+
+
+def small(**changes: object) -> Chart:
+    points = [Point(0, 0, 0, 20, "zero"), Point(5, 50, on_line=False), Point(10, 100, 80, 100)]
+    series = [Series("one", points), Series("two", [Point(0, 50), Point(10, 50)])]
+    chart = Chart("T", "x", "y", series, [(0, 0), (10, 100)], (25.0, "chance"))
+    return dataclasses.replace(chart, **changes)  # type: ignore[arg-type]
+
+
+def test_characters_stand_where_values_are() -> None:
+    """Fourteen lines for 0 to 105, 33 columns for -0.6 to 10.6: the margins are 5 and 6 percent."""
+    assert to_text(small(), width=40).splitlines() == [
+        "T (y)",
+        "     |",
+        " 100 |                              o",
+        "     |                              |",
+        "  80 |                              |",
+        "     |",
+        "     |",
+        "  60 |",
+        "     |  x             o             x",
+        "  40 |",
+        "     |",
+        "     |.................................",
+        "  20 |  |",
+        "     |  |",
+        "   0 |  o----------------------------",
+        "     +---------------------------------",
+        "        0             5            10",
+        "                      x",
+        "  o one   x two   --- Pareto set   ... …",
+    ]
+    plain = to_text(small(frontier=(), reference=None), width=40).splitlines()
+    assert plain[2] == " 100 |                             o", "series stand beside each other"
+    assert plain[-1] == "  o one   x two"
+    assert "." not in "".join(plain)
+    nameless = Chart("T", "x", "y", [Series("", [Point(1, 1), Point(2, 2)])])
+    assert to_text(nameless, width=40).splitlines()[-1].strip() == "x"
+
+
+class Digitised:
+    """A drawing read back: what its marks say by its own ticks."""
+
+    def __init__(self, chart: Chart, **settings: object) -> None:
+        self.root = ElementTree.fromstring(to_svg(chart, **settings))  # type: ignore[arg-type]
+        ticks = [t for t in self.root.iter(f"{SVG}text") if t.attrib["font-size"] == "12"]
+        self._y = self._scale([t for t in ticks if t.attrib["text-anchor"] == "end"], "grid", 1)
+        middle = [t for t in ticks if t.attrib["text-anchor"] == "middle"]
+        self._x = self._scale(middle[1:], "axis", 0)
+
+    def _scale(self, texts: list[ElementTree.Element], role: str, at: int) -> tuple[float, float]:
+        """Return pixels at zero and a unit, from the first and last tick of an axis."""
+        pixels = [corners[0][at] for corners in self.lines(role)][: len(texts)]
+        values = [float(text.text or "") for text in texts]
+        unit = (pixels[-1] - pixels[0]) / (values[-1] - values[0])
+        return pixels[0] - values[0] * unit, unit
+
+    def lines(self, role: str) -> list[list[tuple[float, float]]]:
+        return [
+            [(float(x), float(y)) for x, y in (p.split(",") for p in line.attrib["points"].split())]
+            for line in self.root.iter(f"{SVG}polyline")
+            if line.attrib["class"] == role
+        ]
+
+    def value(self, x: float, y: float) -> tuple[float, float]:
+        """Return the data that a position on the drawing stands for."""
+        (x0, x_unit), (y0, y_unit) = self._x, self._y
+        return round((x - x0) / x_unit, 2) + 0.0, round((y - y0) / y_unit, 1) + 0.0
+
+    def marks(self, role: str) -> list[tuple[float, float]]:
+        """Return the centres of a series' marks, its mark in the legend last."""
+        centres = []
+        for mark in self.root.iter(f"{SVG}polygon"):
+            if mark.attrib["class"] == f"{role} mark":
+                corners = [tuple(map(float, c.split(","))) for c in mark.attrib["points"].split()]
+                xs, ys = zip(*corners, strict=True)
+                centres.append(((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2))
+        return centres
+
+
+def test_a_drawing_read_back_gives_its_data() -> None:
+    read = Digitised(small())
+    assert [read.value(*mark) for mark in read.marks("series-0")[:-1]] == [
+        (0, 0), (5, 50), (10, 100),
+    ]  # fmt: skip
+    assert [read.value(*mark) for mark in read.marks("series-1")[:-1]] == [(0, 50), (10, 50)]
+    line, *whiskers, _ = read.lines("series-0")
+    assert [read.value(*corner) for corner in line] == [(0, 0), (10, 100)], "5 is not on the line"
+    ends = [[read.value(*corner) for corner in whisker] for whisker in whiskers]
+    assert [ends[0], ends[3]] == [[(0, 0), (0, 20)], [(10, 80), (10, 100)]]
+    for cap, height in zip((whiskers[1], whiskers[2], whiskers[4]), (0, 20, 80), strict=True):
+        assert cap[1][0] - cap[0][0] == pytest.approx(6)
+        assert [read.value(*corner)[1] for corner in cap] == [height, height]
+    frontier, legend = read.lines("pareto")
+    assert [read.value(*corner) for corner in frontier] == [(0, 0), (10, 0), (10, 100)]
+    assert legend[1][0] - legend[0][0] == 18
+    circles = [
+        (float(c.attrib["cx"]), float(c.attrib["cy"])) for c in read.root.iter(f"{SVG}circle")
+    ]
+    assert [read.value(*circle) for circle in circles] == [(0, 0), (10, 100)]
+    (reference,) = read.lines("muted")
+    assert [read.value(*corner)[1] for corner in reference] == [25, 25]
+    labels = [t for t in read.root.iter(f"{SVG}text") if t.attrib["class"] == "label"]
+    assert [label.text for label in labels] == ["zero"]
+    x, y = float(labels[0].attrib["x"]), float(labels[0].attrib["y"])
+    assert 6 < x - read.marks("series-0")[0][0] < 12, "beside its point, on the right"
+    assert abs(y - read.marks("series-0")[0][1]) < 15
+
+
+def test_series_at_the_same_x_stand_beside_each_other() -> None:
+    read = Digitised(small(frontier=(), reference=None))
+    (first, *_), (second, *_) = read.marks("series-0"), read.marks("series-1")
+    assert second[0] - first[0] == pytest.approx(5, abs=0.02)
+    middle = (first[0] + second[0]) / 2
+    assert read.value(middle, first[1]) == (0, 0)
+    assert read.lines("muted") == read.lines("pareto") == []
+    assert list(read.root.iter(f"{SVG}circle")) == []
+
+
+def test_colours_of_a_drawing_are_its_pages() -> None:
+    root = ElementTree.fromstring(to_svg(small(), background=None))
+    assert list(root.iter(f"{SVG}rect")) == []
+    (ground,) = ElementTree.fromstring(to_svg(small(), background="#123456")).iter(f"{SVG}rect")
+    assert ground.attrib["fill"] == "#123456"
+    dashed = [
+        e.attrib["class"] for e in root.iter(f"{SVG}polyline") if "stroke-dasharray" in e.attrib
+    ]
+    assert dashed == ["muted", "pareto", "pareto"]
+    fills = {e.attrib["class"]: e.attrib["fill"] for e in root.iter(f"{SVG}polygon")}
+    assert fills == {"series-0 mark": "#0072b2", "series-1 mark": "#d55e00"}
+    corners = {
+        e.attrib["class"]: len(e.attrib["points"].split()) for e in root.iter(f"{SVG}polygon")
+    }
+    assert corners["series-1 mark"] == 4 < corners["series-0 mark"], "a square and a circle"
+    many = [Series(str(n), [Point(n, n)]) for n in range(9)]
+    drawn = ElementTree.fromstring(to_svg(small(series=many)))
+    first, eighth = (
+        [e.attrib["fill"] for e in drawn.iter(f"{SVG}polygon") if (e[0].text or "") == hint]
+        for hint in ("0: 0.0", "7: 7.0")
+    )
+    assert first == eighth, "seven colours repeat"
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([0, 10], ["0", "10"]),
+        ([1, 100], ["1", "100"]),
+        ([0.5, 1.5], ["0.6", "0.8", "1", "1.2", "1.4"]),
+        (list(range(100, 110)), ["100", "102", "104", "106", "108"]),
+        ([0.25, 4.0], ["0.5", "1", "2"]),
+        ([0.125, 1.0], ["0.2", "0.5", "1"]),
+        ([2e6, 2.5e6], ["2e+06", "2.5e+06"]),
+    ],
+)
+def test_ticks_are_round_or_the_values_themselves(values: list[float], ticks: list[str]) -> None:
+    chart = Chart("t", "x", "y", [Series("", [Point(value, 1) for value in values])])
+    axis = chart.x_axis()
+    assert axis.is_log == (values[0] > 0 and values[-1] >= 8 * values[0])
+    found = [tick_text(tick) for tick in axis.ticks]
+    assert found == ticks
