@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from io import FileIO
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,3 +33,170 @@ def test_a_search_that_runs_on_instead_of_back_is_not_followed() -> None:
     entries = Entries({5: 3, 2: 4})
     with pytest.raises(UntrustedError, match="out of order"):
         mp4._keyframes(entries)  # type: ignore[arg-type]
+
+
+def box(kind: str, content: bytes, *, wide: bool = False) -> bytes:
+    """A box (ISO/IEC 14496-12, 4.2), with a size of 32 or 64 bits."""
+    if wide:
+        return b"\0\0\0\1" + kind.encode() + (16 + len(content)).to_bytes(8, "big") + content
+    return (8 + len(content)).to_bytes(4, "big") + kind.encode() + content
+
+
+def numbers(*values: int, size: int = 4) -> bytes:
+    return b"".join(value.to_bytes(size, "big", signed=value < 0) for value in values)
+
+
+#: Display matrices (8.2.2): upright, upright and moved, turned by 90 and 180 degrees, mirrored.
+ONE = 1 << 16
+UPRIGHT = (ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
+MOVED = (ONE, 0, 0, 0, ONE, 0, 99 * ONE, 7 * ONE, 1 << 30)
+QUARTER = (0, ONE, 0, -ONE, 0, 0, 0, 0, 1 << 30)
+HALF = (-ONE, 0, 0, 0, -ONE, 0, 0, 0, 1 << 30)
+MIRRORED = (-ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
+SHEARED = (ONE, 1, 0, 0, ONE, 0, 0, 0, 1 << 30)
+
+
+def mvhd(matrix: tuple[int, ...], version: int = 0) -> bytes:
+    """MovieHeaderBox (8.2.2): times, timescale, duration, rate, volume, reserved, matrix, ..."""
+    times = numbers(1, 2, size=8) + numbers(600) + numbers(3, size=8)
+    if version == 0:
+        times = numbers(1, 2, 600, 3)
+    rest = numbers(ONE) + b"\1\0" + b"\0" * 10 + numbers(*matrix) + b"\0" * 24 + numbers(3)
+    return box("mvhd", bytes([version, 0, 0, 0]) + times + rest)
+
+
+def tkhd(matrix: tuple[int, ...], version: int = 0) -> bytes:
+    """TrackHeaderBox (8.3.2): times, track, reserved, duration, reserved, layer, ..., matrix."""
+    times = numbers(1, 2, size=8) + numbers(1, 0) + numbers(3, size=8)
+    if version == 0:
+        times = numbers(1, 2, 1, 0, 3)
+    rest = b"\0" * 8 + b"\0\0\0\0\1\0\0\0" + numbers(*matrix) + numbers(640 * ONE, 480 * ONE)
+    return box("tkhd", bytes([version, 0, 0, 7]) + times + rest)
+
+
+@pytest.mark.parametrize(
+    ("movie", "tracks", "expected"),
+    [
+        (UPRIGHT, [UPRIGHT], True),
+        (UPRIGHT, [UPRIGHT, MOVED], True),
+        (MOVED, [UPRIGHT], True),
+        *((UPRIGHT, [UPRIGHT, matrix], False) for matrix in (QUARTER, HALF, MIRRORED, SHEARED)),
+        *((matrix, [UPRIGHT], False) for matrix in (QUARTER, HALF, MIRRORED, SHEARED)),
+        (UPRIGHT, [], True),
+        (None, [UPRIGHT], True),
+        (None, [], False),
+    ],
+)
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("wide", [False, True])
+def test_whether_nothing_is_turned(
+    movie: tuple[int, ...] | None,
+    tracks: list[tuple[int, ...]],
+    expected: bool,
+    version: int,
+    wide: bool,
+    tmp_path: Path,
+) -> None:
+    header = b"" if movie is None else mvhd(movie, version)
+    content = header + b"".join(
+        box("trak", box("edts", b"") + tkhd(matrix, version), wide=wide) for matrix in tracks
+    )
+    path = tmp_path / "v.mp4"
+    path.write_bytes(box("ftyp", b"isom") + box("moov", content, wide=wide) + box("mdat", b"x" * 9))
+    assert mp4.is_shown_upright(str(path)) is expected
+
+
+def test_boxes_up_to_where_they_are_damaged() -> None:
+    file = box("ftyp", b"abcd") + box("free", b"", wide=True) + box("moov", b"12345")
+    last = b"\0\0\0\0mdat" + b"to the end"
+    found = [(each.kind, each.start, each.end) for each in mp4.boxes(file + last, 0, 51)]  # type: ignore[arg-type]
+    assert found == [
+        (b"ftyp", 8, 12),
+        (b"free", 28, 28),
+        (b"moov", 36, 41),
+        (b"mdat", 49, 51),
+    ]
+    cut_off = list(mp4.boxes(file + numbers(99) + b"mdatabc", 0, len(file) + 11))  # type: ignore[arg-type]
+    assert (cut_off[-1].kind, cut_off[-1].end) == (b"mdat", len(file) + 99)
+    for damaged in (
+        numbers(7) + b"mdat",
+        numbers(1) + b"mdat" + numbers(15, size=8),
+        b"\0\0\0\x08mda",
+    ):
+        assert len(list(mp4.boxes(file + damaged, 0, len(file + damaged)))) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("edits", "expected"),
+    [
+        ([(100, 0)], True),
+        ([(100, 512)], True),
+        ([(50, -1), (100, 0)], True),
+        ([(100, 0), (50, -1)], False),
+        ([(100, 0), (100, 50)], False),
+        ([(50, -1), (100, 0), (100, 0)], False),
+        ([], True),
+    ],
+)
+@pytest.mark.parametrize("version", [0, 1])
+def test_edit_lists_that_show_one_stretch(
+    edits: list[tuple[int, int]], expected: bool, version: int
+) -> None:
+    """EditListBox (8.6.6): each entry has a duration, a time of the media, and a rate."""
+    entries = b"".join(
+        numbers(duration, time, size=8 if version else 4) + numbers(ONE) for duration, time in edits
+    )
+    content = bytes([version, 0, 0, 0]) + numbers(len(edits)) + entries
+    data = b"before" + content + b"\0" * 20
+    assert mp4._is_plain(data, mp4.Box(b"elst", 6, 6 + len(content))) is expected  # type: ignore[arg-type]
+
+
+class Discarded(list[SimpleNamespace]):
+    """A sample table of which an edit list discards some samples."""
+
+    def __init__(self, count: int, discarded: set[int]) -> None:
+        super().__init__(SimpleNamespace(is_discard=n in discarded) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    "discarded",
+    [set(), {0, 1, 2}, {299, 298}, {1, 3, 60, 299}, {0, *range(250, 300)}, set(range(300))],
+)
+def test_samples_that_an_edit_list_discards_at_both_ends(discarded: set[int]) -> None:
+    entries: Any = Discarded(300, discarded)
+    expected = [number not in discarded for number in range(300)]
+    assert mp4._shown(entries, True).tolist() == expected
+    assert mp4._shown(entries, False).tolist() == expected
+
+
+def test_samples_in_the_middle_are_looked_at_where_edits_are_not_plain() -> None:
+    entries: Any = Discarded(300, {150})
+    assert mp4._shown(entries, True).tolist() == [True] * 300
+    assert mp4._shown(entries, False).tolist() == [n != 150 for n in range(300)]
+
+
+def test_samples_and_their_ends(tmp_path: Path) -> None:
+    path = tmp_path / "samples"
+    path.write_bytes(bytes(range(256)))
+    entries: Any = [
+        SimpleNamespace(pos=10, size=200),
+        SimpleNamespace(pos=3, size=5),
+        SimpleNamespace(pos=250, size=20),
+        SimpleNamespace(pos=256, size=1),
+        SimpleNamespace(pos=-1, size=4),
+    ]
+    with FileIO(path) as file:
+        samples = mp4.Samples(file, entries)
+        whole = [samples.read(number) for number in range(5)]
+        assert whole == [
+            bytes(range(10, 210)),
+            bytes(range(3, 8)),
+            bytes(range(250, 256)),
+            b"",
+            b"",
+        ]
+        assert samples.suffix(0) == bytes(range(202, 210))
+        assert samples.suffix(1) == whole[1]
+        assert whole[0].startswith(samples.prefix(0))
+        assert 0 < len(samples.prefix(0)) < 200
+        assert samples.prefix(1) == whole[1]
