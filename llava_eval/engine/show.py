@@ -10,6 +10,7 @@ import math
 import os
 import string
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,13 @@ def _text(
     for reading in by_rule:
         score = reading.results[0].score
         lines.append(f"{', '.join(reading.names)}: {score.explanation or score.answer}")
-    return "\n".join(wrapped(line, width) if line.strip() else "" for line in lines)
+    return "\n".join(_indented(line, width) for line in lines)
+
+
+def _indented(line: str, width: int) -> str:
+    """Return a line wrapped, all of it as far to the right as it begins."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.indent(wrapped(line, width - len(indent)), indent)
 
 
 def _content(

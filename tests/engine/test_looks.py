@@ -1,0 +1,297 @@
+"""A run and a sample of it shown, asked once more, and audited: with a model of one's own."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.engine import show
+from llava_eval.engine.dry_run import Asked, asked_of, dry_run
+from llava_eval.engine.rerun import SWITCHES, Switched, audit, rerun
+from llava_eval.errors import ComparisonError, RowsError
+from llava_eval.results.runs import RunReader
+from llava_eval.run import run
+from llava_eval.types import (
+    NOT_SCORED,
+    Clip,
+    Generation,
+    Media,
+    MediaKind,
+    MediaProblem,
+    Request,
+    Score,
+)
+from llava_eval.video.cache import CACHE_VARIABLE
+from tests.conftest import read_lines
+from tests.results.helpers import make_result
+
+
+class Letter:
+    """Answers with one letter, and with another where an audit has emptied the cache."""
+
+    letter = "B"
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> int:
+        return len(clip)
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Generation]:
+        is_cold = "llava-eval-audit-" in os.environ[CACHE_VARIABLE]
+        for _ in requests:
+            yield Generation("D" if is_cold else self.letter, 5, 1, "eos")
+
+
+WORDS = ("benchmark.limit=6", "sampler.num_frames=2", "runner.batch_size=3", "model=own")
+
+
+@pytest.fixture(scope="module")
+def composed(tmp_path_factory: pytest.TempPathFactory) -> ComposedConfig:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return compose_config([*WORDS, f"model._target_={__name__}.Letter", f"output_dir={folder}"])
+
+
+@pytest.fixture(scope="module")
+def made(composed: ComposedConfig) -> Path:
+    return run(composed).directory
+
+
+def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
+    lines = dry_run(composed).splitlines()
+    first = read_lines(made / "samples.jsonl")[0]
+    assert lines[0] == "demo/multiple_choice (limit=6, num_frames=2)"
+    assert lines[1] == "model: Letter"
+    assert lines[2] == "6 questions on 2 sets of media, in 2 batches of at most 3"
+    assert lines[3].startswith("reading all media takes about ")
+    assert lines[3].endswith(" with 2 workers, by the first")
+    assert lines[4].startswith("how long the model takes is not known")
+    assert lines[5:7] == ["", f"first sample: {first['id']}"]
+    assert lines[8].startswith("  frames 0, 60 of 61")
+    assert "its prompt, which the model puts into its conversation" in lines
+    assert [line.strip() for line in lines[-len(first["prompt"].splitlines()) :]] == [
+        line.strip() for line in first["prompt"].splitlines()
+    ]
+    found = dataclasses.replace(composed.config.runner, batch_size=None)
+    config = dataclasses.replace(composed.config, runner=found)
+    lines = dry_run(dataclasses.replace(composed, config=config)).splitlines()
+    assert lines[2] == "6 questions on 2 sets of media, in batches of a size that is found"
+
+
+def test_a_sample_as_it_would_be_asked(composed: ComposedConfig, made: Path) -> None:
+    sample = RunReader().read(made).results[4]
+    benchmark = show._asked(RunReader().read(made), sample.id)
+    assert benchmark.prompt == sample.prompt
+    assert (benchmark.tokens, benchmark.num_tokens) == (None, None)
+    (clip,) = benchmark.media.values()
+    assert clip.frame_indices == sample.frame_indices[0]
+    with pytest.raises(RowsError):
+        show._asked(RunReader().read(made), "nothing")
+    assert asked_of is not None
+
+
+def clip(**changes: Any) -> Clip:
+    frames = torch.zeros((2, 3, 12, 16), dtype=torch.uint8)
+    return dataclasses.replace(Clip(frames, (0, 30), (0.0, 1.25), 24.0, 61), **changes)
+
+
+def test_lines_of_a_sample() -> None:
+    problem = MediaProblem("truncated", "it ends early")
+    video, image = Media("video", "a/b.mp4"), Media("image", "c.png")
+    asked = Asked({video: clip(problems=(problem,)), image: clip()}, "Look:\nWhy?", ["a"] * 7)
+    assert asked.lines == [
+        "  video a/b.mp4: 16 x 12 pixels",
+        "  frames 0, 30 of 61",
+        "  at 0.00, 1.25 s",
+        "  truncated: it ends early",
+        "  image c.png: 16 x 12 pixels",
+        "",
+        "its prompt, as the model reads it: 7 tokens with those of the media",
+        "  Look:",
+        "  Why?",
+    ]
+
+
+ASKED = Asked({Media("video", "v.mp4"): clip()}, "USER: Why?", ["<s>", "<v>", "<v>", "Why", "?"])
+
+
+def shown(asked: Asked | None = ASKED, reason: str = "", **changes: Any) -> list[str]:
+    return show._text(make_result(4, **changes), [], asked, reason).splitlines()
+
+
+def test_a_sample_in_words() -> None:
+    lines = shown(generation=Generation("B", 5, 2, "eos"))
+    assert lines[0] == "sample q4, row 4, group video 1 (duration long)"
+    assert "its tokens: <s> <v> x 2 Why ?" in lines
+    start = lines.index("the model wrote")
+    assert lines[start : start + 3] == ["the model wrote", "  B", "  (2 tokens, ended by eos)"]
+    assert lines[-1] == "target A"
+    assert not any("when it was asked" in line for line in lines)
+    assert "(it had 9 tokens when it was asked)" in shown(generation=Generation("B", 9, 2, "eos"))
+    assert not any("when it" in line for line in shown(generation=Generation("B", None, 2, "eos")))
+    assert shown(facets={})[0] == "sample q4, row 4, group video 1"
+    assert shown(target=("A", "B"))[-1] == "target A | B"
+    assert shown(target=())[-1] == "target (hidden)"
+
+
+def test_what_a_model_did_not_write() -> None:
+    lost = shown(generation=Generation(None, error="MediaError: gone"), score=NOT_SCORED)
+    assert "  nothing: MediaError: gone" in lost
+    assert "  (empty)" in shown(generation=Generation("", 5, 0, "eos"))
+    likely = Generation("B", 5, 1, "eos", choice_logprobs=(-1.3862943611, -0.2876820724))
+    assert "  (its first token: A 25.0 %, B 75.0 %)" in shown(generation=likely)
+
+
+def test_a_sample_that_cannot_be_made_again() -> None:
+    lines = shown(None, "the video is gone")
+    assert "media 1.mp4, frames ((0, 5, 9),)" in lines
+    assert lines[lines.index("its prompt") + 1] == "  Which?"
+    assert "(not made again: the video is gone)" in lines
+    assert not any(line.startswith("its tokens") for line in lines)
+
+
+def test_a_sample_as_json() -> None:
+    result = make_result(4, score=Score(1.0, "A"))
+    content = show._content(result, [], ASKED)
+    assert content["prompt"] == "USER: Why?"
+    assert content["num_prompt_tokens"] == 5
+    assert content["prompt_tokens"] == ["<s>", "<v>", "<v>", "Why", "?"]
+    assert content["frame_indices"] == [[0, 5, 9]]
+    assert content["generation"]["text"] == "A"
+    assert content["rules"] == []
+    without = show._content(result, [], dataclasses.replace(ASKED, tokens=None))
+    assert (without["prompt_tokens"], without["num_prompt_tokens"]) == (None, None)
+    lost = show._content(result, [], None)
+    assert lost["prompt"] == result.prompt
+    assert (lost["prompt_tokens"], lost["num_prompt_tokens"]) == (None, None)
+
+
+class Terminal:
+    @staticmethod
+    def isatty() -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "start"),
+    [
+        ({"KITTY_WINDOW_ID": "1"}, "\x1b_Ga=T,f=100,m=1;"),
+        ({"TERM": "xterm-ghostty"}, "\x1b_Ga=T,f=100,m=1;"),
+        ({"TERM_PROGRAM": "iTerm.app"}, "\x1b]1337;File=inline=1;size=7000:"),
+        ({"TERM_PROGRAM": "WezTerm"}, "\x1b]1337;File=inline=1;size=7000:"),
+        ({"TERM": "xterm"}, ""),
+    ],
+)
+def test_pictures_in_terminals_that_draw(
+    variables: dict[str, str], start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("KITTY_WINDOW_ID", "TERM", "TERM_PROGRAM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    png = bytes(range(250)) * 28
+    assert show._drawn_in_terminal(png) == "", "output that goes to a file"
+    monkeypatch.setattr("sys.stdout", Terminal)
+    drawn = show._drawn_in_terminal(png)
+    assert drawn.startswith(start)
+    assert bool(drawn) == bool(start)
+    if "_G" in start:  # pieces of 4096 bytes, m=1 but in the last
+        pieces = [piece.partition(";") for piece in drawn.split("\x1b\\")[:-1]]
+        assert [piece[0][-1] for piece in pieces] == ["1", "1", "0"]
+        assert [len(piece[2]) for piece in pieces] == [4096, 4096, 9336 - 8192]
+        assert base64.b64decode("".join(piece[2] for piece in pieces)) == png
+    elif start:
+        assert base64.b64decode(drawn.removeprefix(start).removesuffix("\x07")) == png
+
+
+def test_samples_asked_once_more(
+    made: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Letter, "letter", "C")
+    lines = read_lines(made / "samples.jsonl")
+    first, second = lines[1]["id"], lines[3]["id"]
+    out = tmp_path / "again"
+    assert rerun(made, [first, second], out=out, as_json=True, config_dir=None) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["directory"] == str(out)
+    assert [row["id"] for row in content["samples"]] == [first, second]
+    for row, line in zip(content["samples"], (lines[1], lines[3]), strict=True):
+        assert row["before"]["text"] == "B"
+        assert row["after"]["text"] == row["after"]["answer"] == "C"
+        assert row["before"]["value"] == line["score"]["value"]
+        assert row["before"]["answer"] == line["score"]["answer"]
+        assert row["after"]["error"] is None
+    assert rerun(made, [first], out=tmp_path / "table", as_json=False, config_dir=None) == 0
+    printed = capsys.readouterr().out
+    header, row = printed.splitlines()[:2]
+    assert header.split() == ["sample", "before", "now", "target"]
+    assert row.split()[:4] == [first, "B", "C", lines[1]["target"][0]]
+    assert printed.rstrip().endswith(str(tmp_path / "table"))
+
+
+def test_switches_that_change_answers_are_counted(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert audit(made, num_groups=1, seed=0, limit=0.0, as_json=True) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert (content["num_groups"], content["seed"], content["limit"]) == (1, 0, 0.0)
+    assert content["beyond"] == ["cold cache"]
+    by_name = {item["name"]: item for item in content["switches"]}
+    assert list(by_name) == list(SWITCHES)
+    for name in ("as it was", "in batches of 8"):
+        assert by_name[name] == {
+            "name": name,
+            "num_samples": 3,
+            "num_texts": 0,
+            "num_answers": 0,
+            "num_scores": 0,
+            "reason": "",
+        }
+    assert by_name["alone"]["num_samples"] == 0
+    assert "runner.share_prefixes=False" in by_name["alone"]["reason"]
+    cold = by_name["cold cache"]
+    assert [cold[f"num_{name}"] for name in ("samples", "texts", "answers")] == [3, 3, 3]
+    assert audit(made, num_groups=1, seed=0, limit=100.0, as_json=False) == 0
+    text = capsys.readouterr().out
+    assert "; 1 groups" in text
+    assert "no switch changes more than 100 % of the answers" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("cold cache "))
+    assert row.split() == ["cold", "cache", "3", "3", "3", str(cold["num_scores"])]
+    (row,) = (line for line in text.splitlines() if line.startswith("alone "))
+    assert row.split() == ["alone", "-", "-", "-", "-"]
+    assert "\nalone: runner.share_prefixes=False" in text
+
+
+def test_shares_of_answers() -> None:
+    assert Switched("x").percent == 0.0
+    assert Switched("x", 8, num_answers=2).percent == 25.0
+
+
+def test_a_sample_that_is_not_there(made: Path) -> None:
+    with pytest.raises(ComparisonError, match="holds no sample 'q99'"):
+        show.show(made, "q99", out=None, as_json=False)
+
+
+def test_a_sample_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = read_lines(made / "samples.jsonl")[2]
+    show.show(made, line["id"], out=tmp_path / "f.png", as_json=False)
+    text = capsys.readouterr().out
+    assert text.startswith(f"sample {line['id']}, row 2, group {line['group']} (")
+    assert f"frames: {tmp_path / 'f.png'}\n" in text
+    assert "videomme_official: " in " ".join(text.split())
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    show.show(made, line["id"], out=None, as_json=True)
+    content = json.loads(capsys.readouterr().out)
+    assert content["rules"]
+    assert content["rules"][0]["value"] == line["score"]["value"]
+    show.show(made, line["id"], out=None, as_json=False)
+    assert capsys.readouterr().out.endswith("frames: --out FILE.png writes them\n")
