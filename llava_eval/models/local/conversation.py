@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.placeholders import Placeholders
-from llava_eval.types import MediaKind, Request, ShownMedia
+from llava_eval.types import PreparedMedia, Request, ShownMedia
 
 #: Lines of Python that a chat template may run; real ones run some thousands.
 TEMPLATE_LIMIT_LINES = 1_000_000
@@ -58,14 +59,14 @@ class Conversation:
             PromptError: the text would not be what the request asks for.
             CheckpointError: a chat template is needed and the checkpoint has none.
         """
-        kinds = [kind for medium in request.media for kind in _shown_kinds(medium)]
+        kinds = [kind for medium in request.prepared_media for kind in medium.shown_kinds]
         tokens = [self.placeholders.token(kind) for kind in kinds]
         self._check_no_stray_placeholder(request)
         if self.config.template is None:
             text = self._by_chat_template(request)
         else:
-            text = self._literal(self.config.template, request)
             tokens = [] if self.placeholders.are_written(kinds) else tokens
+            text = self._literal(self.config.template, request, iter(tokens))
         for token in set(tokens):
             if text.count(token) != tokens.count(token):
                 raise PromptError(
@@ -94,15 +95,8 @@ class Conversation:
                 "the checkpoint brings no chat template; choose a literal conversation such as "
                 "conversation=vicuna_v1 or conversation=plain"
             )
-        messages: list[dict[str, Any]] = []
-        if request.system is not None:
-            messages.append(_message("system", [{"type": "text", "text": request.system}]))
-        messages.append(_message("user", _user_content(request)))
-        if request.assistant_prefill:
-            prefill = {"type": "text", "text": request.assistant_prefill}
-            messages.append(_message("assistant", [prefill]))
         try:
-            text = self._rendered(messages, is_continued=bool(request.assistant_prefill))
+            text = self._rendered(_messages(request), is_continued=bool(request.assistant_prefill))
         except CheckpointError:
             raise
         except _EndlessError as error:
@@ -184,19 +178,16 @@ class Conversation:
                 "conversation"
             )
 
-    def _literal(self, template: str, request: Request) -> str:
-        kinds = [kind for medium in request.media for kind in _shown_kinds(medium)]
-        is_written = self.placeholders.are_written(kinds)
-
-        def written(piece: str | ShownMedia) -> str:
-            if isinstance(piece, str):
-                return piece
-            if is_written:
-                return ""
-            separator = self.config.media_separator
-            return "".join(self.placeholders.token(k) + separator for k in _shown_kinds(piece))
-
-        user = "".join(map(written, request.content))
+    def _literal(self, template: str, request: Request, tokens: Iterator[str]) -> str:
+        """Fill in a template; ``tokens`` stand for what media show, where any are to be written."""
+        user = ""
+        for piece in request.content:
+            if isinstance(piece, PreparedMedia):
+                shown = itertools.islice(tokens, len(piece.shown_kinds))
+                user += "".join(token + self.config.media_separator for token in shown)
+            else:
+                assert isinstance(piece, str)
+                user += piece
         system = self.config.system if request.system is None else request.system
         return template.format(system=system, user=user, prefill=request.assistant_prefill)
 
@@ -211,24 +202,24 @@ class Conversation:
                     )
 
 
-def _shown_kinds(medium: ShownMedia) -> list[MediaKind]:
-    """Return what a medium is shown as: itself, or one image for each frame of a video."""
-    shown = getattr(medium, "shown_kinds", None)
-    return [medium.kind] if shown is None else list(shown)
+def _messages(request: Request) -> list[dict[str, Any]]:
+    """Return the turns as chat templates take them."""
+    turns: list[tuple[str, Sequence[str | ShownMedia]]] = [("user", request.content)]
+    if request.system is not None:
+        turns.insert(0, ("system", (request.system,)))
+    if request.assistant_prefill:
+        turns.append(("assistant", (request.assistant_prefill,)))
+    return [
+        {"role": role, "content": [part for piece in pieces for part in _parts(piece)]}
+        for role, pieces in turns
+    ]
 
 
-def _user_content(request: Request) -> list[dict[str, Any]]:
-    content: list[dict[str, Any]] = []
-    for piece in request.content:
-        if isinstance(piece, str):
-            content.append({"type": "text", "text": piece})
-        else:
-            content += [{"type": kind} for kind in _shown_kinds(piece)]
-    return content
-
-
-def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"role": role, "content": content}
+def _parts(piece: str | ShownMedia) -> list[dict[str, str]]:
+    if isinstance(piece, PreparedMedia):
+        return [{"type": kind} for kind in piece.shown_kinds]
+    assert isinstance(piece, str)
+    return [{"type": "text", "text": piece}]
 
 
 class _EndlessError(BaseException):

@@ -8,7 +8,7 @@ split in two halves with the same result, bit for bit:
 
 Both halves call the processor's own methods, on memory layouts that they are fast on. Whether the
 halves really give what the whole gives is tried once, when the object is made; a processor of
-another kind, or one that fails the trial, is called as a whole in :meth:`FramePreprocessor.finish`.
+another kind, or one that fails the trial, must be called as a whole.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FramePreprocessor:
 
     Attributes:
         processor: the video processor of the checkpoint.
-        is_split: the work is done in two halves; otherwise :meth:`prepare` changes nothing.
+        is_split: the two halves give what the processor gives; otherwise they must not be used.
         key: a digest of all that changes the prepared frames, for caches.
     """
 
@@ -56,24 +56,16 @@ class FramePreprocessor:
         self.is_split = _is_usual(processor) and self._halves_equal_the_whole()
         self.key = self._digest()
 
-    def __call__(self, frames: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-        """``pixel_values_videos`` of one video: (N, 3, h, w) float32 for uint8 (N, 3, H, W)."""
-        return self.finish(self.prepare(frames), device)
-
     def prepare(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames resized and cropped, uint8; unchanged if the processor cannot be split."""
+        """Return frames resized and cropped.
+
+        Args:
+            frames: of one video, uint8 (N, 3, H, W).
+
+        Returns:
+            uint8 (N, 3, h, w).
+        """
         _check(frames)
-        return self._first_half(frames) if self.is_split else frames
-
-    def finish(self, prepared: torch.Tensor, device: torch.device | None = None) -> torch.Tensor:
-        """Pixel values of prepared frames, computed on ``device``."""
-        _check(prepared)
-        if self.is_split:
-            return self._second_half(prepared if device is None else prepared.to(device))
-        values = self._whole(prepared)
-        return values if device is None else values.to(device)
-
-    def _first_half(self, frames: torch.Tensor) -> torch.Tensor:
         processor = self.processor
         # resizing is fastest where the channels of a pixel lie side by side
         frames = frames.contiguous(memory_format=torch.channels_last)
@@ -83,7 +75,16 @@ class FramePreprocessor:
             frames = processor.center_crop(frames, processor.crop_size)
         return frames.contiguous()
 
-    def _second_half(self, prepared: torch.Tensor) -> torch.Tensor:
+    def finish(self, prepared: torch.Tensor) -> torch.Tensor:
+        """Return the pixel values of prepared frames.
+
+        Args:
+            prepared: uint8 (N, 3, h, w), on any device.
+
+        Returns:
+            ``pixel_values_videos`` of the video, float32 (N, 3, h, w).
+        """
+        _check(prepared)
         processor = self.processor
         values: torch.Tensor = processor.rescale_and_normalize(
             prepared,
@@ -112,21 +113,18 @@ class FramePreprocessor:
             frames = torch.randint(
                 0, 256, (2, height, width, 3), dtype=torch.uint8, generator=generator
             ).permute(0, 3, 1, 2)
-            halves = self._second_half(self._first_half(frames))
-            if not torch.equal(halves, self._whole(frames)):
+            if not torch.equal(self.finish(self.prepare(frames)), self._whole(frames)):
                 return False
         return True
 
     def _digest(self) -> str:
         facts = {
-            "is_split": self.is_split,
+            "is_split": True,
             "processor": type(self.processor).__name__,
             "fields": {name: repr(getattr(self.processor, name, None)) for name in _FIELDS},
             "torch": torch.__version__,
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }
-        if not self.is_split:
-            facts = {"is_split": False}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
