@@ -238,13 +238,8 @@ def _estimated(
 ) -> MetricValue:
     """Return a number with its clustered standard error and its interval from 0 to ``highest``.
 
-    Args:
-        value: the number, in ``unit``.
-        influence: (N,) what each observation contributes to it, in the same unit.
-        groups: (N,) what observations cluster by.
-        highest: the largest possible value; None where that is not known.
-        unit: unit of the value.
-        num_samples: samples behind it; None for N.
+    ``influence`` is what each of N observations contributes to the value, in its unit. The number
+    of samples is N unless it is stated.
     """
     num_samples = len(groups) if num_samples is None else num_samples
     membership, num_clusters = number_clusters(groups)
@@ -293,7 +288,7 @@ def all_right(
     if not kept:
         return MetricValue.none(0, "percent")
     hits = np.array([float(all(value == 1.0 for value in values)) for values in kept.values()])
-    return clustered_mean(hits, list(kept)).as_metric(scale=100.0)
+    return clustered_mean(hits, list(kept), scale=100.0)
 
 
 def mme_score(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -30,61 +29,30 @@ CONFIDENCE = 0.95
 _NO_SPREAD = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class MeanEstimate:
-    """A mean with its clustered standard error and 95 % interval.
-
-    Attributes:
-        mean: arithmetic mean over observations.
-        stderr: clustered standard error; None for fewer than two clusters.
-        low, high: interval; None with ``stderr``, or where all observations are equal and their
-            range is not known.
-        num_observations, num_clusters: what it rests on.
-    """
-
-    mean: float
-    stderr: float | None
-    low: float | None
-    high: float | None
-    num_observations: int
-    num_clusters: int
-
-    def as_metric(
-        self, *, scale: float = 1.0, unit: str = "percent", note: str = ""
-    ) -> MetricValue:
-        """Return the estimate in the unit of a table, ``scale`` times its own."""
-
-        def scaled(number: float | None) -> float | None:
-            return None if number is None else scale * number
-
-        return MetricValue(
-            scale * self.mean,
-            scaled(self.stderr),
-            scaled(self.low),
-            scaled(self.high),
-            self.num_observations,
-            unit,
-            note,
-        )
-
-
 def clustered_mean(
     values: Sequence[float] | FloatArray,
     clusters: Sequence[Hashable],
     *,
     highest: float | None = None,
-) -> MeanEstimate:
-    """Estimate a mean from observations that are dependent within clusters.
+    scale: float = 1.0,
+    unit: str = "percent",
+    note: str = "",
+) -> MetricValue:
+    """Return a mean of observations that are dependent within clusters, with its interval.
 
     Proportions (all values 0 or 1) get Wilson's interval with the effective sample size that the
     clustered variance implies, so that the interval stays inside [0, 1] and does not collapse at
     the ends. Other values get the interval of :func:`bounded_interval`, from 0 where no value is
-    negative. Both use G - 1 degrees of freedom for G clusters.
+    negative. Both use G - 1 degrees of freedom for G clusters; there is none for fewer than two,
+    or where all observations are equal and their range is not known.
 
     Args:
         values: (N,) observations.
         clusters: (N,) cluster of each observation.
         highest: the largest value that an observation can have; None where that is not known.
+        scale: factor from the observations to the unit of the table.
+        unit: that unit.
+        note: what must be known of the number.
 
     Raises:
         ValueError: no observations, or lengths that differ.
@@ -98,7 +66,7 @@ def clustered_mean(
     mean = float(observed.mean())
     membership, num_clusters = number_clusters(clusters)
     if num_clusters < 2:
-        return MeanEstimate(mean, None, None, None, observed.size, num_clusters)
+        return MetricValue(scale * mean, None, None, None, observed.size, unit, note)
     stderr = clustered_stderr((observed - mean) / observed.size, membership)
     if highest in (None, 1.0) and np.isin(observed, (0.0, 1.0)).all():
         low: float | None
@@ -107,7 +75,8 @@ def clustered_mean(
     else:
         lowest = 0.0 if observed.min() >= 0 else None
         low, high = bounded_interval(mean, stderr, num_clusters, lowest, highest)
-    return MeanEstimate(mean, stderr, low, high, observed.size, num_clusters)
+    low, high = (None if end is None else scale * end for end in (low, high))
+    return MetricValue(scale * mean, scale * stderr, low, high, observed.size, unit, note)
 
 
 def bounded_interval(

@@ -70,8 +70,9 @@ def mean_score(
         return MetricValue(value, None, None, None, 0, unit, reason or note)
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]
     highest = highest_value(values[counted], detail, scale, unit)
-    estimate = clustered_mean(values[counted], groups, highest=highest)
-    return estimate.as_metric(scale=scale, unit=unit, note=note)
+    return clustered_mean(
+        values[counted], groups, highest=highest, scale=scale, unit=unit, note=note
+    )
 
 
 def _why_none(results: Sequence[SampleResult]) -> str:

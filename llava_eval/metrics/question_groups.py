@@ -94,8 +94,8 @@ def videomme_v2_rating(
     note = f"{num_left_out} incomplete groups left out" if num_left_out else ""
     if not values:
         return MetricValue(empty_as, None, None, None, 0, "percent", note)
-    estimate = clustered_mean([value / 100 for value in values.values()], list(values), highest=1.0)
-    return estimate.as_metric(scale=100.0, note=note)
+    shares = [value / 100 for value in values.values()]
+    return clustered_mean(shares, list(values), highest=1.0, scale=100.0, note=note)
 
 
 def _score(result: SampleResult, unread: Unread) -> int | None:
@@ -174,7 +174,7 @@ def vinoground_score(
     )
     if not values:
         return MetricValue.none(0, "percent", note)
-    return clustered_mean(list(values.values()), list(values)).as_metric(scale=100.0, note=note)
+    return clustered_mean(list(values.values()), list(values), scale=100.0, note=note)
 
 
 def _both_right(questions: Sequence[SampleResult]) -> tuple[bool, bool]:
@@ -214,7 +214,7 @@ def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
         for letter, overlap in both
     ]
     groups = [letter.group for letter, _ in both]
-    return clustered_mean(values, groups, highest=1.0).as_metric(scale=100.0)
+    return clustered_mean(values, groups, highest=1.0, scale=100.0)
 
 
 def hallusion_score(
@@ -254,4 +254,4 @@ def hallusion_score(
     if not kept:
         return MetricValue.none(0, "percent")
     values = [float(all(found)) for found in kept.values()]
-    return clustered_mean(values, [group_of[name] for name in kept]).as_metric(scale=100.0)
+    return clustered_mean(values, [group_of[name] for name in kept], scale=100.0)

@@ -71,18 +71,16 @@ def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
     hits = (said == "yes") & (right == "yes")
     said_yes = hits | ((said == "yes") & (right == "no"))
     answered = hits | ((said == "no") & (right == "yes"))
-    everything = np.ones(len(results), bool)
-    parts: dict[Measure, tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]] = {
-        "accuracy": (said == right, everything.astype(np.int64)),
-        "precision": (hits, said_yes.astype(np.int64)),
-        "recall": (hits, answered.astype(np.int64)),
+    everything = np.ones(len(results))
+    numerator, base = {
+        "accuracy": (1.0 * (said == right), everything),
+        "precision": (1.0 * hits, said_yes),
+        "recall": (1.0 * hits, answered),
         # 2 TP / (2 TP + FP + FN), the harmonic mean of the two above.
-        "f1": (hits, said_yes.astype(np.int64) + answered.astype(np.int64)),
-        "yes_ratio": (said == "yes", everything.astype(np.int64)),
-        "yes_ratio_of_answers": (right == "yes", everything.astype(np.int64)),
-    }
-    counted, base = parts[measure]
-    numerator = (2.0 if measure == "f1" else 1.0) * counted
+        "f1": (2.0 * hits, 1.0 * said_yes + answered),
+        "yes_ratio": (1.0 * (said == "yes"), everything),
+        "yes_ratio_of_answers": (1.0 * (right == "yes"), everything),
+    }[measure]
     total = int(base.sum())
     if not total:
         return _Ratio(None, np.zeros(len(results)))

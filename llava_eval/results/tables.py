@@ -25,18 +25,8 @@ from llava_eval.results.summary import PublishedComparison, Summary
 from llava_eval.types import MetricValue
 
 CSV_COLUMNS = (
-    "benchmark",
-    "model",
-    "facet",
-    "level",
-    "metric",
-    "value",
-    "stderr",
-    "ci_low",
-    "ci_high",
-    "num_samples",
-    "unit",
-    "chance",
+    *("benchmark", "model", "facet", "level", "metric"),
+    *("value", "stderr", "ci_low", "ci_high", "num_samples", "unit", "chance"),
 )
 
 #: What tables call the flags of samples.

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llava_eval.metrics.intervals import clustered_mean
+from llava_eval.metrics.intervals import clustered_mean, number_clusters
 
 
 def test_by_hand() -> None:
     # mean 0.5; cluster sums of residuals: a = 0.5 + 0.5 = 1, b = -0.5 - 0.5 = -1, c = 0.5 - 0.5 = 0
     # variance of the mean = 3/2 * (1 + 1 + 0) / 6^2 = 1/12
     estimate = clustered_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
-    assert estimate.mean == 0.5
+    assert estimate.value == 0.5
     assert estimate.stderr == pytest.approx(math.sqrt(1 / 12))
-    assert (estimate.num_observations, estimate.num_clusters) == (6, 3)
+    assert estimate.num_samples == 6
+    assert number_clusters(["a", "a", "b", "b", "c", "c"])[1] == 3
 
 
 def test_clusters_of_one_give_the_textbook_standard_error_and_t_interval() -> None:
@@ -25,44 +26,44 @@ def test_clusters_of_one_give_the_textbook_standard_error_and_t_interval() -> No
     estimate = clustered_mean(values, range(40))
     low, high = stats.t.interval(0.95, 39, loc=values.mean(), scale=stats.sem(values))
     assert estimate.stderr == pytest.approx(stats.sem(values))
-    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((low, high))
 
 
 def test_independent_proportions_approach_wilsons_interval() -> None:
     values = [1.0] * 720 + [0.0] * 280
     estimate = clustered_mean(values, range(1000))
     wilson = stats.binomtest(720, 1000).proportion_ci(0.95, method="wilson")
-    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high), abs=2e-4)
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((wilson.low, wilson.high), abs=2e-4)
 
 
 def test_copies_within_a_cluster_add_no_information() -> None:
     once = clustered_mean([1, 0, 0, 1, 1], range(5))
     thrice = clustered_mean([1, 0, 0, 1, 1] * 3, list(range(5)) * 3)
     assert thrice.stderr == pytest.approx(once.stderr)
-    assert thrice.low == pytest.approx(once.low)
+    assert thrice.ci_low == pytest.approx(once.ci_low)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_all_equal_proportions_still_have_an_interval(value: float) -> None:
     estimate = clustered_mean([value] * 30, [number // 3 for number in range(30)])
     assert estimate.stderr == 0.0
-    assert estimate.low is not None
-    assert estimate.high is not None
-    assert estimate.high - estimate.low > 0.2  # ten clusters say no more than ten samples
-    assert 0.0 <= estimate.low <= estimate.high <= 1.0
+    assert estimate.ci_low is not None
+    assert estimate.ci_high is not None
+    assert estimate.ci_high - estimate.ci_low > 0.2  # ten clusters say no more than ten samples
+    assert 0.0 <= estimate.ci_low <= estimate.ci_high <= 1.0
 
 
 def test_the_interval_of_values_that_cannot_be_negative_ends_at_zero() -> None:
-    assert clustered_mean([0.0, 0.0, 0.0, 5.0], range(4)).low == 0.0
-    low = clustered_mean([0.0, 0.0, -0.1, 5.0], range(4)).low
+    assert clustered_mean([0.0, 0.0, 0.0, 5.0], range(4)).ci_low == 0.0
+    low = clustered_mean([0.0, 0.0, -0.1, 5.0], range(4)).ci_low
     assert low is not None
     assert low < 0
 
 
 def test_one_cluster_has_no_interval() -> None:
     estimate = clustered_mean([1, 0, 1], ["a"] * 3)
-    assert estimate.mean == pytest.approx(2 / 3)
-    assert (estimate.stderr, estimate.low, estimate.high) == (None, None, None)
+    assert estimate.value == pytest.approx(2 / 3)
+    assert (estimate.stderr, estimate.ci_low, estimate.ci_high) == (None, None, None)
 
 
 def test_bad_input() -> None:
@@ -84,7 +85,7 @@ def test_coverage_of_the_interval_with_clusters_of_three(rate: float, spread: fl
         per_video = random.beta(shape, other, size=90)
         values = (random.random(270) < per_video[clusters]).astype(float)
         estimate = clustered_mean(values, clusters.tolist())
-        assert estimate.low is not None
-        assert estimate.high is not None
-        num_covered += estimate.low <= rate <= estimate.high
+        assert estimate.ci_low is not None
+        assert estimate.ci_high is not None
+        num_covered += estimate.ci_low <= rate <= estimate.ci_high
     assert 0.93 <= num_covered / 2000 <= 0.97

@@ -20,7 +20,7 @@ from llava_eval.metrics.differences import (
     PairedMetric,
     paired_metric,
 )
-from llava_eval.metrics.intervals import CONFIDENCE, FloatArray, IntArray, number_clusters
+from llava_eval.metrics.intervals import CONFIDENCE, IntArray, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import printable
 from llava_eval.results.runs import ComparableRun
@@ -201,16 +201,6 @@ def _compared(
         return ComparedMetric(name, unit, None, reason=reason)
     mcnemar = mcnemar_exact(paired.first, paired.second) if isinstance(paired, PairedMean) else None
     return ComparedMetric(name, unit, estimate, mcnemar, paired)
-
-
-def mean_metric(
-    name: str, pairing: Pairing, first: FloatArray, second: FloatArray
-) -> ComparedMetric:
-    """Return the comparison of two shares in percent, from a 0 or 1 for each compared sample."""
-    paired = PairedMean(first, second)
-    rows = np.arange(len(first))
-    estimate = paired.difference(rows, pairing.membership, CONFIDENCE)
-    return ComparedMetric(name, "percent", estimate, mcnemar_exact(first, second), paired)
 
 
 def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:

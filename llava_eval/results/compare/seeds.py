@@ -68,8 +68,8 @@ class Seeds:
         means = values.mean(axis=1)
         groups = [result.group for result in comparisons[0].pairing.firsts]
         names = [str(run.config.get("seed")) for run in runs]
-        estimate = clustered_mean(values.mean(axis=0) / first.scale, groups)
-        stderr = None if estimate.stderr is None else first.scale * estimate.stderr
+        # Divided first: right and wrong have an interval of their own.
+        mean = clustered_mean(values.mean(axis=0) / first.scale, groups, scale=first.scale)
         return cls(
             f"{runs[0].label}, {runs[0].model}",
             headline.name,
@@ -77,7 +77,7 @@ class Seeds:
             dict(zip(names, means.tolist(), strict=True)),
             float(means.mean()),
             float(means.std(ddof=1)),
-            stderr,
+            mean.stderr,
             _flips(ids[0], values),
             len(ids[0]),
         )

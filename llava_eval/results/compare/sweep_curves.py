@@ -18,7 +18,7 @@ from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
-from llava_eval.results.cost import Cost, comparable_memory, megabytes
+from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, formatted, highest, interval, number
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
@@ -34,7 +34,6 @@ class Setting:
         values: of the settings that vary, by short key.
         score: the headline metric, as in the run's own table.
         num_frames: frames that a sample showed, on average.
-        cost: time, tokens and memory.
         memory_bytes: comparable between the runs of the sweep, see ``Sweep.memory_name``.
         on_time_frontier, on_memory_frontier: no other run is better and at most as dear.
         is_best: it has the highest score.
@@ -46,7 +45,6 @@ class Setting:
     values: dict[str, str]
     score: MetricValue
     num_frames: float
-    cost: Cost
     memory_bytes: int | None
     on_time_frontier: bool = False
     on_memory_frontier: bool = False
@@ -112,11 +110,10 @@ def _sweep(
     metric = next(iter(runs[0].metric_nodes), None)
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
-    costs = [run.cost for run in runs]
-    memory_name, memory = comparable_memory(costs)
+    memory_name, memory = comparable_memory([run.cost for run in runs])
     settings = [
-        Setting(run, values, _score(run, metric), _num_frames(run), cost, size)
-        for run, values, cost, size in zip(runs, own_settings(runs), costs, memory, strict=True)
+        Setting(run, values, _score(run, metric), _num_frames(run), size)
+        for run, values, size in zip(runs, own_settings(runs), memory, strict=True)
     ]
     chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(
@@ -142,7 +139,7 @@ def _num_frames(run: Run) -> float:
 
 def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
     scores = [item.score.value for item in settings]
-    seconds = [item.cost.model_seconds_per_sample for item in settings]
+    seconds = [item.run.cost.model_seconds_per_sample for item in settings]
     by_time = frontier(list(zip(seconds, scores, strict=True)))
     by_memory = frontier([(item.memory_bytes, item.score.value) for item in settings])
     return [
@@ -156,21 +153,13 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
 
     A point without price or score is not in the set.
     """
-
-    def beaten(price: float, score: float) -> bool:
-        return any(
-            other_price is not None
-            and other_score is not None
-            and other_price <= price
-            and other_score >= score
-            and (other_price, other_score) != (price, score)
-            for other_price, other_score in points
-        )
-
-    return [
-        price is not None and score is not None and not beaten(price, score)
-        for price, score in points
+    known = [(price, score) for price, score in points if price is not None and score is not None]
+    best = [
+        (price, score)
+        for price, score in known
+        if not any(p <= price and s >= score and (p, s) != (price, score) for p, s in known)
     ]
+    return [point in best for point in points]
 
 
 def _against_best(settings: Sequence[Setting]) -> list[Setting]:
@@ -244,16 +233,16 @@ def preparing_table(sweep: Sweep) -> Table | None:
     Reading, decoding and resizing run ahead of the model in threads, so their seconds are not
     added to its own; they depend on which frames an earlier run has left in the cache.
     """
-    if all(setting.cost.prepare_seconds is None for setting in sweep.settings):
+    if all(setting.run.cost.prepare_seconds is None for setting in sweep.settings):
         return None
     keys = _keys(sweep)
     rows = [
         [
             *(setting.values[key] for key in keys),
-            formatted(setting.cost.model_seconds_per_sample, ".3g"),
-            formatted(setting.cost.prepare_seconds_per_sample, ".3g"),
-            "-" if (share := setting.cost.cached_share) is None else f"{100 * share:.0f} %",
-            formatted(setting.cost.seconds_per_sample, ".3g"),
+            formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
+            formatted(setting.run.cost.prepare_seconds_per_sample, ".3g"),
+            "-" if (share := setting.run.cost.cached_share) is None else f"{100 * share:.0f} %",
+            formatted(setting.run.cost.seconds_per_sample, ".3g"),
         ]
         for setting in sweep.settings
     ]
@@ -277,7 +266,7 @@ def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
         number(score.value, score.unit),
         interval(score.ci_low, score.ci_high, score.unit),
         _to_best(setting),
-        formatted(setting.cost.model_seconds_per_sample, ".3g"),
+        formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
         formatted(megabytes(setting.memory_bytes), ".1f"),
         "".join(mark for mark, is_on in on.items() if is_on),
     ]
@@ -319,7 +308,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
-        "time": ("model seconds a sample", lambda item: item.cost.model_seconds_per_sample),
+        "time": ("model seconds a sample", lambda item: item.run.cost.model_seconds_per_sample),
         "memory": (f"{sweep.memory_name} (MB)", lambda item: megabytes(item.memory_bytes)),
     }
     charts = {}

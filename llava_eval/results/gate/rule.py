@@ -24,15 +24,14 @@ import numpy as np
 from llava_eval.config.describe import protocol_difference, protocol_of
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.intervals import FloatArray
-from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.metrics.intervals import CONFIDENCE
+from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
 from llava_eval.results.compare.comparison import Flip, flips_of
 from llava_eval.results.compare.pairing import (
     ComparedMetric,
     Pairing,
     compare_metrics,
     listed,
-    mean_metric,
     pair,
 )
 from llava_eval.results.formatting import interval, number
@@ -196,7 +195,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     compared = [item for item in metrics if item.estimate is not None]
     if not compared:
         raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
-    unreadable = mean_metric(UNREADABLE, pairing, *_unreadable(pairing))
+    unreadable = _unreadable(pairing)
     tested = [*compared, unreadable]
     num_tests = max(1, len({_evidence(item) for item in tested} - {None}))
     confidence = 1 - 2 * rule.alpha / num_tests
@@ -292,12 +291,15 @@ def _check_rule(rule: Rule, metrics: Sequence[str]) -> None:
         )
 
 
-def _unreadable(pairing: Pairing) -> tuple[FloatArray, FloatArray]:
-    columns = [
+def _unreadable(pairing: Pairing) -> ComparedMetric:
+    """Return the comparison of how many replies are unreadable, in percent."""
+    first, second = (
         np.array([item.score.unreadable for item in side], np.float64)
         for side in (pairing.firsts, pairing.seconds)
-    ]
-    return columns[0], columns[1]
+    )
+    paired = PairedMean(first, second)
+    estimate = paired.difference(np.arange(len(first)), pairing.membership, CONFIDENCE)
+    return ComparedMetric(UNREADABLE, "percent", estimate, mcnemar_exact(first, second), paired)
 
 
 def _evidence(metric: ComparedMetric) -> object | None:
