@@ -14,7 +14,7 @@ from llava_eval.borders.paths import open_file
 
 #: Levels of lists and objects within each other; real files have fewer than 20.
 MAX_DEPTH = 100
-#: Largest file that is read as one JSON value.
+#: Longest text that is read as one JSON value.
 MAX_FILE_BYTES = 2 << 30
 
 ValueT = TypeVar("ValueT")
@@ -38,26 +38,21 @@ class JsonError(ValueError):
 
 
 @overload
-def parse_json(text: str | bytes, *, max_bytes: int | None = None) -> Any: ...
+def parse_json(text: str | bytes) -> Any: ...
 @overload
-def parse_json(
-    text: str | bytes, expected: type[ValueT], *, max_bytes: int | None = None
-) -> ValueT: ...
-def parse_json(
-    text: str | bytes, expected: type[Any] = object, *, max_bytes: int | None = None
-) -> Any:
+def parse_json(text: str | bytes, expected: type[ValueT]) -> ValueT: ...
+def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
     """Return the JSON value that a text holds.
 
     Args:
         text: as text, or as bytes in UTF-8, UTF-16 or UTF-32.
         expected: type of the value: ``dict``, ``list``, ``str``, ...; any where it is left out.
-        max_bytes: a longer text is refused; None sets no limit.
 
     Raises:
         JsonError: it is too long, no JSON, nested too deep, or of another type.
     """
-    if max_bytes is not None and len(text) > max_bytes:
-        raise JsonError(f"longer than {max_bytes} bytes")
+    if len(text) > MAX_FILE_BYTES:
+        raise JsonError(f"longer than {MAX_FILE_BYTES} bytes")
     try:
         value = json.loads(text)
     except RecursionError:
@@ -73,24 +68,23 @@ def parse_json(
 
 
 @overload
-def load_json(path: Path, *, max_bytes: int = MAX_FILE_BYTES) -> Any: ...
+def load_json(path: Path) -> Any: ...
 @overload
-def load_json(path: Path, expected: type[ValueT], *, max_bytes: int = MAX_FILE_BYTES) -> ValueT: ...
-def load_json(path: Path, expected: type[Any] = object, *, max_bytes: int = MAX_FILE_BYTES) -> Any:
+def load_json(path: Path, expected: type[ValueT]) -> ValueT: ...
+def load_json(path: Path, expected: type[Any] = object) -> Any:
     """Return the JSON value that a file holds.
 
     Args:
-        path: the file.
+        path: the file; no more than :data:`MAX_FILE_BYTES` of it are read.
         expected: type of the value, see :func:`parse_json`.
-        max_bytes: a larger file is refused; no more of it is read.
 
     Raises:
         OSError: it cannot be read.
         JsonError: see :func:`parse_json`.
     """
     with open_file(path) as stream:
-        content = stream.read(max_bytes + 1)
-    return parse_json(content, expected, max_bytes=max_bytes)
+        content = stream.read(MAX_FILE_BYTES + 1)
+    return parse_json(content, expected)
 
 
 def describe(kind: type[Any]) -> str:

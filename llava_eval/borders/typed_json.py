@@ -18,10 +18,6 @@ ValueT = TypeVar("ValueT")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
-class JsonTypeError(JsonError):
-    """A JSON value of another type than its place asks for."""
-
-
 def as_type(value: Any, kind: type[ValueT]) -> ValueT:
     """Return a parsed JSON value as another type, its parts checked against the type's hints.
 
@@ -33,14 +29,14 @@ def as_type(value: Any, kind: type[ValueT]) -> ValueT:
         kind: a data class, or a type such as ``dict[str, int]``.
 
     Raises:
-        JsonTypeError: a part is missing or of another type; the message says where.
+        JsonError: a part is missing or of another type; the message says where.
     """
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise JsonTypeError(_message(str(error))) from None
+        raise JsonError(_message(str(error))) from None
     except UnicodeEncodeError:
-        raise JsonTypeError("TypeError: half a surrogate pair stands where no text may") from None
+        raise JsonError("TypeError: half a surrogate pair stands where no text may") from None
 
 
 def _message(text: str) -> str:

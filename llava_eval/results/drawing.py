@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import wcwidth
 
@@ -272,32 +272,24 @@ def _outline(position: Position, shape: str) -> list[Position]:
     return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
 
 
-def to_png(chart: Chart, *, scale: int = 2) -> bytes:
-    """Return a PNG file, drawn by matplotlib.
+ImageForm = Literal["pdf", "png"]
+#: What a file would say of when and by what it was made: the same chart is the same bytes.
+_UNSAID = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+}
+
+
+def to_image(chart: Chart, form: ImageForm) -> bytes:
+    """Return a PNG file of 1120 x 760 pixels, or a PDF, drawn by matplotlib.
 
     Args:
         chart: what to draw.
-        scale: pixels per unit of the layout; 2 gives 1120 x 760 pixels.
+        form: of the file.
 
     Raises:
         ImportError: matplotlib is not installed (llava-eval[plots]).
     """
-    return _drawn(chart, "png", 100 * scale, {"Software": None})
-
-
-def to_pdf(chart: Chart) -> bytes:
-    """Return a PDF file, drawn by matplotlib: lines and letters, at any size.
-
-    Args:
-        chart: what to draw.
-
-    Raises:
-        ImportError: matplotlib is not installed (llava-eval[plots]).
-    """
-    return _drawn(chart, "pdf", 100, {"CreationDate": None, "Producer": None, "Creator": None})
-
-
-def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> bytes:
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -308,7 +300,7 @@ def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> by
         matplotlib.rc_context({"text.parse_math": False, "pdf.fonttype": 42}),
         warnings.catch_warnings(action="ignore"),
     ):
-        figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=dpi, layout="constrained")
+        figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=200, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(printable(chart.title), loc="left")
         axes.set_xlabel(printable(chart.x_name))
@@ -350,7 +342,7 @@ def _drawn(chart: Chart, form: str, dpi: int, metadata: Mapping[str, Any]) -> by
                 )
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-        figure.savefig(stream, format=form, metadata=metadata)
+        figure.savefig(stream, format=form, metadata=_UNSAID[form])
     return stream.getvalue()
 
 

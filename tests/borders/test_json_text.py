@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from llava_eval.borders import json_text
 from llava_eval.borders.json_text import MAX_DEPTH, JsonError, load_json, parse_json
 
 
@@ -78,17 +79,20 @@ def test_no_json(text: bytes) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_files(tmp_path: Path) -> None:
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": 1}')
     assert load_json(path, dict) == {"a": 1}
-    assert load_json(path, max_bytes=8) == {"a": 1}
+    monkeypatch.setattr(json_text, "MAX_FILE_BYTES", 8)
+    assert load_json(path) == {"a": 1}
+    monkeypatch.setattr(json_text, "MAX_FILE_BYTES", 7)
     with pytest.raises(JsonError, match="longer than 7 bytes"):
-        load_json(path, max_bytes=7)
+        load_json(path)
     endless = tmp_path / "endless"  # a terabyte of zeros that takes no space
     endless.touch()
     os.truncate(endless, 1 << 40)
+    monkeypatch.setattr(json_text, "MAX_FILE_BYTES", 1000)
     with pytest.raises(JsonError, match="longer than 1000 bytes"):
-        load_json(endless, max_bytes=1000)
+        load_json(endless)
     with pytest.raises(FileNotFoundError):
         load_json(tmp_path / "none.json")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from llava_eval.results.chart import Chart, Point, Series, step_line, tick_text, to_text
-from llava_eval.results.drawing import COLOURS, to_pdf, to_png, to_svg
+from llava_eval.results.drawing import COLOURS, to_image, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -110,18 +110,18 @@ def test_long_names_take_lines_of_their_own(chart: Chart) -> None:
 
 
 def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
-    image = Image.open(io.BytesIO(to_png(chart)))
+    image = Image.open(io.BytesIO(to_image(chart, "png")))
     assert (image.format, image.size) == ("PNG", (1120, 760))
     pixels = np.asarray(image.convert("RGB"), np.int64).reshape(-1, 3)
     for colour in COLOURS[:2]:
         wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
         assert np.abs(pixels - wanted).sum(axis=1).min() < 12
-    assert to_png(chart) == to_png(chart)
+    assert to_image(chart, "png") == to_image(chart, "png")
 
 
 def test_pdf_is_the_same_each_time(chart: Chart) -> None:
-    assert to_pdf(chart).startswith(b"%PDF-")
-    assert to_pdf(chart) == to_pdf(chart)
+    assert to_image(chart, "pdf").startswith(b"%PDF-")
+    assert to_image(chart, "pdf") == to_image(chart, "pdf")
 
 
 def test_the_chart_of_characters_fits_its_width(chart: Chart) -> None:

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results import files
@@ -24,7 +24,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
-from llava_eval.results.drawing import to_pdf, to_png, to_svg
+from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
 from llava_eval.results.run_names import letters, paper_names, settings_texts
@@ -166,10 +166,10 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
         path = folder / f"{name}_{part}.svg"
         files.write_text(path, to_svg(chart))
         written.append(path)
-        for end, drawn in ((".pdf", to_pdf), (".png", to_png)):
+        for form in get_args(ImageForm):
             with contextlib.suppress(ImportError):
-                files.write_bytes(path.with_suffix(end), drawn(chart))
-                written.append(path.with_suffix(end))
+                files.write_bytes(path.with_suffix(f".{form}"), to_image(chart, form))
+                written.append(path.with_suffix(f".{form}"))
     return written
 
 

@@ -122,7 +122,7 @@ def _of_json(content: bytes) -> list[Record] | None:
     if isinstance(line, dict) and rest.strip():
         return None  # lines of another kind
     try:
-        whole = parse_json(content, max_bytes=MAX_FILE_BYTES)
+        whole = parse_json(content)
     except JsonError:
         return None
     if isinstance(whole, list):
