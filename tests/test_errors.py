@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval import types
-from llava_eval.errors import RowsError, shown_address, without_secrets
+from llava_eval.errors import RowsError, one_line, shown_address, without_secrets
 
 
 def test_a_message_is_one_short_line_without_secrets() -> None:
@@ -78,3 +78,9 @@ def test_a_group_named_by_an_address_keeps_its_secret_and_stays_its_own() -> Non
     ]
     assert groups[0] != groups[1] == groups[2]
     assert all(group.startswith("https://h.org/a (") for group in groups)
+
+
+def test_a_message_is_cut_beyond_its_longest_length_only() -> None:
+    assert one_line("x" * 2000) == "x" * 2000
+    cut = one_line("a" * 1000 + "b" * 501 + "c" * 500)
+    assert cut == "a" * 1000 + " ... " + "c" * 500

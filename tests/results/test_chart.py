@@ -293,3 +293,47 @@ def test_ticks_are_round_or_the_values_themselves(values: list[float], ticks: li
     assert axis.is_log == (values[0] > 0 and values[-1] >= 8 * values[0])
     found = [tick_text(tick) for tick in axis.ticks]
     assert found == ticks
+
+
+def test_four_shapes_tell_series_apart_without_colour() -> None:
+    """A circle of many corners, an upright square, a triangle and a square on its corner."""
+    many = [Series(str(n), [Point(n, n)]) for n in range(5)]
+    root = ElementTree.fromstring(to_svg(small(series=many, frontier=())))
+    shapes = []
+    for mark in [e for e in root.iter(f"{SVG}polygon") if ": " in (e[0].text or "")]:
+        corners = [tuple(map(float, c.split(","))) for c in mark.attrib["points"].split()]
+        xs, ys = zip(*corners, strict=True)
+        shapes.append((len(corners), len({round(x) for x in xs}), max(ys) - min(ys)))
+    numbers = [number for number, _, _ in shapes]
+    assert numbers[1:4] == [4, 3, 4]
+    assert numbers[0] == numbers[4] > 12
+    assert (shapes[1][1], shapes[3][1]) == (2, 3), "upright corners share their columns"
+    assert all(6 < height < 12 for _, _, height in shapes)
+
+
+def test_a_label_takes_the_first_side_that_is_free() -> None:
+    """To the right above, to the right below, to the left above, and so on around its point."""
+    right = Point(51, 51)  # so near that its mark covers the right upper side
+    for others, (dx, dy) in (([], (8, -6)), ([right], (8, 14))):
+        series = [Series("s", [Point(50, 50, label="here"), *others]), Series("far", [Point(0, 0)])]
+        ends = Series("end", [Point(100, 100)])
+        root = ElementTree.fromstring(to_svg(Chart("t", "x", "y", [*series, ends], [(0, 0)])))
+        (label,) = [e for e in root.iter(f"{SVG}text") if e.attrib["class"] == "label"]
+        mark = next(e for e in root.iter(f"{SVG}polygon") if (e[0].text or "").startswith("s here"))
+        corners = [tuple(map(float, c.split(","))) for c in mark.attrib["points"].split()]
+        xs, ys = zip(*corners, strict=True)
+        middle = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
+        found = (float(label.attrib["x"]) - middle[0], float(label.attrib["y"]) - middle[1])
+        assert found == pytest.approx((dx, dy), abs=0.02)
+
+
+def test_matplotlib_draws_at_the_same_axes(chart: Chart) -> None:
+    """The marks of the second colour: 2 and 32 of a logarithmic axis, and nothing left of them."""
+    image = Image.open(io.BytesIO(to_image(chart, "png"))).convert("RGB")
+    pixels = np.asarray(image, np.int64)
+    wanted = [int(COLOURS[0][start : start + 2], 16) for start in (1, 3, 5)]
+    columns = np.flatnonzero((np.abs(pixels - wanted).sum(axis=2) < 12).any(axis=0))
+    first, last = columns.min(), columns.max()
+    # Margins of 6 percent: the first mark stands within the first tenth of the axis.
+    assert 0.08 < first / pixels.shape[1] < 0.2
+    assert last / pixels.shape[1] > 0.9

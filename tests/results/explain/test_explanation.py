@@ -391,9 +391,14 @@ def test_files_are_written_where_they_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, out = ours_of(tmp_path), tmp_path / "deep" / "out"
-    assert run_command(["explain", str(run.path), "--out", str(out)]) == 0
+    other = ours_of(tmp_path / "other", config={"sampler.num_frames": 8})
+    words = ["explain", str(run.path), "--against", str(other.path), "--out", str(out)]
+    assert run_command(words) == 0
     shown = capsys.readouterr().out
+    assert "frame count" in shown
     assert shown.rstrip().endswith("wrote explain.md and explain.json into " + str(out))
-    assert json.loads((out / "explain.json").read_text())["rules"][0]["num_unreadable"] == 0
+    content = json.loads((out / "explain.json").read_text())
+    assert (content["rules"][0]["num_unreadable"], content["against"]) == (0, other.name)
+    assert "parts" not in content
     assert (out / "explain.md").read_text().startswith("### ")
-    assert not (run.path / "explain.json").exists()
+    assert not (run.path / "explain.json").exists(), "nothing was answered anew"

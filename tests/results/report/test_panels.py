@@ -213,6 +213,14 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
     assert table.header[:4] == ["run", "model", "benchmark", "accuracy"]
     assert [row[:3] for row in table.rows] == [["A", "made", "made/up"], ["B", "made", "made/up"]]
     assert list(table.best) == [(0, 3)]
+    both = {**ACCURACY, "half": {**ACCURACY["accuracy"], "scale": 50.0}}
+    sides = [[answered(n, n % 3 >= wrong) for n in range(12)] for wrong in (1, 0)]
+    two = [
+        RunReader().read(write_run(tmp_path / str(n), side, metrics=both))
+        for n, side in enumerate(sides)
+    ]
+    assert results_table(two).header[3:5] == ["accuracy", "half"]
+    assert list(results_table(two).best) == [(1, 3), (1, 4)]
     levels = facet_table(runs, "duration", "accuracy")
     assert levels.header == ["duration", "samples", "A", "B"]
     assert [row[:2] for row in levels.rows] == [["long", "12"], ["short", "12"]]
@@ -252,6 +260,8 @@ def test_a_protocol_is_written_from_its_settings(tmp_path: Path) -> None:
         "benchmark.system": "Be\nshort.",
         "benchmark.generation.temperature": 0.2,
         "benchmark.metrics": {"accuracy": {"_target_": "mine.metrics.gain"}},
+        "sampler.offset": None,
+        "sampler.edge": 0,
     }
     path = write_run(tmp_path / "a", [answered(0, True), answered(1, None)], config=config)
     run = RunReader().read(path)
@@ -261,7 +271,7 @@ def test_a_protocol_is_written_from_its_settings(tmp_path: Path) -> None:
     assert rows["data"] == "<span>videos, hub://org/set, test</span>"
     assert rows["prompt"] == "<pre>(of the first sample)<br>Which?<br>A. x<br>B. y</pre>"
     assert rows["system"] == "<pre>Be<br>short.</pre>"
-    assert rows["frames"] == "<span>3 frames, linspace_to_last_frame</span>"
+    assert rows["frames"] == "<span>3 frames, linspace_to_last_frame, edge=0</span>"
     assert rows["generation"] == "<span>at most 16 tokens, temperature 0.2</span>"
     assert rows["denominator"] == "<span>accuracy: 2 of 2, as gain counts</span>"
     assert [name for name, _ in names] == [
