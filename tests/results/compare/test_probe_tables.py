@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llava_eval.cli import run_command
+from llava_eval.errors import ComparisonError
+from llava_eval.results.compare.probe_tables import (
+    Probes,
+    answers_table,
+    probe_of,
+    probes_content,
+    probes_table,
+    probes_text,
+)
+from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import SampleResult, Score
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -74,3 +86,100 @@ def test_the_embedded_model_knows_nothing_blind_and_only_order_in_the_order_of_f
     still = ("Attribute Perception", "Object Recognition", "Information Synopsis")
     assert max(by_type[name] for name in order) < -25
     assert min(by_type[name] for name in still) > -15
+
+
+def read(path: Path, answers: str, targets: str, **changes: Any) -> Run:
+    """Write and read a run whose answers and targets are letters, "-" where none was read."""
+    results = [
+        answered(
+            n,
+            True,
+            target=(target,),
+            score=Score(float(answer == target), None if answer == "-" else answer),
+        )
+        for n, (answer, target) in enumerate(zip(answers, targets, strict=True))
+    ]
+    return RunReader().read(write_run(path, results, **changes))
+
+
+def probes(tmp_path: Path, plain: str, blind: str, targets: str, **changes: Any) -> Probes:
+    config = {"benchmark.probe": "blind"}
+    return Probes.of(
+        [
+            read(tmp_path / "blind", blind, targets, config=config, **changes),
+            read(tmp_path / "plain", plain, targets, **changes),
+        ]
+    )
+
+
+def test_letters_are_counted_by_hand(tmp_path: Path) -> None:
+    found = probes(tmp_path, "ABBCA", "CCCC-", "ABACB")
+    assert found.names == ["blind"]
+    assert (probe_of(found.plain), found.chance) == (None, 25.0)
+    table = answers_table(found)
+    assert table is not None
+    assert table.header == ["letter", "right", "A", "B"]
+    # Of five: A is right on two, B on two, C on one.
+    assert table.rows == [
+        ["A", "40.0", "40.0", "0.0"],
+        ["B", "40.0", "40.0", "0.0"],
+        ["C", "20.0", "20.0", "80.0"],
+    ]
+    rows = probes_table(found).rows
+    assert rows[0] == ["A", "plain", "60.0", "-", "-", "-"]
+    assert rows[1][:4] == ["B", "blind", "20.0", "-40.0"]
+    assert rows[2] == ["", "chance", "25.0", "-", "-", "-"]
+
+
+def test_an_accepted_letter_that_is_never_the_first_is_right_nowhere(tmp_path: Path) -> None:
+    def side(*answers: str) -> list[SampleResult]:
+        return [
+            answered(n, True, target=("A", "B"), score=Score(1.0, one))
+            for n, one in enumerate(answers)
+        ]
+
+    paths = [
+        write_run(tmp_path / "plain", side("A", "B")),
+        write_run(tmp_path / "x", side("B", "B"), config={"benchmark.probe": "x"}),
+    ]
+    table = answers_table(Probes.of([RunReader().read(path) for path in paths]))
+    assert table is not None
+    assert table.rows == [["A", "100.0", "50.0", "0.0"], ["B", "0.0", "50.0", "100.0"]]
+
+
+def test_words_as_answers_have_no_table_of_letters(tmp_path: Path) -> None:
+    def side() -> list[SampleResult]:
+        return [answered(n, True, target=("two words",)) for n in range(3)]
+
+    paths = [
+        write_run(tmp_path / "plain", side()),
+        write_run(tmp_path / "x", side(), config={"benchmark.probe": "x"}),
+    ]
+    found = Probes.of([RunReader().read(path) for path in paths])
+    assert answers_table(found) is None
+    assert "letters answered" not in probes_text(found)
+
+
+def test_a_headline_that_cannot_be_compared_is_a_row_of_dashes(tmp_path: Path) -> None:
+    unscored: dict[str, Any] = {"score": Score(None, None), "target": ()}
+    paths = [
+        write_run(tmp_path / "plain", [answered(n, True, **unscored) for n in range(3)]),
+        write_run(
+            tmp_path / "x",
+            [answered(n, True, **unscored) for n in range(3)],
+            config={"benchmark.probe": "x"},
+        ),
+    ]
+    found = Probes.of([RunReader().read(path) for path in paths])
+    assert probes_table(found).rows == [
+        ["A", "plain", "-", "-", "-", "-"],
+        ["B", "x", "-", "-", "-", "-"],
+        ["", "chance", "25.0", "-", "-", "-"],
+    ]
+    (probe,) = probes_content(found)["probes"]
+    assert probe == {"probe": "x", "change": None, "levels": {}}
+
+
+def test_probes_of_unfinished_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ComparisonError, match=r"blind is not finished \(status 'failed'\)"):
+        probes(tmp_path, "AB", "AB", "AB", manifest={"status": "failed"})

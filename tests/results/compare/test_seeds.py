@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,17 @@ import numpy as np
 import pytest
 
 from llava_eval.cli import run_command
+from llava_eval.errors import ComparisonError
+from llava_eval.results.compare.seeds import (
+    Seeds,
+    over_seeds,
+    seeds_table,
+    seeds_text,
+    seeds_words,
+)
 from llava_eval.results.report.overview import Overview
 from llava_eval.results.runs import RunReader
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 def runs(
@@ -110,3 +119,87 @@ def test_the_report_has_a_table_of_seeds_and_one_of_probes(tmp_path: Path) -> No
     ]
     (table,) = [t for name, t, _ in Overview.of(probed).tables() if name == "What answers rest on"]
     assert [row[1] for row in table.rows] == ["plain", "blind", "chance"]
+
+
+def made(**changes: Any) -> Seeds:
+    return dataclasses.replace(
+        Seeds("b, m", "accuracy", "percent", {"0": 60.0, "7": 65.04}, 62.52, 3.5638, None, {}, 40),
+        **changes,
+    )
+
+
+def test_seeds_are_a_table_with_their_mean_and_words() -> None:
+    table = seeds_table(made())
+    assert table.header == ["seed", "accuracy"]
+    assert table.rows == [["0", "60.0"], ["7", "65.0"], ["mean", "62.5"]]
+    assert seeds_words(made()) == (
+        "Between seeds accuracy spreads by 3.56 (standard deviation); the choice of questions "
+        "moves the mean by - (standard error). 0 samples (0.0 %) are not worth the same under all "
+        "seeds."
+    )
+    flips = {f"q{n}": 0.5 for n in range(9)}
+    words = seeds_words(made(stderr_of_questions=1.005, flips=flips))
+    assert "moves the mean by 1.00 (standard error). 9 samples (22.5 %)" in words
+    text = seeds_text(made(flips=flips), width=200)
+    assert text.startswith("b, m, 40 samples\n\nseed")
+    assert [line.split() for line in text.splitlines()[-10:]] == [
+        ["flips", "most,", "share", "of", "seeds", "unlike", "the", "others"],
+        ["sample", "flips"],
+        *([f"q{n}", "50", "%"] for n in range(8)),
+    ]
+    assert "flips most" not in seeds_text(made())
+
+
+def test_one_video_has_no_error_from_its_choice_and_two_seeds_two_means(tmp_path: Path) -> None:
+    sides = [[answered(n, n > seed) for n in range(3)] for seed in range(2)]
+    found = Seeds.of(
+        [
+            RunReader().read(write_run(tmp_path / str(seed), side, config={"seed": seed}))
+            for seed, side in enumerate(sides)
+        ]
+    )
+    assert found.means == {"0": pytest.approx(200 / 3), "1": pytest.approx(100 / 3)}
+    assert found.mean == pytest.approx(50.0)
+    assert found.spread_of_seeds == pytest.approx(100 / 3 / np.sqrt(2))
+    assert (found.stderr_of_questions, found.num_samples) == (None, 3)
+    assert found.flips == {"q1": 0.5}
+
+
+def test_other_samples_under_a_seed_are_no_seeds(tmp_path: Path) -> None:
+    sides = [
+        [answered(n, True) for n in range(6)],
+        [failed(0), *(answered(n, True) for n in range(1, 6))],
+    ]
+    found = [
+        RunReader().read(write_run(tmp_path / str(n), side, config={"seed": n, "errors.max": 1}))
+        for n, side in enumerate([sides[0], *sides])
+    ]
+    with pytest.raises(ComparisonError, match="samples that all runs answered"):
+        Seeds.of(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        ([(0, 4), (1, 4), (0, 8), (1, 8)], [2, 2]),
+        ([(0, 4), (1, 4), (2, 4)], [3]),
+        ([(0, 4), (1, 4), (0, 8)], []),
+        ([(0, 4), (0, 8)], []),
+        ([(0, 4)], []),
+    ],
+)
+def test_runs_are_sets_of_seeds_where_every_setting_has_several(
+    tmp_path: Path, settings: list[tuple[int, int]], sizes: list[int]
+) -> None:
+    results = [answered(n, True) for n in range(3)]
+    found = [
+        RunReader().read(
+            write_run(
+                tmp_path / f"{seed} {frames}",
+                results,
+                config={"seed": seed, "sampler.num_frames": frames},
+            )
+        )
+        for seed, frames in settings
+    ]
+    assert [len(group) for group in over_seeds(found)] == sizes

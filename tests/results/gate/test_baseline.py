@@ -185,3 +185,82 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, content: Any, words: str
     assert words in str(caught.value)
     with pytest.raises(ComparisonError, match="there is no baseline"):
         read_baseline(tmp_path / "nothing.json", run)
+
+
+def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
+    results = [answered(n, n % 2 > 0) for n in range(12)]
+    run = RunReader().read(
+        write_run(tmp_path / "run", results, label="made/up (x=1)", seconds=30.0)
+    )
+    path = tmp_path / "x.json"
+    write_baseline(path, run)
+    baseline = read_baseline(path, run)
+    assert (baseline.name, baseline.label, baseline.model) == (str(path), "made/up (x=1)", "made")
+    assert baseline.benchmark == "made/up"
+    assert baseline.origin == {
+        "llava_eval": "0.1.0",
+        "torch": "2.15.0",
+        "transformers": None,
+        "commit": "c" * 10,
+        "weights": "a" * 10,
+    }
+    cost = baseline.cost
+    assert (cost.seconds, cost.seconds_per_sample) == (30.0, 2.5)
+    assert (cost.model_seconds_per_sample, cost.num_samples) == (2.5, 12)
+    assert (cost.num_generated, cost.machine) == (12, "a CPU, 2 cores")
+    assert baseline.incomplete is None
+    content = json.loads(path.read_text())
+    assert content["origin"] == {
+        "date": "2026-01-01T00:00:00+00:00",
+        "git_commit": "c" * 40,
+        "llava_eval": "0.1.0",
+        "torch": "2.15.0",
+        "transformers": None,
+        "weights_sha256": "a" * 64,
+        "machine": "a CPU, 2 cores",
+    }
+    counts = ("num_samples", "num_unreadable", "num_errors", "seconds_per_sample")
+    assert [content[name] for name in counts] == [12, 0, 0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "incomplete", "words"),
+    [
+        ({"num_samples": 3}, "holds 2 of its 3 samples", None),
+        ({"origin": {}, "seconds_per_sample": None}, None, None),
+        ({"protocol": {"a": 1, "a.b": 2}}, None, "a.b lies below a value"),
+        ({"protocol": {"benchmark.version": "x"}}, None, "is damaged"),
+        ({"num_samples": -1}, None, "is damaged"),
+        ({"samples": [{"id": "q0"}]}, None, "is damaged"),
+    ],
+)
+def test_a_baseline_that_somebody_edited(
+    tmp_path: Path, change: dict[str, Any], incomplete: str | None, words: str | None
+) -> None:
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True), answered(1, True)]))
+    path = tmp_path / "x.json"
+    write_baseline(path, run)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    if words is not None:
+        with pytest.raises(ComparisonError, match="write it anew") as caught:
+            read_baseline(path, run)
+        assert words in str(caught.value)
+        return
+    baseline = read_baseline(path, run)
+    assert baseline.incomplete == incomplete
+    if "origin" in change:
+        assert (baseline.origin["commit"], baseline.origin["weights"]) == ("", "")
+        assert (baseline.cost.seconds, baseline.cost.machine) == (None, "")
+
+
+def test_a_question_that_the_run_does_not_hold_stands_for_itself(tmp_path: Path) -> None:
+    run = RunReader().read(write_run(tmp_path / "run", [answered(0, True), answered(1, False)]))
+    path = tmp_path / "x.json"
+    write_baseline(path, run)
+    other = RunReader().read(write_run(tmp_path / "other", [answered(0, True)]))
+    known, unknown = read_baseline(path, other).results
+    assert (known.group, known.prompt, known.target) == ("video 0", run.results[0].prompt, ("A",))
+    assert (unknown.id, unknown.group, unknown.row) == ("q1", "q1", 1)
+    assert unknown.prompt.startswith("(digest ")
+    assert unknown.target[0].startswith("(digest ")
+    assert (unknown.generation.text, unknown.score.value) == ("B", 0.0)

@@ -13,7 +13,7 @@ import pytest
 
 from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.results.gate.rule import Rule, Verdict, verdict_of
+from llava_eval.results.gate.rule import Rule, Verdict, rule_of, verdict_of
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
@@ -377,3 +377,92 @@ def test_proof_needs_a_tolerance(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(90)]
     with pytest.raises(ConfigError, match="needs --tolerance METRIC=POINTS above 0"):
         judged(tmp_path, results, results, Rule(mode="noninferior"))
+
+
+def test_shares_and_times_are_checked_cell_by_cell(tmp_path: Path) -> None:
+    cut = Generation("A", 100, 16, "length")
+
+    def side(num_cut: int, num_failed: int) -> list[SampleResult]:
+        """Return 20 samples, the first ones cut at the limit and the last ones failed."""
+        return [
+            failed(n) if n >= 20 - num_failed
+            else answered(n, True, generation=cut) if n < num_cut
+            else answered(n, True)
+            for n in range(20)
+        ]  # fmt: skip
+
+    before = make(tmp_path, "before", side(2, 1), seconds=10.0, config={"errors.max": 5})
+    after = make(tmp_path, "after", side(3, 2), seconds=12.0, config={"errors.max": 5})
+    rule = Rule(tolerance={"cut_at_limit": 5.0, "errors": 4.0}, max_slowdown=1.25)
+    verdict = verdict_of(after, before, rule)
+    assert [check.name for check in verdict.checks[:2]] == ["accuracy", "unreadable"]
+    assert [dataclasses.astuple(check) for check in verdict.checks[2:]] == [
+        ("errors", "5.0", "10.0", "+5.0", "-", "4.0", True,
+         "2 of 20 samples failed, 1 in the baseline; more than what is allowed", True),
+        ("cut_at_limit", "10.0", "15.0", "+5.0", "-", "5.0", False,
+         "3 of 20 samples cut at the limit of tokens, 2 in the baseline; within what is allowed",
+         True),
+        ("seconds a sample", "0.5", "0.6", "x1.20", "-", "x1.25", False,
+         "a sample takes 1.20 times as long as in the baseline, within the 1.25 allowed", True),
+    ]  # fmt: skip
+    assert regressed(verdict) == ["errors"]
+    assert verdict.notes == [], "the same machine"
+
+
+def test_wall_times_stand_in_where_one_side_does_not_know_the_model_s(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(20)]
+    wall = {"num_generated": 20, "wall_seconds": 15.0, "stage_seconds": {"fetch": 15.0}}
+    plain = make(tmp_path, "plain", results)  # 10 seconds, all of the model
+    walled = make(tmp_path, "walled", results, manifest={"sessions": [wall]})
+    silent = make(tmp_path, "silent", results, manifest={"sessions": []})
+    rule = Rule(max_slowdown=2.0)
+    for run, baseline, ratio in ((walled, plain, "x1.50"), (plain, walled, "x0.67")):
+        assert verdict_of(run, baseline, rule).checks[-1].difference == ratio
+    for run, baseline in ((silent, plain), (plain, silent)):
+        with pytest.raises(ComparisonError, match=f"^--max-slowdown: {silent.name} does not hold"):
+            verdict_of(run, baseline, rule)
+
+
+def test_the_cells_of_a_metric_are_its_values_and_what_is_allowed(tmp_path: Path) -> None:
+    before = [answered(n, n % 4 > 0) for n in range(60)]
+    after = [answered(n, n % 4 > 0 and n % 6 != 1) for n in range(60)]
+    accuracy, unreadable, _ = judged(
+        tmp_path, before, after, Rule(tolerance={"accuracy": 3.0})
+    ).checks
+    # 45 of 60 are right before; 1, 7, 13, ..., 55 are lost, none of which is a multiple of four.
+    cells = (accuracy.baseline, accuracy.run, accuracy.difference, accuracy.allowed)
+    assert cells == ("75.0", "58.3", "-16.7", "3.0")
+    assert accuracy.message == (
+        f"accuracy went from 75.0 to 58.3 ({accuracy.interval}): worse by 16.7, allowed are 3.0"
+    )
+    cells = (unreadable.baseline, unreadable.run, unreadable.difference, unreadable.allowed)
+    assert cells == ("0.0", "0.0", "+0.0", "0.0")
+    assert unreadable.message.endswith("no worse than chance explains")
+
+
+@pytest.mark.parametrize(
+    ("alpha", "tolerances", "slowdown", "expected"),
+    [
+        (0.05, [], None, Rule()),
+        (0.49, ["a=0"], 0.5, Rule(0.49, {"a": 0.0}, 0.5)),
+        (0.01, ["a=b=1.5", "c=2", "c=3"], 2.0, Rule(0.01, {"a=b": 1.5, "c": 3.0}, 2.0)),
+    ],
+)
+def test_the_command_line_states_a_rule(
+    alpha: float, tolerances: list[str], slowdown: float | None, expected: Rule
+) -> None:
+    assert rule_of(alpha, tolerances, slowdown, "regression") == expected
+
+
+def test_an_unreadable_reply_more_needs_proof_too_where_its_tolerance_is_stated(
+    tmp_path: Path,
+) -> None:
+    before = [answered(n, True) for n in range(300)]
+    after = [answered(n, None if n % 5 == 0 else True) for n in range(300)]
+    rule = Rule(tolerance={"unreadable": 2.0}, mode="noninferior")
+    worse = judged(tmp_path / "worse", before, after, rule).checks[1]
+    assert (worse.regressed, worse.is_shown) == (True, False)
+    assert worse.message.endswith(": worse by more than the 2.0 allowed")
+    better = judged(tmp_path / "better", after, before, rule).checks[1]
+    assert (better.regressed, better.is_shown) == (False, True)
+    assert better.message.endswith(": shown to be worse by less than the 2.0 allowed")

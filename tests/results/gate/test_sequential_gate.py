@@ -15,8 +15,8 @@ from llava_eval.results.gate.rule import Rule
 from llava_eval.results.gate.sequential_gate import SequentialGate
 from llava_eval.results.runs import RunReader
 from llava_eval.scoring.choice import StrictChoice
-from llava_eval.types import Media, Sample, SampleResult
-from tests.results.runs_on_disk import answered, write_run
+from llava_eval.types import Media, Sample, SampleResult, Score
+from tests.results.runs_on_disk import ACCURACY, answered, write_run
 
 RULE = Rule(tolerance={"accuracy": 10.0})
 
@@ -152,3 +152,82 @@ def test_a_run_is_ended_early_and_goes_on_without_the_gate(
     assert run_command(["-q", *settings, f"output_dir={run}"]) == 0
     left = (run / "samples.jsonl").read_bytes()
     assert left == (base / "samples.jsonl").read_bytes()
+
+
+#: Seven samples of three videos; largest: three.
+UNEQUAL = [answered(n, n != 6, per_video=3) for n in range(7)]
+
+
+def test_what_is_known_before_and_after_the_first_video(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path, UNEQUAL)
+    nothing = {"num_groups": 0, "num_samples": 0, "baseline": 0.0, "run": 0.0, "difference": 0.0}
+    whole = {"low": -100.0, "high": 100.0, "tolerance": 10.0, "alpha": 0.05}
+    named = {"verdict": "not shown", "metric": "accuracy", "of_groups": 3, "of_samples": 7}
+    assert gate.content == {**nothing, **whole, **named}
+    assert "after 0 of 7 samples (0 of 3 groups), seed 0" in gate.text()
+    first = [one for one in gate.order([sample_of(one) for one in UNEQUAL])]
+    group = [one for one in first if one.group == first[0].group]
+    for sample in group:
+        assert not gate.sees(answered(sample.row, False))
+    right = sum(one.row != 6 for one in group)
+    content = gate.content
+    assert (content["num_groups"], content["num_samples"]) == (1, len(group))
+    assert content["baseline"] == pytest.approx(100 * right / len(group))
+    assert content["run"] == 0.0
+    assert content["difference"] == pytest.approx(-100 * right / len(group))
+    assert f"after {len(group)} of 7 samples (1 of 3 groups), seed 0" in gate.text(width=200)
+
+
+def test_the_verdict_is_published_with_its_interval_and_what_failed(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path, UNEQUAL)
+    message, *others = gate.text(width=200, num_failed=1).splitlines()
+    assert message == (
+        "accuracy 0.0 in the baseline, 0.0 now: +0.0 (90 % -100.0 to +100.0, valid whenever one "
+        "stops), 10.0 allowed"
+    )
+    assert others == [
+        "1 sample failed",
+        "after 0 of 7 samples (0 of 3 groups), seed 0",
+        "",
+        "not shown to be no worse, by all samples",
+    ]
+    title, about, table = gate.markdown(1).rstrip("\n").split("\n\n")
+    assert title == "### :x: llava-eval gate: not shown to be no worse, by all samples"
+    assert about == (
+        "made/up, after 0 of 7 samples (0 of 3 groups), seed 0; the interval holds whenever one "
+        "stops."
+    )
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    assert rows[0][4] == "90 % interval"
+    assert rows[2] == ["accuracy", "0.0", "0.0", "+0.0", "-100.0 to +100.0", "10.0", "NOT SHOWN"]
+    assert rows[3] == ["errors", "-", "1", "-", "-", "-", "REGRESSED"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "values", "words"),
+    [
+        ({"accuracy": {"scale": 1.0}}, 1.0, "needs a mean over samples in percent"),
+        ({"accuracy": {"scale": 100.0}}, 1.5, "q0: accuracy is 1.5, expected 0 to 1"),
+        ({"accuracy": {}}, -0.25, "q0: accuracy is -0.25, expected 0 to 1"),
+        ({"f1": {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "f1"}}, 1.0, "f1 is"),
+    ],
+)
+def test_what_is_no_share_of_right_samples_is_refused(
+    tmp_path: Path, metrics: dict[str, dict[str, object]], values: float, words: str
+) -> None:
+    nodes = {name: {**ACCURACY["accuracy"], **node} for name, node in metrics.items()}
+    results = [answered(n, True, score=Score(values, "A"), target=("yes",)) for n in range(6)]
+    baseline = write_run(tmp_path / "baseline", results, metrics=nodes)
+    config = RunReader().read(baseline).config
+    samples = [sample_of(one) for one in results]
+    with pytest.raises(ComparisonError, match=words):
+        SequentialGate(baseline, RULE).begin(samples, config, StrictChoice(), "made/up")
+
+
+def test_an_answer_that_counts_nowhere_counts_nothing(tmp_path: Path) -> None:
+    gate = gate_on(tmp_path, UNEQUAL)
+    unscored = Score(None, None, unreadable=True)
+    for sample in gate.order([sample_of(one) for one in UNEQUAL]):
+        gate.sees(answered(sample.row, True, score=unscored))
+    assert (gate.content["run"], gate.content["num_samples"]) == (0.0, 7)
+    assert gate.content["baseline"] == pytest.approx(600 / 7)

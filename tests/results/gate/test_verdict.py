@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,7 +24,7 @@ from llava_eval.results.gate.verdict import (
     workflow_commands,
 )
 from llava_eval.results.runs import RunReader
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
 WORSE = Check("unreadable", "0.0", "9.0", "+9.0", "-", "0.0", True, "100 %,\nmore: ::error")
@@ -151,3 +152,56 @@ def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
     rows = [line.split()[-2:] for line in table.splitlines()[1:]]
     assert ["1", "2"] in rows, "torch, which both know"
     assert not any("null" in row for row in rows), "av, which the baseline alone knows"
+
+
+def test_what_differs_and_what_must_be_known_stand_in_the_pull_request(tmp_path: Path) -> None:
+    result = verdict(tmp_path)
+    markdown, terminal = to_markdown(result), to_terminal(result, width=200)
+    folded = markdown.partition("<details><summary>What differs</summary>\n\n")[2]
+    rows = [line.strip("| ").split(" | ") for line in folded.splitlines()[2:4]]
+    assert rows == [["dtype", "model", "float16", "bfloat16"], ["torch", "software", "1", "2"]]
+    assert ", 90 samples in 30 clusters (videos)." in markdown
+    assert f"\n- {result.failures[0].message.split(' (')[0]}" in markdown
+    first = terminal.partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in first[1:]] == ["baseline", "run"]
+    assert terminal.split("\n\n")[1].split()[:4] == ["differs", "in", "role", "baseline"]
+    same = RunReader().read(tmp_path / "old")
+    equal = verdict_of(same, same, Rule())
+    assert "differs in" not in to_terminal(equal)
+    assert "What differs" not in to_markdown(equal)
+    assert "worse on" not in to_terminal(equal)
+
+
+def test_samples_to_know_of_and_causes_are_published(tmp_path: Path) -> None:
+    good = [answered(n, True) for n in range(30)]
+    odd = [failed(0, "MediaError: no x"), answered(1, None), *good[2:]]
+    runs = [
+        RunReader().read(write_run(tmp_path / name, side, config={"errors.max": 1}))
+        for name, side in (("old", good), ("new", odd))
+    ]
+    result = verdict_of(runs[1], runs[0], Rule(tolerance={"errors": 5.0}))
+    terminal, markdown = to_terminal(result, width=200), to_markdown(result)
+    lines = [line.split() for line in terminal.splitlines()]
+    assert ["samples", "baseline", "run"] in lines
+    assert ["unreadable", "0", "1"] in lines
+    assert ["failed", "0", "1"] in lines
+    assert "| unreadable | 0 | 1 |" in markdown
+    assert "\n- 1 x MediaError: no x; for instance sample q0: MediaError: no x" in markdown
+
+
+def test_what_is_not_checked_is_noted(tmp_path: Path) -> None:
+    metrics = {**ACCURACY, "mystery": {"_target_": "somewhere.else"}}
+    results = [answered(n, n % 3 > 0) for n in range(30)]
+    runs = []
+    for name in ("old", "new"):
+        path = write_run(tmp_path / name, results)
+        content = json.loads((path / "manifest.json").read_text())
+        content["config"]["benchmark"]["metrics"] = metrics
+        (path / "manifest.json").write_text(json.dumps(content))
+        runs.append(RunReader().read(path))
+    result = verdict_of(runs[1], runs[0], Rule())
+    (note,) = result.notes
+    assert note.startswith("mystery is not checked: ValueError: somewhere.else is not a metric")
+    assert "Note: mystery is not checked" in to_terminal(result, width=200)
+    assert "\n- mystery is not checked" in to_markdown(result)
+    assert to_content(result)["notes"] == [note]
