@@ -5,8 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import pickle
+import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,12 +21,15 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import engines_kept
 from llava_eval.engine.batches import MediaGroup
 from llava_eval.engine.local import LocalEngine
-from llava_eval.engine.ray.engine import RayEngine
+from llava_eval.engine.ray.cluster import Share, reason_of
+from llava_eval.engine.ray.engine import RayEngine, worker_settings
+from llava_eval.engine.ray.watchdog import _is_running
+from llava_eval.engine.ray.worker import DecodeStatus, ModelWorker, decode
 from llava_eval.engine.work import Benchmark
-from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError
+from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
 from llava_eval.models.backend import Needs, plan_model
 from llava_eval.models.clock import StageClock
-from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, SampleResult
+from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, SampleResult
 from tests.engine.ray.one_process import OneProcess, install
 
 WORDS = (
@@ -299,6 +307,127 @@ def test_what_is_waited_for_too_long(name: str, words: str, ray: OneProcess, cas
     with pytest.raises(EngineError) as caught:
         case.ask(start_timeout_seconds=0.0)
     assert str(caught.value) == words
+
+
+def test_what_comes_late_comes_in_time(ray: OneProcess, case: Case, plain: Asked) -> None:
+    ray.num_empty_waits = 9
+    asked = case.ask()
+    assert asked.results == plain.results
+    assert ray.num_empty_waits < 0
+
+
+def test_a_cluster_that_grows_is_waited_for_and_it_is_said_once(
+    ray: OneProcess, case: Case, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    clock = SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic)
+    monkeypatch.setattr("llava_eval.engine.ray.cluster.time", clock)
+    ray.present, ray.later = {"CPU": 1.0}, [{"CPU": 3.0}, {"CPU": 4.0}]
+    case.ask(cpus_per_worker=2)
+    assert caplog.messages.count("2 workers need 4 CPUs, of which the cluster has 1; waiting") == 1
+    assert not any("has 3" in message for message in caplog.messages)
+    assert pauses == [1.0, 1.0]
+
+
+def test_the_clocks_of_all_workers_are_added_up(ray: OneProcess, case: Case) -> None:
+    asked = case.ask()
+    workers = asked.work["workers"]
+    told = [worker["stage_seconds"] for worker in workers if worker["num_generated"]]
+    assert told
+    sums = sum(seconds["load_model"] for seconds in told)
+    assert asked.seconds["load_model"] >= sums > 0
+    assert asked.seconds["prepare"] > 0
+
+
+@pytest.mark.parametrize(
+    ("num_threads", "share", "expected"),
+    [
+        (None, Share(2, 0.0, 3), 3),
+        (None, Share(2, 1.0, 3), None),
+        (5, Share(2, 0.0, 3), 5),
+        (5, Share(2, 1.0, 3), 5),
+    ],
+)
+def test_threads_of_a_worker(
+    num_threads: int | None,
+    share: Share,
+    expected: int | None,
+    case: Case,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = dataclasses.replace(case.config.runner, num_threads=num_threads)
+    for name, folder in (("here", str(tmp_path / "here")), ("org/name", None)):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        model = dataclasses.replace(case.config.model, checkpoint=name)
+        config = dataclasses.replace(case.config, runner=runner, model=model)
+        settings = worker_settings(config, share)
+        assert settings.num_threads == expected
+        assert settings.working_folder == str(tmp_path)
+        assert settings.checkpoint_folder == folder
+
+
+def test_a_node_that_lacks_the_checkpoint_or_the_media(
+    ray: OneProcess, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = worker_settings(case.config, Share(1, 0.0, 1))
+    away = dataclasses.replace(settings, checkpoint_folder=str(tmp_path / "away"))
+    with pytest.raises(CheckpointError, match=r"^node \S+ cannot see \S+/away, the folder of the"):
+        ModelWorker().plan(away)
+    group = MediaGroup((Media("video", str(tmp_path / "v.mp4")),), tuple(case.samples[:1]))
+    content = pickle.dumps((settings, None))
+    status, decoded = decode(content, group)
+    assert decoded is None
+    assert status.unseen == str(tmp_path / "v.mp4")
+    assert str(status.error).endswith("v.mp4: no such file")
+    assert status.host
+    addressed = MediaGroup((Media("video", "ftp://here/v.mp4"),), group.samples)
+    status, _ = decode(content, addressed)
+    assert status.unseen is None
+    assert status.error is not None
+
+
+def test_a_folder_that_only_the_driver_sees_is_a_mistake_of_the_cluster(
+    ray: OneProcess, case: Case, tmp_path: Path
+) -> None:
+    """Where a node cannot see a file that is there, no sample is blamed for it."""
+    here = tmp_path / "v.mp4"
+    here.write_bytes(b"")
+    for unseen, expected in ((str(here), ConfigError), (str(tmp_path / "w.mp4"), None)):
+        status = DecodeStatus(MediaError("v.mp4: no such file"), unseen, "beta")
+        ray.results["decode"] = (status, None)
+        if expected is None:
+            assert case.ask().errors == ["MediaError: v.mp4: no such file"] * 9
+        else:
+            with pytest.raises(expected, match=f"^node beta cannot see {here}, which is there"):
+                case.ask()
+
+
+def test_processes_that_run_and_that_do_not() -> None:
+    psutil = pytest.importorskip("psutil")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        seen = psutil.Process(process.pid)
+        assert _is_running(seen)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not _is_running(seen), "nobody has waited for it, but it has ended"
+    assert not _is_running(seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It died. Reason: no memory. More", "Reason: no memory"),
+        ("It died\nbecause  of\tthat\nMore", "because of that"),
+        ("No cause. is given", "No cause. is given"),
+        ("x" * 400, "x" * 300),
+        ("reason " * 100, ("reason " * 43)[:300]),
+    ],
+)
+def test_what_ray_says_in_one_line(text: str, expected: str) -> None:
+    assert reason_of(ValueError(text)) == expected
 
 
 def test_runs_of_a_sweep_share_workers(ray: OneProcess, case: Case, plain: Asked) -> None:
