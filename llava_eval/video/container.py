@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -160,15 +160,15 @@ class _Listeners:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.count = 0
-        self.before: tuple[int | None, bool] = (None, True)
-        self.unattributed = av.logging.Capture(local=False)
+        self.unattributed: list[Message] = []  # of threads of nobody's own
+        self.undo = ExitStack()
 
     def enter(self) -> None:
         with self.lock:
             if self.count == 0:
-                self.before = (av.logging.get_level(), av.logging.get_skip_repeated())
-                self.unattributed = av.logging.Capture(local=False)
-                self.unattributed.__enter__()
+                self.unattributed = self.undo.enter_context(av.logging.Capture(local=False))
+                self.undo.callback(av.logging.set_skip_repeated, av.logging.get_skip_repeated())
+                self.undo.callback(av.logging.set_level, av.logging.get_level())
                 av.logging.set_skip_repeated(False)
                 av.logging.set_level(av.logging.INFO)
             self.count += 1
@@ -177,10 +177,7 @@ class _Listeners:
         with self.lock:
             self.count -= 1
             if self.count == 0:
-                level, skip_repeated = self.before
-                av.logging.set_level(level)
-                av.logging.set_skip_repeated(skip_repeated)
-                self.unattributed.__exit__(None, None, None)
+                self.undo.close()
 
 
 _listeners = _Listeners()
@@ -196,7 +193,7 @@ def libav_messages(*, of_helpers: bool) -> Iterator[list[Message]]:
     """
     messages: list[Message] = []
     _listeners.enter()
-    unattributed = _listeners.unattributed.logs
+    unattributed = _listeners.unattributed
     before = len(unattributed)
     try:
         with av.logging.Capture(local=True) as local:

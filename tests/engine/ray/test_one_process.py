@@ -335,7 +335,7 @@ def test_the_clocks_of_all_workers_are_added_up(ray: OneProcess, case: Case) -> 
     told = [worker["stage_seconds"] for worker in workers if worker["num_generated"]]
     assert told
     sums = sum(seconds["load_model"] for seconds in told)
-    assert asked.seconds["load_model"] >= sums > 0
+    assert asked.seconds["load_model"] >= sums
     assert asked.seconds["prepare"] > 0
 
 
