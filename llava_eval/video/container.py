@@ -160,13 +160,15 @@ class _Listeners:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.count = 0
-        self.unattributed: list[Message] = []  # of threads of nobody's own
+        self.unattributed: list[Message] = []  # of threads that decoders start
         self.undo = ExitStack()
 
     def enter(self) -> None:
         with self.lock:
             if self.count == 0:
-                self.unattributed = self.undo.enter_context(av.logging.Capture(local=False))
+                capture = av.logging.Capture(local=False)
+                self.unattributed = capture.__enter__()
+                self.undo.callback(capture.__exit__, None, None, None)
                 self.undo.callback(av.logging.set_skip_repeated, av.logging.get_skip_repeated())
                 self.undo.callback(av.logging.set_level, av.logging.get_level())
                 av.logging.set_skip_repeated(False)

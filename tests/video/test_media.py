@@ -195,3 +195,27 @@ def test_a_sampler_that_fails_on_one_video_is_that_videos_error(demo: Path) -> N
 
     with pytest.raises(MediaError, match=r"demo_001\.mp4: ValueError: too short for me"):
         read_media(Media("video", str(demo / "videos" / "demo_001.mp4")), refuses)
+
+
+def test_times_of_a_folder_of_frames(tmp_path: Path) -> None:
+    """Three frames a second; the first is at 0 s, whatever its number."""
+    folder = folder_of_frames(tmp_path / "frames", 7, first=1)
+    info = probe_media(Media("video", folder))
+    assert (info.num_frames, info.fps, info.width, info.height) == (7, 3.0, 16, 12)
+    assert info.seconds == pytest.approx(7 / 3)
+    clip = read_media(Media("video", folder), lambda _: (0, 3, 6))
+    assert clip.pts_seconds == (0.0, 1.0, 2.0)
+    assert (clip.fps, clip.num_source_frames) == (3.0, 7)
+    assert levels(clip.frames) == [0, 3, 6]
+    for index in (-1, 7):
+        with pytest.raises(MediaError, match=f"frame index {index} is out of range, .* 7 images"):
+            read_media(Media("video", folder), lambda _, index=index: (0, index))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("num_asked", "problem"), [(3, None), (4, "3 frames, 4 were asked for")])
+def test_shorter_than_asked(num_asked: int, problem: str | None, file_of: FileOf) -> None:
+    sampler = partial(linspace_to_last_frame, num_frames=num_asked)
+    clip = read_media(Media("video", file_of("three_frames.mp4")), sampler)
+    assert [each.detail for each in clip.problems] == ([] if problem is None else [problem])
+    clip = read_media(Media("video", file_of("three_frames.mp4")), lambda _: [0] * num_asked)
+    assert [each.detail for each in clip.problems] == ([] if problem is None else [problem])

@@ -260,3 +260,66 @@ def test_notes_are_kept_with_frames(file_of: FileOf) -> None:
 def test_without_a_store(file_of: FileOf) -> None:
     clip = through(FrameCache(None, halve, "half"), file_of("h264.mp4"), [5, 5])
     assert clip.frames[0].equal(clip.frames[1])
+
+
+def test_frames_that_were_kept_and_that_were_decoded_are_counted(file_of: FileOf) -> None:
+    path = file_of("h264.mp4")
+    cache = FrameCache(default_store(), halve, "half")
+    assert cache.counts.as_dict() == {"num_cached": 0, "num_decoded": 0}
+    through(cache, path, [0, 37, 37, 74])
+    assert cache.counts.as_dict() == {"num_cached": 0, "num_decoded": 3}
+    through(cache, path, [0, 12, 74, 0])
+    assert cache.counts.as_dict() == {"num_cached": 2, "num_decoded": 4}
+    through(FrameCache(default_store(), halve, "half"), path, [12])
+    assert cache.counts.as_dict() == {"num_cached": 2, "num_decoded": 4}
+    without = FrameCache(None, halve, "half")
+    through(without, path, [0, 12])
+    assert without.counts.as_dict() == {"num_cached": 0, "num_decoded": 2}
+
+
+def test_a_store_keeps_nine_tenths_of_its_limit(tmp_path: Path) -> None:
+    """Sizes are added up after every twentieth of the limit that is written."""
+    store = ArrayStore(tmp_path, 10_000)
+    for number in range(11):
+        store.put(f"{number:02d}", np.zeros(900, np.uint8))
+        path = tmp_path / f"{number:02d}" / f"{number:02d}.array"
+        os.utime(path, (number, number))
+    header = len(b'{"shape": [900], "dtype": "|u1"}\n')
+    left = sorted(path.stem for path in tmp_path.glob("*/*.array"))
+    assert len(left) * (900 + header) <= 9_000 + 900 + header
+    assert left == [f"{number:02d}" for number in range(11 - len(left), 11)]
+    assert len(left) >= 9
+
+
+def test_indices_in_memory_are_those_used_last(
+    file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llava_eval.video.fast.index_cache._MAX_IN_MEMORY", 2)
+    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", float("inf"))
+    first, second, third = (file_of(name) for name in ("h264.mp4", "vp9.webm", "h264.mkv"))
+    for path in (first, second):
+        probe(path)
+    assert known_index(first) is not None  # used again
+    probe(third)
+    assert [known_index(path) is not None for path in (first, second, third)] == [True, False, True]
+    assert not (cache / "indices").exists()
+
+
+def test_an_index_that_was_found_on_disk_stays_in_memory(
+    file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llava_eval.video.fast.index_cache._WORTH_SECONDS", 0.0)
+    path = file_of("h264.mp4")
+    info = probe(path)
+    forget_indices()
+    assert known_index(path) is not None
+    for entry in cache.glob("indices/*/*.array"):
+        entry.unlink()
+    index = known_index(path)
+    assert index is not None
+    assert index.info == info
+    link = cache / "link.mp4"
+    link.symlink_to(path)
+    named = known_index(str(link))
+    assert named is not None
+    assert named.info.path == str(link)
