@@ -213,7 +213,7 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
     assert table.header[:4] == ["run", "model", "benchmark", "accuracy"]
     assert [row[:3] for row in table.rows] == [["A", "made", "made/up"], ["B", "made", "made/up"]]
     assert list(table.best) == [(0, 3)]
-    both = {**ACCURACY, "half": {**ACCURACY["accuracy"], "scale": 50.0}}
+    both: dict[str, dict[str, Any]] = {**ACCURACY, "half": {**ACCURACY["accuracy"], "scale": 50.0}}
     sides = [[answered(n, n % 3 >= wrong) for n in range(12)] for wrong in (1, 0)]
     two = [
         RunReader().read(write_run(tmp_path / str(n), side, metrics=both))
