@@ -47,7 +47,7 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     rows = zip(*columns, strict=True)
     names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
     return [
-        name if names.count(name) == 1 else f"{name} · {run.path.name}"
+        name if name and names.count(name) == 1 else " · ".join(filter(None, (name, run.path.name)))
         for name, run in zip(names, runs, strict=True)
     ]
 

@@ -179,7 +179,7 @@ def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
     table = Table(["to detect", "samples", "groups", *takes], rows, num_names=0)
     blocks = [
         wrapped(plans.subject, width),
-        *(wrapped(f"{column}  {name}", width) for column, name in zip(columns, names, strict=True)),
+        *(wrapped(f"{column} {name}", width) for column, name in zip(columns, names, strict=True)),
         wrapped(f"Spread: {plans.basis}.", width),
         "",
         table.to_text(width),

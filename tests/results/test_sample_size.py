@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from llava_eval.cli import run_command
+from llava_eval.errors import ComparisonError
 from llava_eval.results.runs import RunReader
-from llava_eval.results.sample_size import plans_of
+from llava_eval.results.sample_size import Plan, Plans, plans_of, plans_text
+from llava_eval.types import Score
 from tests.results.runs_on_disk import answered, equal_models, write_run
 
 
@@ -78,3 +81,101 @@ def test_a_run_of_one_video_cannot_be_planned_from(
     path = write_run(tmp_path / "x", [answered(n, n > 1, per_video=9) for n in range(9)])
     assert run_command(["plan", str(path)]) == 2
     assert "all samples are of one group" in capsys.readouterr().err
+
+
+def test_usual_differences_are_planned_for_in_the_unit_of_the_metric(tmp_path: Path) -> None:
+    stated = plans_of([], flips=8.0)
+    assert (stated.subject, stated.unit) == ("right or wrong", "percent")
+    assert stated.basis == "8 % of samples change"
+    assert [plan.difference for plan in stated.plans] == pytest.approx([0.5, 1, 2, 5, 10])
+    assert [plan.seconds for plan in stated.plans] == [[]] * 5
+    # Samples of a group that change together take as many times more.
+    grouped = plans_of([], detect=2.0, flips=8.0, per_group=3.0)
+    (plan,) = grouped.plans
+    assert grouped.basis == (
+        "8 % of samples change; the 3 samples of a group are taken to change together, which is "
+        "the safe side: independent ones take 3 times fewer"
+    )
+    assert plan.num_samples == pytest.approx(3 * stated.plans[2].num_samples, rel=0.01)
+    assert plan.num_groups == -(-plan.num_samples // 3)
+    metrics = {"share": {"_target_": "llava_eval.metrics.means.mean_score", "scale": 1.0}}
+    run = RunReader().read(write_run(tmp_path / "x", equal_models(1)[0], metrics=metrics))
+    assert [plan.difference for plan in plans_of([run]).plans] == pytest.approx(
+        [0.005, 0.01, 0.02, 0.05, 0.1]
+    )
+
+
+def test_what_plans_rest_on_is_said(tmp_path: Path) -> None:
+    first, second = equal_models(1)
+    changed = sum(
+        one.score.value != other.score.value for one, other in zip(first, second, strict=True)
+    )
+    runs = [
+        RunReader().read(write_run(tmp_path / name, side, config={"benchmark.num_rows": rows}))
+        for name, side, rows in (("a", first, 180), ("b", second, None))
+    ]
+    paired, same = plans_of(runs), plans_of([runs[0], runs[0]])
+    assert paired.subject == "accuracy of made/up, 180 samples"
+    assert paired.basis == f"{100 * changed / 180:.1f} % of samples change between the two"
+    assert (paired.num_rows, plans_of(runs[1:]).num_rows) == (180, None)
+    assert same.basis == (
+        "0.0 % of samples change between the two, so that this is a bound of what chance may do"
+    )
+    alone = plans_of(runs[:1])
+    assert alone.basis.startswith("as if the other run answered independently")
+    stated = plans_of(runs[:1], flips=8.0)
+    assert stated.basis.startswith("8 % of samples change, as stated; those of a group")
+    assert stated.plans[1].num_samples == pytest.approx(
+        plans_of([], detect=1.0, flips=8.0, per_group=3.0).plans[0].num_samples
+    )
+
+
+def test_a_metric_that_is_no_mean_needs_a_pair(tmp_path: Path) -> None:
+    metrics = {"F1": {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "f1"}}
+    results = [
+        answered(n, True, per_video=1, target=("yes",), score=Score(1.0, said))
+        for n, said in enumerate(("yes", "no"))
+    ]
+    run = RunReader().read(write_run(tmp_path / "a", results, metrics=metrics))
+    with pytest.raises(ComparisonError, match="F1 is not a mean over samples; plan needs a pair"):
+        plans_of([run])
+
+
+def test_nothing_that_can_be_compared_is_refused(tmp_path: Path) -> None:
+    results = [answered(n, True, score=Score(None, None)) for n in range(6)]
+    run = RunReader().read(write_run(tmp_path / "x", results))
+    with pytest.raises(ComparisonError, match="none of its metrics has a paired difference"):
+        plans_of([run])
+
+
+def test_plans_are_a_table_with_remarks() -> None:
+    plans = Plans(
+        "accuracy of b, 10 samples",
+        "a guess",
+        "percent",
+        [
+            Plan(0.5, 9000, 3000, [173000.0, None]),
+            Plan(1.0, 900, 300, [172800.0, 7200.0]),
+            Plan(2.5, 90, 30, [7199.0, 120.0]),
+            Plan(10.0, 9, 3, [119.4, 0.4]),
+        ],
+        at_hand=10,
+        detectable=12.34,
+        num_rows=8999,
+    )
+    lines = plans_text(plans, ["x/y", "z"], width=100).splitlines()
+    assert lines[:5] == ["accuracy of b, 10 samples", "A x/y", "B z", "Spread: a guess.", ""]
+    assert lines[5].split() == ["to", "detect", "samples", "groups", "A", "takes", "B", "takes"]
+    assert [line.split() for line in lines[6:10]] == [
+        ["0.5", "9000", "3000", "2.0", "days", "-"],
+        ["1", "900", "300", "2.0", "days", "2.0", "h"],
+        ["2.5", "90", "30", "120.0", "min", "2.0", "min"],
+        ["10", "9", "3", "119", "s", "0", "s"],
+    ]
+    assert lines[11:] == [
+        "At hand: 10 samples show a true difference of 12.3 or more four times in five.",
+        "The whole benchmark has 8999 rows: it cannot show 0.5.",
+        "A difference is found at 5 %, two-sided, four times in five.",
+    ]
+    enough = dataclasses.replace(plans, num_rows=9000, at_hand=None)
+    assert plans_text(enough, ["x", "z"], width=100).splitlines()[11:] == lines[13:]
