@@ -13,6 +13,7 @@ from typing import TypeVar
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
 from llava_eval.engine.batches import expanded
+from llava_eval.results.formatting import listed
 from llava_eval.results.manifest import Manifest
 from llava_eval.types import Media, MediaInput, Sample, SampleResult, ServedMedia, prompt_text
 from llava_eval.video import decode_ahead, read_media
@@ -24,8 +25,6 @@ _log = logging.getLogger(__name__)
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
 
-#: Media that are named in the message.
-_NUM_SHOWN = 3
 #: Decimals of presentation times in a ledger.
 _TIME_DECIMALS = 6
 
@@ -90,11 +89,9 @@ def replaced_samples(
     paths = [seen.path for seen in replaced] + [files[sample.id] for sample in reworded]
     names = [*dict.fromkeys(paths)]
     if names:
-        more = f" and {len(names) - _NUM_SHOWN} more" if len(names) > _NUM_SHOWN else ""
         _log.warning(
-            "%s%s: replaced since the run read it; %d finished samples are answered anew",
-            ", ".join(names[:_NUM_SHOWN]),
-            more,
+            "%s: replaced since the run read it; %d finished samples are answered anew",
+            listed(names, 3),
             len(anew),
         )
     return anew

@@ -16,10 +16,9 @@ from llava_eval.results.compare.pairing import (
     ComparedMetric,
     Pairing,
     compare_metrics,
-    listed,
     pair,
 )
-from llava_eval.results.formatting import count
+from llava_eval.results.formatting import count, listed
 from llava_eval.results.runs import ComparableRun
 
 

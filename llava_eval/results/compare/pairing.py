@@ -22,12 +22,9 @@ from llava_eval.metrics.differences import (
 )
 from llava_eval.metrics.intervals import CONFIDENCE, IntArray, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
-from llava_eval.results.formatting import printable
+from llava_eval.results.formatting import listed
 from llava_eval.results.runs import ComparableRun
 from llava_eval.types import SampleResult
-
-#: Ids that a message names before it counts the rest.
-_LISTED_IDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +121,6 @@ def _same_media(left: SampleResult, right: SampleResult) -> bool:
         return True
     stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
     return stems[0] == stems[1]
-
-
-def listed(ids: Sequence[str]) -> str:
-    """Return the first ids, and how many more there are."""
-    shown = ", ".join(map(printable, ids[:_LISTED_IDS]))
-    return f"{shown} and {len(ids) - _LISTED_IDS} more" if len(ids) > _LISTED_IDS else shown
 
 
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run

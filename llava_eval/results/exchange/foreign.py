@@ -30,7 +30,7 @@ from typing import Any
 
 from llava_eval.borders.json_text import MAX_FILE_BYTES, JsonError, parse_json
 from llava_eval.errors import RowsError
-from llava_eval.results.formatting import count
+from llava_eval.results.formatting import count, listed
 from llava_eval.types import Generation, Sample
 
 if sys.version_info >= (3, 14):
@@ -41,9 +41,6 @@ else:
     from backports.zstd import ZstdError, zipfile
 
 log = logging.getLogger(__name__)
-
-#: Records that belong to no sample, named in a message.
-_NAMED = 5
 
 #: What VLMEvalKit writes in place of a text where a model's API gave none.
 _VLMEVALKIT_FAILED = "Failed to obtain answer"
@@ -280,14 +277,12 @@ def matched(
         told = count(len(repeats), "text")
         log.warning("%s: %s of further epochs left out", path, told)
     if strange:
-        more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
         log.warning(
-            "%s: %d of %d texts belong to no sample of the benchmark: %s%s",
+            "%s: %d of %d texts belong to no sample of the benchmark: %s",
             path,
             len(strange),
             len(records),
-            ", ".join(strange[:_NAMED]),
-            more,
+            listed(strange),
         )
     return {
         name: Generation(record.text, error=record.error, published_correct=record.is_correct)

@@ -11,10 +11,10 @@ from llava_eval.config.choices import list_choices, suggest
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
-from llava_eval.results.compare.pairing import listed, pair
+from llava_eval.results.compare.pairing import pair
 from llava_eval.results.explain.rules import Disagreement, Reading, disagreements, readings
 from llava_eval.results.explain.switches import Side, Switch, switches
-from llava_eval.results.formatting import count
+from llava_eval.results.formatting import count, listed
 from llava_eval.results.runs import Run, RunReader, differing_versions, is_run
 from llava_eval.types import SampleResult
 

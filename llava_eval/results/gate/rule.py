@@ -31,10 +31,9 @@ from llava_eval.results.compare.pairing import (
     ComparedMetric,
     Pairing,
     compare_metrics,
-    listed,
     pair,
 )
-from llava_eval.results.formatting import interval, number
+from llava_eval.results.formatting import interval, listed, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.tables import FLAG_WORDS

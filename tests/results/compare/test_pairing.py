@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from llava_eval.errors import ComparisonError
-from llava_eval.results.compare.pairing import Pairing, listed, pair
+from llava_eval.results.compare.pairing import Pairing, pair
+from llava_eval.results.formatting import listed
 from llava_eval.results.runs import RunReader
 from llava_eval.types import SampleResult
 from tests.results.runs_on_disk import answered, failed, write_run
