@@ -321,3 +321,14 @@ def test_random_dates() -> None:
         text = "".join(rng.choices(letters, k=rng.randint(1, 40)))
         found = retry_after_seconds({"retry-after": text})
         assert found is None or found >= 0
+
+
+def test_what_is_malformed_is_told_with_its_beginning() -> None:
+    told = MalformedError("no choices", "x" * 5000)
+    assert str(told) == "malformed response (no choices)"
+    assert told.body == "x" * 4000
+    assert told.may_pass
+    of_error = MalformedError(KeyError("choices"), "{}")
+    assert str(of_error) == "malformed response (KeyError: 'choices')"
+    assert of_error.body == "{}"
+    assert len(str(MalformedError("x" * 999, ""))) == 400

@@ -220,3 +220,34 @@ def test_quantization_really_quantizes_the_language_model_only(
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
     with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
         plan_model(checkpoint, quantization=QuantizationConfig("int3", "int3"))
+
+
+def test_the_hubs_cache_names_files_by_their_digests(copied: Path, tmp_path: Path) -> None:
+    """Its links lead to large files named by their SHA-256, and small ones by git's shorter one."""
+    named = "0123456789abcdef" * 4
+    for name, blob in (("model.safetensors", named), ("config.json", named[:40])):
+        stored = (copied / name).rename(tmp_path / blob)
+        (copied / name).symlink_to(stored)
+    plain = (copied / "tokenizer.json").rename(tmp_path / "tokenizer.json")
+    (copied / "tokenizer.json").symlink_to(plain)
+    digests = dict(find_checkpoint(str(copied)).file_sha256)
+    assert digests["model.safetensors"] == named
+    for name, file in (("config.json", tmp_path / named[:40]), ("tokenizer.json", plain)):
+        assert digests[name] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_weights_digest_and_size_are_of_weight_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "b.bin").write_bytes(b"1234567")
+    (tmp_path / "a.safetensors").write_bytes(b"123")
+    (tmp_path / "notes.md").write_bytes(b"1")
+    (tmp_path / "folder.json").mkdir()
+    found = find_checkpoint(str(tmp_path))
+    assert [name for name, _ in found.file_sha256] == ["a.safetensors", "b.bin", "config.json"]
+    assert found.weights_bytes == 10
+    lines = [
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in (("a.safetensors", b"123"), ("b.bin", b"1234567"))
+    ]
+    assert found.weights_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert (found.path, found.commit) == (tmp_path, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 from typing import Any
@@ -90,3 +91,27 @@ def test_shared_weights_are_stored_once() -> None:
     assert stored_bytes(model) == (12 + 4) * 2 + 4 * 4
     model.register_buffer("seen", torch.zeros(5, dtype=torch.uint8))
     assert stored_bytes(model) == (12 + 4) * 2 + 4 * 4 + 5
+
+
+@needs("bitsandbytes")
+@pytest.mark.parametrize(
+    ("is_double", "constants"),
+    [
+        # One float32 for each of 64 blocks of 64 weights, and the 16 values of the code.
+        (False, 64 * 4 + 16 * 4),
+        # The blocks' constants in bytes, with a scale of their own and a code of 256 values.
+        (True, 64 + 16 * 4 + 4 + 256 * 4),
+    ],
+)
+def test_constants_of_four_bit_weights_are_counted(is_double: bool, constants: int) -> None:
+    library: Any = importlib.import_module("bitsandbytes.nn")
+    weights = library.Params4bit(
+        torch.ones(64, 64),
+        requires_grad=False,
+        quant_type="nf4",
+        blocksize=64,
+        compress_statistics=is_double,
+    ).to("cpu")
+    model = torch.nn.Module()
+    model.register_parameter("weight", weights)
+    assert stored_bytes(model) == 64 * 64 // 2 + constants

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,23 @@ def test_the_end_token_has_to_be_known() -> None:
             plan.check_protocol(has_prefill=False, has_options=True)
         named = find_served_model(served("m", server.base_url, end_token="</s>"))
         named.check_protocol(has_prefill=True, has_options=True)
+
+
+def test_a_space_before_an_option_is_looked_for_once() -> None:
+    def spaced(content: dict[str, Any], number: int) -> Answer:
+        last = content["messages"][-1]
+        tokens = PROMPT + ([(last["content"], -1.0)] if last["role"] == "assistant" else [])
+        usage = {"prompt_tokens": len(tokens), "completion_tokens": 1}
+        return reply("y", usage=usage, prompt_logprobs=[None, *entries(tokens)[1:]])
+
+    first, second = question(" cat", "dog"), dataclasses.replace(question(" cat", "dog"), id="r")
+    with serving(spaced, PAGES["vllm"]) as server:
+        runner = make_runner(server, end_token="</s>", concurrency=1)
+        found = ask(runner, [first, second])
+        sent = [request["messages"][-1]["content"] for request in server.requests]
+    assert found["q"] == found["r"]
+    assert found["q"].option_losses == (1.0, 1.0)
+    assert [text for text in sent if isinstance(text, str)] == [
+        *(" cat</s>", "cat</s>", "dog</s>"),
+        *(" cat</s>", "dog</s>"),
+    ]

@@ -24,6 +24,7 @@ from llava_eval.models.served.probe import (
     QUESTION,
     SMALL,
     FrameCost,
+    Frames,
     FramesMissingError,
     measure_frame_cost,
     numbered_clip,
@@ -551,3 +552,96 @@ def test_still_images(behaviour: Behaviour, is_confirmed: bool, error: str | Non
     assert [len(image.problems) for image in images] == ([0, 0] if is_confirmed else [1, 1])
     assert (error or "") in str(answer.error)
     assert (answer.text is None) == (error is not None)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_server_that_answers_no_probe_with_an_image(status: int) -> None:
+    """Nothing is known of its images then, and it is asked all the same."""
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        is_probe = content["messages"][-1]["content"][-1]["text"] == QUESTION
+        return failure(status, "not now") if is_probe else counted(content, "A", num_seen=0)
+
+    with serving(behaviour, PAGES["vllm"]) as server:
+        config = served("m", server.base_url, retries=1, backoff_seconds=0.001)
+        model = with_checked_frames(find_served_model(config, shows_images=True))
+        assert model.image_tokens == 0
+        assert (model.unconfirmed_images or "").startswith(f"HTTP {status}: not now")
+        assert model.unconfirmed is None
+        runner = ServedRunner(model)
+        image = runner.prepare("image", numbered_clip(1, (480, 640)))
+        answer = ask(runner, [Request("a", (image, "what?"), GenerationSettings())])["a"]
+    assert [problem.kind for problem in image.problems] == ["unconfirmed_frames"]
+    assert answer.text == "A"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_server_that_refuses_every_request_ends_the_probe(status: int) -> None:
+    with serving(lambda content, number: failure(status), PAGES["vllm"]) as server:
+        model = find_served_model(served("m", server.base_url), shows_images=True)
+        with pytest.raises(
+            CheckpointError, match=rf"refuses model\.checkpoint=m: HTTP {status}: no$"
+        ):
+            with_checked_frames(model)
+
+
+#: A server counts 30 tokens a small frame and 8 of text; one probe of eight frames of 480 x 640
+#: pixels cost 800, one of sixteen 1440, one of four 404.
+COST = FrameCost(
+    per_frame=30.0,
+    others=8.0,
+    is_constant=False,
+    per_word=2.0,
+    num_proven=40,
+    per_large=60.0,
+    clips={(8, (480, 640)): 800.0, (16, (480, 640)): 1440.0, (4, (480, 640)): 404.0},
+)
+
+
+@pytest.mark.parametrize(
+    ("video", "tokens"),
+    [
+        ((8, (480, 640)), 800.0),
+        ((16, (480, 640)), 1440.0),
+        ((10, (480, 640)), 900.0),  # ten of the sixteen
+        ((5, (480, 640)), 450.0),  # not by eight: an odd frame may count as two
+        ((4, (480, 640)), 404.0),
+        ((17, (480, 640)), None),
+        ((8, (640, 480)), None),
+    ],
+)
+def test_what_frames_cost_by_the_nearest_longer_probe(video: Frames, tokens: float | None) -> None:
+    assert COST.tokens_of(video) == tokens
+    expected = None if tokens is None else int(0.9 * tokens + 2.0 * 5 / 2)
+    assert COST.least_tokens_of([video], 5) == expected
+    doubled = None if tokens is None else int(0.9 * 2 * tokens)
+    assert COST.least_tokens_of([video, video], 0) == doubled
+    assert COST.least_tokens_of([video, (99, (1, 1))], 5) is None
+
+
+def test_the_least_that_small_frames_say() -> None:
+    assert COST.least_tokens(8, 100, 0.75) == 180  # words are not counted: sizes may cost less
+    constant = replace(COST, is_constant=True)
+    assert constant.least_tokens(8, 10, 0.75) == 250
+
+
+@pytest.mark.parametrize(
+    ("tokens", "is_smaller"),
+    # By area eight frames of 480 x 640 cost 8 x 60 x 307,200 / 112,896 = 1306; three quarters: 980.
+    [(979.0, True), (980.0, False), (1306.0, False)],
+)
+def test_frames_that_are_made_smaller(tokens: float, is_smaller: bool) -> None:
+    video = (8, (480, 640))
+    cost = replace(COST, clips={video: tokens})
+    assert cost.makes_smaller(video) is is_smaller
+    assert not replace(cost, per_large=None).makes_smaller(video)
+    assert not cost.makes_smaller((9, (480, 640)))
+
+
+def test_one_more_number_of_frames() -> None:
+    assert COST.proven(64, 8 + 64 * 30).num_proven == 64
+    assert COST.proven(10, 8 + 10 * 30).num_proven == 40
+    assert COST.proven(64, 8 + 64 * 30 - 15).num_proven == 64  # half a frame is not missing
+    said = r"^prompts with 64 frames count 1912 tokens, expected 1928$"
+    with pytest.raises(FramesMissingError, match=said):
+        COST.proven(64, 8 + 64 * 30 - 16)

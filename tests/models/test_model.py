@@ -1,0 +1,119 @@
+"""What is known of a model by its configuration, of real classes of transformers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    Blip2Config,
+    GenerationConfig,
+    LlamaConfig,
+    LlavaConfig,
+    OPTConfig,
+    PretrainedConfig,
+    T5Config,
+)
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import scaled_rope
+
+
+def loaded(config: PretrainedConfig | None = None, **parts: Any) -> LoadedModel:
+    """Return a model of which only its configuration, or some parts, are there."""
+    model = SimpleNamespace(config=config or LlamaConfig(), **parts)
+    unknown: Any = None
+    return LoadedModel(model, unknown, unknown, unknown)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (LlamaConfig(), False),
+        (LlavaConfig(), False),
+        (T5Config(), True),
+        (Blip2Config(text_config=OPTConfig().to_dict()), False),
+        (Blip2Config(text_config=T5Config().to_dict()), True),
+    ],
+)
+def test_whether_an_encoder_reads_the_prompt(config: PretrainedConfig, expected: bool) -> None:
+    assert loaded(config).is_encoder_decoder is expected
+
+
+@pytest.mark.parametrize(
+    ("rope", "expected"),
+    [
+        ({"rope_type": "default"}, 4096),
+        ({"rope_type": "linear", "factor": 2.0}, 8192),
+        ({"rope_type": "dynamic", "factor": 1.5}, 6144),
+        # YaRN's and LLaMA 3's files state the stretched length (transformers, modeling_rope_utils).
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}, 4096),
+    ],
+)
+def test_the_context_after_scaling(rope: dict[str, Any], expected: int) -> None:
+    text = LlamaConfig(max_position_embeddings=4096)
+    text.rope_parameters = {"rope_theta": 1e4, **rope}
+    assert loaded(text).context_length == expected
+
+
+def test_a_context_that_is_not_stated_is_not_known() -> None:
+    assert loaded(T5Config()).context_length is None
+
+
+@pytest.mark.parametrize(
+    ("rope", "said"),
+    [
+        ({"rope_type": "default"}, None),
+        ({"rope_type": "linear", "factor": 2.0}, None),
+        ({"rope_type": "dynamic", "factor": 2.0}, "(dynamic)"),
+        (
+            {"full_attention": {"rope_type": "default"}, "x": {"rope_type": "longrope"}},
+            "(longrope)",
+        ),
+    ],
+)
+def test_frequencies_that_depend_on_the_length(rope: dict[str, Any], said: str | None) -> None:
+    text = LlamaConfig(num_hidden_layers=2)
+    text.rope_parameters = rope
+    found = loaded(text).length_dependence
+    assert (found is None) if said is None else (found or "").endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"), [(None, set()), (2, {2}), ([2, 7], {2, 7}), (0, {0})]
+)
+def test_end_tokens(stored: Any, expected: set[int]) -> None:
+    config = GenerationConfig(eos_token_id=stored)
+    assert loaded(generation_config=config).end_tokens == expected
+
+
+@pytest.mark.parametrize(
+    ("sequence", "prompt", "expected"),
+    [
+        ([1, 5, 6, 9, 2], [1, 5, 6], [9, 2]),  # with the prompt
+        ([9, 2], [1, 5, 6], [9, 2]),  # without it
+        ([1, 5, 9, 2], [1, 5, 6], [1, 5, 9, 2]),  # without it, and as long
+        ([1, 5, 6], [1, 5, 6], []),
+    ],
+)
+def test_new_tokens(sequence: list[int], prompt: list[int], expected: list[int]) -> None:
+    new = loaded().new_tokens(torch.tensor([sequence]), torch.tensor([prompt]))
+    assert new.tolist() == [expected]
+    # Behind a decoder's first token, whatever the prompt.
+    behind = loaded(T5Config()).new_tokens(torch.tensor([sequence]), torch.tensor([prompt]))
+    assert behind.tolist() == [sequence[1:]]
+
+
+def test_scaled_rope_keeps_what_is_not_replaced() -> None:
+    text = LlamaConfig()
+    text.rope_parameters = {"rope_type": "default", "rope_theta": 5e5}
+    scaling = {"rope_type": "linear", "factor": 2}
+    assert scaled_rope(text, scaling) == {"rope_type": "linear", "rope_theta": 5e5, "factor": 2}
+    assert scaled_rope(text, {"rope_theta": 1e6}) == {"rope_type": "default", "rope_theta": 1e6}
+    assert text.rope_parameters == {"rope_type": "default", "rope_theta": 5e5}
+    for factor in (0, -1.0, float("nan"), "2"):
+        with pytest.raises(CheckpointError, match=r"expected more than 0$"):
+            scaled_rope(text, {"rope_type": "linear", "factor": factor})

@@ -1,0 +1,112 @@
+"""What a processor is given: media in the prompt's order, with what is known of each video."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
+from llava_eval.types import PreparedMedia
+from tests.models.helpers import make_clip
+
+VIDEO = shown_medium("video", make_clip(3, size=(12, 16)), as_images=False)
+FRAMES = shown_medium("video", make_clip(2, size=(12, 16)), as_images=True)
+IMAGE = shown_medium("image", make_clip(1, seed=2, size=(8, 6)), as_images=True)
+
+
+class Recorder:
+    """Stands for a processor, and keeps what it was given."""
+
+    def __init__(self, bos: str | None = None, *, is_nested: bool = False) -> None:
+        self.tokenizer = SimpleNamespace(bos_token=bos)
+        self.given: list[dict[str, Any]] = []
+        self.is_nested = is_nested
+
+    def __copy__(self) -> Recorder:
+        return self
+
+    def __call__(self, **given: Any) -> dict[str, Any]:
+        self.given.append(given)
+        if self.is_nested and not isinstance(given["images"][0], list):
+            raise ValueError("flat")
+        return {"input_ids": torch.zeros(1, 1), "labels": 1, "video_metadata": 2}
+
+
+def given(*prompts: tuple[str, list[PreparedMedia]], **settings: Any) -> list[dict[str, Any]]:
+    recorder = Recorder(**settings)
+    assert list(WholePrompts(recorder).inputs(*prompts)) == ["input_ids"]
+    return recorder.given
+
+
+def test_media_are_given_by_kind_in_the_prompts_order() -> None:
+    (seen,) = given(("a", [IMAGE, VIDEO, FRAMES]))
+    assert seen["images"] == [*IMAGE.shown, *FRAMES.shown]
+    assert [image.size for image in seen["images"]] == [(6, 8), (16, 12), (16, 12)]
+    assert seen["videos"] == [VIDEO.shown[0]]
+    assert given(("a", [])) == [{"text": ["a"], "return_tensors": "pt"}]
+
+
+@pytest.mark.parametrize(("num_source_frames", "total"), [(300, 300), (None, 3)])
+def test_what_is_known_of_a_video(num_source_frames: int | None, total: int) -> None:
+    clip = dataclasses.replace(
+        make_clip(3, size=(12, 16)), num_source_frames=num_source_frames, frame_indices=(5, 7, 9)
+    )
+    medium = shown_medium("video", clip, as_images=False)
+    (seen,) = given(("a", [medium]))
+    assert seen["videos_kwargs"]["do_sample_frames"] is False
+    assert seen["videos_kwargs"]["video_metadata"] == [
+        {
+            "total_num_frames": total,
+            "fps": 8.0,
+            "frames_indices": [5, 7, 9],
+            "height": 12,
+            "width": 16,
+        }
+    ]
+
+
+def test_a_beginning_that_the_text_holds_is_not_written_again() -> None:
+    assert "add_special_tokens" not in given(("a", []))[0]
+    assert "add_special_tokens" not in given(("a", []), bos="<s>")[0]
+    assert given(("<s>a", []), bos="<s>")[0]["add_special_tokens"] is False
+    assert "add_special_tokens" not in given(("<s>a", []), ("a", []), bos="<s>")[0]
+    assert given(("a", []), ("b", []))[0]["padding"] is True
+
+
+def test_a_processor_that_wants_the_media_of_each_prompt_in_a_list() -> None:
+    flat, nested = given(("a", [IMAGE]), ("b", [FRAMES]), is_nested=True)
+    assert flat["images"] == [*IMAGE.shown, *FRAMES.shown]
+    assert nested["images"] == [[*IMAGE.shown], [*FRAMES.shown]]
+    assert "videos" not in nested
+
+
+def test_the_first_failure_is_told() -> None:
+    recorder = Recorder(is_nested=True)
+    with pytest.raises(KeyError, match="images"):
+        WholePrompts(recorder).inputs(("a", []))
+
+
+def test_a_medium_is_preprocessed_once_while_it_is_there() -> None:
+    calls: list[int] = []
+
+    class Counting:
+        def __call__(self, images: Any, **settings: Any) -> dict[str, Any]:
+            calls.append(len(images))
+            return {"pixel_values": torch.tensor([float(len(calls))]), "scale": settings["scale"]}
+
+    processor = SimpleNamespace(image_processor=Counting())
+    part = WholePrompts(processor)._processor.image_processor
+    frames = [torch.zeros(1), torch.ones(1)]
+    first = part(frames, scale=1)
+    assert first.pop("scale") == 1  # as processors do
+    assert part(frames, scale=1) == {"pixel_values": torch.tensor([1.0]), "scale": 1}
+    assert part(frames[::-1], scale=1)["pixel_values"] == 2
+    assert part(frames, scale=2)["pixel_values"] == 3
+    assert part(images=frames, scale=2)["pixel_values"] == 3
+    frames[0] = torch.zeros(1)
+    assert part(frames, scale=1)["pixel_values"] == 4
+    assert calls == [2, 2, 2, 2]
