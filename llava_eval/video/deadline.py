@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from llava_eval.errors import MediaError
@@ -17,21 +18,14 @@ class _Limit(NamedTuple):
     cancelled: threading.Event | None
 
 
-Limits = tuple[_Limit, ...]
-
-
-class _Local(threading.local):
-    limits: Limits = ()
-
-
-_local = _Local()
+_limits: ContextVar[tuple[_Limit, ...]] = ContextVar("limits", default=())
 
 
 @contextmanager
 def time_limit(seconds: float | None, cancelled: threading.Event | None = None) -> Iterator[None]:
     """Let :func:`check_deadline` of this thread raise once the time is over.
 
-    Limits nest.
+    Limits nest. A thread that helps obeys them in a :func:`contextvars.copy_context` of this one.
 
     Args:
         seconds: how long the body may take; None sets no limit.
@@ -39,8 +33,11 @@ def time_limit(seconds: float | None, cancelled: threading.Event | None = None) 
     """
     end = float("inf") if seconds is None else time.monotonic() + seconds
     limit = _Limit(end, 0.0 if seconds is None else seconds, cancelled)
-    with limits_of((*_local.limits, limit)):
+    outer = _limits.set((*_limits.get(), limit))
+    try:
         yield
+    finally:
+        _limits.reset(outer)
 
 
 def check_deadline(path: str) -> None:
@@ -52,7 +49,7 @@ def check_deadline(path: str) -> None:
     Raises:
         MediaError: a limit has passed, or the work was cancelled.
     """
-    for limit in _local.limits:
+    for limit in _limits.get():
         if time.monotonic() > limit.end:
             raise MediaError(f"{path}: timed out after {limit.seconds:g} s")
         if limit.cancelled is not None and limit.cancelled.is_set():
@@ -61,21 +58,5 @@ def check_deadline(path: str) -> None:
 
 def seconds_left() -> float:
     """Return how long this thread may still work; infinity where nothing limits it."""
-    end = min((limit.end for limit in _local.limits), default=float("inf"))
+    end = min((limit.end for limit in _limits.get()), default=float("inf"))
     return max(0.0, end - time.monotonic())
-
-
-@contextmanager
-def limits_of(limits: Limits) -> Iterator[None]:
-    """Obey the limits of another thread, as :func:`current_limits` returned them there."""
-    before = _local.limits
-    _local.limits = limits
-    try:
-        yield
-    finally:
-        _local.limits = before
-
-
-def current_limits() -> Limits:
-    """Return the limits of this thread, for its helpers."""
-    return _local.limits

@@ -171,7 +171,7 @@ def test_lengths_of_every_size(size: int) -> None:
     assert syntax.packet_info(packet + b"\5") is None
     assert well_formed(packet, size)
     assert not well_formed(packet[:-1], size)
-    assert nal_units(packet, size) == [(size, size + 2), (2 * size + 2, 2 * size + 4)]
+    assert list(nal_units(packet, size)) == [(size, size + 2), (2 * size + 2, 2 * size + 4)]
 
 
 #: H.264, table 7-1: a slice that others refer to, one that none does, parts of slices, and an SEI.

@@ -6,17 +6,12 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 
 import pytest
 
 from llava_eval.errors import MediaError
-from llava_eval.video.deadline import (
-    check_deadline,
-    current_limits,
-    limits_of,
-    seconds_left,
-    time_limit,
-)
+from llava_eval.video.deadline import check_deadline, seconds_left, time_limit
 from llava_eval.video.pool import decode_ahead
 from tests.processes import PATIENCE_SECONDS, wait_for
 
@@ -134,22 +129,24 @@ def test_limits_nest() -> None:
 def test_helpers_obey_the_limits_of_the_thread_that_they_help() -> None:
     cancelled = threading.Event()
     with time_limit(60), time_limit(30, cancelled):
-        limits = current_limits()
+        context = copy_context()
         assert 0 < seconds_left() <= 30
     assert seconds_left() == math.inf
     errors: list[str] = []
 
     def help_out() -> None:
         check_deadline("a.mp4")  # none of its own
-        with limits_of(limits):
-            check_deadline("b.mp4")
-            cancelled.set()
-            try:
-                check_deadline("c.mp4")
-            except MediaError as error:
-                errors.append(str(error))
+        context.run(obey)
         check_deadline("d.mp4")
         errors.append("ended")
+
+    def obey() -> None:
+        check_deadline("b.mp4")
+        cancelled.set()
+        try:
+            check_deadline("c.mp4")
+        except MediaError as error:
+            errors.append(str(error))
 
     helper = threading.Thread(target=help_out)
     helper.start()

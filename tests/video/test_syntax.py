@@ -44,9 +44,9 @@ def test_signed_numbers(number: int, expected: int) -> None:
 
 
 def test_nal_units() -> None:
-    assert nal_units(b"\0\0\0\2ab\0\0\0\1c", 4) == [(4, 6), (10, 11)]
-    assert nal_units(b"\0\0\0\1ab\0\0\1c", 0) == [(4, 6), (9, 10)]
-    assert nal_units(b"\0\0\0\x09ab", 4) == [(4, 6)]
+    assert list(nal_units(b"\0\0\0\2ab\0\0\0\1c", 4)) == [(4, 6), (10, 11)]
+    assert list(nal_units(b"\0\0\0\1ab\0\0\1c", 0)) == [(4, 6), (9, 10)]
+    assert list(nal_units(b"\0\0\0\x09ab", 4)) == [(4, 6)]
     assert well_formed(b"\0\0\0\2ab\0\0\0\1c", 4)
     assert not well_formed(b"\0\0\0\2ab\0\0\0\2c", 4)
     assert unescape(b"\0\0\3\1") == b"\0\0\1"

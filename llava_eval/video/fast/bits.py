@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class BitReader:
     """Bits of ``data``, most significant first; reading past the end raises EOFError.
@@ -43,8 +45,8 @@ def unescape(nal: bytes) -> bytes:
     return nal.replace(b"\0\0\3", b"\0\0")
 
 
-def nal_units(data: bytes, length_size: int) -> list[tuple[int, int]]:
-    """Return (start, end) of the NAL units in a packet.
+def nal_units(data: bytes, length_size: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the NAL units in a packet.
 
     A unit that is cut off by the end of the data is included.
 
@@ -53,7 +55,19 @@ def nal_units(data: bytes, length_size: int) -> list[tuple[int, int]]:
         length_size: size of the length field before each unit, as in mp4 (ISO/IEC 14496-15); 0 for
             the start codes of Annex B.
     """
-    return _by_start_code(data) if length_size == 0 else _by_length(data, length_size)
+    position = 0
+    while length_size and position + length_size < len(data):
+        start = position + length_size
+        position = start + int.from_bytes(data[position:start], "big")
+        if position > start:
+            yield start, min(position, len(data))
+    code = -1 if length_size else data.find(b"\0\0\1")
+    while code >= 0:
+        following = data.find(b"\0\0\1", code + 3)
+        end = len(data) if following < 0 else following
+        if end > code + 3:
+            yield code + 3, end
+        code = following
 
 
 def well_formed(data: bytes, length_size: int) -> bool:
@@ -63,26 +77,3 @@ def well_formed(data: bytes, length_size: int) -> bool:
         start = position + length_size
         position = start + int.from_bytes(data[position:start], "big")
     return length_size == 0 or position == len(data)
-
-
-def _by_length(data: bytes, length_size: int) -> list[tuple[int, int]]:
-    units = []
-    position = 0
-    while position + length_size < len(data):
-        start = position + length_size
-        position = start + int.from_bytes(data[position:start], "big")
-        if position > start:
-            units.append((start, min(position, len(data))))
-    return units
-
-
-def _by_start_code(data: bytes) -> list[tuple[int, int]]:
-    units = []
-    code = data.find(b"\0\0\1")
-    while code >= 0:
-        following = data.find(b"\0\0\1", code + 3)
-        end = len(data) if following < 0 else following
-        if end > code + 3:
-            units.append((code + 3, end))
-        code = following
-    return units

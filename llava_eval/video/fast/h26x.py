@@ -155,15 +155,7 @@ class Hevc(Syntax):
         # nuh_layer_id (6), nuh_temporal_id_plus1 (3); types up to 31 are slices, whose header
         # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
         # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
-        size = self.length_size
-        position = 0
-        while size and position + size + 2 < len(packet):  # as below, without looking further
-            start = position + size
-            kind = packet[start] >> 1 & 63
-            if kind < 32:
-                return _Picture(kind, packet[start + 1] & 7, packet[start + 2] & 0x40 != 0)
-            position = start + int.from_bytes(packet[position:start], "big")
-        for start, end in () if size else nal_units(packet, 0):
+        for start, end in nal_units(packet, self.length_size):
             kind = packet[start] >> 1 & 63
             if kind < 32 and end - start > 2:
                 return _Picture(kind, packet[start + 1] & 7, packet[start + 2] & 0x40 != 0)

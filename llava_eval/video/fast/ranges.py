@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 from llava_eval.video.collector import FrameCollector
-from llava_eval.video.deadline import Limits, current_limits, limits_of
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
 from llava_eval.video.fast.range_decoder import decode_range
@@ -214,16 +214,17 @@ class _WorkerPool:
         waiting = [each.num_packets for each in self.ranges[self.num_taken :]]
         most = min(self.num_threads, len(waiting), 1 + sum(waiting) // self.worth) - 1
         while len(self.helpers) < most and _cores.take_if_free():
+            obey_limits = copy_context().run
             helper = threading.Thread(
-                target=self._help, args=(current_limits(),), name="decode-range", daemon=True
+                target=obey_limits, args=(self._help,), name="decode-range", daemon=True
             )
             self.helpers.append(helper)
             helper.start()
 
-    def _help(self, limits: Limits) -> None:
+    def _help(self) -> None:
         has_core = True
         try:
-            with limits_of(limits), open_source(self.source.path) as own:
+            with open_source(self.source.path) as own:
                 own.by_byte = self.source.by_byte
                 while self._has_more():
                     self._decode_next(own)
