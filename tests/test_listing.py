@@ -195,3 +195,21 @@ def test_every_shell_gets_every_command() -> None:
     for shell in ("bash", "zsh", "fish"):
         text = completion_script(shell, {name: [] for name in COMMANDS})
         assert all(name in text for name in COMMANDS)
+
+
+def test_names_that_hold_nothing() -> None:
+    with pytest.raises(ConfigError, match="no name of models holds 'nothing'"):
+        listing_text("models", pattern="nothing")
+
+
+def test_a_sampler_of_ones_own_is_named_and_not_run(tmp_path: Path) -> None:
+    (tmp_path / "sampler").mkdir()
+    (tmp_path / "sampler" / "mine.yaml").write_text("_target_: no_such_module.mine\n")
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "defaults: [/benchmark/activitynet_qa/_rows, override /sampler: mine]\n"
+        "benchmark: {name: mine}\n"
+    )
+    listed = entry(listing_text("benchmarks", tmp_path, pattern="mine"), "mine")
+    assert "frames by mine; at most 16 tokens" in listed

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pandas as pd
 import pytest
 
-from llava_eval.benchmarks.sources import read_rows
+from llava_eval.benchmarks.sources import read_row_sets, read_rows
 from llava_eval.borders.paths import resolve_package_path
 from llava_eval.errors import ConfigError, RowsError
 
@@ -102,3 +103,66 @@ def test_an_object_of_rows_names_them(tmp_path: Path) -> None:
     path.write_text('{"a": 1}')
     with pytest.raises(RowsError, match="one list of objects, got dict"):
         read_rows(str(path))
+
+
+def test_values_without_names_have_the_number_of_their_column(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[["a", 1], {"b": 2}]')
+    (tmp_path / "rows.jsonl").write_text('["a", 1]\n\n{"b": 2}\n')
+    expected = [{"column_0": "a", "column_1": 1}, {"b": 2}]
+    assert read_rows(str(tmp_path / "rows.json")) == expected
+    assert read_rows(str(tmp_path / "rows.jsonl")) == expected
+    (tmp_path / "rows.json").write_text('[{"b": 2}, 3]')
+    with pytest.raises(RowsError, match="one list of objects, row 1 is int"):
+        read_rows(str(tmp_path / "rows.json"))
+
+
+def test_images_of_a_table_are_named_by_short_texts(tmp_path: Path) -> None:
+    image = "x" * 65
+    lines = ["index\timage", f"7\t{image}", "1000007\t7", "8\t9", f"9\t{'y' * 64}"]
+    (tmp_path / "rows.tsv").write_text("\n".join(lines))
+    assert [row["image"] for row in read_rows(str(tmp_path / "rows.tsv"))] == [
+        image,
+        image,
+        "y" * 64,  # a text of 64 characters may name a row; none has this name
+        "y" * 64,
+    ]
+    (tmp_path / "rows.tsv").write_text("index\tquestion\n7\t7")
+    assert read_rows(str(tmp_path / "rows.tsv")) == [{"index": "7", "question": "7"}]
+
+
+def test_rows_of_the_hubs_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "set"
+    for name in ("Generic", "Temporal"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "test.jsonl").write_text(json.dumps({"Q": name}) + "\n")
+    configs = [
+        f"- config_name: {name}\n  data_files: {name}/*.jsonl\n" for name in ("Generic", "Temporal")
+    ]
+    (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n")
+    source = f"hub://{folder}"
+    assert read_row_sets(source, subset="Temporal", split="train") == [{"Q": "Temporal"}]
+    assert read_row_sets(source, subset="Temporal+Generic", split="train") == [
+        {"row_set": "temporal", "Q": "Temporal"},
+        {"row_set": "generic", "Q": "Generic"},
+    ]
+    with pytest.raises(RowsError) as caught:
+        read_rows(source, subset="Generic", split="validation")
+    assert str(caught.value).startswith(f"cannot load {folder} (Generic, validation) from the hub:")
+    assert str(caught.value).endswith("are given as benchmark.source=PATH")
+    with pytest.raises(RowsError, match=r"cannot load \S+ \(train\) from the hub"):
+        read_rows(f"hub://{tmp_path}/nothing", split="train")
+
+
+def test_the_file_of_a_row_set(tmp_path: Path) -> None:
+    (tmp_path / "Generic_QA.json").write_text('[{"Q": "g"}]')
+    (tmp_path / "temporal").mkdir()
+    (tmp_path / "temporal" / "b.json").write_text('[{"Q": "t"}]')
+    (tmp_path / "generic notes.md").write_text("no rows")
+    assert read_row_sets(str(tmp_path), subset="generic+Temporal") == [
+        {"row_set": "generic", "Q": "g"},
+        {"row_set": "temporal", "Q": "t"},
+    ]
+    (tmp_path / "my_generic.csv").write_text("Q\ng")
+    with pytest.raises(RowsError, match=r"Generic; found Generic_QA\.json, my_generic\.csv"):
+        read_row_sets(str(tmp_path), subset="Generic+Temporal")

@@ -32,13 +32,15 @@ ArchiveKind = Literal["zip", "tar"]
 
 _WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
 #: "videos.tar.part.aa", "videos.tar.gz.003", "videos.tar.part01": what ``split`` leaves.
-_TAR_PART = re.compile(r"(.+\.(?:tar|tar\.gz|tgz))\.(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I)
+_TAR_PART = re.compile(
+    r"(.+\.(?:tar|tar\.gz|tgz))\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I
+)
 
 #: What the readers of archives raise at damage, between them; RecursionError is a RuntimeError.
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError),
-    MemoryError,
+    *(OSError, MemoryError),
 )
 #: A long name, or the attributes of a member, in a tar file's headers; real ones have a few kB.
 _MAX_HEADER_BYTES = 1 << 20
@@ -151,8 +153,6 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         raise ArchiveError(
             f"{files} cannot be unpacked: {str(error) or type(error).__name__}"
         ) from error
-    except OSError as error:
-        raise ArchiveError(f"{files} cannot be read: {error.strerror or error}") from error
     writer.note_done(note)
     return Unpacked(writer.num_members, writer.num_bytes)
 
@@ -223,17 +223,26 @@ class _Joined(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill a buffer as far as the part at hand goes; 0 at the end of the last."""
+        """Fill a buffer as far as the part at hand goes; 0 at the end of the last.
+
+        Raises:
+            ArchiveError: the part cannot be read; as OSError it would pass for damage, or for a
+                file that cannot be written.
+        """
         view = memoryview(buffer)
         number = bisect.bisect_right(self._ends, self._position)
         if number == len(self._parts):
             return 0
-        if self._open is None or self._open[0] != number:
-            self._close_part()
-            self._open = number, self._parts[number].open("rb")
-        part = self._open[1]
-        part.seek(self._position - (self._ends[number - 1] if number else 0))
-        chunk = part.read(len(view))
+        path = self._parts[number]
+        try:
+            if self._open is None or self._open[0] != number:
+                self._close_part()
+                self._open = number, path.open("rb")
+            part = self._open[1]
+            part.seek(self._position - (self._ends[number - 1] if number else 0))
+            chunk = part.read(len(view))
+        except OSError as error:
+            raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
         view[: len(chunk)] = chunk
         self._position += len(chunk)
         return len(chunk)

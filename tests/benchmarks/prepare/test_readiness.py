@@ -1,0 +1,88 @@
+"""What prepare says of a benchmark, and the files that it finds in the hub's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from llava_eval.benchmarks.prepare.prepare import Readiness, fetch_files, readiness_text
+from llava_eval.errors import FetchError
+
+
+def ready(**changes: object) -> Readiness:
+    return Readiness("mine/plain", **{"num_samples": 6, "num_expected": 6, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "is_complete"),
+    [
+        (ready(), True),
+        (ready(num_expected=None), True),
+        (ready(num_expected=7), False),
+        (ready(num_samples=7), False),
+        (ready(missing=["a.mp4"]), False),
+        (ready(damaged=[("a.mp4", "no frames")]), False),
+        (ready(counts=[("task", "x", 3, 3), ("task", "y", 3, 3)]), True),
+        (ready(counts=[("task", "x", 3, 3), ("task", "y", 2, 3)]), False),
+    ],
+)
+def test_complete_is_everything_and_nothing_else(found: Readiness, is_complete: bool) -> None:
+    assert found.is_complete is is_complete
+    last = readiness_text(found).rpartition("\n")[2]
+    assert last == ("complete" if is_complete else "INCOMPLETE")
+
+
+def test_counts_come_first_and_what_is_missing_then() -> None:
+    found = ready(
+        num_expected=9,
+        num_media=4,
+        num_present=3,
+        num_open=2,
+        missing=["/m/a.mp4"],
+        damaged=[("/m/b.mp4", "no frames")],
+        counts=[("duration", "short", 2, 3)],
+        licence="research only",
+        manual="download the videos " * 5,
+    )
+    wrapped = " ".join(["download the videos"] * 3)
+    assert readiness_text(found) == (
+        "mine/plain\n"
+        "  questions  6 of 9\n"
+        "  media      3 of 4 present, 2 open\n"
+        "  duration short: 2 of 3 questions\n"
+        "  missing: /m/a.mp4\n"
+        "  damaged: /m/b.mp4: no frames\n"
+        "  licence: research only\n"
+        f"  by hand: {wrapped} download\n"
+        "    the videos download the videos\n"
+        "INCOMPLETE"
+    )
+    assert "  questions  6\n" in readiness_text(ready(num_expected=None))
+    assert "  access: ask first\n" in readiness_text(ready(gated="ask first"))
+
+
+def test_files_of_a_data_set_that_lies_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    folder = tmp_path / "datasets--mine--set"
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    snapshot = folder / "snapshots" / commit
+    for name in ("b.zip", "a.zip", "videos/c.zip", "rows.json"):
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).touch()
+    (snapshot / "folder.zip").mkdir()
+    assert fetch_files("mine/set", None, ["*.zip", "a.*"]) == [
+        snapshot / "a.zip",
+        snapshot / "b.zip",
+    ]
+    assert fetch_files("mine/set", commit, ["**/*.zip"])[-1] == snapshot / "videos/c.zip"
+    with pytest.raises(FetchError, match="mine/set is not on this machine, and cannot be fetched"):
+        fetch_files("mine/set", "v2", ["*.zip"])
+    with pytest.raises(FetchError, match="cannot fetch a/b/c: "):
+        fetch_files("a/b/c", None, ["*.zip"])

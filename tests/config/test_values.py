@@ -1,0 +1,219 @@
+"""Values of the configuration that check themselves, and overrides that are taken apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llava_eval.config.build import build_target
+from llava_eval.config.compose import (
+    compose_config,
+    composed_of,
+    expand_sweep,
+    option_nodes,
+    sweep_options,
+    take_path,
+)
+from llava_eval.config.former_names import FORMER_SCORERS, current_key, current_target
+from llava_eval.config.schema import ConversationConfig, JudgeConfig, ModelConfig
+from llava_eval.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "is_own"),
+    [
+        ({"checkpoint": "org/model-7b"}, "model-7b", False),
+        ({"checkpoint": "/a/b/c"}, "c", False),
+        ({"checkpoint": "a", "name": "short"}, "short", False),
+        ({"checkpoint": "org/x", "_target_": "mine.models.Own"}, "Own", True),
+        ({"checkpoint": "x", "_target_": "mine.Own", "name": "n"}, "n", True),
+    ],
+)
+def test_what_a_model_is_called(settings: dict[str, Any], name: str, is_own: bool) -> None:
+    model = ModelConfig(**settings)
+    assert (model.short_name, model.is_own) == (name, is_own)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (ModelConfig, {"base_url": "ftp://x"}, r"model\.base_url"),
+        (ModelConfig, {"api_key_env": "sk-123"}, r"model\.api_key_env"),
+        (JudgeConfig, {"base_url": "no address"}, r"judge\.base_url"),
+        (JudgeConfig, {"api_key_env": "sk-123"}, r"judge\.api_key_env"),
+        (JudgeConfig, {"max_cost": 1.0}, r"max_cost needs judge\.price_per_million_input_tokens"),
+        (
+            JudgeConfig,
+            {"max_cost": 1.0, "price_per_million_input_tokens": 2.0},
+            r"judge\.price_per_million_output_tokens",
+        ),
+        (ConversationConfig, {"template": "{user} {name}"}, r"'name' in '\{user\} \{name\}'"),
+        (ConversationConfig, {"template": "{user"}, r"its fields are \{system\}, \{user\} and"),
+        (ConversationConfig, {"template": "{user} {0}"}, r"conversation\.template: "),
+        (ConversationConfig, {"template": "{system}"}, r"has no \{user\}: '\{system\}'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind: Any, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        kind(**settings)
+
+
+def test_what_makes_sense_is_taken() -> None:
+    ModelConfig(base_url="http://localhost:8000/v1", api_key_env="MY_KEY")
+    ConversationConfig(template="{system} USER: {user} {prefill}")
+    ConversationConfig(template=None)
+    JudgeConfig(
+        max_cost=0.0, price_per_million_input_tokens=0.0, price_per_million_output_tokens=0.0
+    )
+
+
+def test_what_tokens_cost() -> None:
+    prices = {"price_per_million_input_tokens": 2.5, "price_per_million_output_tokens": 10.0}
+    assert JudgeConfig(**prices).cost(2_000_000, 100_000) == 6.0  # type: ignore[arg-type]
+    for missing in prices:
+        assert JudgeConfig(**{**prices, missing: None}).cost(1, 1) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "others"),
+    [
+        (["a=1", "generations=x.jsonl", "b=2"], "x.jsonl", ["a=1", "b=2"]),
+        (["generations=x", "generations=y"], "y", []),
+        (["+generations=x y/ü.jsonl"], "x y/ü.jsonl", []),
+        (["generations='x y'"], "x y", []),
+        (["generations=", "a=generations"], None, ["a=generations"]),
+        (["generations=null"], None, []),
+        (["generation=x"], None, ["generation=x"]),
+    ],
+)
+def test_a_path_that_is_no_key(overrides: list[str], path: str | None, others: list[str]) -> None:
+    found, rest = take_path("generations", overrides)
+    assert (found, rest) == (None if path is None else Path(path), others)
+
+
+@pytest.mark.parametrize("value", ["a,b", "[1, 2]", "{}"])
+def test_a_path_is_one_value(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected one path; quoted, \"generations='"):
+        take_path("generations", [f"generations={value}"])
+
+
+@pytest.mark.parametrize(
+    ("override", "values"),
+    [
+        ("seed=3", ["seed=3"]),
+        ("seed=1,2", ["seed=1", "seed=2"]),
+        ("seed=range(1,4)", ["seed=1", "seed=2", "seed=3"]),
+        ("+a.b=x,y", ["+a.b=x", "+a.b=y"]),
+        ("model.checkpoint='a b','c,d'", ["model.checkpoint='a b'", "model.checkpoint='c,d'"]),
+    ],
+)
+def test_each_value_of_a_swept_key(override: str, values: list[str]) -> None:
+    assert sweep_options([override]) == [values]
+
+
+def test_a_key_that_comes_again_takes_the_later_values() -> None:
+    assert sweep_options(["seed=1,2", "a=x", "+seed=5"]) == [["+seed=5"], ["a=x"]]
+    assert expand_sweep(["a=1,2", "b=3,4,5"]) == [
+        ["a=1", "b=3"],
+        ["a=2", "b=3"],
+        ["a=1", "b=4"],
+        ["a=1", "b=5"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=interval(0,1)", "a sweep runs every value; list them"),
+        ("seed=range(4,1)", "has no value"),
+        ("seed=glob(*)", "seed=glob"),
+    ],
+)
+def test_values_that_cannot_be_run(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        sweep_options([override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_runs_own_configuration_is_checked_anew() -> None:
+    resolved = dict(compose_config(["benchmark.limit=3"]).resolved)
+    again = composed_of(resolved)
+    assert again.config.benchmark.limit == 3
+    assert (again.resolved, again.choices, again.benchmark_overrides) == (resolved, {}, {})
+    benchmark = {**resolved["benchmark"], "limit": 0}
+    with pytest.raises(ConfigError, match=r"benchmark\.limit: got 0, expected at least 1"):
+        composed_of({**resolved, "benchmark": benchmark})
+    with pytest.raises(ConfigError, match=r"unknown key 'sede'.*did you mean 'seed'"):
+        composed_of({**resolved, "sede": 1})
+    with pytest.raises(ConfigError, match=r"benchmark\.strip_replies is called benchmark\.reply"):
+        composed_of({**resolved, "benchmark": {**benchmark, "strip_replies": True}})
+
+
+def test_options_by_themselves() -> None:
+    strict, caption = option_nodes("scorer", ["strict_choice", "caption"])
+    assert strict["_target_"] == "llava_eval.scoring.choice.StrictChoice"
+    assert caption["_target_"].startswith("llava_eval.scoring.captions.")
+    with pytest.raises(ConfigError, match="no_such"):
+        option_nodes("scorer", ["no_such"])
+
+
+@pytest.mark.parametrize(
+    ("former", "present"),
+    [
+        ("benchmark.sample.size", "benchmark.subsample.size"),
+        ("benchmark.sample", "benchmark.subsample"),
+        ("benchmark.sampler", "benchmark.sampler"),
+        ("benchmark.strip_replies", "benchmark.reply.strip"),
+        ("seed", "seed"),
+    ],
+)
+def test_keys_that_had_another_name(former: str, present: str) -> None:
+    assert current_key(former) == present
+
+
+def test_functions_that_have_moved_are_there() -> None:
+    moved = "llava_eval.benchmarks.activitynet_qa.capitalised_question"
+    present = "llava_eval.benchmarks.adapters.video_chatgpt.capitalised_question"
+    assert current_target(moved) == present
+    assert current_target("benchmarks.mmmu.mmmu") == "benchmarks.mmmu.mmmu"
+    assert current_target("llava_eval.types.Sample") == "llava_eval.types.Sample"
+    assert not any(name.endswith("/_rows") for name in FORMER_SCORERS.values())
+
+
+class Refusing:
+    """A class of a user's own."""
+
+    def __init__(self, *, error: str = "") -> None:
+        if error == "value":
+            raise ValueError("no such value")
+        if error:
+            raise RuntimeError("broken\ninside")
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"_target_": f"{__name__}.Refusing", "error": "value"}, "scorer: no such value"),
+        (
+            {"_target_": f"{__name__}.Refusing", "error": "x"},
+            "scorer: Refusing cannot be made: RuntimeError: broken",
+        ),
+        (
+            {"_target_": f"{__name__}.Refusing", "eror": "x"},
+            "unknown key 'scorer.eror' (did you mean 'error'?); Refusing takes error",
+        ),
+        ({"_target_": "numpy.fromstring"}, "scorer._target_: the parameters of "),
+        ({"_target_": "a..b"}, "scorer._target_: 'a..b' is not a dotted path to a function"),
+        ({"a": 1, "b": 2}, "scorer has no _target_; its keys are a, b"),
+        ({}, "scorer has no _target_; its keys are none"),
+    ],
+)
+def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_target(node, key="scorer")
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+    assert isinstance(build_target({"_target_": f"{__name__}.Refusing"}, key="x"), Refusing)
