@@ -9,10 +9,10 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     ├── RunDirectoryError  the output folder cannot be used                     exit 2
     ├── RowsError          rows, columns, ids or generations files              exit 2
     ├── CheckpointError    a model that cannot be loaded or used                exit 2
-    ├── ComparisonError    runs that cannot be compared                            exit 2
+    ├── ComparisonError    runs that cannot be compared                         exit 2
     ├── ArchiveError       an archive that cannot or must not be unpacked       exit 1
     ├── EngineError        workers that cannot be had, or that keep dying       exit 1
-    ├── FetchError         something that cannot be fetched                    exit 1
+    ├── FetchError         something that cannot be fetched                     exit 1
     ├── MediaError         one video or image; recorded for its samples
     ├── PromptError        a prompt that cannot be built as asked; recorded for its sample
     ├── ForwardError       a model that fails on one prompt; recorded for its sample

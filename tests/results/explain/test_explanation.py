@@ -12,7 +12,7 @@ import pytest
 
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
-from llava_eval.errors import CheckpointError, ComparisonError
+from llava_eval.errors import CheckpointError, ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.explain.explanation import Explanation, Parts, explain
@@ -387,6 +387,13 @@ def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
     base = dataclasses.replace(base, switches=switches(base.run.config, changed))
     with pytest.raises(ComparisonError, match=r"needs a mean over samples, and not .*macro_mean"):
         attributed(base, Side("x", changed), 4, 0, tmp_path, Rerun())
+
+
+def test_a_denominator_that_there_is_not_is_named(tmp_path: Path) -> None:
+    mean = {"_target_": "llava_eval.metrics.means.mean_score", "denominator": "many"}
+    run = ours_of(tmp_path, config={"benchmark.metrics": {"accuracy": mean}})
+    with pytest.raises(ConfigError, match=r"benchmark\.metrics: denominator is 'many'"):
+        explain(run, None)
 
 
 def test_files_are_written_where_they_are_asked_for(
