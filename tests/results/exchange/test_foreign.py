@@ -17,6 +17,7 @@ from openpyxl import Workbook
 
 from llava_eval.cli import run_command
 from llava_eval.errors import RowsError
+from llava_eval.results.exchange import foreign
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.types import Generation, Sample
 from tests.conftest import read_lines
@@ -283,3 +284,15 @@ def test_our_own_exports_are_read_back(tmp_path: Path, to: str) -> None:
     samples = [Sample(f"q{n}", n, "g", ("Which?",), ("A",)) for n in range(6)]
     found = read_generations(path, samples)
     assert [found[f"q{n}"].text for n in range(6)] == ["B", "A"] * 3
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1.json", json.dumps({"id": "q0", "note": "x" * 5000}))
+    assert path.stat().st_size < 1000
+    monkeypatch.setattr(foreign, "MAX_FILE_BYTES", 5000)
+    with pytest.raises(RowsError, match="cannot be read: it unpacks to more than 5000 bytes"):
+        foreign.foreign_records(path.read_bytes(), path)

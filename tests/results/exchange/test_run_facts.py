@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
@@ -141,7 +142,12 @@ def test_inspect_is_told_of_every_sample(tmp_path: Path) -> None:
         "total_tokens": 102,
     }
     assert first["model_usage"] == {"org/model-7b": first["output"]["usage"]}
-    assert third["output"]["usage"]["total_tokens"] == 3
+    assert third["output"]["usage"] == {
+        "input_tokens": 0,
+        "output_tokens": 3,
+        "total_tokens": 3,
+    }
+    assert set(last["output"]["usage"].values()) == {0}
     reasons = [sample["output"]["choices"][0]["stop_reason"] for sample in log["samples"]]
     assert reasons == ["stop", "max_tokens", "unknown", "unknown"]
     assert first["scores"]["StrictChoice"] == {
@@ -314,3 +320,43 @@ def test_a_tracker_gets_every_number_by_one_name(tmp_path: Path) -> None:
 
 def test_days_are_counted_rightly() -> None:
     assert datetime.datetime.fromisoformat(START).timestamp() == START_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("tasks", "subset", "expected"),
+    [
+        ([{"id": "a", "config": "x"}, {"id": "b"}], None, "b"),
+        ([{"id": "a", "config": "x"}, {"id": "b"}], "x", "a"),
+        ([{"id": "a", "split": "dev"}, {"id": "b", "split": "test"}], None, "b"),
+        ([{"id": "a", "split": "dev"}], None, "no task of subset 'default' and split 'test'"),
+        ([{"name": "a"}], None, "its eval.yaml names no tasks: 'id'"),
+        (7, None, "its eval.yaml names no tasks"),
+        (None, None, "has no eval.yaml that can be read"),
+    ],
+)
+def test_the_hub_is_told_by_the_data_sets_own_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: Any, subset: str | None, expected: str
+) -> None:
+    cache = tmp_path / "hub" / "datasets--org--set"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache.parent))
+    if tasks is not None:
+        (cache / "snapshots" / ("0" * 40)).mkdir(parents=True)
+        (cache / "refs").mkdir()
+        (cache / "refs" / "main").write_text("0" * 40)
+        (cache / "snapshots" / ("0" * 40) / "eval.yaml").write_text(json.dumps({"tasks": tasks}))
+    facts = RunFacts.of(run_of(tmp_path, config={"benchmark.subset": subset}))
+    if len(expected) > 1:
+        with pytest.raises(ComparisonError, match=expected):
+            write_hub_entry(facts, tmp_path)
+        return
+    (path,) = write_hub_entry(facts, tmp_path)
+    assert path == tmp_path / ".eval_results" / "made_up.yaml"
+    (entry,) = yaml.safe_load(path.read_text())
+    assert entry["dataset"] == {"id": "org/set", "task_id": expected}
+    assert entry["value"] == 33.3333
+    assert str(entry["date"]) == START[:10]
+    first, second, third, name = entry["notes"].split("; ")
+    assert first == "made/up (limit=4): accuracy 33.3 percent"
+    assert second.startswith("95 % interval ")
+    assert third == "3 scored, 1 unreadable, 1 failed"
+    assert name == "made", "the hub's name is that of the checkpoint"

@@ -12,6 +12,7 @@ import pytest
 import llava_eval
 from llava_eval.results.report.overview import (
     Overview,
+    export_report,
     facet_table,
     facets_of,
     results_table,
@@ -377,3 +378,40 @@ def test_a_budget_ends_by_size_or_time() -> None:
     late.start()
     assert late.reached() == "time"
     assert Strip([(0, 1, "x" * 100), (0, 2, "y")]).num_bytes == 141
+
+
+def test_tables_and_curves_are_written_beside_a_page(tmp_path: Path, runs: list[Run]) -> None:
+    written = export_report(tmp_path / "deep" / "out", {"made/up": runs})
+    names = {path.name for path in written}
+    assert names == {path.name for path in (tmp_path / "deep" / "out").iterdir()}
+    parts = ("results", "by_duration", "differences", "agreement", "cost")
+    assert names >= {f"made_up_{part}.tex" for part in parts}
+    assert "made_up.md" in names
+    text = (tmp_path / "deep" / "out" / "made_up.md").read_text()
+    assert "- 1 sample only in B, not compared: q24" in text
+    assert not [name for name in names if name.endswith(".svg")], "two points make no curve"
+
+
+@pytest.mark.parametrize(("number", "has_pairs"), [(1, False), (2, True), (4, True), (5, False)])
+def test_few_runs_are_compared_in_pairs(tmp_path: Path, number: int, has_pairs: bool) -> None:
+    results = [answered(n, True) for n in range(6)]
+    read = RunReader().read
+    overview = Overview.of(
+        [
+            read(
+                write_run(
+                    tmp_path / str(n),
+                    results,
+                    config={"sampler.num_frames": n + 2},
+                    seconds=float(n + 1),
+                )
+            )
+            for n in range(number)
+        ]
+    )
+    assert len(overview.comparisons) == (number - 1 if has_pairs else 0)
+    assert (overview.sweep is not None) == (number > 1)
+    assert len(overview.verdicts) == len(overview.comparisons)
+    assert bool(overview.charts) == (number > 2)
+    names = [name for name, _, _ in overview.tables()]
+    assert ("Differences" in names, "Settings" in names) == (has_pairs, number == 5)
