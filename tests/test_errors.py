@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval import types
-from llava_eval.errors import RowsError, one_line, shown_address, without_secrets
+from llava_eval.errors import RowsError, first_line, one_line, shown_address, without_secrets
 
 
 def test_a_message_is_one_short_line_without_secrets() -> None:
@@ -84,3 +84,19 @@ def test_a_message_is_cut_beyond_its_longest_length_only() -> None:
     assert one_line("x" * 2000) == "x" * 2000
     cut = one_line("a" * 1000 + "b" * 501 + "c" * 500)
     assert cut == "a" * 1000 + " ... " + "c" * 500
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("one\ntwo", "one"),
+        ("\n  one  \n\n two", "one"),
+        ("what follows:\n this\nand that", "what follows: this"),
+        ("a:\nb:\nc\nd", "a: b: c"),
+        ("only:", "only:"),
+        ("", "ValueError"),
+        (" \n ", "ValueError"),
+    ],
+)
+def test_the_first_line_of_an_error_says_what_it_is(message: str, line: str) -> None:
+    assert first_line(ValueError(message)) == line

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llava_eval.borders.paths import (
+    append_line,
     is_file,
     is_folder,
     is_surely_folder,
     is_there,
+    local_path,
     open_file,
+    package_folder,
     read_file,
+    resolve_package_path,
     status_of,
     why_no_file,
 )
+from llava_eval.errors import ConfigError
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
@@ -140,3 +149,62 @@ def test_an_odd_name_is_only_not_there(tmp_path: Path, name: str) -> None:
     path = f"{tmp_path}/{name}"
     assert status_of(path) is None
     assert (is_file(path), is_folder(path)) == (False, False)
+
+
+def test_a_package_is_found_without_its_import(tmp_path: Path) -> None:
+    folder = Path(json.__file__).parent
+    assert resolve_package_path("package://json/decoder.py") == str(folder / "decoder.py")
+    assert resolve_package_path("package://json.sub/x") == str(folder / "sub" / "x")
+    assert resolve_package_path("package://json") == str(folder)
+    for plain in ("/some/where", "relative", "hub://org/set", ""):
+        assert resolve_package_path(plain) == plain
+    for location in ("package://no_such_package/x", "package://", "package://math/x"):
+        with pytest.raises(ConfigError, match="there is no installed package"):
+            resolve_package_path(location)
+    assert local_path("package://json/decoder.py") == folder / "decoder.py"
+    assert local_path("~/x") == Path.home() / "x"
+    assert local_path("~nobody_of_this_name/x") == Path("~nobody_of_this_name/x")
+    assert package_folder("math") is None, "a module in one file has no folder"
+
+
+class Tight(io.FileIO):
+    """A file on a disk that takes so many bytes in all."""
+
+    left = 1 << 30
+
+    def write(self, content: Any) -> int:
+        if self.left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = super().write(bytes(content)[: self.left])
+        self.left -= taken
+        return taken
+
+
+def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    with Tight(path, "ab") as stream:
+        append_line(stream, b"first\n")
+        stream.left = 3
+        with pytest.raises(OSError, match="No space left"):
+            append_line(stream, b"second\n")
+        assert path.read_bytes() == b"first\n"
+        stream.left = 1 << 30
+        append_line(stream, b"third\n")
+    assert path.read_bytes() == b"first\nthird\n"
+
+
+class Halting(io.FileIO):
+    """A file whose first write takes only a part, as a signal may cut it short."""
+
+    is_first = True
+
+    def write(self, content: Any) -> int:
+        taken = super().write(bytes(content)[: 3 if self.is_first else None])
+        self.is_first = False
+        return taken
+
+
+def test_what_a_write_left_over_follows(tmp_path: Path) -> None:
+    with Halting(tmp_path / "lines", "ab") as stream:
+        append_line(stream, b"a whole line\n")
+    assert (tmp_path / "lines").read_bytes() == b"a whole line\n"
