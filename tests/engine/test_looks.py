@@ -18,6 +18,7 @@ from llava_eval.engine import show
 from llava_eval.engine.dry_run import Asked, asked_of, dry_run
 from llava_eval.engine.rerun import SWITCHES, Switched, audit, rerun
 from llava_eval.errors import ComparisonError, RowsError
+from llava_eval.results.formatting import duration
 from llava_eval.results.runs import RunReader
 from llava_eval.run import run
 from llava_eval.types import (
@@ -26,13 +27,13 @@ from llava_eval.types import (
     Generation,
     Media,
     MediaKind,
-    MediaProblem,
     Request,
     Score,
 )
 from llava_eval.video.cache import CACHE_VARIABLE
 from tests.conftest import read_lines
 from tests.results.helpers import make_result
+from tests.results.runs_on_disk import answered, write_run
 
 
 class Letter:
@@ -101,21 +102,27 @@ def clip(**changes: Any) -> Clip:
     return dataclasses.replace(Clip(frames, (0, 30), (0.0, 1.25), 24.0, 61), **changes)
 
 
-def test_lines_of_a_sample() -> None:
-    problem = MediaProblem("truncated", "it ends early")
-    video, image = Media("video", "a/b.mp4"), Media("image", "c.png")
-    asked = Asked({video: clip(problems=(problem,)), image: clip()}, "Look:\nWhy?", ["a"] * 7)
-    assert asked.lines == [
-        "  video a/b.mp4: 16 x 12 pixels",
-        "  frames 0, 30 of 61",
-        "  at 0.00, 1.25 s",
-        "  truncated: it ends early",
-        "  image c.png: 16 x 12 pixels",
-        "",
-        "its prompt, as the model reads it: 7 tokens with those of the media",
-        "  Look:",
-        "  Why?",
-    ]
+def test_how_long_the_model_takes_by_an_earlier_run(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    """Half a second a sample, in a run of the same model that is beside the new one."""
+    model = {
+        "model.checkpoint": composed.resolved["model"]["checkpoint"],
+        "model._target_": composed.resolved["model"]["_target_"],
+    }
+    results = [answered(number, True) for number in range(20)]
+    write_run(tmp_path / "old", results, seconds=10.0, config=model)
+    write_run(tmp_path / "other", results, seconds=4.0, config={"model.checkpoint": "else"})
+    config = dataclasses.replace(composed.config, output_dir=str(tmp_path / "new"))
+    (line,) = (
+        line
+        for line in dry_run(dataclasses.replace(composed, config=config)).splitlines()
+        if line.startswith("the model takes about ")
+    )
+    assert line == (
+        f"the model takes about {duration(6 * 0.5)} on one device: 0.5 s a sample in "
+        f"{tmp_path / 'old'} (a CPU, 2 cores, another benchmark)"
+    )
 
 
 ASKED = Asked({Media("video", "v.mp4"): clip()}, "USER: Why?", ["<s>", "<v>", "<v>", "Why", "?"])
@@ -281,6 +288,7 @@ def test_a_sample_that_is_not_there(made: Path) -> None:
         show.show(made, "q99", out=None, as_json=False)
 
 
+@pytest.mark.slow  # every rule of the benchmark reads it
 def test_a_sample_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = read_lines(made / "samples.jsonl")[2]
     show.show(made, line["id"], out=tmp_path / "f.png", as_json=False)

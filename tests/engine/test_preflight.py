@@ -64,3 +64,33 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     assert message.startswith("the weights take 0.0 GB, and 0.0 GB are free")
     smaller = dataclasses.replace(plan.quantization, method="bnb_nf4")
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("http://judge/v1", ("judge", 80)),
+        ("https://judge/v1", ("judge", 443)),
+        ("https://judge:8443/v1", ("judge", 8443)),
+    ],
+)
+def test_where_a_judge_is_looked_for(
+    address: str,
+    expected: tuple[str, int],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def refuse(place: tuple[str, int], timeout_seconds: float) -> socket.socket:
+        asked.append(place)
+        raise TimeoutError("no route")
+
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("socket.create_connection", refuse)
+    messages = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
+    assert asked == [expected]
+    assert [message.partition("now (")[2][:8] for message in messages] == ["no route"]
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": "http://proxy:1"})
+    assert said(caplog, tmp_path, JudgeConfig(model="m", base_url=address)) == []

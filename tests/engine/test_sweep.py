@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from llava_eval.config.compose import compose_config
 from llava_eval.engine import sweep
 from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.errors import ConfigError, EngineError
+from llava_eval.results.formatting import duration
 from llava_eval.types import Clip, MediaKind, Request
 from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
@@ -218,3 +220,25 @@ def test_a_run_of_a_sweep_may_fail_alone(
     assert SweepRun(0, named, tmp_path / "unused", None, -1)() == 0
     assert (tmp_path / "named" / "metrics.json").exists()
     assert not (tmp_path / "unused").exists()
+
+
+def test_how_far_a_sweep_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three runs of an hour each, by a clock that they put forward."""
+    now = [0.0]
+    monkeypatch.setattr(sweep, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Hour(SweepRun):
+        def __call__(self) -> int:
+            now[0] += 3600
+            return self.number
+
+    runs = [Hour(number, (f"seed={number}",), Path("out"), None) for number in range(3)]
+    assert sweep._run_here(runs) == [0, 1, 2]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert lines == [
+        "[0] seed=0 (run 1 of 3)",
+        f"[1] seed=1 (run 2 of 3, about {duration(7200)} left)",
+        f"[2] seed=2 (run 3 of 3, about {duration(3600)} left)",
+    ]

@@ -42,10 +42,10 @@ def composed() -> ComposedConfig:
 
 
 def changed(composed: ComposedConfig, **parts: Any) -> ComposedConfig:
-    """The configuration with parts replaced; a mapping replaces fields of a part."""
+    """The configuration with parts replaced; a mapping replaces fields of a part that has some."""
     config = composed.config
     for name, value in parts.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(getattr(config, name)):
             value = dataclasses.replace(getattr(config, name), **value)
         config = dataclasses.replace(config, **{name: value})
     return dataclasses.replace(composed, config=config)
@@ -295,6 +295,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     model = Letters()
     assert run(named, model=model).exit_code == 0
     ids = [line["id"] for line in read_lines(whole / "samples.jsonl")]
+    assert len(before) >= 3, "the first batch was written as soon as it was there"
+    assert [line["id"] for line in before] == ids[: len(before)]
     assert [name for names in model.asked for name in names] == ids[len(before) :]
     assert (tmp_path / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
     assert (tmp_path / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
@@ -363,3 +365,77 @@ def test_prompts_and_settings_of_a_run(composed: ComposedConfig) -> None:
     with pytest.raises(ConfigError, match=r"^benchmark\.generation: "):
         PromptSettings.of(changed(composed, benchmark={"generation": wrong}).config)
     assert isinstance(config.model, ModelConfig)
+
+
+class Remembering:
+    """A tracker that keeps what it is given."""
+
+    runs: list[Any] = []  # noqa: RUF012 - of all that are made
+
+    def track(self, run: Any) -> None:
+        self.runs.append(run)
+
+
+def test_a_tracker_gets_each_run_at_its_end(composed: ComposedConfig, tmp_path: Path) -> None:
+    node = {"_target_": f"{__name__}.Remembering"}
+    tracked = changed(composed, tracker=node, output_dir=str(tmp_path / "run"))
+    assert run(tracked, model=Letters()).exit_code == 0
+    scored = changed(composed, tracker=node, output_dir=str(tmp_path / "scored"))
+    score(scored, tmp_path / "run" / "samples.jsonl")
+    assert [len(tracked.results) for tracked in Remembering.runs] == [9, 9]
+
+
+def test_runs_without_a_name_are_named_by_the_time_and_found_again(
+    composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = run(composed, model=Letters()).directory
+    assert first.parts[:2] == ("results", "runs")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", first.name)
+    with pytest.raises(KeyboardInterrupt):
+        run(composed, model=Letters(fails_after=4))
+    (second,) = (path for path in first.parent.iterdir() if path.name != first.name)
+    again = run(changed(composed, resume=True), model=Letters())
+    assert again.directory == second
+    assert manifest_of(second)["status"] == "finished"
+    third = run(changed(composed, resume=True), model=Letters()).directory
+    assert third not in (first, second), "there is no unfinished one"
+    fourth = score(composed, third / "samples.jsonl").directory
+    assert "scored" in fourth.parts
+
+
+ANSWERS = "llava_eval.results.exchange.submission"
+
+
+@pytest.mark.parametrize(
+    ("node", "scorer", "message"),
+    [
+        ({"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}, "StrictChoice", None),
+        ({"_target_": f"{ANSWERS}.choice_sheet", "letters": "ABCD"}, "StrictChoice", None),
+        (
+            {"_target_": f"{ANSWERS}.answers_by_id", "form": "index"},
+            "exact_match",
+            r"submission does not fit the scorer: of 'A' it reads 'a', and the file cannot",
+        ),
+    ],
+)
+def test_files_of_answers_that_a_scorer_can_fill(
+    node: dict[str, str], scorer: str, message: str | None, composed: ComposedConfig
+) -> None:
+    submitted = changed(composed, benchmark={"submission": node})
+    if scorer == "exact_match":
+        submitted = changed(submitted, scorer=compose_config(["scorer=exact_match"]).config.scorer)
+    if message is None:
+        assert Parts.build(submitted.config).submission is not None
+        return
+    with pytest.raises(ConfigError, match=message):
+        Parts.build(submitted.config)
+
+
+def test_a_file_of_answers_is_written(composed: ComposedConfig, tmp_path: Path) -> None:
+    node = {"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}
+    submitted = changed(composed, benchmark={"submission": node}, output_dir=str(tmp_path))
+    run(submitted, model=Letters())
+    ids = [line["id"] for line in read_lines(tmp_path / "samples.jsonl")]
+    (path,) = tmp_path.glob("submission*")
+    assert json.loads(path.read_text()) == dict.fromkeys(ids, 0)
