@@ -113,21 +113,16 @@ class FeaturePrefixes:
 
     def inputs(self, media: Sequence[PreparedMedia]) -> dict[str, torch.Tensor]:
         """Return the model's arguments for media of one kind and shape, on its device."""
-        return {
-            name: self._placed(torch.cat([medium.inputs[name] for medium in media]))
-            for name in media[0].inputs
-        }
-
-    def _placed(self, value: torch.Tensor) -> torch.Tensor:
-        plan = self._loaded.plan
-        if value.dtype == torch.uint8:
-            # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
-            frames = value.flatten(0, 1).to(plan.device, non_blocking=True)
-            finished = self._loaded.pixels.finish(frames)
-            return finished.reshape(*value.shape[:2], *finished.shape[1:]).to(plan.dtype)
-        if value.is_floating_point():
-            return value.to(device=plan.device, dtype=plan.dtype, non_blocking=True)
-        return value.to(plan.device, non_blocking=True)
+        inputs = {}
+        for name in media[0].inputs:
+            value = torch.cat([medium.inputs[name] for medium in media])
+            value = value.to(self._loaded.plan.device, non_blocking=True)
+            if value.dtype == torch.uint8:
+                # Frames (B, F, 3, h, w) that still lack the second half of the processor's work.
+                finished = self._loaded.pixels.finish(value.flatten(0, 1))
+                value = finished.reshape(*value.shape[:2], *finished.shape[1:])
+            inputs[name] = value
+        return self._loaded.to_device(inputs)
 
     def _scattered(
         self,

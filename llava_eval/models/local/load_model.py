@@ -18,7 +18,7 @@ from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
     TOKEN_SETTINGS,
     ModelPlan,
-    cause_of,
+    foreign_code,
     read_config,
     scaled_rope,
 )
@@ -45,7 +45,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     placement: dict[str, Any] = {}
     if quantization is not None:
         placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
-    try:
+    with foreign_code(f"{checkpoint.name} cannot be loaded"):
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.path,
             config=config,
@@ -59,20 +59,14 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         model, report = loaded
         if quantization is None:
             model = model.to(plan.device)
-    except Exception as error:  # a border: foreign code reads files of any content
-        raise CheckpointError(f"{checkpoint.name} cannot be loaded: {cause_of(error)}") from error
     _check_complete(checkpoint, report)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
     model.generation_config = GenerationConfig(**tokens)
     _ask_for_token_types(model, processor)
-    try:
+    with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
-    except Exception as error:  # a border, as above: it tries the processor on noise
-        raise CheckpointError(
-            f"{checkpoint.name}: its video processor fails on two small frames: {cause_of(error)}"
-        ) from error
     return LoadedModel(model, processor, plan, pixels)
 
 
@@ -125,14 +119,10 @@ def load_processor(plan: ModelPlan) -> Any:
         CheckpointError: it cannot be loaded, or knows no such setting.
     """
     checkpoint = plan.checkpoint
-    try:
+    with foreign_code(f"{checkpoint.name}: its processor cannot be loaded"):
         processor = AutoProcessor.from_pretrained(
             checkpoint.path, trust_remote_code=plan.trust_remote_code
         )
-    except Exception as error:  # a border: foreign code reads files of any content
-        raise CheckpointError(
-            f"{checkpoint.name}: its processor cannot be loaded: {cause_of(error)}"
-        ) from error
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None:
         raise CheckpointError(
@@ -164,12 +154,8 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
         taken = getattr(getattr(part, "valid_kwargs", None), "__annotations__", {})
         own = {key: value for key, value in settings.items() if key in taken or hasattr(part, key)}
         known |= set(own)
-        try:
+        with foreign_code(f"model.processor: {own} is refused"):
             setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
-        except Exception as error:  # a border: foreign code is given any values
-            raise CheckpointError(
-                f"model.processor: {own} is refused: {cause_of(error)}"
-            ) from error
     for key in settings:
         if key not in known:
             raise CheckpointError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,14 +180,10 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
     Raises:
         CheckpointError: config.json is damaged or of an unknown kind.
     """
-    try:
+    with foreign_code(f"{checkpoint.name}: config.json cannot be used"):
         config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
         config.get_text_config()
-    except Exception as error:  # a border: foreign code reads a file of any content
-        raise CheckpointError(
-            f"{checkpoint.name}: config.json cannot be used: {cause_of(error)}"
-        ) from error
-    return config
+        return config
 
 
 def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bool) -> None:
@@ -231,14 +228,11 @@ def _generation_settings(checkpoint: CheckpointFolder, config: Any) -> dict[str,
     Raises:
         CheckpointError: generation_config.json is damaged.
     """
-    try:
-        stored = GenerationConfig.from_pretrained(checkpoint.path)
-    except OSError:  # there is none: transformers looks into config.json
-        stored = GenerationConfig.from_model_config(config)
-    except Exception as error:  # a border: foreign code reads a file of any content
-        raise CheckpointError(
-            f"{checkpoint.name}: generation_config.json cannot be used: {cause_of(error)}"
-        ) from error
+    with foreign_code(f"{checkpoint.name}: generation_config.json cannot be used"):
+        try:
+            stored = GenerationConfig.from_pretrained(checkpoint.path)
+        except OSError:  # there is none: transformers looks into config.json
+            stored = GenerationConfig.from_model_config(config)
     return {
         name: value
         for name, value in stored.to_diff_dict().items()
@@ -246,8 +240,20 @@ def _generation_settings(checkpoint: CheckpointFolder, config: Any) -> dict[str,
     }
 
 
-def cause_of(error: BaseException) -> str:
-    """Return what an error of foreign code says; its class too where that says more."""
-    said = first_line(error)
-    usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
-    return said if usual or said == type(error).__name__ else f"{type(error).__name__}: {said}"
+@contextmanager
+def foreign_code(problem: str) -> Iterator[None]:
+    """Turn whatever transformers, or a checkpoint's own code, raises in the block into one line.
+
+    Args:
+        problem: what cannot be done then; its cause follows.
+
+    Raises:
+        CheckpointError: something was raised.
+    """
+    try:
+        yield
+    except Exception as error:  # a border: foreign code reads files of any content
+        said, kind = first_line(error), type(error).__name__
+        is_usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+        cause = said if is_usual or said == kind else f"{kind}: {said}"
+        raise CheckpointError(f"{problem}: {cause}") from error
