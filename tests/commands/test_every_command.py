@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from llava_eval.cli import run_command
 from tests.conftest import DEMO
@@ -113,13 +112,6 @@ def test_json_is_all_that_is_printed(runs: Path, capsys: pytest.CaptureFixture[s
     for words, is_right in checks:
         assert run_command(words) == 0
         assert is_right(json.loads(capsys.readouterr().out)), words
-
-
-def test_a_printed_configuration_is_yaml(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(["--cfg", "sampler.num_frames=3"]) == 0
-    content = yaml.safe_load(capsys.readouterr().out)
-    assert content["sampler"]["num_frames"] == 3
-    assert content["benchmark"]["name"] == "demo/multiple_choice"
 
 
 def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
