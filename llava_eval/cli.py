@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class _Interrupts:
-    """What Ctrl-C does: the first one ends the command, and further ones do not break its end off.
+    """The handler of Ctrl-C: the first ends the command, and further ones do not break its end off.
 
     Who presses it once more after a while does not want to wait and leaves at once. One that was
     lost, because it came while a destructor ran and Python ignores what those raise, is repeated.

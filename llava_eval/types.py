@@ -140,7 +140,7 @@ def distinct_problems(problems: Iterable[MediaProblem]) -> tuple[MediaProblem, .
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What is known of a video (or of a cut of one) before any frame is decoded.
+    """Facts of a video (or of a cut of one) that are known before any frame is decoded.
 
     Attributes:
         path: the file.
@@ -177,7 +177,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class PixelProof:
-    """Which pixels were read, so that what two tools showed to a model can be compared.
+    """Proof of which pixels were read, so that what two tools showed to a model can be compared.
 
     Attributes:
         width, height: size of the frames as they were decoded, before any resizing.
@@ -290,7 +290,7 @@ class FrameDependentPart(Protocol):
 
     @property
     def description(self) -> str:
-        """What it will be, in words: for prompts without media, and for a run's identity."""
+        """The part in words: for prompts without media, and for a run's identity."""
         ...
 
     def expand(self, clip: Clip) -> tuple[str | Clip, ...]:
@@ -543,7 +543,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What the model wrote for one sample, or why it wrote nothing.
+    """The text that the model wrote for one sample, or why it wrote none.
 
     Attributes:
         text: the new text, without special tokens; None exactly when there is an error. For
@@ -588,7 +588,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a scorer makes of one generation.
+    """The worth of one generation, as a scorer sees it.
 
     Attributes:
         value: the sample's score in [0, 1] (or the scorer's stated unit); None is not scored.
@@ -647,7 +647,7 @@ class SampleResult:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What must be known of this sample beside its score; tables count each.
+        """Facts that must be known of this sample beside its score; tables count each.
 
         Kinds of :class:`MediaProblem`; "cut_at_limit" (the reply reached its limit of tokens); and
         what the rule says of the reply: "has_reasoning", "chosen_at_random", "needs_frames".

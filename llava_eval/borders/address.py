@@ -1,4 +1,4 @@
-"""Where an endpoint is and with which key it is asked; the key itself is never shown."""
+"""The address of an endpoint, and the key that it is asked with, which is never shown."""
 
 from __future__ import annotations
 

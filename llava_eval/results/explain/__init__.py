@@ -1,1 +1,1 @@
-"""Why a number is what it is."""
+"""Explanations of a run's number."""

@@ -1,4 +1,4 @@
-"""In what two settings differ, as changes that can be switched one at a time.
+"""Differences between two settings, as changes that can be switched one at a time.
 
 The roles and steps of the schema say what a key changes. A key is a change of its own, but for
 parts that make no sense in pieces: a part with a name, an adapter, a scorer. Of a sampler
