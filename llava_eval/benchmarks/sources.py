@@ -198,24 +198,19 @@ def read_row_sets(
     Raises:
         RowsError: a set has no rows, or no file.
     """
+    is_hub = source.startswith(HUB_SCHEME)
     names = [] if subset is None else subset.split(SET_SEPARATOR)
-    if source.startswith(HUB_SCHEME):
-        if len(names) < 2:
-            return read_rows(source, subset=subset, split=split, revision=revision)
-        return [
-            row
-            for name in names
-            for row in _of_set(read_rows(source, subset=name, split=split, revision=revision), name)
-        ]
-    folder = local_path(source)
-    if len(names) >= 2 and folder.is_dir():
-        return [
-            row
-            for name in names
-            for row in _of_set(read_rows(str(_path_of_set(folder, name))), name)
-        ]
-    rows = read_rows(source)
-    return _of_set(rows, names[0]) if len(names) == 1 else rows
+    if len(names) >= 2 and (is_hub or local_path(source).is_dir()):
+        rows = []
+        for name in names:
+            if is_hub:
+                of_set = read_rows(source, subset=name, split=split, revision=revision)
+            else:
+                of_set = read_rows(str(_path_of_set(local_path(source), name)))
+            rows += _of_set(of_set, name)
+        return rows
+    rows = read_rows(source, subset=subset, split=split, revision=revision)
+    return _of_set(rows, names[0]) if len(names) == 1 and not is_hub else rows
 
 
 def _of_set(rows: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:

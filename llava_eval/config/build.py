@@ -103,7 +103,8 @@ def _checked_values(
 ) -> dict[str, Any]:
     """Return ``given`` converted to the types of ``target``'s parameters."""
     try:
-        parameters = _configurable_parameters(target)
+        signature = list(inspect.signature(target).parameters.items())
+        parameters = dict(signature if inspect.isclass(target) else signature[1:])
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (TypeError, ValueError, NameError, AttributeError) as error:  # not written in Python
         raise ConfigError(
@@ -131,15 +132,10 @@ def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _configurable_parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    parameters = list(inspect.signature(target).parameters.items())
-    return dict(parameters if inspect.isclass(target) else parameters[1:])
-
-
 def _checked_value(value: Any, hint: Any, *, key: str) -> Any:
     """Convert one value to its type hint with OmegaConf's rules ("4" is an int, "x" is not)."""
-    literals = _literal_choices(hint)
-    if literals is not None:
+    if typing.get_origin(hint) is typing.Literal:
+        literals = typing.get_args(hint)
         if value not in literals:
             allowed = ", ".join(str(choice) for choice in literals)
             hinted = suggest(str(value), [str(choice) for choice in literals])
@@ -153,9 +149,3 @@ def _checked_value(value: Any, hint: Any, *, key: str) -> Any:
         raise ConfigError(f"{key}: {first_line(error)}") from error
     assert isinstance(converted, dict)
     return converted["value"]
-
-
-def _literal_choices(hint: Any) -> tuple[Any, ...] | None:
-    if typing.get_origin(hint) is typing.Literal:
-        return typing.get_args(hint)
-    return None

@@ -1,4 +1,4 @@
-"""What the keys of a configuration mean: four questions, answered by their roles.
+"""Meaning of the keys of a configuration: four questions, answered by their roles.
 
 * :func:`identity_of`: what can change a generation;
 * :func:`overrides`: what stands beside a name in every table;

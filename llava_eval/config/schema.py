@@ -128,7 +128,7 @@ class SubsampleConfig:
 
 @dataclass
 class PrepareConfig:
-    """What ``llava-eval prepare`` fetches and checks.
+    """Files that ``llava-eval prepare`` fetches and checks.
 
     Attributes:
         repository: hub data set that holds the media; null takes the one of ``source``.
@@ -161,7 +161,7 @@ class PrepareConfig:
 
 @dataclass
 class ReplyConfig:
-    """What a reference does to a reply between the model and its scorer.
+    """Changes that a reference makes to a reply between the model and its scorer.
 
     Attributes:
         strip: white space at both ends goes.
@@ -437,7 +437,7 @@ class RunnerConfig:
 
 @dataclass
 class EngineConfig:
-    """Where the work is done; never what comes out.
+    """Where the work is done; scores must not change.
 
     Attributes:
         name: local (this process), ray, or auto: ray where it is installed and this machine has
@@ -535,7 +535,7 @@ class PublishedConfig:
 
 @dataclass
 class ErrorsConfig:
-    """What failed samples mean for the exit code.
+    """Failed samples and the exit code.
 
     Attributes:
         max: failed samples up to which a run still ends with exit code 0.

@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What one archive came to.
+    """Members and bytes of one unpacked archive.
 
     Attributes:
         num_members: files and folders in it.

@@ -30,7 +30,7 @@ WIDTH = 80
 
 @dataclass
 class Readiness:
-    """What there is of a benchmark and what is not.
+    """Questions and media of a benchmark: how many there are, and which are missing.
 
     Attributes:
         benchmark: its name.
