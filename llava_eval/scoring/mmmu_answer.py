@@ -7,48 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llava_eval.scoring.choice import letters_of, marked_or_drawn, read_letter, unread
-from llava_eval.scoring.choice.option_text import (
-    argmax,
-    content_positions,
-    last_letter,
-    padded,
-)
+from llava_eval.scoring.choice.option_text import furthest, last_letter, padded
 from llava_eval.scoring.choice.ranked_letter import ranked_letter
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
+# fmt: off
 #: What a short answer stands after; the shortest rest counts.
 _BEFORE_ANSWER = (
-    "could be ",
-    "so ",
-    "is ",
-    "thus ",
-    "therefore ",
-    "final ",
-    "answer ",
-    "result ",
+    "could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ",
 )
 #: What Video-MMMU looks for beside these.
 _VIDEO_BEFORE_ANSWER = (
-    "are ",
-    "in total ",
-    "total ",
-    "identify ",
-    "recognize ",
-    "calculated as ",
-    "counted as ",
-    "measured as ",
-    "observed as ",
-    "concluded as ",
-    "found to be ",
-    "equals ",
-    "determined to be ",
-    "number of ",
-    "value is ",
-    "adds up to ",
-    "have ",
-    "has ",
+    "are ", "in total ", "total ", "identify ", "recognize ", "calculated as ", "counted as ",
+    "measured as ", "observed as ", "concluded as ", "found to be ", "equals ",
+    "determined to be ", "number of ", "value is ", "adds up to ", "have ", "has ",
 )
+# fmt: on
 _TRIVIAL = frozenset(":,.!?;'")
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
@@ -125,19 +100,12 @@ class VideoMmmu(ReplyScorer):
 
 def _video_letter(reply: str, sample: Sample) -> str | None:
     text, letters = padded(reply), letters_of(sample)
-    stops = [letter for letter in letters if f"{letter}." in text]
-    colons = [letter for letter in letters if f"{letter}:" in text]
-    if stops or colons:
-        mark = "." if stops else ":"
-        return argmax([*stops, *colons], [text.rfind(f"{c}{mark}") for c in [*stops, *colons]])
-    in_brackets = [letter for letter in letters if f"({letter})" in text]
-    if in_brackets:
-        return argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
-    spaced = [letter for letter in letters if f"{letter} " in text]
-    if spaced:
-        return argmax(spaced, [text.rfind(f" {letter} ") for letter in spaced])
-    positions = content_positions(text, letters, sample.choices)
-    return argmax(list(positions), list(positions.values())) if positions else None
+    marks = [(letter, mark) for mark in ".:" for letter in letters if f"{letter}{mark}" in text]
+    if not marks:
+        return last_letter(reply, letters, sample.choices)
+    # Where any letter stands before ".", those before ":" are looked for before "." too.
+    mark = marks[0][1]
+    return furthest({letter: text.rfind(f"{letter}{mark}") for letter, _ in marks})
 
 
 def _open(reply: str, sample: Sample, phrases: tuple[str, ...]) -> Score:

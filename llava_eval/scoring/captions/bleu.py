@@ -24,31 +24,20 @@ _SMALL = 1e-9  # added to denominators
 _TINY = 1e-15  # added to numerators: an empty hypothesis still scores about 0
 
 
-def bleu(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+def bleu_from_counts(
+    words: CaptionWords, counts: Sequence[NgramCounts]
 ) -> tuple[CaptionScore, ...]:
     """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of tokenized captions.
 
     Args:
-        hypotheses: one tokenized caption a sample (see `tokenize`).
-        references: the tokenized references of each sample.
+        words: of the captions.
+        counts: all of their `ngram_counts`, made once and shared with CIDEr.
 
     Returns:
         Four scores from 0 to 1. The corpus value comes from counts summed over the set; it is not
         the mean of the samples' values.
-
-    Raises:
-        ValueError: no sample, unequal lengths, or a sample without references.
     """
-    words = CaptionWords.from_captions(hypotheses, references)
-    return bleu_from_counts(words, list(words.ngram_counts()))
-
-
-def bleu_from_counts(
-    words: CaptionWords, counts: Sequence[NgramCounts]
-) -> tuple[CaptionScore, ...]:
-    """BLEU from counts that are made once and shared with CIDEr."""
-    parts = sample_parts(words, counts)
+    parts = expand_counts(sample_counts(words, counts))
     corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
     per_sample = bleu_of_parts(parts)
     return tuple(
@@ -56,37 +45,36 @@ def bleu_from_counts(
     )
 
 
-def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """(rows, MAX_ORDER) BLEU of each order from (rows, K) counts or sums of them."""
-    correct, guessed = parts[:, :MAX_ORDER], parts[:, MAX_ORDER : 2 * MAX_ORDER]
-    return _bleu(correct, guessed, parts[:, -2], parts[:, -1])
+def sample_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
+    """(num_samples, 6) what each sample adds to BLEU of any set it is in.
 
-
-def compact_counts(parts: IntArray) -> IntArray:
-    """(num_samples, 6) of what `sample_parts` returns: correct n-grams, own and reference's length.
-
-    How many n-grams there are follows from the length.
+    Its correct n-grams of each order, its length, and the closest length of a reference.
     """
-    return np.concatenate([parts[:, :MAX_ORDER], parts[:, -2:]], axis=1)
+    correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
+    lengths = (words.hypothesis_num_words[:, None], _closest_length(words)[:, None])
+    return np.concatenate([correct, *lengths], axis=1)
 
 
-def expand_counts(compact: IntArray) -> IntArray:
-    """(num_samples, K) as `sample_parts` returns them, of what `compact_counts` left."""
-    correct, length = compact[:, :MAX_ORDER], compact[:, MAX_ORDER]
-    guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
-    return np.concatenate([correct, guessed, compact[:, MAX_ORDER:]], axis=1)
-
-
-def sample_parts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
-    """(num_samples, K) what each sample adds to the sums that BLEU of any set is made of.
+def expand_counts(counts: IntArray) -> IntArray:
+    """(num_samples, K) of what `sample_counts` returns: with the numbers of all own n-grams.
 
     ``bleu_of_parts(parts[rows].sum(axis=0, keepdims=True))`` is the corpus BLEU of these rows.
     """
-    correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
-    length = words.hypothesis_num_words
+    correct, length = counts[:, :MAX_ORDER], counts[:, MAX_ORDER]
     guessed = np.maximum(length[:, None] - np.arange(MAX_ORDER), 0)
-    closest = _closest_length(words)
-    return np.concatenate([correct, guessed, length[:, None], closest[:, None]], axis=1)
+    return np.concatenate([correct, guessed, counts[:, MAX_ORDER:]], axis=1)
+
+
+def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """(rows, MAX_ORDER) BLEU of each order from (rows, K) counts or sums of them."""
+    correct, guessed = parts[:, :MAX_ORDER], parts[:, MAX_ORDER : 2 * MAX_ORDER]
+    length, closest = parts[:, -2], parts[:, -1]
+    precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
+    mean = precision ** (1.0 / np.arange(1, MAX_ORDER + 1))
+    ratio = (length + _TINY) / (closest + _SMALL)
+    with np.errstate(over="ignore"):  # an empty hypothesis: 1 / ratio is huge, exp of it is 0
+        brevity = np.exp(np.minimum(1 - 1 / ratio, 0))
+    return mean * brevity[:, None]
 
 
 def _correct(words: CaptionWords, counts: NgramCounts) -> IntArray:
@@ -107,25 +95,3 @@ def _closest_length(words: CaptionWords) -> IntArray:
     first = np.cumsum(words.num_references) - words.num_references
     closest: IntArray = np.minimum.reduceat(distance * base + length, first) % base
     return closest
-
-
-def _bleu(
-    correct: NDArray[np.int64] | NDArray[np.float64],
-    guessed: NDArray[np.int64] | NDArray[np.float64],
-    length: NDArray[np.int64] | NDArray[np.float64],
-    closest: NDArray[np.int64] | NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """(rows, MAX_ORDER) BLEU of each order.
-
-    Args:
-        correct: (rows, MAX_ORDER) n-grams of the hypothesis that references have.
-        guessed: (rows, MAX_ORDER) all n-grams of the hypothesis.
-        length: (rows,) words of the hypothesis.
-        closest: (rows,) words of the reference whose length is nearest.
-    """
-    precision = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=1)
-    mean = precision ** (1.0 / np.arange(1, MAX_ORDER + 1))
-    ratio = (length + _TINY) / (closest + _SMALL)
-    with np.errstate(over="ignore"):  # an empty hypothesis: 1 / ratio is huge, exp of it is 0
-        brevity = np.exp(np.minimum(1 - 1 / ratio, 0))
-    return mean * brevity[:, None]

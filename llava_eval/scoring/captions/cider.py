@@ -24,25 +24,16 @@ _SIGMA = 6.0
 FloatArray = NDArray[np.float64]
 
 
-def cider(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScore:
+def cider_from_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> CaptionScore:
     """CIDEr of tokenized captions.
 
     Args:
-        hypotheses: one tokenized caption a sample (see `tokenize`).
-        references: the tokenized references of each sample.
+        words: of the captions.
+        counts: all of their `ngram_counts`, made once and shared with BLEU.
 
     Returns:
         Values from 0 to 10; the corpus value is their mean.
-
-    Raises:
-        ValueError: no sample, unequal lengths, or a sample without references.
     """
-    words = CaptionWords.from_captions(hypotheses, references)
-    return cider_from_counts(words, list(words.ngram_counts()))
-
-
-def cider_from_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> CaptionScore:
-    """CIDEr from counts that are made once and shared with BLEU."""
     sample = words.reference_sample
     num_bigrams = np.maximum(words.num_words - 1, 0)
     hypothesis_length = num_bigrams[: words.num_samples][sample]

@@ -12,9 +12,8 @@ import numpy as np
 from llava_eval.scoring.captions.bleu import (
     bleu_from_counts,
     bleu_of_parts,
-    compact_counts,
     expand_counts,
-    sample_parts,
+    sample_counts,
 )
 from llava_eval.scoring.captions.cider import cider_from_counts
 from llava_eval.scoring.captions.ngrams import (
@@ -30,7 +29,7 @@ from llava_eval.scoring.scorer import NOT_SCORED_BECAUSE, read
 from llava_eval.types import Generation, MetricValue, Sample, SampleResult, Score
 
 #: Name among a caption score's details: six counts, see
-#: :func:`llava_eval.scoring.captions.bleu.compact_counts`.
+#: :func:`llava_eval.scoring.captions.bleu.sample_counts`.
 BLEU_COUNTS = "bleu_counts"
 
 _ONE_CAPTION = (
@@ -78,7 +77,7 @@ class CountedCaptions:
 
         See :func:`llava_eval.scoring.captions.bleu.expand_counts`.
         """
-        return compact_counts(sample_parts(self.words, self.counts))
+        return sample_counts(self.words, self.counts)
 
 
 def score_captions(

@@ -10,7 +10,7 @@ Worth knowing when reading its output:
   capitals and is applied after lower-casing, so they stay;
 * a pound sign becomes "#", a euro "$", one half "1/2"; emoji and unknown characters vanish;
 * a token can hold a no-break space ("1 1/2" is one token). BLEU and CIDEr split there, ROUGE-L
-  does not. `bleu`, `cider` and `rouge_l` do the same, hence strings and not lists of tokens.
+  does not. The metrics here do the same, hence strings and not lists of tokens.
 
 Differences from the reference, on purpose:
 

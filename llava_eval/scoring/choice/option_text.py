@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llava_eval.scoring.choice.letter import (
@@ -58,7 +58,7 @@ class EgoSchemaLetter(LetterOrDraw):
         written = [(letter, form.format(letter)) for form in forms for letter in letters]
         positions = [(text.rfind(form), letter) for letter, form in written if form in text]
         if not positions:
-            content = content_positions(text, letters, choices)
+            content = _content_positions(text, letters, choices)
             positions = [(position, letter) for letter, position in content.items()]
         # Of equal positions the first in the list, as numpy's argmin takes it.
         return min(positions, key=lambda item: item[0])[1] if positions else None
@@ -80,18 +80,14 @@ def last_letter(reply: str, letters: str, choices: Sequence[str]) -> str | None:
         choices: the options' texts, which are looked for as they are but for their case.
     """
     text = padded(reply)
-    in_brackets = [letter for letter in letters if f"({letter})" in text]
-    if in_brackets:
-        return argmax(in_brackets, [text.rfind(f"({letter})") for letter in in_brackets])
-    for form in ("{} ", "{}."):
-        fitting = [letter for letter in letters if form.format(letter) in text]
+    for written, ranked in (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} ")):
+        fitting = [letter for letter in letters if written.format(letter) in text]
         if fitting:
-            return argmax(fitting, [text.rfind(f" {letter} ") for letter in fitting])
-    positions = content_positions(text, letters, choices)
-    return argmax(list(positions), list(positions.values())) if positions else None
+            return furthest({letter: text.rfind(ranked.format(letter)) for letter in fitting})
+    return furthest(_content_positions(text, letters, choices))
 
 
-def content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
+def _content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[str, int]:
     """Return by letter where the texts of the options stand last in a long enough reply."""
     if len(text.split()) <= _MOST_WORDS_WITHOUT_CONTENT:
         return {}
@@ -104,9 +100,9 @@ def content_positions(text: str, letters: str, choices: Sequence[str]) -> dict[s
     }
 
 
-def argmax(letters: Sequence[str], positions: Sequence[int]) -> str:
-    """Return the letter with the furthest position, of equal ones the first."""
-    return letters[positions.index(max(positions))]
+def furthest(positions: Mapping[str, int]) -> str | None:
+    """Return the letter with the furthest position, of equal ones the first; None without any."""
+    return max(positions, key=positions.__getitem__, default=None)
 
 
 @dataclass(frozen=True)
@@ -122,13 +118,11 @@ class TomatoLmmsEval(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right letter, 0.0 for another; A where none is read."""
         text, letters = padded(reply), letters_of(sample)
-        found = [letter for letter in letters if letter in text]
-        if found:
-            letter = argmax(found, [text.rfind(f"({letter})") for letter in found])
+        letter = furthest({x: text.rfind(f"({x})") for x in letters if x in text})
+        if letter is not None:
             return read_letter(letter, sample, "a capital anywhere in the reply")
-        positions = content_positions(text, letters, sample.choices)
-        if positions:
-            letter = argmax(list(positions), list(positions.values()))
+        letter = furthest(_content_positions(text, letters, sample.choices))
+        if letter is not None:
             return read_letter(letter, sample, "whose text stands in the reply")
         return read(sample, None, "A" in sample.targets, "counted as A")
 
@@ -179,13 +173,13 @@ class MvBenchLmmsEval(ReplyScorer):
         """Return 1.0 for the right letter, 0.0 for another or none, no score for an empty reply."""
         if not reply:
             return unread(sample, "left_out", "the reply is empty")
-        letter = mvbench_letter(reply)
+        letter = _mvbench_letter(reply)
         if letter is None:
             return unread(sample, "wrong", "none of A to E stands alone")
         return read_letter(letter, sample, "the first of A to E that stands alone")
 
 
-def mvbench_letter(text: str) -> str | None:
+def _mvbench_letter(text: str) -> str | None:
     """Return the letter that lmms-eval's rule reads, whatever the number of options, or None."""
     option = _OPTION.fullmatch(text.strip())
     if option is not None:

@@ -76,10 +76,7 @@ def verdict_and_score_whole(reply: str) -> ParsedReply:
     LLaVA-VL/LLaVA-NeXT, llava/eval/eval_activitynet_qa.py.
     """
     try:
-        content = _through_json(_literal(reply))
-        score = _number(int(content["score"]))
-        verdict = content["pred"]
-        return ParsedReply(verdict, _yes_or_no(verdict), score)
+        return _verdict_and_score(_through_json(_literal(reply)))
     except _FAULTS:
         return UNREADABLE
 
@@ -93,10 +90,7 @@ def verdict_and_score_first_braces(reply: str) -> ParsedReply:
     """
     try:
         inside = reply.strip().split("{")[1].split("}")[0]
-        content = _literal("{" + inside + "}")
-        score = _number(int(content["score"]))
-        verdict = content["pred"]
-        return ParsedReply(verdict, _yes_or_no(verdict), score)
+        return _verdict_and_score(_literal("{" + inside + "}"))
     except _FAULTS:
         return UNREADABLE
 
@@ -126,7 +120,7 @@ def score_by_key(reply: str) -> ParsedReply:
     four siblings.
     """
     try:
-        return ParsedReply(score=_number(int(_through_json(_literal(reply))["score"])))
+        return ParsedReply(score=float(int(_through_json(_literal(reply))["score"])))
     except _FAULTS:
         return UNREADABLE
 
@@ -141,7 +135,7 @@ def score_of_first_value(reply: str) -> ParsedReply:
     """
     try:
         for value in _through_json(_literal(reply)).values():
-            return ParsedReply(score=_number(int(value)))
+            return ParsedReply(score=float(int(value)))
         return ParsedReply(score=0.0)
     except _FAULTS:
         return UNREADABLE
@@ -160,7 +154,7 @@ def score_or_zero(reply: str) -> ParsedReply:
     except _FAULTS:
         return ParsedReply(score=0.0, unreadable=True)
     try:
-        return ParsedReply(score=_number(score))
+        return ParsedReply(score=float(score))
     except OverflowError:
         return UNREADABLE
 
@@ -271,12 +265,9 @@ def _through_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _yes_or_no(verdict: Any) -> bool | None:
+def _verdict_and_score(content: Any) -> ParsedReply:
+    score = float(int(content["score"]))
+    verdict = content["pred"]
     lowered = verdict.lower()
-    if "yes" in lowered:
-        return True
-    return False if "no" in lowered else None
-
-
-def _number(score: int) -> float:
-    return float(score)
+    is_right = True if "yes" in lowered else False if "no" in lowered else None
+    return ParsedReply(verdict, is_right, score)

@@ -1,4 +1,4 @@
-"""Rules first, and a judge for what they cannot tell: MathVista, MMVU and TOMATO.
+"""Rules first, and a judge for what they cannot tell: MathVista, MMVU, TOMATO and CG-Bench.
 
 Each is one reference's way from a reply to a score.
 """
@@ -77,21 +77,15 @@ class RulesFirst(JudgedScorer):
             score = self.by_rules(text, sample)
             if score is None:
                 reply = next(remaining)
-                score = (
-                    not_judged(reply)
-                    if reply.text is None
-                    else self.by_judge(reply.text, text, sample)
-                )
+                if reply.text is None:
+                    score = _not_judged(reply)
+                else:
+                    score = self.by_judge(reply.text, text, sample)
             scores.append(score)
         return scores
 
 
-def not_judged(reply: JudgeReply) -> Score:
-    """Return the score of a sample whose judge did not answer: nothing was scored.
-
-    Args:
-        reply: without a text.
-    """
+def _not_judged(reply: JudgeReply) -> Score:
     explanation = f"not scored: the judge did not answer ({reply.error})"
     return Score(None, None, explanation=explanation, details={"judge_error": reply.error})
 
@@ -115,7 +109,7 @@ class MathVistaLmmsEval(RulesFirst):
 
     def by_rules(self, text: str, sample: Sample) -> Score | None:
         """Return the score of a reply that is read at once."""
-        found = read_at_once(text.strip(), sample)
+        found = _read_at_once(text.strip(), sample)
         return None if found is None else _compared(found, sample)
 
     def prompt(self, text: str, sample: Sample) -> Messages:
@@ -128,18 +122,13 @@ class MathVistaLmmsEval(RulesFirst):
 
 
 def _compared(found: str, sample: Sample) -> Score:
-    answer = normalised(found, sample)
+    answer = _normalised(found, sample)
     right = answer is not None and answer.strip() == sample.targets[0].strip()
     return read(sample, answer if found else None, right, "as an answer of its type")
 
 
-def read_at_once(reply: str, sample: Sample) -> str | None:
-    """Return the answer of a reply that needs no language model, "" for an empty one, or None.
-
-    Args:
-        reply: the model's text, stripped.
-        sample: the question.
-    """
+def _read_at_once(reply: str, sample: Sample) -> str | None:
+    """Return the answer of a reply that needs no language model, "" for an empty one, or None."""
     if not reply or (sample.facets["question_type"] == "multi_choice" and reply in sample.choices):
         return reply
     try:
@@ -152,13 +141,8 @@ def read_at_once(reply: str, sample: Sample) -> str | None:
     return None
 
 
-def normalised(answer: str, sample: Sample) -> str | None:
-    """Return an answer as it is compared, or None where it is none of its type.
-
-    Args:
-        answer: what was read.
-        sample: the question.
-    """
+def _normalised(answer: str, sample: Sample) -> str | None:
+    """Return an answer as it is compared, or None where it is none of its type."""
     answer_type = sample.facets["answer_type"]
     if sample.facets["question_type"] == "multi_choice":
         bracketed = _BRACKETED.findall(answer.strip())
@@ -201,8 +185,8 @@ class MmvuLmmsEval(RulesFirst):
         if sample.choices:
             letter = _LETTER_WORD.search(text)
             answer = letter.group(1).upper() if letter else None
-            return read(sample, answer, is_right_choice(text, sample), "by rules")
-        if is_right_text(text, sample.targets[0]):
+            return read(sample, answer, _is_right_choice(text, sample), "by rules")
+        if _is_right_text(text, sample.targets[0]):
             return read(sample, text.strip(), 1.0, "by rules")
         return None
 
@@ -220,15 +204,9 @@ class MmvuLmmsEval(RulesFirst):
         return read(sample, text.strip(), _says_yes(reply), "by the judge")
 
 
-def is_right_choice(text: str, sample: Sample) -> bool:
-    """Return whether the rules accept a reply to a question with options.
-
-    Args:
-        text: the reply.
-        sample: with the right letter as its target.
-    """
+def _is_right_choice(reply: str, sample: Sample) -> bool:
+    """Return whether the rules accept a reply to a question with options."""
     letter = sample.targets[0].strip()
-    reply = text.strip()
     if re.search(rf"\b{re.escape(letter)}\b", reply, re.IGNORECASE):
         return True
     if letter not in tuple(letters_of(sample)):
@@ -241,13 +219,8 @@ def is_right_choice(text: str, sample: Sample) -> bool:
     return has_word and letter.upper() in reply.upper()
 
 
-def is_right_text(text: str, target: str) -> bool:
-    """Return whether the rules accept a free answer.
-
-    Args:
-        text: the reply.
-        target: the right answer.
-    """
+def _is_right_text(text: str, target: str) -> bool:
+    """Return whether the rules accept a free answer."""
     # No rule compares line breaks or runs of spaces but the one for numbers, whose first is the
     # same with and without them.
     reply, answer = _flat(text), _flat(target)
@@ -299,7 +272,7 @@ class TomatoOfficial(RulesFirst):
 
     def by_rules(self, text: str, sample: Sample) -> Score | None:
         """Return the score of a reply that has one of the forms."""
-        letter = plain_letter(text, sample)
+        letter = _plain_letter(text, sample)
         if letter is None:
             return None
         return read_letter(letter, sample, "alone, or in one of the set forms")
@@ -323,22 +296,14 @@ class TomatoOfficial(RulesFirst):
         return unread(sample, "random", why, letters=letters, seed=self.seed)
 
 
-def plain_letter(reply: str, sample: Sample) -> str | None:
-    """Return the letter of a reply that has one of the forms, or None.
-
-    Args:
-        reply: the model's text.
-        sample: the question.
-    """
+def _plain_letter(reply: str, sample: Sample) -> str | None:
+    """Return the letter of a reply that has one of the forms, or None."""
     text, letters = reply.strip(), tuple(letters_of(sample))
     listed = [f"{letter}: {choice}" for letter, choice in zip(letters, sample.choices, strict=True)]
+    if text.upper() in letters or text.upper() in listed:
+        return text[0].upper()
     form = _FORM.match(text)
-    letter = ""
-    if (len(text) == 1 and text.upper() in letters) or text.upper() in listed:
-        letter = text[0].upper()
-    elif form is not None:
-        letter = form[1].upper()
-    return letter if letter in letters else None
+    return form[1].upper() if form is not None and form[1].upper() in letters else None
 
 
 @dataclass(frozen=True)

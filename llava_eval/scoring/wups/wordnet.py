@@ -17,31 +17,15 @@ _FILES = {NOUN: "noun", VERB: "verb", ADJECTIVE: "adj", ADVERB: "adv"}
 _HYPERNYM_SYMBOLS = ("@", "@i")
 _ADJECTIVE_POSITION = re.compile(r"\(.*\)$")
 
-#: Endings that Morphy replaces, by part of speech.
+#: Endings that Morphy replaces, by part of speech, each before what it becomes.
 _SUFFIXES: Mapping[str, Sequence[tuple[str, str]]] = {
-    NOUN: (
-        ("s", ""),
-        ("ses", "s"),
-        ("ves", "f"),
-        ("xes", "x"),
-        ("zes", "z"),
-        ("ches", "ch"),
-        ("shes", "sh"),
-        ("men", "man"),
-        ("ies", "y"),
-    ),
-    VERB: (
-        ("s", ""),
-        ("ies", "y"),
-        ("es", "e"),
-        ("es", ""),
-        ("ed", "e"),
-        ("ed", ""),
-        ("ing", "e"),
-        ("ing", ""),
-    ),
-    ADJECTIVE: (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
-    ADVERB: (),
+    pos: [(old, new) for pair in pairs.split() for old, _, new in [pair.partition(":")]]
+    for pos, pairs in {
+        NOUN: "s: ses:s ves:f xes:x zes:z ches:ch shes:sh men:man ies:y",
+        VERB: "s: ies:y es:e es: ed:e ed: ing:e ing:",
+        ADJECTIVE: "er: est: er:e est:e",
+        ADVERB: "",
+    }.items()
 }
 
 

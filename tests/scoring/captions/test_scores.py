@@ -5,21 +5,34 @@ from __future__ import annotations
 import json
 import lzma
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from llava_eval.scoring.captions.bleu import bleu
-from llava_eval.scoring.captions.cider import cider
+from llava_eval.scoring.captions.bleu import bleu_from_counts
+from llava_eval.scoring.captions.cider import cider_from_counts
 from llava_eval.scoring.captions.corpus import score_captions
+from llava_eval.scoring.captions.ngrams import CaptionScore, CaptionWords
 from llava_eval.scoring.captions.rouge_l import rouge_l
 
 SETS = json.loads(
     lzma.decompress(Path(__file__).with_name("golden.json.xz").read_bytes()).decode("utf-8")
 )["sets"]
+
+
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[CaptionScore, ...]:
+    words = CaptionWords.from_captions(hypotheses, references)
+    return bleu_from_counts(words, list(words.ngram_counts()))
+
+
+def cider(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScore:
+    words = CaptionWords.from_captions(hypotheses, references)
+    return cider_from_counts(words, list(words.ngram_counts()))
 
 
 @pytest.mark.parametrize("golden", SETS, ids=lambda golden: f"{len(golden['hypotheses'])} samples")
