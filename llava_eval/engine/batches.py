@@ -47,7 +47,7 @@ MediumT = TypeVar("MediumT", Clip, ShownMedia)
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """How the questions of a run are asked.
+    """Settings with which all questions of a run are asked.
 
     Attributes:
         sampler: chooses the frames of a video.

@@ -116,7 +116,7 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """How a sample is asked.
+    """A sample's prompt and media as the model is given them.
 
     Attributes:
         media: of its turn, with the frames that are shown.
@@ -130,7 +130,7 @@ class Asked:
 
     @property
     def num_tokens(self) -> int | None:
-        """How many tokens the prompt has."""
+        """Tokens of the prompt; None for a served model."""
         return None if self.tokens is None else len(self.tokens)
 
     @property

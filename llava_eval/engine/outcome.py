@@ -1,4 +1,4 @@
-"""What a command leaves, and what it prints: the table, the failures by cause, the exit code."""
+"""The end of a command: its table, the failures by cause, and its exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from llava_eval.results.tables import to_terminal
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command leaves: its run directory and its numbers."""
+    """A run directory and its numbers, as a command leaves them."""
 
     directory: Path
     summary: Summary

@@ -53,7 +53,13 @@ def rerun(
         print_json({"directory": str(outcome.directory), "samples": rows})
         return outcome.exit_code
     lines = [
-        [new.id, _written(old), _written(new), " | ".join(new.target), _change(old, new)]
+        [
+            new.id,
+            _text_or_error(old),
+            _text_or_error(new),
+            " | ".join(new.target),
+            _change(old, new),
+        ]
         for old, new in pairs
     ]
     table = Table(["sample", "before", "now", "target", ""], lines, num_names=5)
@@ -70,7 +76,7 @@ def _facts(result: SampleResult) -> dict[str, object]:
     }
 
 
-def _written(result: SampleResult) -> str:
+def _text_or_error(result: SampleResult) -> str:
     text = result.generation.text
     return f"({result.generation.error})" if text is None else text or "(empty)"
 
@@ -100,7 +106,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Switched:
-    """What one switch changed.
+    """The differences that one switch made.
 
     Attributes:
         name: of the switch.
@@ -217,9 +223,10 @@ def _text(
     run: Run, switched: Sequence[Switched], num_groups: int, limit: float, beyond: Sequence[str]
 ) -> str:
     width = terminal_width()
-    rows = [
-        [item.name, *(["-"] * 4 if item.reason else map(str, _numbers(item)))] for item in switched
-    ]
+    rows = []
+    for item in switched:
+        numbers = item.num_samples, item.num_texts, item.num_answers, item.num_scores
+        rows.append([item.name, *("-" if item.reason else str(number) for number in numbers)])
     table = Table(["answered", "samples", "other text", "other answer", "other score"], rows)
     verdict = f"no switch changes more than {limit:g} % of the answers"
     if beyond:
@@ -233,7 +240,3 @@ def _text(
         wrapped(verdict, width),
     ]
     return "\n".join(lines)
-
-
-def _numbers(item: Switched) -> tuple[int, int, int, int]:
-    return item.num_samples, item.num_texts, item.num_answers, item.num_scores

@@ -215,7 +215,7 @@ class Benchmark:
 
     @property
     def evaluation(self) -> Evaluation:
-        """What scores results of these samples."""
+        """Scores results of these samples."""
         return Evaluation(
             self.samples,
             self.parts.scorer,
@@ -283,7 +283,7 @@ class Work:
 
     @property
     def model_name(self) -> str:
-        """What a run directory calls the model."""
+        """Name of the model in paths of run directories."""
         return self.benchmark.config.model.short_name
 
     @property
@@ -304,7 +304,7 @@ class Work:
 
     @property
     def notes(self) -> list[str]:
-        """What must be known beside every number: the checkpoint's own generation settings."""
+        """Notes beside every number: on the checkpoint's own generation settings."""
         settings = self.engine.identity()["model"].get("generation_settings", {})
         others = {
             "kept": "are in force; model.generation_settings=protocol drops them",

@@ -230,7 +230,7 @@ class PreparedFrame(NamedTuple):
 
 
 class CacheCounts:
-    """How many frames were found in a cache, and how many were decoded; threads may add to it."""
+    """Numbers of frames found in a cache and of frames decoded; threads may add to them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

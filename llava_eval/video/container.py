@@ -190,8 +190,8 @@ def libav_messages(*, of_helpers: bool) -> Iterator[list[Message]]:
     """Yield a list that is filled, at the end, with what libav logged in this thread.
 
     Args:
-        of_helpers: also with what decoders' own threads logged, which cannot be told apart: those
-            of other videos are among them.
+        of_helpers: also with messages of threads that decoders start. These cannot be attributed to
+            a video: some may be of others.
     """
     messages: list[Message] = []
     _listeners.enter()

@@ -128,7 +128,7 @@ def decode_frames(
 
 
 class _PlainDecode(NamedTuple):
-    """What a plain decode met.
+    """The outcome of a plain decode.
 
     Attributes:
         info: the video as far as it was decoded, with the problems that were met.

@@ -43,8 +43,8 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
     * An image file given as a video: one frame, repeated as often as the sampler asks.
     * An image: one frame; the sampler is not asked. It is turned upright where the medium says so.
 
-    Red and blue of a video are exchanged where the medium says so: last, which is the same as first
-    for anything that treats channels alike, as resizing does.
+    Red and blue of a video are exchanged where the medium says so, after any resizing: that treats
+    channels alike, so the order makes no difference.
 
     A medium at an http(s) address is fetched first (see :mod:`llava_eval.video.remote`).
 

@@ -26,7 +26,7 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[ItemT, ValueT]):
-    """What a function made of one item: a value, or the error that it ended with.
+    """One item's result: a value, or the error that the function ended with.
 
     Attributes:
         item: what the function was given.

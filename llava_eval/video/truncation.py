@@ -1,4 +1,4 @@
-"""Whether a video holds less than its file states, as after a download that broke off.
+"""Signs that a video holds less than its file states, as after a download that broke off.
 
 The outermost layer of a container states sizes: looking at those reads some bytes of the file.
 Where a file has all its bytes but not all its content, its stated duration tells.

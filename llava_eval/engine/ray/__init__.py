@@ -11,6 +11,6 @@ again elsewhere, its samples alone if need be, and the one that kills workers be
 the ledger. Ray Data knows blocks of rows only, and repeats a lost one without end or fails the
 whole pipeline. It was no faster either: 73 s from the start against 59 s (results/ray.md).
 
-``engine`` is what the program sees, ``dispatch`` the loop of a run, ``pool`` the model workers,
-``worker`` what runs in their processes, ``cluster`` Ray itself, ``watchdog`` its end.
+``engine`` is what the program sees, ``dispatch`` the loop of a run, ``worker_pool`` the model
+workers, ``worker`` what runs in their processes, ``cluster`` Ray itself, ``watchdog`` its end.
 """

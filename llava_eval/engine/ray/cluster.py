@@ -29,7 +29,7 @@ _watchdog: Watchdog | None = None
 
 @dataclass(frozen=True)
 class Share:
-    """How many workers there are, and what each may use.
+    """The number of workers, and the resources of each.
 
     Attributes:
         num_workers: workers, each with the model.

@@ -60,7 +60,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """What a worker says of itself.
+    """A worker's description of itself.
 
     Attributes:
         node: Ray's name of the node that it runs on.
@@ -83,7 +83,7 @@ class WorkerFacts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker says when it has loaded the model.
+    """A worker's message that it has loaded the model.
 
     Attributes:
         facts: of the worker.
@@ -101,7 +101,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker has done so far.
+    """A worker's work so far.
 
     Attributes:
         stage_seconds: time spent in each stage.
@@ -135,7 +135,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class DecodeStatus:
-    """What became of decoding one group; what was decoded stays in the object store.
+    """The end of a decode task; the frames themselves stay in Ray's object store.
 
     Attributes:
         error: why nothing was decoded; None where it was.

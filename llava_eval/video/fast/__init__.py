@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Attempt(NamedTuple):
-    """What could be done without decoding from the start.
+    """The outcome of an attempt to do without a decode from the start.
 
     Attributes:
         info: the video; None where only a decode of all of it can tell how many frames it has.

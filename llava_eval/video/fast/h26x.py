@@ -171,7 +171,7 @@ class _Picture(NamedTuple):
 
 
 class _Sps(NamedTuple):
-    """What matters of an H.264 sequence parameter set."""
+    """The needed facts of an H.264 sequence parameter set."""
 
     frames_only: bool
     states_reorder: bool

@@ -140,7 +140,7 @@ def keyframe_table(
 
 @dataclass(slots=True)
 class PacketTable:
-    """What was seen of all packets, in decoding order.
+    """All packets of a video, in decoding order.
 
     Attributes:
         pts, shown: of each packet.

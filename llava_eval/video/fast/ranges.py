@@ -93,7 +93,7 @@ def num_cores() -> int:
 
 
 class _Cores:
-    """How many threads of this process decode, for any video, and how many may."""
+    """Counts the threads of this process that decode, for any video, up to the number of cores."""
 
     def __init__(self, count: int) -> None:
         self.count = count

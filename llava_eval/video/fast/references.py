@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Frame(NamedTuple):
-    """What the header of a frame, or of the showing of an earlier one, says about others.
+    """A frame's dependence on others, as the header says; or the showing of an earlier frame.
 
     Attributes:
         start, end: where it lies in its temporal unit.

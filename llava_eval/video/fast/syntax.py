@@ -1,4 +1,4 @@
-"""What the compressed packets of a codec say about themselves, without decoding them.
+"""Facts that compressed packets of a codec tell without being decoded.
 
 Two questions decide which packets a decoder has to be given to show one frame exactly:
 
@@ -31,7 +31,7 @@ class EntryKind(Enum):
 
 
 class PacketInfo(NamedTuple):
-    """How much a packet matters to others.
+    """A packet's importance to others.
 
     Attributes:
         layer: its temporal layer.

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import pickle
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -158,8 +159,7 @@ def test_a_run_and_what_its_manifest_says(ray: OneProcess, case: Case, plain: As
 def test_what_workers_say_is_said_here(
     ray: OneProcess, case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
-        case.ask()
+    case.ask()
     told = {r.getMessage() for r in caplog.records if r.name == "llava_eval.engine.ray.dispatch"}
     assert {f"asked {sample.id}" for sample in case.samples} <= told
 
@@ -387,6 +387,26 @@ def test_a_node_that_lacks_the_checkpoint_or_the_media(
     status, _ = decode(content, addressed)
     assert status.unseen is None
     assert status.error is not None
+
+
+def test_relative_paths_are_the_drivers(
+    ray: OneProcess, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the worker was started
+    (tmp_path / "driver").mkdir()
+    shutil.copy(case.samples[0].media[0].path, tmp_path / "driver" / "v.mp4")
+    settings = worker_settings(case.config, Share(1, 0.0, 1))
+    settings = dataclasses.replace(settings, working_folder=str(tmp_path / "driver"))
+    medium = Media("video", "v.mp4")
+    asked = dataclasses.replace(case.samples[0], content=(medium, "Why?"))
+    status, decoded = decode(pickle.dumps((settings, None)), MediaGroup((medium,), (asked,)))
+    assert status.error is None
+    assert status.seconds > 0
+    assert decoded is not None
+    assert decoded.frame_indices == {medium: (0, 60)}
+    elsewhere = dataclasses.replace(settings, working_folder=str(tmp_path / "not here"))
+    elsewhere.enter_folder()
+    assert Path.cwd() == tmp_path / "driver", "a node without that folder stays where it is"
 
 
 def test_a_folder_that_only_the_driver_sees_is_a_mistake_of_the_cluster(
