@@ -212,3 +212,130 @@ def test_hostile_texts_act_on_no_terminal(
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert not [line for line in text.splitlines() if line.startswith("::")]
+
+
+def test_every_file_that_is_written_is_counted(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_command(["compare", "a", "worse", "--export", "out"]) == 0
+    num_files = len(list(Path("out").iterdir()))
+    assert capsys.readouterr().out.endswith(f"\n\n{num_files} files in out\n")
+    names = {path.name for path in Path("out").iterdir()}
+    tables = ("runs", "metrics", "agreement", "cost", "fidelity", "by_duration", "flips_B")
+    assert {f"comparison_{name}.tex" for name in tables} <= names
+    assert cli.run_command(["compare", ".", "--export", "swept"]) == 0
+    num_files = len(list(Path("swept").iterdir()))
+    assert capsys.readouterr().out.endswith(f"\n\n{num_files} files in swept\n")
+
+
+def test_json_holds_both_runs_their_samples_and_their_levels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 12 questions: A alone is right on 0, 1, 2; B alone on 3; even numbers are long.
+    sides = [(3, 10, 11), (0, 1, 2, 10, 11)]
+    paths = [
+        str(write_run(tmp_path / f"{n}", [answered(i, i not in wrong) for i in range(12)]))
+        for n, wrong in enumerate(sides)
+    ]
+    assert cli.run_command(["compare", "--json", *paths]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [run["path"] for run in content["runs"]] == paths
+    counted = ("benchmark", "model", "num_samples", "num_unreadable", "num_errors", "flags")
+    for run in content["runs"]:
+        assert [run[name] for name in counted] == ["made/up", "made", 12, 0, 0, {}]
+        assert run["cost"]["seconds"] == 10.0
+    (found,) = content["comparisons"]
+    assert (found["first"], found["second"]) == tuple(paths)
+    assert found["agreement"] == {"num_samples": 12, "num_same_text": 8, "num_same_answer": 8}
+    assert [flip["id"] for flip in found["worse"]] == ["q0", "q1", "q2"]
+    assert [flip["id"] for flip in found["better"]] == ["q3"]
+    levels = found["facets"]["duration"]
+    assert {name: level["difference"] for name, level in levels.items()} == {
+        "long": pytest.approx(-100 / 3), "short": pytest.approx(0.0),
+    }  # fmt: skip
+    assert all(0 < level["holm_p_value"] <= 1 for level in levels.values())
+    accuracy = found["metrics"]["accuracy"]
+    assert accuracy["holm_p_value"] == accuracy["p_value"], "the only comparison"
+    empty = ("first_only", "second_only", "failed", "differences")
+    assert [found[name] for name in empty] == [[]] * 4
+
+
+def test_json_of_a_sweep_holds_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for frames, right in ((4, 6), (8, 9)):
+        write_run(
+            tmp_path / str(frames),
+            [answered(n, n < right, frame_indices=(tuple(range(frames)),)) for n in range(12)],
+            seconds=1.5 * frames,
+            config={"sampler.num_frames": frames},
+        )
+    assert cli.run_command(["compare", "--json", str(tmp_path)]) == 0
+    (sweep,) = json.loads(capsys.readouterr().out)
+    named = ("benchmark", "metric", "chance", "memory", "notes")
+    assert [sweep[name] for name in named] == ["made/up", "accuracy", 25.0, "weights", []]
+    few, many = sweep["settings"]
+    assert [one["run"] for one in (few, many)] == [str(tmp_path / name) for name in ("4", "8")]
+    assert few["settings"] == {"num_frames": "4"}
+    assert [one["num_frames"] for one in (few, many)] == [4.0, 8.0]
+    assert [one["score"]["value"] for one in (few, many)] == [50.0, 75.0]
+    assert [one["seconds_per_sample"] for one in (few, many)] == [0.5, 1.0]
+    assert [one["memory_bytes"] for one in (few, many)] == [1_000_000] * 2
+    assert [one["on_time_frontier"] for one in (few, many)] == [True, True]
+    assert [one["on_memory_frontier"] for one in (few, many)] == [False, True]
+    assert many["to_best"] is many["holm_p_value"] is None
+    assert few["to_best"]["difference"] == pytest.approx(-25.0)
+    assert few["holm_p_value"] == few["to_best"]["p_value"], "the only pair"
+    assert few["cost"]["num_samples"] == 12
+
+
+def test_the_screen_says_what_the_headline_shows(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*names: str) -> str:
+        assert cli.run_command(["compare", *names, "--allow-differences"]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "accuracy is lower in B than in A, by" in told("a", "worse")
+    assert "accuracy is higher in B than in A, by" in told("worse", "a")
+    same = told("a", "a")
+    assert "No difference in accuracy between A and B is shown (" in same
+    assert "no setting differs" in same
+    assert "Holm: p corrected" not in same
+    assert "Told apart by: the mean, which is 0" in same
+    assert "Holm: p corrected for the number of runs" in told("a", "worse", "b")
+    write_run(runs / "one video", [answered(n, True, per_video=9) for n in range(9)])
+    lonely = told("one video", "one video")
+    assert "accuracy of A and B cannot be told apart: too few videos in common." in lonely
+    shorter = told("a", "one video")
+    assert (
+        "Note: 171 samples only in A, not compared: q9, q10, q11, q12, q13 and 166 more." in shorter
+    )
+
+
+def test_changed_samples_are_listed_to_the_fifth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    sides = ([answered(n, n != 30) for n in range(60)], [answered(n, n > 5) for n in range(60)])
+    paths = [str(write_run(tmp_path / str(n), side)) for n, side in enumerate(sides)]
+    assert cli.run_command(["compare", *paths]) == 0
+    blocks = [block.splitlines() for block in capsys.readouterr().out.split("\n\n")]
+    worse, better = [block for block in blocks if block[0].startswith("B is ")]
+    assert worse[0] == "B is worse on 6 samples; the first 5:"
+    assert [line.split()[0] for line in worse[1:]] == ["sample", *(f"q{n}" for n in range(5))]
+    assert better[0] == "B is better on 1 sample:"
+    assert [line.split() for line in better[1:]] == [
+        ["sample", "video", "A", "B", "target"],
+        ["q30", "10.mp4", "B", "A", "A"],
+    ]
+
+
+def test_costs_of_many_runs_stand_in_several_tables(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_command(["compare", *(["a"] * 12)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.split()[1:] for line in lines if line.startswith("cost ")]
+    assert [name for head in heads for name in head] == list("ABCDEFGHIJKL")
+    assert sum(line.startswith("samples/s") for line in lines) == len(heads) > 1

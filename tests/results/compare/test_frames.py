@@ -12,7 +12,14 @@ import pytest
 from PIL import Image
 
 from llava_eval import cli
-from llava_eval.results.compare.frames import Seen, SeenMedia, first_difference
+from llava_eval.results.compare.frames import (
+    FramesDifference,
+    Seen,
+    SeenMedia,
+    diff_frames,
+    difference_text,
+    first_difference,
+)
 from llava_eval.results.runs import RunReader
 from llava_eval.types import MediaInput, PixelProof, SampleResult
 from llava_eval.video import decode_frames
@@ -137,3 +144,59 @@ def test_old_runs_know_their_indices_alone(tmp_path: Path) -> None:
     path = write_run(tmp_path / "old", [answered(0, True)])
     (result,) = RunReader().read(path).results
     assert Seen.of(result).media == (SeenMedia((0, 5, 9)),)
+
+
+def difference(num_changed: int, num_unknown: int) -> FramesDifference:
+    names = [f"q{number}" for number in range(num_changed)]
+    unknown = [f"u{number}" for number in range(num_unknown)]
+    return FramesDifference(
+        3, dict.fromkeys(names, "2 and 1 frames"), unknown, {name: ["a.mp4", "b"] for name in names}
+    )
+
+
+def test_what_differs_is_listed_and_counted() -> None:
+    assert difference_text(difference(0, 0)) == "0 of 3 samples saw something else."
+    table, words = difference_text(difference(21, 2)).split("\n\n")
+    lines = [line.split(maxsplit=1) for line in table.splitlines()]
+    assert lines[0] == ["sample", "media     first difference"]
+    assert [line[0] for line in lines[1:]] == [f"q{number}" for number in range(20)]
+    assert {line[1] for line in lines[1:]} == {"a.mp4, b  2 and 1 frames"}
+    assert " ".join(words.split()) == (
+        "21 of 24 samples saw something else; of 2 samples one side does not know what it was "
+        "shown."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([(4, 2), (4, 2)], "frame 1 of 2: other pixels of index 0"),
+        ([(8, 4), (8, 4)], "frames of 4x2 and 8x4 pixels"),
+        ([(4, 2), (8, 4)], "frame 1 of 2: other pixels of index 0"),  # no size of all
+        ([(8, 4)], "2 and 1 frames"),
+    ],
+)
+def test_pictures_have_a_size_where_all_have_the_same(
+    tmp_path: Path, sizes: list[tuple[int, int]], told: str
+) -> None:
+    read = MediaInput((0.0, 1.0), PixelProof(4, 2, ("a", "b")))
+    results = [answered(0, True, frame_indices=((0, 7),), inputs=(read,))]
+    run = write_run(tmp_path / "run", results)
+    (tmp_path / "pictures" / "q0").mkdir(parents=True)
+    for number, size in enumerate(sizes):
+        Image.new("RGB", size).save(tmp_path / "pictures" / "q0" / f"{number}.png")
+    found, title = diff_frames(run, tmp_path / "pictures")
+    assert found.changed == {"q0": told}
+    assert title == f"{run} and {tmp_path / 'pictures'}"
+
+
+def test_samples_that_failed_or_of_which_nothing_is_known_are_not_compared(tmp_path: Path) -> None:
+    silent = answered(2, True, frame_indices=())
+    left = [answered(0, True), failed(1), silent, answered(3, True), answered(4, True)]
+    right = [answered(0, True), answered(1, True), silent, failed(3)]
+    paths = [
+        write_run(tmp_path / name, side, config={"errors.max": 1})
+        for name, side in (("left", left), ("right", right))
+    ]
+    found, _ = diff_frames(*paths)
+    assert (found.num_same, found.changed, found.unknown) == (1, {}, ["q2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from llava_eval.results.compare.sweep_curves import (
     sweeps_of,
 )
 from llava_eval.results.runs import RunReader
-from tests.results.runs_on_disk import answered, equal_models, write_run
+from llava_eval.types import Score
+from tests.results.runs_on_disk import ACCURACY, answered, equal_models, write_run
 
 
 def test_the_pareto_set_by_hand() -> None:
@@ -198,3 +200,68 @@ def test_what_does_not_vary_has_no_curve(tmp_path: Path) -> None:
     (chart,) = sweep_charts(*sweeps_of(runs)).values()
     assert (chart.x_name, chart.y_name) == ("model seconds a sample", "accuracy (percent)")
     assert [[point.label for point in series.points] for series in chart.series] == [[""], [""]]
+
+
+def test_a_metric_that_cannot_be_called_is_taken_from_the_tables(tmp_path: Path) -> None:
+    reader, runs = RunReader(), []
+    for frames, right in ((4, 6), (8, 9)):
+        path = write_run(
+            tmp_path / str(frames),
+            [answered(n, n < right) for n in range(12)],
+            config={"sampler.num_frames": frames},
+        )
+        content = json.loads((path / "manifest.json").read_text())
+        content["config"]["benchmark"]["metrics"] = {"accuracy": {"_target_": "of.somebody"}}
+        (path / "manifest.json").write_text(json.dumps(content))
+        runs.append(reader.read(path))
+    (sweep,) = sweeps_of(runs)
+    assert [item.score.value for item in sweep.settings] == [50.0, 75.0]
+    assert [item.to_best for item in sweep.settings] == [None, None], "no paired values"
+    assert [row[3] for row in sweep_table(sweep).rows] == ["-", "-"]
+    (tmp_path / "4" / "metrics.json").unlink()
+    with pytest.raises(ComparisonError, match=r"its metrics\.json has no accuracy"):
+        sweeps_of([reader.read(tmp_path / "4")])
+    unnamed = write_run(tmp_path / "unnamed", [answered(0, True)], metrics={}, facets=())
+    with pytest.raises(ComparisonError, match="its manifest names no metrics"):
+        sweeps_of([reader.read(unnamed)])
+
+
+def test_graded_scores_are_compared_in_the_unit_of_the_table(tmp_path: Path) -> None:
+    metrics = {"score": {**ACCURACY["accuracy"], "scale": 5.0, "unit": "0-5"}}
+    runs = [
+        RunReader().read(
+            write_run(
+                tmp_path / str(frames),
+                [answered(n, True, score=Score(value, "A")) for n in range(12)],
+                config={"sampler.num_frames": frames},
+                metrics=metrics,
+            )
+        )
+        for frames, value in ((4, 0.4), (8, 0.6))
+    ]
+    (sweep,) = sweeps_of(runs)
+    low, high = sweep.settings
+    assert (low.score.value, high.score.value) == pytest.approx((2.0, 3.0))
+    assert (low.is_best, high.is_best) == (False, True)
+    assert low.to_best is not None
+    assert low.to_best.difference == pytest.approx(-1.0)
+    assert [row[3] for row in sweep_table(sweep).rows] == ["-1.00", "best"]
+
+
+def test_a_curve_holds_the_runs_that_have_a_score_and_a_price(tmp_path: Path) -> None:
+    reader = RunReader()
+    sides = {
+        "4": [answered(n, n % 2 == 0, frame_indices=((1, 2),)) for n in range(12)],
+        "8": [answered(n, True, frame_indices=((1, 2, 3),)) for n in range(12)],
+        "unscored": [answered(n, True, score=Score(None, None)) for n in range(12)],
+        "unknown": [answered(n, True, frame_indices=()) for n in range(12)],
+    }
+    runs = [
+        reader.read(write_run(tmp_path / name, side, config={"quantization.name": name}))
+        for name, side in sides.items()
+    ]
+    (sweep,) = sweeps_of(runs)
+    assert [item.num_frames for item in sweep.settings] == [2.0, 3.0, 3.0, 0.0]
+    (chart,) = sweep_charts(sweep).values()
+    points = {s.name: [(p.x, p.y) for p in s.points] for s in chart.series}
+    assert points == {"4": [(2.0, 50.0)], "8": [(3.0, 100.0)]}

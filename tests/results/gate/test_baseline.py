@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,16 @@ def test_a_question_that_the_run_does_not_hold_stands_for_itself(tmp_path: Path)
     assert unknown.prompt.startswith("(digest ")
     assert unknown.target[0].startswith("(digest ")
     assert (unknown.generation.text, unknown.score.value) == ("B", 0.0)
+
+
+def test_digests_are_those_of_files_that_were_written_before(tmp_path: Path) -> None:
+    """The first ten digits of the SHA-256 of the texts as JSON, which anybody can compute."""
+    result = answered(
+        0, True, prompt="Wh\u00e4t?", media=("of/a/b.mp4", "c.png"), target=("A", "x")
+    )
+    run = RunReader().read(write_run(tmp_path / "run", [result]))
+    write_baseline(tmp_path / "x.json", run)
+    (sample,) = json.loads((tmp_path / "x.json").read_text())["samples"]
+    asked, target = r'["Wh\u00e4t?", "b", "c"]', '["A", "x"]'
+    assert sample["asked"] == hashlib.sha256(asked.encode()).hexdigest()[:10]
+    assert sample["target"] == hashlib.sha256(target.encode()).hexdigest()[:10]
