@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -47,27 +47,6 @@ _MAX_RESAMPLED_SAMPLES = 3_000_000
 _MIN_RESAMPLES = 200
 
 
-class PairedMetric(Protocol):
-    """A metric of two runs with the same samples in the same order."""
-
-    @property
-    def unit(self) -> str:
-        """Unit of the values."""
-        ...
-
-    def difference(
-        self, rows: IntArray, membership: IntArray, confidence: float
-    ) -> PairedEstimate | None:
-        """Return the difference over some samples, in the table's unit; None without values.
-
-        Args:
-            rows: (n,) numbers of the samples.
-            membership: (n,) clusters of these samples, numbered from 0.
-            confidence: of the interval.
-        """
-        ...
-
-
 def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetric:
     """Return the way to compare a metric between two runs.
 
@@ -97,7 +76,7 @@ class NoDifference:
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
-        """Return None; see :class:`PairedMetric`."""
+        """Return None; see :meth:`PairedMean.difference`."""
         return None
 
 
@@ -127,7 +106,13 @@ class PairedMean:
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
-        """Return the difference; see :class:`PairedMetric`."""
+        """Return the difference over some samples, in the table's unit; None without values.
+
+        Args:
+            rows: (n,) numbers of the samples.
+            membership: (n,) clusters of these samples, numbered from 0.
+            confidence: of the interval.
+        """
         estimate = paired_means(
             self.first[rows], self.second[rows], membership, confidence=confidence
         )
@@ -157,7 +142,7 @@ class PairedBleu:
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
-        """Return the difference; see :class:`PairedMetric`."""
+        """Return the difference; see :meth:`PairedMean.difference`."""
         first, second = self.first[rows], self.second[rows]
         if not first.any() or not second.any():
             return None
@@ -205,7 +190,7 @@ class PairedFunction:
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
-        """Return the difference; see :class:`PairedMetric`."""
+        """Return the difference; see :meth:`PairedMean.difference`."""
         values = [
             self.metric([run[row] for row in rows]).value for run in (self.first, self.second)
         ]
@@ -228,6 +213,9 @@ class PairedFunction:
             for counts in chunk:
                 before, after = (self.metric(copies.drawn(counts)).value for copies in drawn)
                 yield np.nan if before is None or after is None else after - before
+
+
+PairedMetric = PairedMean | PairedBleu | PairedFunction | NoDifference
 
 
 class _Copies:

@@ -52,18 +52,16 @@ def export_comparison(
         StorageError: one of them cannot be written.
     """
     names = letters(len(runs))[1:]
-    parts = {
+    shown = {
         "runs": tables.runs_table(runs),
         "metrics": tables.metrics_table(comparisons),
         "agreement": tables.agreement_table(comparisons),
         "cost": tables.cost_table(runs),
-    }
-    optional = {
         "fidelity": tables.fidelity_table(comparisons),
         "settings": tables.settings_table(runs),
         "counts": tables.counts_table(runs),
     }
-    parts |= {name: table for name, table in optional.items() if table is not None}
+    parts = {name: table for name, table in shown.items() if table is not None}
     for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
         parts[f"by_{facet}"] = table
     data = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.errors import ComparisonError
+from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.compare.comparison import Comparison, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables
 from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
@@ -140,8 +141,7 @@ def probes_text(probes: Probes, *, width: int = 80) -> str:
 def probes_content(probes: Probes) -> dict[str, Any]:
     """Return probes as JSON values."""
 
-    def found(comparison: Comparison) -> Any:
-        estimate = comparison.headline.estimate
+    def fields(estimate: PairedEstimate | None) -> dict[str, Any] | None:
         return None if estimate is None else dataclasses.asdict(estimate)
 
     return {
@@ -152,14 +152,9 @@ def probes_content(probes: Probes) -> dict[str, Any]:
         "probes": [
             {
                 "probe": name,
-                "change": found(comparison),
+                "change": fields(comparison.headline.estimate),
                 "levels": {
-                    facet: {
-                        level.level: None
-                        if level.estimate is None
-                        else dataclasses.asdict(level.estimate)
-                        for level in levels
-                    }
+                    facet: {level.level: fields(level.estimate) for level in levels}
                     for facet, levels in comparison.facets.items()
                 },
             }

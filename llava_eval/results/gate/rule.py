@@ -13,9 +13,8 @@ tolerance; ``alpha`` is then the rate at which a model that is worse by the tole
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,8 +35,8 @@ from llava_eval.results.compare.pairing import (
 from llava_eval.results.formatting import interval, listed, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
+from llava_eval.results.summary import flag_counts
 from llava_eval.results.tables import FLAG_WORDS
-from llava_eval.types import SampleResult
 
 #: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
 Mode = Literal["regression", "noninferior"]
@@ -199,11 +198,11 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     num_tests = max(1, len({_evidence(item) for item in tested} - {None}))
     confidence = 1 - 2 * rule.alpha / num_tests
     checks = [_check(item, pairing, rule, rule.alpha / num_tests) for item in tested]
-    checks.append(
-        _check_share(ERRORS, "failed", lambda r: r.generation.error is not None, pairing, rule)
-    )
+    sides = (baseline, run)
+    checks.append(_check_share(ERRORS, "failed", [s.num_errors for s in sides], pairing, rule))
+    flags = [flag_counts(side.results) for side in sides]
     checks += [
-        _check_share(flag, word, functools.partial(_has_flag, flag), pairing, rule)
+        _check_share(flag, word, [counts.get(flag, 0) for counts in flags], pairing, rule)
         for flag, word in FLAG_WORDS.items()
         if flag in rule.tolerance
     ]
@@ -224,10 +223,6 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         notes,
         rule.must_be_shown(compared[0].name),
     )
-
-
-def _has_flag(flag: str, result: SampleResult) -> bool:
-    return flag in result.flags
 
 
 def _is_underpowered(metric: ComparedMetric, rule: Rule) -> bool:
@@ -374,12 +369,11 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
 
 
 def _check_share(
-    name: str, word: str, has: Callable[[SampleResult], bool], pairing: Pairing, rule: Rule
+    name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: Rule
 ) -> Check:
     """Compare in how many samples of both runs something is so: no test, the shares themselves."""
-    sides = (pairing.first.results, pairing.second.results)
-    numbers = [sum(map(has, results)) for results in sides]
-    before, after = (100 * n / len(results) for n, results in zip(numbers, sides, strict=True))
+    totals = [len(side.results) for side in (pairing.first, pairing.second)]
+    before, after = (100 * n / total for n, total in zip(numbers, totals, strict=True))
     tolerance = rule.tolerance.get(name, 0.0)
     regressed = after - before > tolerance
     return Check(
@@ -390,7 +384,7 @@ def _check_share(
         "-",
         number(tolerance),
         regressed,
-        f"{numbers[1]} of {len(sides[1])} samples {word}, {numbers[0]} in the "
+        f"{numbers[1]} of {totals[1]} samples {word}, {numbers[0]} in the "
         f"baseline; {'more than' if regressed else 'within'} what is allowed",
     )
 
