@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import ndtr
 
 from llava_eval.metrics.attribution import attribute
@@ -74,3 +75,28 @@ def test_a_rule_that_leaves_samples_out_keeps_its_own_denominator() -> None:
 def test_a_side_without_values_cannot_be_taken_apart() -> None:
     base = np.array([1.0, 0.0])
     assert attribute(base, {}, np.full(2, np.nan), np.arange(2)) is None
+
+
+def test_the_interval_of_the_rest_is_students_of_what_each_sample_adds() -> None:
+    random = np.random.default_rng(3)
+    base, frames, prompt, whole = random.normal(size=(4, 12))
+    found = attribute(base, {"frames": frames, "prompt": prompt}, whole, np.arange(12))
+    assert found is not None
+    rest = (whole - base) - (frames - base) - (prompt - base)
+    low, high = stats.t.interval(0.95, 11, loc=rest.mean(), scale=stats.sem(rest))
+    assert found.rest == pytest.approx(rest.mean())
+    assert (found.rest_low, found.rest_high) == pytest.approx((low, high))
+    scaled = found.scaled(-10.0)
+    assert (scaled.rest, scaled.rest_low) == pytest.approx((-10 * rest.mean(), -10 * low))
+    assert scaled.rest_high == pytest.approx(-10 * high)
+    assert scaled.parts["frames"].difference == pytest.approx(-10 * (frames - base).mean())
+    assert scaled.whole.difference == pytest.approx(-10 * (whole - base).mean())
+
+
+@pytest.mark.parametrize(("membership", "has_interval"), [([0, 0, 0], False), ([0, 1, 1], True)])
+def test_two_clusters_are_needed_for_an_interval(membership: list[int], has_interval: bool) -> None:
+    columns = np.array([[0.0, 1.0, 0.5], [0.25, 1.0, 1.0], [1.0, 1.0, 0.0]])
+    found = attribute(columns[0], {"x": columns[1]}, columns[2], np.array(membership))
+    assert found is not None
+    assert (found.rest_low is not None) is has_interval
+    assert (found.scaled(2.0).rest_high is not None) is has_interval

@@ -164,3 +164,17 @@ def test_a_function_without_a_value_has_no_difference() -> None:
 
     first = answers(1, 3)
     assert paired_metric(nothing, first, first).difference(*all_rows(first), 0.95) is None
+
+
+@pytest.mark.parametrize("num_clusters", [1, 2])
+def test_two_clusters_are_needed_to_resample(num_clusters: int) -> None:
+    first = [make_result(n, score=Score(0.0, "A")) for n in range(4)]
+    second = [make_result(n, score=Score(1.0, "A")) for n in range(4)]
+    membership = np.arange(4) % num_clusters
+    found = paired_metric(share_of_right_groups, first, second).difference(
+        np.arange(4), membership, 0.95
+    )
+    assert found is not None
+    assert (found.first, found.second, found.num_clusters) == (0.0, 100.0, num_clusters)
+    ends = (None, None) if num_clusters == 1 else (100.0, 100.0)  # every resample says the same
+    assert (found.low, found.high) == ends

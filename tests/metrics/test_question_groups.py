@@ -239,3 +239,23 @@ def test_intervals_of_figures_and_questions_follow_the_set_of_figures() -> None:
         metric = hallusion_score(results, part=part)
         assert interval(metric) == wilsons(2, 4), part
         assert metric.num_samples == num
+
+
+def test_only_questions_without_a_picture_may_be_unclear() -> None:
+    """VS questions about figure 0 have none; figure 0 of VD, and other figures of VS, do."""
+    unclear = Score(0.0, "unclear")
+
+    def asked(category: str, figure: str) -> SampleResult:
+        facets = {
+            "category": category, "subcategory": "x", "set_id": "1", "figure_id": figure,
+            "question_id": "1",
+        }  # fmt: skip
+        return make_result(0, id=f"{category}{figure}", facets=facets, score=unclear)
+
+    for category, figure, right in (("VS", "0", True), ("VS", "1", False), ("VD", "0", False)):
+        results = [asked(category, figure)]
+        expected = 100.0 if right else 0.0
+        assert hallusion_score(results, part="all").value == expected
+        assert hallusion_score(results, part="question").value == expected
+        # What has no picture belongs to no figure.
+        assert hallusion_score(results, part="figure").value == (None if right else 0.0)

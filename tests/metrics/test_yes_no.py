@@ -125,3 +125,21 @@ def test_a_scorer_may_say_what_an_unreadable_reply_counts_as() -> None:
         score=Score(1.0, None, unreadable=True, details={"counted_as": "yes"}),
     )
     assert yes_no([counted], measure="recall").value == 100.0
+
+
+@pytest.mark.parametrize("num_groups", [1, 2])
+def test_two_images_are_needed_for_an_interval(num_groups: int) -> None:
+    kept = [
+        make_result(
+            n,
+            group=f"image {n % num_groups}",
+            target=("yes",),
+            generation=Generation("x"),
+            score=Score(float(n == 0), "yes" if n == 0 else "no"),
+        )
+        for n in range(2)
+    ]
+    metric = yes_no(kept, measure="accuracy")
+    assert metric.value == 50.0
+    # Two clusters of one: 2 / (2 - 1) times the sum of (1/4)^2 twice.
+    assert metric.stderr == (None if num_groups == 1 else pytest.approx(100 * 0.5))

@@ -299,3 +299,15 @@ def test_a_comparison_says_the_same_as_its_parts(tmp_path: Path) -> None:
     assert expected is not None
     assert found.headline.estimate == expected.scaled(100.0)
     assert found.headline.mcnemar == mcnemar_exact(np.array(columns[0]), np.array(columns[1]))
+
+
+def test_changes_of_any_size_are_flips_the_largest_first(tmp_path: Path) -> None:
+    mean = {"_target_": "llava_eval.metrics.means.mean_score", "unit": "0-5", "scale": 5.0}
+    values = [0.2, 0.4, 0.9, 1.0, 0.0]
+    first = [answered(n, True, score=Score(0.4, "A")) for n in range(5)]
+    second = [answered(n, True, score=Score(value, "A")) for n, value in enumerate(values)]
+    (found,) = compared(tmp_path, first, second, metrics={"score": mean})
+    assert [flip.id for flip in found.better] == ["q3", "q2"]
+    assert [flip.change for flip in found.better] == pytest.approx([3.0, 2.5])
+    assert [flip.id for flip in found.worse] == ["q4", "q0"]
+    assert [flip.change for flip in found.worse] == pytest.approx([-2.0, -1.0])

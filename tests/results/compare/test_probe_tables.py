@@ -129,6 +129,8 @@ def test_letters_are_counted_by_hand(tmp_path: Path) -> None:
     assert rows[0] == ["A", "plain", "60.0", "-", "-", "-"]
     assert rows[1][:4] == ["B", "blind", "20.0", "-40.0"]
     assert rows[2] == ["", "chance", "25.0", "-", "-", "-"]
+    better = probes_table(probes(tmp_path / "turned", "CCCC-", "ABBCA", "ABACB")).rows
+    assert better[1][:4] == ["B", "blind", "60.0", "+40.0"]
 
 
 def test_an_accepted_letter_that_is_never_the_first_is_right_nowhere(tmp_path: Path) -> None:

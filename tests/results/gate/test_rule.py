@@ -13,6 +13,7 @@ import pytest
 
 from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.paired import paired_means
 from llava_eval.results.gate.rule import Rule, Verdict, rule_of, verdict_of
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
@@ -466,3 +467,22 @@ def test_an_unreadable_reply_more_needs_proof_too_where_its_tolerance_is_stated(
     better = judged(tmp_path / "better", after, before, rule).checks[1]
     assert (better.regressed, better.is_shown) == (False, True)
     assert better.message.endswith(": shown to be worse by less than the 2.0 allowed")
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_the_interval_of_a_check_has_alpha_outside_of_each_end(
+    tmp_path: Path, alpha: float
+) -> None:
+    before, after = equal_models(6)
+    verdict = judged(tmp_path, before, after, Rule(alpha))
+    first, second = (
+        np.array([one.score.value for one in side], np.float64) for side in (before, after)
+    )
+    expected = paired_means(first, second, np.arange(180) // 3, confidence=1 - 2 * alpha)
+    assert expected is not None
+    assert expected.low is not None
+    assert expected.high is not None
+    ends = f"{100 * expected.low:+.1f} to {100 * expected.high:+.1f}"
+    # Nothing is unreadable in either run, so that accuracy has the whole of alpha.
+    assert verdict.confidence == pytest.approx(1 - 2 * alpha)
+    assert (verdict.checks[0].interval, verdict.checks[0].is_shown) == (ends, True)

@@ -231,3 +231,18 @@ def test_an_answer_that_counts_nowhere_counts_nothing(tmp_path: Path) -> None:
         gate.sees(answered(sample.row, True, score=unscored))
     assert (gate.content["run"], gate.content["num_samples"]) == (0.0, 7)
     assert gate.content["baseline"] == pytest.approx(600 / 7)
+
+
+def test_the_bounds_are_of_samples_however_many_a_video_has(tmp_path: Path) -> None:
+    def group(number: int) -> str:
+        return f"video {number // 4}.{number % 4 == 0}"  # of one and of three questions
+
+    before = [answered(n, True, group=group(n)) for n in range(160)]
+    gate = gate_on(tmp_path, before)
+    for sample in gate.order([sample_of(one) for one in before]):
+        if gate.sees(answered(sample.row, sample.row % 4 == 0, group=sample.group)):
+            break
+    content = gate.content
+    assert content["verdict"] == "regressed"
+    # Three of four questions are lost; the bounds hold the truth on both sides.
+    assert -100.0 <= content["low"] < -75.0 < content["high"] < -10.0
