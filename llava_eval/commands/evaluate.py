@@ -198,7 +198,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     """
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.console import messages_shown
-    from llava_eval.models.backend import load_checkpoint
+    from llava_eval.models.configured_model import load_checkpoint
 
     overrides = arguments.overrides
     has_model = any(word.startswith("model=") for word in overrides)

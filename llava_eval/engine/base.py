@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.errors import ConfigError
-from llava_eval.models.backend import Needs, plan_model
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.models.own import Model, OwnModel
 from llava_eval.types import Sample, SampleResult
 
@@ -104,7 +104,7 @@ def open_engine(
     Args:
         config: of the run.
         clock: gets the seconds of every stage.
-        needs: of the samples, see :func:`llava_eval.models.backend.plan_model`.
+        needs: of the samples, see :func:`llava_eval.models.configured_model.plan_model`.
         model: an object of the user's own, instead of what the configuration names.
 
     Raises:

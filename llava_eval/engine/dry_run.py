@@ -24,8 +24,8 @@ from llava_eval.engine.batches import (
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.work import Benchmark
 from llava_eval.errors import RunDirectoryError
-from llava_eval.models.backend import Needs, plan_model, preview_prompts
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import Needs, plan_model, preview_prompts
 from llava_eval.results import files
 from llava_eval.results.cost import cost_of
 from llava_eval.results.directory import RUNS_ROOT

@@ -19,8 +19,9 @@ from llava_eval.engine.batches import (
     prepare_group,
     record_of,
 )
-from llava_eval.models.backend import Plan, make_runner
+from llava_eval.models.backend import Plan
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
+from llava_eval.models.configured_model import make_runner
 from llava_eval.results import environment
 from llava_eval.types import Sample, SampleResult, ShownMedia
 

@@ -18,8 +18,8 @@ from llava_eval.engine.base import Engine, check_engine, open_engine
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError, RowsError
-from llava_eval.models.backend import Needs, check_backend
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import Needs, check_model
 from llava_eval.models.own import Model
 from llava_eval.results import files
 from llava_eval.results.directory import EarlierWork, take_over
@@ -86,7 +86,7 @@ class Parts:
         if isinstance(scorer, JudgedScorer):
             check_judge_model(config.judge, benchmark.name)
         _check_published(config.published, metrics, benchmark.facets)
-        check_backend(config)
+        check_model(config)
         check_engine(config)
         return cls(
             adapter=build_target(benchmark.adapter, key="benchmark.adapter"),

@@ -13,7 +13,7 @@ import pytest
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.engine import preflight
-from llava_eval.models.backend import Needs, plan_model
+from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.models.local.plan import ModelPlan
 
 

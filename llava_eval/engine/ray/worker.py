@@ -25,8 +25,8 @@ from llava_eval.engine.batches import (
     record_of,
 )
 from llava_eval.errors import CheckpointError, MediaError
-from llava_eval.models.backend import Needs, make_runner, plan_model
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import Needs, make_runner, plan_model
 from llava_eval.results import environment
 from llava_eval.types import Clip, SampleResult
 

@@ -28,8 +28,8 @@ from llava_eval.engine.ray.watchdog import _is_running
 from llava_eval.engine.ray.worker import DecodeStatus, ModelWorker, decode
 from llava_eval.engine.work import Benchmark
 from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
-from llava_eval.models.backend import Needs, plan_model
 from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.types import Clip, Generation, Media, MediaKind, Request, Sample, SampleResult
 from tests.engine.ray.one_process import OneProcess, install
 

@@ -1,0 +1,223 @@
+"""The model that a configuration names: checked, found, loaded, with a runner around it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llava_eval.config.describe import declared_settings
+from llava_eval.config.schema import RunConfig
+from llava_eval.errors import ConfigError
+from llava_eval.models.backend import Plan, Runner
+from llava_eval.models.clock import StageClock
+from llava_eval.types import Media, Sample
+
+if TYPE_CHECKING:
+    from llava_eval.models.local.model import LoadedModel
+    from llava_eval.models.local.plan import ModelPlan
+    from llava_eval.models.local.prompt import PromptPreview
+
+
+def check_model(config: RunConfig) -> None:
+    """Raise ConfigError for settings that mean nothing to the chosen model.
+
+    Args:
+        config: of the run; nothing is loaded or asked.
+    """
+    model = config.model
+    if model.arguments and not model.is_own:
+        raise ConfigError("model.arguments are those of a class of your own: model=own")
+    if model.base_url is None or model.is_own:
+        for key, _ in _changed(config, only_for="served"):
+            part = "model.server" if key.startswith("model.server.") else key
+            raise ConfigError(f"{part} is for served models: model=openai_server")
+    if model.is_loaded:
+        return
+    kind = _kind(config)
+    if config.engine.name == "ray":
+        raise ConfigError(
+            f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
+            "process (engine=local); it has machines of its own"
+        )
+    strange = list(_changed(config, only_for="loaded"))
+    if config.quantization.method is not None:
+        strange.append(("quantization", config.quantization.name))
+    for key, value in strange:
+        decides = model._target_ or model.base_url
+        raise ConfigError(f"{key}={value} means nothing to {kind}: {decides} decides how it runs")
+    if config.conversation.template is not None:
+        raise ConfigError(
+            f"conversation={config.conversation.name} is a literal template, but {kind} has a "
+            "conversation of its own; expected conversation=chat_template"
+        )
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What samples need of a model, which not every server offers.
+
+    Attributes:
+        likelihoods: they have options whose likelihoods are compared.
+        videos: they show videos.
+        images: they show images, or frames as images.
+    """
+
+    likelihoods: bool = False
+    videos: bool = False
+    images: bool = False
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> Needs:
+        """Return what samples need.
+
+        Args:
+            samples: of a run.
+        """
+        samples = list(samples)
+        kinds = {media.kind for sample in samples for media in sample.media}
+        pieces = (piece for sample in samples for piece in sample.content)
+        return cls(
+            likelihoods=any(sample.options for sample in samples),
+            videos="video" in kinds,
+            images="image" in kinds or not all(isinstance(piece, str | Media) for piece in pieces),
+        )
+
+
+def plan_model(config: RunConfig, needs: Needs) -> Plan:
+    """Find the checkpoint and choose how it runs here, or find the server; no weights are read.
+
+    Args:
+        config: of the run.
+        needs: of its samples.
+
+    Raises:
+        CheckpointError: there is no such checkpoint or server, or it cannot be used.
+        ConfigError: the server does not offer what the protocol needs.
+    """
+    if config.model.is_own:
+        from llava_eval.models.own import OwnModel
+
+        return OwnModel.build(config.model)
+    if config.model.is_loaded:
+        return _plan_loaded(config)
+    from llava_eval.models.served.served_model import find_served_model
+
+    served = find_served_model(config.model, shows_videos=needs.videos, shows_images=needs.images)
+    served.check_protocol(
+        has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
+    )
+    return served
+
+
+def _plan_loaded(config: RunConfig) -> ModelPlan:
+    from llava_eval.models.local.checkpoint import find_checkpoint
+
+    model = config.model
+    checkpoint = find_checkpoint(model.checkpoint, model.revision)
+
+    # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
+    # CPU 8 % of its time in page faults.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+    # These import torch and transformers, for seconds; a wrong path is known before.
+    from llava_eval.models.local import plan
+
+    kept = model.generation_settings or config.benchmark.generation_settings
+    return plan.plan_model(
+        checkpoint,
+        device=model.device,
+        dtype=model.dtype,
+        attention=model.attention,
+        quantization=config.quantization,
+        rope_scaling=model.rope_scaling,
+        processor=model.processor,
+        keeps_generation_settings=kept == "checkpoint",
+        shows_images=model.video_as == "images",
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def load_checkpoint(config: RunConfig) -> LoadedModel:
+    """Load the checkpoint that a configuration names, to be looked at.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+        ConfigError: the model is served elsewhere.
+    """
+    if not config.model.is_loaded:
+        raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
+    plan = _plan_loaded(config)
+
+    from llava_eval.models.local.load_model import load_model_once
+
+    return load_model_once(plan)
+
+
+def _kind(config: RunConfig) -> str:
+    return "a model of your own" if config.model.is_own else "a served model"
+
+
+def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
+    """Return what writes prompts without the model's weights; None where the model writes them.
+
+    Args:
+        plan: which model.
+        config: of the run.
+
+    Raises:
+        CheckpointError: the checkpoint's processor cannot be loaded.
+    """
+    if not config.model.is_loaded:
+        return None
+    from llava_eval.models.local.plan import ModelPlan
+    from llava_eval.models.local.prompt import PromptPreview
+
+    assert isinstance(plan, ModelPlan)
+    return PromptPreview(plan, config.conversation)
+
+
+def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
+    """Load the model, unless the run before used the same, and put a runner around it."""
+    from llava_eval.models.own import OwnModel, OwnRunner
+    from llava_eval.models.served.served_model import ServedModel, with_checked_frames
+
+    if isinstance(plan, OwnModel):
+        return OwnRunner(plan, config.runner.batch_size)
+    if isinstance(plan, ServedModel):
+        from llava_eval.models.served.served_runner import ServedRunner
+
+        with clock.stage("load_model"):
+            num_frames = config.sampler.get("num_frames")
+            plan = with_checked_frames(plan, num_frames if type(num_frames) is int else None)
+        return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
+
+    import torch
+
+    from llava_eval.models.local.load_model import load_model_once
+    from llava_eval.models.local.plan import ModelPlan
+    from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
+
+    assert isinstance(plan, ModelPlan)
+    if config.runner.num_threads is not None:
+        torch.set_num_threads(config.runner.num_threads)
+    with clock.stage("load_model"):
+        loaded = load_model_once(plan)
+    return ModelRunner(
+        loaded=loaded,
+        conversation=config.conversation,
+        batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
+        max_batch_tokens=config.runner.max_batch_tokens,
+        share_prefixes=config.runner.share_prefixes,
+        clock=clock,
+    )
+
+
+def _changed(config: RunConfig, *, only_for: str) -> Iterator[tuple[str, Any]]:
+    """Yield the keys for one kind of model that were changed from their defaults, with values."""
+    for key, setting in declared_settings().items():
+        value = functools.reduce(getattr, key.split("."), config)
+        if setting.only_for == only_for and value != setting.default:
+            yield key, value
