@@ -645,3 +645,22 @@ def test_one_more_number_of_frames() -> None:
     said = r"^prompts with 64 frames count 1912 tokens, expected 1928$"
     with pytest.raises(FramesMissingError, match=said):
         COST.proven(64, 8 + 64 * 30 - 16)
+
+
+@pytest.mark.parametrize(("num_tokens", "is_enough"), [(200, True), (199, False)])
+def test_the_least_that_is_believed(num_tokens: int, is_enough: bool) -> None:
+    """Two images have at least a quarter of what two of a probe's had: 2 x 400 / 4 tokens."""
+
+    def behaviour(content: dict[str, Any], number: int) -> Answer:
+        is_probe = content["messages"][-1]["content"][-1]["text"] == QUESTION
+        tokens = 400 * num_frames(content) if is_probe else num_tokens
+        return reply("A", "m", usage={"prompt_tokens": tokens, "completion_tokens": 1})
+
+    with serving(behaviour, PAGES["vllm"]) as server:
+        model = with_checked_frames(
+            find_served_model(served("m", server.base_url), shows_images=True)
+        )
+        runner = ServedRunner(model)
+        images = [runner.prepare("image", numbered_clip(1, (480, 640))) for _ in range(2)]
+        asked = [Request("a", (*images, "what?"), GenerationSettings())]
+        assert (ask(runner, asked)["a"].text == "A") is is_enough

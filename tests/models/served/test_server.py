@@ -1,0 +1,138 @@
+"""What a server is, by what it says of itself; and what of that is believed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llava_eval.errors import CheckpointError
+from llava_eval.models.chat_client import ChatClient
+from llava_eval.models.served.messages import readable
+from llava_eval.models.served.server import Server, find_server
+from tests.models.chat_server import ChatServer
+from tests.models.served.fakes import PAGES, echo, served
+
+
+class BusyPages(ChatServer):
+    """A server that lists its models only after so many errors."""
+
+    def __init__(self, pages: dict[str, object], *, num_errors: int = 0, status: int = 503) -> None:
+        super().__init__(echo, pages)
+        self.num_errors = num_errors
+        self.status = status
+        self.asked: list[str] = []
+
+    def page(self, path: str) -> tuple[int, object]:
+        self.asked.append(path)
+        if path == "/v1/models" and self.asked.count(path) <= self.num_errors:
+            return self.status, {"error": {"message": "not now"}}
+        return super().page(path)
+
+
+def found(server: BusyPages, *, kind: str = "auto", checkpoint: str = "m") -> Server:
+    server.start()
+    client = ChatClient(server.base_url, "no-key", 10.0)
+    try:
+        return find_server(client, served(checkpoint, server.base_url, kind=kind))
+    finally:
+        client.close()
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("num_errors", "expected"),
+    [(2, ("vllm", "0.12.0")), (3, ("openai", None))],
+)
+def test_three_attempts_at_a_page(num_errors: int, expected: tuple[str, str | None]) -> None:
+    server = BusyPages(PAGES["vllm"], num_errors=num_errors)
+    answer = found(server)
+    assert (answer.kind, answer.version) == expected
+    assert server.asked.count("/v1/models") == 3
+
+
+def test_what_will_not_pass_is_asked_once() -> None:
+    server = BusyPages(PAGES["vllm"], num_errors=1, status=400)
+    assert found(server).kind == "openai"
+    assert server.asked == ["/v1/models", "/openapi.json"]
+    with pytest.raises(CheckpointError, match="refuses the key in the environment variable OPENAI"):
+        found(BusyPages(PAGES["vllm"], num_errors=1, status=403))
+    assert found(BusyPages(PAGES["vllm"], num_errors=1, status=404)).kind == "openai"
+
+
+def card(**fields: object) -> dict[str, object]:
+    return {"/v1/models": {"data": [{"id": "m", "owned_by": "vllm", **fields}]}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {}),
+        ({"root": "org/m", "max_model_len": 4096}, {"root": "org/m", "max_model_len": 4096}),
+        ({"root": 7, "max_model_len": "4096"}, {}),
+        ({"root": "", "max_model_len": True, "created": 1}, {}),
+        ({"root": "a\nb", "max_model_len": 4096.0}, {}),
+        ({"root": "x" * 500}, {"root": "x" * 500}),
+        ({"root": "x" * 501}, {}),
+    ],
+)
+def test_what_a_list_of_models_decides(fields: dict[str, object], expected: object) -> None:
+    server = found(BusyPages(card(**fields)))
+    assert (server.kind, server.version, server.card) == ("vllm", None, expected)
+    assert server.describe() == {"kind": "vllm", "version": None, **server.card}
+
+
+@pytest.mark.parametrize("listed", [None, 7, [], {"data": 7}, {"data": [7, {"id": 7}, {"id": ""}]}])
+def test_lists_that_are_none(listed: object) -> None:
+    server = found(BusyPages({"/v1/models": listed}))
+    assert (server.kind, server.card) == ("openai", {})
+
+
+def test_a_kind_by_what_servers_say() -> None:
+    paths = ["/load_model", "/reset", "/v1/chat/completions"]
+    for listed, kind in (
+        (paths, "transformers"),
+        ([*paths, "/x"], "transformers"),
+        (paths[1:], "openai"),
+        (paths[:2], "openai"),
+    ):
+        pages: dict[str, object] = {"/openapi.json": {"paths": dict.fromkeys(listed, 1)}}
+        assert found(BusyPages(pages)).kind == kind
+    assert found(BusyPages({"/openapi.json": {"paths": paths}})).kind == "openai"
+    assert found(BusyPages({"/openapi.json": [1]})).kind == "openai"
+    sglang = found(BusyPages(PAGES["sglang"]))
+    assert (sglang.kind, sglang.version) == ("sglang", "0.5.5")
+    # The newer page comes first, and says nothing else that is kept.
+    newer: dict[str, object] = {"/server_info": {"version": "0.6", "api_key": "sk-in-the-open"}}
+    assert found(BusyPages({**PAGES["sglang"], **newer})).describe() == {
+        "kind": "sglang",
+        "version": "0.6",
+        "root": "org/m",
+    }
+    told: dict[str, object] = {"/server_info": {"version": 6}}
+    assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
+
+
+def test_a_kind_that_is_configured_is_not_asked_for() -> None:
+    server = BusyPages(PAGES["transformers"])
+    assert found(server, kind="openai").kind == "openai"
+    assert server.asked == ["/v1/models"]
+    with pytest.raises(CheckpointError, match=r"checkpoint=other: http://\S+ serves m$"):
+        found(BusyPages(PAGES["vllm"]), checkpoint="other")
+    assert found(BusyPages(PAGES["sglang"]), checkpoint="other").card == {}
+
+
+def test_messages_for_people_hold_no_files() -> None:
+    # printf 'data:image/png;base64,AAAA' | sha256sum
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    video = {"type": "video_url", "video_url": {"url": "https://u:secret@host/v.mp4?token=t"}}
+    text = {"type": "text", "text": "Where is the größte 猫?"}
+    shown = readable([{"role": "user", "content": [image, video, text]}])
+    assert "Where is the größte 猫?" in shown
+    assert "secret" not in shown
+    content: list[Any] = json.loads(shown)[0]["content"]
+    assert content[0]["image_url"]["url"] == (
+        "data:image/png;base64,(26 characters, sha256 bde6da8e9d39)"
+    )
+    assert content[2] == text
