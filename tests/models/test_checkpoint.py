@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,9 +17,14 @@ from llava_eval.config.schema import QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
-from llava_eval.models.local.load_model import load_model, load_model_once
+from llava_eval.models.local.load_model import (
+    _adjust_processor,
+    _ask_for_token_types,
+    load_model,
+    load_model_once,
+)
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.plan import foreign_code, plan_model
 
 
 @pytest.fixture
@@ -251,3 +258,56 @@ def test_the_weights_digest_and_size_are_of_weight_files(tmp_path: Path) -> None
     ]
     assert found.weights_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert (found.path, found.commit) == (tmp_path, None)
+
+
+def test_settings_go_to_every_part_that_knows_them(loaded: LoadedModel) -> None:
+    processor = copy.copy(loaded.processor)
+    grid = [[28, 56], [56, 28]]
+    _adjust_processor(processor, {"do_normalize": False, "image_grid_pinpoints": grid})
+    images, videos = processor.image_processor, processor.video_processor
+    assert (images.do_normalize, videos.do_normalize) == (False, False)
+    assert images.image_grid_pinpoints == grid
+    assert images.size == loaded.processor.image_processor.size
+    assert loaded.processor.image_processor.do_normalize
+    with pytest.raises(CheckpointError, match=r"^model\.processor\.do_normalise: .* no such set"):
+        _adjust_processor(processor, {"do_normalize": True, "do_normalise": True})
+    with pytest.raises(CheckpointError, match=r"^model\.processor: {'size': 'x'} is refused: "):
+        _adjust_processor(processor, {"size": "x"})
+    before = processor.image_processor
+    _adjust_processor(processor, {})
+    assert processor.image_processor is before
+
+
+def needing(mm_token_type_ids: object) -> None: ...
+def offering(mm_token_type_ids: object = None) -> None: ...
+def without(image_grid_thw: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("positions", "is_asked"), [(needing, True), (offering, False), (without, False), (None, False)]
+)
+def test_token_types_are_asked_for_where_positions_need_them(
+    positions: object, is_asked: bool
+) -> None:
+    processor = SimpleNamespace(return_mm_token_type_ids=False)
+    inner = SimpleNamespace() if positions is None else SimpleNamespace(get_rope_index=positions)
+    _ask_for_token_types(SimpleNamespace(model=inner), processor)
+    _ask_for_token_types(SimpleNamespace(), processor)
+    assert processor.return_mm_token_type_ids is is_asked
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("no such file"), "it fails: no such file"),
+        (ValueError("bad\nvalue"), "it fails: bad"),
+        (KeyError("size"), "it fails: KeyError: 'size'"),
+        (AttributeError("no x"), "it fails: AttributeError: no x"),
+        (AttributeError(), "it fails: AttributeError"),
+    ],
+)
+def test_what_transformers_raises_is_one_line(error: Exception, said: str) -> None:
+    with pytest.raises(CheckpointError) as caught, foreign_code("it fails"):
+        raise error
+    assert str(caught.value) == said
+    assert caught.value.__cause__ is error
