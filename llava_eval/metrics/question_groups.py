@@ -250,8 +250,8 @@ def hallusion_score(
         unclear = has_none and result.score.answer == "unclear"
         right[name].append((result.score.value == 1.0 or unclear) if is_known else None)
         group_of[name] = result.group
-    kept = {name: found for name, found in right.items() if None not in found}
+    kept = {name: answers for name, answers in right.items() if None not in answers}
     if not kept:
         return MetricValue.none(0, "percent")
-    values = [float(all(found)) for found in kept.values()]
+    values = [float(all(answers)) for answers in kept.values()]
     return clustered_mean(values, [group_of[name] for name in kept], scale=100.0)

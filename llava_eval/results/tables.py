@@ -85,9 +85,6 @@ def read_tables(directory: Path) -> Tables:
         return Tables()
 
 
-_PUBLISHED_HEADER = ("metric", "published", "ours", "difference", "95 % CI", "within CI?")
-
-
 def write_tables(directory: Path, summary: Summary) -> None:
     """Write metrics.json, metrics.csv and metrics.md.
 
@@ -236,7 +233,8 @@ def to_terminal(summary: Summary, *, width: int = 80) -> str:
 
 
 def _published_table(summary: Summary) -> Table:
-    return Table(_PUBLISHED_HEADER, [_published_cells(item) for item in summary.published])
+    header = ["metric", "published", "ours", "difference", "95 % CI", "within CI?"]
+    return Table(header, [_published_cells(item) for item in summary.published])
 
 
 def _printed(value: float, half_step: float) -> str:

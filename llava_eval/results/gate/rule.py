@@ -206,12 +206,11 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         for flag, word in FLAG_WORDS.items()
         if flag in rule.tolerance
     ]
-    if rule.max_slowdown is not None:
-        checks.append(_check_speed(run, baseline, rule.max_slowdown))
-    better, worse = flips_of(pairing, compared[0])
     notes = [f"{item.name} is not checked: {item.reason}" for item in metrics if item.reason]
     if rule.max_slowdown is not None:
+        checks.append(_check_speed(run, baseline, rule.max_slowdown))
         notes += _machine_note(run, baseline)
+    better, worse = flips_of(pairing, compared[0])
     return Verdict(
         pairing,
         checks,
@@ -253,13 +252,17 @@ def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
             f"{baseline.benchmark}"
         )
     ids, expected = ({item.id for item in side.results} for side in (run, baseline))
-    missing = [item.id for item in baseline.results if item.id not in ids]
-    extra = [item.id for item in run.results if item.id not in expected]
-    if missing or extra:
-        parts = [f"{len(missing)} samples of the baseline are missing ({listed(missing)})"]
-        parts += [f"{len(extra)} samples are not in the baseline ({listed(extra)})"]
-        shown = [part for part, found in zip(parts, (missing, extra), strict=True) if found]
-        raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(shown)}")
+    only_in_one = {
+        "of the baseline are missing": [r.id for r in baseline.results if r.id not in ids],
+        "are not in the baseline": [r.id for r in run.results if r.id not in expected],
+    }
+    if any(only_in_one.values()):
+        parts = [
+            f"{len(names)} samples {words} ({listed(names)})"
+            for words, names in only_in_one.items()
+            if names
+        ]
+        raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(parts)}")
     changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
     if changed:
         reason = "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items())
@@ -340,19 +343,19 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
     allowed = number(tolerance, unit)
     if is_proof:
         regressed, is_shown = least > tolerance, most < tolerance
-        told = f"worse by more than the {allowed} allowed"
+        finding = f"worse by more than the {allowed} allowed"
         if not regressed:
-            told = f"shown to be worse by less than the {allowed} allowed"
-            told = told if is_shown else f"not {told}"
+            finding = f"shown to be worse by less than the {allowed} allowed"
+            finding = finding if is_shown else f"not {finding}"
     else:
         exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
-        found = least > 0 and exact
-        regressed, is_shown = found and worse_by > tolerance, True
-        told = "no worse than chance explains"
-        if found:
-            told = f"worse, within the {allowed} allowed"
+        is_worse = least > 0 and exact
+        regressed, is_shown = is_worse and worse_by > tolerance, True
+        finding = "no worse than chance explains"
+        if is_worse:
+            finding = f"worse, within the {allowed} allowed"
         if regressed:
-            told = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
+            finding = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
     before, after = number(estimate.first, unit), number(estimate.second, unit)
     bounds = interval(estimate.low, estimate.high, unit, signed=True)
     return Check(
@@ -363,7 +366,7 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
         bounds,
         allowed,
         regressed,
-        f"{metric.name} went from {before} to {after} ({bounds}): {told}",
+        f"{metric.name} went from {before} to {after} ({bounds}): {finding}",
         is_shown,
     )
 

@@ -176,8 +176,8 @@ class SequentialGate:
         )
         if not num_failed:
             return [check]
-        told = f"{count(num_failed, 'sample')} failed"
-        return [check, Check("errors", "-", str(num_failed), "-", "-", "-", True, told)]
+        message = f"{count(num_failed, 'sample')} failed"
+        return [check, Check("errors", "-", str(num_failed), "-", "-", "-", True, message)]
 
     @property
     def outcome(self) -> str:
@@ -224,12 +224,12 @@ class SequentialGate:
         """
         parameters = getattr(metric_of(self._nodes), "keywords", {})
         chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
-        found = {}
+        values = {}
         for result, value in zip(results, sample_values(results, **chosen), strict=True):
-            found[result.id] = 0.0 if math.isnan(value) else float(value)
-            if not 0 <= found[result.id] <= 1:
+            values[result.id] = 0.0 if math.isnan(value) else float(value)
+            if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
-        return found
+        return values
 
 
 def _is_percent_mean(node: Mapping[str, Any]) -> bool:
