@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.scoring import choice as rules
 from llava_eval.scoring.choice import read_letter, unread
+from llava_eval.scoring.scorer import ReplyScorer
 from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.types import Sample
 from tests.scoring.protocols import protocol
@@ -118,3 +120,149 @@ def test_an_empty_reply_is_right_under_mvbench_and_counted_as_unreadable() -> No
 def test_a_spreadsheet_keeps_what_a_cell_holds() -> None:
     assert through_spreadsheet("x" * 32_767 + "A") == "x" * 32_767
     assert through_spreadsheet("N/A") == "nan"
+
+
+OPTIONS = ("a red ball", "the blue car", "two dogs", "none of these")
+
+
+def question(target: str = "B") -> Sample:
+    return Sample(
+        id="1", row=0, group="v", content=("q",), targets=(target,), choices=OPTIONS, question="q"
+    )
+
+
+# Read by hand from each rule's description; the right letter is B. A dash stands for no answer.
+READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
+    (rules.StandaloneLetter(), "It is B.=B|A dog=A|ABCD=-|(D)=D|E=-"),
+    (rules.MlvuOfficial(), "B) the car=B|(B) x=B|B=B|B.=-| B=-|E=-|dog) B=-"),
+    (rules.BlinkLmmsEval(), "(b) x=B| ((C=C|two=T|1 B=-|=-"),
+    (
+        rules.VideoHolmesOfficial(),
+        (
+            "<answer>D. A book</answer>=A|<answer>C</answer> <answer>B</answer>=B|[C] or A=C|FED=D"
+            "|A: x <answer>B</answer>=B|none=-"
+        ),
+    ),
+    (
+        rules.FirstAlphabetic(),
+        (
+            "The answer is (b)=B|so, Answer: C=C|12 d=D|123=-|so the option is A=A|é=-"
+            "|The answer is C. Answer: D=C"
+        ),
+    ),
+    (rules.LvBenchOfficial(), "(C) two=C|The answer is B=-|B. x=B|A) (C)=A|see (D), B=D|=-"),
+    (rules.SeedBenchLmmsEval(), " b. x=B|Blue=B|D=D|x=-|=-"),
+    (rules.FirstCharacter(), "b=B|Car=C| b=-|=-"),
+    (rules.OnlyTheLetter(), "B=B|B.=B.|=-"),
+    (
+        rules.MotionBenchLmmsEval(),
+        "A</think>The best answer is C=C|b)=B|a man, B=A|xB1=B|XC: ED=C|ED=E|xyz=-",
+    ),
+    (
+        rules.RankedLetter(),
+        (
+            "B=B|'B'=B|C. because A=C|I think it is D=D|end1C=C|Both=B|xBx=B|none=-|=-"
+            "|The answer is D because A is wrong=A|答案是C不是A吧=A|so (B) or (C) it=C"
+            "|see A. and B: here=A|see B: A) x=B|see B) not A x=B|so D then, xAx=D|xA then D x=D"
+        ),
+    ),
+    (rules.ScienceQaLmmsEval(), "b=B|B. blue=B|b. blue=-|B) x=-|E=-"),
+    (
+        rules.ScienceQaLlava(),
+        (
+            "B=B|B. blue car=B|B.=-|The answer is B.=B|The answer is B. The answer is C.=-| B=-"
+            "|The answer is F.=-"
+        ),
+    ),
+    (rules.MvBenchOfficial(), "B=B|B) x=B|(B)=B|b. x=B|B\nC=B|Blue=-|D=D"),
+    (rules.MvBenchLmmsEval(), "B. the blue=B|it is a car=A|none=-|'C'=C|(d)=D"),
+    (
+        rules.TvBenchLmmsEval(),
+        "B=B|Both=B|I think B=-|the Two  Dogs there=C|(d) x=D|the blue car and two dogs=-",
+    ),
+    (
+        rules.MmBenchLmmsEval(),
+        (
+            "B=B|B. x=B|(C).=C|A blue thing went by=-|A and B=-|I see the blue car=B"
+            "|Failed to obtain answer via API B=-"
+        ),
+    ),
+    (
+        rules.MmBenchVlmEvalKit(),
+        (
+            "B=B|The answer is b=B|Cannot determine the answer B=-|N/A=-|Z=-"
+            "|one two B three four five=B|B one two three four five=-|two dogs=C"
+        ),
+    ),
+    (
+        rules.NextQaLetter(),
+        "(A) or (C)=C|(C) or (A)=A|x B y=B|it is B. ok=B|I think it is two dogs then=C|BBC A x=A",
+    ),
+    (rules.EgoSchemaLetter(), "(C) then A =C|A x (C)=A|well I think the blue car it is=B"),
+    (rules.TomatoLmmsEval(), "B or A=A|A (C) B=C|it must be two dogs I think=C|none=-"),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "reply", "letter"),
+    [(rule, *pair.rsplit("=", 1)) for rule, table in READ_BY_HAND for pair in table.split("|")],
+)
+def test_letters_read_by_hand(rule: ReplyScorer, reply: str, letter: str) -> None:
+    score = rule.score(reply, question())
+    assert (score.answer or "-", score.unreadable) == (letter, letter == "-")
+    assert score.value == float(letter == "B")
+
+
+@pytest.mark.parametrize("rule", [rules.NextQaLetter(), rules.EgoSchemaLetter()])
+def test_a_letter_is_drawn_where_the_reference_draws_one(rule: ReplyScorer) -> None:
+    assert "chosen_at_random" not in rule.score("(A)", question()).details
+    drawn = rule.score("two dogs", question())  # of five words and less no text is compared
+    assert drawn.details["chosen_at_random"] is True
+    assert drawn.value == float(drawn.answer == "B")
+
+
+def test_what_counts_beside_the_letter() -> None:
+    assert rules.MotionBenchLmmsEval().score("B", question()).details == {"answered": 1.0}
+    assert rules.MotionBenchLmmsEval().score("x", question()).details == {"answered": 0.0}
+    # "xBx" has no letter as a word, but one somewhere.
+    lmms_eval = rules.MmBenchLmmsEval().score("xBx", question())
+    assert (lmms_eval.value, lmms_eval.details) == (0.0, {"static": 1.0})
+    assert rules.MmBenchLmmsEval().score("D", question()).details == {"static": 0.0}
+    assert rules.TomatoLmmsEval().score("none", question("A")).value == 1.0
+    empty = rules.MvBenchLmmsEval().score("", question())
+    assert (empty.value, empty.unreadable) == (None, True)
+    fits_all = rules.MvBenchOfficial().score("", question())
+    assert (fits_all.value, fits_all.unreadable) == (1.0, True)
+
+
+def test_settings_of_rules_for_letters() -> None:
+    small = question(" b ")
+    assert rules.RankedLetter(upper_targets=True).score("B", small).value == 1.0
+    assert rules.RankedLetter(upper_targets=True).score("A", small).value == 0.0
+    assert rules.RankedLetter().score("B", question("b")).value == 0.0
+    phrases = ["The answer is"]
+    first = rules.FirstLetter(phrases, letters="ABC")
+    assert first.score("The answer is C", question("C")).value == 1.0
+    assert first.score("D", question("D")).unreadable
+    assert rules.FirstLetter(phrases, empty_cells=True).score("N/A", question()).unreadable
+    assert rules.FirstLetter(phrases).score("N/A", question()).answer == "A"
+    # A carriage return comes back from the spreadsheet as "_x000D_".
+    assert rules.FirstLetter(phrases, spreadsheet=True).score("\r", question()).answer == "D"
+    assert rules.FirstLetter(phrases, when_unread="left_out").score("x", question()).value is None
+
+
+@pytest.mark.parametrize(
+    ("target", "reply", "value", "answer"),
+    [
+        ("B", "The answer is B", 1.0, "B"),
+        ("b ", "B", 1.0, "B"),
+        ("B", "C", 0.0, "C"),
+        ("B", "none", 0.0, None),
+        ("Two", " two. ", 1.0, "two"),
+        ("Two", "two dogs", 0.0, "two dogs"),
+        ("E", "e", 1.0, "e"),
+    ],
+)
+def test_realworldqa(target: str, reply: str, value: float, answer: str | None) -> None:
+    score = rules.RealWorldQaLmmsEval().score(reply, question(target))
+    assert (score.value, score.answer) == (value, answer)
