@@ -175,3 +175,37 @@ def test_an_options_text_that_is_a_word_of_a_kind_keeps_it(
     tokens = list(Lexer(text, choices).tokens())
     assert "".join(token.kind for token in tokens).startswith(kinds)
     assert "".join(token.letter for token in tokens) == letters
+
+
+@pytest.mark.parametrize(
+    ("reply", "choices", "answer"),
+    [
+        ("A", ("B", "A"), "A"),  # a letter alone is one, whatever an option's text is
+        ("z w", ("x y", "z w"), "B"),
+        ("14", ("14", "2", "14"), None),
+        ("14", ("2", "14"), "B"),
+    ],
+)
+def test_a_reply_that_is_the_text_of_an_option(
+    reply: str, choices: tuple[str, ...], answer: str | None
+) -> None:
+    assert read_choice(reply, choices) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("accurately", "f"),  # an adverb fills
+        ("family", "x"),
+        ("quickly", "f"),
+        ("100% 50 %", "ff"),
+        ("50", "x"),
+        ("mustn't", "n"),
+        ("(B) -> ✅?", "L>V?"),
+        ("1. B 2. C", "x.LxL"),
+        ("b c", "lx"),
+    ],
+)
+def test_kinds_of_tokens(text: str, kinds: str) -> None:
+    tokens = Lexer(text, ("up", "down")).tokens()
+    assert "".join(token.kind for token in tokens) == kinds

@@ -115,7 +115,6 @@ def test_yes_or_no(rule: ReplyScorer, reply: str, answer: str | None) -> None:
         assert (score.answer, score.unreadable) == (answer, answer is None)
         counted_as = score.details.get("counted_as", answer)
         assert score.value == float(counted_as == target)
-    assert PopeLlava().score("", sample).details == {"counted_as": "yes"}
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,10 @@ def test_consistency_shows_both_answers(name: str, second: str, rows: tuple[int,
     assert scores[0].details == {"consistency": 4}
     assert scores[1].details == {}
     assert scores[1].value is None
+    assert [score.explanation for score in scores] == [
+        "the judge says consistency 4",
+        "not scored: nothing was put to the judge",
+    ]
 
 
 def test_only_the_first_text_of_a_pair_can_be_too_short() -> None:
@@ -224,6 +228,10 @@ def test_an_unreadable_dimension_leaves_the_others() -> None:
         "num_unreadable_replies": 1,
         "judge_error": "HTTP 500",
     }
+    assert score.explanation == (
+        "the judge says correctness 5; 1 of its replies cannot be read; "
+        "it did not answer (HTTP 500)"
+    )
 
 
 def test_cgbench_counts_answers_that_need_its_second_step() -> None:
