@@ -213,3 +213,10 @@ def test_a_sampler_of_ones_own_is_named_and_not_run(tmp_path: Path) -> None:
     )
     listed = entry(listing_text("benchmarks", tmp_path, pattern="mine"), "mine")
     assert "frames by mine; at most 16 tokens" in listed
+
+
+def test_what_a_benchmark_shows() -> None:
+    listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
+    media = {facts["name"]: facts["media"] for facts in listed}
+    shown = ("videomme/official", "tomato/lmms_eval", "vqav2/official", "mmbench/vlmevalkit")
+    assert [media[name] for name in shown] == ["videos", "videos", "images", "images"]

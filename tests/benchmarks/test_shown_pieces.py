@@ -72,6 +72,8 @@ def test_answers_and_groups_of_an_image() -> None:
     assert asked({"answer": "[14, 2]"}).targets == ("14", "2")
     assert asked({"answer": None}).targets == ()
     assert asked({"document": 9}).group == "9"
+    with pytest.raises(RowsError, match="there is no column 'third'"):
+        asked(group=["{first}", "{second}", "{third}"])
     named = asked().group
     assert named == asked({"id": 8}).group != asked({"image": b"other"}).group
     assert asked({"image": None}).group == "7"

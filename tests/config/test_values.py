@@ -22,18 +22,20 @@ from llava_eval.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    ("settings", "name", "is_own"),
+    ("settings", "name", "is_own", "is_loaded"),
     [
-        ({"checkpoint": "org/model-7b"}, "model-7b", False),
-        ({"checkpoint": "/a/b/c"}, "c", False),
-        ({"checkpoint": "a", "name": "short"}, "short", False),
-        ({"checkpoint": "org/x", "_target_": "mine.models.Own"}, "Own", True),
-        ({"checkpoint": "x", "_target_": "mine.Own", "name": "n"}, "n", True),
+        ({"checkpoint": "org/model-7b"}, "model-7b", False, True),
+        ({"checkpoint": "/a/b/c", "base_url": "http://localhost:1/v1"}, "c", False, False),
+        ({"checkpoint": "a", "name": "short"}, "short", False, True),
+        ({"checkpoint": "org/x", "_target_": "mine.models.Own"}, "Own", True, False),
+        ({"checkpoint": "x", "_target_": "mine.Own", "name": "n"}, "n", True, False),
     ],
 )
-def test_what_a_model_is_called(settings: dict[str, Any], name: str, is_own: bool) -> None:
+def test_what_a_model_is_called(
+    settings: dict[str, Any], name: str, is_own: bool, is_loaded: bool
+) -> None:
     model = ModelConfig(**settings)
-    assert (model.short_name, model.is_own) == (name, is_own)
+    assert (model.short_name, model.is_own, model.is_loaded) == (name, is_own, is_loaded)
 
 
 @pytest.mark.parametrize(
