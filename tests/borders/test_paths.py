@@ -9,6 +9,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from llava_eval.borders.paths import (
     open_file,
     package_folder,
     read_file,
+    reason,
     resolve_package_path,
     status_of,
     why_no_file,
@@ -105,26 +108,31 @@ print(is_surely_folder(folder + "/sub"), is_surely_folder(folder + "/sub/below")
 """
 
 
-def test_what_may_not_be_read(tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Make a folder that every user may enter; pytest closes its own whenever it starts again."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_what_may_not_be_read(open_folder: Path) -> None:
     """Asked by another user where this one may read everything."""
-    for folder in (tmp_path, *tmp_path.parents):
-        mode = folder.stat().st_mode
-        if mode & 0o005 != 0o005:
-            folder.chmod(mode | 0o055)
-    (tmp_path / "closed.mp4").write_bytes(b"x")
-    (tmp_path / "closed.mp4").chmod(0)
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.mp4").write_bytes(b"x")
-    (tmp_path / "sub").chmod(0)
+    path = open_folder
+    (path / "closed.mp4").write_bytes(b"x")
+    (path / "closed.mp4").chmod(0)
+    (path / "sub").mkdir()
+    (path / "sub" / "a.mp4").write_bytes(b"x")
+    (path / "sub").chmod(0)
     try:
         result = subprocess.run(
-            [sys.executable, "-c", _AS_ANOTHER_USER, str(tmp_path), repr(sys.path)],
+            [sys.executable, "-c", _AS_ANOTHER_USER, str(path), repr(sys.path)],
             capture_output=True,
             text=True,
             check=True,
         )
     finally:
-        (tmp_path / "sub").chmod(0o755)
+        (path / "sub").chmod(0o755)
     assert result.stdout.splitlines() == [
         "permission denied True",
         "permission denied False",
@@ -208,3 +216,19 @@ def test_what_a_write_left_over_follows(tmp_path: Path) -> None:
     with Halting(tmp_path / "lines", "ab") as stream:
         append_line(stream, b"a whole line\n")
     assert (tmp_path / "lines").read_bytes() == b"a whole line\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOENT, "x"), "no such file"),
+        (OSError(errno.ENOTDIR, "x"), "no such file"),
+        (OSError(errno.EPERM, "x"), "permission denied"),
+        (OSError(errno.ELOOP, "x"), "its links go round in a circle"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError("no number"), "OSError"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_a_reason_is_a_few_words(error: OSError, said: str) -> None:
+    assert reason(error) == said

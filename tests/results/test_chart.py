@@ -234,6 +234,8 @@ def test_a_drawing_read_back_gives_its_data() -> None:
     assert [read.value(*circle) for circle in circles] == [(0, 0), (10, 100)]
     (reference,) = read.lines("muted")
     assert [read.value(*corner)[1] for corner in reference] == [25, 25]
+    lefts = {t.text: t.attrib["x"] for t in read.root.iter(f"{SVG}text")}
+    assert lefts["T"] == lefts["y"] == f"{read.lines('series-0')[-1][0][0]:.2f}", "and the legend"
     labels = [t for t in read.root.iter(f"{SVG}text") if t.attrib["class"] == "label"]
     assert [label.text for label in labels] == ["zero"]
     x, y = float(labels[0].attrib["x"]), float(labels[0].attrib["y"])

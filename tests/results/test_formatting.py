@@ -12,6 +12,7 @@ from wcwidth import ljust, rjust, width
 from llava_eval.results.formatting import (
     Table,
     cut,
+    highest,
     html_text,
     interval,
     latex_text,
@@ -144,3 +145,21 @@ def test_numbers_have_the_decimals_of_their_unit() -> None:
     assert interval(-1.25, 2.0, signed=True) == "-1.2 to +2.0"
     assert interval(None, None) == "-"
     assert [p_text(one) for one in (None, 0.04999, 0.00001)] == ["-", "0.0500", "<0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("values", "indices"),
+    [
+        ([1.0, 3.0, 2.0], [1]),
+        ([3.0, None, 3.0, 1.0], [0, 2]),
+        ([2.0, 2.0], []),
+        ([2.0], []),
+        ([None, 2.0], []),
+        ([None], []),
+        ([], []),
+    ],
+)
+def test_the_highest_is_marked_where_values_differ(
+    values: list[float | None], indices: list[int]
+) -> None:
+    assert highest(values) == indices

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.results.ledger import LedgerWriter, from_line, read_ledger, rewrite_ledger, to_line
-from llava_eval.types import NOT_SCORED, Generation, Score
+from llava_eval.types import NOT_SCORED, Generation, MediaInput, MediaProblem, PixelProof, Score
 from tests.results.helpers import make_result
 
 
@@ -113,3 +113,23 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         pytest.raises(StorageError, match=r"No space left.*finished samples are kept"),
     ):
         ledger.append(make_result(0))
+
+
+def test_what_was_read_of_media_is_kept_to_the_microsecond() -> None:
+    problem = MediaProblem("damaged", "a macroblock is missing")
+    proof = PixelProof(4, 2, ("aa", "bb"))
+    read = (MediaInput((0.0, 1.00000049), proof, (problem,), "cc"), MediaInput((2.5,)))
+    result = make_result(0, inputs=read, frame_indices=((0, 9), (3,)))
+    content = json.loads(to_line(result))
+    assert content["inputs"] == [
+        {
+            "pts_seconds": [0.0, 1.0],
+            "proof": {"width": 4, "height": 2, "digests": ["aa", "bb"]},
+            "problems": [{"kind": "damaged", "detail": "a macroblock is missing"}],
+            "pixel_input_digest": "cc",
+        },
+        {"pts_seconds": [2.5]},
+    ]
+    back = from_line(to_line(result)).inputs
+    assert (back[0].proof, back[0].problems, back[1]) == (proof, (problem,), read[1])
+    assert "inputs" not in json.loads(to_line(make_result(0)))

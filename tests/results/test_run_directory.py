@@ -117,3 +117,16 @@ def test_names_of_run_directories(tmp_path: Path) -> None:
     second = new_run_directory(parent)
     assert first.parent == second.parent == parent
     assert first != second
+
+
+def test_what_fails_before_it_writes_leaves_no_folders(tmp_path: Path) -> None:
+    with claim(tmp_path / "a" / "b"):
+        assert (tmp_path / "a" / "b").is_dir()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").mkdir()
+    with claim(tmp_path / "a" / "b"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a"], "it was there before"
+    with claim(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "written").touch()
+    assert (tmp_path / "a" / "b" / "written").exists()

@@ -86,3 +86,28 @@ def test_a_setting_that_an_earlier_version_did_not_know_is_no_change() -> None:
     ours = config()
     ours["model"] = {key: value for key, value in ours["model"].items() if key != "attention"}
     assert switches(ours, config("model.attention=eager")) == []
+
+
+def test_a_parameter_that_one_side_lacks_is_switched_with_its_part() -> None:
+    """A function cannot be called with a number that it does not know."""
+    ours = config()
+    theirs = {**ours, "sampler": {**ours["sampler"], "offset": 3}}
+    (switch,) = switches(ours, theirs)
+    assert (switch.key, switch.name, switch.role) == ("sampler", "frames' rule", "protocol")
+    assert (switch.ours, switch.theirs) == ({"sampler.offset": None}, {"sampler.offset": 3})
+    assert switched(ours, theirs, [switch])["sampler"] == theirs["sampler"]
+    assert "offset" not in ours["sampler"], "a copy is changed"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["benchmark.facets=[]", "benchmark.chance={}", "benchmark.version=9"],
+)
+def test_what_only_breaks_numbers_down_is_no_change(override: str) -> None:
+    assert found(override) == {}
+
+
+def test_changes_that_mean_most_come_first() -> None:
+    ours = config()
+    theirs = config("runner.batch_size=3", "model.dtype=float16", "sampler.num_frames=8")
+    assert [switch.role for switch in switches(ours, theirs)] == ["protocol", "model", "speed"]

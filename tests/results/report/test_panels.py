@@ -212,6 +212,7 @@ def test_many_runs_are_a_table_of_runs(tmp_path: Path) -> None:
 def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> None:
     table = results_table(runs)
     assert table.header[:4] == ["run", "model", "benchmark", "accuracy"]
+    assert table.num_names == 3, "the others are numbers"
     assert [row[:3] for row in table.rows] == [["A", "made", "made/up"], ["B", "made", "made/up"]]
     assert list(table.best) == [(0, 3)]
     both: dict[str, dict[str, Any]] = {**ACCURACY, "half": {**ACCURACY["accuracy"], "scale": 50.0}}
