@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 
 import pytest
 
 from llava_eval import cli
-from llava_eval.engine.base import AnswerAll, uses_all_gpus
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.base import AnswerAll, _works_on_ray, uses_all_gpus
 from llava_eval.types import Sample, Score
 from tests.results.helpers import make_result
 
@@ -43,3 +46,40 @@ def test_where_nothing_is_watched_all_are_answered_in_their_order() -> None:
     samples = [Sample(one.id, one.row, one.group, ("?",), ("A",)) for one in results]
     assert AnswerAll().order(tuple(samples)) == samples
     assert [AnswerAll().sees(one) for one in results] == [False] * 3
+
+
+@pytest.fixture(scope="module")
+def configs() -> list[RunConfig]:
+    """Of the embedded model, and of a model of one's own."""
+    own = ["model=own", "model._target_=a.B"]
+    return [compose_config(words).config for words in ([], own)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "is_own", "num_gpus", "expected"),
+    [
+        ("auto", "auto", False, 2, True),
+        ("auto", "cuda", False, 2, True),
+        ("auto", "cpu", False, 2, False),
+        ("auto", "cuda:1", False, 2, False),
+        ("auto", "auto", False, 1, False),
+        ("auto", "auto", True, 2, False),
+        ("local", "auto", False, 2, False),
+        ("ray", "auto", False, 0, True),
+        ("ray", "cpu", False, 0, True),
+    ],
+)
+def test_when_ray_does_the_work(
+    engine: str,
+    device: str,
+    is_own: bool,
+    num_gpus: int,
+    expected: bool,
+    configs: list[RunConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: num_gpus)
+    config = copy.deepcopy(configs[is_own])
+    config.engine.name, config.model.device = engine, device
+    assert _works_on_ray(config) is expected

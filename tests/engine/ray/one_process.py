@@ -54,6 +54,7 @@ class OneProcess(ModuleType):
         killed: actors that were ended.
         present: resources of the one node that is alive.
         joined: what :meth:`init` was told; None before it and after :meth:`shutdown`.
+        started: what it was told last.
         silent: name of a call whose results never come.
         num_empty_waits: how many times more nothing is ready.
         results: names of functions, with what their calls return instead.
@@ -70,6 +71,7 @@ class OneProcess(ModuleType):
         self.killed: list[Any] = []
         self.present = {"CPU": 4.0}
         self.joined: dict[str, Any] | None = None
+        self.started: dict[str, Any] = {}
         self.silent = ""
         self.num_empty_waits = 0
         self.results: dict[str, Any] = {}
@@ -86,7 +88,7 @@ class OneProcess(ModuleType):
 
     def init(self, **options: Any) -> None:
         self._raise_fault("init")
-        self.joined = options
+        self.joined = self.started = options
 
     def shutdown(self) -> None:
         self.joined = None

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
@@ -122,12 +123,14 @@ def plain(case: Case) -> Asked:
 
 
 @pytest.fixture
-def ray(monkeypatch: pytest.MonkeyPatch) -> OneProcess:
-    """Ray's stand-in; what workers of this process do to the package's logger is undone."""
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneProcess]:
+    """Ray's stand-in; what workers here do to torch and to the package's logger is undone."""
     logger = logging.getLogger("llava_eval")
     monkeypatch.setattr(logger, "handlers", [*logger.handlers])
     monkeypatch.setattr(logger, "level", logger.level)
-    return install(monkeypatch)
+    num_threads = torch.get_num_threads()
+    yield install(monkeypatch)
+    torch.set_num_threads(num_threads)
 
 
 def test_a_run_and_what_its_manifest_says(ray: OneProcess, case: Case, plain: Asked) -> None:
@@ -337,6 +340,29 @@ def test_the_clocks_of_all_workers_are_added_up(ray: OneProcess, case: Case) -> 
     sums = sum(seconds["load_model"] for seconds in told)
     assert asked.seconds["load_model"] >= sums
     assert asked.seconds["prepare"] > 0
+    assert 0 <= asked.seconds["decode_wait"] < 3600
+
+
+def test_threads_of_models_on_a_cpu(ray: OneProcess, case: Case) -> None:
+    case.ask(num_workers=1, cpus_per_worker=3)
+    assert torch.get_num_threads() == 3
+
+
+def test_a_cluster_of_this_machine(
+    ray: OneProcess, case: Case, plain: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setattr(psutil.Process, "children", lambda *_, recursive: [])
+    monkeypatch.delenv("RAY_num_workers_soft_limit", raising=False)
+    ray.present = {"CPU": 4000.0}
+    assert case.ask(address=None, num_workers=2, cpus_per_worker=1000).results == plain.results
+    assert ray.started["address"] == "local"
+    assert ray.started["num_cpus"] == 2000
+    assert case.ask(address=None, num_workers=1).results == plain.results
+    assert ray.started["num_cpus"] == os.cpu_count()
+    assert ray.joined is None
+    kept = int(os.environ["RAY_num_workers_soft_limit"])  # noqa: SIM112 - Ray's own name
+    assert kept > (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize(
