@@ -103,3 +103,16 @@ def test_a_level_without_a_sample_of_the_part_has_no_number() -> None:
     found = summarise(results, metrics, benchmark="x", model=None, facets=["task"]).groups["task"]
     assert [found["a"][name].value for name in metrics] == [100.0, 100.0]
     assert [found["b"][name].value for name in metrics] == [0.0, None]
+
+
+@pytest.mark.parametrize(("most", "bounded"), [(1.0, True), (1.5, False)])
+def test_the_interval_ends_at_the_unit_where_no_value_lies_above(
+    most: float, bounded: bool
+) -> None:
+    results = [
+        result("xy"[n % 2], Score(value, "A"), f"video {n}")
+        for n, value in enumerate([most, most, 0.2, 0.9, most, most])
+    ]
+    metric = macro_mean(results, facet="task", scale=10.0, unit="points")
+    assert metric.ci_high is not None
+    assert (metric.ci_high == 10.0) is bounded

@@ -183,3 +183,22 @@ def test_what_runs_cost(runs: list[Run], tmp_path: Path) -> None:
         ["output tokens a sample", "2.0", "2.0"],
         ["judge's cost", "-", "0.1235"],
     ]
+
+
+def test_a_metric_without_a_difference_is_dashes_beside_the_others(
+    comparisons: list[Comparison],
+) -> None:
+    (metric,) = comparisons[0].metrics
+    unknown = dataclasses.replace(metric, name="SPICE", estimate=None, mcnemar=None)
+    both = [dataclasses.replace(item, metrics=[metric, unknown]) for item in comparisons]
+    many = metrics_table(both)
+    assert many.rows[3:] == [
+        ["SPICE", "A", *["-"] * 6],
+        ["SPICE", "B - A", *["-"] * 6],
+        ["SPICE", "C - A", *["-"] * 6],
+    ]
+    assert list(many.best) == list(metrics_table(comparisons).best)
+    assert [row[0] for row in metrics_table(both[:1]).rows] == ["accuracy"], "its note says why"
+    assert [
+        row[-1] for row in agreement_table([dataclasses.replace(both[0], metrics=[unknown])]).rows
+    ] == ["-"]
