@@ -250,3 +250,8 @@ def test_a_ratio_of_two_levels() -> None:
     assert (metric.stderr, metric.num_samples) == (None, 4)
     assert part_ratio(results, facet="kind", level="a_x", over="c_x").value is None
     assert part_ratio(results, facet="kind", level="d_x", over="b_x").value is None
+
+
+def test_nothing_to_count_is_no_number_of_no_samples() -> None:
+    for metric in (all_right([]), mme_score([]), all_right([], size=2)):
+        assert (metric.value, metric.stderr, metric.num_samples) == (None, None, 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llava_eval.metrics.intervals import clustered_mean, number_clusters
+from llava_eval.metrics.intervals import bounded_interval, clustered_mean, number_clusters
 
 
 def test_by_hand() -> None:
@@ -89,3 +89,27 @@ def test_coverage_of_the_interval_with_clusters_of_three(rate: float, spread: fl
         assert estimate.ci_high is not None
         num_covered += estimate.ci_low <= rate <= estimate.ci_high
     assert 0.93 <= num_covered / 2000 <= 0.97
+
+
+@pytest.mark.parametrize("value", [-1.0, -0.25, 0.5, 1.0])
+def test_without_spread_the_interval_is_wilsons_within_the_range(value: float) -> None:
+    share = (value + 1) / 2
+    z = stats.t.ppf(0.975, 6)  # seven clusters count as seven observations
+    centre = (share + z**2 / 14) / (1 + z**2 / 7)
+    half = z * math.sqrt(share * (1 - share) / 7 + z**2 / 196) / (1 + z**2 / 7)
+    low, high = bounded_interval(value, 0.0, 7, -1.0, 1.0)
+    assert low == pytest.approx(2 * max(0.0, centre - half) - 1)
+    assert high == pytest.approx(2 * min(1.0, centre + half) - 1)
+    assert bounded_interval(value, 0.0, 7, None, 1.0) == (None, None)
+    assert bounded_interval(value, 0.0, 7, -1.0, None) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "ends"),
+    [(None, None, (-1.5, 4.5)), (0.0, None, (0.0, 4.5)), (None, 4.0, (-1.5, 4.0))],
+)
+def test_students_interval_ends_where_its_range_does(
+    lowest: float | None, highest: float | None, ends: tuple[float, float]
+) -> None:
+    stderr = 3.0 / stats.t.ppf(0.975, 9)
+    assert bounded_interval(1.5, stderr, 10, lowest, highest) == pytest.approx(ends)

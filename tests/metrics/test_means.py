@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from llava_eval.metrics.means import Denominator, mean_score
+from llava_eval.metrics.means import Denominator, highest_value, mean_score
 from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
 
 
@@ -137,3 +138,22 @@ def test_hidden_answers_are_in_no_denominator(denominator: Denominator) -> None:
     metric = mean_score(results, denominator=denominator)
     assert (metric.value, metric.num_samples) == (None, 0)
     assert metric.note == "not available: the right answer is hidden"
+
+
+@pytest.mark.parametrize(
+    ("values", "detail", "scale", "unit", "highest"),
+    [
+        ([0.2, 1.0], None, 100.0, "percent", 1.0),
+        ([20.0, 100.0], None, 1.0, "percent", 100.0),
+        ([0.2, 1.1], None, 100.0, "percent", None),  # above what the unit allows
+        ([0.2, 1.0], None, 5.0, "0-5", 1.0),
+        ([2.0, 10.0], None, 1.0, "0-10", 10.0),
+        ([0.2, 1.0], "bleu", 100.0, "points", 1.0),
+        ([0.2, 9.0], "cider", 100.0, "points", 10.0),
+        ([0.2, 9.0], None, 100.0, "points", None),
+    ],
+)
+def test_the_unit_says_what_a_sample_can_have_at_most(
+    values: list[float], detail: str | None, scale: float, unit: str, highest: float | None
+) -> None:
+    assert highest_value(np.array(values), detail, scale, unit) == highest

@@ -84,3 +84,18 @@ def test_bounds_only_tighten_and_hold_the_observed_mean_of_many() -> None:
 def test_an_observation_outside_of_the_range_is_refused() -> None:
     with pytest.raises(ValueError, match="expected -1 to 1"):
         ConfidenceSequence(0.05).add(1.5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_capital_grows_as_the_paper_has_it(sign: int) -> None:
+    """Against 0.6 on either side, by zeros alone: bets (mean - m) / (variance + (mean - m)^2)."""
+    capital, needed = 1.0, 0
+    while capital < 1 / 0.05:
+        variance = 5.0 * 0.05 / (5.0 + needed)  # the prior's, spread over what was seen
+        capital *= 1 + 0.6 / (variance + 0.6**2) * 0.6
+        needed += 1
+    bounds = ConfidenceSequence(0.05, -0.6 * sign)
+    for number in range(needed):
+        assert (bounds.is_above, bounds.is_below) == (False, False), number
+        bounds.add(0.0)
+    assert (bounds.is_above, bounds.is_below) == (sign > 0, sign < 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -143,3 +144,11 @@ def test_two_images_are_needed_for_an_interval(num_groups: int) -> None:
     assert metric.value == 50.0
     # Two clusters of one: 2 / (2 - 1) times the sum of (1/4)^2 twice.
     assert metric.stderr == (None if num_groups == 1 else pytest.approx(100 * 0.5))
+
+
+def test_failed_questions_and_hidden_answers_are_left_out() -> None:
+    answered = results([("yes", "yes"), ("yes", "no")])
+    hidden = dataclasses.replace(answered[0], target=())
+    lost = dataclasses.replace(answered[0], generation=Generation(None, error="x"))
+    metric = yes_no([*answered, hidden, lost], measure="recall")
+    assert (metric.value, metric.num_samples) == (50.0, 2)
