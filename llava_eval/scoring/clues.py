@@ -70,19 +70,11 @@ class CgBench(ReplyScorer):
     def _of_intervals(self, reply: str, sample: Sample) -> Score:
         right = json.loads(sample.targets[0])
         found = fenced_result(reply)
-        value = None
-        if found:
-            try:
-                value = intervals_overlap(found[0], right)
-            except _FAULTS:
-                value = None
+        value = _overlap_if_any(found[0], right) if found else None
         numbers = [float(number) for number in _NUMBER.findall(reply)]
         if value is None and reply and len(numbers) % 2 == 0:
             found = (list(zip(numbers[::2], numbers[1::2], strict=True)),)
-            try:
-                value = intervals_overlap(found[0], right)
-            except _FAULTS:  # overlapping ones end the original's evaluation of this question
-                value = None
+            value = _overlap_if_any(found[0], right)
         if value is None:
             return unread(sample, "left_out", "there are no intervals")
         reached = sum(value >= least for least in _THRESHOLDS) / len(_THRESHOLDS)
@@ -108,6 +100,13 @@ def intervals_overlap(first: Any, second: Any) -> float:
     length, other_length = (sum(end - start for start, end in side) for side in (left, right))
     covered = length + other_length - shared
     return shared / covered if covered > 0 else 0.0
+
+
+def _overlap_if_any(found: Any, right: Any) -> float | None:
+    try:
+        return intervals_overlap(found, right)
+    except _FAULTS:  # overlapping numbers end the original's evaluation of this question
+        return None
 
 
 def _joined(intervals: Any) -> list[Any]:

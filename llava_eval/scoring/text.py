@@ -183,10 +183,8 @@ def relaxed_match(reply: str, target: str) -> bool:
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text.rstrip("%")) / 100.0 if text.endswith("%") else float(text)
-    except ValueError:
-        return None
+    number = _as_number(text.rstrip("%"))
+    return number / 100.0 if number is not None and text.endswith("%") else number
 
 
 @dataclass(frozen=True)

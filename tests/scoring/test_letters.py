@@ -76,21 +76,19 @@ def test_an_answer_to_a_hidden_target_is_kept_and_not_scored() -> None:
     hidden = sample(targets=())
     assert (read_letter("C", hidden).value, read_letter("C", hidden).answer) == (None, "C")
     assert unread(hidden, "wrong").value is None
-    guess = unread(hidden, "random", letters="ABCD")
+    guess = unread(hidden, "random")
     assert guess.value is None
     assert guess.answer in {"A", "B", "C", "D"}
 
 
 def test_guesses_are_drawn_anew_for_each_sample_and_can_be_repeated() -> None:
     def draws(seed: int) -> list[str | None]:
-        return [
-            unread(sample(str(n)), "random", letters="ABCD", seed=seed).answer for n in range(400)
-        ]
+        return [unread(sample(str(n)), "random", seed=seed).answer for n in range(400)]
 
     assert draws(0) == draws(0)
     assert draws(0) != draws(1)
     assert all(80 <= draws(0).count(letter) <= 120 for letter in "ABCD")
-    guess = unread(sample(), "random", letters="ABCD")
+    guess = unread(sample(), "random")
     assert guess.details == {"chosen_at_random": True}
     assert not guess.unreadable
 

@@ -92,7 +92,7 @@ def test_explanations_say_what_was_read_and_what_it_is_worth() -> None:
     assert unread(sample(), "left_out", "empty").explanation == (
         "no answer: empty; not scored: unread replies are left out"
     )
-    drawn = unread(sample(), "random", "empty", letters="ABC")
+    drawn = unread(sample(), "random", "empty")
     assert "drawn at random: empty" in drawn.explanation
 
 

