@@ -13,9 +13,11 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from llava_eval.engine import progress
 from llava_eval.engine.console import messages_shown
 from llava_eval.engine.progress import Progress
 from llava_eval.results.summary import failures_by_cause
@@ -118,3 +120,22 @@ def test_failures_are_grouped_by_cause() -> None:
     )
     assert [line.partition(" x ")[0] for line in others] == ["1", "1"]
     assert failures_by_cause([result(0)]) == []
+
+
+def test_speed_is_that_of_this_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two of eight were there before; each further one takes ten seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with caplog.at_level(logging.INFO), Progress(8, [result(0), result(1)]) as bar:
+        for number in range(2, 6):
+            now[0] += 10.0
+            bar.add(result(number), decode_wait_seconds=2.5)
+    parts = [message.split(", ") for message in caplog.messages]
+    assert [part[0] for part in parts] == [f"{n}/8 samples ({12.5 * n:.0f} %)" for n in range(3, 7)]
+    assert [part[1] for part in parts] == [f"0:00:{10 * n} left" for n in (5, 4, 3, 2)]
+    assert {part[2] for part in parts} == {"score 100.0"}
+    assert {part[3] for part in parts} == {"0.10 samples/s"}
+    assert {part[4] for part in parts} == {"0 tokens/s"}  # 2 in 10 s
+    assert {part[5] for part in parts} == {"decode wait 2.5s"}
