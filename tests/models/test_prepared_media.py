@@ -58,6 +58,7 @@ def test_what_is_known_of_a_video(num_source_frames: int | None, total: int) -> 
     medium = shown_medium("video", clip, as_images=False)
     (seen,) = given(("a", [medium]))
     assert seen["videos_kwargs"]["do_sample_frames"] is False
+    assert seen["videos_kwargs"]["return_metadata"] is True
     assert seen["videos_kwargs"]["video_metadata"] == [
         {
             "total_num_frames": total,

@@ -30,8 +30,10 @@ from llava_eval.models.served.probe import (
     numbered_clip,
 )
 from llava_eval.models.served.served_model import (
+    FrameProbe,
     ServedModel,
     find_served_model,
+    open_client,
     with_checked_frames,
 )
 from llava_eval.models.served.served_runner import ServedRunner
@@ -647,9 +649,15 @@ def test_one_more_number_of_frames() -> None:
         COST.proven(64, 8 + 64 * 30 - 16)
 
 
-@pytest.mark.parametrize(("num_tokens", "is_enough"), [(200, True), (199, False)])
-def test_the_least_that_is_believed(num_tokens: int, is_enough: bool) -> None:
-    """Two images have at least a quarter of what two of a probe's had: 2 x 400 / 4 tokens."""
+@pytest.mark.parametrize(
+    ("side", "num_tokens", "is_enough"),
+    [(480, 200, True), (480, 199, False), (64, 200, True), (64, 199, False), (63, 1, True)],
+)
+def test_the_least_that_is_believed(side: int, num_tokens: int, is_enough: bool) -> None:
+    """Two images have at least a quarter of what two of a probe's had: 2 x 400 / 4 tokens.
+
+    Nothing is known of images that are smaller than a probe's.
+    """
 
     def behaviour(content: dict[str, Any], number: int) -> Answer:
         is_probe = content["messages"][-1]["content"][-1]["text"] == QUESTION
@@ -661,6 +669,36 @@ def test_the_least_that_is_believed(num_tokens: int, is_enough: bool) -> None:
             find_served_model(served("m", server.base_url), shows_images=True)
         )
         runner = ServedRunner(model)
-        images = [runner.prepare("image", numbered_clip(1, (480, 640))) for _ in range(2)]
+        images = [runner.prepare("image", numbered_clip(1, (side, 640))) for _ in range(2)]
         asked = [Request("a", (*images, "what?"), GenerationSettings())]
         assert (ask(runner, asked)["a"].text == "A") is is_enough
+
+
+@pytest.mark.parametrize(("num_tokens", "is_smaller"), [(100, True), (248, False)])
+def test_frames_that_are_made_smaller_are_told_of(
+    num_tokens: int, is_smaller: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four large frames cost 240 tokens by their area, and 8 of text."""
+    usage = {"prompt_tokens": num_tokens, "completion_tokens": 1}
+    with serving(lambda content, number: reply("A", "m", usage=usage), PAGES["vllm"]) as server:
+        model = replace(
+            find_served_model(served("m", server.base_url)), frame_cost=replace(COST, clips={})
+        )
+        client = open_client(model.config)
+        proven = FrameProbe(model, client).with_proven(4, [(4, LARGE), (4, LARGE)])
+        client.close()
+        assert len(server.requests) == 1
+    assert proven.frame_cost is not None
+    assert proven.frame_cost.clips == {(4, LARGE): num_tokens - 8}
+    told = "makes frames of 448 x 252 pixels smaller: 4 of them cost 92 tokens"
+    assert (told in caplog.text) is is_smaller
+
+
+def test_a_server_that_refuses_large_frames() -> None:
+    def count(frames: int, size: tuple[int, int], text: str) -> int:
+        if size == LARGE:
+            raise RejectedError("too large")
+        return 30 + 4 * frames
+
+    cost = measure_frame_cost(count)
+    assert (cost.per_frame, cost.per_large, cost.is_constant) == (4.0, None, False)
