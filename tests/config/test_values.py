@@ -219,3 +219,16 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
     assert isinstance(build_target({"_target_": f"{__name__}.Refusing"}, key="x"), Refusing)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
+        ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
+    ],
+)
+def test_a_key_that_is_not_there(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config([override])
+    assert str(caught.value).startswith(said)

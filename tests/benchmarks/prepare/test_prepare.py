@@ -68,6 +68,7 @@ def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: P
     (root / first.name).write_bytes(first.read_bytes()[:500])
     ready = run(rows, root)
     assert not ready.is_complete
+    assert (ready.num_media, ready.num_present, ready.num_open) == (2, 1, 0)
     assert ready.missing == [str(root / second.name)]
     assert [path for path, _ in ready.damaged] == [str(root / first.name)]
     text = readiness_text(ready)
