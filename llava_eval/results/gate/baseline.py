@@ -200,6 +200,21 @@ def _compared(value: Any) -> Any:
     return round(value, DECIMALS) if isinstance(value, float) else value
 
 
+def is_prompt_of(prompt: str, result: SampleResult) -> bool:
+    """Return whether a prompt, as :func:`baseline_or_run` gave it, is that of a result.
+
+    Args:
+        prompt: a text, or what stands for one whose digest alone is known.
+        result: of the run.
+    """
+    return prompt in (result.prompt, _unknown_prompt(_asked_digest(result)))
+
+
+def _unknown_prompt(digest: str) -> str:
+    """Return what stands for a prompt of which a baseline file holds the digest alone."""
+    return f"(digest {digest})"
+
+
 def _asked_digest(result: SampleResult) -> str:
     return _digest([result.prompt, *(PurePath(path).stem for path in result.media)])
 
@@ -348,7 +363,7 @@ def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> 
     inputs = (MediaInput(problems=problems),) if problems else ()
     changes: dict[str, Any] = {"generation": generation, "score": score, "inputs": inputs}
     if sample.asked != _asked_digest(question):
-        changes["prompt"] = f"(digest {sample.asked})"
+        changes["prompt"] = _unknown_prompt(sample.asked)
     if sample.target != _digest(question.target):
         changes["target"] = (f"(digest {sample.target})",)
     return dataclasses.replace(question, **changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
-from llava_eval.results.gate.baseline import baseline_or_run
+from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
 from llava_eval.results.gate.rule import Check, Rule, refuse
 from llava_eval.results.gate.verdict import checks_table, markdown_title
 from llava_eval.results.identity import seeded_order
@@ -52,6 +52,7 @@ class SequentialGate:
     _metric: str = ""
     _label: str = ""
     _nodes: Mapping[str, Any] = field(default_factory=dict)
+    _late: Mapping[str, SampleResult] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
     _members: dict[str, list[str]] = field(default_factory=dict)
     _after: dict[str, float] = field(default_factory=dict)
@@ -76,7 +77,13 @@ class SequentialGate:
         self._label = label
         planned = _planned(samples, config, label)
         baseline = baseline_or_run(self.baseline_path, planned, RunReader(self.config_dir))
-        refuse(planned, baseline)
+        # What depends on the frames that are shown is known once they are: it is compared then.
+        late = {sample.id for sample in samples if sample.frame_dependent_parts}
+        self._late = {item.id: item for item in baseline.results if item.id in late}
+        results = [
+            replace(item, prompt=self._late.get(item.id, item).prompt) for item in planned.results
+        ]
+        refuse(replace(planned, results=results), baseline)
         self._metric, node = next(iter(baseline.metric_nodes.items()))
         if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):
             raise ComparisonError(
@@ -107,7 +114,17 @@ class SequentialGate:
 
         Args:
             result: with its score.
+
+        Raises:
+            ComparisonError: it was asked something else than the baseline's sample.
         """
+        before = self._late.get(result.id)
+        is_known = before is not None and before.generation.error is result.generation.error is None
+        if before is not None and is_known and not is_prompt_of(before.prompt, result):
+            raise ComparisonError(
+                f"the run and {self.baseline_path} were not asked the same: the prompt of "
+                f"{result.id} differs"
+            )
         self._after |= self._values([result])
         bounds = self._bounds
         assert bounds is not None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from llava_eval.benchmarks.subtitles import Subtitles
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.results.gate.baseline import write_baseline
 from llava_eval.results.gate.rule import Rule
 from llava_eval.results.gate.sequential_gate import SequentialGate
 from llava_eval.results.runs import RunReader
@@ -103,6 +106,31 @@ def test_groups_stay_together_and_the_seed_decides(tmp_path: Path) -> None:
 def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: Rule) -> None:
     with pytest.raises(ConfigError, match="needs --tolerance accuracy=POINTS above 0"):
         gate_on(tmp_path, [answered(n, True) for n in range(30)], rule)
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_what_depends_on_the_frames_is_compared_when_it_is_known(
+    tmp_path: Path, is_file: bool
+) -> None:
+    before = [answered(n, True) for n in range(30)]
+    baseline = write_run(tmp_path / "baseline", before)
+    run = RunReader().read(baseline)
+    if is_file:
+        baseline = tmp_path / "baseline.json"
+        write_baseline(baseline, run)
+    samples = []
+    for one in before:
+        *media, text = sample_of(one).content
+        assert isinstance(media[0], Media)
+        part = Subtitles(media[0], "subtitles.srt", "first_cue")
+        samples.append(dataclasses.replace(sample_of(one), content=(*media, part, text)))
+    gate = SequentialGate(baseline, RULE)
+    gate.begin(samples, run.config, StrictChoice(), "made/up")
+    first, second, third = gate.order(samples)[:3]
+    gate.sees(before[first.row])
+    gate.sees(SampleResult.failed(second, OSError("the prompt is not known")))
+    with pytest.raises(ComparisonError, match=f"not asked the same: the prompt of {third.id} dif"):
+        gate.sees(dataclasses.replace(before[third.row], prompt="other lines"))
 
 
 @pytest.mark.slow
