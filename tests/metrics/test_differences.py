@@ -178,3 +178,18 @@ def test_two_clusters_are_needed_to_resample(num_clusters: int) -> None:
     assert (found.first, found.second, found.num_clusters) == (0.0, 100.0, num_clusters)
     ends = (None, None) if num_clusters == 1 else (100.0, 100.0)  # every resample says the same
     assert (found.low, found.high) == ends
+
+
+def test_resamples_without_a_value_do_not_count() -> None:
+    def known(results: Sequence[SampleResult]) -> MetricValue:
+        """Return the mean of answers A; none where a resample has drawn none of them."""
+        values = [one.score.value or 0.0 for one in results if one.score.answer == "A"]
+        value = sum(values) / len(values) if values else None
+        return MetricValue(value, None, None, None, len(values), "percent")
+
+    first = [make_result(n, score=Score(0.25, "AB"[n % 2])) for n in range(4)]
+    second = [make_result(n, score=Score(0.75, "A")) for n in range(4)]
+    for left, right, sign in ((first, second, 1), (second, first, -1)):
+        found = paired_metric(known, left, right).difference(np.arange(4), np.arange(4), 0.95)
+        assert found is not None
+        assert (found.difference, found.low, found.high) == (0.5 * sign,) * 3

@@ -486,3 +486,23 @@ def test_the_interval_of_a_check_has_alpha_outside_of_each_end(
     # Nothing is unreadable in either run, so that accuracy has the whole of alpha.
     assert verdict.confidence == pytest.approx(1 - 2 * alpha)
     assert (verdict.checks[0].interval, verdict.checks[0].is_shown) == (ends, True)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "tolerances", "slowdown", "words"),
+    [
+        (0.0, [], None, "--alpha 0: expected a rate between 0 and 0.5"),
+        (0.5, [], None, "--alpha 0.5: expected a rate between 0 and 0.5"),
+        (0.05, [], 0.0, "--max-slowdown 0: expected a factor above 0"),
+        (0.05, [], float("inf"), "--max-slowdown inf: expected a factor above 0"),
+        *(
+            (0.05, [text], None, f"--tolerance {text!r}: expected METRIC=POINTS")
+            for text in ("accuracy", "=1", "1", "a=", "a=x", "a=-1", "a=nan", "a=inf")
+        ),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(
+    alpha: float, tolerances: list[str], slowdown: float | None, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^gate: {re.escape(words)}"):
+        rule_of(alpha, tolerances, slowdown, "regression")
