@@ -168,8 +168,8 @@ READ_BY_HAND: list[tuple[ReplyScorer, str]] = [
     (
         rules.ScienceQaLlava(),
         (
-            "B=B|B. blue car=B|B.=-|The answer is B.=B|The answer is B. The answer is C.=-| B=-"
-            "|The answer is F.=-"
+            "B=B|B. blue car=B|B. =B|B.=-|The answer is B.=B|The answer is B. The answer is C.=-"
+            "| B=-|The answer is F.=-"
         ),
     ),
     (rules.MvBenchOfficial(), "B=B|B) x=B|(B)=B|b. x=B|B\nC=B|Blue=-|D=D"),
