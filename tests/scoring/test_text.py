@@ -58,6 +58,7 @@ def test_an_empty_reply_is_unreadable(reply: str) -> None:
         (Anls(), "ax", "ab", 0.5),
         (Anls(), "axy", "abc", 0.0),  # a third is below a half
         (Anls(), "A  b", "a b", 1.0),
+        (Anls(), "", "", 1.0),
         (RelaxedAccuracy(), "104", "100", 1.0),
         (RelaxedAccuracy(), "105", "100", 1.0),
         (RelaxedAccuracy(), "106", "100", 0.0),
