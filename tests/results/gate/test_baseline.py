@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -272,9 +273,12 @@ def test_digests_are_those_of_files_that_were_written_before(tmp_path: Path) -> 
     result = answered(
         0, True, prompt="Wh\u00e4t?", media=("of/a/b.mp4", "c.png"), target=("A", "x")
     )
+    result = dataclasses.replace(result, score=Score(1.0, "gr\u00fcn"))
     run = RunReader().read(write_run(tmp_path / "run", [result]))
     write_baseline(tmp_path / "x.json", run)
+    assert (tmp_path / "x.json").read_bytes().isascii()
     (sample,) = json.loads((tmp_path / "x.json").read_text())["samples"]
+    assert sample["answer"] == "gr\u00fcn"
     asked, target = r'["Wh\u00e4t?", "b", "c"]', '["A", "x"]'
     assert sample["asked"] == hashlib.sha256(asked.encode()).hexdigest()[:10]
     assert sample["target"] == hashlib.sha256(target.encode()).hexdigest()[:10]
