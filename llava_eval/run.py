@@ -1,6 +1,7 @@
 """The program: evaluate one benchmark with one model.
 
-    rows -> samples -> (decode ahead) -> requests -> model -> ledger -> scores -> tables
+    rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
+    ledger -> score what needs the whole set, or a judge -> tables
 
 :func:`run` does all of it; :func:`score` begins at texts that were generated already.
 """

@@ -1,7 +1,7 @@
 """The values that travel between the stages: frozen, picklable, and checked when they are made.
 
     Media ─┐
-    Sample ┴─> Request ──model──> Generation ──scorer──> Score ──> SampleResult (one ledger line)
+    Sample ┴─> Request ──model──> Generation ──> SampleResult ──scorer──> the same with its Score
     VideoInfo ──sampler──> indices ──decode──> Clip ──processor──> PreparedMedia
 
 Nothing here imports anything else of the package but ``errors``, and nothing heavier than the

@@ -51,7 +51,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     Without a model: the same texts under every rule and denominator of the
     benchmark, and in what settings, prompts and frames another run or a published
     number differs. With --run, how much of the gap each difference explains, with
-    an interval; what they do only together is said to be unexplained.
+    an interval; what no single difference accounts for is said to be unexplained.
 
     for instance
       llava-eval explain runs/mine

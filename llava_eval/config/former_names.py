@@ -1,4 +1,4 @@
-"""Where the functions and classes lie now that earlier versions' files name.
+"""Today's names of the functions and classes that earlier versions' files name.
 
 Run directories keep the configuration that they were made with, and people keep files of their
 own: both go on naming what has moved since.

@@ -411,10 +411,11 @@ class QuantizationConfig:
 
 @dataclass
 class RunnerConfig:
-    """Speed and memory; none of these may change a score.
+    """Speed and memory: no part of the protocol; batching can change a logit's last digits.
 
     Attributes:
-        batch_size: questions generated together; null lets the runner choose.
+        batch_size: most questions generated together; null: 32 here, four times the server's
+            concurrency for a served model. With ``share_prefixes: false`` each is asked alone.
         max_batch_tokens: tokens in one forward pass, padding included; null: what fits.
         share_prefixes: compute once what the questions of a video share. auto: if a trial gives the
             same logits as whole prompts; true: the run ends if it does not; false: never.
@@ -556,7 +557,6 @@ class RunConfig:
         published: published numbers that stand beside the run's own.
         tracker: node of a tracker that is given the finished run; null for none.
         seed: for sampled decoding.
-        experiment: name of the experiment, where one was chosen.
     """
 
     benchmark: BenchmarkConfig = section(BenchmarkConfig)

@@ -16,7 +16,7 @@ PREPARE_STAGE: Final = "prepare"
 
 
 class StageClock:
-    """Adds up the wall time of named stages, for instance "decode_wait" or "generate"."""
+    """Adds up the wall time of named stages, for instance "decode_wait" or "prefill"."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)

@@ -1,9 +1,9 @@
 """Whether prompts may share prefixes: tried on real first prompts, and taken back where it fails.
 
-The truth about a prompt is the model's own pass over the processor's own inputs of the whole
-prompt. Sharing is held to it once for each kind of prompt (videos, images, several media; texts or
-likelihoods), with the first groups of a run and all their frames. What does not agree, or raises
-anything, is asked as whole prompts (:mod:`llava_eval.models.local.whole`).
+The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is held
+to it once for each kind of prompt (videos, images, several media; texts or likelihoods), with the
+first groups of a run and all their frames. What does not agree, or raises anything, is asked as
+whole prompts (:mod:`llava_eval.models.local.whole`).
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class FramesMissingError(Exception):
         self,
         lengths: Sequence[int],
         counts: Sequence[int],
-        expected: str = "as many tokens more for as many frames more",
+        expected: str = "each added frame to add equally many tokens",
     ) -> None:
         frames, tokens = (", ".join(map(str, values)) for values in (lengths, counts))
         super().__init__(f"prompts with {frames} frames count {tokens} tokens, expected {expected}")

@@ -30,7 +30,7 @@ class Parts:
         failed: changes that could not be switched, and why.
         num_groups, num_samples: that were generated.
         seed: of their draw.
-        whole: what all changes together are, in words.
+        whole: what the last column stands for: the other run, or all changes at once.
     """
 
     attribution: Attribution
@@ -50,7 +50,7 @@ class Explanation:
     Attributes:
         run: the run.
         readings: its texts under every rule, its own first.
-        disagreements: texts that are worth different under some.
+        disagreements: texts whose score differs between rules.
         side: what it is explained by; None looks at the run alone.
         switches: in what settings they differ.
         seen: what else differs, in words: software, questions, frames that were shown.
