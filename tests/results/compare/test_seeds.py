@@ -203,3 +203,14 @@ def test_runs_are_sets_of_seeds_where_every_setting_has_several(
         for seed, frames in settings
     ]
     assert [len(group) for group in over_seeds(found)] == sizes
+
+
+def test_two_runs_are_compared_in_pairs_though_they_differ_in_their_seed_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["compare", "--json", *runs(tmp_path, seeds=(0, 3))]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert "flips" not in content
+    (comparison,) = content["comparisons"]
+    # q0 is right under seed 3 alone, and q1 is wrong there.
+    assert comparison["metrics"]["accuracy"]["difference"] == pytest.approx(0)
