@@ -55,7 +55,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._cleaned(generation), sample)
-            score = _with_reasoning(score, generation)
+            score = _flag_reasoning(score, generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -105,7 +105,7 @@ class Evaluation:
             [sample for _, sample in answered],
         )
         score_of = {
-            result.id: _with_reasoning(score, result.generation)
+            result.id: _flag_reasoning(score, result.generation)
             for (result, _), score in zip(answered, scores, strict=True)
         }
         scored = [
@@ -119,7 +119,7 @@ class Evaluation:
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
 
 
-def _with_reasoning(score: Score, generation: Generation) -> Score:
+def _flag_reasoning(score: Score, generation: Generation) -> Score:
     """Return a score that says so where the text holds reasoning; the tables count these."""
     if not without_reasoning(str(generation.text)).has_reasoning:
         return score

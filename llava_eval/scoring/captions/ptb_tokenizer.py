@@ -21,7 +21,7 @@ Differences from the reference, on purpose:
 
 Known and left: which capital sigmas Java takes for final ones in words that mix Greek with other
 scripts, and a web address of one emoji, which Java counts as two characters.
-Counts of agreement are in `tests/metrics/captions/agreement.md`.
+Counts of agreement are in `tests/scoring/captions/agreement.md`.
 """
 
 from __future__ import annotations
