@@ -111,9 +111,13 @@ print(is_surely_folder(folder + "/sub"), is_surely_folder(folder + "/sub/below")
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may enter; pytest closes its own whenever it starts again."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for above in (folder, *folder.parents):
+            mode = above.stat().st_mode
+            if mode & 0o005 != 0o005:
+                above.chmod(mode | 0o055)
+        yield folder
 
 
 def test_what_may_not_be_read(open_folder: Path) -> None:
