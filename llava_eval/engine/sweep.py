@@ -31,7 +31,7 @@ from llava_eval.config.composition import (
     parse_overrides,
     plain_values,
 )
-from llava_eval.engine.base import engines_kept
+from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts

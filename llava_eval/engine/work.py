@@ -14,8 +14,9 @@ from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.describe import identity_of
 from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
-from llava_eval.engine.base import Engine, check_engine, open_engine
+from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.configured_engine import check_engine, open_engine
 from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.clock import StageClock

@@ -14,8 +14,9 @@ import pytest
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import ComposedConfig, compose_config
 from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
-from llava_eval.engine.base import Watch, check_engine
+from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.configured_engine import check_engine
 from llava_eval.engine.work import Benchmark, GivenTexts, Parts
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock

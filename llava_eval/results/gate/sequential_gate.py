@@ -52,7 +52,7 @@ class SequentialGate:
     _metric: str = ""
     _label: str = ""
     _nodes: Mapping[str, Any] = field(default_factory=dict)
-    _late: Mapping[str, SampleResult] = field(default_factory=dict)
+    _late_prompts: Mapping[str, str] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
     _members: dict[str, list[str]] = field(default_factory=dict)
     _after: dict[str, float] = field(default_factory=dict)
@@ -79,11 +79,14 @@ class SequentialGate:
         baseline = baseline_or_run(self.baseline_path, planned, RunReader(self.config_dir))
         # What depends on the frames that are shown is known once they are: it is compared then.
         late = {sample.id for sample in samples if sample.frame_dependent_parts}
-        self._late = {item.id: item for item in baseline.results if item.id in late}
+        before = {item.id: item for item in baseline.results if item.id in late}
         results = [
-            replace(item, prompt=self._late.get(item.id, item).prompt) for item in planned.results
+            replace(item, prompt=before.get(item.id, item).prompt) for item in planned.results
         ]
         refuse(replace(planned, results=results), baseline)
+        self._late_prompts = {
+            name: item.prompt for name, item in before.items() if item.generation.error is None
+        }
         self._metric, node = next(iter(baseline.metric_nodes.items()))
         if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):
             raise ComparisonError(
@@ -118,9 +121,8 @@ class SequentialGate:
         Raises:
             ComparisonError: it was asked something else than the baseline's sample.
         """
-        before = self._late.get(result.id)
-        is_known = before is not None and before.generation.error is result.generation.error is None
-        if before is not None and is_known and not is_prompt_of(before.prompt, result):
+        prompt = self._late_prompts.get(result.id) if result.generation.error is None else None
+        if prompt is not None and not is_prompt_of(prompt, result):
             raise ComparisonError(
                 f"the run and {self.baseline_path} were not asked the same: the prompt of "
                 f"{result.id} differs"

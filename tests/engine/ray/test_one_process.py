@@ -20,8 +20,8 @@ import torch
 
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.base import engines_kept
 from llava_eval.engine.batches import MediaGroup
+from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.local import LocalEngine
 from llava_eval.engine.ray.cluster import Share, reason_of
 from llava_eval.engine.ray.engine import RayEngine, worker_settings

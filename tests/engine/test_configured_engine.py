@@ -10,7 +10,8 @@ import pytest
 from llava_eval import cli
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.base import AnswerAll, _works_on_ray, uses_all_gpus
+from llava_eval.engine.base import AnswerAll
+from llava_eval.engine.configured_engine import _works_on_ray, uses_all_gpus
 from llava_eval.types import Sample, Score
 from tests.results.helpers import make_result
 
