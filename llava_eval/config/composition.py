@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -181,12 +181,10 @@ def _explain(error: OmegaConfBaseException) -> str:
 
 
 def without_hydra(root: DictConfig) -> DictConfig:
-    """Return our parts of a composed configuration, with the schema's types."""
-    with _explained():
-        own = OmegaConf.create({key: root._get_node(key) for key in root if key != "hydra"})
-        node = OmegaConf.merge(_schema(), own)
-    assert isinstance(node, DictConfig)
-    return node
+    """Take Hydra's own part out of a composed configuration, and return what is left."""
+    with read_write(root), open_dict(root):
+        del root["hydra"]
+    return root
 
 
 def typed(resolved: Mapping[str, Any]) -> RunConfig:
