@@ -82,6 +82,7 @@ def test_the_configuration_can_be_printed(capsys: pytest.CaptureFixture[str]) ->
     assert "num_frames: 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command(["list"]) == 0
     everything = capsys.readouterr().out
@@ -165,6 +166,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert set(tmp_path.iterdir()) == before, "a mistake leaves nothing behind"
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_its_table_and_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,6 +215,7 @@ def test_score_prints_the_same_table(
     assert content["num_samples"] == len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "written"),
     [
@@ -285,6 +288,7 @@ def test_a_sweep_with_a_failing_run_goes_on_and_ends_non_zero(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_users_own_benchmark_in_a_config_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

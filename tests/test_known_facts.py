@@ -55,6 +55,7 @@ def test_the_pixels_are_proven_by_a_digest_of_a_plain_decode(outcome: pipeline.O
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings", [[], ["runner.share_prefixes=false"], ["model.dtype=bfloat16"]]
 )

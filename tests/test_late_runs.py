@@ -26,6 +26,7 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
+@pytest.mark.slow
 def test_the_ledger_holds_the_subtitles_that_were_asked_with(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(DEMO / "videos")
     (tmp_path / "subtitle").mkdir()

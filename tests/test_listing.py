@@ -25,6 +25,7 @@ def entry(text: str, name: str) -> str:
     return " ".join(line.strip() for line in rest[:end])
 
 
+@pytest.mark.slow
 def test_every_benchmark_is_there_in_80_columns() -> None:
     text = listing_text("benchmarks")
     assert max(map(len, text.splitlines())) <= 80
@@ -34,6 +35,7 @@ def test_every_benchmark_is_there_in_80_columns() -> None:
         assert "licence:" in entry(text, name), name
 
 
+@pytest.mark.slow
 def test_what_one_must_know_before_choosing() -> None:
     text = listing_text("benchmarks")
     assert text.count('"not verified": ') == 1
@@ -46,6 +48,7 @@ def test_what_one_must_know_before_choosing() -> None:
     assert "published" not in entry(text, "demo/caption")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
@@ -63,6 +66,7 @@ def test_what_a_protocol_does_around_model_and_scorer(name: str, parts: list[str
     assert [part for part in parts if part not in found] == []
 
 
+@pytest.mark.slow
 def test_protocols_of_lmms_eval_do_what_it_does_to_every_reply() -> None:
     listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
     pipelines = {facts["name"]: facts["pipeline"] for facts in listed}
@@ -78,6 +82,7 @@ def test_protocols_of_lmms_eval_do_what_it_does_to_every_reply() -> None:
     assert [name for name, pipeline in current.items() if expected - set(pipeline)] == []
 
 
+@pytest.mark.slow
 def test_ones_own_benchmark_is_listed(tmp_path: Path) -> None:
     own = tmp_path / "benchmark" / "mine"
     own.mkdir(parents=True)
@@ -90,6 +95,7 @@ def test_ones_own_benchmark_is_listed(tmp_path: Path) -> None:
     assert "hub://lmms-lab/ActivityNetQA" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_heading(kind: str) -> None:
     assert listing_text(kind).startswith(f"{kind} (")
@@ -132,6 +138,7 @@ def test_experiments_say_what_they_reproduce() -> None:
     assert "Score against frames" in entry(listing_text("experiments"), "demo_curve")
 
 
+@pytest.mark.slow
 def test_json_holds_what_the_text_says() -> None:
     content = json.loads(listing_text(None, as_json=True))
     assert tuple(content) == KINDS
@@ -202,6 +209,7 @@ def test_names_that_hold_nothing() -> None:
         listing_text("models", pattern="nothing")
 
 
+@pytest.mark.slow
 def test_a_sampler_of_ones_own_is_named_and_not_run(tmp_path: Path) -> None:
     (tmp_path / "sampler").mkdir()
     (tmp_path / "sampler" / "mine.yaml").write_text("_target_: no_such_module.mine\n")
@@ -215,6 +223,7 @@ def test_a_sampler_of_ones_own_is_named_and_not_run(tmp_path: Path) -> None:
     assert "frames by mine; at most 16 tokens" in listed
 
 
+@pytest.mark.slow
 def test_what_a_benchmark_shows() -> None:
     listed = json.loads(listing_text("benchmarks", as_json=True))["benchmarks"]
     media = {facts["name"]: facts["media"] for facts in listed}

@@ -65,6 +65,7 @@ def manifest_of(directory: Path) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_files_of_the_contract(run: Run) -> None:
     outcome = run()
     assert outcome.exit_code == 0
@@ -91,6 +92,7 @@ def test_a_run_leaves_the_files_of_the_contract(run: Run) -> None:
         assert line["generation"]["stop_reason"] in ("eos", "length")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -117,6 +119,7 @@ def test_a_checkpoints_own_generation_settings_stand_beside_the_number(
     assert manifest_of(directory)["model"]["kept_generation_settings"] == settings
 
 
+@pytest.mark.slow
 def test_the_manifest_tells_what_ran(one: Path) -> None:
     manifest = manifest_of(one)
     assert manifest["status"] == "finished"
@@ -147,6 +150,7 @@ def cut_ledger(directory: Path, keep: int, *, torn: bool) -> None:
         (directory / name).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keep", "torn"), [(0, False), (0, True), (2, True), (5, False)])
 def test_a_killed_run_continues_to_the_same_ledger(
     run: Run, one: Path, keep: int, torn: bool
@@ -158,6 +162,7 @@ def test_a_killed_run_continues_to_the_same_ledger(
     assert len(manifest_of(again)["sessions"]) == 2
 
 
+@pytest.mark.slow
 def test_resume_finds_the_newest_unfinished_run(run: Run) -> None:
     first = run().directory
     cut_ledger(first, 3, torn=True)
@@ -192,6 +197,7 @@ def test_another_configuration_never_adopts_generations(run: Run, override: str,
         run("output_dir=one", override)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one")
 def test_what_changes_no_generation_may_change(run: Run) -> None:
     again = run("output_dir=one", "runner.batch_size=5", "scorer=videomme_official")
@@ -199,6 +205,7 @@ def test_what_changes_no_generation_may_change(run: Run) -> None:
     assert "scorer=videomme_official" in again.summary.benchmark
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override", ["runner.batch_size=1", "runner.batch_size=4", "runner.share_prefixes=false"]
 )
@@ -211,6 +218,7 @@ def test_batch_size_and_sharing_change_no_byte_of_the_ledger(
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_questions_about_a_replaced_video_are_answered_anew(
     run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +298,7 @@ def broken_benchmark(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
     return ["benchmark.source=rows.jsonl", "benchmark.media_root=media"], broken
 
 
+@pytest.mark.slow
 def test_failed_samples_are_errors_and_never_scores(
     run: Run, broken_benchmark: tuple[list[str], dict[str, str]]
 ) -> None:
@@ -317,6 +326,7 @@ def test_failed_samples_are_errors_and_never_scores(
             assert line["score"]["value"] is not None
 
 
+@pytest.mark.slow
 def test_allowed_failures_end_with_exit_code_0(
     run: Run, broken_benchmark: tuple[list[str], dict[str, str]]
 ) -> None:
@@ -326,6 +336,7 @@ def test_allowed_failures_end_with_exit_code_0(
         assert run(*overrides, *limits, limit=None).exit_code == exit_code
 
 
+@pytest.mark.slow
 def test_repaired_samples_are_asked_again(
     run: Run, broken_benchmark: tuple[list[str], dict[str, str]], tmp_path: Path
 ) -> None:

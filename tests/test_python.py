@@ -12,6 +12,7 @@ import llava_eval
 from llava_eval.errors import ComparisonError
 
 
+@pytest.mark.slow
 def test_evaluate_load_and_compare(tmp_path: Path) -> None:
     few = ["benchmark.limit=6", "sampler.num_frames=4"]
     run = llava_eval.evaluate(*few, f"output_dir={tmp_path / 'a'}")

@@ -37,6 +37,7 @@ def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, path: Path) ->
             assert {metric: ours[metric] for metric in values} == expected, (facet, level)
 
 
+@pytest.mark.slow
 def test_a_gain_needs_what_was_right_before(tmp_path: Path) -> None:
     path = Path(__file__).parent / "golden_sets" / "videommmu__official.json.gz"
     content = json.loads(gzip.decompress(path.read_bytes()))

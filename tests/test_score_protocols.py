@@ -140,6 +140,7 @@ def test_a_reply_goes_through_what_the_reference_does_to_it(
     assert outcome.exit_code == 0
 
 
+@pytest.mark.slow
 @needs_packages
 @pytest.mark.parametrize("name", ["llava_next", "lmms_eval"])
 def test_open_ended_answers_by_word_similarity(tmp_path: Path, name: str) -> None:

@@ -37,6 +37,7 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_values_are_those_that_were_written(parquet: Path) -> None:
     rows = read_rows(str(parquet))
     assert [row["question_id"] for row in rows] == list(range(len(IMAGES)))

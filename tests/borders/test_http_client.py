@@ -60,6 +60,7 @@ def test_a_body_that_is_written_elsewhere(client: HttpClient) -> None:
         assert (answer.body, b"".join(pieces)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "speak",
     [
@@ -79,6 +80,7 @@ def test_the_deadline_is_of_the_whole(client: HttpClient, speak: Speak) -> None:
         get(client, address, timeout_seconds=0.3, max_bytes=1 << 40)
 
 
+@pytest.mark.slow
 def test_what_came_in_time_decides_what_is_said(client: HttpClient) -> None:
     with raw_server(silent) as address, pytest.raises(UnreachableError):
         get(client, address, timeout_seconds=0.2)

@@ -40,6 +40,7 @@ def test_every_packaged_experiment_composes(name: str) -> None:
     assert compose_config([f"experiment={name}"]).choices["experiment"] == name
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
     composed = compose_config(
         [
@@ -211,6 +212,7 @@ def test_expand_sweep_holds_every_value() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_another_scorer_replaces_the_protocols_own_whole() -> None:
     swapped = compose_config(
         ["benchmark=videomme/vlmevalkit", "scorer=longvideobench", "scorer.seed=4"]
@@ -222,6 +224,7 @@ def test_another_scorer_replaces_the_protocols_own_whole() -> None:
     assert changed.benchmark_overrides == {"spreadsheet": False}
 
 
+@pytest.mark.slow
 def test_the_default_rule_is_a_swap_like_any_other() -> None:
     swapped = compose_config(["benchmark=mlvu/official", "scorer=strict_choice"])
     assert swapped.resolved["scorer"] == {"_target_": "llava_eval.scoring.choice.StrictChoice"}
@@ -241,6 +244,7 @@ def test_a_file_without_a_scorer_has_our_own_rule(tmp_path: Path) -> None:
     assert composed.benchmark_overrides == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [["scorer=anls"], ["benchmark=pope/llava", "scorer=anls"]])
 def test_a_protocols_own_scorer_is_found_by_its_former_name(overrides: list[str]) -> None:
     composed = compose_config(overrides)

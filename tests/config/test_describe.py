@@ -54,6 +54,7 @@ def test_role(key: str, role: str) -> None:
     assert describe.role_of(key) == role
 
 
+@pytest.mark.slow
 def test_identity_knows_what_changes_texts_and_not_how_they_are_scored() -> None:
     plain = dict(compose_config([]).resolved)
     other = dict(compose_config(["scorer=exact_match", "runner.batch_size=2"]).resolved)
@@ -66,6 +67,7 @@ def test_identity_knows_what_changes_texts_and_not_how_they_are_scored() -> None
     assert describe.identity_of(sampled)["seed"] == 7
 
 
+@pytest.mark.slow
 def test_differences_are_told_by_the_names_of_parts() -> None:
     runs = [
         compose_config(overrides).resolved
@@ -108,6 +110,7 @@ def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
     assert describe.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "switch", "default"),
     [("mmvu/official_cot", "swap_red_blue", True), ("pope/lmms_eval", "upright", True)],

@@ -94,6 +94,7 @@ def is_one_line(text: str) -> bool:
     return bool(text.strip()) and len(text.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "as_sweep"),
     [
@@ -147,6 +148,7 @@ def of_the_right_type(chance: random.Random, value: Any) -> str:
     return chance.choice(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number",
     [4, pytest.param(15, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.slow)],

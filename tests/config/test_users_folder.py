@@ -33,6 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return local.parent
 
 
+@pytest.mark.slow
 def test_settings_of_the_working_directory(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,6 +50,7 @@ def test_the_embedded_benchmark_keeps_its_own_folder(folder: Path) -> None:
     assert config.benchmark.media_root == "package://llava_eval/demo/videos"
 
 
+@pytest.mark.slow
 def test_what_changes_a_number_is_shown_beside_its_name(folder: Path) -> None:
     assert compose_config([], folder).model_overrides == {"dtype": "float16"}
     assert compose_config(["model.dtype=auto"], folder).model_overrides == {}

@@ -245,6 +245,7 @@ def test_samples_asked_once_more(
     assert printed.rstrip().endswith(str(tmp_path / "table"))
 
 
+@pytest.mark.slow
 def test_switches_that_change_answers_are_counted(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def test_an_experiment_brings_values_that_the_command_line_replaces() -> None:
     assert folders.pop().parent == Path("results/sweeps")
 
 
+@pytest.mark.slow
 def test_a_swept_path_means_what_was_typed() -> None:
     folders = ["package://llava_eval/demo/videos", "it's/here"]
     typed = f'benchmark.media_root={folders[0]},"{folders[1]}"'
@@ -60,6 +61,7 @@ def test_a_swept_path_means_what_was_typed() -> None:
     assert found == folders
 
 
+@pytest.mark.slow
 def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
     names = ["hydra.sweep.dir='it\\'s, = (here) é'", "hydra.sweep.subdir=${hydra.job.num}_x"]
     runs, _ = plan_sweep(["seed=1,2", *names], None)
@@ -190,6 +192,7 @@ class Counted:
         return [self.letter for _ in requests]
 
 
+@pytest.mark.slow
 def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["benchmark.limit=2", "sampler.num_frames=1", "model=own"]
     words += [f"model._target_={__name__}.Counted", f"hydra.sweep.dir={tmp_path}"]
@@ -209,6 +212,7 @@ def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert out.endswith(f"\nllava-eval compare {tmp_path}\n")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_sweep_may_fail_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

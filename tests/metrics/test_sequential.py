@@ -38,6 +38,7 @@ def test_at_the_tolerance_itself_each_verdict_is_rare_whenever_one_stops() -> No
     assert found.count("regressed") <= 100 * ALPHA
 
 
+@pytest.mark.slow
 def test_an_equal_model_never_regresses_and_mostly_passes_early() -> None:
     found = [outcome(groups(seed, 0.0)) for seed in range(60)]
     assert [name for name, _ in found].count("regressed") == 0

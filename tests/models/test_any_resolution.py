@@ -86,6 +86,7 @@ def test_tokens_of_many_sizes_are_as_the_formula_says(loaded: LoadedModel) -> No
         assert medium.inputs["image_sizes"].tolist() == [[height, width]]
 
 
+@pytest.mark.slow
 def test_images_of_different_sizes_in_one_batch_answer_as_alone(loaded: LoadedModel) -> None:
     settings = GenerationSettings(max_new_tokens=6)
     sizes = [(40, 40), (60, 150), (150, 60), (56, 112), (200, 31), (112, 112)]

@@ -113,6 +113,7 @@ def test_codes_of_errors(name: str, value: object, kind: type[RequestError]) -> 
     assert type(caught.value) is kind
 
 
+@pytest.mark.slow
 def test_the_key_is_shown_nowhere() -> None:
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
     for text in (KEY, escaped):

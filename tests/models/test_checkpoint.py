@@ -168,6 +168,7 @@ def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
     assert model.model.generation_config.eos_token_id == stored["eos_token_id"]
 
 
+@pytest.mark.slow
 def test_the_model_loaded_last_stays_loaded(checkpoint: CheckpointFolder) -> None:
     plan = plan_model(checkpoint, device="cpu")
     first = load_model_once(plan)

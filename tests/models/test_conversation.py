@@ -47,6 +47,7 @@ def render(name: str, loaded: LoadedModel, request: Request) -> str:
     return configured(name, loaded.processor).render(request)
 
 
+@pytest.mark.slow
 def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
     assert (
         render("chat_template", loaded, make_request(VIDEO, "Why?"))
@@ -69,6 +70,7 @@ def test_mistral_direct_to_the_letter(loaded: LoadedModel) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_protocols_system_text_and_prefill(loaded: LoadedModel) -> None:
     request = make_request(VIDEO, "Why?", system="Watch.\n", assistant_prefill="Best option:(")
     assert render("plain", loaded, request) == "Watch.\nUSER: <video>\nWhy? ASSISTANT:Best option:("
@@ -139,6 +141,7 @@ def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [
@@ -195,6 +198,7 @@ def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -
         conversation.render(dataclasses.replace(make_request("Why?"), system="Be brief."))
 
 
+@pytest.mark.slow
 def test_a_process_that_ignores_how_its_children_end_renders_templates(
     loaded: LoadedModel,
 ) -> None:

@@ -77,6 +77,7 @@ def test_what_differs_is_asked_as_a_whole_and_said(
     assert path(runner).startswith("whole prompts, one at a time: logits after a shared prefix")
 
 
+@pytest.mark.slow
 def test_padding_is_tried_before_it_is_used(tmp_path: Path) -> None:
     """HyperCLOVA X counts padding in its positions, which questions of equal length do not show."""
     other = family("hyperclovax_vision_v2", tmp_path)
@@ -189,6 +190,7 @@ def test_media_are_preprocessed_once_for_all_their_questions(
     assert len(calls) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "gemma3", "idefics3"])
 def test_likelihoods_are_those_of_whole_prompts(name: str, tmp_path: Path) -> None:
     loaded = family(name, tmp_path)
@@ -206,6 +208,7 @@ def test_likelihoods_are_those_of_whole_prompts(name: str, tmp_path: Path) -> No
     assert len(losses[0]) == 2 * len(QUESTIONS)
 
 
+@pytest.mark.slow
 def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
     FAMILIES["llava"].make(tmp_path)
     path = tmp_path / "generation_config.json"
@@ -231,6 +234,7 @@ def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
     assert answers[False] != texts
 
 
+@pytest.mark.slow
 def test_a_budget_of_pixels_changes_the_number_of_tokens(tmp_path: Path) -> None:
     few = {"min_pixels": 4 * 28 * 28, "max_pixels": 8 * 28 * 28}
     tokens = []
@@ -281,6 +285,7 @@ BEYOND_50: dict[str, dict[str, Any]] = {
 QUESTIONS_AROUND_50 = ("Who?", "What is it now, and then?", "Why?", "How many of those there, say?")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", BEYOND_50)
 def test_frequencies_that_depend_on_the_length(scheme: str, tmp_path: Path) -> None:
     FAMILIES["llava"].make(tmp_path)

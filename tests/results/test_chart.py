@@ -109,6 +109,7 @@ def test_long_names_take_lines_of_their_own(chart: Chart) -> None:
     assert max(map(len, names)) < 80
 
 
+@pytest.mark.slow
 def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
     image = Image.open(io.BytesIO(to_image(chart, "png")))
     assert (image.format, image.size) == ("PNG", (1120, 760))
@@ -119,6 +120,7 @@ def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
     assert to_image(chart, "png") == to_image(chart, "png")
 
 
+@pytest.mark.slow
 def test_pdf_is_the_same_each_time(chart: Chart) -> None:
     assert to_image(chart, "pdf").startswith(b"%PDF-")
     assert to_image(chart, "pdf") == to_image(chart, "pdf")

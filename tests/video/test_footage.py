@@ -19,6 +19,7 @@ def clips() -> list[Path]:
     return sorted((Path(spec.submodule_search_locations[0]) / "datasets" / "data").glob("*.mp4"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", clips() or [None], ids=lambda path: path.stem if path else "none")
 def test_every_frame(path: Path | None) -> None:
     if path is None:

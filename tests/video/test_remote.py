@@ -244,6 +244,7 @@ def test_servers_that_speak_otherwise(content: bytes, tmp_path: Path) -> None:
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
 
+@pytest.mark.slow
 def test_the_deadline_holds_for_the_whole_exchange() -> None:
     """A server that always sends the next byte in time."""
     address = answering(b"HTTP/1.1 200 OK\r\n\r\n", drips=True)

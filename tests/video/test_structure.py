@@ -27,6 +27,7 @@ def imported_names(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@pytest.mark.slow
 def test_one_module_imports_the_fast_path_and_only_by_its_entry() -> None:
     users = {}
     for path in PACKAGE.rglob("*.py"):

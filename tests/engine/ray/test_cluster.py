@@ -39,6 +39,7 @@ def test_shares(
     assert choose_share(config, device, nodes) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("chosen", "expected"), [(None, "False"), ("1", "True")])
 def test_ray_sends_nothing_home_unless_told_to(
     chosen: str | None, expected: str, tmp_path: Path

@@ -140,6 +140,7 @@ def names() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
     family = FAMILIES[name]

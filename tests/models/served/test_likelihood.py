@@ -93,6 +93,7 @@ def test_a_template_that_drops_the_delimiter_is_an_error() -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_spaces_and_the_end_token_are_scored(demo: Path) -> None:
     """As the reference scores it: its delimiter's space beside the conversation's."""
     processor = AutoProcessor.from_pretrained(demo / "checkpoint")
@@ -154,6 +155,7 @@ def test_the_end_token_has_to_be_known() -> None:
         named.check_protocol(has_prefill=True, has_options=True)
 
 
+@pytest.mark.slow
 def test_a_space_before_an_option_is_looked_for_once() -> None:
     def spaced(content: dict[str, Any], number: int) -> Answer:
         last = content["messages"][-1]

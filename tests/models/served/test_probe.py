@@ -187,6 +187,7 @@ def keeps(most: int) -> Behaviour:
     return lambda content, number: counted(content, "A", num_seen=min(most, num_frames(content)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_frame_has_its_price(kind: str) -> None:
     model, server = check(keeps(10_000), kind)
@@ -207,6 +208,7 @@ def test_a_frame_has_its_price(kind: str) -> None:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_server_that_keeps_fewer_frames_is_refused(kind: str) -> None:
     with pytest.raises(CheckpointError, match=r"8, 24, 40 frames count 340, 980, 1300 tokens"):
@@ -215,6 +217,7 @@ def test_a_server_that_keeps_fewer_frames_is_refused(kind: str) -> None:
         check(keeps(1), kind)
 
 
+@pytest.mark.slow
 def test_a_server_that_counts_nothing() -> None:
     with pytest.raises(CheckpointError, match="does not show the model every frame"):
         check(lambda content, number: reply("A"))
@@ -222,6 +225,7 @@ def test_a_server_that_counts_nothing() -> None:
         check(lambda content, number: reply("A", usage=None))
 
 
+@pytest.mark.slow
 def test_images_that_are_not_counted_are_not_taken_for_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -232,6 +236,7 @@ def test_images_that_are_not_counted_are_not_taken_for_lost(
     assert "it does not count images" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"), [(failure(400, "no"), "HTTP 400"), (failure(500), "500")]
 )
@@ -258,6 +263,7 @@ def test_nothing_is_probed_without_need() -> None:
         assert server.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_each_reply_is_held_to_its_frames(kind: str) -> None:
     """The server is honest at first, and later keeps 32 of 64 frames."""
@@ -302,6 +308,7 @@ def words_of(content: dict[str, Any]) -> int:
 LONG = "what is shown in these frames? " * 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 @pytest.mark.parametrize(
     ("lie", "told"),
@@ -361,6 +368,7 @@ def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_count_that_is_missing_later() -> None:
     with serving(keeps(10_000), PAGES["vllm"]) as server:
         config = served("m", server.base_url)
@@ -460,6 +468,7 @@ def test_frames_of_the_runs_own_size(kind: str, caplog: pytest.LogCaptureFixture
     assert "makes frames of 560 x 336 pixels smaller: 12 of them cost 720 tokens" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_probe_that_a_busy_server_refuses_is_tried_again() -> None:
     honest = by_area(lambda c, w, h: False)
 
@@ -506,6 +515,7 @@ def test_a_probe_of_more_frames_tells_of_fewer_of_their_size() -> None:
     assert cost.least_tokens_of([(20, (336, 560)), (65, (64, 64))], 10) is None
 
 
+@pytest.mark.slow
 def test_frames_that_nobody_confirms_are_counted_beside_the_number(tmp_path: Path) -> None:
     with serving(lambda content, number: reply("A", "m"), PAGES["openai"]) as server:
         done = pipeline.run(compose_config(overrides(tmp_path, server)))

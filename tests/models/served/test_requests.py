@@ -55,6 +55,7 @@ def test_a_server_says_what_it_is(kind: str) -> None:
     assert '"created"' not in told
 
 
+@pytest.mark.slow
 def test_identity_is_of_the_model_not_of_the_place() -> None:
     identities = []
     for _ in range(2):
@@ -164,6 +165,7 @@ def test_clips_of_odd_sizes(tmp_path: Path) -> None:
     assert torch.equal(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2), frames)
 
 
+@pytest.mark.slow
 def test_a_video_by_its_own_address(tmp_path: Path) -> None:
     def shown(video: Media | None, kind: str = "vllm") -> str:
         with serving(echo, PAGES[kind]) as server:
@@ -188,6 +190,7 @@ def test_a_video_by_its_own_address(tmp_path: Path) -> None:
         shown(Media("video", str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
     settings = GenerationSettings(
         max_new_tokens=5, temperature=0.5, top_p=0.9, stop_strings=("\n", "end"), seed=3
@@ -216,6 +219,7 @@ def test_settings_of_generation_and_the_beginning_of_a_turn() -> None:
     assert [one[0]["seed"] for one in sent] == [sent[0][0]["seed"]] * 3
 
 
+@pytest.mark.slow
 def test_what_samples_from_one_generator_is_asked_one_at_a_time() -> None:
     def slow(content: dict[str, Any], number: int) -> Answer:
         return dataclasses.replace(echo(content, number), wait_seconds=0.01)

@@ -41,6 +41,7 @@ def found(server: BusyPages, *, kind: str = "auto", checkpoint: str = "m") -> Se
         server.stop()
 
 
+@pytest.mark.slow
 def test_three_attempts_at_a_page() -> None:
     server = BusyPages(PAGES["vllm"], num_errors=2)
     answer = found(server)
@@ -85,6 +86,7 @@ def test_lists_that_are_none(listed: object) -> None:
     assert (server.kind, server.card) == ("openai", {})
 
 
+@pytest.mark.slow
 def test_a_kind_by_what_servers_say() -> None:
     paths = ["/load_model", "/reset", "/v1/chat/completions"]
     for listed, kind in (

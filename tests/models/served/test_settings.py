@@ -47,6 +47,7 @@ def test_what_is_the_servers_to_decide_is_refused(override: str) -> None:
         check(override)
 
 
+@pytest.mark.slow
 def test_a_literal_conversation_is_refused() -> None:
     with pytest.raises(ConfigError, match="conversation=vicuna_v1 is a literal template"):
         check("conversation=vicuna_v1")

@@ -127,6 +127,7 @@ def test_latex_calls_runs_by_what_differs(runs: Path) -> None:
     assert row.split(" & ")[2].startswith("\\textbf{")
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_table_curves_and_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,6 +73,7 @@ def test_mmvus_published_generations(tmp_path: Path) -> None:
         read_generations(path, SAMPLES)
 
 
+@pytest.mark.slow
 def test_mmvus_published_verdicts_stand_beside_our_scores(tmp_path: Path) -> None:
     rows, published = [], []
     choices = {"A": "red", "B": "blue", "C": "green", "D": "black", "E": "white"}

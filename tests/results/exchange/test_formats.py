@@ -40,6 +40,7 @@ def metric_of(run: Path) -> dict[str, Any]:
     return dict(metrics["metrics"]["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_log_of_inspect(run: Path, tmp_path: Path) -> None:
     (path,) = export(run, "inspect", tmp_path)
     log = json.loads(path.read_text())

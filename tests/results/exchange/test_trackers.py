@@ -39,6 +39,7 @@ def expected(run: Run) -> Mapping[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_names_settings_and_no_secrets(run: Run) -> None:
     assert expected(run).items() <= numbers_of(run).items()
     settings = settings_of(run)
@@ -47,6 +48,7 @@ def test_names_settings_and_no_secrets(run: Run) -> None:
     assert settings["model_label"] == "demo"
 
 
+@pytest.mark.slow
 def test_mlflow_keeps_a_run_in_a_database(run: Run) -> None:
     pytest.importorskip("sqlalchemy", reason="mlflow with a database is not installed")
     mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
@@ -59,6 +61,7 @@ def test_mlflow_keeps_a_run_in_a_database(run: Run) -> None:
     assert kept.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_wandb_keeps_a_run_for_its_sync(run: Run) -> None:
     wandb = pytest.importorskip("wandb", reason="wandb is not installed")
     Wandb("videos").track(run)
@@ -70,6 +73,7 @@ def test_wandb_keeps_a_run_for_its_sync(run: Run) -> None:
         assert text in content
 
 
+@pytest.mark.slow
 def test_trackio_keeps_a_run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     pytest.importorskip("trackio", reason="trackio is not installed")

@@ -170,6 +170,7 @@ def test_parts_come_from_one_change_at_a_time(tmp_path: Path) -> None:
     assert "not explained" in text
 
 
+@pytest.mark.slow
 def test_an_experiment_of_another_benchmark_explains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def explanation(tmp_path_factory: pytest.TempPathFactory) -> Explanation:
     return explain(run, Side("theirs", other.config, run=other))
 
 
+@pytest.mark.slow
 def test_every_rule_has_its_numbers(explanation: Explanation) -> None:
     """Counted by hand over the eight texts: what each rule reads stands in its reference."""
     by_name = {name: reading for reading in explanation.readings for name in reading.names}
@@ -396,6 +397,7 @@ def test_a_denominator_that_there_is_not_is_named(tmp_path: Path) -> None:
         explain(run, None)
 
 
+@pytest.mark.slow
 def test_files_are_written_where_they_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -334,6 +334,7 @@ def test_the_rate_holds_for_few_samples_and_good_models(tmp_path: Path) -> None:
     assert max(rates) <= 0.09
 
 
+@pytest.mark.slow
 def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     template = make(tmp_path, "template", equal_models(0)[0])

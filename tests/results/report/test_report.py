@@ -110,6 +110,7 @@ def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
     assert again.read_text() == page, "the same runs make the same page"
 
 
+@pytest.mark.slow
 def test_several_benchmarks_and_a_sweep(tmp_path: Path) -> None:
     results = [answered(n, n % 2 == 0) for n in range(30)]
     for frames in (2, 4, 8, 16, 32):

@@ -149,6 +149,7 @@ def test_other_readings(benchmark: str, accuracy: float, mean: float) -> None:
     assert outcome.summary.num_unreadable == 2
 
 
+@pytest.mark.slow
 def test_a_limit_stops_cleanly_and_the_same_command_goes_on() -> None:
     with serving(verdict) as server:
         stopped = score(server, "output_dir=out", "judge.max_requests=3", "judge.concurrency=1")
@@ -163,6 +164,7 @@ def test_a_limit_stops_cleanly_and_the_same_command_goes_on() -> None:
     assert done.summary.metrics["accuracy"].value == 60.0
 
 
+@pytest.mark.slow
 def test_a_failing_judge_is_told_and_scores_nothing() -> None:
     def fail_some(content: dict[str, Any], number: int) -> Answer:
         is_bad = "what is 5" in content["messages"][1]["content"]

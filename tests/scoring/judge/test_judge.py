@@ -83,6 +83,7 @@ def test_the_request_holds_the_prompt_and_what_is_set_only(tmp_path: Path) -> No
     assert server.keys == [f"Bearer {KEY}"] * 3
 
 
+@pytest.mark.slow
 def test_no_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
     def slow(content: dict[str, Any], number: int) -> Answer:
         answer = echo(content, number)
@@ -217,6 +218,7 @@ def test_an_endpoint_that_asks_for_an_hour_has_failed(tmp_path: Path) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_slow_endpoint_times_out(tmp_path: Path) -> None:
     def slow_once(content: dict[str, Any], number: int) -> Answer:
         answer = echo(content, number)
