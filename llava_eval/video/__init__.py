@@ -9,10 +9,10 @@ Frames are bit-identical to a plain PyAV decode from the start of the file.
 
 from llava_eval.video.decode import decode_frames, probe
 from llava_eval.video.media import read_media
-from llava_eval.video.pool import Outcome, decode_ahead
+from llava_eval.video.pool import ItemOutcome, decode_ahead
 
 __all__ = [
-    "Outcome",
+    "ItemOutcome",
     "decode_ahead",
     "decode_frames",
     "probe",

@@ -25,7 +25,7 @@ ValueT = TypeVar("ValueT")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[ItemT, ValueT]):
+class ItemOutcome(Generic[ItemT, ValueT]):
     """One item's result: a value, or the error that the function ended with.
 
     Attributes:
@@ -60,7 +60,7 @@ def decode_ahead(
     num_workers: int = 2,
     max_pending: int = 4,
     timeout_seconds: float | None = None,
-) -> Iterator[Outcome[ItemT, ValueT]]:
+) -> Iterator[ItemOutcome[ItemT, ValueT]]:
     """Apply a function to items in threads, and yield one outcome per item, in order.
 
     An item that raises, or that takes too long, has its error in its outcome and does not touch
@@ -96,7 +96,7 @@ def _run(
     num_workers: int,
     max_pending: int,
     timeout_seconds: float | None,
-) -> Iterator[Outcome[ItemT, ValueT]]:
+) -> Iterator[ItemOutcome[ItemT, ValueT]]:
     workers = _WorkerPool(function, num_workers, timeout_seconds)
     pending: deque[_Job[ItemT, ValueT]] = deque()
     try:
@@ -118,7 +118,7 @@ class _Job(Generic[ItemT, ValueT]):
         self.started = 0.0
         self.running = threading.Event()
         self.done = threading.Event()
-        self.outcome: Outcome[ItemT, ValueT] | None = None
+        self.outcome: ItemOutcome[ItemT, ValueT] | None = None
 
     def run(
         self,
@@ -137,7 +137,7 @@ class _Job(Generic[ItemT, ValueT]):
             error = raised
         except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
             error = RuntimeError(f"{_name(self.item)}: the worker was ended by {raised!r}")
-        self.outcome = Outcome(self.item, value, error, time.monotonic() - self.started)
+        self.outcome = ItemOutcome(self.item, value, error, time.monotonic() - self.started)
         self.done.set()
 
 
@@ -164,7 +164,7 @@ class _WorkerPool(Generic[ItemT, ValueT]):
         self.queue.put(job)
         return job
 
-    def wait_for(self, job: _Job[ItemT, ValueT]) -> Outcome[ItemT, ValueT]:
+    def wait_for(self, job: _Job[ItemT, ValueT]) -> ItemOutcome[ItemT, ValueT]:
         """Return the job's outcome, or a timeout error once it has run for longer than allowed."""
         if self.timeout_seconds is None:
             job.done.wait()
@@ -189,12 +189,12 @@ class _WorkerPool(Generic[ItemT, ValueT]):
         for thread in self.threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _give_up(self, job: _Job[ItemT, ValueT]) -> Outcome[ItemT, ValueT]:
+    def _give_up(self, job: _Job[ItemT, ValueT]) -> ItemOutcome[ItemT, ValueT]:
         _log.warning("%s: overran its time limit; a thread is left behind", _name(job.item))
         self.overrun.add(job)
         self._start_worker()
         error = MediaError(f"{_name(job.item)}: timed out after {self.timeout_seconds:g} s")
-        return Outcome(job.item, None, error, time.monotonic() - job.started)
+        return ItemOutcome(job.item, None, error, time.monotonic() - job.started)
 
     def _start_worker(self) -> None:
         thread = threading.Thread(target=self._work, name="decode-ahead", daemon=True)

@@ -14,7 +14,7 @@ from typing import Any
 from llava_eval.engine.batches import Batch
 from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
 from llava_eval.engine.ray.task import BatchTask
-from llava_eval.engine.ray.worker import DecodeStatus, Loaded, Reply, WorkerSettings, decode
+from llava_eval.engine.ray.worker import BatchReply, DecodeStatus, Loaded, WorkerSettings, decode
 from llava_eval.engine.ray.worker_pool import Worker, WorkerPool
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
@@ -62,7 +62,7 @@ class Dispatch:
         self._decoding: dict[Any, tuple[BatchTask, int, Any]] = {}
         self._asked: dict[Any, tuple[Worker, BatchTask]] = {}
         self._first_number: int | None = None
-        self.first_reply: Reply | None = None
+        self.first_reply: BatchReply | None = None
 
     def run(self, batches: Sequence[Batch]) -> Generator[SampleResult, None, None]:
         """Yield the results of all batches, as they come.
@@ -167,7 +167,7 @@ class Dispatch:
         ray = import_ray()
         worker, task = self._asked.pop(reference)
         try:
-            reply: Reply = ray.get(reference)
+            reply: BatchReply = ray.get(reference)
         except ray.exceptions.RayActorError as error:
             yield from self._try_elsewhere(worker, task, reason_of(error))
             return

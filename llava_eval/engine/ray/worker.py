@@ -119,7 +119,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Reply:
+class BatchReply:
     """The results of one batch.
 
     Attributes:
@@ -216,7 +216,7 @@ class ModelWorker:
                 None if resize is None else pickle.dumps(resize),
             )
 
-    def answer(self, batch: Batch, *decoded: GroupContent[Clip]) -> Reply:
+    def answer(self, batch: Batch, *decoded: GroupContent[Clip]) -> BatchReply:
         """Ask the questions of a batch.
 
         Args:
@@ -243,7 +243,7 @@ class ModelWorker:
                 environment.peak_host_memory_bytes(),
                 record_of(runner),
             )
-            return Reply(results, report, self._messages.take())
+            return BatchReply(results, report, self._messages.take())
 
     def _prepare(self, settings: WorkerSettings) -> WorkerFacts:
         settings.enter_folder()

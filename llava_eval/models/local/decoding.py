@@ -12,7 +12,7 @@ from transformers import LogitsProcessor
 
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Batch, position_ids
+from llava_eval.models.local.prefix import PromptBatch, position_ids
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.types import Generation, StopReason
 
@@ -36,7 +36,7 @@ class Decoder:
         self._loaded = loaded
         self._ignores_processors = False
 
-    def answer(self, batch: Batch) -> list[Generation | None]:
+    def answer(self, batch: PromptBatch) -> list[Generation | None]:
         """Return an answer for each prompt; None where its logits are not finite.
 
         Raises:
@@ -46,7 +46,7 @@ class Decoder:
             return self._generated(batch)
         return option_losses(batch.prompts, self.logits(batch))
 
-    def logits(self, batch: Batch) -> torch.Tensor:
+    def logits(self, batch: PromptBatch) -> torch.Tensor:
         """Run a batch's own tokens and return their logits (B, S, vocabulary)."""
         inputs = dict(batch.inputs)
         if batch.prefix_length:
@@ -57,7 +57,9 @@ class Decoder:
             logits: torch.Tensor = self._loaded.model(**inputs).logits
         return logits
 
-    def first_steps(self, batch: Batch, *, is_short: bool = False) -> list[list[torch.Tensor]]:
+    def first_steps(
+        self, batch: PromptBatch, *, is_short: bool = False
+    ) -> list[list[torch.Tensor]]:
         """Return for each prompt logits (vocabulary,) to compare, one for each step.
 
         They are those of the first new tokens, or of an option's.
@@ -68,7 +70,7 @@ class Decoder:
         """
         return [list(steps) for steps in zip(*self._first_steps(batch, is_short), strict=True)]
 
-    def _first_steps(self, batch: Batch, is_short: bool) -> Sequence[torch.Tensor]:
+    def _first_steps(self, batch: PromptBatch, is_short: bool) -> Sequence[torch.Tensor]:
         """Return logits (B, vocabulary) of each step."""
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
@@ -88,7 +90,7 @@ class Decoder:
         logits_of_steps: tuple[torch.Tensor, ...] = output.logits
         return logits_of_steps
 
-    def _generated(self, batch: Batch) -> list[Generation | None]:
+    def _generated(self, batch: PromptBatch) -> list[Generation | None]:
         loaded, prompts = self._loaded, batch.prompts
         settings = prompts[0].request.settings
         finite = FiniteRows(loaded.end_tokens)

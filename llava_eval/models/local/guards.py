@@ -90,7 +90,7 @@ def _pixel_values(inputs: Mapping[str, Any]) -> torch.Tensor | None:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LogitComparison:
     """Logits of prompts with shared prefixes beside those of the model's plain pass.
 
     Attributes:
@@ -118,7 +118,7 @@ class Comparison:
 
 def compare_steps(
     loaded: LoadedModel, pairs: Sequence[tuple[Sequence[torch.Tensor], Sequence[torch.Tensor]]]
-) -> Comparison | None:
+) -> LogitComparison | None:
     """Compare the first steps of generation, as long as both write the same tokens.
 
     Args:
@@ -149,4 +149,4 @@ def compare_steps(
                 break
     if not differences:
         return None
-    return Comparison(max(differences), limit, has_other_answer)
+    return LogitComparison(max(differences), limit, has_other_answer)

@@ -36,7 +36,7 @@ class RowRule(Enum):
 
 
 @dataclass(frozen=True)
-class Batch:
+class PromptBatch:
     """Prompts that are asked together, and what the model takes for them.
 
     Attributes:
@@ -69,7 +69,7 @@ class Prefix:
     rule: RowRule
     aligned: Sequence[str] = field(default_factory=tuple)
 
-    def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[Batch]:
+    def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[PromptBatch]:
         """Yield the questions of all groups in batches, each ready to be asked."""
         rows = [
             (number, prompt) for number, group in enumerate(self.groups) for prompt in group.prompts
@@ -87,7 +87,7 @@ class Prefix:
 
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool
-    ) -> Batch:
+    ) -> PromptBatch:
         questions = [
             prompt.token_ids[self.groups[number].prefix_length :] for number, prompt in rows
         ]
@@ -106,7 +106,7 @@ class Prefix:
             if own[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
                 inputs["position_ids"] = _right_aligned(own, questions, inputs["input_ids"])
         prompts = tuple(prompt for _, prompt in rows)
-        return Batch(prompts, inputs, self.token_ids.shape[1])
+        return PromptBatch(prompts, inputs, self.token_ids.shape[1])
 
     def _rows_of_cache(self, index: torch.Tensor, *, is_last: bool) -> Any:
         if self.rule is RowRule.SINGLE:
@@ -227,7 +227,7 @@ def _right_aligned(
     return placed.to(like.device)
 
 
-def position_ids(batch: Batch) -> torch.Tensor:
+def position_ids(batch: PromptBatch) -> torch.Tensor:
     """Return the positions of a batch's own tokens as ``generate`` has them.
 
     Returns:

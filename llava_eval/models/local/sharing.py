@@ -20,10 +20,10 @@ from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.decoding import Decoder
 from llava_eval.models.local.features import FeaturePrefixes
-from llava_eval.models.local.guards import Comparison, compare_steps
+from llava_eval.models.local.guards import LogitComparison, compare_steps
 from llava_eval.models.local.microbatch import PromptGroup, alone
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Batch, Prefix, RowRule, joined, prefill
+from llava_eval.models.local.prefix import Prefix, PromptBatch, RowRule, joined, prefill
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.whole import WholeBatches
 
@@ -36,12 +36,12 @@ _TOGETHER = {
     RowRule.SINGLE: "one at a time",
 }
 
-#: Verdicts by model and kind of prompt; the next run of a sweep would find the same.
-_known: WeakKeyDictionary[Any, dict[Hashable, Verdict]] = WeakKeyDictionary()
+#: Trials by model and kind of prompt; the next run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, SharingTrial]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SharingTrial:
     """What a trial found for one kind of prompt.
 
     Attributes:
@@ -53,7 +53,7 @@ class Verdict:
 
     problem: str | None
     way: str = ""
-    comparison: Comparison | None = None
+    comparison: LogitComparison | None = None
     paddings: frozenset[str] = frozenset()
 
 
@@ -88,22 +88,22 @@ class PrefixSharing:
         self._clock = clock
         self._features = features
         self._is_required = is_required
-        self._verdicts: dict[str, Verdict] = {}
+        self._trials: dict[str, SharingTrial] = {}
 
     @property
     def paths(self) -> dict[str, str]:
         """How prompts are asked, by what they show, for the manifest."""
         paths = {}
-        for name in {**self._verdicts, **self._whole.rules}:
-            verdict = self._verdicts.get(name, Verdict("they share no prefix"))
+        for name in {**self._trials, **self._whole.rules}:
+            trial = self._trials.get(name, SharingTrial("they share no prefix"))
             rules = self._whole.rules.get(name, {RowRule.SINGLE})
             together = " or ".join(words for rule, words in _TOGETHER.items() if rule in rules)
-            is_shared = verdict.problem is None
-            whole = f"whole prompts, {together}: {verdict.problem}"
-            paths[name] = f"shared prefixes by {verdict.way}" if is_shared else whole
+            is_shared = trial.problem is None
+            whole = f"whole prompts, {together}: {trial.problem}"
+            paths[name] = f"shared prefixes by {trial.way}" if is_shared else whole
         return paths
 
-    def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[Batch]:
+    def batches(self, groups: Sequence[PromptGroup], batch_size: int) -> Iterator[PromptBatch]:
         """Yield the questions of some groups that share prefixes, ready to be asked.
 
         Raises:
@@ -114,10 +114,10 @@ class PrefixSharing:
 
     def may_share(self, group: PromptGroup) -> bool:
         """Return whether a group may share its prefix, as far as was tried."""
-        verdict = _known.setdefault(self._loaded.model, {}).get(self._key(group))
-        return bool(group.prefix_length) and verdict is not None and verdict.problem is None
+        trial = _known.setdefault(self._loaded.model, {}).get(self._key(group))
+        return bool(group.prefix_length) and trial is not None and trial.problem is None
 
-    def try_first(self, groups: Sequence[PromptGroup]) -> Comparison | None:
+    def try_first(self, groups: Sequence[PromptGroup]) -> LogitComparison | None:
         """Try the first groups of each kind that was not tried yet, or not with such padding.
 
         Returns:
@@ -132,26 +132,24 @@ class PrefixSharing:
             if group.prefix_length:
                 by_key.setdefault(self._key(group), []).append(group)
         for key, alike in by_key.items():
-            verdict = known.get(key)
-            if verdict is None or (
-                verdict.problem is None and not _paddings(alike) <= verdict.paddings
-            ):
-                earlier = frozenset() if verdict is None else verdict.paddings
-                verdict = self._tried(alike) or self._tried_apart(alike[0])
-                known[key] = replace(verdict, paddings=earlier | _paddings(alike))
-                if verdict.problem is not None:
+            trial = known.get(key)
+            if trial is None or (trial.problem is None and not _paddings(alike) <= trial.paddings):
+                earlier = frozenset() if trial is None else trial.paddings
+                trial = self._tried(alike) or self._tried_apart(alike[0])
+                known[key] = replace(trial, paddings=earlier | _paddings(alike))
+                if trial.problem is not None:
                     said = "%s: prompts with %s are asked as a whole: %s"
                     kind = alike[0].prompts[0].media_name
-                    log.info(said, self._loaded.name, kind, verdict.problem)
-            verdict = self._verdicts[alike[0].prompts[0].media_name] = known[key]
-            if verdict.problem is not None and self._is_required:
+                    log.info(said, self._loaded.name, kind, trial.problem)
+            trial = self._trials[alike[0].prompts[0].media_name] = known[key]
+            if trial.problem is not None and self._is_required:
                 raise CheckpointError(
-                    f"{self._loaded.name}: {verdict.problem}; set runner.share_prefixes=false"
+                    f"{self._loaded.name}: {trial.problem}; set runner.share_prefixes=false"
                 )
         comparisons = (known[key].comparison for key in by_key)
         return next((item for item in comparisons if item is not None), None)
 
-    def _tried(self, alike: Sequence[PromptGroup]) -> Verdict | None:
+    def _tried(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
         """Try some prompts of one kind: two of the first group, and some that are padded otherwise.
 
         Returns:
@@ -159,7 +157,7 @@ class PrefixSharing:
             (videos of different lengths): there is no truth to hold them to.
         """
         if self._loaded.length_dependence is not None:
-            return Verdict(self._loaded.length_dependence)
+            return SharingTrial(self._loaded.length_dependence)
         groups = _examples(alike)
         prompts = [prompt for group in groups for prompt in group.prompts]
         try:
@@ -177,23 +175,23 @@ class PrefixSharing:
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:
-            return Verdict("its logits are not finite")
+            return SharingTrial("its logits are not finite")
         problem = None if comparison.agrees else comparison.describe()
-        return Verdict(problem, way, comparison)
+        return SharingTrial(problem, way, comparison)
 
-    def _tried_apart(self, group: PromptGroup) -> Verdict:
-        """Try each medium of a group in a prompt of its own; the last verdict, or the first bad."""
+    def _tried_apart(self, group: PromptGroup) -> SharingTrial:
+        """Try each medium of a group in a prompt of its own; the last trial, or the first bad."""
         request = group.prompts[0].request
-        verdict: Verdict | None = None
+        trial: SharingTrial | None = None
         for medium in request.prepared_media:
             alone_with_text = replace(request, content=(medium, "What is it?"))
             prompts = self._writer.prompts(alone_with_text)
-            verdict = self._tried([alone(prompt) for prompt in prompts[:1]])
-            if verdict is None or verdict.problem is not None:
+            trial = self._tried([alone(prompt) for prompt in prompts[:1]])
+            if trial is None or trial.problem is not None:
                 break
-        return verdict or Verdict("its prompts cannot be made as a whole")
+        return trial or SharingTrial("its prompts cannot be made as a whole")
 
-    def _compare(self, groups: Sequence[PromptGroup]) -> tuple[Comparison | None, str]:
+    def _compare(self, groups: Sequence[PromptGroup]) -> tuple[LogitComparison | None, str]:
         has_features = self._features is not None
         # Behind features ``generate`` adds nothing to see.
         is_short = has_features and self._loaded.plan.dtype == torch.float32
@@ -255,8 +253,8 @@ def _examples(alike: Sequence[PromptGroup]) -> list[PromptGroup]:
     return chosen
 
 
-def _refused(error: Exception) -> Verdict:
-    return Verdict(f"{type(error).__name__}: {error}")
+def _refused(error: Exception) -> SharingTrial:
+    return SharingTrial(f"{type(error).__name__}: {error}")
 
 
 def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from llava_eval.errors import ForwardError
 from llava_eval.models.local.decoding import Decoder
 from llava_eval.models.local.guards import compare_steps
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Batch, RowRule
+from llava_eval.models.local.prefix import PromptBatch, RowRule
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 
 #: What was found, by model and kind of prompt; the next run of a sweep would find the same.
@@ -61,12 +61,12 @@ class WholeBatches:
         self._decoder = decoder
         self.rules: dict[str, set[RowRule]] = {}
 
-    def alone(self, prompt: Prompt) -> Batch:
+    def alone(self, prompt: Prompt) -> PromptBatch:
         """Return one prompt as the processor makes it, ready to be asked."""
         inputs = self._loaded.to_device(self._writer.whole_inputs(prompt))
-        return Batch((prompt,), inputs)
+        return PromptBatch((prompt,), inputs)
 
-    def batches(self, prompts: Sequence[Prompt]) -> Iterator[Batch]:
+    def batches(self, prompts: Sequence[Prompt]) -> Iterator[PromptBatch]:
         """Yield some prompts of one kind, ready to be asked, the longest first.
 
         Raises:
@@ -120,7 +120,7 @@ class WholeBatches:
         comparison = compare_steps(self._loaded, [*zip(together, apart, strict=True)])
         return comparison is not None and comparison.agrees
 
-    def _together(self, prompts: Sequence[Prompt]) -> Batch:
+    def _together(self, prompts: Sequence[Prompt]) -> PromptBatch:
         """Return prompts padded by the processor.
 
         Raises:
@@ -134,7 +134,7 @@ class WholeBatches:
             own = tuple(token for token, is_own in zip(row, mask, strict=True) if is_own)
             if own != prompt.token_ids or not mask[-1]:
                 raise ForwardError(f"sample {prompt.request.id}: its processor pads it otherwise")
-        return Batch(tuple(prompts), self._loaded.to_device(made))
+        return PromptBatch(tuple(prompts), self._loaded.to_device(made))
 
 
 def _key(prompt: Prompt) -> Hashable:
