@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llava_eval.models.own import Model
-    from llava_eval.results.compare.comparison import Comparison
+    from llava_eval.results.compare.comparison import RunComparison
     from llava_eval.results.runs import Run
 
 __all__ = ["compare", "evaluate", "load_run", "load_runs"]
@@ -80,7 +80,7 @@ def load_runs(folder: str | Path) -> list[Run]:
     return [reader.read(path) for path in find_runs(Path(folder))]
 
 
-def compare(left: Run, right: Run) -> Comparison:
+def compare(left: Run, right: Run) -> RunComparison:
     """Compare two runs of the same questions, sample by sample.
 
     Raises:

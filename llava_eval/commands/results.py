@@ -22,7 +22,7 @@ from llava_eval.results.files import make_folder, write_output
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.publication import Publication
-    from llava_eval.results.gate.rule import Rule
+    from llava_eval.results.gate.rule import GateRule
     from llava_eval.results.report.thumbnails import FrameRequest
 
 
@@ -263,7 +263,9 @@ def _gate(arguments: argparse.Namespace) -> int:
     )
 
 
-def _gate_sequentially(arguments: argparse.Namespace, rule: Rule, publication: Publication) -> int:
+def _gate_sequentially(
+    arguments: argparse.Namespace, rule: GateRule, publication: Publication
+) -> int:
     from llava_eval import run
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.console import messages_shown
@@ -401,14 +403,14 @@ def _report(arguments: argparse.Namespace) -> int:
     from llava_eval.results.report.overview import Overview, export_report
     from llava_eval.results.report.page import Part, page
     from llava_eval.results.report.samples import SampleSet
-    from llava_eval.results.report.thumbnails import Budget, make_thumbnails
+    from llava_eval.results.report.thumbnails import PictureBudget, make_thumbnails
     from llava_eval.results.runs import RunReader, by_benchmark
 
     for name in ("thumbnails_mb", "thumbnails_seconds"):
         if not getattr(arguments, name) >= 0:
             raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
     out, export = arguments.out, arguments.export
-    budget = Budget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
+    budget = PictureBudget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
     runs = RunReader(arguments.config_dir).read_all(arguments.paths)
     groups, parts = by_benchmark(runs), []
     for benchmark, members in groups.items():

@@ -85,7 +85,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class ModelRecord:
     """The loaded model, as a manifest describes it."""
 
     weights_sha256: str | None = None
@@ -127,7 +127,7 @@ class Manifest:
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str | None] = field(default_factory=dict)
     git_commit: str | None = None
-    model: LoadedModel | None = None
+    model: ModelRecord | None = None
     judge: JudgeCost | None = None
     sessions: Sequence[Session] = ()
     content: Mapping[str, Any] = field(default_factory=dict)

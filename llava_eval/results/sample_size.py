@@ -22,7 +22,7 @@ _USUAL = (0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplePlan:
     """The samples and time that it takes to show one difference.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Plans:
+class SamplePlans:
     """Sample sizes for several differences, and what the samples at hand show.
 
     Attributes:
@@ -54,7 +54,7 @@ class Plans:
     subject: str
     basis: str
     unit: str
-    plans: Sequence[Plan]
+    plans: Sequence[SamplePlan]
     at_hand: int | None = None
     detectable: float | None = None
     num_rows: int | None = None
@@ -65,7 +65,7 @@ def plans_of(
     detect: float | None = None,
     flips: float | None = None,
     per_group: float = 1.0,
-) -> Plans:
+) -> SamplePlans:
     """Return how many samples differences take.
 
     Args:
@@ -87,7 +87,7 @@ def plans_of(
                 f"the safe side: independent ones take {per_group:g} times fewer"
             )
         scaled = _scaled(spread, 100.0)
-        return Plans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
+        return SamplePlans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
     name, unit, scale, spread, basis = _of_runs(runs)
     if flips is not None:
         per_group = spread.samples_per_cluster
@@ -98,7 +98,7 @@ def plans_of(
         )
     num_samples = len(runs[0].results)
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
-    return Plans(
+    return SamplePlans(
         f"{name} of {runs[0].label}, {num_samples} samples",
         basis,
         unit,
@@ -150,7 +150,7 @@ def _scaled(spread: Spread, scale: float) -> Spread:
 
 def _planned(
     spread: Spread, detect: float | None, scale: float, runs: Sequence[Run]
-) -> Sequence[Plan]:
+) -> Sequence[SamplePlan]:
     differences = [detect] if detect is not None else [scale * share for share in _USUAL]
     seconds = [run.cost.seconds_per_sample for run in runs]
     plans = []
@@ -158,11 +158,11 @@ def _planned(
         num_samples = spread.samples_for(difference)
         num_groups = math.ceil(num_samples / spread.samples_per_cluster)
         times = [None if item is None else item * num_samples for item in seconds]
-        plans.append(Plan(difference, num_samples, num_groups, times))
+        plans.append(SamplePlan(difference, num_samples, num_groups, times))
     return plans
 
 
-def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
+def plans_text(plans: SamplePlans, names: Sequence[str], *, width: int = 80) -> str:
     """Return plans as people read them.
 
     Args:
@@ -189,7 +189,7 @@ def plans_text(plans: Plans, names: Sequence[str], *, width: int = 80) -> str:
     return "\n".join(blocks)
 
 
-def _remarks(plans: Plans) -> Iterator[str]:
+def _remarks(plans: SamplePlans) -> Iterator[str]:
     if plans.at_hand is not None:
         yield (
             f"At hand: {plans.at_hand} samples show a true difference of "

@@ -11,7 +11,7 @@ import pytest
 from llava_eval.cli import run_command
 from llava_eval.errors import ComparisonError
 from llava_eval.results.runs import RunReader
-from llava_eval.results.sample_size import Plan, Plans, plans_of, plans_text
+from llava_eval.results.sample_size import SamplePlan, SamplePlans, plans_of, plans_text
 from llava_eval.types import Score
 from tests.results.runs_on_disk import answered, equal_models, write_run
 
@@ -149,15 +149,15 @@ def test_nothing_that_can_be_compared_is_refused(tmp_path: Path) -> None:
 
 
 def test_plans_are_a_table_with_remarks() -> None:
-    plans = Plans(
+    plans = SamplePlans(
         "accuracy of b, 10 samples",
         "a guess",
         "percent",
         [
-            Plan(0.5, 9000, 3000, [173000.0, None]),
-            Plan(1.0, 900, 300, [172800.0, 7200.0]),
-            Plan(2.5, 90, 30, [7199.0, 120.0]),
-            Plan(10.0, 9, 3, [119.4, 0.4]),
+            SamplePlan(0.5, 9000, 3000, [173000.0, None]),
+            SamplePlan(1.0, 900, 300, [172800.0, 7200.0]),
+            SamplePlan(2.5, 90, 30, [7199.0, 120.0]),
+            SamplePlan(10.0, 9, 3, [119.4, 0.4]),
         ],
         at_hand=10,
         detectable=12.34,

@@ -12,12 +12,7 @@ from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
-from llava_eval.results.compare.pairing import (
-    ComparedMetric,
-    Pairing,
-    compare_metrics,
-    pair,
-)
+from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
 from llava_eval.results.formatting import count, listed
 from llava_eval.results.runs import ComparableRun
 
@@ -68,7 +63,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class RunComparison:
     """Two runs compared.
 
     Attributes:
@@ -98,7 +93,7 @@ class Comparison:
 
 def compare_runs(
     runs: Sequence[ComparableRun], *, allow_differences: bool = False
-) -> list[Comparison]:
+) -> list[RunComparison]:
     """Compare every run with the first.
 
     Args:
@@ -134,12 +129,12 @@ def refuse_differences(pairing: Pairing) -> None:
         )
 
 
-def _compare(pairing: Pairing) -> Comparison:
+def _compare(pairing: Pairing) -> RunComparison:
     metrics = compare_metrics(pairing)
     headline = next((item for item in metrics if item.estimate is not None), None)
     better, worse = flips_of(pairing, headline)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
-    return Comparison(
+    return RunComparison(
         pairing,
         metrics,
         {} if headline is None else _by_facet(pairing, headline),
@@ -155,7 +150,7 @@ def _compare(pairing: Pairing) -> Comparison:
     )
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _adjusted(comparisons: Sequence[RunComparison]) -> list[RunComparison]:
     """Correct each metric's p-values for the number of runs compared."""
     names = comparisons[0].adjusted_p_values
     corrected = {
@@ -202,7 +197,7 @@ def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Fl
     return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
 
 
-def notes(comparison: Comparison, first: str = "A", second: str = "B") -> list[str]:
+def notes(comparison: RunComparison, first: str = "A", second: str = "B") -> list[str]:
     """Return what a reader must know beside the numbers."""
     pairing = comparison.pairing
     lines = [

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
-from llava_eval.results.compare.comparison import ComparedLevel, Comparison, Flip
+from llava_eval.results.compare.comparison import ComparedLevel, Flip, RunComparison
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, megabytes
 from llava_eval.results.formatting import Table, formatted, highest, interval, number, p_text
@@ -43,12 +43,12 @@ def settings_table(runs: Sequence[ComparableRun]) -> Table | None:
     return Table(["differs in", "role", *letters(len(runs))], rows, num_names=2 + len(runs))
 
 
-def metrics_table(comparisons: Sequence[Comparison]) -> Table:
+def metrics_table(comparisons: Sequence[RunComparison]) -> Table:
     """Return values, paired differences and tests of every metric."""
     return _pair_table(comparisons[0]) if len(comparisons) == 1 else _many_table(comparisons)
 
 
-def _pair_table(comparison: Comparison) -> Table:
+def _pair_table(comparison: RunComparison) -> Table:
     rows = [
         [
             item.name,
@@ -85,7 +85,7 @@ def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
     ]
 
 
-def _many_table(comparisons: Sequence[Comparison]) -> Table:
+def _many_table(comparisons: Sequence[RunComparison]) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     rows: list[list[str]] = []
     best = []
@@ -109,7 +109,7 @@ def _many_table(comparisons: Sequence[Comparison]) -> Table:
     return Table(header, rows, num_names=2, best=best)
 
 
-def agreement_table(comparisons: Sequence[Comparison]) -> Table:
+def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
     """Return how alike the runs are, and how small a difference could have been seen."""
     rows = []
     for letter, item in zip(letters(len(comparisons) + 1)[1:], comparisons, strict=True):
@@ -131,7 +131,7 @@ def agreement_table(comparisons: Sequence[Comparison]) -> Table:
     return Table(["runs", "samples", "clusters", *alike], rows)
 
 
-def fidelity_table(comparisons: Sequence[Comparison]) -> Table | None:
+def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
     """Return what tells runs of the same frames apart, and how many samples it takes."""
     names = letters(len(comparisons) + 1)[1:]
     rows = [
@@ -151,14 +151,14 @@ def fidelity_table(comparisons: Sequence[Comparison]) -> Table | None:
     return Table(header, rows, num_names=2) if rows else None
 
 
-def facet_tables(comparisons: Sequence[Comparison]) -> list[Table]:
+def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
     """Return the headline in each level of each facet: A's value, and the differences to it."""
     if len(comparisons) == 1:
         return [_pair_facet(comparisons[0], facet) for facet in comparisons[0].facets]
     return [_many_facet(comparisons, facet) for facet in comparisons[0].facets]
 
 
-def _pair_facet(comparison: Comparison, facet: str) -> Table:
+def _pair_facet(comparison: RunComparison, facet: str) -> Table:
     unit = comparison.headline.unit
     rows = [
         [
@@ -174,7 +174,7 @@ def _pair_facet(comparison: Comparison, facet: str) -> Table:
     return Table(header, rows, best=_better(estimates, 2))
 
 
-def _many_facet(comparisons: Sequence[Comparison], facet: str) -> Table:
+def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     names = letters(len(comparisons) + 1)[1:]
     unit = comparisons[0].headline.unit
     levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]

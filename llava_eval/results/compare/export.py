@@ -15,10 +15,10 @@ from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Comparison, Flip, notes
+from llava_eval.results.compare.comparison import Flip, RunComparison, notes
 from llava_eval.results.compare.sweep_curves import (
-    Setting,
     Sweep,
+    SweepPoint,
     legend,
     preparing_table,
     sweep_charts,
@@ -44,7 +44,7 @@ _DIFFERENCES = (
 
 
 def export_comparison(
-    folder: Path, runs: Sequence[Run], comparisons: Sequence[Comparison]
+    folder: Path, runs: Sequence[Run], comparisons: Sequence[RunComparison]
 ) -> list[Path]:
     """Write comparison.json, every table as Markdown and LaTeX, and the numbers as CSV.
 
@@ -85,7 +85,7 @@ def export_comparison(
     ]
 
 
-def comparison_content(runs: Sequence[Run], comparisons: Sequence[Comparison]) -> dict[str, Any]:
+def comparison_content(runs: Sequence[Run], comparisons: Sequence[RunComparison]) -> dict[str, Any]:
     """Return a comparison as JSON values."""
     return {
         "runs": [_run(run) for run in runs],
@@ -196,7 +196,7 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def _comparison(comparison: RunComparison) -> dict[str, Any]:
     pairing = comparison.pairing
     return {
         "first": pairing.first.name,
@@ -252,7 +252,7 @@ def sweep_content(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _setting(setting: Setting) -> dict[str, Any]:
+def _setting(setting: SweepPoint) -> dict[str, Any]:
     return {
         "run": setting.run.name,
         "settings": setting.values,
@@ -269,7 +269,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
 
 
 def metrics_data(
-    runs: Sequence[Run], comparisons: Sequence[Comparison] = (), *, name: str = "metrics"
+    runs: Sequence[Run], comparisons: Sequence[RunComparison] = (), *, name: str = "metrics"
 ) -> dict[str, DataFrame]:
     """Return one row for each run, facet, level and metric; the whole set has an empty facet.
 
@@ -315,7 +315,7 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
     return pd.concat([names, pd.json_normalize(counted)], axis="columns").convert_dtypes()
 
 
-def agreement_data(comparisons: Sequence[Comparison]) -> DataFrame:
+def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
     """Return how much of what two runs wrote is the same, one row a comparison."""
     import pandas as pd
 
@@ -336,7 +336,7 @@ def flips_data(flips: Sequence[Flip]) -> DataFrame:
     return pd.DataFrame(rows).convert_dtypes()
 
 
-def _differences(comparison: Comparison) -> dict[tuple[str, str, str], dict[str, Any]]:
+def _differences(comparison: RunComparison) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return the differences of a comparison by facet, level and metric."""
     against, headline = comparison.pairing.first.name, comparison.headline.name
     adjusted = comparison.adjusted_p_values

@@ -10,7 +10,7 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate
-from llava_eval.results.compare.comparison import Comparison, compare_runs
+from llava_eval.results.compare.comparison import RunComparison, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables
 from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
 from llava_eval.results.run_names import letters
@@ -29,7 +29,7 @@ class Probes:
 
     plain: ComparableRun
     names: Sequence[str]
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[RunComparison]
 
     @classmethod
     def of(cls, runs: Sequence[ComparableRun]) -> Probes:

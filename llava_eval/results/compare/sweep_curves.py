@@ -26,7 +26,7 @@ from llava_eval.types import MetricValue
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class SweepPoint:
     """One run of a sweep.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sweep:
     benchmark: str
     metric: str
     chance: float | None
-    settings: Sequence[Setting]
+    settings: Sequence[SweepPoint]
     memory_name: str
     notes: Sequence[str]
 
@@ -112,7 +112,7 @@ def _sweep(
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
     memory_name, memory = comparable_memory([run.cost for run in runs])
     settings = [
-        Setting(run, values, _score(run, metric), _num_frames(run), size)
+        SweepPoint(run, values, _score(run, metric), _num_frames(run), size)
         for run, values, size in zip(runs, own_settings(runs), memory, strict=True)
     ]
     chance = runs[0].parts.benchmark.chance.get(metric)
@@ -137,7 +137,7 @@ def _num_frames(run: Run) -> float:
     return statistics.fmean(shown) if shown else 0.0
 
 
-def _with_frontiers(settings: Sequence[Setting]) -> list[Setting]:
+def _with_frontiers(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
     scores = [item.score.value for item in settings]
     seconds = [item.run.cost.model_seconds_per_sample for item in settings]
     by_time = frontier(list(zip(seconds, scores, strict=True)))
@@ -162,7 +162,7 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     return [point in best for point in points]
 
 
-def _against_best(settings: Sequence[Setting]) -> list[Setting]:
+def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
     """Compare every run with the best one.
 
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
@@ -258,7 +258,7 @@ def _shown_key(key: str) -> str:
     return "frames" if key == FRAMES else key
 
 
-def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
+def _row(setting: SweepPoint, keys: Sequence[str]) -> list[str]:
     score = setting.score
     on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
     return [
@@ -272,7 +272,7 @@ def _row(setting: Setting, keys: Sequence[str]) -> list[str]:
     ]
 
 
-def _to_best(setting: Setting) -> str:
+def _to_best(setting: SweepPoint) -> str:
     if setting.to_best is None:
         return "best" if setting.is_best else "-"
     significant = setting.p_value is not None and setting.p_value < SIGNIFICANT
@@ -306,7 +306,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     y_name = f"{sweep.metric} ({unit})"
     beside = "; beside points: frames" if len({s.num_frames for s in sweep.settings}) > 1 else ""
     chance = None if sweep.chance is None else (sweep.chance, "chance")
-    prices: dict[str, tuple[str, Callable[[Setting], float | None]]] = {
+    prices: dict[str, tuple[str, Callable[[SweepPoint], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
         "time": ("model seconds a sample", lambda item: item.run.cost.model_seconds_per_sample),
         "memory": (f"{sweep.memory_name} (MB)", lambda item: megabytes(item.memory_bytes)),
@@ -333,9 +333,9 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
 
 
 def _series(
-    settings: Sequence[Setting], price: Callable[[Setting], float | None], *, labelled: bool
+    settings: Sequence[SweepPoint], price: Callable[[SweepPoint], float | None], *, labelled: bool
 ) -> list[Series]:
-    members: dict[str, list[Setting]] = {}
+    members: dict[str, list[SweepPoint]] = {}
     for item in sorted(settings, key=lambda item: (price(item) or 0.0, item.score.value or 0.0)):
         members.setdefault(item.name, []).append(item)
     varies = len({item.num_frames for item in settings}) > 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Comparison, notes
+from llava_eval.results.compare.comparison import RunComparison, notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -23,7 +23,7 @@ SHOWN_FLIPS = 5
 
 
 def comparison_text(
-    runs: Sequence[ComparableRun], comparisons: Sequence[Comparison], *, width: int = 80
+    runs: Sequence[ComparableRun], comparisons: Sequence[RunComparison], *, width: int = 80
 ) -> str:
     """Return everything that a comparison found.
 
@@ -71,7 +71,7 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
     return "\n\n".join(blocks)
 
 
-def verdict(comparison: Comparison, second: str) -> str:
+def verdict(comparison: RunComparison, second: str) -> str:
     """Return what the headline metric says, in one sentence."""
     headline = comparison.headline
     estimate = headline.estimate
@@ -91,7 +91,7 @@ def verdict(comparison: Comparison, second: str) -> str:
 
 
 def _explanations(
-    comparisons: Sequence[Comparison], names: Sequence[str], width: int
+    comparisons: Sequence[RunComparison], names: Sequence[str], width: int
 ) -> Iterator[str]:
     headline = comparisons[0].headline.name
     yield wrapped(
@@ -111,7 +111,7 @@ def _explanations(
             yield wrapped(f"Note: {note}.", width)
 
 
-def _flips(comparison: Comparison, second: str, width: int) -> Iterator[str]:
+def _flips(comparison: RunComparison, second: str, width: int) -> Iterator[str]:
     for flips, name in ((comparison.worse, "worse"), (comparison.better, "better")):
         if flips:
             more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""

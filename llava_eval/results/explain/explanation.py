@@ -20,7 +20,7 @@ from llava_eval.types import SampleResult
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class GapParts:
     """A gap taken apart by generating anew.
 
     Attributes:
@@ -63,7 +63,7 @@ class Explanation:
     side: Side | None = None
     switches: Sequence[Switch] = ()
     seen: Sequence[str] = ()
-    parts: Parts | None = None
+    parts: GapParts | None = None
 
 
 def explain(run: Run, side: Side | None, config_dir: Path | None = None) -> Explanation:

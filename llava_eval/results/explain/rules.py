@@ -54,7 +54,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ScoringRule:
     """A scorer with what is done to a reply before it.
 
     Attributes:
@@ -163,7 +163,7 @@ def _merged(found: Sequence[Reading]) -> list[Reading]:
     return list(merged.values())
 
 
-def _rules(run: Run, config_dir: Path | None) -> Iterator[Rule]:
+def _rules(run: Run, config_dir: Path | None) -> Iterator[ScoringRule]:
     """Yield the rules of the benchmark's protocols, and shared scorers of the same kind."""
     family = run.benchmark.partition("/")[0]
     kind = _adapter(run.config)
@@ -177,14 +177,16 @@ def _rules(run: Run, config_dir: Path | None) -> Iterator[Rule]:
             continue
         nodes = composed.resolved["benchmark"]["metrics"]
         denominator = _denominator(next(iter(nodes.values())))
-        rule = Rule(name, composed.resolved["scorer"], composed.config.benchmark.reply, denominator)
+        rule = ScoringRule(
+            name, composed.resolved["scorer"], composed.config.benchmark.reply, denominator
+        )
         modules.add(_module(rule.scorer))
         seen.append(rule.scorer)
         yield rule
     shared = list_choices("scorer", config_dir)
     for name, node in zip(shared, option_nodes("scorer", shared, config_dir), strict=True):
         if name != "protocol" and node not in seen and _module(node) in modules:
-            yield Rule(f"scorer={name}", node, ReplyConfig(), "scored")
+            yield ScoringRule(f"scorer={name}", node, ReplyConfig(), "scored")
 
 
 def _adapter(config: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from llava_eval.borders.typed_json import as_type, load_as
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
-from llava_eval.results.explain.explanation import Explanation, Parts
+from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
 from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
 from llava_eval.results.run_names import letters
@@ -31,7 +31,7 @@ _ABOUT_RULES = (
 
 
 @dataclass(frozen=True)
-class _GapPart:
+class _StoredPart:
     """A change, or what is left, as JSON holds it."""
 
     difference: float
@@ -41,22 +41,22 @@ class _GapPart:
 
 
 @dataclass(frozen=True)
-class _GapParts:
+class _StoredParts:
     """The parts of a gap, as JSON holds them."""
 
     unit: str
     num_groups: int
-    changes: Sequence[_GapPart]
-    not_explained: _GapPart
-    whole: _GapPart
+    changes: Sequence[_StoredPart]
+    not_explained: _StoredPart
+    whole: _StoredPart
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredExplanation:
     """The content of :data:`EXPLANATION` that is read back."""
 
     against: str
-    parts: _GapParts
+    parts: _StoredParts
 
 
 def rules_table(readings: Sequence[Reading]) -> Table:
@@ -120,7 +120,7 @@ def _written(value: object) -> str:
     return "null" if value is None else " ".join(str(value).split())
 
 
-def _parts_table(parts: _GapParts) -> Table:
+def _parts_table(parts: _StoredParts) -> Table:
     """Return what each change does alone, and what is left."""
     lines = [(f"from the {item.name}", item) for item in parts.changes]
     lines += [(_REST, parts.not_explained), (_WHOLE, parts.whole)]
@@ -172,7 +172,7 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
             f"{parts.seed}; the whole is {parts.whole}. Intervals treat a group as one cluster."
         )
         failed = [f"Not switched: {reason}" for reason in parts.failed]
-        table = _parts_table(as_type(_parts_content(parts), _GapParts))
+        table = _parts_table(as_type(_parts_content(parts), _StoredParts))
         yield "One difference switched at a time", [table, about, *failed]
 
 
@@ -241,7 +241,7 @@ def as_content(explanation: Explanation) -> dict[str, Any]:
     return content
 
 
-def _parts_content(parts: Parts) -> Mapping[str, Any]:
+def _parts_content(parts: GapParts) -> Mapping[str, Any]:
     attribution = parts.attribution
     return {
         "unit": parts.unit,
@@ -277,7 +277,7 @@ def stored_parts(directory: Path) -> tuple[Table, str] | None:
     path = directory / EXPLANATION
     try:
         with files.reading_errors(path, RunDirectoryError):
-            stored = load_as(path, _Stored)
+            stored = load_as(path, _StoredExplanation)
     except FileNotFoundError:
         return None
     return _parts_table(stored.parts), stored.against

@@ -15,7 +15,7 @@ from llava_eval.metrics.attribution import attribute
 from llava_eval.metrics.intervals import FloatArray, number_clusters
 from llava_eval.metrics.means import sample_values
 from llava_eval.results.compare.pairing import metric_of
-from llava_eval.results.explain.explanation import Explanation, Parts
+from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
 from llava_eval.results.explain.switches import Side, Switch, switched
 from llava_eval.results.files import file_name
@@ -82,7 +82,7 @@ def attributed(
     if result is None:
         raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
     scale, unit = _unit(run)
-    parts = Parts(
+    parts = GapParts(
         result.scaled(scale),
         unit,
         [switch.name for switch, _, _ in by_switch.values()],

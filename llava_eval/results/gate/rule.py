@@ -26,12 +26,7 @@ from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
 from llava_eval.results.compare.comparison import Flip, flips_of
-from llava_eval.results.compare.pairing import (
-    ComparedMetric,
-    Pairing,
-    compare_metrics,
-    pair,
-)
+from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
 from llava_eval.results.formatting import interval, listed, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
@@ -50,7 +45,7 @@ SECONDS = "seconds a sample"
 
 
 @dataclass(frozen=True)
-class Rule:
+class GateRule:
     """A rule of what counts as a regression.
 
     Attributes:
@@ -73,13 +68,13 @@ class Rule:
 
 def rule_of(
     alpha: float, tolerances: Sequence[str], max_slowdown: float | None, mode: Mode
-) -> Rule:
+) -> GateRule:
     """Return the rule that the command line asks for.
 
     Args:
-        alpha: as in :class:`Rule`.
+        alpha: as in :class:`GateRule`.
         tolerances: "METRIC=POINTS" each.
-        max_slowdown: as in :class:`Rule`.
+        max_slowdown: as in :class:`GateRule`.
         mode: likewise.
 
     Raises:
@@ -90,7 +85,7 @@ def rule_of(
         raise ConfigError(f"gate: --alpha {alpha:g}: expected a rate between 0 and 0.5")
     if max_slowdown is not None and not (math.isfinite(max_slowdown) and max_slowdown > 0):
         raise ConfigError(f"gate: --max-slowdown {max_slowdown:g}: expected a factor above 0")
-    return Rule(alpha, tolerance, max_slowdown, mode)
+    return GateRule(alpha, tolerance, max_slowdown, mode)
 
 
 def _tolerance(text: str) -> tuple[str, float]:
@@ -138,7 +133,7 @@ class Check:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class GateVerdict:
     """The result of a gate.
 
     Attributes:
@@ -173,7 +168,7 @@ class Verdict:
         return [check for check in self.checks if check.regressed]
 
 
-def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdict:
+def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> GateVerdict:
     """Compare a run with a baseline.
 
     Args:
@@ -186,8 +181,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         ConfigError: a tolerance for something that does not exist, or none where the mode needs
             one.
     """
-    refuse(run, baseline)
-    pairing = pair(baseline, run)
+    pairing = judged_pairing(run, baseline)
     metrics = compare_metrics(pairing)
     _check_rule(rule, [item.name for item in metrics])
     compared = [item for item in metrics if item.estimate is not None]
@@ -211,7 +205,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
         checks.append(_check_speed(run, baseline, rule.max_slowdown))
         notes += _machine_note(run, baseline)
     better, worse = flips_of(pairing, compared[0])
-    return Verdict(
+    return GateVerdict(
         pairing,
         checks,
         confidence,
@@ -224,7 +218,7 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: Rule) -> Verdi
     )
 
 
-def _is_underpowered(metric: ComparedMetric, rule: Rule) -> bool:
+def _is_underpowered(metric: ComparedMetric, rule: GateRule) -> bool:
     """Return whether so few samples would mostly not show a drop that the rule does not allow."""
     assert metric.estimate is not None
     if rule.must_be_shown(metric.name):
@@ -236,8 +230,8 @@ def _is_underpowered(metric: ComparedMetric, rule: Rule) -> bool:
     return smallest is not None and smallest > visible
 
 
-def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
-    """Raise where a comparison would mean nothing.
+def judged_pairing(run: ComparableRun, baseline: ComparableRun) -> Pairing:
+    """Return a baseline and a run side by side, where comparing them means something.
 
     Raises:
         ComparisonError: the two were not asked the same, or one is not whole.
@@ -267,15 +261,16 @@ def refuse(run: ComparableRun, baseline: ComparableRun) -> None:
     if changed:
         reason = "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items())
         raise ComparisonError(f"{run.name} follows another protocol than {baseline.name}: {reason}")
-    differences = pair(baseline, run).differences
-    if differences:
+    pairing = pair(baseline, run)
+    if pairing.differences:
         raise ComparisonError(
             f"{run.name} and {baseline.name} were not asked the same: they differ in "
-            f"{'; '.join(differences)}"
+            f"{'; '.join(pairing.differences)}"
         )
+    return pairing
 
 
-def _check_rule(rule: Rule, metrics: Sequence[str]) -> None:
+def _check_rule(rule: GateRule, metrics: Sequence[str]) -> None:
     known = [*metrics, UNREADABLE, ERRORS, *FLAG_WORDS]
     for name in rule.tolerance:
         if name not in known:
@@ -326,7 +321,7 @@ def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedE
     return estimate
 
 
-def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -> Check:
+def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: float) -> Check:
     """Check one metric: that it is not found to be worse, or that it is shown to be no worse.
 
     All checks that ask for proof (non-inferiority) have to pass, so each may have the whole of the
@@ -372,7 +367,7 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: Rule, alpha: float) -
 
 
 def _check_share(
-    name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: Rule
+    name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: GateRule
 ) -> Check:
     """Compare in how many samples of both runs something is so: no test, the shares themselves."""
     totals = [len(side.results) for side in (pairing.first, pairing.second)]

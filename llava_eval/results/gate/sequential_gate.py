@@ -17,14 +17,14 @@ from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
 from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
-from llava_eval.results.gate.rule import Check, Rule, refuse
+from llava_eval.results.gate.rule import Check, GateRule, judged_pairing
 from llava_eval.results.gate.verdict import checks_table, markdown_title
 from llava_eval.results.identity import seeded_order
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
 
-Verdict = Literal["regressed", "no worse", "not shown"]
+SequentialVerdict = Literal["regressed", "no worse", "not shown"]
 
 
 @dataclass
@@ -46,7 +46,7 @@ class SequentialGate:
     """
 
     baseline_path: Path
-    rule: Rule
+    rule: GateRule
     seed: int = 0
     config_dir: Path | None = None
     _metric: str = ""
@@ -83,7 +83,7 @@ class SequentialGate:
         results = [
             replace(item, prompt=before.get(item.id, item).prompt) for item in planned.results
         ]
-        refuse(replace(planned, results=results), baseline)
+        judged_pairing(replace(planned, results=results), baseline)
         self._late_prompts = {
             name: item.prompt for name, item in before.items() if item.generation.error is None
         }
@@ -141,7 +141,7 @@ class SequentialGate:
         return self.verdict != "not shown"
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SequentialVerdict:
         """The verdict as far as it is known."""
         assert self._bounds is not None
         if self._bounds.is_below:

@@ -16,7 +16,7 @@ from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
-from llava_eval.results.gate.rule import Check, Verdict
+from llava_eval.results.gate.rule import Check, GateVerdict
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
 
@@ -29,7 +29,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _cells = operator.attrgetter("name", "baseline", "run", "difference", "interval", "allowed")
 
 
-def outcome(verdict: Verdict) -> str:
+def outcome(verdict: GateVerdict) -> str:
     """Return the verdict in a few words."""
     names = ", ".join(check.name for check in verdict.regressions)
     if names:
@@ -53,7 +53,7 @@ def _detectable(metric: ComparedMetric) -> str:
     return number(metric.estimate.smallest_detectable, metric.unit)
 
 
-def detectable_text(verdict: Verdict) -> str:
+def detectable_text(verdict: GateVerdict) -> str:
     """Return how small a drop in the headline the samples show."""
     pairing, metric = verdict.pairing, verdict.headline
     return (
@@ -76,7 +76,7 @@ def checks_table(checks: Sequence[Check], confidence: float) -> Table:
     return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
 
 
-def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
+def to_terminal(verdict: GateVerdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted, changes = counts_table([baseline, run], ["baseline", "run"]), _changes_table(verdict)
@@ -104,7 +104,7 @@ def to_terminal(verdict: Verdict, *, width: int = 80) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def to_markdown(verdict: Verdict) -> str:
+def to_markdown(verdict: GateVerdict) -> str:
     """Return the verdict for a pull request or a workflow's summary."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted = counts_table([baseline, run], ["baseline", "run"])
@@ -140,7 +140,7 @@ def markdown_title(outcome: str, checks: Sequence[Check]) -> str:
     return f"### {mark} llava-eval gate: {markdown_text(outcome)}"
 
 
-def to_content(verdict: Verdict) -> dict[str, Any]:
+def to_content(verdict: GateVerdict) -> dict[str, Any]:
     """Return the verdict as JSON values."""
     assert verdict.headline.estimate is not None
     return {
@@ -175,7 +175,7 @@ def _folded(title: str, table: Table) -> str:
     return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
 
 
-def _changes_table(verdict: Verdict) -> Table | None:
+def _changes_table(verdict: GateVerdict) -> Table | None:
     """Return in what both sides differ; None where in nothing that both of them know."""
     runs = [verdict.pairing.first, verdict.pairing.second]
     # A baseline file holds the protocol, and neither the model's settings nor all versions.
@@ -188,7 +188,7 @@ def _changes_table(verdict: Verdict) -> Table | None:
     return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
 
 
-def _listed(verdict: Verdict) -> Iterator[tuple[str, Sequence[Flip]]]:
+def _listed(verdict: GateVerdict) -> Iterator[tuple[str, Sequence[Flip]]]:
     for name, flips in (("worse", verdict.worse), ("better", verdict.better)):
         if flips:
             first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
@@ -216,7 +216,7 @@ def _escaped(text: str) -> str:
     return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def properties_of(verdict: Verdict) -> dict[str, str]:
+def properties_of(verdict: GateVerdict) -> dict[str, str]:
     """Return what was compared with what, and where a report shows samples that got worse."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     return {

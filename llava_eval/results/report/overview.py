@@ -11,7 +11,7 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
-from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
+from llava_eval.results.compare.comparison import RunComparison, compare_runs, notes
 from llava_eval.results.compare.comparison_tables import (
     FIDELITY_WORDS,
     agreement_table,
@@ -61,7 +61,7 @@ class Overview:
     """
 
     runs: Sequence[Run]
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[RunComparison]
     sweep: Sweep | None
     notes: Sequence[str]
 
@@ -74,7 +74,7 @@ class Overview:
             for name, run in zip(names, runs, strict=True)
             if run.incomplete is not None
         ]
-        comparisons: Sequence[Comparison] = ()
+        comparisons: Sequence[RunComparison] = ()
         sweep = None
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
-from llava_eval.results.compare.sweep_curves import Setting, Sweep, sweep_table
+from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
 from llava_eval.results.formatting import Table, html_text, interval, number, p_text, row_header
 from llava_eval.results.report.overview import (
@@ -134,7 +134,7 @@ def heat_map(sweep: Sweep) -> str | None:
 
     None where one of the two does not vary, a cell would hold several runs, or few are filled.
     """
-    cells: dict[tuple[str, str], Setting] = {}
+    cells: dict[tuple[str, str], SweepPoint] = {}
     for item in sweep.settings:
         cells.setdefault((item.name, item.values.get(FRAMES, "")), item)
     names = list(dict.fromkeys(name for name, _ in cells))
@@ -145,7 +145,7 @@ def heat_map(sweep: Sweep) -> str | None:
         return None
     low, high = min(values), max(values)
 
-    def cell(item: Setting | None) -> str:
+    def cell(item: SweepPoint | None) -> str:
         if item is None or item.score.value is None:
             return "<td>-</td>"
         share = (item.score.value - low) / (high - low) if high > low else 0.0

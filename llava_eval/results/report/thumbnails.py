@@ -68,7 +68,7 @@ class Thumbnails:
 
 
 @dataclass
-class Budget:
+class PictureBudget:
     """Bytes and seconds that the pictures of a page may still take.
 
     Attributes:
@@ -94,7 +94,9 @@ class Budget:
 Key = tuple[FrameRequest, ...]
 
 
-def make_thumbnails(samples: SampleSet, read_frames: ReadFrames, budget: Budget) -> Thumbnails:
+def make_thumbnails(
+    samples: SampleSet, read_frames: ReadFrames, budget: PictureBudget
+) -> Thumbnails:
     """Take pictures, of what went wrong or changed first.
 
     Videos that are missing or cannot be read have no pictures; that is no error.

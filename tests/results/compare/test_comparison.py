@@ -15,7 +15,7 @@ import yaml
 from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
-from llava_eval.results.compare.comparison import Comparison, compare_runs, notes
+from llava_eval.results.compare.comparison import RunComparison, compare_runs, notes
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
@@ -39,7 +39,7 @@ def read(path: Path) -> Run:
 
 def compared(
     tmp_path: Path, *sides: Sequence[SampleResult], allow: bool = False, **of_all: Any
-) -> list[Comparison]:
+) -> list[RunComparison]:
     runs = [
         read(write_run(tmp_path / f"run{number}", side, **of_all))
         for number, side in enumerate(sides)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.results.compare.comparison import Comparison, Flip, compare_runs
+from llava_eval.results.compare.comparison import Flip, RunComparison, compare_runs
 from llava_eval.results.compare.comparison_tables import (
     agreement_table,
     cost_table,
@@ -39,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def comparisons(runs: list[Run]) -> list[Comparison]:
+def comparisons(runs: list[Run]) -> list[RunComparison]:
     return compare_runs(runs)
 
 
@@ -56,7 +56,7 @@ def test_runs_have_letters() -> None:
     ]
 
 
-def test_the_better_of_two_runs_is_marked(comparisons: list[Comparison]) -> None:
+def test_the_better_of_two_runs_is_marked(comparisons: list[RunComparison]) -> None:
     table = metrics_table(comparisons[:1])
     assert columns(table, "metric", "A", "B", "B - A") == [["accuracy", "75.0", "58.3", "-16.7"]]
     # Of the four questions that changed, three fell: 2 (1 + 4) / 2^4.
@@ -70,7 +70,7 @@ def test_the_better_of_two_runs_is_marked(comparisons: list[Comparison]) -> None
     assert columns(table, "95 % interval", "p") == [[ends, f"{estimate.p_value:.4f}"]]
 
 
-def test_every_run_is_held_to_the_first(comparisons: list[Comparison]) -> None:
+def test_every_run_is_held_to_the_first(comparisons: list[RunComparison]) -> None:
     table = metrics_table(comparisons)
     assert columns(table, "metric", "runs", "value", "change", "McNemar") == [
         ["accuracy", "A", "75.0", "-", "-"],
@@ -81,7 +81,7 @@ def test_every_run_is_held_to_the_first(comparisons: list[Comparison]) -> None:
     assert table.num_names == 2
 
 
-def test_levels_of_a_facet(comparisons: list[Comparison]) -> None:
+def test_levels_of_a_facet(comparisons: list[RunComparison]) -> None:
     # Even numbers are long: A is right on 5 of 6, B on 3; of the short both on 4.
     (pair,) = facet_tables(comparisons[:1])
     assert columns(pair, "by duration", "samples", "A", "B", "B - A") == [
@@ -96,7 +96,7 @@ def test_levels_of_a_facet(comparisons: list[Comparison]) -> None:
     assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
 
 
-def test_levels_are_told_by_their_names(comparisons: list[Comparison]) -> None:
+def test_levels_are_told_by_their_names(comparisons: list[RunComparison]) -> None:
     first, second = comparisons
     long, short = first.facets["duration"]
     assert long.estimate is not None
@@ -115,7 +115,7 @@ def test_levels_are_told_by_their_names(comparisons: list[Comparison]) -> None:
     assert [row[-1] for row in table.rows] == ["-33.3 ", "-"]
 
 
-def test_how_alike_runs_are(comparisons: list[Comparison]) -> None:
+def test_how_alike_runs_are(comparisons: list[RunComparison]) -> None:
     table = agreement_table(comparisons)
     counts = ("runs", "samples", "clusters", "same text", "same answer", "worse", "better")
     assert columns(table, *counts) == [
@@ -124,7 +124,7 @@ def test_how_alike_runs_are(comparisons: list[Comparison]) -> None:
     ]
 
 
-def test_samples_that_changed(comparisons: list[Comparison]) -> None:
+def test_samples_that_changed(comparisons: list[RunComparison]) -> None:
     (metric,) = comparisons[0].metrics
     flips = [
         Flip("q1", "video 7", ("a.mp4", "b.mp4"), ("A", "C"), "A", None, -100.0),
@@ -186,7 +186,7 @@ def test_what_runs_cost(runs: list[Run], tmp_path: Path) -> None:
 
 
 def test_a_metric_without_a_difference_is_dashes_beside_the_others(
-    comparisons: list[Comparison],
+    comparisons: list[RunComparison],
 ) -> None:
     (metric,) = comparisons[0].metrics
     unknown = dataclasses.replace(metric, name="SPICE", estimate=None, mcnemar=None)

@@ -15,7 +15,7 @@ from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.metrics.paired import PairedEstimate
-from llava_eval.results.explain.explanation import Explanation, Parts, explain
+from llava_eval.results.explain.explanation import Explanation, GapParts, explain
 from llava_eval.results.explain.rules import Disagreement, Reading
 from llava_eval.results.explain.screen import (
     SHOWN_TEXTS,
@@ -226,7 +226,7 @@ def test_the_other_side_is_shown_with_what_was_published(tmp_path: Path) -> None
     assert "No setting differs." in to_terminal(made(tmp_path / "again", side=side))
 
 
-PARTS = Parts(
+PARTS = GapParts(
     Attribution(
         {"sampler.num_frames": estimate(-10.0, -15.0, -5.0), "scorer": estimate(4.0, -1.0, 9.0)},
         estimate(-8.0),
@@ -272,7 +272,7 @@ def test_parts_of_a_gap_are_shown_and_read_back(tmp_path: Path) -> None:
     assert [" ".join(" ".join(row).split()) for row in table.rows] == rows_of(text, "change")[1:5]
 
 
-# Parts of a gap
+# GapParts of a gap
 
 
 def ours_of(tmp_path: Path, **changes: Any) -> Run:

@@ -12,7 +12,7 @@ import pytest
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.gate.baseline import read_baseline, write_baseline
-from llava_eval.results.gate.rule import Rule, verdict_of
+from llava_eval.results.gate.rule import GateRule, verdict_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, MediaInput, MediaProblem, Score
 from tests.results.compare.test_comparison import CAPTION_METRICS, CAPTION_SCORER, captions
@@ -36,7 +36,7 @@ def test_a_written_baseline_judges_as_its_run_does(tmp_path: Path, sides: tuple[
     before, after = sides
     path = tmp_path / "deep" / "baseline.json"
     write_baseline(path, before)
-    rule = Rule(max_slowdown=2.0)
+    rule = GateRule(max_slowdown=2.0)
     by_run, by_file = (verdict_of(after, one, rule) for one in (before, read_baseline(path, after)))
     assert by_file.checks == by_run.checks
     assert by_file.confidence == by_run.confidence
@@ -59,7 +59,7 @@ def test_captions_too(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     write_baseline(path, before)
     by_run, by_file = (
-        verdict_of(after, one, Rule()) for one in (before, read_baseline(path, after))
+        verdict_of(after, one, GateRule()) for one in (before, read_baseline(path, after))
     )
     assert by_file.checks == by_run.checks
     assert [check.name for check in by_file.regressions] == ["CIDEr", "BLEU_4"]
@@ -100,7 +100,7 @@ def test_a_changed_question_is_noticed(tmp_path: Path, sides: tuple[Run, Run]) -
         name = next(iter(change))
         run = RunReader().read(write_run(tmp_path / name, results))
         with pytest.raises(ComparisonError) as caught:
-            verdict_of(run, read_baseline(path, run), Rule())
+            verdict_of(run, read_baseline(path, run), GateRule())
         assert words in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def test_missing_samples_are_noticed(tmp_path: Path, sides: tuple[Run, Run]) -> 
     write_baseline(path, before)
     run = RunReader().read(write_run(tmp_path / "fewer", after.results[2:]))
     with pytest.raises(ComparisonError, match=r"2 samples of the baseline are missing \(q0, q1\)"):
-        verdict_of(run, read_baseline(path, run), Rule())
+        verdict_of(run, read_baseline(path, run), GateRule())
 
 
 def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
     allowed = RunReader().read(write_run(tmp_path / "ok", results, config={"errors.max": 1}))
     write_baseline(tmp_path / "x.json", allowed)
     baseline = read_baseline(tmp_path / "x.json", allowed)
-    assert verdict_of(allowed, baseline, Rule()).regressions == []
+    assert verdict_of(allowed, baseline, GateRule()).regressions == []
     assert baseline.results[0].generation.error == "MediaError: broken"
 
 

@@ -14,7 +14,7 @@ import pytest
 from llava_eval.config.describe import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.paired import paired_means
-from llava_eval.results.gate.rule import Rule, Verdict, rule_of, verdict_of
+from llava_eval.results.gate.rule import GateRule, GateVerdict, rule_of, verdict_of
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
@@ -29,20 +29,20 @@ def judged(
     tmp_path: Path,
     before: Sequence[SampleResult],
     after: Sequence[SampleResult],
-    rule: Rule | None = None,
+    rule: GateRule | None = None,
     **of_run: Any,
-) -> Verdict:
+) -> GateVerdict:
     baseline = make(tmp_path, "baseline", before)
-    return verdict_of(make(tmp_path, "run", after, **of_run), baseline, rule or Rule())
+    return verdict_of(make(tmp_path, "run", after, **of_run), baseline, rule or GateRule())
 
 
-def regressed(verdict: Verdict) -> list[str]:
+def regressed(verdict: GateVerdict) -> list[str]:
     return [check.name for check in verdict.regressions]
 
 
 def test_equal_runs_pass(tmp_path: Path) -> None:
     results = [answered(n, n % 3 > 0) for n in range(90)]
-    verdict = judged(tmp_path, results, results, Rule(max_slowdown=1.01))
+    verdict = judged(tmp_path, results, results, GateRule(max_slowdown=1.01))
     assert regressed(verdict) == []
     assert [check.name for check in verdict.checks] == [
         "accuracy",
@@ -74,11 +74,11 @@ def test_a_drop_within_the_tolerance_passes(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(180)]
     after = [answered(n, n % 12 > 0) for n in range(180)]  # 8.3 points
     assert regressed(judged(tmp_path / "x", before, after)) == ["accuracy"]
-    rule = Rule(tolerance={"accuracy": 9.0})
+    rule = GateRule(tolerance={"accuracy": 9.0})
     verdict = judged(tmp_path / "y", before, after, rule)
     assert regressed(verdict) == []
     assert "worse, within the 9.0 allowed" in verdict.checks[0].message
-    rule = Rule(tolerance={"accuracy": 8.0})
+    rule = GateRule(tolerance={"accuracy": 8.0})
     assert regressed(judged(tmp_path / "z", before, after, rule)) == ["accuracy"]
 
 
@@ -120,7 +120,7 @@ def test_unreadable_answers_that_rise_fail(tmp_path: Path) -> None:
     ]
     verdict = judged(tmp_path / "x", before, after)
     assert regressed(verdict) == ["unreadable"]
-    rule = Rule(tolerance={"unreadable": 12.0})
+    rule = GateRule(tolerance={"unreadable": 12.0})
     assert regressed(judged(tmp_path / "y", before, after, rule)) == []
     fewer = judged(tmp_path / "z", after, before)
     assert regressed(fewer) == []
@@ -142,7 +142,7 @@ def test_failed_samples_that_the_configuration_allows_are_a_check(tmp_path: Path
     verdict = judged(tmp_path / "x", before, after, **allowed)
     assert regressed(verdict) == ["errors"]
     assert "3 of 60 samples failed, 0 in the baseline" in verdict.regressions[0].message
-    rule = Rule(tolerance={"errors": 5.0})
+    rule = GateRule(tolerance={"errors": 5.0})
     assert regressed(judged(tmp_path / "y", before, after, rule, **allowed)) == []
 
 
@@ -150,10 +150,10 @@ def test_slow_runs_fail_where_asked(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(60)]
     slow: dict[str, Any] = {"seconds": 17.0}
     assert regressed(judged(tmp_path / "x", results, results, **slow)) == []
-    verdict = judged(tmp_path / "y", results, results, Rule(max_slowdown=1.5), **slow)
+    verdict = judged(tmp_path / "y", results, results, GateRule(max_slowdown=1.5), **slow)
     assert regressed(verdict) == ["seconds a sample"]
     assert "1.70 times as long" in verdict.regressions[0].message
-    verdict = judged(tmp_path / "z", results, results, Rule(max_slowdown=1.8), **slow)
+    verdict = judged(tmp_path / "z", results, results, GateRule(max_slowdown=1.8), **slow)
     assert regressed(verdict) == []
 
 
@@ -161,12 +161,14 @@ def test_times_of_another_machine_are_noted_and_missing_times_refused(tmp_path: 
     results = [answered(n, True) for n in range(60)]
     session = {"num_generated": 60, "wall_seconds": 10.0, "stage_seconds": {"decode": 10.0}}
     other = {"sessions": [{**session, "machine": {"processor": "other", "num_cpus": 8}}]}
-    verdict = judged(tmp_path / "x", results, results, Rule(max_slowdown=1.5), manifest=other)
+    verdict = judged(tmp_path / "x", results, results, GateRule(max_slowdown=1.5), manifest=other)
     assert list(verdict.notes) == [
         "the times are of two machines: a CPU, 2 cores and other, 8 cores"
     ]
     with pytest.raises(ComparisonError, match="does not hold how long it took"):
-        judged(tmp_path / "y", results, results, Rule(max_slowdown=1.5), manifest={"sessions": []})
+        judged(
+            tmp_path / "y", results, results, GateRule(max_slowdown=1.5), manifest={"sessions": []}
+        )
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_every_setting_of_a_protocol_is_refused_by_its_name(tmp_path: Path, key:
     changed = 3 if key == "benchmark.version" else [] if key == "benchmark.facets" else "two"
     after = make(tmp_path, "after", results, config={key: changed})
     with pytest.raises(ComparisonError, match=re.escape(key)):
-        verdict_of(after, before, Rule())
+        verdict_of(after, before, GateRule())
 
 
 def test_a_flag_of_samples_can_be_bounded(tmp_path: Path) -> None:
@@ -235,7 +237,7 @@ def test_a_flag_of_samples_can_be_bounded(tmp_path: Path) -> None:
     unbounded = judged(tmp_path / "x", before, after)
     assert "cut_at_limit" not in [check.name for check in unbounded.checks]
     for allowed, names in ((10.0, ["cut_at_limit"]), (15.0, [])):
-        rule = Rule(tolerance={"cut_at_limit": allowed})
+        rule = GateRule(tolerance={"cut_at_limit": allowed})
         verdict = judged(tmp_path / str(allowed), before, after, rule)
         assert regressed(verdict) == names
         (check,) = [check for check in verdict.checks if check.name == "cut_at_limit"]
@@ -253,7 +255,7 @@ def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None
     assert outcome(judged(tmp_path / "many", before, before)) == (
         "passed: no worse than the baseline"
     )
-    strict = judged(tmp_path / "strict", before, after, Rule(tolerance={"accuracy": 0.5}))
+    strict = judged(tmp_path / "strict", before, after, GateRule(tolerance={"accuracy": 0.5}))
     assert outcome(strict).startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
@@ -279,7 +281,7 @@ def test_one_video_alone_says_nothing(tmp_path: Path) -> None:
 def test_a_tolerance_for_nothing_is_a_mistake(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(30)]
     with pytest.raises(ConfigError, match="there is only accuracy, unreadable, errors"):
-        judged(tmp_path, results, results, Rule(tolerance={"acuracy": 1.0}))
+        judged(tmp_path, results, results, GateRule(tolerance={"acuracy": 1.0}))
 
 
 def test_alpha_is_shared_among_tests_that_could_find_anything(tmp_path: Path) -> None:
@@ -290,15 +292,15 @@ def test_alpha_is_shared_among_tests_that_could_find_anything(tmp_path: Path) ->
     before = [answered(n, n % 3 > 0) for n in range(90)]
     after = [answered(n, n % 4 > 0) for n in range(90)]
     baseline = make(tmp_path, "a", before, metrics=metrics)
-    same = verdict_of(make(tmp_path, "b", after, metrics=metrics), baseline, Rule())
+    same = verdict_of(make(tmp_path, "b", after, metrics=metrics), baseline, GateRule())
     # Two metrics with equal values are one test, and no answer is unreadable.
     assert same.confidence == pytest.approx(0.9)
     read = [answered(n, None) if n % 5 == 0 else one for n, one in enumerate(after)]
-    two = verdict_of(make(tmp_path, "c", read, metrics=metrics), baseline, Rule())
+    two = verdict_of(make(tmp_path, "c", read, metrics=metrics), baseline, GateRule())
     assert two.confidence == pytest.approx(0.95)
 
 
-def failure_rate(tmp_path: Path, seeds: range, rule: Rule, **of_models: Any) -> float:
+def failure_rate(tmp_path: Path, seeds: range, rule: GateRule, **of_models: Any) -> float:
     """Return how often equally good models fail."""
     template = make(tmp_path, "template", equal_models(0, **of_models)[0])
     num_failed = 0
@@ -321,15 +323,15 @@ def failure_rate(tmp_path: Path, seeds: range, rule: Rule, **of_models: Any) -> 
 def test_equal_models_fail_at_about_the_stated_rate(
     tmp_path: Path, alpha: float, low: float, high: float
 ) -> None:
-    assert low <= failure_rate(tmp_path, range(200), Rule(alpha=alpha)) <= high
+    assert low <= failure_rate(tmp_path, range(200), GateRule(alpha=alpha)) <= high
 
 
 @pytest.mark.slow
 def test_the_rate_holds_for_few_samples_and_good_models(tmp_path: Path) -> None:
     rates = [
-        failure_rate(tmp_path / "x", range(200), Rule(), num_videos=20),
-        failure_rate(tmp_path / "y", range(200), Rule(), num_videos=60, per_video=1),
-        failure_rate(tmp_path / "z", range(200), Rule(), num_videos=60, rate=0.95),
+        failure_rate(tmp_path / "x", range(200), GateRule(), num_videos=20),
+        failure_rate(tmp_path / "y", range(200), GateRule(), num_videos=60, per_video=1),
+        failure_rate(tmp_path / "z", range(200), GateRule(), num_videos=60, rate=0.95),
     ]
     assert max(rates) <= 0.09
 
@@ -346,14 +348,14 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
             answered(n, bool(one.score.value) and not broken[n]) for n, one in enumerate(after)
         ]
         run, baseline = (dataclasses.replace(template, results=side) for side in (worse, before))
-        num_found += bool(verdict_of(run, baseline, Rule()).regressions)
+        num_found += bool(verdict_of(run, baseline, GateRule()).regressions)
     assert num_found >= 85
 
 
 def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) -> None:
     before = [answered(n, n % 5 > 0) for n in range(90)]
     after = [answered(n, n % 5 > 0 and n != 1) for n in range(90)]
-    rule = Rule(tolerance={"accuracy": 2.0}, mode="noninferior")
+    rule = GateRule(tolerance={"accuracy": 2.0}, mode="noninferior")
     verdict = judged(tmp_path / "few", before, after, rule)
     assert regressed(verdict) == []
     assert [check.name for check in verdict.failures] == ["accuracy"]
@@ -369,7 +371,7 @@ def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) 
 def test_a_run_that_is_worse_beyond_the_tolerance_has_regressed(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(900)]
     after = [answered(n, n % 10 > 0) for n in range(900)]
-    rule = Rule(tolerance={"accuracy": 2.0}, mode="noninferior")
+    rule = GateRule(tolerance={"accuracy": 2.0}, mode="noninferior")
     verdict = judged(tmp_path, before, after, rule)
     assert regressed(verdict) == ["accuracy"]
     assert "worse by more than the 2.0 allowed" in verdict.checks[0].message
@@ -378,7 +380,7 @@ def test_a_run_that_is_worse_beyond_the_tolerance_has_regressed(tmp_path: Path) 
 def test_proof_needs_a_tolerance(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(90)]
     with pytest.raises(ConfigError, match="needs --tolerance METRIC=POINTS above 0"):
-        judged(tmp_path, results, results, Rule(mode="noninferior"))
+        judged(tmp_path, results, results, GateRule(mode="noninferior"))
 
 
 def test_shares_and_times_are_checked_cell_by_cell(tmp_path: Path) -> None:
@@ -395,7 +397,7 @@ def test_shares_and_times_are_checked_cell_by_cell(tmp_path: Path) -> None:
 
     before = make(tmp_path, "before", side(2, 1), seconds=10.0, config={"errors.max": 5})
     after = make(tmp_path, "after", side(3, 2), seconds=12.0, config={"errors.max": 5})
-    rule = Rule(tolerance={"cut_at_limit": 5.0, "errors": 4.0}, max_slowdown=1.25)
+    rule = GateRule(tolerance={"cut_at_limit": 5.0, "errors": 4.0}, max_slowdown=1.25)
     verdict = verdict_of(after, before, rule)
     assert [check.name for check in verdict.checks[:2]] == ["accuracy", "unreadable"]
     assert [dataclasses.astuple(check) for check in verdict.checks[2:]] == [
@@ -417,7 +419,7 @@ def test_wall_times_stand_in_where_one_side_does_not_know_the_model_s(tmp_path: 
     plain = make(tmp_path, "plain", results)  # 10 seconds, all of the model
     walled = make(tmp_path, "walled", results, manifest={"sessions": [wall]})
     silent = make(tmp_path, "silent", results, manifest={"sessions": []})
-    rule = Rule(max_slowdown=2.0)
+    rule = GateRule(max_slowdown=2.0)
     for run, baseline, ratio in ((walled, plain, "x1.50"), (plain, walled, "x0.67")):
         assert verdict_of(run, baseline, rule).checks[-1].difference == ratio
     for run, baseline in ((silent, plain), (plain, silent)):
@@ -429,7 +431,7 @@ def test_the_cells_of_a_metric_are_its_values_and_what_is_allowed(tmp_path: Path
     before = [answered(n, n % 4 > 0) for n in range(60)]
     after = [answered(n, n % 4 > 0 and n % 6 != 1) for n in range(60)]
     accuracy, unreadable, _ = judged(
-        tmp_path, before, after, Rule(tolerance={"accuracy": 3.0})
+        tmp_path, before, after, GateRule(tolerance={"accuracy": 3.0})
     ).checks
     # 45 of 60 are right before; 1, 7, 13, ..., 55 are lost, none of which is a multiple of four.
     cells = (accuracy.baseline, accuracy.run, accuracy.difference, accuracy.allowed)
@@ -445,13 +447,13 @@ def test_the_cells_of_a_metric_are_its_values_and_what_is_allowed(tmp_path: Path
 @pytest.mark.parametrize(
     ("alpha", "tolerances", "slowdown", "expected"),
     [
-        (0.05, [], None, Rule()),
-        (0.49, ["a=0"], 0.5, Rule(0.49, {"a": 0.0}, 0.5)),
-        (0.01, ["a=b=1.5", "c=2", "c=3"], 2.0, Rule(0.01, {"a=b": 1.5, "c": 3.0}, 2.0)),
+        (0.05, [], None, GateRule()),
+        (0.49, ["a=0"], 0.5, GateRule(0.49, {"a": 0.0}, 0.5)),
+        (0.01, ["a=b=1.5", "c=2", "c=3"], 2.0, GateRule(0.01, {"a=b": 1.5, "c": 3.0}, 2.0)),
     ],
 )
 def test_the_command_line_states_a_rule(
-    alpha: float, tolerances: list[str], slowdown: float | None, expected: Rule
+    alpha: float, tolerances: list[str], slowdown: float | None, expected: GateRule
 ) -> None:
     assert rule_of(alpha, tolerances, slowdown, "regression") == expected
 
@@ -461,7 +463,7 @@ def test_an_unreadable_reply_more_needs_proof_too_where_its_tolerance_is_stated(
 ) -> None:
     before = [answered(n, True) for n in range(300)]
     after = [answered(n, None if n % 5 == 0 else True) for n in range(300)]
-    rule = Rule(tolerance={"unreadable": 2.0}, mode="noninferior")
+    rule = GateRule(tolerance={"unreadable": 2.0}, mode="noninferior")
     worse = judged(tmp_path / "worse", before, after, rule).checks[1]
     assert (worse.regressed, worse.is_shown) == (True, False)
     assert worse.message.endswith(": worse by more than the 2.0 allowed")
@@ -475,7 +477,7 @@ def test_the_interval_of_a_check_has_alpha_outside_of_each_end(
     tmp_path: Path, alpha: float
 ) -> None:
     before, after = equal_models(6)
-    verdict = judged(tmp_path, before, after, Rule(alpha))
+    verdict = judged(tmp_path, before, after, GateRule(alpha))
     first, second = (
         np.array([one.score.value for one in side], np.float64) for side in (before, after)
     )

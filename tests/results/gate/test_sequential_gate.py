@@ -14,14 +14,14 @@ from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results.gate.baseline import write_baseline
-from llava_eval.results.gate.rule import Rule
+from llava_eval.results.gate.rule import GateRule
 from llava_eval.results.gate.sequential_gate import SequentialGate
 from llava_eval.results.runs import RunReader
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.types import Media, Sample, SampleResult, Score
 from tests.results.runs_on_disk import ACCURACY, answered, write_run
 
-RULE = Rule(tolerance={"accuracy": 10.0})
+RULE = GateRule(tolerance={"accuracy": 10.0})
 
 
 def sample_of(result: SampleResult) -> Sample:
@@ -36,7 +36,7 @@ def sample_of(result: SampleResult) -> Sample:
     )
 
 
-def gate_on(tmp_path: Path, before: list[SampleResult], rule: Rule = RULE) -> SequentialGate:
+def gate_on(tmp_path: Path, before: list[SampleResult], rule: GateRule = RULE) -> SequentialGate:
     """Return a gate that has begun, against a baseline with these results."""
     baseline = write_run(tmp_path / "baseline", before)
     run = RunReader().read(baseline)
@@ -102,8 +102,8 @@ def test_groups_stay_together_and_the_seed_decides(tmp_path: Path) -> None:
     assert videos[0::3] == videos[1::3] == videos[2::3]
 
 
-@pytest.mark.parametrize("rule", [Rule(), Rule(tolerance={"accuracy": 1.0, "errors": 1.0})])
-def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [GateRule(), GateRule(tolerance={"accuracy": 1.0, "errors": 1.0})])
+def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: GateRule) -> None:
     with pytest.raises(ConfigError, match="needs --tolerance accuracy=POINTS above 0"):
         gate_on(tmp_path, [answered(n, True) for n in range(30)], rule)
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llava_eval.results.gate.rule import Check, Rule, Verdict, verdict_of
+from llava_eval.results.gate.rule import Check, GateRule, GateVerdict, verdict_of
 from llava_eval.results.gate.verdict import (
     annotation,
     checks_table,
@@ -31,7 +31,7 @@ WORSE = Check("unreadable", "0.0", "9.0", "+9.0", "-", "0.0", True, "100 %,\nmor
 UNSHOWN = Check("cider", "1.0", "0.9", "-0.1", "-1 to 1", "0.2", False, "not shown", is_shown=False)
 
 
-def verdict(tmp_path: Path, num_worse: int = 12, **versions: str) -> Verdict:
+def verdict(tmp_path: Path, num_worse: int = 12, **versions: str) -> GateVerdict:
     before = [answered(n, n != 1) for n in range(90)]
     after = [answered(n, n % 7 > 0 or n >= 7 * num_worse) for n in range(90)]
     runs = [
@@ -41,7 +41,7 @@ def verdict(tmp_path: Path, num_worse: int = 12, **versions: str) -> Verdict:
             ("new", after, {"model.dtype": "bfloat16"}, {"versions": {"torch": "2"}}),
         )
     ]
-    return verdict_of(runs[1], runs[0], Rule())
+    return verdict_of(runs[1], runs[0], GateRule())
 
 
 def test_a_check_is_a_row() -> None:
@@ -166,7 +166,7 @@ def test_what_differs_and_what_must_be_known_stand_in_the_pull_request(tmp_path:
     assert [line.split()[0] for line in first[1:]] == ["baseline", "run"]
     assert terminal.split("\n\n")[1].split()[:4] == ["differs", "in", "role", "baseline"]
     same = RunReader().read(tmp_path / "old")
-    equal = verdict_of(same, same, Rule())
+    equal = verdict_of(same, same, GateRule())
     assert "differs in" not in to_terminal(equal)
     assert "What differs" not in to_markdown(equal)
     assert "worse on" not in to_terminal(equal)
@@ -179,7 +179,7 @@ def test_samples_to_know_of_and_causes_are_published(tmp_path: Path) -> None:
         RunReader().read(write_run(tmp_path / name, side, config={"errors.max": 1}))
         for name, side in (("old", good), ("new", odd))
     ]
-    result = verdict_of(runs[1], runs[0], Rule(tolerance={"errors": 5.0}))
+    result = verdict_of(runs[1], runs[0], GateRule(tolerance={"errors": 5.0}))
     terminal, markdown = to_terminal(result, width=200), to_markdown(result)
     lines = [line.split() for line in terminal.splitlines()]
     assert ["samples", "baseline", "run"] in lines
@@ -199,7 +199,7 @@ def test_what_is_not_checked_is_noted(tmp_path: Path) -> None:
         content["config"]["benchmark"]["metrics"] = metrics
         (path / "manifest.json").write_text(json.dumps(content))
         runs.append(RunReader().read(path))
-    result = verdict_of(runs[1], runs[0], Rule())
+    result = verdict_of(runs[1], runs[0], GateRule())
     (note,) = result.notes
     assert note.startswith("mystery is not checked: ValueError: somewhere.else is not a metric")
     assert "Note: mystery is not checked" in to_terminal(result, width=200)

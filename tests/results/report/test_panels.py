@@ -22,7 +22,7 @@ from llava_eval.results.report.page import Part, page
 from llava_eval.results.report.panels import section
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of
-from llava_eval.results.report.thumbnails import Budget, Strip, Thumbnails
+from llava_eval.results.report.thumbnails import PictureBudget, Strip, Thumbnails
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import (
     Generation,
@@ -372,10 +372,10 @@ def test_a_page_of_two_benchmarks_numbers_their_parts(tmp_path: Path, runs: list
 
 
 def test_a_budget_ends_by_size_or_time() -> None:
-    assert Budget(1, 60.0).reached() == ""
-    assert Budget(0, 60.0).reached() == "size"
-    assert Budget(1, 0.0).reached() == "time"
-    late = Budget(1, 1e-9)
+    assert PictureBudget(1, 60.0).reached() == ""
+    assert PictureBudget(0, 60.0).reached() == "size"
+    assert PictureBudget(1, 0.0).reached() == "time"
+    late = PictureBudget(1, 1e-9)
     late.start()
     assert late.reached() == "time"
     assert Strip([(0, 1, "x" * 100), (0, 2, "y")]).num_bytes == 141

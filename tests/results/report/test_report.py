@@ -22,7 +22,12 @@ from llava_eval.results.report.overview import Overview, results_table
 from llava_eval.results.report.panels import heat_map, section
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import SampleSet, index_of, state_of
-from llava_eval.results.report.thumbnails import Budget, FrameRequest, make_thumbnails, spread
+from llava_eval.results.report.thumbnails import (
+    FrameRequest,
+    PictureBudget,
+    make_thumbnails,
+    spread,
+)
 from llava_eval.results.run_names import run_names
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult, Score
@@ -212,8 +217,8 @@ class Frames:
             yield np.full((len(request.frame_indices), 180, 320, 3), 128, np.uint8)
 
 
-def budget(num_bytes: int = 10**7, seconds: float = 60.0) -> Budget:
-    return Budget(num_bytes, seconds)
+def budget(num_bytes: int = 10**7, seconds: float = 60.0) -> PictureBudget:
+    return PictureBudget(num_bytes, seconds)
 
 
 def test_what_went_wrong_has_pictures_first(tmp_path: Path) -> None:
