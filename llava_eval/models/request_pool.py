@@ -73,8 +73,9 @@ def with_retries(
     attempt: Callable[[], ValueT],
     config: RequestsConfig,
     *,
-    stop: threading.Event,
-    streak: FailureStreak,
+    stop: threading.Event | None = None,
+    streak: FailureStreak | None = None,
+    final: type[RequestError] | tuple[()] = (),
 ) -> ValueT:
     """Return what an attempt returns, tried again while it fails in a way that may pass.
 
@@ -83,10 +84,13 @@ def with_retries(
         config: how often it is tried again, and after which wait.
         stop: ends a wait, and further attempts.
         streak: ends further attempts once it is long.
+        final: a kind of error that is not waited for, although it may pass.
 
     Raises:
         RequestError: of the last attempt.
     """
+    stop = stop or threading.Event()
+    streak = streak or FailureStreak()
     num_attempts = 0
     while True:
         try:
@@ -94,7 +98,8 @@ def with_retries(
         except RequestError as error:
             pause = pause_seconds(num_attempts, error, config.backoff_seconds)
             num_attempts += 1
-            if not error.may_pass or pause is None or stop.is_set():
+            may_pass = error.may_pass and not isinstance(error, final)
+            if not may_pass or pause is None or stop.is_set():
                 raise
             if num_attempts > config.retries or streak.is_long or stop.wait(pause):
                 error.num_attempts = num_attempts

@@ -64,6 +64,7 @@ class ChatServer:
         requests: content of every request, in order of arrival.
         keys: the Authorization header of each.
         most_at_once: largest number of requests under way together.
+        error_headers: sent with every page that is an error.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ChatServer:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.most_at_once = 0
+        self.error_headers: dict[str, str] = {}
         self._at_once = 0
         self._lock = threading.Lock()
         self._release = threading.Event()
@@ -146,6 +148,8 @@ class ChatServer:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in (server.error_headers if status >= 400 else {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

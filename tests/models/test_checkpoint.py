@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -25,6 +26,7 @@ from llava_eval.models.local.load_model import (
 )
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import foreign_code, plan_model
+from llava_eval.results.identity import first_difference
 
 
 @pytest.fixture
@@ -121,6 +123,15 @@ def test_weights_of_other_shapes(copied: Path) -> None:
 def test_a_device_that_cannot_be_used(checkpoint: CheckpointFolder, device: str) -> None:
     with pytest.raises(CheckpointError, match=f"model.device={device}"):
         plan_model(checkpoint, device=device)
+
+
+def test_a_run_may_go_on_on_another_device_in_the_same_dtype(checkpoint: CheckpointFolder) -> None:
+    here = plan_model(checkpoint, device="cpu")
+    there = dataclasses.replace(here, device=torch.device("cuda"))
+    assert there.identity() == here.identity()
+    half = dataclasses.replace(there, dtype=torch.float16)  # as dtype=auto may choose there
+    difference = first_difference(half.identity(), here.identity(), "{key}: {theirs}, {ours}")
+    assert difference == "model.dtype: torch.float32, torch.float16"
 
 
 @pytest.mark.parametrize(

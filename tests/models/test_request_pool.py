@@ -83,6 +83,9 @@ def test_what_is_not_tried_again() -> None:
             retried(failing(1, error), stop)
         assert "attempts" not in str(caught.value)
         assert stop.waited == []
+    config = RequestsConfig(retries=3)
+    with pytest.raises(UnreachableError, match=r"^nobody$"):
+        with_retries(failing(1, UnreachableError("nobody")), config, final=UnreachableError)
     stopped = Stop()
     stopped.set()
     with pytest.raises(BusyError, match=r"^no$"):

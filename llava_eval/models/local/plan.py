@@ -105,7 +105,6 @@ class ModelPlan:
     def identity(self) -> dict[str, Any]:
         """Return what about the model can change a generation, for a run's identity."""
         model: dict[str, Any] = {
-            "device": self.device.type,
             "dtype": str(self.dtype),
             "attention": self.attention.implementation,
             "rope_scaling": dict(self.rope_scaling),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
 from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
-from llava_eval.models.request_pool import FailureStreak, with_retries
+from llava_eval.models.request_pool import with_retries
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, generation_fields
 from llava_eval.models.served.probe import (
@@ -222,8 +221,6 @@ class FrameProbe:
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
                 config.server,
-                stop=threading.Event(),
-                streak=FailureStreak(),
             )
         finally:
             encoder.close()

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.borders.address import is_openai
 from llava_eval.borders.http_client import RequestError, UnreachableError
-from llava_eval.config.schema import ModelConfig
+from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import ChatClient, RefusedError
+from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
 
-#: Longest wait for an answer about the server itself.
-_PROBE_SECONDS = 60.0
-#: Attempts at it: a connection may be cut, for instance after an error.
-_PROBE_ATTEMPTS = 3
-_PROBE_PAUSE_SECONDS = 0.2
+#: How a server is asked about itself: briefly, as many have no such pages.
+_ABOUT_ITSELF = RequestsConfig(retries=2, backoff_seconds=0.2, timeout_seconds=60.0)
 #: Longer names of models and versions are none; they would stand in every table.
 _LONGEST_NAME = 500
 
@@ -209,14 +206,11 @@ def _read(client: ChatClient, address: str) -> Any:
     Raises:
         RequestError: there is none.
     """
-    for _ in range(_PROBE_ATTEMPTS - 1):
-        try:
-            return client.get(address, _PROBE_SECONDS)
-        except RequestError as error:
-            if not error.may_pass or isinstance(error, UnreachableError):
-                raise
-            time.sleep(_PROBE_PAUSE_SECONDS)
-    return client.get(address, _PROBE_SECONDS)
+    return with_retries(
+        lambda: client.get(address, _ABOUT_ITSELF.timeout_seconds),
+        _ABOUT_ITSELF,
+        final=UnreachableError,
+    )
 
 
 def _root(address: str) -> str:

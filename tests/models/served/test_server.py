@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -23,9 +24,11 @@ class BusyPages(ChatServer):
         self.num_errors = num_errors
         self.status = status
         self.asked: list[str] = []
+        self.asked_at: list[float] = []  # seconds
 
     def page(self, path: str) -> tuple[int, object]:
         self.asked.append(path)
+        self.asked_at.append(time.monotonic())
         if path == "/v1/models" and self.asked.count(path) <= self.num_errors:
             return self.status, {"error": {"message": "not now"}}
         return super().page(path)
@@ -47,6 +50,22 @@ def test_three_attempts_at_a_page() -> None:
     answer = found(server)
     assert (answer.kind, answer.version) == ("vllm", "0.12.0")
     assert server.asked.count("/v1/models") == 3
+
+
+@pytest.mark.slow
+def test_a_page_is_asked_for_again_when_the_server_says() -> None:
+    server = BusyPages(PAGES["vllm"], num_errors=1)
+    server.error_headers = {"Retry-After": "0.7"}  # of itself it waits 0.25 s at most
+    assert found(server).kind == "vllm"
+    first, second, *_ = server.asked_at
+    assert second - first >= 0.7
+
+
+def test_a_server_that_is_busy_for_an_hour_is_not_waited_for() -> None:
+    server = BusyPages(PAGES["vllm"], num_errors=1)
+    server.error_headers = {"Retry-After": "3600"}
+    assert found(server).kind == "openai"
+    assert server.asked.count("/v1/models") == 1
 
 
 def test_what_will_not_pass_is_asked_once() -> None:
