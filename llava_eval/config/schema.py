@@ -293,7 +293,7 @@ class ModelConfig:
         revision: branch, tag or commit of a hub checkpoint.
         dtype: auto (float32 on a CPU, otherwise the checkpoint's own), float32, float16, bfloat16.
         attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
-        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...; a run may go on on another one
+        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...; a run may go on with another
             where ``dtype`` and ``attention`` come out the same.
         rope_scaling: replaces entries of the checkpoint's RoPE parameters, for instance
             {rope_type: linear, factor: 2.0}; nothing keeps them.
