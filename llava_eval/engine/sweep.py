@@ -36,12 +36,11 @@ from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
 from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
+from llava_eval.results.columns import VALUE_COLUMNS, value_cells
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
 from llava_eval.results.formatting import (
     Table,
     duration,
-    interval,
-    number,
     printable,
     terminal_width,
     write_out,
@@ -202,7 +201,7 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
     for each, code in zip(runs, codes, strict=True):
         settings = [_short(text) for text in each.overrides if text not in constant]
         rows.append([str(each.number), " ".join(settings), *_headline(each.directory), str(code)])
-    return Table(["run", "settings", "metric", "value", "95 % interval", "exit code"], rows, 3)
+    return Table(["run", "settings", "metric", *VALUE_COLUMNS[:2], "exit code"], rows, 3)
 
 
 def _short(override: str) -> str:
@@ -217,11 +216,7 @@ def _headline(directory: Path) -> list[str]:
         name, value = next(iter(read_tables(directory).metrics.items()))
     except (LlavaEvalError, StopIteration):
         return ["-", "-", "-"]
-    return [
-        name,
-        number(value.value, value.unit),
-        interval(value.ci_low, value.ci_high, value.unit),
-    ]
+    return [name, *value_cells(value)[:2]]
 
 
 def plan_sweep(

@@ -6,12 +6,19 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.typed_json import Count, load_as
 from llava_eval.results import files
+from llava_eval.results.columns import (
+    FLAG_WORDS,
+    KEY_COLUMNS,
+    NUMBER_COLUMNS,
+    VALUE_COLUMNS,
+    value_cells,
+)
 from llava_eval.results.formatting import (
     Table,
     interval,
@@ -24,23 +31,7 @@ from llava_eval.results.formatting import (
 from llava_eval.results.summary import PublishedComparison, Summary
 from llava_eval.types import MetricValue
 
-CSV_COLUMNS = (
-    *("benchmark", "model", "facet", "level", "metric"),
-    *("value", "stderr", "ci_low", "ci_high", "num_samples", "unit", "chance"),
-)
-
-#: What tables call the flags of samples.
-FLAG_WORDS = {
-    "cut_at_limit": "cut at the limit of tokens",
-    "has_reasoning": "with reasoning",
-    "needs_frames": "left out as the judge needs frames",
-    "chosen_at_random": "chosen at random",
-    "damaged": "with damaged media",
-    "truncated": "with truncated media",
-    "replayed": "decoded from the start",
-    "fewer_frames": "with fewer frames than asked",
-    "unconfirmed_frames": "with frames that the server does not confirm",
-}
+CSV_COLUMNS = ("benchmark", "model", *KEY_COLUMNS, *NUMBER_COLUMNS, "chance")
 
 
 def all_values(tables: Summary | Tables) -> Iterator[tuple[str, str, str, MetricValue]]:
@@ -135,7 +126,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
 
 def _fields(value: MetricValue) -> dict[str, Any]:
     """Return a number without its note, which is of the whole set and stands beside the table."""
-    return {name: field for name, field in asdict(value).items() if name != "note"}
+    return {name: getattr(value, name) for name in NUMBER_COLUMNS}
 
 
 def _notes(summary: Summary) -> list[str]:
@@ -184,11 +175,11 @@ def to_markdown(summary: Summary) -> str:
     blocks += [f"- {markdown_text(note)}" for note in _notes(summary)]
     for facet, levels in summary.groups.items():
         rows = [
-            [level, name, *_cells(value)]
+            [level, name, *value_cells(value)]
             for level, metrics in levels.items()
             for name, value in metrics.items()
         ]
-        header = [facet, "metric", "value", "95 % interval", "samples"]
+        header = [facet, "metric", *VALUE_COLUMNS]
         blocks += [f"## By {markdown_text(facet)}", Table(header, rows).to_markdown()]
     if summary.published:
         blocks += ["## Published", _published_table(summary).to_markdown()]
@@ -202,9 +193,9 @@ def _inline(text: str) -> str:
 
 
 def _overall_table(summary: Summary) -> Table:
-    header = ["metric", "value", "95 % interval", "samples", "chance", "unit"]
+    header = ["metric", *VALUE_COLUMNS, "chance", "unit"]
     rows = [
-        [name, *_cells(value), number(summary.chance.get(name)), value.unit]
+        [name, *value_cells(value), number(summary.chance.get(name)), value.unit]
         for name, value in summary.metrics.items()
     ]
     return Table(header, rows)
@@ -222,8 +213,8 @@ def to_terminal(summary: Summary, *, width: int = 80) -> str:
         headline = next((name for name in summary.metrics if name in names), None)
         if headline is None:
             continue
-        rows = [[level, *_cells(metrics[headline])] for level, metrics in levels.items()]
-        header = [f"by {facet}", headline, "95 % interval", "samples"]
+        rows = [[level, *value_cells(metrics[headline])] for level, metrics in levels.items()]
+        header = [f"by {facet}", headline, *VALUE_COLUMNS[1:]]
         blocks.append(Table(header, rows).to_text(width))
     if summary.published:
         sources = [wrapped(line, width, break_long_words=False) for line in _sources(summary)]
@@ -271,11 +262,3 @@ def counts_line(summary: Summary) -> str:
         f"{summary.num_samples} samples: {summary.num_scored} scored, "
         f"{summary.num_unreadable} unreadable, {summary.num_errors} failed" + "".join(flags)
     )
-
-
-def _cells(value: MetricValue) -> list[str]:
-    return [
-        number(value.value, value.unit),
-        interval(value.ci_low, value.ci_high, value.unit),
-        str(value.num_samples),
-    ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
+from llava_eval.results.columns import FLAG_WORDS, INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import ComparedLevel, Flip, RunComparison
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, megabytes
@@ -13,7 +14,6 @@ from llava_eval.results.formatting import Table, formatted, highest, interval, n
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun, differences_of
 from llava_eval.results.summary import flag_counts
-from llava_eval.results.tables import FLAG_WORDS
 
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05
@@ -52,14 +52,15 @@ def _pair_table(comparison: RunComparison) -> Table:
     rows = [
         [
             item.name,
-            *_values(item.estimate, item.unit),
+            *paired_cells(item.estimate, item.unit),
+            p_text(item.estimate.p_value),
             p_text(item.mcnemar.p_value if item.mcnemar else None),
         ]
         for item in comparison.metrics
         if item.estimate is not None
     ]
     estimates = [item.estimate for item in comparison.metrics if item.estimate is not None]
-    header = ["metric", "A", "B", "B - A", "95 % interval", "p", "McNemar p"]
+    header = ["metric", "A", "B", "B - A", INTERVAL, "p", "McNemar p"]
     return Table(header, rows, best=_better(estimates, 1))
 
 
@@ -70,18 +71,6 @@ def _better(estimates: Sequence[PairedEstimate | None], column: int) -> list[tup
         for row, item in enumerate(estimates)
         if item is not None
         for index in highest([item.first, item.second])
-    ]
-
-
-def _values(estimate: PairedEstimate | None, unit: str) -> list[str]:
-    if estimate is None:
-        return ["-"] * 5
-    return [
-        number(estimate.first, unit),
-        number(estimate.second, unit),
-        number(estimate.difference, unit, signed=True),
-        interval(estimate.low, estimate.high, unit, signed=True),
-        p_text(estimate.p_value),
     ]
 
 
@@ -101,11 +90,14 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
         rows.append([metric.name, "A", value, *["-"] * 5])
         for letter, comparison in zip(names, comparisons, strict=True):
             item = comparison.metrics[index]
-            _, *values = _values(item.estimate, item.unit)
-            adjusted = comparison.adjusted_p_values.get(item.name)
-            exact = p_text(item.mcnemar.p_value if item.mcnemar else None)
-            rows.append([metric.name, f"{letter} - A", *values, p_text(adjusted), exact])
-    header = ["metric", "runs", "value", "change", "95 % interval", "p", "Holm", "McNemar"]
+            _, *values = paired_cells(item.estimate, item.unit)
+            p_values = (
+                item.estimate.p_value if item.estimate else None,
+                comparison.adjusted_p_values.get(item.name),
+                item.mcnemar.p_value if item.mcnemar else None,
+            )
+            rows.append([metric.name, f"{letter} - A", *values, *map(p_text, p_values)])
+    header = ["metric", "runs", "value", "change", INTERVAL, "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2, best=best)
 
 
@@ -147,7 +139,7 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
         for name, item in zip(names, comparisons, strict=True)
         for measure in item.fidelity
     ]
-    header = ["runs", "told apart by", "mean", "95 % interval", "unit", "samples", "needed"]
+    header = ["runs", "told apart by", "mean", INTERVAL, "unit", "samples", "needed"]
     return Table(header, rows, num_names=2) if rows else None
 
 
@@ -164,12 +156,12 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
         [
             item.level,
             str(item.estimate.num_samples if item.estimate else 0),
-            *_values(item.estimate, unit)[:4],
+            *paired_cells(item.estimate, unit),
             p_text(item.adjusted_p_value),
         ]
         for item in comparison.facets[facet]
     ]
-    header = [f"by {facet}", "samples", "A", "B", "B - A", "95 % interval", "Holm p"]
+    header = [f"by {facet}", "samples", "A", "B", "B - A", INTERVAL, "Holm p"]
     estimates = [item.estimate for item in comparison.facets[facet]]
     return Table(header, rows, best=_better(estimates, 2))
 

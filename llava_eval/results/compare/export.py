@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results import files
 from llava_eval.results.chart import Chart
+from llava_eval.results.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from llava_eval.results.compare import comparison_tables as tables
 from llava_eval.results.compare.comparison import Flip, RunComparison, notes
 from llava_eval.results.compare.sweep_curves import (
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _NAMES = ("run", "model", "benchmark", "settings")
-_KEY = ("facet", "level", "metric")
-_VALUES = ("value", "stderr", "ci_low", "ci_high", "num_samples", "unit")
 _DIFFERENCES = (
     *("against", "num_compared", "difference"),
     *("difference_low", "difference_high", "p", "p_holm"),
@@ -287,13 +286,15 @@ def metrics_data(
     of_pairs = [{}, *map(_differences, comparisons)]
     rows = [
         dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
-        | {name: row[name] for name in (*_KEY, *_VALUES)}
-        | (of_pairs[index].get(tuple(row[name] for name in _KEY), {}) if comparisons else {})
+        | {name: row[name] for name in (*KEY_COLUMNS, *NUMBER_COLUMNS)}
+        | (of_pairs[index].get(tuple(row[name] for name in KEY_COLUMNS), {}) if comparisons else {})
         for index, (run, settings) in enumerate(zip(runs, settings_texts(runs), strict=True))
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()
-    data = pd.DataFrame(rows, columns=[*_NAMES, *_KEY, *_VALUES, *differences]).convert_dtypes()
+    data = pd.DataFrame(
+        rows, columns=[*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
+    ).convert_dtypes()
     facets = [facet for facet in data["facet"].unique() if facet]
     return {name: data, **{f"by_{facet}": data[data["facet"] == facet] for facet in facets}}
 
@@ -371,7 +372,7 @@ def sweep_data(sweep: Sweep) -> DataFrame:
             **dict(zip(_NAMES, (item.run.name, item.run.model, item.run.label, text), strict=True)),
             **item.values,
             "metric": sweep.metric,
-            **{name: getattr(item.score, name) for name in _VALUES},
+            **{name: getattr(item.score, name) for name in NUMBER_COLUMNS},
             **_difference(item.to_best, item.p_value, best),
             "num_frames_shown": item.num_frames,
             "model_seconds_per_sample": item.run.cost.model_seconds_per_sample,

@@ -10,9 +10,10 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import RunComparison, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables
-from llava_eval.results.formatting import Table, interval, number, p_text, wrapped
+from llava_eval.results.formatting import Table, number, p_text, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
@@ -66,31 +67,18 @@ def probe_of(run: ComparableRun) -> str | None:
 
 def probes_table(probes: Probes) -> Table:
     """Return the headline under every probe, with what guessing reaches."""
+    names = letters(len(probes.names) + 1)[1:]
     rows = []
-    for letter, name, comparison in zip(
-        letters(len(probes.names) + 1)[1:], probes.names, probes.comparisons, strict=True
-    ):
-        headline = comparison.headline
-        estimate, unit = headline.estimate, headline.unit
-        if estimate is None:
-            rows.append([letter, name, *["-"] * 4])
-            continue
-        p_value = comparison.adjusted_p_values.get(headline.name)
-        rows.append(
-            [
-                letter,
-                name,
-                number(estimate.second, unit),
-                number(estimate.difference, unit, signed=True),
-                interval(estimate.low, estimate.high, unit, signed=True),
-                p_text(p_value),
-            ]
-        )
+    for letter, name, item in zip(names, probes.names, probes.comparisons, strict=True):
+        headline = item.headline
+        _, *values = paired_cells(headline.estimate, headline.unit)
+        p_value = item.adjusted_p_values.get(headline.name)
+        rows.append([letter, name, *values, p_text(p_value)])
     first = probes.comparisons[0].headline
     plain = None if first.estimate is None else first.estimate.first
     rows.insert(0, ["A", "plain", number(plain, first.unit), *["-"] * 3])
     rows.append(["", "chance", number(probes.chance, first.unit), *["-"] * 3])
-    return Table(["", "probe", first.name, "change", "95 % interval", "Holm p"], rows, num_names=2)
+    return Table(["", "probe", first.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
 
 
 def answers_table(probes: Probes) -> Table | None:

@@ -15,11 +15,12 @@ from llava_eval.metrics.differences import PairedMean, paired_metric
 from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
 from llava_eval.metrics.paired import PairedEstimate, holm_of, paired_means
 from llava_eval.results.chart import Chart, Point, Series
+from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
-from llava_eval.results.formatting import Table, formatted, highest, interval, number
+from llava_eval.results.formatting import Table, formatted, highest, number
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
@@ -221,7 +222,7 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
 def sweep_table(sweep: Sweep) -> Table:
     """Return what each setting scores and costs; :func:`legend` explains the columns."""
     keys = _keys(sweep)
-    header = [*map(_shown_key, keys), sweep.metric, "95 % interval", "to best", "s/sample"]
+    header = [*map(_shown_key, keys), sweep.metric, INTERVAL, "to best", "s/sample"]
     rows = [_row(setting, keys) for setting in sweep.settings]
     best = [(row, len(keys)) for row in highest([item.score.value for item in sweep.settings])]
     return Table([*header, "MB", "Pareto"], rows, num_names=len(keys), best=best)
@@ -259,12 +260,10 @@ def _shown_key(key: str) -> str:
 
 
 def _row(setting: SweepPoint, keys: Sequence[str]) -> list[str]:
-    score = setting.score
     on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
     return [
         *(setting.values[key] for key in keys),
-        number(score.value, score.unit),
-        interval(score.ci_low, score.ci_high, score.unit),
+        *value_cells(setting.score)[:2],
         _to_best(setting),
         formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
         formatted(megabytes(setting.memory_bytes), ".1f"),

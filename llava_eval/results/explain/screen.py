@@ -11,6 +11,7 @@ from typing import Any
 from llava_eval.borders.typed_json import as_type, load_as
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
+from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
 from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
@@ -67,18 +68,16 @@ def rules_table(readings: Sequence[Reading]) -> Table:
             f"{number(reading.percents[name])}{'*' if name == reading.denominator else ' '}"
             for name in DENOMINATORS
         ]
-        change = reading.change
-        moved = change is not None and letter != "A"
+        change = None if letter == "A" else reading.change
         rows.append(
             [
                 letter,
                 *cells,
                 str(reading.num_unreadable),
-                number(change.difference, signed=True) if change and moved else "-",
-                interval(change.low, change.high, signed=True) if change and moved else "-",
+                *paired_cells(change, "percent")[2:],
             ]
         )
-    header = ["rule", *DENOMINATORS, "unread", "change", "95 % interval"]
+    header = ["rule", *DENOMINATORS, "unread", "change", INTERVAL]
     return Table(header, rows)
 
 
@@ -130,7 +129,7 @@ def _parts_table(parts: _StoredParts) -> Table:
         bounds = interval(item.low, item.high, parts.unit, signed=True)
         difference = number(item.difference, parts.unit, signed=True)
         rows.append([name, difference, bounds, "" if is_open else "found"])
-    return Table(["change alone", parts.unit, "95 % interval", ""], rows)
+    return Table(["change alone", parts.unit, INTERVAL, ""], rows)
 
 
 def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:

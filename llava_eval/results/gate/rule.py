@@ -25,13 +25,13 @@ from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
+from llava_eval.results.columns import FLAG_WORDS, paired_cells
 from llava_eval.results.compare.comparison import Flip, flips_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
-from llava_eval.results.formatting import interval, listed, number
+from llava_eval.results.formatting import listed, number
 from llava_eval.results.gate.baseline import unusable
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.summary import flag_counts
-from llava_eval.results.tables import FLAG_WORDS
 
 #: What a run has to do to pass: show no drop, or show that there is none beyond the tolerance.
 Mode = Literal["regression", "noninferior"]
@@ -351,13 +351,12 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
             finding = f"worse, within the {allowed} allowed"
         if regressed:
             finding = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
-    before, after = number(estimate.first, unit), number(estimate.second, unit)
-    bounds = interval(estimate.low, estimate.high, unit, signed=True)
+    before, after, change, bounds = paired_cells(estimate, unit)
     return Check(
         metric.name,
         before,
         after,
-        number(estimate.difference, unit, signed=True),
+        change,
         bounds,
         allowed,
         regressed,

@@ -11,6 +11,7 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
+from llava_eval.results.columns import COUNT_COLUMNS, count_cells, value_with_interval
 from llava_eval.results.compare.comparison import RunComparison, compare_runs, notes
 from llava_eval.results.compare.comparison_tables import (
     FIDELITY_WORDS,
@@ -40,7 +41,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.compare.terminal import verdict
 from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.files import file_name
-from llava_eval.results.formatting import Table, formatted, highest, interval, number
+from llava_eval.results.formatting import Table, formatted, highest
 from llava_eval.results.run_names import letters, paper_names, run_names
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
@@ -174,7 +175,7 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
         [
             name,
             str(next(column[name].num_samples for column in columns if name in column)),
-            *(value_text(column.get(name)) for column in columns),
+            *(value_with_interval(column.get(name)) for column in columns),
         ]
         for name in names
     ]
@@ -184,16 +185,6 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
         for column in highest([_score(column.get(name)) for column in columns])
     ]
     return Table([facet, "samples", *letters(len(runs))], rows, best=best)
-
-
-def value_text(value: MetricValue | None) -> str:
-    """Write a value of metrics.json with its interval."""
-    if value is None or value.value is None:
-        return "-"
-    text = number(value.value, value.unit)
-    if value.ci_low is None:
-        return text
-    return f"{text} ({interval(value.ci_low, value.ci_high, value.unit)})"
 
 
 def results_table(runs: Sequence[Run]) -> Table:
@@ -207,12 +198,12 @@ def results_table(runs: Sequence[Run]) -> Table:
                 letter,
                 run.model,
                 run.label,
-                *(value_text(metrics.get(name)) for name in names),
-                *map(str, (len(run.results), run.num_unreadable, run.num_errors)),
+                *(value_with_interval(metrics.get(name)) for name in names),
+                *count_cells(run),
                 formatted(run.cost.model_seconds_per_sample, ".3g"),
             ]
         )
-    header = ["run", "model", "benchmark", *names, "samples", "unreadable", "failed", "s/sample"]
+    header = ["run", "model", "benchmark", *names, *COUNT_COLUMNS, "s/sample"]
     best = [
         (row, 3 + column)
         for column, name in enumerate(names)

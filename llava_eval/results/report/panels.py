@@ -7,10 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm
+from llava_eval.results.columns import (
+    COUNT_COLUMNS,
+    FLAG_WORDS,
+    count_cells,
+    value_cells,
+    value_with_interval,
+)
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
-from llava_eval.results.formatting import Table, html_text, interval, number, p_text, row_header
+from llava_eval.results.formatting import Table, html_text, number, p_text, row_header
 from llava_eval.results.report.overview import (
     MAX_PAIRED_RUNS,
     Overview,
@@ -18,14 +25,12 @@ from llava_eval.results.report.overview import (
     facets_of,
     level_values,
     results_table,
-    value_text,
 )
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import STATES, state_of
 from llava_eval.results.run_names import FRAMES, letters
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
-from llava_eval.results.tables import FLAG_WORDS
 from llava_eval.types import MetricValue
 
 #: Steps of colour of a heat map; the style sheet has as many.
@@ -120,13 +125,13 @@ def sweep_runs_table(overview: Overview, sweep: Sweep) -> Table:
             *row[:after],
             p_text(setting.p_value),
             *row[after:],
-            *(value_text(run.tables.metrics.get(name)) for name in others),
-            *map(str, (len(run.results), run.num_unreadable, run.num_errors)),
+            *(value_with_interval(run.tables.metrics.get(name)) for name in others),
+            *count_cells(run),
         ]
         for row, setting, run in zip(table.rows, sweep.settings, runs, strict=True)
     ]
     header = ["run", *table.header[:after], "p", *table.header[after:], *others]
-    return Table([*header, "samples", "unreadable", "failed"], rows, num_names=1 + table.num_names)
+    return Table([*header, *COUNT_COLUMNS], rows, num_names=1 + table.num_names)
 
 
 def heat_map(sweep: Sweep) -> str | None:
@@ -242,7 +247,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
     headline = metrics.get(name) or MetricValue.none(0, "")
     unit = headline.unit
     shown_unit = "%" if unit == "percent" else unit
-    bounds = interval(headline.ci_low, headline.ci_high, unit)
+    big, bounds, _ = value_cells(headline)
     others = [
         f"{other} {number(value.value, value.unit)}"
         for other, value in metrics.items()
@@ -254,7 +259,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
         f'<article class="panel card" aria-label="Run {letter}"><header>'
         f'<span class="letter s{index}">{letter}</span>'
         f"<strong>{html_text(overview.names[index])}</strong></header>"
-        f'<div class="big">{html_text(number(headline.value, unit))}'
+        f'<div class="big">{html_text(big)}'
         f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
         f"{_counts(facts)}{_counts(_counted(set_index, run, letter))}"
         f'<div class="path">{paths}</div></article>'
@@ -331,11 +336,11 @@ def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
     if value is None or value.value is None:
         return "-"
     star = "*" if p_value is not None and p_value < SIGNIFICANT else ""
-    bounds = interval(value.ci_low, value.ci_high, value.unit)
-    small = f"<small>{html_text(bounds)}</small>"
+    text, bounds, _ = map(html_text, value_cells(value))
+    small = f"<small>{bounds}</small>"
     if star:
         small += f" <small>p {html_text(p_text(p_value))}</small>"
-    return f"{html_text(number(value.value, value.unit))}{star} {small}"
+    return f"{text}{star} {small}"
 
 
 def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:

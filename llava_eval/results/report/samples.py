@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llava_eval.results.columns import FLAG_WORDS
 from llava_eval.results.runs import Run
-from llava_eval.results.tables import FLAG_WORDS
 from llava_eval.types import SampleResult
 
 #: Samples in one chunk of details.

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 import llava_eval
+from llava_eval.results.columns import value_with_interval
 from llava_eval.results.report.overview import (
     Overview,
     export_report,
     facet_table,
     facets_of,
     results_table,
-    value_text,
 )
 from llava_eval.results.report.page import Part, page
 from llava_eval.results.report.panels import section
@@ -248,7 +248,7 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
     ],
 )
 def test_a_value_is_written_with_its_interval(value: MetricValue | None, text: str) -> None:
-    assert value_text(value) == text
+    assert value_with_interval(value) == text
 
 
 # The protocol

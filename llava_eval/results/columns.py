@@ -1,0 +1,69 @@
+"""The columns that several tables have, and how their cells are written."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.results.formatting import interval, number
+from llava_eval.types import MetricValue
+
+if TYPE_CHECKING:
+    from llava_eval.results.runs import ComparableRun
+
+#: In files: which number a row is of (the whole set has an empty facet and level), and the number.
+KEY_COLUMNS = ("facet", "level", "metric")
+NUMBER_COLUMNS = tuple(field.name for field in fields(MetricValue) if field.name != "note")
+
+#: On screens and pages: the interval of a value or difference, and the counts of a run.
+INTERVAL = "95 % interval"
+VALUE_COLUMNS = ("value", INTERVAL, "samples")
+COUNT_COLUMNS = ("samples", "unreadable", "failed")
+
+#: What tables call the flags of samples.
+FLAG_WORDS = {
+    "cut_at_limit": "cut at the limit of tokens",
+    "has_reasoning": "with reasoning",
+    "needs_frames": "left out as the judge needs frames",
+    "chosen_at_random": "chosen at random",
+    "damaged": "with damaged media",
+    "truncated": "with truncated media",
+    "replayed": "decoded from the start",
+    "fewer_frames": "with fewer frames than asked",
+    "unconfirmed_frames": "with frames that the server does not confirm",
+}
+
+
+def value_cells(value: MetricValue) -> list[str]:
+    """Return the cells of :data:`VALUE_COLUMNS`."""
+    return [
+        number(value.value, value.unit),
+        interval(value.ci_low, value.ci_high, value.unit),
+        str(value.num_samples),
+    ]
+
+
+def value_with_interval(value: MetricValue | None) -> str:
+    """Return a value with its interval as one cell."""
+    if value is None or value.value is None:
+        return "-"
+    text, bounds, _ = value_cells(value)
+    return text if value.ci_low is None else f"{text} ({bounds})"
+
+
+def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
+    """Return both values, their difference, and its interval."""
+    if estimate is None:
+        return ["-"] * 4
+    return [
+        number(estimate.first, unit),
+        number(estimate.second, unit),
+        number(estimate.difference, unit, signed=True),
+        interval(estimate.low, estimate.high, unit, signed=True),
+    ]
+
+
+def count_cells(run: ComparableRun) -> list[str]:
+    """Return the cells of :data:`COUNT_COLUMNS`."""
+    return [*map(str, (len(run.results), run.num_unreadable, run.num_errors))]
