@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
+from llava_eval.models.local.prefix_sharing import _examples, _paddings
 from llava_eval.models.local.prompt import Prompt, common_prefix_length
-from llava_eval.models.local.sharing import _examples, _paddings
 from llava_eval.types import GenerationSettings, PreparedMedia
 from tests.models.helpers import make_medium, make_request
 

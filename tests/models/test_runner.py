@@ -16,7 +16,7 @@ from transformers.image_utils import SizeDict
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.features import FeaturePrefixes
+from llava_eval.models.local.llava_next_video import FeaturePrefixes
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter

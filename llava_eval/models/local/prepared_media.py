@@ -167,9 +167,9 @@ class MediaPreparer:
     Args:
         loaded: the model.
         whole: its processor.
-        takes_apart: media are encoded apart from their prompts; see
-            :mod:`llava_eval.models.local.features`. Frames of a video then travel as uint8, resized
-            and cropped, and the other half of the processor's work is done on the device.
+        takes_apart: media are encoded apart from their prompts (LLaVA-NeXT-Video's). Frames of a
+            video then travel as uint8, resized and cropped, and the other half of the processor's
+            work is done on the device.
     """
 
     def __init__(self, loaded: LoadedModel, whole: WholePrompts, *, takes_apart: bool) -> None:

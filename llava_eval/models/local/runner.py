@@ -16,16 +16,16 @@ from llava_eval.models.backend import Runner
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder, likeliest
-from llava_eval.models.local.features import MODEL_TYPES, FeaturePrefixes
 from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
 from llava_eval.models.local.hardware import max_batch_tokens
+from llava_eval.models.local.llava_next_video import MODEL_TYPES, FeaturePrefixes
 from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.pixels import FramePreprocessor
+from llava_eval.models.local.prefix_sharing import PrefixSharing
 from llava_eval.models.local.prepared_media import MediaPreparer, WholePrompts
 from llava_eval.models.local.prompt import Prompt, PromptWriter
-from llava_eval.models.local.sharing import PrefixSharing
-from llava_eval.models.local.whole import WholeBatches
+from llava_eval.models.local.whole_prompts import WholeBatches
 from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from llava_eval.models.local.decoding import Decoder
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import Prompt, PromptWriter
-from llava_eval.models.local.whole import WholeBatches
+from llava_eval.models.local.whole_prompts import WholeBatches
 from tests.models.helpers import make_request
 
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")

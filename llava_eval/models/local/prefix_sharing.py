@@ -3,7 +3,7 @@
 The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is held
 to it once for each kind of prompt (videos, images, several media; texts or likelihoods), with the
 first groups of a run and all their frames. What does not agree, or raises anything, is asked as
-whole prompts (:mod:`llava_eval.models.local.whole`).
+whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import torch
 from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.decoding import Decoder
-from llava_eval.models.local.features import FeaturePrefixes
 from llava_eval.models.local.guards import LogitComparison, compare_steps
+from llava_eval.models.local.llava_next_video import FeaturePrefixes
 from llava_eval.models.local.microbatch import PromptGroup, alone
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import Prefix, PromptBatch, RowRule, joined, prefill
 from llava_eval.models.local.prompt import Prompt, PromptWriter
-from llava_eval.models.local.whole import WholeBatches
+from llava_eval.models.local.whole_prompts import WholeBatches
 
 log = logging.getLogger(__name__)
 
