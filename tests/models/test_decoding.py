@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 
+from llava_eval.config.schema import ConversationConfig
 from llava_eval.models.local.decoding import Decoder, FirstLogprobs, likeliest, option_losses
 from llava_eval.models.local.doctor import _difference
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prompt import Prompt
-from llava_eval.types import Generation, GenerationSettings
+from llava_eval.models.local.runner import ModelRunner
+from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.helpers import make_request
 
 LN2 = math.log(2)
+CONVERSATION = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
 
 def option(number: int, *token_ids: int, start: int = 2) -> Prompt:
@@ -123,3 +128,27 @@ def test_what_the_doctor_calls_a_difference(
     found = _difference(loaded, answer, plain)
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+class Deaf(LoadedModel):
+    """A model that drops logits processors, as Janus's own ``generate`` does."""
+
+    def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
+        arguments.pop("logits_processor", None)
+        return super().generate(inputs, **arguments)
+
+
+def test_logits_processors_are_known_to_work_before_a_text_is_drawn(loaded: LoadedModel) -> None:
+    deaf = Deaf(loaded.model, loaded.processor, loaded.plan, loaded.pixels)
+    greedy = GenerationSettings(max_new_tokens=4)
+    drawn = dataclasses.replace(greedy, temperature=1.0)
+
+    def ask(model: LoadedModel, settings: GenerationSettings) -> Generation:
+        runner = ModelRunner(model, CONVERSATION, share_prefixes=False)
+        ((_, answer),) = runner.generate([Request("a", ("What is it?",), settings)])
+        return answer
+
+    assert ask(deaf, greedy) == ask(loaded, greedy)
+    assert ask(loaded, drawn).error is None
+    said = "LlavaNextVideoForConditionalGeneration ignores logits processors, so it cannot sample"
+    assert ask(deaf, drawn).error == f"ForwardError: {said}"

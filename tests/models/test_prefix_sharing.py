@@ -318,6 +318,38 @@ def test_frequencies_that_depend_on_the_length(scheme: str, tmp_path: Path) -> N
     assert way.startswith("whole prompts, of equal length together: its rotary frequencies depend")
 
 
+@pytest.mark.parametrize("wrong", [None, 3, 4])
+def test_every_medium_of_a_prompt_is_tried(loaded: LoadedModel, wrong: int | None) -> None:
+    """The processor stacks no videos of 3 and 4 frames, so each is held to a prompt of its own."""
+    other = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
+    encode = other.model.get_video_features
+
+    def features(pixels: torch.Tensor, **settings: Any) -> Any:
+        return encode(pixels * (3 if pixels.shape[1] == wrong else 1), **settings)
+
+    other.model.get_video_features = features  # which the model's own pass does not call
+    runner = ModelRunner(other, PLAIN)
+    videos = [runner.prepare("video", make_clip(number, seed=number)) for number in (3, 4)]
+    requests = [Request(text, (*videos, text), SETTINGS) for text in QUESTIONS[:2]]
+    answers = dict(runner.generate(requests))
+    way = runner.settings()["prompts_asked_as"]["videos"]
+    if wrong is None:
+        assert way == "shared prefixes by features, any rows, padded"
+        assert all(answer.error is None for answer in answers.values())
+    else:
+        assert way.startswith("whole prompts, one at a time: logits after a shared prefix differ")
+        assert all(answer.text is None for answer in answers.values())
+
+
+def test_the_doctor_stops_where_no_prompt_can_be_made(loaded: LoadedModel) -> None:
+    other = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
+    other.model.config.vision_config.image_size = 30
+    findings = examine(other, CHAT)
+    assert next(findings).is_right
+    with pytest.raises(CheckpointError, match="but the vision tower takes 30x30"):
+        next(findings)
+
+
 @pytest.mark.slow
 def test_the_doctor_finds_nothing_in_the_embedded_checkpoint(loaded: LoadedModel) -> None:
     findings = list(examine(loaded, CHAT))

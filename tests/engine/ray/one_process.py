@@ -59,6 +59,7 @@ class OneProcess(ModuleType):
         num_empty_waits: how many times more nothing is ready.
         results: names of functions, with what their calls return instead.
         later: resources that the cluster has at further looks.
+        reserved: CPUs that actors hold; a task that asks for one more would never start.
     """
 
     def __init__(self) -> None:
@@ -76,6 +77,7 @@ class OneProcess(ModuleType):
         self.num_empty_waits = 0
         self.results: dict[str, Any] = {}
         self.later: list[dict[str, float]] = []
+        self.reserved = 0.0
 
     def error(self, name: str, message: str = "", cause: BaseException | None = None) -> RayError:
         made: RayError = getattr(self.exceptions, name)(message, cause)
@@ -92,6 +94,7 @@ class OneProcess(ModuleType):
 
     def shutdown(self) -> None:
         self.joined = None
+        self.reserved = 0.0
 
     def nodes(self) -> list[dict[str, Any]]:
         node = {"NodeID": "n1", "NodeManagerHostname": "here", "NodeManagerAddress": "127.0.0.1"}
@@ -135,9 +138,19 @@ class OneProcess(ModuleType):
         self.killed.append(actor)
 
     def remote(self, **options: Any) -> Callable[[Any], Any]:
+        num_cpus = options.get("num_cpus", 1)
+
+        def start(actor: type) -> _Actor:
+            self.reserved += num_cpus
+            return _Actor(self, actor())
+
         def decorate(work: Any) -> Any:
             if isinstance(work, type):
-                return SimpleNamespace(remote=lambda: _Actor(self, work()))
+                return SimpleNamespace(remote=lambda: start(work))
+            free = self.present["CPU"] - self.reserved
+            assert num_cpus == 0 or num_cpus <= free, (
+                f"{work.__name__} waits for {num_cpus} CPUs of {free}"
+            )
             num_returns = options.get("num_returns", 1)
             return _Call(self, work.__name__, work, num_returns)
 
