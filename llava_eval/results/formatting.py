@@ -53,10 +53,16 @@ def _shown(character: str) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return printable text, cut with an ellipsis where it takes more than ``width`` columns."""
+    """Return printable text, cut with an ellipsis where it takes more than ``width`` columns.
+
+    It ends after a whole word, unless that would leave less than half of the columns.
+    """
     if wcwidth.width(text) <= width:
         return text
-    return f"{wcwidth.clip(text, 0, width - 1)}…"
+    kept = wcwidth.clip(text, 0, width - 1)
+    words = kept.rpartition(" ")[0]
+    is_in_word = not kept.endswith(" ") and not text.startswith(f"{kept} ")
+    return f"{words if is_in_word and 2 * wcwidth.width(words) >= width else kept}…"
 
 
 def wrapped(text: str, width: int, *, break_long_words: bool = True) -> str:

@@ -67,6 +67,32 @@ def test_wide_characters_take_two_columns() -> None:
     assert width("e\u0301") == 1
     assert cut("日本語", 5) == "日本…"
     assert cut("short", 5) == "short"
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (22, "the answer is a letter"),
+        (21, "the answer is a…"),
+        (16, "the answer is a…"),
+        (15, "the answer is …"),
+        (14, "the answer is…"),
+        (13, "the answer…"),
+        (6, "the…"),
+        (5, "the …"),
+        (4, "the…"),
+        (3, "th…"),
+    ],
+)
+def test_a_text_is_cut_between_words(width: int, shown: str) -> None:
+    assert cut("the answer is a letter", width) == shown
+
+
+def test_a_word_is_cut_where_little_would_be_left() -> None:
+    assert cut("in /data/videos/of/a/benchmark", 20) == "in /data/videos/of/…"
+
+
+def test_columns_of_wide_letters_are_padded() -> None:
     assert ljust("日", 4) == "日  "
     assert rjust("1", 3) == "  1"
 

@@ -11,11 +11,49 @@ import pytest
 
 import llava_eval
 from llava_eval import cli
-from llava_eval.results.exchange.trackers import MLflow, Trackio, Wandb, numbers_of, settings_of
+from llava_eval.errors import ConfigError
+from llava_eval.results.exchange.trackers import (
+    MLflow,
+    Trackio,
+    Wandb,
+    build_tracker,
+    numbers_of,
+    settings_of,
+)
 from llava_eval.results.runs import Run
 
 #: Other people's imports and databases say what is of no concern here.
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Plain:
+    """A tracker of a user's own, which needs no package."""
+
+    def track(self, run: Run) -> None:
+        """Take nothing."""
+
+
+class Needy(Plain):
+    """One whose package is not installed."""
+
+    package = "no_such_package"
+
+
+class Ready(Plain):
+    """One whose package is installed."""
+
+    package = "json"
+
+
+@pytest.mark.parametrize("kind", [Plain, Ready])
+def test_a_tracker_is_built_where_its_package_is_installed(kind: type[Plain]) -> None:
+    assert isinstance(build_tracker({"_target_": f"{__name__}.{kind.__name__}"}), kind)
+    assert build_tracker(None) is None
+
+
+def test_a_tracker_without_its_package_says_what_to_install() -> None:
+    with pytest.raises(ConfigError, match=r"pip install 'llava-eval\[no_such_package\]'"):
+        build_tracker({"_target_": f"{__name__}.Needy"})
 
 
 @pytest.fixture

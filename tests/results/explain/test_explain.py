@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,14 @@ import pytest
 
 from llava_eval.cli import run_command
 from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import ReplyConfig
+from llava_eval.errors import ConfigError
 from llava_eval.results.explain.explanation import explain, side_of
-from llava_eval.results.explain.rules import disagreements, readings
+from llava_eval.results.explain.rules import disagreements, readings, rescored
 from llava_eval.results.explain.screen import to_markdown
 from llava_eval.results.explain.switched_runs import attributed, drawn_groups
 from llava_eval.results.runs import RunReader
+from llava_eval.scoring.choice.strict import StrictChoice
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.runs_on_disk import answered, write_run
 
@@ -178,3 +182,38 @@ def test_an_experiment_of_another_benchmark_explains_nothing(
     words = ["explain", str(run), "--against", "llava_next_video_7b_activitynet_qa"]
     assert run_command(words) == 2
     assert "is of activitynet_qa/llava_next" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "refusal"),
+    [("demo/open_ended", None), ("other/multiple_choice", "of demo/multiple_choice, and")],
+)
+def test_an_experiment_explains_other_protocols_of_its_benchmark_alone(
+    tmp_path: Path, benchmark: str, refusal: str | None
+) -> None:
+    user = tmp_path / "conf" / "experiment"
+    user.mkdir(parents=True)
+    (user / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /benchmark: demo/multiple_choice\n"
+    )
+    path = write_run(tmp_path / "run", [answered(0, True)], benchmark=benchmark)
+    run = RunReader().read(path)
+    if refusal is None:
+        side = side_of(run, "mine", RunReader(), tmp_path / "conf")
+        assert (side.name, side.config["benchmark"]["name"], side.run) == (
+            "experiment=mine",
+            "demo/multiple_choice",
+            None,
+        )
+    else:
+        with pytest.raises(ConfigError, match=refusal):
+            side_of(run, "mine", RunReader(), tmp_path / "conf")
+
+
+@pytest.mark.parametrize("prompt", ["", "Which one?"])
+def test_a_text_is_scored_again_whatever_its_ledger_holds_of_the_prompt(prompt: str) -> None:
+    result = answered(0, None, prompt=prompt, choices=("x", "y"))
+    result = dataclasses.replace(result, generation=Generation("A"), target=("A",))
+    (scored,) = rescored([result], StrictChoice(), ReplyConfig())
+    assert (scored.score.value, scored.score.answer) == (1.0, "A")
+    assert scored.prompt == prompt

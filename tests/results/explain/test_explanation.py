@@ -272,7 +272,7 @@ def test_parts_of_a_gap_are_shown_and_read_back(tmp_path: Path) -> None:
     assert [" ".join(" ".join(row).split()) for row in table.rows] == rows_of(text, "change")[1:5]
 
 
-# GapParts of a gap
+# Parts of a gap
 
 
 def ours_of(tmp_path: Path, **changes: Any) -> Run:

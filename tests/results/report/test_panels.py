@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -416,3 +417,26 @@ def test_few_runs_are_compared_in_pairs(tmp_path: Path, number: int, has_pairs: 
     assert bool(overview.charts) == (number > 2)
     names = [name for name, _, _ in overview.tables()]
     assert ("Differences" in names, "Settings" in names) == (has_pairs, number == 5)
+
+
+def test_what_explains_a_run_is_told_beside_it(tmp_path: Path) -> None:
+    names = ("a", "b")
+    paths = [write_run(tmp_path / name, [answered(n, True) for n in range(6)]) for name in names]
+    parts = {
+        "unit": "percent",
+        "num_groups": 2,
+        "changes": [{"name": "frame count", "difference": -3.0, "low": -5.0, "high": -1.0}],
+        "not_explained": {"difference": 0.5, "low": -1.0, "high": 2.0},
+        "whole": {"difference": -2.5, "low": -4.5, "high": -0.5},
+    }
+    (paths[1] / "explain.json").write_text(json.dumps({"against": "theirs", "parts": parts}))
+    tables = Overview.of([RunReader().read(path) for path in paths]).tables()
+    shown = {name: (table, about) for name, table, about in tables}
+    assert "Why A differs" not in shown
+    table, about = shown["Why B differs"]
+    assert about == "From B to theirs, one difference switched at a time."
+    assert table.rows[0] == ["from the frame count", "-3.0", "-5.0 to -1.0", "found"]
+    assert [row[1:] for row in table.rows[1:]] == [
+        ["+0.5", "-1.0 to +2.0", ""],
+        ["-2.5", "-4.5 to -0.5", "found"],
+    ]
