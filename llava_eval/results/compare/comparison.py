@@ -14,6 +14,7 @@ from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
 from llava_eval.results.formatting import count, listed
+from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 
@@ -67,6 +68,7 @@ class RunComparison:
     """Two runs compared.
 
     Attributes:
+        letter: what tables call the second run; the first is A.
         pairing: the runs and their common samples.
         metrics: the headline first.
         facets: by facet, its levels in the order of the samples.
@@ -76,6 +78,7 @@ class RunComparison:
         adjusted_p_values: by metric name, Holm's over the runs compared at once.
     """
 
+    letter: str
     pairing: Pairing
     metrics: Sequence[ComparedMetric]
     facets: Mapping[str, Sequence[ComparedLevel]]
@@ -108,7 +111,7 @@ def compare_runs(
     if not allow_differences:
         for pairing in pairings:
             refuse_differences(pairing)
-    return _adjusted([_compare(pairing) for pairing in pairings])
+    return _adjusted(list(map(_compare, letters(len(runs))[1:], pairings)))
 
 
 def refuse_differences(pairing: Pairing) -> None:
@@ -129,12 +132,13 @@ def refuse_differences(pairing: Pairing) -> None:
         )
 
 
-def _compare(pairing: Pairing) -> RunComparison:
+def _compare(letter: str, pairing: Pairing) -> RunComparison:
     metrics = compare_metrics(pairing)
     headline = next((item for item in metrics if item.estimate is not None), None)
     better, worse = flips_of(pairing, headline)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     return RunComparison(
+        letter,
         pairing,
         metrics,
         {} if headline is None else _by_facet(pairing, headline),
@@ -197,9 +201,9 @@ def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Fl
     return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
 
 
-def notes(comparison: RunComparison, first: str = "A", second: str = "B") -> list[str]:
+def notes(comparison: RunComparison) -> list[str]:
     """Return what a reader must know beside the numbers."""
-    pairing = comparison.pairing
+    pairing, first, second = comparison.pairing, "A", comparison.letter
     lines = [
         f"{name} {reason}"
         for name, run in ((first, pairing.first), (second, pairing.second))

@@ -75,7 +75,6 @@ def _better(estimates: Sequence[PairedEstimate | None], column: int) -> list[tup
 
 
 def _many_table(comparisons: Sequence[RunComparison]) -> Table:
-    names = letters(len(comparisons) + 1)[1:]
     rows: list[list[str]] = []
     best = []
     for index, metric in enumerate(comparisons[0].metrics):
@@ -88,7 +87,7 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
         ]
         best += [(len(rows) + row, 2) for row in highest(scores)]
         rows.append([metric.name, "A", value, *["-"] * 5])
-        for letter, comparison in zip(names, comparisons, strict=True):
+        for comparison in comparisons:
             item = comparison.metrics[index]
             _, *values = paired_cells(item.estimate, item.unit)
             p_values = (
@@ -96,7 +95,7 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
                 comparison.adjusted_p_values.get(item.name),
                 item.mcnemar.p_value if item.mcnemar else None,
             )
-            rows.append([metric.name, f"{letter} - A", *values, *map(p_text, p_values)])
+            rows.append([metric.name, f"{comparison.letter} - A", *values, *map(p_text, p_values)])
     header = ["metric", "runs", "value", "change", INTERVAL, "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2, best=best)
 
@@ -104,12 +103,12 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
 def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
     """Return how alike the runs are, and how small a difference could have been seen."""
     rows = []
-    for letter, item in zip(letters(len(comparisons) + 1)[1:], comparisons, strict=True):
+    for item in comparisons:
         agreement, estimate = item.agreement, item.headline.estimate
         total = agreement.num_samples
         rows.append(
             [
-                f"{letter} - A",
+                f"{item.letter} - A",
                 str(total),
                 str(item.pairing.num_clusters),
                 f"{100 * agreement.num_same_text / total:.1f} %",
@@ -125,10 +124,9 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
 
 def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
     """Return what tells runs of the same frames apart, and how many samples it takes."""
-    names = letters(len(comparisons) + 1)[1:]
     rows = [
         [
-            f"{name} - A",
+            f"{item.letter} - A",
             measure.name,
             number(measure.estimate.difference, measure.unit, signed=measure is item.fidelity[0]),
             interval(measure.estimate.low, measure.estimate.high, measure.unit),
@@ -136,7 +134,7 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
             str(measure.estimate.num_samples),
             formatted(measure.num_samples_needed, ","),
         ]
-        for name, item in zip(names, comparisons, strict=True)
+        for item in comparisons
         for measure in item.fidelity
     ]
     header = ["runs", "told apart by", "mean", INTERVAL, "unit", "samples", "needed"]
@@ -167,7 +165,6 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
 
 
 def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
-    names = letters(len(comparisons) + 1)[1:]
     unit = comparisons[0].headline.unit
     levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]
     rows = [
@@ -178,7 +175,7 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
         ]
         for first in comparisons[0].facets[facet]
     ]
-    return Table([f"by {facet}", "A", *(f"{name} - A" for name in names)], rows)
+    return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 
 def _marked(level: ComparedLevel | None, unit: str) -> str:

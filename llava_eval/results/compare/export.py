@@ -28,7 +28,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
-from llava_eval.results.run_names import letters, paper_names, settings_texts
+from llava_eval.results.run_names import paper_names, settings_texts
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 
@@ -50,7 +50,6 @@ def export_comparison(
     Raises:
         StorageError: one of them cannot be written.
     """
-    names = letters(len(runs))[1:]
     shown = {
         "runs": tables.runs_table(runs),
         "metrics": tables.metrics_table(comparisons),
@@ -68,16 +67,12 @@ def export_comparison(
         "agreement": agreement_data(comparisons),
         **metrics_data(runs, comparisons),
     }
-    for name, item in zip(names, comparisons, strict=True):
-        flips = [*item.worse, *item.better]
+    for item in comparisons:
+        flips, name = [*item.worse, *item.better], f"flips_{item.letter}"
         if flips:
-            parts[f"flips_{name}"] = tables.flips_table(flips, item.headline, second=name)
-            data[f"flips_{name}"] = flips_data(flips)
-    lines = [
-        f"- {markdown_text(note)}"
-        for name, item in zip(names, comparisons, strict=True)
-        for note in notes(item, "A", name)
-    ]
+            parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
+            data[name] = flips_data(flips)
+    lines = [f"- {markdown_text(note)}" for item in comparisons for note in notes(item)]
     return [
         write_json(folder / "comparison.json", comparison_content(runs, comparisons)),
         *write_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs)),

@@ -67,13 +67,12 @@ def probe_of(run: ComparableRun) -> str | None:
 
 def probes_table(probes: Probes) -> Table:
     """Return the headline under every probe, with what guessing reaches."""
-    names = letters(len(probes.names) + 1)[1:]
     rows = []
-    for letter, name, item in zip(names, probes.names, probes.comparisons, strict=True):
+    for name, item in zip(probes.names, probes.comparisons, strict=True):
         headline = item.headline
         _, *values = paired_cells(headline.estimate, headline.unit)
         p_value = item.adjusted_p_values.get(headline.name)
-        rows.append([letter, name, *values, p_text(p_value)])
+        rows.append([item.letter, name, *values, p_text(p_value)])
     first = probes.comparisons[0].headline
     plain = None if first.estimate is None else first.estimate.first
     rows.insert(0, ["A", "plain", number(plain, first.unit), *["-"] * 3])

@@ -15,7 +15,6 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
 )
 from llava_eval.results.formatting import Table, count, interval, number, printable, wrapped
-from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 #: Changed samples that are listed each way.
@@ -32,7 +31,6 @@ def comparison_text(
         comparisons: of every run but the first with the first.
         width: columns of the terminal.
     """
-    names = letters(len(runs))[1:]
     differs = tables.settings_table(runs)
     counted, fidelity = tables.counts_table(runs), tables.fidelity_table(comparisons)
     blocks = [
@@ -42,11 +40,10 @@ def comparison_text(
         tables.agreement_table(comparisons).to_text(width),
         "" if fidelity is None else fidelity.to_text(width),
         "" if counted is None else counted.to_text(width),
-        "\n".join(verdict(item, name) for item, name in zip(comparisons, names, strict=True)),
-        "\n".join(_explanations(comparisons, names, width)),
+        "\n".join(map(verdict, comparisons)),
+        "\n".join(_explanations(comparisons, width)),
+        *(block for item in comparisons for block in _flips(item, width)),
     ]
-    for item, name in zip(comparisons, names, strict=True):
-        blocks += _flips(item, name, width)
     blocks += [table.to_text(width) for table in tables.facet_tables(comparisons)]
     blocks += _cost(runs, width)
     return "\n\n".join(block for block in blocks if block)
@@ -71,9 +68,9 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
     return "\n\n".join(blocks)
 
 
-def verdict(comparison: RunComparison, second: str) -> str:
+def verdict(comparison: RunComparison) -> str:
     """Return what the headline metric says, in one sentence."""
-    headline = comparison.headline
+    headline, second = comparison.headline, comparison.letter
     estimate = headline.estimate
     if estimate is None or estimate.low is None or estimate.high is None:
         return f"{headline.name} of A and {second} cannot be told apart: too few videos in common."
@@ -90,9 +87,7 @@ def verdict(comparison: RunComparison, second: str) -> str:
     return f"No difference in {headline.name} between A and {second} is shown ({bounds})."
 
 
-def _explanations(
-    comparisons: Sequence[RunComparison], names: Sequence[str], width: int
-) -> Iterator[str]:
+def _explanations(comparisons: Sequence[RunComparison], width: int) -> Iterator[str]:
     headline = comparisons[0].headline.name
     yield wrapped(
         f"worse, better: samples, by {headline}. detectable: the smallest true difference in "
@@ -106,17 +101,19 @@ def _explanations(
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
-    for item, name in zip(comparisons, names, strict=True):
-        for note in notes(item, "A", name):
+    for item in comparisons:
+        for note in notes(item):
             yield wrapped(f"Note: {note}.", width)
 
 
-def _flips(comparison: RunComparison, second: str, width: int) -> Iterator[str]:
+def _flips(comparison: RunComparison, width: int) -> Iterator[str]:
     for flips, name in ((comparison.worse, "worse"), (comparison.better, "better")):
         if flips:
             more = f"; the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-            title = f"{second} is {name} on {count(len(flips), 'sample')}{more}:"
-            table = tables.flips_table(flips[:SHOWN_FLIPS], comparison.headline, second=second)
+            title = f"{comparison.letter} is {name} on {count(len(flips), 'sample')}{more}:"
+            table = tables.flips_table(
+                flips[:SHOWN_FLIPS], comparison.headline, second=comparison.letter
+            )
             yield f"{title}\n{table.to_text(width, indent='  ')}"
 
 

@@ -69,10 +69,9 @@ class Overview:
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Overview:
         """Compare what can be compared; what cannot becomes a note."""
-        names = letters(len(runs))
         result = [
-            f"{name} ({run.name}) {run.incomplete}"
-            for name, run in zip(names, runs, strict=True)
+            f"{letter} ({run.name}) {run.incomplete}"
+            for letter, run in zip(letters(len(runs)), runs, strict=True)
             if run.incomplete is not None
         ]
         comparisons: Sequence[RunComparison] = ()
@@ -80,8 +79,7 @@ class Overview:
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:
                 comparisons = compare_runs(runs, allow_differences=True)
-                for name, item in zip(names[1:], comparisons, strict=True):
-                    result += notes(item, "A", name)
+                result += [note for item in comparisons for note in notes(item)]
             if len(runs) > 1:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
         except LlavaEvalError as error:
@@ -109,8 +107,7 @@ class Overview:
     @property
     def verdicts(self) -> list[str]:
         """One sentence for each comparison."""
-        names = letters(len(self.runs))[1:]
-        return [verdict(item, name) for item, name in zip(self.comparisons, names, strict=False)]
+        return [verdict(item) for item in self.comparisons]
 
     def tables(self) -> Iterator[tuple[str, Table, str]]:
         """Yield name, table and explanation of everything that is not in its own place."""
