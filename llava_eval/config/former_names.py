@@ -70,7 +70,8 @@ def current_node(node: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         node: as a file of this or an earlier version has it.
     """
-    current = {**node, "_target_": current_target(str(node["_target_"]))}
+    target = node["_target_"]
+    current = {**node, "_target_": current_target(target) if isinstance(target, str) else target}
     if current["_target_"] in _MEANS:
         _name_denominator(current)
     return current

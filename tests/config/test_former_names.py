@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.build import build_target
-from llava_eval.config.describe import flat
+from llava_eval.config.describe import differences, flat
 from llava_eval.config.former_names import current_node
 from llava_eval.errors import ConfigError
 from llava_eval.results.compare.pairing import metric_of
@@ -50,3 +50,9 @@ def test_a_file_of_an_earlier_version_is_run_and_compared() -> None:
 def test_what_has_no_present_name_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'm\.unscored_as'.*denominator"):
         build_target({"_target_": MEAN, "unscored_as": 0.25}, key="m")
+
+
+def test_a_target_that_is_not_set_is_none_as_where_there_was_no_such_key() -> None:
+    unset = {"model": {"_target_": None, "dtype": "auto"}}
+    assert flat(unset) == {"model._target_": None, "model.dtype": "auto"}
+    assert differences([{"model": {"dtype": "auto"}}, unset]) == {}
