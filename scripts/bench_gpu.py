@@ -1,18 +1,21 @@
 r"""Measure correctness, speed, memory and a whole run on a CUDA GPU, in stages within a budget.
 
-Each stage writes its JSON as soon as it is done, the shortest and most telling first, so that what
-is cut off is not lost; what no longer fits into the budget is left out and named.
+Each stage runs in a process of its own and writes its JSON as it goes, the shortest and most
+telling first: what crashes, hangs or is cut off takes nothing else with it. What no longer fits
+into the budget is left out and named.
 
     python scripts/bench_gpu.py --out OUT --budget-seconds 540    # OUT/STAGE.json
     python scripts/bench_gpu.py --out OUT --table results/gpu.md  # the page, from these files
 
-On a machine that lacks packages, carry their wheels:
+On a machine that lacks packages, carry their wheels (41 MB), made for its release of Python:
 
-    pip download --no-deps -d wheels av datasets hydra-core omegaconf antlr4-python3-runtime \
-        dill multiprocess xxhash pyarrow-hotfix fsspec bitsandbytes
-    pip download --no-deps --pre -d wheels flash-attn-4 nvidia-cutlass-dsl \
-        nvidia-cutlass-dsl-libs-base quack-kernels apache-tvm-ffi torch-c-dlpack-ext
+    pip wheel --no-deps -c constraints.txt -w wheels antlr4-python3-runtime
+    pip download --no-deps -c constraints.txt --only-binary :all: --python-version 3.12 -d wheels \
+        av hydra-core omegaconf msgspec wcwidth torchao
     pip install --no-deps wheels/*.whl        # there, then PYTHONPATH=. and the command above
+
+What else is missing there is left out of the rows: bitsandbytes (43 MB more), flash-attn-4 (100 MB
+more with all that it needs, nvidia-cutlass-dsl-libs-cu12 above all).
 
 ``--shape tiny --device cpu`` runs every stage on a small model anywhere, to try the script.
 """
@@ -22,17 +25,22 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import multiprocessing
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from gpu.stages import PEAK_TFLOPS, STAGES, Setting
+from gpu.stages import PEAK_TFLOPS, STAGES, Setting, Stage
 from llava_eval.models.local.hardware import device_name
+
+#: No forks: importing torchao asks for CUDA devices, after which a fork cannot use them.
+_PROCESSES = multiprocessing.get_context("spawn")
 
 
 def main() -> None:
@@ -69,22 +77,48 @@ def main() -> None:
             if left <= 0:
                 write(arguments.out / f"{stage}.json", {"left_out": "the budget was spent"})
                 continue
-            write(arguments.out / f"{stage}.json", result_of(stage, setting))
+            run_apart(STAGES[stage], setting, arguments.out / f"{stage}.json", left)
             about["seconds"][stage] = round(time.perf_counter() - began, 1)
             write(arguments.out / "about.json", about)
             print(f"{stage}: {about['seconds'][stage]} s, {left:.0f} s were left", flush=True)
 
 
-def result_of(stage: str, setting: Setting) -> Any:
-    """Return what a stage measured; one that fails says why, and the next one goes on."""
+def run_apart(stage: Stage, setting: Setting, path: Path, seconds: float) -> None:
+    """Run a stage in a process of its own, for some seconds at most."""
+    path.unlink(missing_ok=True)
+    process = _PROCESSES.Process(target=measure, args=(stage, setting, path))
+    process.start()
+    process.join(seconds)
+    is_over = not process.is_alive()
+    process.kill()
+    process.join()
+    if not is_over or process.exitcode != 0:
+        how = f"it ended with {process.exitcode}" if is_over else f"it took over {seconds:.0f} s"
+        rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        write(path, [*rows, {"left_out": f"the rest: {how}"}])
+
+
+def measure(stage: Stage, setting: Setting, path: Path) -> None:
+    """Write what a stage measures, row by row; one that fails says why."""
+    rows: list[Any] = []
     try:
-        return STAGES[stage](setting)
+        result = stage(setting)
+        if not isinstance(result, Iterator):
+            write(path, result)
+            return
+        for row in result:
+            rows.append(row)
+            write(path, rows)
     except Exception as error:  # noqa: BLE001 - a machine is lent for minutes
-        return {"left_out": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        failure = {"left_out": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+        write(path, [*rows, failure])
 
 
 def write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    """Write JSON; a file that is cut off by a kill is never seen."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def page(folder: Path) -> str:

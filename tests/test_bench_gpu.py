@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +43,44 @@ def test_every_stage_runs_and_leaves_its_values(tmp_path: Path) -> None:
     subprocess.run([*command, "--table", str(tmp_path / "gpu.md")], check=True, timeout=100)
     page = (tmp_path / "gpu.md").read_text()
     assert all(f"\n## {stage}\n" in page for stage in found if stage != "about")
+
+
+def crashes(setting: object) -> Iterator[dict[str, int]]:
+    yield {"row": 1}
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hangs(setting: object) -> Iterator[dict[str, int]]:
+    yield {"row": 2}
+    time.sleep(600)
+
+
+def raises(setting: object) -> Iterator[dict[str, int]]:
+    yield {"row": 3}
+    raise ImportError("no module flash_attn.cute")
+
+
+def ends(setting: object) -> dict[str, int]:
+    return {"row": 4}
+
+
+@pytest.mark.slow
+def test_a_stage_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    script = importlib.import_module("bench_gpu")
+    setting = script.Setting("cpu", "tiny", None, tmp_path)
+    found: dict[str, Any] = {}
+    for stage in (crashes, raises, ends):
+        path = tmp_path / f"{stage.__name__}.json"
+        script.run_apart(stage, setting, path, 300)
+        found[stage.__name__] = json.loads(path.read_text())
+    script.run_apart(hangs, setting, tmp_path / "hangs.json", 5)
+    (*_, cut) = json.loads((tmp_path / "hangs.json").read_text())
+    assert cut == {"left_out": "the rest: it took over 5 s"}
+    assert found["crashes"] == [{"row": 1}, {"left_out": "the rest: it ended with -11"}]
+    assert found["raises"][0] == {"row": 3}
+    assert found["raises"][1]["left_out"] == "ImportError: no module flash_attn.cute"
+    assert found["ends"] == {"row": 4}
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ import torch
 from gpu.shapes import make_clip, write_llava_next_video, write_qwen2_5_vl
 from llava_eval.borders.paths import resolve_package_path
 from llava_eval.config.schema import ConversationConfig, QuantizationConfig
-from llava_eval.errors import CheckpointError
 from llava_eval.models.clock import MODEL_STAGES, StageClock
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.load_model import load_model
@@ -65,10 +64,11 @@ class Setting:
     ) -> CheckpointFolder:
         """Return a checkpoint of this shape, written once."""
         folder = self.folder / write.__name__
-        if folder.exists():
-            return find_checkpoint(str(folder))
-        folder.mkdir(parents=True)
-        return write(folder, self.shape, self.device)
+        if not folder.exists():
+            partial = Path(tempfile.mkdtemp(dir=self.folder))  # one that is cut off is never used
+            write(partial, self.shape, self.device)
+            partial.rename(folder)
+        return find_checkpoint(str(folder))
 
 
 class SynchronisedClock(StageClock):
@@ -82,7 +82,7 @@ class SynchronisedClock(StageClock):
                 torch.cuda.synchronize()
 
 
-def correct(setting: Setting) -> Any:
+def correct(setting: Setting) -> Iterator[dict[str, Any]]:
     """Hold the embedded checkpoint on the device to the CPU in float32, by precision and attention.
 
     Answers of 24 videos with three questions each; batched and shared as a run asks them, and one
@@ -92,43 +92,38 @@ def correct(setting: Setting) -> Any:
     is_small = setting.shape == "tiny"
     work = _demo_requests(2 if is_small else 24)
     reference = _texts(_loaded(checkpoint, "cpu", "float32", "sdpa"), work)
-    rows: list[dict[str, Any]] = []
     precisions = ("float32", "bfloat16") if is_small else ("float32", "bfloat16", "float16")
     for dtype, attention in itertools.product(precisions, ATTENTIONS):
+        row: dict[str, Any] = {"dtype": dtype, "attention": attention}
         try:
             loaded = _loaded(checkpoint, setting.device, dtype, attention)
-        except CheckpointError as error:
-            rows.append({"dtype": dtype, "attention": attention, "left_out": str(error)})
-            continue
-        shared = _texts(loaded, work)
-        alone = _texts(loaded, work, share_prefixes=False, batch_size=1)
-        rows.append(
-            {
-                "dtype": dtype,
-                "attention": attention,
+            shared = _texts(loaded, work)
+            alone = _texts(loaded, work, share_prefixes=False, batch_size=1)
+            row |= {
                 "num_texts": len(reference),
                 "other_than_cpu_float32": _num_different(reference, shared),
                 "shared_other_than_alone": _num_different(alone, shared),
                 "failed": sum(text is None for text in shared),
             }
-        )
-    return rows
+        except Exception as error:  # noqa: BLE001 - of one way; the others are measured
+            row["left_out"] = str(error)[:300]
+        yield row
 
 
-def speed(setting: Setting) -> Any:
+def speed(setting: Setting) -> Iterator[dict[str, Any]]:
     """Time videos with three questions each: seconds, share of peak by stage, memory."""
     checkpoint = setting.checkpoint()
-    rows = []
     frames = (8, 16, 32, 64) if setting.shape == "7b" else (2, 4)
-    attentions = [a for a in ("flash_attention_4", *ATTENTIONS[:-1]) if a != "eager"]
-    for attention in attentions:
-        rows += _timed(setting, checkpoint, frames, attention=attention)
-        if any("seconds_per_video" in row for row in rows) and attention != "sdpa":
-            rows += _timed(setting, checkpoint, frames[-2:], attention="sdpa")
+    is_timed = False
+    for attention in ("flash_attention_4", "flash_attention_2", "flash_attention_3"):
+        for row in _timed(setting, checkpoint, frames, attention=attention):
+            yield row
+            is_timed |= "seconds_per_video" in row
+        if is_timed:
             break
+    yield from _timed(setting, checkpoint, frames[-2:] if is_timed else frames, attention="sdpa")
     for method in QUANTIZATIONS:
-        rows += _timed(setting, checkpoint, frames[1:3], method=method)
-    return rows
+        yield from _timed(setting, checkpoint, frames[1:3], method=method)
 
 
 def plainly(setting: Setting) -> Any:
@@ -246,15 +241,18 @@ def memory(setting: Setting) -> Any:
     }
 
 
-def qwen(setting: Setting) -> Any:
+def qwen(setting: Setting) -> Iterator[dict[str, Any]]:
     """Time Qwen2.5-VL's shape at 16 and 32 frames."""
     checkpoint = setting.checkpoint(write_qwen2_5_vl)
     frames = (16, 32) if setting.shape == "7b" else (2, 4)
-    return _timed(setting, checkpoint, frames, share_of_peak=False)
+    yield from _timed(setting, checkpoint, frames, share_of_peak=False)
 
+
+#: Returns values, or yields rows that are kept as they come.
+Stage = Callable[[Setting], Any]
 
 #: In the order in which they tell most in the shortest time.
-STAGES: Mapping[str, Callable[[Setting], Any]] = {
+STAGES: Mapping[str, Stage] = {
     "correct": correct,
     "speed": speed,
     "plainly": plainly,
@@ -298,21 +296,20 @@ def _timed(
     attention: str = "auto",
     method: str | None = None,
     share_of_peak: bool = True,
-) -> list[dict[str, Any]]:
-    """Return seconds a video for each number of frames; the first round, a warm-up, is left out."""
+) -> Iterator[dict[str, Any]]:
+    """Yield seconds a video for each number of frames; the first round, a warm-up, is left out."""
     named = {"attention": attention, "quantization": method or "none"}
     try:
         loaded = _loaded(checkpoint, setting.device, "bfloat16", attention, method)
-    except (CheckpointError, ImportError) as error:
-        return [{**named, "left_out": str(error)}]
+    except Exception as error:  # noqa: BLE001 - of one way; the others are measured
+        yield {**named, "left_out": str(error)[:300]}
+        return
     named["attention"] = loaded.plan.attention.implementation
-    rows = []
     for num_frames in frames:
         try:
-            rows.append({**named, **_rounds(setting, loaded, num_frames, share_of_peak)})
-        except (RuntimeError, CheckpointError) as error:
-            rows.append({**named, "num_frames": num_frames, "left_out": str(error)[:300]})
-    return rows
+            yield {**named, **_rounds(setting, loaded, num_frames, share_of_peak)}
+        except Exception as error:  # noqa: BLE001 - of one length
+            yield {**named, "num_frames": num_frames, "left_out": str(error)[:300]}
 
 
 def _rounds(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,33 @@ def test_attention_that_cannot_run_here(
     assert (found.implementation, found.is_default) == ("sdpa", True)
     assert said.removeprefix("needs ") in found.reason
     assert choose_attention("eager", device, dtype) == ("eager", "asked for", False)
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        (("flash_attn/cute/__init__.py",), "sdpa"),  # as flash-attn-4 lays itself, alone
+        (("flash_attn/__init__.py", "flash_attn/flash_attn_interface.py"), "flash_attention_2"),
+        (
+            ("flash_attn/__init__.py: raise ImportError", "flash_attn/flash_attn_interface.py"),
+            "sdpa",
+        ),
+    ],
+)
+def test_which_flash_attention_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], chosen: str
+) -> None:
+    for file in files:
+        name, _, content = file.partition(": ")
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))  # is absent afterwards
+    del sys.modules["flash_attn"]
+    assert choose_attention("auto", CUDA, torch.float16).implementation == chosen
+    if "flash_attn/cute" in files[0]:
+        assert choose_attention("flash_attention_4", CUDA, torch.float16).reason == "asked for"
 
 
 #: LLaMA 2 7B; keys and values of a token are 2 x 32 layers x 32 heads x 128 numbers.

@@ -12,13 +12,15 @@ from llava_eval.errors import CheckpointError, first_line
 
 _HALF = (torch.float16, torch.bfloat16)
 
-#: Module that each flash-attention needs, and how to get it.
+#: Module that each flash-attention needs, and how to get it; 2 and 4 share a folder.
 _FLASH_MODULES = {
     "flash_attention_4": ("flash_attn.cute", "pip install --pre flash-attn-4"),
     "flash_attention_3": ("flash_attn_interface", "see github.com/Dao-AILab/flash-attention"),
-    "flash_attention_2": ("flash_attn", 'pip install "llava-eval[flash]" --no-build-isolation'),
+    "flash_attention_2": (
+        "flash_attn.flash_attn_interface",
+        'pip install "llava-eval[flash]" --no-build-isolation',
+    ),
 }
-
 
 #: Share of the free memory that a batch may take; the rest is for fragments and temporary copies.
 _BATCH_SHARE = 0.4
@@ -138,8 +140,8 @@ def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str
 
 def _importable(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
+        return importlib.util.find_spec(module) is not None  # imports its package
+    except (ImportError, OSError):  # OSError: of a library that it loads
         return False
 
 
