@@ -22,7 +22,7 @@ from llava_eval.metrics.intervals import (
     resample_counts,
     resampled_sums,
 )
-from llava_eval.metrics.means import mean_score, sample_values
+from llava_eval.metrics.means import mean_score, values_under
 from llava_eval.metrics.paired import (
     PairedEstimate,
     bootstrap_test,
@@ -98,8 +98,7 @@ class PairedMean:
     @classmethod
     def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedMean:
         """Take the values of :func:`~llava_eval.metrics.means.mean_score` apart."""
-        chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
-        values = [np.round(sample_values(run, **chosen), DECIMALS) for run in (first, second)]
+        values = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
         scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
         return cls(values[0], values[1], scale, unit)
 

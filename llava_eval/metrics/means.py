@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,22 @@ def sample_values(
     if not any(item.target or item.score.value is not None for item in results):
         values[:] = math.nan
     return values
+
+
+def values_under(
+    parameters: Mapping[str, Any], results: Sequence[SampleResult]
+) -> npt.NDArray[np.float64]:
+    """Return :func:`sample_values` as a mean with these parameters takes them.
+
+    Args:
+        parameters: of :func:`mean_score`; those that the values do not depend on are left out.
+        results: N results.
+
+    Raises:
+        ValueError: a detail that is no number.
+    """
+    chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
+    return sample_values(results, **chosen)
 
 
 def _value(result: SampleResult, detail: str | None, denominator: Denominator) -> float:

@@ -14,23 +14,9 @@ import llava_eval
 
 #: Packages whose version can move a number or a time.
 PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "av",
-    "numpy",
-    "pandas",
-    "pillow",
-    "datasets",
-    "hydra-core",
-    "scipy",
-    "accelerate",
-    "bitsandbytes",
-    "torchao",
-    "flash-attn",
-    "flash-attn-4",
+    *("torch", "torchvision", "transformers", "tokenizers", "safetensors", "av", "numpy", "pandas"),
+    *("pillow", "datasets", "hydra-core", "scipy"),
+    *("accelerate", "bitsandbytes", "torchao", "flash-attn", "flash-attn-4"),
 )
 
 

@@ -108,6 +108,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def setting_text(value: object) -> str:
+    """Return the value of a setting in one line; null for none."""
+    return "null" if value is None else " ".join(str(value).split())
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     shown = ", ".join(map(printable, names[:most]))
@@ -121,20 +126,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}"}
+)
 #: Text in which Markdown acts on nothing but stars and outer underscores.
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")
 _MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
@@ -284,7 +280,7 @@ def markdown_text(text: str) -> str:
 
 def latex_text(text: str) -> str:
     """Return text that LaTeX shows as it is."""
-    return "".join(_LATEX.get(character, character) for character in printable(text))
+    return printable(text).translate(_LATEX)
 
 
 def _named(cell: str, names: Mapping[str, str]) -> str:

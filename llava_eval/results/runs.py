@@ -22,7 +22,7 @@ from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.formatting import printable
+from llava_eval.results.formatting import printable, setting_text
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
@@ -347,22 +347,23 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
 
     What changes the meaning of a number stands first, then what answers, then how fast.
     """
-    changed = differences([run.config for run in runs])
-    names = short_keys({key: key for key in changed})
-    settings = [
-        Difference(name, role_of(key), [_written(value) for value in changed[key]])
-        for name, key in names.items()
-    ]
     roles = list(get_args(Role))
-    settings.sort(key=lambda item: roles.index(item.role))
+    settings = sorted(_differing_settings(runs), key=lambda item: roles.index(item.role))
     software = differing_versions(runs).items()
     return [*settings, *(Difference(name, "software", values) for name, values in software)]
 
 
-def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
+def _differing_settings(runs: Sequence[ComparableRun]) -> list[Difference]:
+    changed = differences([run.config for run in runs])
+    return [
+        Difference(name, role_of(key), [_written(value) for value in changed[key]])
+        for name, key in short_keys({key: key for key in changed}).items()
+    ]
+
+
+def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, Sequence[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
-    changed = short_keys(differences([run.config for run in runs]))
-    return {key: [_written(value) for value in values] for key, values in changed.items()}
+    return {item.name: item.values for item in _differing_settings(runs)}
 
 
 def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
@@ -382,5 +383,5 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
 
 
 def _written(value: object) -> str:
-    text = "null" if value is None else " ".join(str(value).split())
+    text = setting_text(value)
     return text if len(text) <= 40 else f"{text[:39]}…"

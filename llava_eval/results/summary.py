@@ -11,6 +11,7 @@ from typing import Any
 from llava_eval.config.schema import PublishedConfig
 from llava_eval.metrics.groups import levels_of
 from llava_eval.metrics.question_groups import is_of_whole_groups
+from llava_eval.results.formatting import setting_text
 from llava_eval.types import MetricValue, SampleResult
 
 Metric = Callable[[Sequence[SampleResult]], MetricValue]
@@ -155,9 +156,8 @@ def named_with_overrides(name: str, overrides: Mapping[str, object]) -> str:
 
 
 def _written(value: object) -> str:
-    text = "null" if value is None else str(value)
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 40 else f"{flat[:37]}..."
+    text = setting_text(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,12 +128,7 @@ def _same_media(left: SampleResult, right: SampleResult) -> bool:
 _METRICS_PACKAGES = ("llava_eval.metrics.", "llava_eval.scoring.captions.")
 #: What a metric may raise on results that it was not made for.
 METRIC_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    ImportError,
+    *(ValueError, TypeError, LookupError, ArithmeticError, AttributeError, ImportError),
     ConfigError,
 )
 #: A scorer whose score (and this detail) weighs words by the whole set that was judged.

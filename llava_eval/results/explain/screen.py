@@ -14,7 +14,15 @@ from llava_eval.results import files
 from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
-from llava_eval.results.formatting import Table, count, interval, markdown_text, number, wrapped
+from llava_eval.results.formatting import (
+    Table,
+    count,
+    interval,
+    markdown_text,
+    number,
+    setting_text,
+    wrapped,
+)
 from llava_eval.results.run_names import letters
 
 #: What ``explain --run`` leaves in the run directory, for the report.
@@ -106,17 +114,13 @@ def switches_table(explanation: Explanation) -> Table:
             switch.name,
             switch.role,
             key.rpartition(".")[2],
-            _written(switch.ours[key]),
-            _written(switch.theirs[key]),
+            setting_text(switch.ours[key]),
+            setting_text(switch.theirs[key]),
         ]
         for switch in explanation.switches
         for key in switch.ours
     ]
     return Table(["differs in", "role", "key", "run", "against"], rows, num_names=5)
-
-
-def _written(value: object) -> str:
-    return "null" if value is None else " ".join(str(value).split())
 
 
 def _parts_table(parts: _StoredParts) -> Table:

@@ -13,7 +13,7 @@ from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.metrics.attribution import attribute
 from llava_eval.metrics.intervals import FloatArray, number_clusters
-from llava_eval.metrics.means import sample_values
+from llava_eval.metrics.means import values_under
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
@@ -143,8 +143,7 @@ def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -
             f"explain --run needs a mean over samples, and not {node['_target_']}"
         )
     parameters = metric_of(node).keywords  # type: ignore[attr-defined]
-    chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
-    return sample_values([results[name] for name in ids], **chosen)
+    return values_under(parameters, [results[name] for name in ids])
 
 
 def _unit(run: Run) -> tuple[float, str]:

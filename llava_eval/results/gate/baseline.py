@@ -68,18 +68,6 @@ class BaselineSample:
 
 
 @dataclass(frozen=True)
-class BaselineOrigin:
-    """Software, weights and machine of a baseline's run."""
-
-    git_commit: str | None = None
-    llava_eval: str | None = None
-    torch: str | None = None
-    transformers: str | None = None
-    weights_sha256: str | None = None
-    machine: str | None = None
-
-
-@dataclass(frozen=True)
 class Baseline:
     """The content of a baseline file.
 
@@ -90,7 +78,7 @@ class Baseline:
         metric_nodes: the metrics of the protocol, the headline first.
         seconds_per_sample: wall time of one sample.
         model_seconds_per_sample: the model's time for one sample.
-        origin: of its run.
+        origin: software, weights and machine of its run, by name.
         samples: in the order of its run.
     """
 
@@ -103,7 +91,7 @@ class Baseline:
     num_errors: Count = 0
     seconds_per_sample: float | None = None
     model_seconds_per_sample: float | None = None
-    origin: BaselineOrigin = BaselineOrigin()
+    origin: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def write_baseline(path: Path, run: Run) -> None:
@@ -276,12 +264,12 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
             seconds=seconds * total if seconds else None,
             model_seconds_per_sample=baseline.model_seconds_per_sample,
             num_samples=total,
-            machine=origin.machine or "",
+            machine=origin.get("machine") or "",
         ),
         origin={
-            **{name: getattr(origin, name) for name in _PACKAGES},
-            "commit": (origin.git_commit or "")[:10],
-            "weights": (origin.weights_sha256 or "")[:10],
+            **{name: origin.get(name) for name in _PACKAGES},
+            "commit": (origin.get("git_commit") or "")[:10],
+            "weights": (origin.get("weights_sha256") or "")[:10],
         },
         incomplete=None
         if len(results) == total

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from llava_eval.borders.typed_json import as_type
 from llava_eval.config.former_names import current_node
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.means import sample_values
+from llava_eval.metrics.means import values_under
 from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.cost import Cost
@@ -242,9 +242,8 @@ class SequentialGate:
             ComparisonError: one lies elsewhere.
         """
         parameters = getattr(metric_of(self._nodes), "keywords", {})
-        chosen = {key: parameters[key] for key in ("detail", "denominator") if key in parameters}
         values = {}
-        for result, value in zip(results, sample_values(results, **chosen), strict=True):
+        for result, value in zip(results, values_under(parameters, results), strict=True):
             values[result.id] = 0.0 if math.isnan(value) else float(value)
             if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
