@@ -151,14 +151,12 @@ class Table:
         rows: as many cells each.
         num_names: so many columns from the left name the row; they are left-aligned, and cut where
             a terminal is too narrow. All others hold numbers.
-        title: what it shows; empty for none.
         best: cells (row, column) that are the best of those that they are compared with.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     num_names: int = 1
-    title: str = ""
     best: Collection[tuple[int, int]] = ()
 
     def to_text(self, width: int = 80, indent: str = "") -> str:
@@ -216,21 +214,17 @@ class Table:
             "\\bottomrule",
             "\\end{tabular}",
         ]
-        title = [f"% {printable(self.title)}"] if self.title else []
-        return "\n".join([*title, "% \\usepackage{booktabs}", *lines]) + "\n"
+        return "\n".join(["% \\usepackage{booktabs}", *lines]) + "\n"
 
     def to_html(self) -> str:
         """Return a table element."""
-        caption = f"<caption>{html_text(self.title)}</caption>" if self.title else ""
         kinds = [' class="name"'] * self.num_names + [""] * (len(self.header) - self.num_names)
         head = "".join(
             f'<th scope="col"{kind}>{html_text(cell)}</th>'
             for kind, cell in zip(kinds, self.header, strict=True)
         )
         rows = "\n".join(map(self._html_row, self.rows))
-        return (
-            f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
-        )
+        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
 
     def _html_row(self, row: Sequence[str]) -> str:
         names = "".join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])

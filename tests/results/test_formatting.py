@@ -147,10 +147,10 @@ def test_markdown_latex_and_html() -> None:
         "| `short \\| a_b` | 12.5 |",
         "| a very long name of a level | -3.0 |",
     ]
-    latex = Table(TABLE.header, TABLE.rows, title="by 100 %").to_latex()
+    latex = Table(TABLE.header, TABLE.rows).to_latex()
     assert "\\begin{tabular}{lr}" in latex
     assert "short | a\\_b & 12.5 \\\\" in latex
-    assert latex.startswith("% by 100 %\n")
+    assert latex.startswith("% \\usepackage{booktabs}\n")
     assert "a very long name of a level & $-$3.0 \\\\" in latex
     row = Table(["run", "B - A", "x"], [["B", "+1.0 to -0.5", "-"]], best=[(0, 1)])
     assert row.to_latex({"A": "a_1", "B": "b"}).splitlines()[3:6:2] == [

@@ -69,7 +69,8 @@ def attributed(
         last, whole = switched(run.config, side.config, made), "all of these changes made at once"
         results_of = rerun(last, list(ours), folder / "all")
         everything = {result.id: result for result in results_of}
-    ids = _in_all([ours, everything, *(results for _, results, _ in by_switch.values())])
+    sides = (ours, everything, *(results for _, results, _ in by_switch.values()))
+    ids = [name for name in ours if all(_is_answered(side.get(name)) for side in sides)]
     if not ids:
         raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
     membership, number = number_clusters([ours[name].group for name in ids])
@@ -122,13 +123,8 @@ def _results_under(
     return {result.id: result for result in rescored(list(ours.values()), scorer, reply)}
 
 
-def _in_all(sides: Sequence[Results]) -> list[str]:
-    """Return the samples that were answered on all sides, in the order of the first."""
-
-    def is_answered(side: Results, name: str) -> bool:
-        return name in side and side[name].generation.error is None
-
-    return [name for name in sides[0] if all(is_answered(side, name) for side in sides)]
+def _is_answered(result: SampleResult | None) -> bool:
+    return result is not None and result.generation.error is None
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:

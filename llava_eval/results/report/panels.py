@@ -85,17 +85,13 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
         yield _panel("Runs", results_table(runs).to_html())
     for facet in facets_of(runs) if metric is not None else ():
         yield _facet_panel(set_index, overview, facet, str(metric))
+    # The table of a sweep's runs has all its settings anyway.
+    known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
         shown = table if few else _by_run(table, overview)
-        known = not few and overview.sweep is not None and name.startswith("What differs")
-        if name != "Settings" and not (known and _is_known(shown, overview)):
+        says_more = not name.startswith("What differs") or not known.issuperset(shown.header[1:])
+        if name != "Settings" and says_more:
             yield _panel(name, shown.to_html(), about)
-
-
-def _is_known(table: Table, overview: Overview) -> bool:
-    """Whether all columns are settings that the table of runs has anyway."""
-    assert overview.sweep is not None
-    return set(table.header[1:]) <= set(overview.sweep.settings[0].values)
 
 
 def _by_run(table: Table, overview: Overview) -> Table:

@@ -94,10 +94,11 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         for item in row
     )
     columns = list(zip(*samples.results, strict=True))
+    names = dict.fromkeys(name for run in samples.runs for name in run.parts.benchmark.facets)
     return {
         "ids": [item.id for item in questions],
         "snippets": [_snippet(item) for item in questions],
-        "facets": [_facet(name, questions) for name in _facet_names(samples)],
+        "facets": [_facet(name, questions) for name in names],
         "states": ["".join(map(state_of, column)) for column in columns],
         "values": [[_value(item) for item in column] for column in columns] if graded else None,
         "thumbnails": {
@@ -107,12 +108,6 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         },
         "chunkSize": CHUNK_SIZE,
     }
-
-
-def _facet_names(samples: SampleSet) -> list[str]:
-    return list(
-        dict.fromkeys(facet for run in samples.runs for facet in run.parts.benchmark.facets)
-    )
 
 
 def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
