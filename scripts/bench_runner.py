@@ -31,11 +31,10 @@ import torch
 import transformers
 
 from gpu.shapes import QWEN_SHAPES, write_llava_next_video, write_qwen2_5_vl
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.models.clock import StageClock
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.environment import processor_name
 from llava_eval.types import Clip, GenerationSettings, Request
@@ -227,7 +226,7 @@ def main() -> None:
     for name, write in MODELS.items():
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = write(Path(folder), arguments.shape, "cpu", torch.float32)
-            loaded = load_model(plan_model(checkpoint, device="cpu"))
+            loaded = load_model(plan_checkpoint(checkpoint, ModelConfig(device="cpu")))
         parameters = sum(weight.numel() for weight in loaded.model.parameters()) / 1e6
         for work in (make_work("3 questions", 1, 3), make_work("12 questions", 1, 12)):
             rows.append(compare(f"{name}, {parameters:.0f}M", loaded, work, arguments.rounds))

@@ -25,7 +25,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweeps_of,
 )
 from llava_eval.results.drawing import to_svg
-from llava_eval.results.manifest import LoadedModel
+from llava_eval.results.manifest import ModelRecord
 from llava_eval.results.runs import Run, RunReader, find_runs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,7 +95,7 @@ def page_of(sweep: Sweep, curves: Mapping[str, str], command: str) -> str:
 def origin(run: Run) -> list[str]:
     """Return when, on what and with what the runs were made."""
     manifest = run.manifest
-    model, versions = manifest.model or LoadedModel(), manifest.versions
+    model, versions = manifest.model or ModelRecord(), manifest.versions
     names = ("llava_eval", "torch", "transformers", "bitsandbytes")
     return [
         f"Date: {str(manifest.sessions[-1].ended)[:10]}",

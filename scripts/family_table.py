@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, MediaKind, Request
 from tests.models.families import FAMILIES, Family
@@ -52,7 +52,7 @@ def row(family: Family) -> list[str]:
     """Return a family's cells."""
     with tempfile.TemporaryDirectory() as folder:
         family.make(Path(folder))
-        loaded = load_model(plan_model(find_checkpoint(folder), device="cpu"))
+        loaded = load_model(plan_checkpoint(find_checkpoint(folder), ModelConfig(device="cpu")))
         conversation = CHAT if family.has_template else PLAIN
         paths = {
             medium[0]: path_of(ModelRunner(loaded, conversation), medium)

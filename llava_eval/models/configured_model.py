@@ -123,21 +123,11 @@ def _plan_loaded(config: RunConfig) -> ModelPlan:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     # These import torch and transformers, for seconds; a wrong path is known before.
-    from llava_eval.models.local import plan
+    from llava_eval.models.local.plan import plan_checkpoint
 
     kept = model.generation_settings or config.benchmark.generation_settings
-    return plan.plan_model(
-        checkpoint,
-        device=model.device,
-        dtype=model.dtype,
-        attention=model.attention,
-        quantization=config.quantization,
-        rope_scaling=model.rope_scaling,
-        processor=model.processor,
-        keeps_generation_settings=kept == "checkpoint",
-        shows_images=model.video_as == "images",
-        trust_remote_code=model.trust_remote_code,
-    )
+    keeps = kept == "checkpoint"
+    return plan_checkpoint(checkpoint, model, config.quantization, keeps_generation_settings=keeps)
 
 
 def load_checkpoint(config: RunConfig) -> LoadedModel:
@@ -151,7 +141,7 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
     plan = _plan_loaded(config)
 
-    from llava_eval.models.local.load_model import load_model_once
+    from llava_eval.models.local.model import load_model_once
 
     return load_model_once(plan)
 
@@ -196,7 +186,7 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
 
     import torch
 
-    from llava_eval.models.local.load_model import load_model_once
+    from llava_eval.models.local.model import load_model_once
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
 

@@ -19,12 +19,11 @@ import torch
 
 from gpu.shapes import make_clip, write_llava_next_video, write_qwen2_5_vl
 from llava_eval.borders.paths import resolve_package_path
-from llava_eval.config.schema import ConversationConfig, QuantizationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
 from llava_eval.models.clock import MODEL_STAGES, StageClock
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Clip, GenerationSettings, Request
 
@@ -278,12 +277,8 @@ def _loaded(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return load_model(
-        plan_model(
-            checkpoint,
-            device=device,
-            dtype=dtype,
-            attention=attention,
-            quantization=quantization,
+        plan_checkpoint(
+            checkpoint, ModelConfig(device=device, dtype=dtype, attention=attention), quantization
         )
     )
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.config.schema import ModelConfig
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +19,4 @@ def checkpoint(demo: Path) -> CheckpointFolder:
 
 @pytest.fixture(scope="session")
 def loaded(checkpoint: CheckpointFolder) -> LoadedModel:
-    return load_model(plan_model(checkpoint, device="cpu"))
+    return load_model(plan_checkpoint(checkpoint, ModelConfig(device="cpu")))

@@ -14,18 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from llava_eval.config.schema import QuantizationConfig
+from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
-from llava_eval.models.local.load_model import (
+from llava_eval.models.local.model import (
+    LoadedModel,
     _adjust_processor,
     _ask_for_token_types,
     load_model,
     load_model_once,
 )
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import foreign_code, plan_model
+from llava_eval.models.local.plan import foreign_code, plan_checkpoint
 from llava_eval.results.identity import first_difference
 
 
@@ -86,14 +86,14 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
 def test_a_model_of_another_kind(copied: Path) -> None:
     (copied / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(CheckpointError, match="'bert' checkpoint; expected an image-text-to-text"):
-        plan_model(find_checkpoint(str(copied)))
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig())
 
 
 @pytest.mark.parametrize("text", ["{", '{"model_type": "no_such_model"}', "{}"])
 def test_an_unusable_config(copied: Path, text: str) -> None:
     (copied / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"config\.json"):
-        plan_model(find_checkpoint(str(copied)))
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig())
 
 
 def test_missing_weights_are_never_made_up(copied: Path) -> None:
@@ -102,31 +102,31 @@ def test_missing_weights_are_never_made_up(copied: Path) -> None:
     del weights[gone]
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"1 weights do not fit .missing keys"):
-        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+        load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
 def test_damaged_weights(copied: Path) -> None:
     path = copied / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be loaded"):
-        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+        load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
 def test_weights_of_other_shapes(copied: Path) -> None:
     text = json.loads((copied / "config.json").read_text())["text_config"]
     edit_config(copied, text_config={**text, "intermediate_size": text["intermediate_size"] + 8})
     with pytest.raises(CheckpointError, match=r"do not fit .mismatched keys.*mlp"):
-        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+        load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
 @pytest.mark.parametrize("device", ["tpu", "meta", "cuda:x"])
 def test_a_device_that_cannot_be_used(checkpoint: CheckpointFolder, device: str) -> None:
     with pytest.raises(CheckpointError, match=f"model.device={device}"):
-        plan_model(checkpoint, device=device)
+        plan_checkpoint(checkpoint, ModelConfig(device=device))
 
 
 def test_a_run_may_go_on_on_another_device_in_the_same_dtype(checkpoint: CheckpointFolder) -> None:
-    here = plan_model(checkpoint, device="cpu")
+    here = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
     there = dataclasses.replace(here, device=torch.device("cuda"))
     assert there.identity() == here.identity()
     half = dataclasses.replace(there, dtype=torch.float16)  # as dtype=auto may choose there
@@ -147,7 +147,7 @@ def test_rope_scaling_that_would_be_refused_or_ignored(
     checkpoint: CheckpointFolder, scaling: dict[str, object], part: str
 ) -> None:
     with pytest.raises(CheckpointError, match=part):
-        plan_model(checkpoint, device="cpu", rope_scaling=scaling)
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu", rope_scaling=scaling))
 
 
 def test_a_checkpoint_without_processor(copied: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_checkpoint_without_processor(copied: Path) -> None:
     (copied / "tokenizer.json").unlink()
     (copied / "tokenizer_config.json").unlink()
     with pytest.raises(CheckpointError, match="processor"):
-        load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+        load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
 def test_what_is_loaded_is_described(loaded: LoadedModel) -> None:
@@ -173,7 +173,7 @@ def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
     path = copied / "generation_config.json"
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "repetition_penalty": 1.3, "max_length": 99}))
-    model = load_model(plan_model(find_checkpoint(str(copied)), device="cpu"))
+    model = load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
     assert model.describe()["ignored_generation_settings"]["repetition_penalty"] == 1.3
     assert model.model.generation_config.repetition_penalty != 1.3
     assert model.model.generation_config.eos_token_id == stored["eos_token_id"]
@@ -181,10 +181,12 @@ def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
 
 @pytest.mark.slow
 def test_the_model_loaded_last_stays_loaded(checkpoint: CheckpointFolder) -> None:
-    plan = plan_model(checkpoint, device="cpu")
+    plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"))
     first = load_model_once(plan)
-    assert load_model_once(plan_model(checkpoint, device="cpu")) is first
-    other = load_model_once(plan_model(checkpoint, device="cpu", dtype="bfloat16"))
+    assert load_model_once(plan_checkpoint(checkpoint, ModelConfig(device="cpu"))) is first
+    other = load_model_once(
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu", dtype="bfloat16"))
+    )
     assert next(other.model.parameters()).dtype == torch.bfloat16
     assert load_model_once(plan) is not first
 
@@ -211,7 +213,7 @@ def test_a_device_that_is_not_there(checkpoint: CheckpointFolder, device: str, p
     if device.startswith("cuda") and torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(CheckpointError, match=part):
-        plan_model(checkpoint, device=device)
+        plan_checkpoint(checkpoint, ModelConfig(device=device))
 
 
 @pytest.mark.parametrize("method", ["bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4"])
@@ -220,7 +222,7 @@ def test_quantization_really_quantizes_the_language_model_only(
 ) -> None:
     skipped = ["vision_tower", "multi_modal_projector", "lm_head"]
     scheme = QuantizationConfig(method, method, skip_modules=skipped)
-    plan = plan_model(checkpoint, device="cpu", quantization=scheme)
+    plan = plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
     quantized = load_model(plan)
     kinds = {"Linear4bit", "Linear8bitLt", "Int8Tensor", "IntxUnpackedToInt8Tensor"}
 
@@ -238,7 +240,7 @@ def test_quantization_really_quantizes_the_language_model_only(
 
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
     with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
-        plan_model(checkpoint, quantization=QuantizationConfig("int3", "int3"))
+        plan_checkpoint(checkpoint, ModelConfig(), QuantizationConfig("int3", "int3"))
 
 
 def test_the_hubs_cache_names_files_by_their_digests(copied: Path, tmp_path: Path) -> None:

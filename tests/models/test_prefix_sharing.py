@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.families import FAMILIES
@@ -167,7 +166,9 @@ def test_rows_are_watched_until_they_end() -> None:
 def family(name: str, folder: Path, **settings: Any) -> LoadedModel:
     """Return a tiny checkpoint of a family, loaded."""
     FAMILIES[name].make(folder)
-    return load_model(plan_model(find_checkpoint(str(folder)), device="cpu", **settings))
+    return load_model(
+        plan_checkpoint(find_checkpoint(str(folder)), ModelConfig(device="cpu", **settings))
+    )
 
 
 def test_media_are_preprocessed_once_for_all_their_questions(
@@ -222,7 +223,9 @@ def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
     checkpoint = find_checkpoint(str(tmp_path))
     answers = {}
     for keeps in (True, False):
-        plan = plan_model(checkpoint, device="cpu", keeps_generation_settings=keeps)
+        plan = plan_checkpoint(
+            checkpoint, ModelConfig(device="cpu"), keeps_generation_settings=keeps
+        )
         loaded = load_model(plan)
         kept = {"repetition_penalty": 3.0} if keeps else {}
         assert loaded.describe()["kept_generation_settings"] == kept
@@ -305,7 +308,7 @@ def test_frequencies_that_depend_on_the_length(scheme: str, tmp_path: Path) -> N
     lengths = [length for length, _ in expected.values()]
     assert min(lengths) + NEW_TOKENS < 50 < max(lengths)
 
-    loaded = load_model(plan_model(find_checkpoint(str(tmp_path)), device="cpu"))
+    loaded = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
     runner = ModelRunner(loaded, CHAT)
     medium = runner.prepare(*image(1))
     requests = [Request(text, (medium, text), SETTINGS) for text in QUESTIONS_AROUND_50]

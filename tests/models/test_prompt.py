@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder
-from llava_eval.models.local.load_model import load_processor
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import load_processor
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.prompt import PromptPreview
 from tests.models.helpers import make_clip, make_request
 
@@ -20,7 +20,9 @@ from tests.models.helpers import make_clip, make_request
 def test_a_prompt_is_that_of_the_processor_on_the_same_frames(
     shows_images: bool, checkpoint: CheckpointFolder
 ) -> None:
-    plan = dataclasses.replace(plan_model(checkpoint, device="cpu"), shows_images=shows_images)
+    plan = dataclasses.replace(
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu")), shows_images=shows_images
+    )
     preview, processor = PromptPreview(plan, ConversationConfig()), load_processor(plan)
     clip = make_clip(3)
     text, tokens = preview.prompt(make_request(preview.prepare("video", clip), "Why?"))
@@ -36,13 +38,17 @@ def test_a_prompt_is_that_of_the_processor_on_the_same_frames(
 
 
 def test_an_image_is_shown_as_one(checkpoint: CheckpointFolder) -> None:
-    preview = PromptPreview(plan_model(checkpoint, device="cpu"), ConversationConfig())
+    preview = PromptPreview(
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu")), ConversationConfig()
+    )
     medium = preview.prepare("image", make_clip(1))
     assert (medium.kind, medium.shown_kinds) == ("image", ("image",))
 
 
 def test_what_the_processor_cannot_read_is_one_line(checkpoint: CheckpointFolder) -> None:
-    preview = PromptPreview(plan_model(checkpoint, device="cpu"), ConversationConfig())
+    preview = PromptPreview(
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu")), ConversationConfig()
+    )
     medium = dataclasses.replace(preview.prepare("video", make_clip(2)), shown=("no frames",))
     with pytest.raises(CheckpointError, match="its processor fails on the first prompt: ") as told:
         preview.prompt(make_request(medium, "Why?"))

@@ -12,7 +12,7 @@ from transformers import AutoConfig, GenerationConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from llava_eval.config.schema import QuantizationConfig
+from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
 from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.hardware import (
@@ -120,56 +120,44 @@ class ModelPlan:
         return {"checkpoint_files": dict(self.checkpoint.file_sha256), "model": model}
 
 
-def plan_model(
+def plan_checkpoint(
     checkpoint: CheckpointFolder,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    attention: str = "auto",
+    model: ModelConfig,
     quantization: QuantizationConfig | None = None,
-    rope_scaling: Mapping[str, Any] | None = None,
-    processor: Mapping[str, Any] | None = None,
+    *,
     keeps_generation_settings: bool = False,
-    shows_images: bool = False,
-    trust_remote_code: bool = False,
 ) -> ModelPlan:
     """Choose what is left open, and check what can be checked without reading weights.
 
     Args:
         checkpoint: the folder.
-        device: see :func:`llava_eval.models.local.hardware.choose_device`.
-        dtype: see :func:`llava_eval.models.local.hardware.choose_dtype`.
-        attention: see :func:`llava_eval.models.local.hardware.choose_attention`.
+        model: how it is loaded; what is ``auto`` is chosen here.
         quantization: how weights are quantized; None for not at all.
-        rope_scaling: entries that replace the checkpoint's RoPE parameters; None keeps them.
-        processor: settings that replace those of the image and video processor.
         keeps_generation_settings: see :class:`ModelPlan`.
-        shows_images: see :class:`ModelPlan`.
-        trust_remote_code: see :class:`ModelPlan`.
 
     Raises:
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
     """
-    config = read_config(checkpoint, trust_remote_code)
-    _check_kind(config, checkpoint, trust_remote_code)
-    if rope_scaling:
-        scaled_rope(config, rope_scaling)
-    chosen_device = choose_device(device)
-    chosen_dtype = choose_dtype(dtype, chosen_device, config)
+    config = read_config(checkpoint, model.trust_remote_code)
+    _check_kind(config, checkpoint, model.trust_remote_code)
+    if model.rope_scaling:
+        scaled_rope(config, model.rope_scaling)
+    device = choose_device(model.device)
+    dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
-    quantization_config(quantization, chosen_dtype, chosen_device)
+    quantization_config(quantization, dtype, device)
     return ModelPlan(
         checkpoint,
-        chosen_device,
-        chosen_dtype,
-        choose_attention(attention, chosen_device, chosen_dtype),
+        device,
+        dtype,
+        choose_attention(model.attention, device, dtype),
         quantization,
-        dict(rope_scaling or {}),
-        dict(processor or {}),
+        dict(model.rope_scaling or {}),
+        dict(model.processor),
         _generation_settings(checkpoint, config),
         keeps_generation_settings,
-        shows_images,
-        trust_remote_code,
+        shows_images=model.video_as == "images",
+        trust_remote_code=model.trust_remote_code,
     )
 
 

@@ -12,8 +12,7 @@ import torch
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load_model import load_processor
-from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.model import LoadedModel, load_processor
 from llava_eval.models.local.plan import ModelPlan
 from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
 from llava_eval.types import Clip, MediaKind, PreparedMedia, Request

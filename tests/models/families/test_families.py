@@ -13,12 +13,11 @@ import transformers
 from packaging.version import Version
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.load_model import load_model
-from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import plan_model
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
@@ -148,7 +147,7 @@ def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
         pytest.skip(f"transformers {transformers.__version__} cannot run it")
     family.make(tmp_path)
     plain = Plain.load(tmp_path)
-    loaded = load_model(plan_model(find_checkpoint(str(tmp_path)), device="cpu"))
+    loaded = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
     conversation = CHAT if family.has_template else PLAIN
     placeholder = None
     if not family.has_template:
