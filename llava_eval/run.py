@@ -65,9 +65,8 @@ def run(
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
         directory = _choose_directory(work)
         with claim(directory):
-            earlier = work.take_over(directory)
-            with work.record(directory, earlier) as record:
-                results = list(earlier.results.values())
+            manifest, results = work.take_over(directory)
+            with work.record(directory, manifest) as record:
                 is_known = any([watch.sees(result) for result in results])
                 pending = [] if is_known else watch.order(work.unfinished(results))
                 if pending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, check_model
 from llava_eval.models.own import Model
 from llava_eval.results import files
-from llava_eval.results.directory import EarlierWork, take_over
+from llava_eval.results.directory import check_owner, finished_results
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.exchange.submission import SubmissionMaker
 from llava_eval.results.identity import Identity, digest, samples_digest
@@ -41,6 +42,8 @@ from llava_eval.scoring.judge.judge import check_judge_model, read_judge_key
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
 from llava_eval.types import Generation, MetricValue, Sample, SampleResult
+
+log = logging.getLogger(__name__)
 
 #: Packages whose version can change a generation; a run is not continued across them.
 _IDENTITY_PACKAGES = ("llava_eval", "torch", "torchvision", "transformers", "tokenizers", "av")
@@ -331,33 +334,39 @@ class Work:
             "versions": {name: versions.get(name) for name in _IDENTITY_PACKAGES},
         }
 
-    def take_over(self, directory: Path) -> EarlierWork:
+    def take_over(self, directory: Path) -> tuple[Manifest | None, list[SampleResult]]:
         """Return what an earlier process of the same run left in a claimed directory.
 
-        Results of media that were replaced since are not among it.
+        Args:
+            directory: the claimed run directory.
+
+        Returns:
+            The manifest of the run, None where the directory is new, and the results of its
+            finished samples, but for those whose media were replaced since.
 
         Raises:
             RunDirectoryError: it holds something else, or its ledger is damaged.
         """
         config = self.benchmark.config
         samples = {sample.id: sample for sample in self.benchmark.samples}
-        earlier = take_over(directory, self.identity(), samples, resume=config.resume)
-        if earlier.manifest is None:
-            return earlier
+        manifest = check_owner(directory, self.identity(), resume=config.resume)
+        if manifest is None:
+            return None, []
+        finished = finished_results(directory, samples)
+        log.info("continuing %s: %d samples are finished", directory, len(finished))
         sampler = self.benchmark.parts.prompts.sampler
-        stale = replaced_samples(samples, earlier.results, earlier.manifest, sampler, config.runner)
+        stale = replaced_samples(samples, finished, manifest, sampler, config.runner)
+        results = [result for result in finished.values() if result.id not in stale]
         if stale:
-            results = {id: result for id, result in earlier.results.items() if id not in stale}
-            rewrite_ledger(directory / files.LEDGER, results.values())
-            earlier = dataclasses.replace(earlier, results=results)
-        return earlier
+            rewrite_ledger(directory / files.LEDGER, results)
+        return manifest, results
 
     def unfinished(self, results: Sequence[SampleResult]) -> list[Sample]:
         """Return the samples that have no result yet, in the order of the rows."""
         finished = {result.id for result in results}
         return [sample for sample in self.benchmark.samples if sample.id not in finished]
 
-    def record(self, directory: Path, earlier: EarlierWork) -> RunRecord:
+    def record(self, directory: Path, earlier: Manifest | None) -> RunRecord:
         """Return what writes the manifest of the run."""
         composed = self.benchmark.composed
         description = {
@@ -368,7 +377,7 @@ class Work:
             "config": dict(composed.resolved),
             "conversation": dict(composed.resolved["conversation"]),
         }
-        return RunRecord(directory, description, earlier.manifest, self.clock.seconds)
+        return RunRecord(directory, description, earlier, self.clock.seconds)
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
-import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -24,8 +22,6 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock; two processes in one directory go unnoticed there.
     fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger(__name__)
 
 RUNS_ROOT = Path("results") / "runs"
 
@@ -90,7 +86,7 @@ def claim(directory: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> bool:
+def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> Manifest | None:
     """Decide whether generations in a directory are ours.
 
     Args:
@@ -99,7 +95,7 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
         resume: False refuses a directory that already holds a run.
 
     Returns:
-        True when it holds a run of the same identity, False when it holds none.
+        The manifest of a run of the same identity; None where the directory holds no run.
 
     Raises:
         RunDirectoryError: it holds something else.
@@ -111,7 +107,7 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
                 f"{directory} has {files.LEDGER} but no {files.MANIFEST}; cannot tell which "
                 "configuration produced it; choose another output_dir"
             )
-        return False
+        return None
     theirs = manifest.identity or {}
     if digest(theirs) != digest(identity):
         reason = first_difference(identity, theirs, "{key} was {theirs} there and is {ours} here")
@@ -123,42 +119,7 @@ def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> 
             f"{directory} already holds a run of this configuration and resume=false; "
             "choose another output_dir or leave resume out"
         )
-    return True
-
-
-@dataclasses.dataclass(frozen=True)
-class EarlierWork:
-    """The work that an earlier process left in a run directory.
-
-    Attributes:
-        manifest: of the run; None where the directory is new.
-        results: of its finished samples, by id.
-    """
-
-    manifest: Manifest | None
-    results: Mapping[str, SampleResult]
-
-
-def take_over(
-    directory: Path, identity: Identity, samples: Mapping[str, Sample], *, resume: bool | None
-) -> EarlierWork:
-    """Return what an earlier process of the same run left in a claimed directory.
-
-    Args:
-        directory: the claimed run directory.
-        identity: of this run.
-        samples: everything that is asked, by id.
-        resume: False refuses a directory that already holds a run.
-
-    Raises:
-        RunDirectoryError: it holds something else, or its ledger is damaged.
-    """
-    if not check_owner(directory, identity, resume=resume):
-        return EarlierWork(None, {})
-    manifest = read_manifest(directory)
-    results = finished_results(directory, samples)
-    log.info("continuing %s: %d samples are finished", directory, len(results))
-    return EarlierWork(manifest, results)
+    return manifest
 
 
 def finished_results(directory: Path, samples: Mapping[str, Sample]) -> dict[str, SampleResult]:

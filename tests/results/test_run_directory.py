@@ -34,15 +34,17 @@ def leave_run(directory: Path, identity: dict[str, Any], status: str = "running"
 
 
 def test_an_empty_or_foreign_folder_is_free(tmp_path: Path) -> None:
-    assert check_owner(tmp_path, IDENTITY, resume=None) is False
+    assert check_owner(tmp_path, IDENTITY, resume=None) is None
     (tmp_path / "notes.txt").touch()
-    assert check_owner(tmp_path, IDENTITY, resume=None) is False
+    assert check_owner(tmp_path, IDENTITY, resume=None) is None
 
 
 def test_a_run_of_the_same_identity_is_ours(tmp_path: Path) -> None:
     leave_run(tmp_path, IDENTITY)
-    assert check_owner(tmp_path, IDENTITY, resume=None) is True
-    assert check_owner(tmp_path, IDENTITY, resume=True) is True
+    for resume in (None, True):
+        manifest = check_owner(tmp_path, IDENTITY, resume=resume)
+        assert manifest is not None
+        assert manifest.identity == IDENTITY
     with pytest.raises(RunDirectoryError, match="resume=false"):
         check_owner(tmp_path, IDENTITY, resume=False)
 
