@@ -20,6 +20,7 @@ from llava_eval.results.compare.comparison_tables import (
 from llava_eval.results.formatting import Table
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run, RunReader
+from llava_eval.types import Score
 from tests.results.runs_on_disk import answered, failed, write_run
 
 #: Of 12 questions, three to a video: A alone is right on 0, 1, 2; B alone on 3; none on 10, 11.
@@ -201,3 +202,19 @@ def test_a_metric_without_a_difference_is_dashes_beside_the_others(
     assert [row[0] for row in metrics_table(both[:1]).rows] == ["accuracy"], "its note says why"
     alone = dataclasses.replace(both[0], metrics=[unknown])
     assert agreement_table([alone]).rows[0][-1] == "-"
+
+
+def test_a_level_that_one_of_the_runs_cannot_tell_has_no_samples(tmp_path: Path) -> None:
+    """Samples 0, 2, ... are of one level; the second run's scorer leaves all of these out."""
+    first = [answered(n, True) for n in range(12)]
+    second = [
+        answered(n, True, score=Score(None, None)) if n % 2 == 0 else first[n] for n in range(12)
+    ]
+    runs = [
+        RunReader().read(write_run(tmp_path / name, results))
+        for name, results in (("a", first), ("b", second))
+    ]
+    (table,) = facet_tables(compare_runs(runs))
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows[first[0].facets["duration"]] == ["0", *["-"] * 5]
+    assert rows[first[1].facets["duration"]][:4] == ["6", "100.0", "100.0", "+0.0"]

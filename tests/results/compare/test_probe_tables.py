@@ -185,3 +185,11 @@ def test_a_headline_that_cannot_be_compared_is_a_row_of_dashes(tmp_path: Path) -
 def test_probes_of_unfinished_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ComparisonError, match=r"blind is not finished \(status 'failed'\)"):
         probes(tmp_path, "AB", "AB", "AB", manifest={"status": "failed"})
+
+
+def test_numbers_stand_below_each_other(tmp_path: Path) -> None:
+    found = Probes.of([RunReader().read(Path(path)) for path in runs(tmp_path)])
+    header, plain, blind, chance = probes_table(found).to_text(80).splitlines()
+    end = header.index("accuracy") + len("accuracy")
+    assert [line[:end].split()[-1] for line in (plain, blind, chance)] == ["100.0", "50.0", "25.0"]
+    assert {line[end - 1 : end + 1] for line in (plain, blind, chance)} == {"0 "}

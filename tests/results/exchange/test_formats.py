@@ -11,6 +11,12 @@ import pytest
 import yaml
 
 from llava_eval import cli
+from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
+from llava_eval.results.exchange.inspect_log import write_inspect_log
+from llava_eval.results.exchange.lm_eval import write_lm_eval
+from llava_eval.results.exchange.run_facts import RunFacts
+from llava_eval.results.runs import RunReader
+from tests.results.runs_on_disk import answered, write_run
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -170,3 +176,50 @@ def test_what_cannot_go_there_is_one_line(
         assert cli.run_command(["export", *words, "--out", str(tmp_path / "x")]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert part in line
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> RunFacts:
+    """24 questions on 8 videos, 18 answered rightly and one of them a whole video wrongly."""
+    results = [answered(number, number % 4 > 0) for number in range(24)]
+    sessions = [{"started": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T03:04:15+00:00"}]
+    path = write_run(tmp_path / "run", results, manifest={"sessions": sessions})
+    return RunFacts.of(RunReader().read(path))
+
+
+def test_every_eval_ever_tells_how_sure_a_number_is(facts: RunFacts, tmp_path: Path) -> None:
+    path, _ = write_every_eval_ever(facts, tmp_path)
+    (result,) = json.loads(path.read_text())["evaluation_results"]
+    uncertainty = result["score_details"]["uncertainty"]
+    metric = metric_of(facts.run.path)
+    assert (result["score_details"]["score"], uncertainty["num_samples"]) == (75.0, 24)
+    assert uncertainty["standard_error"]["value"] == metric["stderr"]
+    bounds = uncertainty["confidence_interval"]
+    assert (bounds["lower"], bounds["upper"]) == (metric["ci_low"], metric["ci_high"])
+    assert bounds["confidence_level"] == 0.95
+
+
+def test_lm_eval_is_told_shares_and_times(facts: RunFacts, tmp_path: Path) -> None:
+    path, _ = write_lm_eval(facts, tmp_path)
+    content = json.loads(path.read_text())
+    (numbers,) = content["results"].values()
+    assert numbers["accuracy,none"] == 0.75
+    assert numbers["accuracy_stderr,none"] == metric_of(facts.run.path)["stderr"] / 100
+    assert content["total_evaluation_time_seconds"] == "10.0"
+    assert content["end_time"] - content["start_time"] == 10
+
+
+def test_inspect_is_told_shares_and_what_was_not_scored(facts: RunFacts, tmp_path: Path) -> None:
+    (path,) = write_inspect_log(facts, tmp_path)
+    log = json.loads(path.read_text())
+    (score,) = log["results"]["scores"]
+    metric = metric_of(facts.run.path)
+    assert {name: item["value"] for name, item in score["metrics"].items()} == {
+        "accuracy": 0.75,
+        **{name: metric[name] / 100 for name in ("stderr", "ci_low", "ci_high")},
+    }
+    assert (score["scored_samples"], score["unscored_samples"]) == (24, 0)
+    assert log["stats"] == {
+        "started_at": "2026-01-02T03:04:05+00:00",
+        "completed_at": "2026-01-02T03:04:15+00:00",
+    }

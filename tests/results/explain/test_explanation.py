@@ -413,3 +413,9 @@ def test_files_are_written_where_they_are_asked_for(
     assert "parts" not in content
     assert (out / "explain.md").read_text().startswith("### ")
     assert not (run.path / "explain.json").exists(), "nothing was answered anew"
+
+
+def test_rules_are_those_of_the_benchmark_and_of_the_same_kind(explanation: Explanation) -> None:
+    names = {name for reading in explanation.readings for name in reading.names}
+    assert {"this run", "demo/multiple_choice", "scorer=videomme_official"} <= names
+    assert not names & {"demo/open_ended", "demo/caption", "scorer=exact_match"}

@@ -282,3 +282,10 @@ def test_digests_are_those_of_files_that_were_written_before(tmp_path: Path) -> 
     asked, target = r'["Wh\u00e4t?", "b", "c"]', '["A", "x"]'
     assert sample["asked"] == hashlib.sha256(asked.encode()).hexdigest()[:10]
     assert sample["target"] == hashlib.sha256(target.encode()).hexdigest()[:10]
+
+
+def test_people_read_the_metrics_with_four_decimals(tmp_path: Path) -> None:
+    run = RunReader().read(write_run(tmp_path / "run", [answered(n, n > 0) for n in range(3)]))
+    write_baseline(tmp_path / "x.json", run)
+    header = json.loads((tmp_path / "x.json").read_text())
+    assert header["metrics"] == {"accuracy": 66.6667}

@@ -274,3 +274,24 @@ def test_the_bounds_are_of_samples_however_many_a_video_has(tmp_path: Path) -> N
     assert content["verdict"] == "regressed"
     # Three of four questions are lost; the bounds hold the truth on both sides.
     assert -100.0 <= content["low"] < -75.0 < content["high"] < -10.0
+
+
+@pytest.mark.parametrize(("num_lost", "verdict"), [(4, "regressed"), (0, "no worse")])
+def test_the_tolerance_is_of_samples_however_many_a_video_has(
+    tmp_path: Path, num_lost: int, verdict: str
+) -> None:
+    """One of five questions is lost, with ten points allowed.
+
+    Videos with fewer questions than the largest add less to a difference: 20 points are a mean of
+    20 * 480 / (240 * 3) = 13.3 in the sequence, and 10 points one of 6.7.
+    """
+
+    def group(number: int) -> str:
+        return f"video {number // 4}.{number % 4 == 0}"  # of one and of three questions
+
+    before = [answered(n, True, group=group(n)) for n in range(480)]
+    gate = gate_on(tmp_path, before)
+    for sample in gate.order([sample_of(one) for one in before]):
+        if gate.sees(answered(sample.row, sample.row % 20 >= num_lost, group=sample.group)):
+            break
+    assert gate.verdict == verdict

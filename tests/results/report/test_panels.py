@@ -440,3 +440,26 @@ def test_what_explains_a_run_is_told_beside_it(tmp_path: Path) -> None:
         ["+0.5", "-1.0 to +2.0", ""],
         ["-2.5", "-4.5 to -0.5", "found"],
     ]
+
+
+def test_the_heat_map_of_a_sweep_stands_before_its_curves(tmp_path: Path) -> None:
+    settings = [(frames, dtype) for frames in (2, 4) for dtype in ("float32", "bfloat16")]
+    runs = [
+        RunReader().read(
+            write_run(
+                tmp_path / f"{frames}_{dtype}",
+                [answered(n, n % 10 < frames + len(dtype)) for n in range(60)],
+                config={"sampler.num_frames": frames, "model.dtype": dtype},
+                seconds=6.0 * frames + len(dtype),
+            )
+        )
+        for frames, dtype in settings
+    ]
+    curves = html_of(runs).partition('<div class="curves">')[2].partition('<div class="tables">')[0]
+    assert re.findall(r'<table class="heat">|<svg|<p class="muted">', curves)[:3] == [
+        '<table class="heat">',
+        '<p class="muted">',
+        "<svg",
+    ]
+    assert curves.count("<svg") >= 1
+    assert curves.rindex('<p class="muted">') > curves.rindex("<svg")
