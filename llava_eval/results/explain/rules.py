@@ -142,7 +142,7 @@ def _sample_of(result: SampleResult) -> Sample:
         id=result.id,
         row=result.row,
         group=result.group,
-        content=(result.prompt or " ",),
+        content=(result.prompt,),
         targets=result.target,
         choices=result.choices,
         question=result.question,

@@ -203,7 +203,9 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
     notes = [f"{item.name} is not checked: {item.reason}" for item in metrics if item.reason]
     if rule.max_slowdown is not None:
         checks.append(_check_speed(run, baseline, rule.max_slowdown))
-        notes += _machine_note(run, baseline)
+        ours, theirs = run.cost.machine or "unknown", baseline.cost.machine or "unknown"
+        if ours != theirs:
+            notes.append(f"the times are of two machines: {theirs} and {ours}")
     better, worse = flips_of(pairing, compared[0])
     return GateVerdict(
         pairing,
@@ -406,10 +408,3 @@ def _check_speed(run: ComparableRun, baseline: ComparableRun, max_slowdown: floa
         f"a sample takes {ratio:.2f} times as long as in the baseline, "
         f"{'more than' if regressed else 'within'} the {max_slowdown:.2f} allowed",
     )
-
-
-def _machine_note(run: ComparableRun, baseline: ComparableRun) -> list[str]:
-    ours, theirs = run.cost.machine, baseline.cost.machine
-    if ours == theirs:
-        return []
-    return [f"the times are of two machines: {theirs or 'unknown'} and {ours or 'unknown'}"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import operator
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,9 +23,6 @@ from llava_eval.results.summary import failures_by_cause
 SHOWN_FLIPS = 10
 #: What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-_cells = operator.attrgetter("name", "baseline", "run", "difference", "interval", "allowed")
 
 
 def outcome(verdict: GateVerdict) -> str:
@@ -68,7 +64,7 @@ def checks_table(checks: Sequence[Check], confidence: float) -> Table:
     level = f"{100 * confidence:.4g} % interval"
     rows = [
         [
-            *_cells(item),
+            *(item.name, item.baseline, item.run, item.difference, item.interval, item.allowed),
             "REGRESSED" if item.regressed else "passed" if item.is_shown else "NOT SHOWN",
         ]
         for item in checks

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.results.columns import FLAG_WORDS
+from llava_eval.results.formatting import cut
 from llava_eval.results.runs import Run
 from llava_eval.types import SampleResult
 
@@ -117,8 +118,7 @@ def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
 
 
 def _snippet(result: SampleResult) -> str:
-    text = " ".join((result.question or result.prompt).split())
-    return text if len(text) <= _SNIPPET else f"{text[: _SNIPPET - 1]}…"
+    return cut(" ".join((result.question or result.prompt).split()), _SNIPPET)
 
 
 def _value(result: SampleResult | None) -> float | None:
