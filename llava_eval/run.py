@@ -17,10 +17,11 @@ from pathlib import Path
 from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.engine.base import AnswerAll, Watch
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.engine.progress import Progress
-from llava_eval.engine.work import Benchmark, GivenTexts, Work, open_work
+from llava_eval.engine.work import GivenTexts, Work, open_work
 from llava_eval.models.clock import StageClock
 from llava_eval.models.own import Model
 from llava_eval.results import directory as run_directory
@@ -181,7 +182,7 @@ def _choose_directory(work: Work) -> Path:
     named = _named_directory(composed)
     if named is not None:
         return named
-    runs = run_directory.runs_of(composed.config.benchmark.name, work.model_name)
+    runs = run_directory.runs_of(composed.config.benchmark.name, composed.config.model.short_name)
     if composed.config.resume:
         unfinished = run_directory.find_unfinished(runs, work.identity())
         if unfinished is not None:

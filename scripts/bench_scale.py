@@ -114,10 +114,10 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
 
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.batches import media_groups
+    from llava_eval.engine.configured_benchmark import Benchmark
     from llava_eval.engine.ray.cluster import Share, connect
     from llava_eval.engine.ray.engine import worker_settings
     from llava_eval.engine.ray.worker import ModelWorker, decode
-    from llava_eval.engine.work import Benchmark
     from llava_eval.models.clock import StageClock
 
     composed = compose_config([*overrides, *SIDES["Ray, 2 workers of 1 thread"]])

@@ -12,17 +12,15 @@ from pathlib import Path
 from llava_eval.config.choices import listing
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.describe import differences, flat, short_keys
-from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
     MediaGroup,
-    PromptSettings,
     decode_group,
     media_groups,
     plan_batches,
     request_of,
 )
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.preflight import check_before_loading
-from llava_eval.engine.work import Benchmark
 from llava_eval.errors import RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, plan_model, preview_prompts
@@ -31,7 +29,7 @@ from llava_eval.results.cost import cost_of
 from llava_eval.results.directory import RUNS_ROOT
 from llava_eval.results.formatting import duration, printable
 from llava_eval.results.manifest import Manifest, read_manifest
-from llava_eval.types import Clip, Media, Sample
+from llava_eval.types import Clip, Media
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +53,7 @@ def dry_run(composed: ComposedConfig) -> str:
     check_before_loading(config, benchmark.samples, benchmark.parts.judge, directory)
     groups = media_groups(benchmark.samples)
     batch_size = config.runner.batch_size
-    sample = groups[0].samples[0]
-    asked = asked_of(composed, sample)
+    asked = asked_of(benchmark)
     lines = [
         printable(benchmark.label),
         f"model: {printable(config.model.short_name)}",
@@ -66,20 +63,20 @@ def dry_run(composed: ComposedConfig) -> str:
             if batch_size
             else ", in batches of a size that is found"
         ),
-        _decoding_time(groups, config),
+        _decoding_time(groups, benchmark),
         _model_time(composed, len(benchmark.samples)),
         "",
-        f"first sample: {printable(sample.id)}",
+        f"first sample: {printable(benchmark.samples[0].id)}",
         *asked.lines,
     ]
     return "\n".join(lines)
 
 
-def _decoding_time(groups: Sequence[MediaGroup], config: RunConfig) -> str:
+def _decoding_time(groups: Sequence[MediaGroup], benchmark: Benchmark) -> str:
     """Return how long all media take, by the first."""
-    sampler, workers = PromptSettings.of(config).sampler, config.runner.decode_workers
+    workers = benchmark.config.runner.decode_workers
     start = time.perf_counter()
-    decode_group(groups[0], sampler, None)
+    decode_group(groups[0], benchmark.parts.prompts.sampler, None)
     seconds = (time.perf_counter() - start) * len(groups) / workers
     return f"reading all media takes about {duration(seconds)} with {workers} workers, by the first"
 
@@ -148,19 +145,17 @@ class Asked:
         ]
 
 
-def asked_of(composed: ComposedConfig, sample: Sample) -> Asked:
-    """Decode a sample's media and make its prompt, without the model's weights.
+def asked_of(benchmark: Benchmark) -> Asked:
+    """Decode the media of a benchmark's first sample and make its prompt, without weights.
 
     Args:
-        composed: of the run.
-        sample: one of its samples.
+        benchmark: with the configuration of a run.
 
     Raises:
         LlavaEvalError: media or checkpoint cannot be read.
     """
-    config = composed.config
+    config, settings, sample = benchmark.config, benchmark.parts.prompts, benchmark.samples[0]
     plan = plan_model(config, Needs.of([sample]))
-    settings = PromptSettings.of(config)
     (group,) = media_groups([sample])
     content = decode_group(group, settings.sampler, None)
     if plan.memory_warning is not None:

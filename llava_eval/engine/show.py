@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.compose import composed_of
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.dry_run import Asked, asked_of
-from llava_eval.engine.work import Benchmark
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
@@ -79,9 +79,7 @@ def show(
 
 def _asked(run: Run, name: str) -> Asked:
     """Return how a sample was asked, made again by the run's configuration."""
-    composed = composed_of(run.config)
-    benchmark = Benchmark.read(composed, StageClock()).part([name])
-    return asked_of(composed, benchmark.samples[0])
+    return asked_of(Benchmark.read(composed_of(run.config), StageClock()).part([name]))
 
 
 def _text(

@@ -31,10 +31,10 @@ from llava_eval.config.composition import (
     parse_overrides,
     plain_values,
 )
+from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
-from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
 from llava_eval.results.columns import VALUE_COLUMNS, value_cells
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text

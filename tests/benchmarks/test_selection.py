@@ -11,7 +11,7 @@ from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import SubsampleConfig
-from llava_eval.engine.work import Benchmark
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample

@@ -12,8 +12,8 @@ import pytest
 from llava_eval.config.choices import list_groups
 from llava_eval.config.compose import compose_config
 from llava_eval.config.describe import flat
+from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.engine.sweep import plan_sweep
-from llava_eval.engine.work import Parts
 from llava_eval.errors import ConfigError, LlavaEvalError
 from llava_eval.run import score
 from tests.conftest import DEMO, read_lines, write_lines

@@ -16,8 +16,9 @@ from llava_eval.config.compose import ComposedConfig, compose_config
 from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.configured_benchmark import Benchmark, Parts
 from llava_eval.engine.configured_engine import check_engine
-from llava_eval.engine.work import Benchmark, GivenTexts, Parts
+from llava_eval.engine.work import GivenTexts
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.run import run, score

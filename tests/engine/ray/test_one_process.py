@@ -21,13 +21,13 @@ import torch
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import MediaGroup
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.local import LocalEngine
 from llava_eval.engine.ray.cluster import Share, reason_of
 from llava_eval.engine.ray.engine import RayEngine, worker_settings
 from llava_eval.engine.ray.watchdog import _is_running
 from llava_eval.engine.ray.worker import DecodeStatus, ModelWorker, decode
-from llava_eval.engine.work import Benchmark
 from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, plan_model

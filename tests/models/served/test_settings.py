@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.work import Parts
+from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 from llava_eval.video import read_media

@@ -10,7 +10,7 @@ import pytest
 
 from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.work import Benchmark
+from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.clock import StageClock
 from tests.conftest import read_lines, write_lines

@@ -1,0 +1,253 @@
+"""A benchmark as it is configured: its parts built once and checked to fit, its rows read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llava_eval.benchmarks.load import Adapter, read_samples
+from llava_eval.config.build import build_target
+from llava_eval.config.compose import ComposedConfig
+from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
+from llava_eval.engine.batches import PromptSettings
+from llava_eval.engine.configured_engine import check_engine
+from llava_eval.errors import ConfigError, RowsError
+from llava_eval.models.clock import StageClock
+from llava_eval.models.configured_model import check_model
+from llava_eval.results.exchange.submission import SubmissionMaker
+from llava_eval.results.summary import (
+    Metric,
+    Summary,
+    compare_to_published,
+    named_with_overrides,
+    summarise,
+)
+from llava_eval.scoring.evaluation import Evaluation
+from llava_eval.scoring.judge.judge import check_judge_model
+from llava_eval.scoring.judge.report import JudgeReport
+from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
+from llava_eval.types import Generation, MetricValue, Sample, SampleResult
+
+#: Made-up replies that a file of answers must be able to hold.
+_EXAMPLE_REPLIES = ("A", "a red ball", "")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The functions and classes that a configuration names, built.
+
+    Attributes:
+        adapter: makes samples of rows.
+        scorer: scores generations.
+        metrics: by name; the first is the headline.
+        submission: makes the file for a server that knows hidden answers.
+        judge: the judge, where the scorer needs one.
+        prompts: how questions are asked.
+    """
+
+    adapter: Adapter
+    scorer: Scorer | JudgedScorer
+    metrics: Mapping[str, Metric]
+    submission: SubmissionMaker | None
+    judge: JudgeConfig | None
+    prompts: PromptSettings
+
+    @classmethod
+    def build(cls, config: RunConfig) -> Parts:
+        """Build every part that the configuration names, without reading rows or weights.
+
+        Raises:
+            ConfigError: a part cannot be built, its parameters make no sense, or it does not fit
+                the others.
+        """
+        benchmark = config.benchmark
+        scorer = checked_scorer(build_target(config.scorer, key="scorer"))
+        metrics = {name: _metric(name, node) for name, node in benchmark.metrics.items()}
+        submission: SubmissionMaker | None = None
+        if benchmark.submission is not None:
+            submission = build_target(benchmark.submission, key="benchmark.submission")
+            _check_submission(submission, scorer)
+        if isinstance(scorer, JudgedScorer):
+            check_judge_model(config.judge, benchmark.name)
+        _check_published(config.published, metrics, benchmark.facets)
+        check_model(config)
+        check_engine(config)
+        return cls(
+            adapter=build_target(benchmark.adapter, key="benchmark.adapter"),
+            scorer=scorer,
+            metrics=metrics,
+            submission=submission,
+            judge=config.judge if isinstance(scorer, JudgedScorer) else None,
+            prompts=PromptSettings.of(config),
+        )
+
+
+def _metric(name: str, node: Any) -> Metric:
+    """Build a metric, and see by no results at all whether it is one.
+
+    Raises:
+        ConfigError: it cannot be built, or it gives no value of a metric.
+    """
+    key = f"benchmark.metrics.{name}"
+    metric: Metric = build_target(node, key=key)
+    try:
+        value = metric([])
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{key}: {type(error).__name__}: {error}") from error
+    if not isinstance(value, MetricValue):
+        raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
+    return metric
+
+
+def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> None:
+    """Raise ConfigError where answers as the scorer reads them do not go into the file.
+
+    A file of option numbers, for instance, needs a scorer that reads letters. It is tried on
+    made-up replies, so that a run does not end with this after all its work.
+    """
+    if isinstance(scorer, JudgedScorer):
+        return
+    choices = ("a red ball", "a blue ball")
+    sample = Sample("1", 0, "1", ("Which?",), ("A",), choices=choices, options=choices)
+    for reply in _EXAMPLE_REPLIES:
+        generation = Generation(reply, option_losses=(0.0, 1.0))
+        (score,) = scorer.score_all([generation], [sample])
+        result = dataclasses.replace(SampleResult.of(sample, generation), score=score)
+        try:
+            maker([result])
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ConfigError(
+                f"benchmark.submission does not fit the scorer: of {reply!r} it reads "
+                f"{score.answer!r}, and the file cannot hold that ({error})"
+            ) from error
+
+
+def _check_published(
+    published: Sequence[PublishedConfig], metrics: Mapping[str, Metric], facets: Sequence[str]
+) -> None:
+    for number in published:
+        if number.metric not in metrics:
+            raise ConfigError(
+                f"published: there is no metric {number.metric!r}; metrics: {', '.join(metrics)}"
+            )
+        if number.facet is not None and number.facet not in facets:
+            raise ConfigError(
+                f"published: there is no facet {number.facet!r}; "
+                f"facets: {', '.join(facets) or 'none'}"
+            )
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark whose rows are read.
+
+    Attributes:
+        composed: the configuration.
+        parts: what it names.
+        samples: in the order of the rows.
+    """
+
+    composed: ComposedConfig
+    parts: Parts
+    samples: Sequence[Sample]
+
+    @classmethod
+    def read(cls, composed: ComposedConfig, clock: StageClock) -> Benchmark:
+        """Build the parts of a configuration, and read and adapt the rows.
+
+        Raises:
+            ConfigError: a part cannot be built, or does not fit the others.
+            RowsError: the rows cannot be used.
+        """
+        parts = Parts.build(composed.config)
+        with clock.stage("load_rows"):
+            samples = read_samples(composed.config.benchmark, parts.adapter)
+        if parts.prompts.keeps_choice_logprobs and not any(
+            sample.choices and not sample.options for sample in samples
+        ):
+            raise ConfigError(
+                f"runner.keep_choice_logprobs=true: {composed.config.benchmark.name} asks nothing "
+                "with options whose letter is generated"
+            )
+        return cls(composed, parts, samples)
+
+    def part(self, ids: Collection[str]) -> Benchmark:
+        """Return the benchmark with some of its samples alone.
+
+        Raises:
+            RowsError: it has none of an id.
+        """
+        wanted = set(ids)
+        samples = [sample for sample in self.samples if sample.id in wanted]
+        missing = sorted(wanted - {sample.id for sample in samples})
+        if missing:
+            raise RowsError(
+                f"{self.config.benchmark.name}: no sample {missing[0]!r}"
+                + (f", nor {len(missing) - 1} others" if missing[1:] else "")
+            )
+        return dataclasses.replace(self, samples=samples)
+
+    @property
+    def config(self) -> RunConfig:
+        """The typed configuration."""
+        return self.composed.config
+
+    @property
+    def label(self) -> str:
+        """Name of benchmark and protocol with every override beside it."""
+        return self._label({})
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Scores results of these samples."""
+        return Evaluation(
+            self.samples,
+            self.parts.scorer,
+            judge=self.parts.judge,
+            reply=self.config.benchmark.reply,
+        )
+
+    def summary(
+        self,
+        results: Sequence[SampleResult],
+        model: str | None,
+        judge: JudgeReport | None,
+        notes: Sequence[str] = (),
+    ) -> Summary:
+        """Return the numbers of all results.
+
+        Args:
+            results: with their scores.
+            model: its label; None where it is not known.
+            judge: what the judge did, where there is one; it stands beside the name.
+            notes: what must be known beside every number.
+        """
+        benchmark = self.config.benchmark
+        numbers = summarise(
+            results,
+            self.parts.metrics,
+            benchmark=self._label({} if judge is None else judge.label),
+            model=model,
+            facets=benchmark.facets,
+            facet_metrics=benchmark.facet_metrics,
+            chance=benchmark.chance,
+        )
+        return dataclasses.replace(
+            numbers,
+            judge=None if judge is None else judge.content,
+            notes=(*numbers.notes, *notes),
+            published=tuple(
+                compare_to_published(numbers, number) for number in self.config.published
+            ),
+        )
+
+    def _label(self, judged: Mapping[str, Any]) -> str:
+        benchmark, composed = self.config.benchmark, self.composed
+        overrides = {**composed.benchmark_overrides, **composed.judge_overrides}
+        if self.parts.judge is not None:
+            overrides["judge"] = self.parts.judge.model
+        if benchmark.limit is None and benchmark.num_rows not in (None, len(self.samples)):
+            overrides["rows"] = f"{len(self.samples)} of {benchmark.num_rows}"
+        return named_with_overrides(benchmark.name, {**overrides, **judged})
