@@ -17,7 +17,6 @@ from llava_eval.types import Media, Sample
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
-    from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.prompt import PromptPreview
 
 
@@ -97,25 +96,22 @@ def plan_model(config: RunConfig, needs: Needs) -> Plan:
         CheckpointError: there is no such checkpoint or server, or it cannot be used.
         ConfigError: the server does not offer what the protocol needs.
     """
-    if config.model.is_own:
+    model = config.model
+    if model.is_own:
         from llava_eval.models.own import OwnModel
 
-        return OwnModel.build(config.model)
-    if config.model.is_loaded:
-        return _plan_loaded(config)
-    from llava_eval.models.served.served_model import find_served_model
+        return OwnModel.build(model)
+    if not model.is_loaded:
+        from llava_eval.models.served.served_model import find_served_model
 
-    served = find_served_model(config.model, shows_videos=needs.videos, shows_images=needs.images)
-    served.check_protocol(
-        has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
-    )
-    return served
+        served = find_served_model(model, shows_videos=needs.videos, shows_images=needs.images)
+        served.check_protocol(
+            has_prefill=bool(config.benchmark.assistant_prefill), has_options=needs.likelihoods
+        )
+        return served
 
-
-def _plan_loaded(config: RunConfig) -> ModelPlan:
     from llava_eval.models.local.checkpoint import find_checkpoint
 
-    model = config.model
     checkpoint = find_checkpoint(model.checkpoint, model.revision)
 
     # Read with torch's first tensor: large ones lie on huge pages then, which spares a model on a
@@ -139,10 +135,12 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
     """
     if not config.model.is_loaded:
         raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
-    plan = _plan_loaded(config)
+    plan = plan_model(config, Needs())
 
     from llava_eval.models.local.model import load_model_once
+    from llava_eval.models.local.plan import ModelPlan
 
+    assert isinstance(plan, ModelPlan)
     return load_model_once(plan)
 
 

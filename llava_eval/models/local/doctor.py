@@ -62,11 +62,8 @@ def examine(loaded: LoadedModel, conversation: ConversationConfig) -> Iterator[F
     """
     yield Finding(f"{loaded.name} with {type(loaded.processor).__name__}", True)
     for name, kinds in _SHOWN.items():
-        if (
-            "video" in kinds
-            and loaded.placeholder("video") is None
-            and not loaded.plan.shows_images
-        ):
+        takes_videos = loaded.plan.shows_images or loaded.placeholder("video") is not None
+        if "video" in kinds and not takes_videos:
             reason = f"{type(loaded.processor).__name__} has no token for a video"
             yield Finding(f"{name}: not taken: {reason}", True)
             continue

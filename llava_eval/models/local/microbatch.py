@@ -82,7 +82,7 @@ def _inputs_agree(alike: Sequence[Prompt], length: int) -> bool:
 
 
 def _with_inputs_of(first: Prompt, prompt: Prompt) -> Prompt:
-    """Return a prompt that holds the first one's pixels, which equal its own, to let those go."""
+    """Return a prompt with the first one's pixels in place of its equal own, to free memory."""
     if first.inputs is None or prompt.inputs is None or prompt is first:
         return prompt
     own = {name: prompt.inputs[name] for name in aligned_inputs(prompt.inputs)}

@@ -22,15 +22,8 @@ import torch
 
 #: Methods of a video processor that the two halves stand in for; all must be the usual ones.
 _USUAL = (
-    "_prepare_input_videos",
-    "_preprocess",
-    "center_crop",
-    "convert_to_rgb",
-    "normalize",
-    "preprocess",
-    "rescale",
-    "rescale_and_normalize",
-    "resize",
+    *("_prepare_input_videos", "_preprocess", "center_crop", "convert_to_rgb", "normalize"),
+    *("preprocess", "rescale", "rescale_and_normalize", "resize"),
 )
 
 #: What a processor returns for the text rather than for the pixels.

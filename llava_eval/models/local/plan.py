@@ -28,15 +28,9 @@ from llava_eval.models.local.quantization import describe_quantization, quantiza
 #: Settings of a checkpoint's generation_config.json that say which tokens begin, end and pad a
 #: text, and which no text holds. They belong to the model's format, whatever a protocol asks for.
 TOKEN_SETTINGS = (
-    "bos_token_id",
-    "eos_token_id",
-    "pad_token_id",
-    "decoder_start_token_id",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "suppress_tokens",
-    "begin_suppress_tokens",
-    "bad_words_ids",
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+    *("forced_bos_token_id", "forced_eos_token_id"),
+    *("suppress_tokens", "begin_suppress_tokens", "bad_words_ids"),
 )
 
 #: Settings that a protocol always decides (how much, whether and how widely to sample or search).

@@ -144,14 +144,7 @@ def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
     rule = _row_rule(cache, length)
     if rule is RowRule.PADDED and (further or loaded.plan.kept_generation_settings):
         rule = RowRule.EQUAL  # a repetition penalty would count padding
-    return Prefix(
-        (group,),
-        token_ids,
-        torch.ones_like(token_ids),
-        cache,
-        rule,
-        further,
-    )
+    return Prefix((group,), token_ids, torch.ones_like(token_ids), cache, rule, further)
 
 
 def _row_rule(cache: Any, length: int) -> RowRule:

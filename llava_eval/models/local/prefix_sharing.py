@@ -1,4 +1,4 @@
-"""Whether prompts may share prefixes: tried on real first prompts, and taken back where it fails.
+"""Whether prompts may share prefixes: tried on a run's first prompts; whole prompts otherwise.
 
 The reference is the model's pass over the processor's inputs for the whole prompt. Sharing is held
 to it once for each kind of prompt (videos, images, several media; texts or likelihoods), with the

@@ -17,6 +17,8 @@ from llava_eval.types import Generation, GenerationSettings, Request, ServedMedi
 _SEED_BITS = 31
 #: Likeliest tokens that are asked for; OpenAI and vLLM give no more.
 _NUM_LOGPROBS = 20
+#: Fields that make a server go on with the assistant's message.
+CONTINUED = {"add_generation_prompt": False, "continue_final_message": True}
 
 Messages = list[dict[str, Any]]
 
@@ -66,13 +68,8 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
     if settings.stop_strings and dialect.stops:
         fields["stop"] = list(settings.stop_strings)
     if request.assistant_prefill:
-        fields |= continuation_fields()
+        fields |= CONTINUED
     return {**fields, **media_fields(request, dialect)}
-
-
-def continuation_fields() -> dict[str, Any]:
-    """Return the fields that make a server go on with the assistant's message."""
-    return {"add_generation_prompt": False, "continue_final_message": True}
 
 
 def media_fields(request: Request, dialect: Dialect) -> dict[str, Any]:

@@ -13,12 +13,7 @@ from typing import Any
 
 from llava_eval.errors import PromptError
 from llava_eval.models.chat_client import Completion, MalformedError, RejectedError
-from llava_eval.models.served.messages import (
-    Messages,
-    chat_messages,
-    continuation_fields,
-    media_fields,
-)
+from llava_eval.models.served.messages import CONTINUED, Messages, chat_messages, media_fields
 from llava_eval.models.served.server import Dialect
 from llava_eval.types import Generation, Request
 
@@ -27,12 +22,7 @@ Send = Callable[[Messages, Mapping[str, Any]], Completion]
 
 
 def likeliest_option(
-    request: Request,
-    dialect: Dialect,
-    end_token: str,
-    send: Send,
-    *,
-    is_first: bool = False,
+    request: Request, dialect: Dialect, end_token: str, send: Send, *, is_first: bool = False
 ) -> Generation:
     """Return the option that the model finds likeliest, with the losses of all.
 
@@ -52,17 +42,13 @@ def likeliest_option(
         RequestError: the server did not answer as it should.
         PromptError: the prompt does not end in the option.
     """
-    fields: dict[str, Any] = {
-        dialect.length: 1,
-        "temperature": 0.0,
-        **media_fields(request, dialect),
-    }
+    fields = {dialect.length: 1, "temperature": 0.0, **media_fields(request, dialect)}
     prefill = request.assistant_prefill
-    opened = continuation_fields() if prefill else {}
+    opened = CONTINUED if prefill else {}
     start = send(chat_messages(request, prefill), {**fields, **opened}).num_input_tokens
     if start is None:
         raise RejectedError("the server does not count the prompt's tokens")
-    asked = {**fields, **continuation_fields(), "prompt_logprobs": 1}
+    asked = {**fields, **CONTINUED, "prompt_logprobs": 1}
     losses, counts = [], []
     for number, option in enumerate(request.options):
         completion = send(chat_messages(request, prefill + option + end_token), asked)

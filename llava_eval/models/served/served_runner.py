@@ -173,12 +173,9 @@ class ServedRunner(Runner):
         """
         if request.options:
             end_token = self._asked.end_token or ""
+            is_first = not self._keeps_spaces
             found = likeliest_option(
-                request,
-                self._dialect,
-                end_token,
-                self._send,
-                is_first=not self._keeps_spaces,
+                request, self._dialect, end_token, self._send, is_first=is_first
             )
             self._keeps_spaces = True
             return found
