@@ -106,7 +106,7 @@ def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
             side.media and all(medium.num_frames for medium in side.media) for side in (left, right)
         ):
             unknown.append(result.id)
-        elif (difference := first_difference(left, right)) is None:
+        elif (difference := first_seen_difference(left, right)) is None:
             num_same += 1
         else:
             changed[result.id] = difference
@@ -117,7 +117,7 @@ def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
     return FramesDifference(num_same, changed, unknown, media)
 
 
-def first_difference(left: Seen, right: Seen) -> str | None:
+def first_seen_difference(left: Seen, right: Seen) -> str | None:
     """Return the first thing in which two sides differ, in words; None where they saw the same.
 
     Where both know the pixels, the pixels decide: a still video shows the same at any index.

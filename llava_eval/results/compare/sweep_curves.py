@@ -222,8 +222,8 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
 def sweep_table(sweep: Sweep) -> Table:
     """Return what each setting scores and costs; :func:`legend` explains the columns."""
     keys = _keys(sweep)
-    header = [*map(_shown_key, keys), sweep.metric, INTERVAL, "to best", "s/sample"]
-    rows = [_row(setting, keys) for setting in sweep.settings]
+    header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
+    rows = [_row(setting) for setting in sweep.settings]
     best = [(row, len(keys)) for row in highest([item.score.value for item in sweep.settings])]
     return Table([*header, "MB", "Pareto"], rows, num_names=len(keys), best=best)
 
@@ -239,7 +239,7 @@ def preparing_table(sweep: Sweep) -> Table | None:
     keys = _keys(sweep)
     rows = [
         [
-            *(setting.values[key] for key in keys),
+            *setting.values.values(),
             formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
             formatted(setting.run.cost.prepare_seconds_per_sample, ".3g"),
             "-" if (share := setting.run.cost.cached_share) is None else f"{100 * share:.0f} %",
@@ -248,21 +248,17 @@ def preparing_table(sweep: Sweep) -> Table | None:
         for setting in sweep.settings
     ]
     header = ["model s", "preparing s", "from cache", "wall s"]
-    return Table([*map(_shown_key, keys), *header], rows, num_names=len(keys))
+    return Table([*keys, *header], rows, num_names=len(keys))
 
 
 def _keys(sweep: Sweep) -> list[str]:
-    return list(dict.fromkeys(key for setting in sweep.settings for key in setting.values))
+    return ["frames" if key == FRAMES else key for key in sweep.settings[0].values]
 
 
-def _shown_key(key: str) -> str:
-    return "frames" if key == FRAMES else key
-
-
-def _row(setting: SweepPoint, keys: Sequence[str]) -> list[str]:
+def _row(setting: SweepPoint) -> list[str]:
     on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
     return [
-        *(setting.values[key] for key in keys),
+        *setting.values.values(),
         *value_cells(setting.score)[:2],
         _to_best(setting),
         formatted(setting.run.cost.model_seconds_per_sample, ".3g"),

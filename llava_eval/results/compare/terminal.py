@@ -40,7 +40,7 @@ def comparison_text(
         tables.agreement_table(comparisons).to_text(width),
         "" if fidelity is None else fidelity.to_text(width),
         "" if counted is None else counted.to_text(width),
-        "\n".join(map(verdict, comparisons)),
+        "\n".join(map(headline_sentence, comparisons)),
         "\n".join(_explanations(comparisons, width)),
         *(block for item in comparisons for block in _flips(item, width)),
     ]
@@ -68,7 +68,7 @@ def sweep_text(sweep: Sweep, *, width: int = 80) -> str:
     return "\n\n".join(blocks)
 
 
-def verdict(comparison: RunComparison) -> str:
+def headline_sentence(comparison: RunComparison) -> str:
     """Return what the headline metric says, in one sentence."""
     headline, second = comparison.headline, comparison.letter
     estimate = headline.estimate

@@ -38,7 +38,7 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
     sweeps_of,
 )
-from llava_eval.results.compare.terminal import verdict
+from llava_eval.results.compare.terminal import headline_sentence
 from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, formatted, highest
@@ -107,7 +107,7 @@ class Overview:
     @property
     def verdicts(self) -> list[str]:
         """One sentence for each comparison."""
-        return [verdict(item) for item in self.comparisons]
+        return [headline_sentence(item) for item in self.comparisons]
 
     def tables(self) -> Iterator[tuple[str, Table, str]]:
         """Yield name, table and explanation of everything that is not in its own place."""

@@ -18,7 +18,7 @@ from llava_eval.results.compare.frames import (
     SeenMedia,
     diff_frames,
     difference_text,
-    first_difference,
+    first_seen_difference,
 )
 from llava_eval.results.runs import RunReader
 from llava_eval.types import MediaInput, PixelProof, SampleResult
@@ -71,7 +71,7 @@ def processed(digest: str) -> Seen:
     ],
 )
 def test_the_first_difference_is_named(left: Seen, right: Seen, difference: str | None) -> None:
-    assert first_difference(left, right) == difference
+    assert first_seen_difference(left, right) == difference
 
 
 def result_of(number: int, indices: tuple[int, ...]) -> SampleResult:
