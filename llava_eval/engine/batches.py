@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_sampler
@@ -193,19 +194,19 @@ class GroupContent(Generic[MediumT]):
             images = [part for part in parts if not isinstance(part, str)]
             shown.setdefault(piece.media, []).extend(images)
         inputs: dict[Media, MediaInput] = {}
-        for medium, seen in self.inputs.items():
+        frame_indices: dict[Media, tuple[int, ...]] = {}
+        for medium, read in self.inputs.items():
             items = shown.get(medium, [])
-            problems = list(seen.problems)
-            for item in items:
-                problems += item.problems
-            digest = _digest_of(items)
             inputs[medium] = replace(
-                seen, pixel_input_digest=digest, problems=distinct_problems(problems)
+                read,
+                pixel_input_digest=_digest_of(items),
+                problems=distinct_problems(
+                    chain(read.problems, *(item.problems for item in items))
+                ),
             )
-        frame_indices = {  # none where no frame is shown, or a server chooses them
-            medium: indices if any(item.frame_indices for item in shown.get(medium, ())) else ()
-            for medium, indices in self.frame_indices.items()
-        }
+            # None where no frame is shown, or a server chooses them.
+            are_known = any(item.frame_indices for item in items)
+            frame_indices[medium] = self.frame_indices[medium] if are_known else ()
         return GroupContent(media, frame_dependent, inputs, frame_indices)
 
     def turn(self, sample: Sample) -> tuple[str | MediumT, ...]:
