@@ -13,6 +13,7 @@ import pytest
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.engine import preflight
+from llava_eval.errors import ConfigError
 from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.models.local.plan import ModelPlan
 
@@ -37,6 +38,14 @@ def test_a_judge_that_is_away_is_a_warning(
         assert said(caplog, tmp_path, JudgeConfig(model="m", base_url=address)) == []
     (message,) = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
     assert message.startswith(f"the judge at {address} cannot be reached now (Connection refused)")
+
+
+def test_a_judge_without_a_key_is_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        said(caplog, tmp_path, JudgeConfig(model="m"))
 
 
 def test_a_disk_with_little_space_is_a_warning(

@@ -62,10 +62,34 @@ def sample(target: str = "B") -> Sample:
         ("answer: b", None),
         ("The answer is B because A is wrong", "B"),
         ("the Answer is: B, as the square is blue", "B"),
+        # A letter in brackets, and a sentence that rules another one out.
+        ("(B) A is wrong", "B"),
+        ("(B) A does not match.", "B"),
+        ("(B) A is right", None),
+        ("(B) A seems likely", None),
+        ("(A) (B) are wrong", None),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:
     assert read_choice(reply, CHOICES) == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "quoted"),
+    [
+        ("B.", "'B.'"),
+        (
+            "Says that the answer is B because nothing else is",
+            "'Says that the answer is B because'",
+        ),
+        ("Nobody's circle isn't red. The answer is B", "'red. The answer is B'"),
+        ("Unquestionably-as-anybody-sees: (B), undoubtedly", "'-as-anybody-sees: (B),'"),
+    ],
+)
+def test_an_explanation_quotes_whole_words(reply: str, quoted: str) -> None:
+    assert (
+        StrictChoice().score(reply, sample()).explanation == f"read 'B', stated in {quoted}; right"
+    )
 
 
 def test_letters_beyond_the_options_are_not_read() -> None:

@@ -26,6 +26,10 @@ _SENTENCE_BREAK = re.compile("[.?;N]")
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
+#: What a quote shows around a letter: whole words.
+_EDGE = r"(?!(?<=[\w'])[\w'])"
+_WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
+_WORDS_AFTER = re.compile(rf".{{0,12}}{_EDGE}|", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,29 @@ class _Reply:
     def _split(self, group: re.Match[str]) -> list[list[int]]:
         """Return the letters of one mention, or of two where the last has a verb of its own.
 
-        "Unlike A, B is correct" speaks of two letters, "A and B are correct" of one group.
+        "Unlike A, B is correct" and "(A) B is wrong" speak of two letters, "A and B are correct" of
+        one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
         if len(at) > 2 and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}:
             return [at[:-1], at[-1:]]  # "between A and B, A"
         if (
             len(at) > 1
-            and self.kinds[at[-2] + 1 : at[-1]] == ","
+            and self._are_apart(*at[-2:])
             and self.kinds[group.end() : group.end() + 1] in ("i", "v")
             and not re.search("n[of]*$", self.kinds[: group.start()])  # "none of A, B is"
         ):
             return [at[:-1], at[-1:]]
         return [at]
+
+    def _are_apart(self, left: int, right: int) -> bool:
+        """Return whether a comma parts two letters, or a bracket before one that is ruled out."""
+        if right > left + 1:
+            return self.kinds[left + 1 : right] == ","
+        first, second = self._mention([left]), self._mention([right])
+        return (
+            first.is_bracketed and not second.is_bracketed and second.is_rejected(is_listed=False)
+        )
 
     def _mention(self, at: Sequence[int]) -> Mention:
         start, end = at[0], at[-1] + 1
@@ -130,7 +144,9 @@ class _Reply:
     def _quote(self, start: int, end: int) -> str:
         """Return the words around tokens, for people."""
         first, last = self.tokens[start].start, self.tokens[end - 1].end
-        return " ".join(self.plain[max(0, first - 24) : last + 12].split())
+        before = next(_WORDS_BEFORE.finditer(self.plain, max(0, first - 24), first))[0]
+        after = next(_WORDS_AFTER.finditer(self.plain, last))[0]
+        return " ".join(f"{before}{self.plain[first:last]}{after}".split())
 
     def statements(self) -> Statements:
         """Return what is stated and rejected."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import string
+import textwrap
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -291,7 +292,8 @@ class TomatoOfficial(RulesFirst):
         """Take the language model's letter, or draw one."""
         if reply in tuple(letters_of(sample)):
             return read_letter(reply, sample, "by the language model")
-        why = f"the language model says {reply!r:.60}, which is no option's letter"
+        said = textwrap.shorten(reply, 60, placeholder=" ...")
+        why = f"the language model says {said!r}, which is no option's letter"
         return unread(sample, "random", why, seed=self.seed)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from llava_eval.config.schema import JudgeConfig
-from llava_eval.errors import ConfigError, RunDirectoryError
+from llava_eval.errors import ConfigError, RunDirectoryError, StorageError
 from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
 from llava_eval.scoring.judge.report import Judging
-from llava_eval.scoring.scorer import Messages
+from llava_eval.scoring.scorer import JudgeReply, Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
 
 KEY = "sk-test-0123456789abcdef"
@@ -251,6 +251,17 @@ def test_what_every_request_would_meet_stops_at_once(tmp_path: Path, status: int
     assert len(server.requests) <= 3
 
 
+def test_a_judge_that_has_stopped_asks_nothing_more(tmp_path: Path) -> None:
+    with serving(lambda content, count: failure(401, "no such key")) as server:
+        judge = RecordedJudge(JudgeConfig(model="judge", base_url=server.base_url), tmp_path)
+        (first,) = judge.ask([prompt("a")])
+        assert first.error is not None
+        assert first.error.startswith("HTTP 401")
+        assert judge.ask([prompt("b")]) == [JudgeReply(None, judge.judging.stopped)]
+    assert len(server.requests) == 1
+    assert judge.judging.stopped == first.error
+
+
 def test_a_spent_quota_is_not_asked_again(tmp_path: Path) -> None:
     body = {"error": {"message": "quota", "code": "insufficient_quota", "type": "t"}}
     spent = Answer(429, json.dumps(body).encode())
@@ -474,6 +485,22 @@ def test_a_torn_line_is_dropped_and_asked_again(tmp_path: Path) -> None:
     assert replies(judging) == ["re: a", "re: b"]
     assert judging.num_reused == 1
     assert [line["reply"] for line in lines(tmp_path)] == ["re: a", "re: b"]
+
+
+def test_a_response_that_was_no_reply_is_passed_over_later(tmp_path: Path) -> None:
+    with serving(times(1, PASSING["no JSON"])) as server:
+        ask(tmp_path, server, "a")
+        again = ask(tmp_path, server, "a")
+    assert ["malformed" in line for line in lines(tmp_path)] == [True, False]
+    assert replies(again) == ["re: a"]
+    assert (again.num_reused, len(server.requests)) == (1, 2)
+
+
+def test_a_file_of_replies_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "judge.jsonl"
+    path.mkdir()
+    with pytest.raises(StorageError, match=r"cannot read .*judge\.jsonl: "):
+        ask(tmp_path, "http://127.0.0.1:1/v1", "a")
 
 
 def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
