@@ -9,7 +9,7 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-from llava_eval.config.composition import hydra_session
+from llava_eval.config.hydra_session import hydra_session
 from tests.processes import run_command
 
 pytest.importorskip("submitit")

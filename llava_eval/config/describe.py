@@ -194,22 +194,18 @@ def short_keys(named: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def protocol_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what makes the protocol of a run, by dotted key; a baseline keeps it."""
-    return with_role(config, "protocol")
-
-
 def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return in which keys two protocols differ, with both values, ours first.
+    """Return in which keys of their protocols two runs differ, with both values, ours first.
 
     Samples are compared one by one, so what only writes them is left to that comparison; how it
     has their media read is compared here, for no prompt and no name of a medium shows that.
 
     Args:
-        ours: as :func:`protocol_of` gives them, perhaps of an earlier version or of a run
-            that only scored texts: a setting that one of them does not know is not compared.
-        theirs: the other protocol, given the same way.
+        ours: a configuration, perhaps of an earlier version or of a run that only scored texts: a
+            setting that one of them does not know is not compared.
+        theirs: the other one.
     """
+    ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
     parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
     unknown = {
         setting.key

@@ -25,7 +25,7 @@ from llava_eval.config.compose import (
     sweep_options,
     take_path,
 )
-from llava_eval.config.composition import (
+from llava_eval.config.hydra_session import (
     compose_root,
     hydra_session,
     parse_overrides,

@@ -84,7 +84,7 @@ def test_differences_are_told_by_the_names_of_parts() -> None:
 
 
 def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> None:
-    ours = describe.protocol_of(compose_config(["benchmark.where.duration=short"]).resolved)
+    ours = compose_config(["benchmark.where.duration=short"]).resolved
     earlier = {"benchmark.version": 1, "sampler.num_frames": 16, "sampler._target_": "x.y"}
     changed = describe.protocol_difference(ours, earlier)
     assert changed["benchmark.where.duration"] == ("short", None)
@@ -103,10 +103,10 @@ def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_
 
 
 def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
-    plain = describe.protocol_of(compose_config([]).resolved)
+    plain = describe.with_role(compose_config([]).resolved, "protocol")
     earlier = {key: value for key, value in plain.items() if key != "benchmark.probe"}
     assert describe.protocol_difference(plain, earlier) == {}
-    probed = describe.protocol_of(compose_config(["probe=reversed"]).resolved)
+    probed = compose_config(["probe=reversed"]).resolved
     assert describe.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
 
 
@@ -120,7 +120,7 @@ def test_how_an_adapter_has_media_read_is_the_protocol(
 ) -> None:
     key = f"benchmark.adapter.{switch}"
     plain, changed, same = (
-        describe.protocol_of(compose_config([f"benchmark={benchmark}", *overrides]).resolved)
+        compose_config([f"benchmark={benchmark}", *overrides]).resolved
         for overrides in ([], [f"++{key}={not default}"], [f"++{key}={default}"])
     )
     assert describe.protocol_difference(changed, plain) == {key: (not default, default)}

@@ -22,7 +22,7 @@ from typing import Any, get_args
 from llava_eval.borders.json_text import JsonError, load_json
 from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.describe import protocol_of
+from llava_eval.config.describe import with_role
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
@@ -125,7 +125,7 @@ def write_baseline(path: Path, run: Run) -> None:
         "seconds_per_sample": _rounded(run.cost.seconds_per_sample),
         "model_seconds_per_sample": _rounded(run.cost.model_seconds_per_sample),
         "origin": _origin(run),
-        "protocol": protocol_of(run.config),
+        "protocol": with_role(run.config, "protocol"),
         "metric_nodes": {name: dict(node) for name, node in run.metric_nodes.items()},
     }
     lines = [f"  {_json(key)}: {_header_value(value)}," for key, value in header.items()]

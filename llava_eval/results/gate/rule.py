@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from llava_eval.config.describe import protocol_difference, protocol_of
+from llava_eval.config.describe import protocol_difference
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
@@ -259,7 +259,7 @@ def judged_pairing(run: ComparableRun, baseline: ComparableRun) -> Pairing:
             if names
         ]
         raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(parts)}")
-    changed = protocol_difference(protocol_of(run.config), protocol_of(baseline.config))
+    changed = protocol_difference(run.config, baseline.config)
     if changed:
         reason = "; ".join(f"{key} was {old} and is {new}" for key, (new, old) in changed.items())
         raise ComparisonError(f"{run.name} follows another protocol than {baseline.name}: {reason}")
