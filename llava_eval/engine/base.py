@@ -52,35 +52,22 @@ class Engine(Protocol):
 
 
 class Watch(Protocol):
-    """Watches a run, and may end it early."""
+    """Watches a run, and may end it early; what is written here lets it answer every sample."""
 
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
     ) -> None:
         """See what will run, before anything is written."""
-        ...
+        return
 
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
         """Return samples in the order in which they are to be answered."""
-        ...
-
-    def sees(self, result: SampleResult) -> bool:
-        """Take a scored result, and return whether the run may end."""
-        ...
-
-
-class AnswerAll:
-    """Watches nothing: every sample is answered, in the order of the rows."""
-
-    def begin(
-        self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
-    ) -> None:
-        """Do nothing."""
-
-    def order(self, samples: Sequence[Sample]) -> list[Sample]:
-        """Return them as they are."""
         return list(samples)
 
     def sees(self, result: SampleResult) -> bool:
-        """Return that the run goes on."""
+        """Take a scored result, and return whether the run may end."""
         return False
+
+
+class AnswerAll(Watch):
+    """Watches nothing: every sample is answered, in the order of the rows."""

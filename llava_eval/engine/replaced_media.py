@@ -36,11 +36,6 @@ class _Seen:
     media: Media
     input: MediaInput | None
 
-    @property
-    def path(self) -> str:
-        """Its name in messages."""
-        return self.media.name
-
 
 def replaced_samples(
     samples: Mapping[str, Sample],
@@ -86,7 +81,7 @@ def replaced_samples(
     asked = [samples[identifier] for identifier in files]
     reworded = [*_asked_otherwise(asked, results, sampler, runner)]
     anew |= {sample.id for sample in reworded}
-    paths = [seen.path for seen in replaced] + [files[sample.id] for sample in reworded]
+    paths = [seen.media.name for seen in replaced] + [files[sample.id] for sample in reworded]
     names = [*dict.fromkeys(paths)]
     if names:
         _log.warning(
