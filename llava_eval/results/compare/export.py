@@ -73,10 +73,9 @@ def export_comparison(
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
             data[name] = flips_data(flips)
     lines = [f"- {markdown_text(note)}" for item in comparisons for note in notes(item)]
-    return [
-        write_json(folder / "comparison.json", comparison_content(runs, comparisons)),
-        *write_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs)),
-    ]
+    written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
+    files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
+    return [folder / "comparison.json", *written]
 
 
 def comparison_content(runs: Sequence[Run], comparisons: Sequence[RunComparison]) -> dict[str, Any]:
@@ -100,17 +99,16 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
         if preparing is not None:
             parts[f"{file_name(sweep.benchmark)}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
-    written = [
-        write_json(folder / "sweep.json", [sweep_content(sweep) for sweep in sweeps]),
-        *write_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data),
-    ]
+    written = export_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data)
+    files.write_json(folder / "sweep.json", [sweep_content(sweep) for sweep in sweeps])
+    written.insert(0, folder / "sweep.json")
     for sweep in sweeps:
         charts = sweep_charts(sweep)
         written += write_charts(folder, f"{file_name(sweep.benchmark)}_score_against", charts)
     return written
 
 
-def write_tables(
+def export_tables(
     folder: Path,
     name: str,
     parts: Mapping[str, Table],
@@ -163,17 +161,6 @@ def write_charts(folder: Path, name: str, charts: dict[str, Chart]) -> list[Path
                 files.write_bytes(path.with_suffix(f".{form}"), to_image(chart, form))
                 written.append(path.with_suffix(f".{form}"))
     return written
-
-
-def write_json(path: Path, content: Any) -> Path:
-    """Write a JSON file, its folder too where it is missing.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    files.make_folder(path.parent)
-    files.write_json(path, content)
-    return path
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from llava_eval.results.compare.comparison_tables import (
 from llava_eval.results.compare.export import (
     agreement_data,
     cost_data,
+    export_tables,
     metrics_data,
     write_charts,
-    write_tables,
 )
 from llava_eval.results.compare.probe_tables import Probes, probes_table
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_table, seeds_words
@@ -235,6 +235,6 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
             parts[file_name(name.lower())] = table
         name = file_name(benchmark)
         lines = [f"- {note}" for note in overview.notes]
-        written += write_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
+        written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
         written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
     return written
