@@ -15,7 +15,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -239,6 +239,22 @@ class Clip:
         _require(
             self.proof is None or len(self.proof.digests) == shape[0],
             f"Clip of {shape[0]} frames has a proof of another number",
+        )
+
+    def frame(self, row: int) -> Clip:
+        """Return one of the frames as a clip of its own.
+
+        Args:
+            row: of the frame among the N, from 0.
+        """
+        part = slice(row, row + 1)
+        proof = self.proof
+        return replace(
+            self,
+            frames=self.frames[part],
+            frame_indices=self.frame_indices[part],
+            pts_seconds=self.pts_seconds[part],
+            proof=None if proof is None else replace(proof, digests=proof.digests[part]),
         )
 
     def __len__(self) -> int:

@@ -181,7 +181,8 @@ def ours_cold(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
 def ours_cached(path: str, indices: Sequence[int]) -> Iterator[Pixels]:
     from llava_eval.types import Media
     from llava_eval.video import read_media
-    from llava_eval.video.cache import ArrayStore, FrameCache
+    from llava_eval.video.cache import ArrayStore
+    from llava_eval.video.frame_cache import FrameCache
 
     folder = Path(tempfile.gettempdir()) / f"bench_video_{os.getpid()}"
     cache = FrameCache(ArrayStore(folder, 2**31), lambda frames: frames, "raw")

@@ -31,30 +31,10 @@ class FrameImages:
 
     def expand(self, clip: Clip) -> tuple[Clip, ...]:
         """Return the frames."""
-        images = [frame_image(clip, index) for index in range(len(clip))]
+        images = [clip.frame(row) for row in range(len(clip))]
         for _ in range(self.num_jpeg):
             images = [as_jpeg(image) for image in images]
         return tuple(images)
-
-
-def frame_image(clip: Clip, index: int) -> Clip:
-    """Return one frame of a clip.
-
-    Args:
-        clip: N frames.
-        index: of the frame among them, from 0.
-    """
-    part = slice(index, index + 1)
-    proof = clip.proof
-    if proof is not None:
-        proof = dataclasses.replace(proof, digests=proof.digests[part])
-    return dataclasses.replace(
-        clip,
-        frames=clip.frames[part],
-        frame_indices=clip.frame_indices[part],
-        pts_seconds=clip.pts_seconds[part],
-        proof=proof,
-    )
 
 
 def as_jpeg(image: Clip) -> Clip:

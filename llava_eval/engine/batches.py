@@ -40,7 +40,7 @@ from llava_eval.types import (
 if TYPE_CHECKING:
     from llava_eval.models.backend import Runner
     from llava_eval.models.local.pixels import FramePreprocessor
-    from llava_eval.video.cache import FrameCache
+    from llava_eval.video.frame_cache import FrameCache
     from llava_eval.video.media import Sampler
 
 MediumT = TypeVar("MediumT", Clip, ShownMedia)
@@ -234,7 +234,7 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     Args:
         resize: of the model runner.
     """
-    from llava_eval.video.cache import FrameCache, default_store
+    from llava_eval.video.frame_cache import FrameCache, default_store
 
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 

@@ -27,7 +27,7 @@ from llava_eval.types import Sample, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Runner
-    from llava_eval.video.cache import FrameCache
+    from llava_eval.video.frame_cache import FrameCache
 
 
 class LocalEngine(Engine):

@@ -1,4 +1,4 @@
-"""Caches on disk: bounded in size, safe for several processes at once, and of prepared frames."""
+"""Caches on disk: bounded in size, and safe for several processes at once."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from llava_eval.borders.json_text import parse_json
-from llava_eval.types import Clip, MediaProblem
-from llava_eval.video.collector import pixel_proof
-
-if TYPE_CHECKING:
-    import torch
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +28,6 @@ _SUFFIX = ".array"
 
 #: A store over its limit is emptied down to this part of it.
 _KEEP = 0.9
-
-#: Limit of the store of prepared frames.
-DEFAULT_MAX_BYTES = 16 * 2**30
-
-#: Changes whenever an entry of prepared frames means something else than before.
-_FRAMES_VERSION = 2
-
 
 #: What reading an entry may raise that somebody else wrote.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
@@ -184,135 +171,3 @@ class ArrayStore:
                 continue
             files.append((status.st_mtime, status.st_size, path))
         return files
-
-
-class PreparedFrame(NamedTuple):
-    """One frame as the cache keeps it.
-
-    Attributes:
-        pixels: uint8 (3, h, w), as the cache's ``prepare`` returned it.
-        pts_seconds: presentation time.
-        notes, problems: of the clip that it was decoded with.
-        width, height, digest: of its pixels as they were decoded, as in
-            :class:`~llava_eval.types.PixelProof`.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    pts_seconds: float
-    notes: tuple[str, ...]
-    problems: tuple[MediaProblem, ...]
-    width: int
-    height: int
-    digest: str
-
-    @classmethod
-    def of_entry(cls, entry: Entry) -> PreparedFrame:
-        """Return the frame that an entry of the store holds."""
-        pixels, facts = entry
-        if pixels.dtype != np.uint8 or pixels.ndim != 3:
-            raise ValueError(f"{pixels.dtype} {pixels.shape} is not a frame")
-        return cls(
-            pixels,
-            float(facts["pts_seconds"]),
-            tuple(str(note) for note in facts["notes"]),
-            tuple(MediaProblem(**problem) for problem in facts["problems"]),
-            int(facts["width"]),
-            int(facts["height"]),
-            str(facts["digest"]),
-        )
-
-    def facts(self) -> dict[str, Any]:
-        """Return what stands beside the pixels in an entry, as JSON."""
-        problems = [asdict(problem) for problem in self.problems]
-        facts = self._asdict() | {"problems": problems}
-        del facts["pixels"]
-        return facts
-
-
-class CacheCounts:
-    """Numbers of frames found in a cache and of frames decoded; threads may add to them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._num_cached = self._num_decoded = 0
-
-    def add(self, *, num_cached: int = 0, num_decoded: int = 0) -> None:
-        """Add frames."""
-        with self._lock:
-            self._num_cached += num_cached
-            self._num_decoded += num_decoded
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts for the manifest."""
-        return {"num_cached": self._num_cached, "num_decoded": self._num_decoded}
-
-
-@dataclass(frozen=True)
-class FrameCache:
-    """Prepares frames and remembers each one, so that sweeps over frame counts share them.
-
-    Attributes:
-        store: where prepared frames are kept; None keeps nothing.
-        prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
-        key: names everything that changes what ``prepare`` returns.
-        counts: of the frames that went through this object.
-    """
-
-    store: ArrayStore | None
-    prepare: Callable[[torch.Tensor], torch.Tensor]
-    key: str
-    counts: CacheCounts = field(default_factory=CacheCounts, compare=False, repr=False)
-
-    def load(self, path: str, indices: Iterable[int]) -> dict[int, PreparedFrame]:
-        """Return those of a video's frames that are kept, by their indices.
-
-        Args:
-            path: the video file.
-            indices: numbers of frames in the whole file.
-        """
-        if self.store is None:
-            return {}
-        frames = {}
-        identity = file_identity(path)
-        for index in set(indices):
-            frame = self.store.get(self._key(identity, index), PreparedFrame.of_entry)
-            if frame is not None:
-                frames[index] = frame
-        self.counts.add(num_cached=len(frames))
-        return frames
-
-    def keep(self, path: str, clip: Clip) -> dict[int, PreparedFrame]:
-        """Prepare decoded frames of a video, keep them, and return them by their indices.
-
-        Args:
-            path: the video file.
-            clip: the frames as they were decoded.
-        """
-        self.counts.add(num_decoded=len(clip))
-        proof = pixel_proof(clip)
-        prepared = self.prepare(clip.frames).numpy()  # (N, 3, h, w)
-        identity = file_identity(path)
-        frames = {}
-        for row, index in enumerate(clip.frame_indices):
-            frame = PreparedFrame(
-                prepared[row],
-                clip.pts_seconds[row],
-                clip.notes,
-                clip.problems,
-                proof.width,
-                proof.height,
-                proof.digests[row],
-            )
-            frames[index] = frame
-            if self.store is not None:
-                self.store.put(self._key(identity, index), frame.pixels, frame.facts())
-        return frames
-
-    def _key(self, identity: str, index: int) -> str:
-        return digest("frame", _FRAMES_VERSION, identity, index, self.key)
-
-
-def default_store() -> ArrayStore | None:
-    """Return the store of prepared frames in the cache folder, None if caching is switched off."""
-    folder = cache_folder()
-    return None if folder is None else ArrayStore(folder / "frames", DEFAULT_MAX_BYTES)

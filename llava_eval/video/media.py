@@ -13,7 +13,7 @@ import numpy as np
 
 from llava_eval.borders.paths import is_surely_folder, reason
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip, Media, MediaProblem, PixelProof, VideoInfo, distinct_problems
+from llava_eval.types import Clip, Media, MediaProblem, VideoInfo
 from llava_eval.video.collector import FrameCollector, Pixels, pixel_proof
 from llava_eval.video.container import media_errors, require_file
 from llava_eval.video.deadline import check_deadline
@@ -21,7 +21,7 @@ from llava_eval.video.decode import cut, decode_frames, probe
 from llava_eval.video.remote import fetch, is_address
 
 if TYPE_CHECKING:
-    from llava_eval.video.cache import FrameCache
+    from llava_eval.video.frame_cache import FrameCache
 
 #: A sampler with its number of frames filled in: from a video to the indices of its frames.
 Sampler = Callable[[VideoInfo], Sequence[int]]
@@ -77,7 +77,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
         elif cache is None:
             clip = _proven(decode_frames(path, indices))
         else:
-            clip = _read_cached(path, indices, cache)
+            clip = cache.read(path, indices)
     problems = (*clip.problems, *_fewer_frames(info, sampler, indices))
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
     return replace(clip, frames=frames, video=media, problems=problems)
@@ -154,29 +154,6 @@ def _fewer_frames(
 
 def _proven(clip: Clip) -> Clip:
     return replace(clip, proof=pixel_proof(clip))
-
-
-def _read_cached(path: str, indices: Sequence[int], cache: FrameCache) -> Clip:
-    """Return prepared frames of a video, decoding only those that the cache does not hold."""
-    import torch  # heavy, and only needed once there are frames
-
-    frames = cache.load(path, indices)
-    missing = sorted(set(indices) - set(frames))
-    if missing:
-        frames |= cache.keep(path, decode_frames(path, missing))
-    info = probe(path)
-    shown = [frames[index] for index in indices]
-    met = (problem for frame in shown for problem in frame.problems)
-    return Clip(
-        frames=torch.from_numpy(np.stack([frame.pixels for frame in shown])),  # (N, 3, h, w)
-        frame_indices=tuple(indices),
-        pts_seconds=tuple(frame.pts_seconds for frame in shown),
-        fps=info.fps,
-        num_source_frames=info.num_frames,
-        notes=tuple(dict.fromkeys(note for frame in shown for note in frame.notes)),
-        problems=distinct_problems((*info.problems, *met)),
-        proof=PixelProof(shown[0].width, shown[0].height, tuple(f.digest for f in shown)),
-    )
 
 
 def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) -> Clip:

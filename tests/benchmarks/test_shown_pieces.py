@@ -14,7 +14,7 @@ from llava_eval.benchmarks.adapters.image import image_choice, image_question
 from llava_eval.benchmarks.adapters.longvideobench import FramesAndSubtitles, longvideobench
 from llava_eval.benchmarks.adapters.mmbench import mmbench
 from llava_eval.benchmarks.adapters.videomme_v2 import FramesAndSentences, ListedWords
-from llava_eval.benchmarks.frame_images import FrameImages, frame_image
+from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.subtitles import Subtitles, cues_at_even_times
 from llava_eval.errors import MediaError, RowsError
@@ -212,7 +212,7 @@ def test_pieces_say_what_they_will_be() -> None:
 
 
 def test_a_frame_keeps_its_place_and_its_proof() -> None:
-    one = frame_image(clip(3), 1)
+    one = clip(3).frame(1)
     assert one.frames.flatten().tolist() == [1] * 12
     assert (one.frame_indices, one.pts_seconds) == ((1,), (0.1,))
     assert one.proof == PixelProof(2, 2, (f"{1:016x}",))

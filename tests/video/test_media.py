@@ -14,7 +14,7 @@ from PIL import Image
 from llava_eval.errors import MediaError
 from llava_eval.types import Media, VideoInfo
 from llava_eval.video import decode_frames, read_media
-from llava_eval.video.cache import FrameCache, default_store
+from llava_eval.video.frame_cache import FrameCache, default_store
 from llava_eval.video.media import frame_files, probe_media
 from llava_eval.video.samplers import linspace_to_last_frame, segment_midpoints
 from tests.video import corpus

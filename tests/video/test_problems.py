@@ -18,8 +18,8 @@ from PIL import Image
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, MediaProblem, VideoInfo
 from llava_eval.video import decode_frames, probe, read_media
-from llava_eval.video.cache import FrameCache, default_store
 from llava_eval.video.fast import forget_indices
+from llava_eval.video.frame_cache import FrameCache, default_store
 from llava_eval.video.samplers import each_frame_once, linspace_to_last_frame
 from llava_eval.video.truncation import shortfall, truncation
 from tests.video import corpus, naive

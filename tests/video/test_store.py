@@ -17,14 +17,13 @@ from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import (
     ArrayStore,
     Entry,
-    FrameCache,
     cache_folder,
-    default_store,
     digest,
     file_identity,
 )
 from llava_eval.video.fast import forget_indices
 from llava_eval.video.fast.index_cache import known_index
+from llava_eval.video.frame_cache import FrameCache, default_store
 
 FileOf = Callable[[str], str]
 
@@ -194,7 +193,7 @@ def test_prepared_frames_are_shared_between_frame_counts(
         asked.append(indices)
         return decode_frames(path, indices)
 
-    monkeypatch.setattr("llava_eval.video.media.decode_frames", note)
+    monkeypatch.setattr("llava_eval.video.frame_cache.decode_frames", note)
     again = through(cache, path, [74, 0, 74])
     assert asked == []
     assert again.frames.equal(first.frames[[2, 0, 2]])

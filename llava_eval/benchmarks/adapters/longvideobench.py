@@ -9,7 +9,6 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
-from llava_eval.benchmarks.frame_images import frame_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.borders.json_text import load_json
 from llava_eval.errors import MediaError
@@ -125,14 +124,14 @@ class FramesAndSubtitles:
         for line in self._lines():
             middle = (line.start + line.end) / 2
             while num_placed < len(times) and times[num_placed] <= middle:
-                pieces.append(frame_image(clip, num_placed))
+                pieces.append(clip.frame(num_placed))
                 num_placed += 1
             long_enough = line.end - line.start >= 1
             start = line.start if long_enough else middle - 0.5
             end = line.end if long_enough else middle + 0.5
             if any(start < time < end for time in times):
                 pieces.append(f"{line.text}\n")
-        pieces += [frame_image(clip, index) for index in range(num_placed, len(times))]
+        pieces += [clip.frame(index) for index in range(num_placed, len(times))]
         return tuple(pieces)
 
     def _frame_times(self, num_frames: int) -> Sequence[float]:

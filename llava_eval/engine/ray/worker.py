@@ -32,7 +32,7 @@ from llava_eval.types import Clip, SampleResult
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
-    from llava_eval.video.cache import FrameCache
+    from llava_eval.video.frame_cache import FrameCache
     from llava_eval.video.media import Sampler
 
 

@@ -1,0 +1,141 @@
+"""Prepared frames of videos, each kept in a store, so that sweeps over frame counts share them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llava_eval.types import Clip, MediaProblem, PixelProof, distinct_problems
+from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
+from llava_eval.video.collector import pixel_proof
+from llava_eval.video.decode import decode_frames, probe
+
+if TYPE_CHECKING:
+    import torch
+
+#: Limit of the store of prepared frames.
+DEFAULT_MAX_BYTES = 16 * 2**30
+
+#: Changes whenever an entry of the store means something else than before.
+_VERSION = 2
+
+
+class CacheCounts:
+    """Numbers of frames found in a cache and of frames decoded; threads may add to them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_cached = self._num_decoded = 0
+
+    def add(self, *, num_cached: int = 0, num_decoded: int = 0) -> None:
+        """Add frames."""
+        with self._lock:
+            self._num_cached += num_cached
+            self._num_decoded += num_decoded
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts for the manifest."""
+        return {"num_cached": self._num_cached, "num_decoded": self._num_decoded}
+
+
+@dataclass(frozen=True)
+class FrameCache:
+    """Prepares frames and remembers each one.
+
+    Attributes:
+        store: where prepared frames are kept; None keeps nothing.
+        prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
+        key: names everything that changes what ``prepare`` returns.
+        counts: of the frames that went through this object.
+    """
+
+    store: ArrayStore | None
+    prepare: Callable[[torch.Tensor], torch.Tensor]
+    key: str
+    counts: CacheCounts = field(default_factory=CacheCounts, compare=False, repr=False)
+
+    def read(self, path: str, indices: Sequence[int]) -> Clip:
+        """Return prepared frames of a video, decoding only those that are not kept.
+
+        Args:
+            path: the video file.
+            indices: numbers of frames in the whole file.
+
+        Raises:
+            MediaError: the file is missing or damaged, or an index is out of range.
+        """
+        import torch  # heavy, and only needed once there are frames
+
+        identity = file_identity(path)
+        names = {index: digest("frame", _VERSION, identity, index, self.key) for index in indices}
+        frames: dict[int, Clip] = {}  # by index, each a clip of one frame
+        if self.store is not None:
+            for index, name in names.items():
+                frame = self.store.get(name, partial(_frame_of, index))
+                if frame is not None:
+                    frames[index] = frame
+        self.counts.add(num_cached=len(frames))
+        missing = sorted(names.keys() - frames.keys())
+        if missing:
+            decoded = decode_frames(path, missing)
+            self.counts.add(num_decoded=len(missing))
+            prepared = self.prepare(decoded.frames)  # (N, 3, h, w)
+            clip = replace(decoded, frames=prepared, proof=pixel_proof(decoded))
+            for row, index in enumerate(missing):
+                frames[index] = clip.frame(row)
+                if self.store is not None:
+                    pixels = frames[index].frames[0].numpy()
+                    self.store.put(names[index], pixels, _facts(frames[index]))
+        info = probe(path)
+        shown = [frames[index] for index in indices]
+        proofs = [frame.proof for frame in shown if frame.proof is not None]
+        met = (problem for frame in shown for problem in frame.problems)
+        return Clip(
+            frames=torch.from_numpy(np.concatenate([frame.frames.numpy() for frame in shown])),
+            frame_indices=tuple(indices),
+            pts_seconds=tuple(frame.pts_seconds[0] for frame in shown),
+            fps=info.fps,
+            num_source_frames=info.num_frames,
+            notes=tuple(dict.fromkeys(note for frame in shown for note in frame.notes)),
+            problems=distinct_problems((*info.problems, *met)),
+            proof=replace(proofs[0], digests=tuple(proof.digests[0] for proof in proofs)),
+        )
+
+
+def _frame_of(index: int, entry: Entry) -> Clip:
+    """Return the frame with this index, which an entry of the store holds."""
+    import torch
+
+    pixels, facts = entry
+    return Clip(
+        torch.from_numpy(pixels[None]),  # (1, 3, h, w)
+        (index,),
+        (float(facts["pts_seconds"]),),
+        notes=tuple(str(note) for note in facts["notes"]),
+        problems=tuple(MediaProblem(**problem) for problem in facts["problems"]),
+        proof=PixelProof(int(facts["width"]), int(facts["height"]), (str(facts["digest"]),)),
+    )
+
+
+def _facts(frame: Clip) -> dict[str, Any]:
+    """Return what stands beside the pixels of a clip of one frame in its entry, as JSON."""
+    assert frame.proof is not None
+    return {
+        "pts_seconds": frame.pts_seconds[0],
+        "notes": frame.notes,
+        "problems": [asdict(problem) for problem in frame.problems],
+        "width": frame.proof.width,
+        "height": frame.proof.height,
+        "digest": frame.proof.digests[0],
+    }
+
+
+def default_store() -> ArrayStore | None:
+    """Return the store of prepared frames in the cache folder, None if caching is switched off."""
+    folder = cache_folder()
+    return None if folder is None else ArrayStore(folder / "frames", DEFAULT_MAX_BYTES)
