@@ -58,25 +58,31 @@ class FrameCollector:
                 f"{num_frames} frames"
             )
 
-    def add(self, index: int, frame: VideoFrame, pts_seconds: float) -> None:
+    def add(self, index: int, frame: VideoFrame | Pixels, pts_seconds: float) -> None:
         """Store a decoded frame; one that nobody asked for is ignored.
 
         Args:
             index: its number in the order shown.
-            frame: in any pixel format.
+            frame: in any pixel format, or an RGB array (H, W, 3).
             pts_seconds: its presentation time.
 
         Raises:
             MediaError: its size differs from that of the frames before.
         """
-        if index in self.missing:
-            self.add_pixels(index, _rgb(frame), pts_seconds)
-
-    def add_pixels(self, index: int, pixels: Pixels, pts_seconds: float) -> None:
-        """As :meth:`add`, for an RGB array (H, W, 3) that is asked for."""
-        array = self._array_for(index, pixels)
+        if index not in self.missing:
+            return
+        pixels = frame if isinstance(frame, np.ndarray) else _rgb(frame)
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = _empty(len(self.indices), pixels)
+        expected = self._pixels.shape[1:]
+        if pixels.shape != expected:
+            raise MediaError(
+                f"{self.path}: frame {index} is {pixels.shape[1]}x{pixels.shape[0]} while others "
+                f"are {expected[1]}x{expected[0]}; the resolution changes within the video"
+            )
         for row in self.rows[index]:
-            array[row] = pixels
+            self._pixels[row] = pixels
         self._pts_seconds[index] = pts_seconds
         self.missing.discard(index)
 
@@ -110,18 +116,6 @@ class FrameCollector:
             notes=tuple(notes),
             problems=tuple(problems),
         )
-
-    def _array_for(self, index: int, pixels: Pixels) -> Pixels:
-        with self._lock:
-            if self._pixels is None:
-                self._pixels = _empty(len(self.indices), pixels)
-            expected = self._pixels.shape[1:]
-        if pixels.shape != expected:
-            raise MediaError(
-                f"{self.path}: frame {index} is {pixels.shape[1]}x{pixels.shape[0]} while others "
-                f"are {expected[1]}x{expected[0]}; the resolution changes within the video"
-            )
-        return self._pixels
 
 
 def pixel_proof(clip: Clip) -> PixelProof:

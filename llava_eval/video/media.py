@@ -165,7 +165,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
             raise MediaError(
                 f"{folder}: frame index {index} is out of range, the folder has {len(names)} images"
             )
-        collector.add_pixels(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
+        collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
     clip = _proven(collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)))
     return clip if cache is None else replace(clip, frames=cache.prepare(clip.frames))
 
@@ -173,7 +173,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
 def _read_image(image: Media) -> Clip:
     content = None if image.data is None else io.BytesIO(image.data)
     collector = FrameCollector(image.path, [0])
-    collector.add_pixels(0, _load(image.path, content, upright=image.upright), 0.0)
+    collector.add(0, _load(image.path, content, upright=image.upright), 0.0)
     return _proven(collector.clip(num_source_frames=1))
 
 

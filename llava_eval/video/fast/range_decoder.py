@@ -17,7 +17,7 @@ from llava_eval.video.container import (
     sign_of_damage,
 )
 from llava_eval.video.deadline import check_deadline
-from llava_eval.video.fast.index import DamagedError, UntrustedError
+from llava_eval.video.fast.index import DamagedError, EntryPoint, UntrustedError
 from llava_eval.video.fast.references import References
 from llava_eval.video.fast.syntax import EntryKind, PacketInfo, Syntax
 
@@ -27,39 +27,53 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from llava_eval.video.collector import FrameCollector
-    from llava_eval.video.fast.index import EntryPoint
     from llava_eval.video.fast.source import Source
 
 
-def decode_range(
-    source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
-) -> None:
-    """Decode some frames that can all be decoded from one keyframe.
+class DecodeRange(NamedTuple):
+    """Frames that are decoded in one go.
+
+    Attributes:
+        entry: the keyframe where that begins.
+        frames: their indices, ascending.
+    """
+
+    entry: EntryPoint
+    frames: tuple[int, ...]
+
+    @property
+    def num_packets(self) -> int:
+        """About how many packets are decoded."""
+        return self.frames[-1] - self.entry.first_frame + 1
+
+
+def decode_range(source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
+    """Decode the frames of a range.
 
     Every packet carries its number in decoding order through the decoder in place of its
     timestamp, so each frame that comes out says which packet it is.
 
     Args:
         source: the opened video.
-        entry: the keyframe.
-        frames: their indices.
+        planned: the range.
         collector: takes the frames.
 
     Raises:
         UntrustedError: anything is not as the index says.
         DamagedError: the decoder met damage.
     """
-    decoder = _RangeDecoder(source, entry, frames, collector)
+    decoder = _RangeDecoder(source, planned, collector)
     try:
         # a context of one thread decodes in this one
         of_helpers = source.stream.codec_context.thread_count > 1
         with libav_messages(of_helpers=of_helpers) as messages:
             if source.syntax.states_references:
-                reader = _RangeDecoder(source, entry, frames, collector)
+                reader = _RangeDecoder(source, planned, collector)
                 decoder.references = reader.read_references()
             decoder.run()
     except LIBAV_ERRORS as error:
-        raise DamagedError(f"decoding from packet {entry.packet} fails: {reason(error)}") from error
+        packet = planned.entry.packet
+        raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
     ignore = HARMLESS_AT_START if decoder.is_open else None
     damage = sign_of_damage(messages, source.stream.codec_context.codec.name, ignore=ignore)
     if damage:
@@ -79,14 +93,12 @@ class _Stored(NamedTuple):
 class _RangeDecoder:
     """The packets that were read from one keyframe on, and the frames expected of them."""
 
-    def __init__(
-        self, source: Source, entry: EntryPoint, frames: Sequence[int], collector: FrameCollector
-    ) -> None:
+    def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
         self.source = source
         self.syntax: Syntax = source.syntax
-        self.entry = entry
+        self.entry = planned.entry
         self.collector = collector
-        self.wanted = set(frames)
+        self.wanted = set(planned.frames)
         self.context = source.stream.codec_context
         self.time_base = source.stream.time_base or 1
         self.shown_pts: list[int] = []  # of all shown packets read so far, sorted

@@ -9,33 +9,15 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from itertools import islice
-from typing import NamedTuple
 
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
-from llava_eval.video.fast.range_decoder import decode_range
+from llava_eval.video.fast.range_decoder import DecodeRange, decode_range
 from llava_eval.video.fast.source import Source, open_source
 
 #: Work that pays for opening the file once more, in pixels to decode.
 _WORTH_PIXELS = 10_000_000
-
-
-class DecodeRange(NamedTuple):
-    """Frames that are decoded in one go.
-
-    Attributes:
-        entry: the keyframe where that begins.
-        frames: their indices, ascending.
-    """
-
-    entry: EntryPoint
-    frames: tuple[int, ...]
-
-    @property
-    def num_packets(self) -> int:
-        """About how many packets are decoded."""
-        return self.frames[-1] - self.entry.first_frame + 1
 
 
 def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> list[DecodeRange]:
@@ -134,11 +116,10 @@ _cores = _Cores(num_cores())
 def decode_ranges(
     source: Source,
     index: VideoIndex,
-    ranges: Sequence[DecodeRange],
     collector: FrameCollector,
     num_threads: int | None = None,
 ) -> None:
-    """Decode all ranges of a video.
+    """Decode the frames that a collector asks for.
 
     Helpers, each with a container of its own, start while cores are free, and leave between ranges
     when other videos need the cores.
@@ -146,13 +127,13 @@ def decode_ranges(
     Args:
         source: the opened video.
         index: of it.
-        ranges: what to decode.
         collector: takes the frames.
         num_threads: most threads; None stands for the number of cores.
 
     Raises:
         UntrustedError, DamagedError, MediaError: the first error that any range meets.
     """
+    ranges = plan_ranges(source, index, collector.rows)
     pixels = index.info.width * index.info.height
     worth = max(1, _WORTH_PIXELS // max(1, pixels))
     pool = _WorkerPool(source, ranges, collector, num_threads or num_cores(), worth)
@@ -206,7 +187,7 @@ class _WorkerPool:
                 return
             current = self.ranges[self.num_taken]
             self.num_taken += 1
-        decode_range(source, current.entry, current.frames, self.collector)
+        decode_range(source, current, self.collector)
 
     def _start_helpers(self) -> None:
         """Start as many helpers as pay, one range being left to this thread."""
