@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llava_eval.metrics.differences import (
+    Metric,
     NoDifference,
     PairedBleu,
     PairedFunction,
@@ -193,3 +194,21 @@ def test_resamples_without_a_value_do_not_count() -> None:
         found = paired_metric(known, left, right).difference(np.arange(4), np.arange(4), 0.95)
         assert found is not None
         assert (found.difference, found.low, found.high) == (0.5 * sign,) * 3
+
+
+@pytest.mark.parametrize("num_clusters", [1, 2])
+@pytest.mark.parametrize("name", ["mean", "bleu", "function"])
+def test_two_clusters_are_the_least_that_have_an_interval(name: str, num_clusters: int) -> None:
+    metrics: dict[str, Metric] = {
+        "mean": mean_score,
+        "bleu": corpus_bleu,
+        "function": share_of_right_groups,
+    }
+    make = captions if name == "bleu" else answers
+    first, second = make(1)[:12], make(2)[:12]
+    membership = np.arange(12) % num_clusters
+    found = paired_metric(metrics[name], first, second).difference(np.arange(12), membership, 0.95)
+    assert found is not None
+    assert (found.num_samples, found.num_clusters) == (12, num_clusters)
+    bounds = (found.low, found.high, found.p_value, found.smallest_detectable)
+    assert [bound is None for bound in bounds] == [num_clusters == 1] * 4

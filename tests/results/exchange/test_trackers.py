@@ -19,8 +19,10 @@ from llava_eval.results.exchange.trackers import (
     build_tracker,
     numbers_of,
     settings_of,
+    track,
 )
 from llava_eval.results.runs import Run
+from tests.results.runs_on_disk import answered, write_run
 
 #: Other people's imports and databases say what is of no concern here.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -54,6 +56,37 @@ def test_a_tracker_is_built_where_its_package_is_installed(kind: type[Plain]) ->
 def test_a_tracker_without_its_package_says_what_to_install() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'llava-eval\[no_such_package\]'"):
         build_tracker({"_target_": f"{__name__}.Needy"})
+
+
+class Taker(Ready):
+    """A tracker that keeps what it is given, or refuses it."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.taken: list[Run] = []
+        self._refusal = refusal
+
+    def track(self, run: Run) -> None:
+        """Take a run."""
+        self.taken.append(run)
+        if self._refusal:
+            raise ConnectionError(self._refusal)
+
+
+@pytest.mark.parametrize("refusal", ["", "no route to the server"])
+def test_a_tracker_is_given_the_run_and_what_it_refuses_is_a_warning(
+    tmp_path: Path, refusal: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_run(tmp_path / "run", [answered(0, True), answered(1, False)])
+    taker = Taker(refusal)
+    with caplog.at_level("INFO"):
+        track(taker, path)
+        track(None, path)
+    (taken,) = taker.taken
+    assert (taken.path, len(taken.results)) == (path, 2)
+    (record,) = caplog.records
+    told = f"taker did not take the run, which is whole in {path}: ConnectionError: {refusal}"
+    assert record.levelname == ("WARNING" if refusal else "INFO")
+    assert record.getMessage() == (told if refusal else "taker has the run")
 
 
 @pytest.fixture

@@ -217,3 +217,15 @@ def test_a_text_is_scored_again_whatever_its_ledger_holds_of_the_prompt(prompt: 
     (scored,) = rescored([result], StrictChoice(), ReplyConfig())
     assert (scored.score.value, scored.score.answer) == (1.0, "A")
     assert scored.prompt == prompt
+
+
+def test_another_run_directory_is_a_side_with_its_run(tmp_path: Path) -> None:
+    ours, theirs = (
+        write_run(tmp_path / name, [answered(0, True)], config={"sampler.num_frames": number})
+        for name, number in (("ours", 8), ("theirs", 16))
+    )
+    side = side_of(RunReader().read(ours), str(theirs), RunReader())
+    assert (side.name, side.config["sampler"]["num_frames"]) == (str(theirs), 16)
+    assert side.run is not None
+    assert side.run.path == theirs
+    assert list(side.published) == []
