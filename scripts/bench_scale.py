@@ -115,14 +115,15 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.batches import media_groups
     from llava_eval.engine.configured_benchmark import Benchmark
-    from llava_eval.engine.ray.cluster import Share, connect
-    from llava_eval.engine.ray.engine import worker_settings
+    from llava_eval.engine.ray.cluster import connect
+    from llava_eval.engine.ray.share import Share
     from llava_eval.engine.ray.worker import ModelWorker, decode
+    from llava_eval.engine.ray.worker_messages import WorkerSettings
     from llava_eval.models.clock import StageClock
 
     composed = compose_config([*overrides, *SIDES["Ray, 2 workers of 1 thread"]])
     groups = media_groups(Benchmark.read(composed, StageClock()).samples)
-    settings = pickle.dumps(worker_settings(composed.config, Share(2, 0.0, 1)))
+    settings = pickle.dumps(WorkerSettings.of(composed.config, Share(2, 0.0, 1)))
     loader = ModelWorker()
     resize = loader.load(pickle.loads(settings)).resize
     order = pickle.dumps((pickle.loads(settings), resize))

@@ -14,7 +14,13 @@ from typing import Any
 from llava_eval.engine.batches import Batch
 from llava_eval.engine.ray.cluster import check_alive, import_ray, is_loss, own_error, reason_of
 from llava_eval.engine.ray.task import BatchTask
-from llava_eval.engine.ray.worker import BatchReply, DecodeStatus, Loaded, WorkerSettings, decode
+from llava_eval.engine.ray.worker import decode
+from llava_eval.engine.ray.worker_messages import (
+    BatchReply,
+    DecodeStatus,
+    Loaded,
+    WorkerSettings,
+)
 from llava_eval.engine.ray.worker_pool import Worker, WorkerPool
 from llava_eval.errors import ConfigError, EngineError, MediaError
 from llava_eval.models.clock import PREPARE_STAGE, StageClock

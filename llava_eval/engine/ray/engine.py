@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.engine.batches import media_groups, plan_batches
-from llava_eval.engine.ray.cluster import Share, cluster_errors, import_ray, node_facts
+from llava_eval.engine.ray.cluster import cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
-from llava_eval.engine.ray.worker import Loaded, WorkerSettings, warm_up
+from llava_eval.engine.ray.worker import warm_up
+from llava_eval.engine.ray.worker_messages import Loaded, WorkerSettings, joint_versions
 from llava_eval.engine.ray.worker_pool import (
     Worker,
     close_pool,
-    joint_versions,
     open_pool,
     release_pool,
 )
@@ -44,7 +42,7 @@ class RayEngine(Engine):
         self._dispatch: Dispatch | None = None
         with clock.stage("start_workers"), cluster_errors():
             self._pool = open_pool(config.engine, config.model.device)
-            self._settings = worker_settings(config, self._pool.share)
+            self._settings = WorkerSettings.of(config, self._pool.share)
             num_decoding = config.runner.decode_workers * self._pool.share.num_workers
             try:
                 warm = import_ray().remote(num_cpus=0, scheduling_strategy="SPREAD")(warm_up)
@@ -103,23 +101,6 @@ class RayEngine(Engine):
 
     def close(self) -> None:
         release_pool()
-
-
-def worker_settings(config: RunConfig, share: Share) -> WorkerSettings:
-    """Return what every worker of a run is told.
-
-    Args:
-        config: of the run.
-        share: what each worker may use; its CPUs are the threads of a model on a CPU.
-    """
-    checkpoint = local_path(config.model.checkpoint)
-    num_threads = config.runner.num_threads
-    return WorkerSettings(
-        config=config,
-        working_folder=str(Path.cwd()),
-        checkpoint_folder=str(checkpoint.resolve()) if checkpoint.is_dir() else None,
-        num_threads=share.cpus if num_threads is None and share.gpus == 0 else num_threads,
-    )
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

@@ -7,12 +7,10 @@ import logging
 import os
 import pickle
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import (
     Batch,
     GroupContent,
@@ -24,130 +22,24 @@ from llava_eval.engine.batches import (
     prepare_group,
     record_of,
 )
-from llava_eval.errors import CheckpointError, MediaError
+from llava_eval.engine.ray.worker_messages import (
+    BatchReply,
+    DecodeStatus,
+    Loaded,
+    Report,
+    WorkerFacts,
+    WorkerSettings,
+)
+from llava_eval.errors import CheckpointError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, make_runner, plan_model
 from llava_eval.results import environment
-from llava_eval.types import Clip, SampleResult
+from llava_eval.types import Clip
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
     from llava_eval.video.frame_cache import FrameCache
     from llava_eval.video.media import Sampler
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """Where and how a worker works; the same for all.
-
-    Attributes:
-        config: of the run.
-        working_folder: the driver's, where relative paths start.
-        checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
-        num_threads: torch's on a CPU; None leaves them to torch.
-    """
-
-    config: RunConfig
-    working_folder: str
-    checkpoint_folder: str | None
-    num_threads: int | None
-
-    def enter_folder(self) -> None:
-        """Make relative paths mean in this process what they mean to the driver."""
-        if Path(self.working_folder).is_dir():
-            os.chdir(self.working_folder)
-
-
-@dataclass(frozen=True)
-class WorkerFacts:
-    """A worker's description of itself.
-
-    Attributes:
-        node: Ray's name of the node that it runs on.
-        host: that machine's name.
-        process_id: the worker's.
-        identity: what about its model can change a generation.
-        versions: of its packages.
-        git_commit: of its code, where that is a checkout.
-        machine: its processor and system.
-    """
-
-    node: str
-    host: str
-    process_id: int
-    identity: Mapping[str, Any]
-    versions: Mapping[str, str]
-    git_commit: str | None
-    machine: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A worker's message that it has loaded the model.
-
-    Attributes:
-        facts: of the worker.
-        model: the manifest's record of the model.
-        batch_size: most questions that it works on together.
-        resize: the pickled preprocessor that resizes frames before they come here; None where
-            the processor cannot be split.
-    """
-
-    facts: WorkerFacts
-    model: Mapping[str, Any]
-    batch_size: int
-    resize: bytes | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """A worker's work so far.
-
-    Attributes:
-        stage_seconds: time spent in each stage.
-        warm_up: see :attr:`llava_eval.models.clock.StageClock.warm_up`.
-        peak_device_memory_bytes: None on a CPU.
-        peak_host_memory_bytes: of its process.
-        record: see :meth:`llava_eval.engine.base.Engine.record`.
-    """
-
-    stage_seconds: Mapping[str, float]
-    warm_up: Mapping[str, Any]
-    peak_device_memory_bytes: int | None
-    peak_host_memory_bytes: int | None
-    record: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class BatchReply:
-    """The results of one batch.
-
-    Attributes:
-        results: one for each sample, not scored yet.
-        report: of the worker, up to now.
-        messages: (level, text) of what the worker logged.
-    """
-
-    results: list[SampleResult]
-    report: Report
-    messages: list[tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class DecodeStatus:
-    """The end of a decode task; the frames themselves stay in Ray's object store.
-
-    Attributes:
-        error: why nothing was decoded; None where it was.
-        unseen: a path of the group that does not exist on that node.
-        host: the node's name.
-        seconds: how long it took.
-    """
-
-    error: MediaError | None = None
-    unseen: str | None = None
-    host: str = ""
-    seconds: float = 0.0
 
 
 class _Messages(logging.Handler):

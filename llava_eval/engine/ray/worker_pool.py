@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
 from llava_eval.engine.ray.cluster import (
     check_alive,
-    choose_share,
     connect,
     disconnect,
     import_ray,
@@ -25,11 +24,17 @@ from llava_eval.engine.ray.cluster import (
     reason_of,
     wait_for_resources,
 )
+from llava_eval.engine.ray.share import choose_share
 from llava_eval.engine.ray.task import BatchTask
-from llava_eval.engine.ray.worker import Loaded, ModelWorker, Report, WorkerFacts, WorkerSettings
-from llava_eval.errors import ConfigError, EngineError
-from llava_eval.results import environment
-from llava_eval.results.identity import first_difference
+from llava_eval.engine.ray.worker import ModelWorker
+from llava_eval.engine.ray.worker_messages import (
+    Loaded,
+    Report,
+    WorkerFacts,
+    WorkerSettings,
+    check_agreement,
+)
+from llava_eval.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -255,59 +260,6 @@ class WorkerPool:
 def _kill(worker: Worker) -> None:
     with contextlib.suppress(Exception):  # it is dead already, or the cluster is
         import_ray().kill(worker.actor, no_restart=True)
-
-
-def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences: bool) -> None:
-    """Check that all workers would run the same model with the package versions of the driver.
-
-    A package that the driver lacks is compared between workers only: the driver generates nothing.
-
-    Args:
-        workers: what each says of itself.
-        allow_version_differences: whether versions may differ.
-
-    Raises:
-        ConfigError: two would not run the same model, or versions differ.
-    """
-    first = workers[0]
-    for other in workers[1:]:
-        if other.identity != first.identity:
-            difference = first_difference(
-                first.identity,
-                other.identity,
-                "{key} is {ours} for the first and {theirs} for the other",
-            )
-            raise ConfigError(
-                f"node {other.host} would not run the same model as the first worker, on "
-                f"{first.host}: {difference}"
-            )
-    if allow_version_differences:
-        return
-    here = environment.versions()
-    for worker in workers:
-        shared = {name: text for name, text in here.items() if name in worker.versions}
-        _compare_versions("this machine", shared, worker)
-        everywhere = {**dict.fromkeys(worker.versions), **first.versions}
-        _compare_versions(first.host, everywhere, worker)
-
-
-def _compare_versions(here: str, ours: Mapping[str, str | None], worker: WorkerFacts) -> None:
-    for name, version in ours.items():
-        theirs = worker.versions.get(name)
-        if theirs != version:
-            raise ConfigError(
-                f"node {worker.host} has {name} {theirs or '(none)'}, but {here} has "
-                f"{version or 'none'}; engine.allow_version_differences=true continues anyway"
-            )
-
-
-def joint_versions(workers: Sequence[WorkerFacts]) -> dict[str, str]:
-    """Return every package's version, several where workers differ."""
-    names = dict.fromkeys(name for worker in workers for name in worker.versions)
-    return {
-        name: " and ".join(sorted({worker.versions.get(name, "none") for worker in workers}))
-        for name in names
-    }
 
 
 _open: WorkerPool | None = None

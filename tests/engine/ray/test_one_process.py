@@ -24,10 +24,12 @@ from llava_eval.engine.batches import MediaGroup
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.local import LocalEngine
-from llava_eval.engine.ray.cluster import Share, reason_of
-from llava_eval.engine.ray.engine import RayEngine, worker_settings
+from llava_eval.engine.ray.cluster import reason_of
+from llava_eval.engine.ray.engine import RayEngine
+from llava_eval.engine.ray.share import Share
 from llava_eval.engine.ray.watchdog import _is_running
-from llava_eval.engine.ray.worker import DecodeStatus, ModelWorker, decode
+from llava_eval.engine.ray.worker import ModelWorker, decode
+from llava_eval.engine.ray.worker_messages import DecodeStatus, WorkerSettings
 from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, plan_model
@@ -388,7 +390,7 @@ def test_threads_of_a_worker(
         (tmp_path / "here").mkdir(exist_ok=True)
         model = dataclasses.replace(case.config.model, checkpoint=name)
         config = dataclasses.replace(case.config, runner=runner, model=model)
-        settings = worker_settings(config, share)
+        settings = WorkerSettings.of(config, share)
         assert settings.num_threads == expected
         assert settings.working_folder == str(tmp_path)
         assert settings.checkpoint_folder == folder
@@ -398,7 +400,7 @@ def test_a_node_that_lacks_the_checkpoint_or_the_media(
     ray: OneProcess, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = worker_settings(case.config, Share(1, 0.0, 1))
+    settings = WorkerSettings.of(case.config, Share(1, 0.0, 1))
     away = dataclasses.replace(settings, checkpoint_folder=str(tmp_path / "away"))
     with pytest.raises(CheckpointError, match=r"^node \S+ cannot see \S+/away, the folder of the"):
         ModelWorker().plan(away)
@@ -421,7 +423,7 @@ def test_relative_paths_are_the_drivers(
     monkeypatch.chdir(tmp_path)  # where the worker was started
     (tmp_path / "driver").mkdir()
     shutil.copy(case.samples[0].media[0].path, tmp_path / "driver" / "v.mp4")
-    settings = worker_settings(case.config, Share(1, 0.0, 1))
+    settings = WorkerSettings.of(case.config, Share(1, 0.0, 1))
     settings = dataclasses.replace(settings, working_folder=str(tmp_path / "driver"))
     medium = Media("video", "v.mp4")
     asked = dataclasses.replace(case.samples[0], content=(medium, "Why?"))

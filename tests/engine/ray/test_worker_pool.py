@@ -1,51 +1,13 @@
-"""Workers run the same model with the same versions, and have two batches at once."""
+"""Workers have two batches at once."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
 from llava_eval.engine.ray.task import BatchTask
-from llava_eval.engine.ray.worker import WorkerFacts
-from llava_eval.engine.ray.worker_pool import Worker, check_agreement, joint_versions
-from llava_eval.errors import ConfigError
-from llava_eval.results import environment
-
-HERE = environment.versions()
-ONE = WorkerFacts("n1", "alpha", 1, {"model": {"dtype": "torch.float16"}}, HERE, None, {})
-TWO = dataclasses.replace(ONE, node="n2", host="beta")
-
-
-def test_equal_workers_agree() -> None:
-    check_agreement([ONE, TWO], allow_version_differences=False)
-    assert joint_versions([ONE, TWO]) == HERE
-
-
-def test_another_model_is_refused() -> None:
-    other = dataclasses.replace(TWO, identity={"model": {"dtype": "torch.bfloat16"}})
-    with pytest.raises(ConfigError, match=r"node beta .* on alpha: model\.dtype is .*16 for"):
-        check_agreement([ONE, other], allow_version_differences=True)
-
-
-def test_other_versions_are_refused_unless_allowed() -> None:
-    other = dataclasses.replace(TWO, versions={**HERE, "torch": "1.0"})
-    with pytest.raises(ConfigError, match=r"node beta has torch 1\.0, but this machine has "):
-        check_agreement([ONE, other], allow_version_differences=False)
-    check_agreement([ONE, other], allow_version_differences=True)
-    assert joint_versions([ONE, other])["torch"] == f"1.0 and {HERE['torch']}"
-
-
-def test_what_only_some_workers_have_is_refused() -> None:
-    more = {**HERE, "flash-attn": "2.8"}
-    one, other = dataclasses.replace(ONE, versions=more), TWO
-    with pytest.raises(ConfigError, match=r"beta has flash-attn \(none\), but alpha has 2\.8"):
-        check_agreement([one, other], allow_version_differences=False)
-    with pytest.raises(ConfigError, match=r"alpha has flash-attn 2\.8, but beta has none"):
-        check_agreement([other, one], allow_version_differences=False)
-    same = [one, dataclasses.replace(TWO, versions=more)]
-    check_agreement(same, allow_version_differences=False)
+from llava_eval.engine.ray.worker_pool import Worker
 
 
 @pytest.mark.parametrize(
@@ -84,9 +46,3 @@ def test_a_batch_that_ended_a_worker_is_asked_alone(
     worker, task = Worker(None, model={"a": 1}, tasks=tasks), BatchTask(9, (), num_deaths)
     assert worker.can_take(task, may_queue=False) is takes
     assert worker.can_take(task, may_queue=True) is takes_behind
-
-
-def test_a_package_that_one_worker_lacks_is_none_in_the_joint_versions() -> None:
-    one = dataclasses.replace(ONE, versions={"a": "1", "b": "2"})
-    two = dataclasses.replace(TWO, versions={"b": "1", "c": "3"})
-    assert joint_versions([one, two]) == {"a": "1 and none", "b": "1 and 2", "c": "3 and none"}

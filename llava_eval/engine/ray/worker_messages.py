@@ -1,0 +1,198 @@
+"""What workers are told and what they say: plain values, and whether the workers agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llava_eval.borders.paths import local_path
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.ray.share import Share
+from llava_eval.errors import ConfigError, MediaError
+from llava_eval.results import environment
+from llava_eval.results.identity import first_difference
+from llava_eval.types import SampleResult
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Where and how a worker works; the same for all.
+
+    Attributes:
+        config: of the run.
+        working_folder: the driver's, where relative paths start.
+        checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
+        num_threads: torch's on a CPU; None leaves them to torch.
+    """
+
+    config: RunConfig
+    working_folder: str
+    checkpoint_folder: str | None
+    num_threads: int | None
+
+    @classmethod
+    def of(cls, config: RunConfig, share: Share) -> WorkerSettings:
+        """Return what every worker of a run is told.
+
+        Args:
+            config: of the run.
+            share: what each worker may use; its CPUs are the threads of a model on a CPU.
+        """
+        checkpoint = local_path(config.model.checkpoint)
+        num_threads = config.runner.num_threads
+        return cls(
+            config=config,
+            working_folder=str(Path.cwd()),
+            checkpoint_folder=str(checkpoint.resolve()) if checkpoint.is_dir() else None,
+            num_threads=share.cpus if num_threads is None and share.gpus == 0 else num_threads,
+        )
+
+    def enter_folder(self) -> None:
+        """Make relative paths mean in this process what they mean to the driver."""
+        if Path(self.working_folder).is_dir():
+            os.chdir(self.working_folder)
+
+
+@dataclass(frozen=True)
+class WorkerFacts:
+    """A worker's description of itself.
+
+    Attributes:
+        node: Ray's name of the node that it runs on.
+        host: that machine's name.
+        process_id: the worker's.
+        identity: what about its model can change a generation.
+        versions: of its packages.
+        git_commit: of its code, where that is a checkout.
+        machine: its processor and system.
+    """
+
+    node: str
+    host: str
+    process_id: int
+    identity: Mapping[str, Any]
+    versions: Mapping[str, str]
+    git_commit: str | None
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A worker's message that it has loaded the model.
+
+    Attributes:
+        facts: of the worker.
+        model: the manifest's record of the model.
+        batch_size: most questions that it works on together.
+        resize: the pickled preprocessor that resizes frames before they come here; None where
+            the processor cannot be split.
+    """
+
+    facts: WorkerFacts
+    model: Mapping[str, Any]
+    batch_size: int
+    resize: bytes | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A worker's work so far.
+
+    Attributes:
+        stage_seconds: time spent in each stage.
+        warm_up: see :attr:`llava_eval.models.clock.StageClock.warm_up`.
+        peak_device_memory_bytes: None on a CPU.
+        peak_host_memory_bytes: of its process.
+        record: see :meth:`llava_eval.engine.base.Engine.record`.
+    """
+
+    stage_seconds: Mapping[str, float]
+    warm_up: Mapping[str, Any]
+    peak_device_memory_bytes: int | None
+    peak_host_memory_bytes: int | None
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BatchReply:
+    """The results of one batch.
+
+    Attributes:
+        results: one for each sample, not scored yet.
+        report: of the worker, up to now.
+        messages: (level, text) of what the worker logged.
+    """
+
+    results: list[SampleResult]
+    report: Report
+    messages: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class DecodeStatus:
+    """The end of a decode task; the frames themselves stay in Ray's object store.
+
+    Attributes:
+        error: why nothing was decoded; None where it was.
+        unseen: a path of the group that does not exist on that node.
+        host: the node's name.
+        seconds: how long it took.
+    """
+
+    error: MediaError | None = None
+    unseen: str | None = None
+    host: str = ""
+    seconds: float = 0.0
+
+
+def check_agreement(workers: Sequence[WorkerFacts], *, allow_version_differences: bool) -> None:
+    """Check that all workers would run the same model with the package versions of the driver.
+
+    A package that the driver lacks is compared between workers only: the driver generates nothing.
+
+    Args:
+        workers: what each says of itself.
+        allow_version_differences: whether versions may differ.
+
+    Raises:
+        ConfigError: two would not run the same model, or versions differ.
+    """
+    first = workers[0]
+    for other in workers[1:]:
+        if other.identity != first.identity:
+            difference = first_difference(
+                first.identity,
+                other.identity,
+                "{key} is {ours} for the first and {theirs} for the other",
+            )
+            raise ConfigError(
+                f"node {other.host} would not run the same model as the first worker, on "
+                f"{first.host}: {difference}"
+            )
+    if allow_version_differences:
+        return
+    here = environment.versions()
+    for worker in workers:
+        shared = {name: text for name, text in here.items() if name in worker.versions}
+        everywhere = {**dict.fromkeys(worker.versions), **first.versions}
+        for host, versions in (("this machine", shared), (first.host, everywhere)):
+            for name, version in versions.items():
+                theirs = worker.versions.get(name)
+                if theirs != version:
+                    raise ConfigError(
+                        f"node {worker.host} has {name} {theirs or '(none)'}, but {host} has "
+                        f"{version or 'none'}; engine.allow_version_differences=true continues "
+                        "anyway"
+                    )
+
+
+def joint_versions(workers: Sequence[WorkerFacts]) -> dict[str, str]:
+    """Return every package's version, several where workers differ."""
+    names = dict.fromkeys(name for worker in workers for name in worker.versions)
+    return {
+        name: " and ".join(sorted({worker.versions.get(name, "none") for worker in workers}))
+        for name in names
+    }
