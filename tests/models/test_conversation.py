@@ -40,7 +40,7 @@ VIDEO, IMAGE = make_medium("video"), make_medium("image")
 
 def configured(name: str, processor: Any) -> Conversation:
     config = compose_config([f"conversation={name}"]).config.conversation
-    return Conversation.of(config, processor)
+    return Conversation(config, processor)
 
 
 def render(name: str, loaded: LoadedModel, request: Request) -> str:

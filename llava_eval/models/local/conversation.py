@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,16 @@ class Conversation:
     Attributes:
         config: which conversation.
         processor: of the checkpoint.
-        placeholders: what stands for media in a text.
     """
 
     config: ConversationConfig
     processor: Any
-    placeholders: Placeholders
     _tried: set[object] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    @classmethod
-    def of(cls, config: ConversationConfig, processor: Any) -> Conversation:
-        """Return the conversation of a checkpoint's processor."""
-        return cls(config, processor, Placeholders(processor))
+    @cached_property
+    def placeholders(self) -> Placeholders:
+        """What stands for media in a text."""
+        return Placeholders(self.processor)
 
     def render(self, request: Request) -> str:
         """Return the prompt text, with one placeholder per medium.

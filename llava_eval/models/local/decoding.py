@@ -68,27 +68,24 @@ class Decoder:
             batch: B prompts.
             is_short: one new token is enough.
         """
-        return [list(steps) for steps in zip(*self._first_steps(batch, is_short), strict=True)]
-
-    def _first_steps(self, batch: PromptBatch, is_short: bool) -> Sequence[torch.Tensor]:
-        """Return logits (B, vocabulary) of each step."""
+        steps: Sequence[torch.Tensor]  # each (B, vocabulary)
         if batch.prompts[0].option is not None:
             logits = self.logits(batch)  # (B, S, vocabulary)
             shortest = min(len(item.token_ids) - item.option_start for item in batch.prompts)
-            return [logits[:, -1 - step] for step in range(shortest)]
-        if is_short:
-            return [self.logits(batch)[:, -1]]
-        settings = batch.prompts[0].request.settings
-        config = self._loaded.generation_config(settings)
-        config.update(
-            max_new_tokens=min(_NUM_STEPS, settings.max_new_tokens),
-            stop_strings=None,
-            output_logits=True,
-            return_dict_in_generate=True,
-        )
-        output = self._loaded.generate(batch.inputs, generation_config=config)
-        logits_of_steps: tuple[torch.Tensor, ...] = output.logits
-        return logits_of_steps
+            steps = [logits[:, -1 - step] for step in range(shortest)]
+        elif is_short:
+            steps = [self.logits(batch)[:, -1]]
+        else:
+            settings = batch.prompts[0].request.settings
+            config = self._loaded.generation_config(settings)
+            config.update(
+                max_new_tokens=min(_NUM_STEPS, settings.max_new_tokens),
+                stop_strings=None,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+            steps = self._loaded.generate(batch.inputs, generation_config=config).logits
+        return [list(rows) for rows in zip(*steps, strict=True)]
 
     def _generated(self, batch: PromptBatch) -> list[Generation | None]:
         loaded, prompts = self._loaded, batch.prompts

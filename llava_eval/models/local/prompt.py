@@ -204,7 +204,7 @@ class PromptPreview:
     def __init__(self, plan: ModelPlan, conversation: ConversationConfig) -> None:
         self._plan = plan
         processor = load_processor(plan)
-        self._conversation = Conversation.of(conversation, processor)
+        self._conversation = Conversation(conversation, processor)
         self._whole = WholePrompts(processor)
         self._tokenizer = processor.tokenizer
 

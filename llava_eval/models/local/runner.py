@@ -70,7 +70,7 @@ class ModelRunner(Runner):
         self._shares = bool(self.share_prefixes)
         takes_apart = self._shares and loaded.model.config.model_type in MODEL_TYPES
         whole = WholePrompts(loaded.processor)
-        conversation = Conversation.of(self.conversation, loaded.processor)
+        conversation = Conversation(self.conversation, loaded.processor)
         self._writer = PromptWriter(loaded, conversation, whole)
         self._preparer = MediaPreparer(loaded, whole, takes_apart=takes_apart)
         self._decoder = Decoder(loaded)

@@ -196,7 +196,7 @@ def _check_inputs(
 ) -> None:
     """Hold all that the model would be given to the processor's own whole prompts."""
     whole = WholePrompts(loaded.processor)
-    writer = PromptWriter(loaded, Conversation.of(conversation, loaded.processor), whole)
+    writer = PromptWriter(loaded, Conversation(conversation, loaded.processor), whole)
     runner = ModelRunner(loaded, conversation)
     for title, turn in turns.items():
         content = [piece if isinstance(piece, str) else runner.prepare(*piece) for piece in turn]
