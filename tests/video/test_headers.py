@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llava_eval.video.fast import av1
-from llava_eval.video.fast.bits import BitReader, nal_units, well_formed
+from llava_eval.video.fast.bits import BitReader, nal_units
 from llava_eval.video.fast.h26x import H264, Hevc
 from llava_eval.video.fast.references import Frame
 from llava_eval.video.fast.syntax import DISPOSABLE, NEEDED, EntryKind, PacketInfo
@@ -169,8 +169,6 @@ def test_lengths_of_every_size(size: int) -> None:
     assert syntax.packet_info(packet) == NEEDED
     assert syntax.packet_info(packet[:-1]) is None
     assert syntax.packet_info(packet + b"\5") is None
-    assert well_formed(packet, size)
-    assert not well_formed(packet[:-1], size)
     assert list(nal_units(packet, size)) == [(size, size + 2), (2 * size + 2, 2 * size + 4)]
 
 
@@ -281,6 +279,12 @@ def test_hevc_packets_that_are_damaged_or_end_a_sequence() -> None:
     assert syntax.packet_info(packet[:-1]) is None
     assert syntax.packet_info(lengths(b"\x46\x01\x50")) is None
     assert syntax.packet_info(b"") is None
+    assert syntax.packet_info(lengths(hevc_unit(1)[:2])) is None
+    for before, after in itertools.product((b"", b"\0\0\0\0", lengths(b"\x46")), repeat=2):
+        assert syntax.packet_info(before + packet + after) == PacketInfo(1, False)
+        assert syntax.packet_info(before + packet + after + b"\0\0\0\2c") is None
+        assert syntax.packet_info(before + packet + after + b"\1") is None
+        assert syntax.entry_kind(before + lengths(hevc_unit(20))[:-1] + after) is CLOSED
     ends = [lengths(bytes([kind << 1, 1])) for kind in (36, 37, 38)]  # 7.3.2.6 f.
     assert [syntax.ends_sequence(packet + end) for end in ends] == [True, True, False]
     assert not syntax.ends_sequence(lengths(hevc_unit(1) + b"\x48\x01"))
@@ -291,6 +295,9 @@ def test_hevc_packets_that_are_damaged_or_end_a_sequence() -> None:
     record = bytearray(_HVCC[0])
     record[21] = 0xFD
     assert Hevc(bytes(record)).length_size == 2
+    packet = lengths(b"\x46", hevc_unit(1), size=2)
+    assert Hevc(bytes(record)).packet_info(packet) == PacketInfo(1, False)
+    assert Hevc(bytes(record)).packet_info(packet[:-1]) is None
     assert Hevc(b"\2" + _HVCC[0][1:]).length_size == 0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llava_eval.video.fast import av1
-from llava_eval.video.fast.bits import BitReader, nal_units, unescape, well_formed
+from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
@@ -47,8 +47,6 @@ def test_nal_units() -> None:
     assert list(nal_units(b"\0\0\0\2ab\0\0\0\1c", 4)) == [(4, 6), (10, 11)]
     assert list(nal_units(b"\0\0\0\1ab\0\0\1c", 0)) == [(4, 6), (9, 10)]
     assert list(nal_units(b"\0\0\0\x09ab", 4)) == [(4, 6)]
-    assert well_formed(b"\0\0\0\2ab\0\0\0\1c", 4)
-    assert not well_formed(b"\0\0\0\2ab\0\0\0\2c", 4)
     assert unescape(b"\0\0\3\1") == b"\0\0\1"
 
 

@@ -68,12 +68,3 @@ def nal_units(data: bytes, length_size: int) -> Iterator[tuple[int, int]]:
         if end > code + 3:
             yield code + 3, end
         code = following
-
-
-def well_formed(data: bytes, length_size: int) -> bool:
-    """Return whether the lengths before the NAL units add up to the size of ``data``."""
-    position = 0
-    while length_size and position < len(data):
-        start = position + length_size
-        position = start + int.from_bytes(data[position:start], "big")
-    return length_size == 0 or position == len(data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from llava_eval.video.fast.bits import BitReader, nal_units, unescape, well_formed
+from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.syntax import DISPOSABLE, NEEDED, EntryKind, PacketInfo, Syntax
 
 
@@ -110,7 +110,7 @@ class Hevc(Syntax):
 
     def packet_info(self, packet: bytes) -> PacketInfo | None:
         picture = self._picture(packet)
-        if picture is None or not well_formed(packet, self.length_size):
+        if picture is None or not picture.is_whole:
             return None
         # even types up to 14 are sub-layer non-reference pictures (table 7-1): no other picture of
         # the same temporal layer refers to them
@@ -155,19 +155,33 @@ class Hevc(Syntax):
         # nuh_layer_id (6), nuh_temporal_id_plus1 (3); types up to 31 are slices, whose header
         # begins with first_slice_segment_in_pic_flag and, in IRAP pictures,
         # no_output_of_prior_pics_flag (7.3.1.2, 7.3.6.1)
-        for start, end in nal_units(packet, self.length_size):
-            kind = packet[start] >> 1 & 63
-            if kind < 32 and end - start > 2:
-                return _Picture(kind, packet[start + 1] & 7, packet[start + 2] & 0x40 != 0)
-        return None
+        size, position, end, first = self.length_size, 0, len(packet), -1
+        while size and position < end:  # one pass, as this is asked of every packet
+            start = position + size
+            position = start + int.from_bytes(packet[position:start], "big")
+            if first < 0 and start + 2 < end and start + 2 < position and not packet[start] & 0x40:
+                first = start
+        if not size:
+            position = end
+            units = (start for start, stop in nal_units(packet, 0) if stop - start > 2)
+            first = next((start for start in units if not packet[start] & 0x40), -1)
+        if first < 0:
+            return None
+        header, layer, flags = packet[first : first + 3]
+        return _Picture(header >> 1 & 63, layer & 7, flags & 0x40 != 0, position == end)
 
 
 class _Picture(NamedTuple):
-    """NAL unit type, temporal layer, and no_output_of_prior_pics_flag of a first slice."""
+    """The needed facts of a packet.
+
+    NAL unit type, temporal layer, and no_output_of_prior_pics_flag of its first slice, and whether
+    the lengths of its NAL units add up to its own.
+    """
 
     kind: int
     layer: int
     discards_prior: bool
+    is_whole: bool
 
 
 class _Sps(NamedTuple):
