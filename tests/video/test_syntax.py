@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import av
@@ -166,6 +167,26 @@ def test_blocks_are_the_packets_of_the_demuxer(name: str, file_of: FileOf) -> No
     keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
     assert table.keyframes == keyframes
     assert table.positions == [packets[number].pos for number in keyframes]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_flags_of_simple_blocks(number: int, file_of: FileOf, tmp_path: Path) -> None:
+    """RFC 9559, 10.2: 0x80 keyframe, 0x08 invisible, 0x06 lacing, 0x01 discardable."""
+    with open_source(file_of("h264.mkv")) as source:
+        packets = [packet for packet in source.container.demux(source.stream) if packet.size]
+        syntax = source.syntax
+    keyframes = [index for index, packet in enumerate(packets) if packet.is_keyframe]
+    content = bytearray(Path(file_of("h264.mkv")).read_bytes())
+    position, path = packets[number].pos, tmp_path / "flags.mkv"
+    assert position is not None
+    assert content[position + 3] == (0x80 if number in keyframes else 0)
+    for flag, is_walked in ((1, True), (8, True), (2, False), (4, False), (6, False)):
+        changed = bytearray(content)
+        changed[position + 3] |= flag
+        path.write_bytes(changed)
+        table = walk_blocks(str(path), syntax, packets[:3])
+        assert (table is not None) == is_walked
+        assert table is None or table.keyframes == keyframes
 
 
 def test_blocks_of_a_truncated_or_other_file_are_not_walked(file_of: FileOf) -> None:
