@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.benchmarks.subtitles import Subtitles
 from llava_eval.config.schema import RunnerConfig
 from llava_eval.engine.replaced_media import replaced_samples
 from llava_eval.results.manifest import Manifest, Session
@@ -151,6 +152,28 @@ def test_media_at_addresses_and_in_memory_are_not_looked_at(case: Case) -> None:
         sample = dataclasses.replace(case.samples["0"], content=(medium, "Why?"))
         case.samples["0"] = sample
         assert case.replaced() == set()
+
+
+def test_subtitles_that_say_something_else_ask_anew(
+    tmp_path: Path, case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    subtitles = tmp_path / "a.srt"
+    medium = Media("video", str(case.paths[0]))
+    content = (medium, Subtitles(medium, str(subtitles), "first_cue"), "Why?")
+    case.samples["0"] = dataclasses.replace(case.samples["0"], content=content)
+    case.results["0"] = dataclasses.replace(case.results["0"], prompt="It is red.\nWhy?")
+    for text, time, replaced in (
+        ("It is red.", BEFORE, set()),
+        ("It is red.", AFTER, set()),
+        ("It is blue.", BEFORE, set()),
+        ("It is blue.", AFTER, {"0"}),
+    ):
+        subtitles.write_text(f"1\n00:00:00,000 --> 00:01:00,000\n{text}\n")
+        os.utime(subtitles, (time, time))
+        assert case.replaced() == replaced
+    assert caplog.messages[-1].startswith(
+        f"{subtitles}: replaced since the run read it; 1 finished"
+    )
 
 
 def test_of_many_videos_three_are_named(
