@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from llava_eval.errors import MediaError
+from llava_eval.types import MediaProblem
 from llava_eval.video import decode_frames, probe
 from llava_eval.video.container import libav_messages, sign_of_damage
 from tests.video import corpus, naive
@@ -72,6 +73,24 @@ def test_concealed_damage_is_replayed_and_noted(
     assert "replaying from the start" in caplog.text
     # what was found does not change later decodes: they depend on the file and the frames alone
     assert decode_frames(path, [3]).notes == ()
+
+
+def test_frames_before_a_damaged_packet_are_replayed(file_of: FileOf, tmp_path: Path) -> None:
+    """A range is read further than its frames, a decode from the start is not."""
+    content = bytearray(Path(file_of("h264.mp4")).read_bytes())
+    with av.open(file_of("h264.mp4")) as container:
+        starts = [packet.pos for packet in container.demux(video=0)]
+    assert starts[20] is not None
+    content[starts[20] : starts[20] + 4] = b"\xff\xff\xff\xff"  # size of a NAL unit
+    path = str(tmp_path / "size.mp4")
+    Path(path).write_bytes(content)
+    clip = decode_frames(path, [12])
+    assert clip.frames.equal(decode_frames(file_of("h264.mp4"), [12]).frames)
+    assert clip.notes == ("decoded sequentially: packet 20 is damaged",)
+    assert clip.problems == (
+        MediaProblem("damaged", "packet 20 is damaged"),
+        MediaProblem("replayed", "decoded from the start: packet 20 is damaged"),
+    )
 
 
 @pytest.mark.parametrize("name", ["hevc.mkv", "open_gop.mkv"])

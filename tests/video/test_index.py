@@ -72,6 +72,8 @@ def test_frames_are_counted_up_to_each_keyframe() -> None:
     [
         (EntryKind.CLOSED, [0, 1, 2, 3], 0),
         (EntryKind.OPEN, [0, 1, 3, 2], 1),
+        (EntryKind.OPEN, [0, 1, 3, 4, 5, 6, 2], 1),
+        (EntryKind.OPEN, [0, 1, 3, 4, 5, 6, 7, 2], 0),  # so late a packet is refused when decoded
         (EntryKind.CLOSED, [0, 1, 3, 2], UNSAFE),  # a closed one has nothing before it
         (EntryKind.NO, [0, 1, 2, 3], UNSAFE),
         (EntryKind.OPEN, [0, 3, 2, 4], UNSAFE),  # something stored before is shown after it
