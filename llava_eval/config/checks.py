@@ -11,10 +11,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from llava_eval.config.choices import list_choices, list_groups, listing, suggest
-from llava_eval.config.describe import setting_of
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.hydra_session import compose_root, without_hydra
+from llava_eval.config.roles import setting_of
 from llava_eval.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from llava_eval.config.catalogue import KINDS
 from llava_eval.config.choices import list_choices, list_groups
-from llava_eval.config.describe import declared_settings
+from llava_eval.config.roles import declared_settings
 
 _BASH: Final = """\
 _llava_eval() {{

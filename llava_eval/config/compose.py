@@ -21,8 +21,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.choices import let_import, quoted, search_path_override
-from llava_eval.config.describe import overrides as overrides_of
-from llava_eval.config.describe import replaceable_parts, role_of, setting_of, short_keys
 from llava_eval.config.hydra_session import (
     as_read,
     compose_root,
@@ -32,6 +30,8 @@ from llava_eval.config.hydra_session import (
     typed,
     without_hydra,
 )
+from llava_eval.config.roles import overrides as overrides_of
+from llava_eval.config.roles import replaceable_parts, role_of, setting_of, short_keys
 from llava_eval.config.schema import Role, RunConfig
 from llava_eval.errors import ConfigError, first_line
 

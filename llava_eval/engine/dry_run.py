@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llava_eval.config.choices import listing
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.describe import differences, flat, short_keys
+from llava_eval.config.roles import differences, flat, short_keys
 from llava_eval.engine.batches import (
     MediaGroup,
     decode_group,

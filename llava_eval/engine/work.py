@@ -14,7 +14,7 @@ from typing import Any
 
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.describe import identity_of
+from llava_eval.config.roles import identity_of
 from llava_eval.engine.base import Engine
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import open_engine

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from llava_eval.config.describe import flat
+from llava_eval.config.roles import flat
 from llava_eval.types import FrameDependentPart, Media, Sample
 
 Identity = Mapping[str, Any]

@@ -17,7 +17,7 @@ from llava_eval.borders.paths import is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import USERS_FOLDER, let_import
-from llava_eval.config.describe import differences, role_of, short_keys
+from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files

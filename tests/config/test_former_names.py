@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from llava_eval.config.build import build_target
-from llava_eval.config.describe import differences, flat
 from llava_eval.config.former_names import current_node
+from llava_eval.config.roles import differences, flat
 from llava_eval.errors import ConfigError
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.types import Score

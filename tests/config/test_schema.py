@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.checks import check_constraints
-from llava_eval.config.describe import declared_settings
+from llava_eval.config.roles import declared_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.cli import run_command
-from llava_eval.config.describe import setting_of
+from llava_eval.config.roles import setting_of
 from llava_eval.engine.rerun import SWITCHES
 from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
-from llava_eval.config.describe import flat
+from llava_eval.config.roles import flat
 from llava_eval.results.files import file_name
 from llava_eval.results.runs import Run
 

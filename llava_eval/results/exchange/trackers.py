@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from llava_eval.config.build import build_target
-from llava_eval.config.describe import flat
+from llava_eval.config.roles import flat
 from llava_eval.errors import ConfigError, LlavaEvalError, first_line, without_secrets
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.results.tables import all_values

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.describe import flat, role_of, setting_of
 from llava_eval.config.former_names import current_node
+from llava_eval.config.roles import flat, role_of, setting_of
 from llava_eval.config.schema import Role
 from llava_eval.results.runs import Run
 

@@ -22,7 +22,7 @@ from typing import Any, get_args
 from llava_eval.borders.json_text import JsonError, load_json
 from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.describe import with_role
+from llava_eval.config.roles import with_role
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from llava_eval.config.describe import protocol_difference
+from llava_eval.config.roles import protocol_difference
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE

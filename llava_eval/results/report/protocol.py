@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.describe import flat
+from llava_eval.config.roles import flat
 from llava_eval.results.formatting import html_text
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llava_eval.config.compose import compose_config, composed_of
-from llava_eval.config.describe import declared_settings
+from llava_eval.config.roles import declared_settings
 from llava_eval.results.explain.switches import WORDS, switched, switches
 
 

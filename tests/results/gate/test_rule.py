@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llava_eval.config.describe import declared_settings
+from llava_eval.config.roles import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.paired import paired_means
 from llava_eval.results.gate.rule import GateRule, GateVerdict, rule_of, verdict_of

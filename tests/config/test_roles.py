@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.config import describe
+from llava_eval.config import roles
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from tests.processes import run_command
@@ -26,7 +26,7 @@ def test_every_key_of_the_schema_has_one_role() -> None:
             )
         ]
 
-    assert list(describe.declared_settings()) == leaves(RunConfig(), "")
+    assert list(roles.declared_settings()) == leaves(RunConfig(), "")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_key_of_the_schema_has_one_role() -> None:
     ],
 )
 def test_role(key: str, role: str) -> None:
-    assert describe.role_of(key) == role
+    assert roles.role_of(key) == role
 
 
 @pytest.mark.slow
@@ -61,10 +61,10 @@ def test_identity_knows_what_changes_texts_and_not_how_they_are_scored() -> None
     fewer = dict(compose_config(["sampler.num_frames=4"]).resolved)
     seeded = dict(compose_config(["seed=7"]).resolved)
     sampled = dict(compose_config(["seed=7", "benchmark.generation.temperature=0.5"]).resolved)
-    assert describe.identity_of(plain) == describe.identity_of(other)
-    assert describe.identity_of(plain) == describe.identity_of(seeded)
-    assert describe.identity_of(fewer)["sampler.num_frames"] == 4
-    assert describe.identity_of(sampled)["seed"] == 7
+    assert roles.identity_of(plain) == roles.identity_of(other)
+    assert roles.identity_of(plain) == roles.identity_of(seeded)
+    assert roles.identity_of(fewer)["sampler.num_frames"] == 4
+    assert roles.identity_of(sampled)["seed"] == 7
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_differences_are_told_by_the_names_of_parts() -> None:
             ["quantization=bnb_nf4", "judge.model=b", "sampler=integer_steps"],
         )
     ]
-    assert describe.differences(runs) == {
+    assert roles.differences(runs) == {
         "quantization": ["none", "bnb_nf4"],
         "judge.model": [None, "b"],
         "sampler": ["linspace_to_last_frame", "integer_steps"],
@@ -86,7 +86,7 @@ def test_differences_are_told_by_the_names_of_parts() -> None:
 def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> None:
     ours = compose_config(["benchmark.where.duration=short"]).resolved
     earlier = {"benchmark.version": 1, "sampler.num_frames": 16, "sampler._target_": "x.y"}
-    changed = describe.protocol_difference(ours, earlier)
+    changed = roles.protocol_difference(ours, earlier)
     assert changed["benchmark.where.duration"] == ("short", None)
     assert set(changed) == {"benchmark.where.duration", "sampler._target_"}
 
@@ -103,11 +103,11 @@ def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_
 
 
 def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
-    plain = describe.with_role(compose_config([]).resolved, "protocol")
+    plain = roles.with_role(compose_config([]).resolved, "protocol")
     earlier = {key: value for key, value in plain.items() if key != "benchmark.probe"}
-    assert describe.protocol_difference(plain, earlier) == {}
+    assert roles.protocol_difference(plain, earlier) == {}
     probed = compose_config(["probe=reversed"]).resolved
-    assert describe.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
+    assert roles.protocol_difference(probed, earlier) == {"benchmark.probe": ("reversed", None)}
 
 
 @pytest.mark.slow
@@ -123,8 +123,8 @@ def test_how_an_adapter_has_media_read_is_the_protocol(
         compose_config([f"benchmark={benchmark}", *overrides]).resolved
         for overrides in ([], [f"++{key}={not default}"], [f"++{key}={default}"])
     )
-    assert describe.protocol_difference(changed, plain) == {key: (not default, default)}
-    assert describe.protocol_difference(same, plain) == {}
+    assert roles.protocol_difference(changed, plain) == {key: (not default, default)}
+    assert roles.protocol_difference(same, plain) == {}
 
 
 def test_an_adapter_that_is_not_ours_is_not_imported_to_compare_runs(
@@ -136,7 +136,5 @@ def test_an_adapter_that_is_not_ours_is_not_imported_to_compare_runs(
         {"benchmark.adapter._target_": "strangers_adapter.rows", "benchmark.adapter.upright": value}
         for value in (True, False)
     )
-    assert describe.protocol_difference(ours, theirs) == {
-        "benchmark.adapter.upright": (True, False)
-    }
-    assert describe.protocol_difference(ours, ours) == {}
+    assert roles.protocol_difference(ours, theirs) == {"benchmark.adapter.upright": (True, False)}
+    assert roles.protocol_difference(ours, ours) == {}
