@@ -22,6 +22,14 @@ from llava_eval.errors import ConfigError, RowsError
 #: Level of a facet that a row says nothing of.
 UNKNOWN = "unknown"
 
+#: Texts that pandas reads as an empty cell of a table.
+EMPTY_CELLS = frozenset(
+    {
+        *("", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "n/a", "NULL", "null", "None"),
+        *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
+    }
+)
+
 #: Words that stand for no value in a list which was written as text.
 _NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llava_eval.benchmarks.adapters.tempcompass import TASKS
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.rules_first import RulesFirst
@@ -104,7 +105,6 @@ def _caption_matching(reply: str, answer: str, options: Sequence[str]) -> tuple[
     return matches[-1], matches[-1] in accepted
 
 
-TASKS = ("multi-choice", "yes_no", "caption_matching", "captioning")
 _OPTION_MARKS = ("A.", "B.", "C.", "D.")
 
 

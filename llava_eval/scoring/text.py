@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llava_eval.benchmarks.rows import EMPTY_CELLS
 from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
@@ -38,10 +39,6 @@ def _normalised(text: str) -> str:
     return " ".join(text.strip().removesuffix(".").casefold().split())
 
 
-#: Texts that pandas reads as empty cells, which are written as "nan" then.
-_EMPTY_CELL = re.compile(
-    r"(?:#N/A|#N/A N/A|#NA|-?1\.#IND|-?1\.#QNAN|-?NaN|-?nan|<NA>|N/A|NA|NULL|None|n/a|null)?"
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 #: Characters that a cell holds; pandas cuts the rest off.
 _MOST_CHARACTERS = 32_767
@@ -53,15 +50,10 @@ def through_spreadsheet(text: str) -> str:
     "N/A" and its like come back as "nan", and control characters as their codes: "\r" as
     ``_x000D_``, which holds a capital D. Very long texts are cut.
     """
-    if is_empty_cell(text):
+    if text in EMPTY_CELLS:
         return "nan"
     kept = text[:_MOST_CHARACTERS]
     return _CONTROL.sub(lambda match: f"_x{ord(match.group()):04X}_", kept)
-
-
-def is_empty_cell(text: str) -> bool:
-    """Return whether pandas reads a text as an empty cell of a table."""
-    return _EMPTY_CELL.fullmatch(text) is not None
 
 
 _DELETE_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.benchmarks.adapters.tempcompass import TASKS
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.tempcompass_rules import TASKS, TempCompassJudged, TempCompassRules
+from llava_eval.scoring.tempcompass_rules import TempCompassJudged, TempCompassRules
 from llava_eval.types import Sample
 
 QUESTIONS = {

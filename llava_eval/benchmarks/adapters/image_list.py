@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import string
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ def _images(
     else:
         held = {} if value is None else {column: value}
     held = {name: item for name, item in held.items() if item is not None}
-    inner = Row(row.number, {**row.columns, **held}, row.source, row.media_root)
+    inner = dataclasses.replace(row, columns={**row.columns, **held})
     shown = tuple(
         row_image(inner, column=name, files=files, upright=upright).media for name in held
     )

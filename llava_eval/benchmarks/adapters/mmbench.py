@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from llava_eval.benchmarks.image_rows import row_facets, row_image
-from llava_eval.benchmarks.rows import Row, is_null
+from llava_eval.benchmarks.rows import EMPTY_CELLS, Row, is_null
 from llava_eval.types import Sample
 
 #: Copies of a question have its index plus a multiple of this.
 _CIRCULAR_STEP = 1_000_000
 
 _LETTERS = "ABCD"
-#: Texts that pandas reads as an empty cell.
-_EMPTY_CELLS = frozenset(
-    {
-        *("", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "n/a", "NULL", "null", "None"),
-        *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
-    }
-)
 
 
 def mmbench(
@@ -89,4 +82,4 @@ def _cell(value: Any, empty_cells: Literal["nan", "pandas"]) -> str | None:
     if is_null(value):
         return None
     text = str(value)
-    return None if empty_cells == "pandas" and text in _EMPTY_CELLS else text
+    return None if empty_cells == "pandas" and text in EMPTY_CELLS else text

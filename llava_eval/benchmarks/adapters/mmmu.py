@@ -9,7 +9,8 @@ from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
-_ID = re.compile(r"[^_]*_(.+?)_\d+")
+#: Its one group is the subject.
+ID = re.compile(r"[^_]*_(.+?)_\d+")
 _IMAGE = re.compile(r"<image (\d+)>")
 #: What stands for a hidden answer.
 _HIDDEN = "?"
@@ -65,7 +66,7 @@ def mmmu(
     text = row.text(
         choice_prompt if is_choice else open_prompt, options="\n".join(lettered(choices))
     )
-    subject = _ID.fullmatch(row.text("{id}"))
+    subject = ID.fullmatch(row.text("{id}"))
     if subject is None:
         raise row.error(
             f"the id {row.text('{id}')!r} names no subject; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +108,7 @@ def _questions(row: Row) -> Iterator[Row]:
     for question in questions:
         if not isinstance(question, Mapping):
             raise row.error(f"column {_QUESTIONS!r} holds {question!r:.60}, no question")
-        yield Row(row.number, question, row.source, row.media_root)
+        yield dataclasses.replace(row, columns=question)
 
 
 def _sample(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import string
+
 from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
@@ -26,10 +29,10 @@ def tomato(row: Row, *, media: list[str], prompt: str, id: str, group: str) -> S
         RowsError: a missing column, or an answer that is none of the options.
     """
     options = Options(column="options")
-    listed = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options.of(row), strict=False))
+    listed = dict(zip(string.ascii_uppercase, options.of(row), strict=False))
     columns = {**row.columns, "options_by_letter": repr(listed)}
     return choice_sample(
-        Row(row.number, columns, row.source, row.media_root),
+        dataclasses.replace(row, columns=columns),
         id=id,
         group=group,
         media=media,

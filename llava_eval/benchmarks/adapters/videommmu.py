@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from llava_eval.benchmarks.adapters.mmmu import DOMAIN_OF
+from llava_eval.benchmarks.adapters.mmmu import DOMAIN_OF, ID
 from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
 
-_SUBJECT = re.compile(r"[^_]*_(.+?)_\d+")
 #: Names of MMMU's domains here.
 _CATEGORIES = {
     "Art and Design": "Art",
@@ -48,7 +45,7 @@ def videommmu(
     Raises:
         RowsError: a missing column, or an id that names no known subject.
     """
-    subject = _SUBJECT.fullmatch(row.text("{id}"))
+    subject = ID.fullmatch(row.text("{id}"))
     if subject is None or subject[1] not in _CATEGORY_OF:
         raise row.error(f"the id {row.text('{id}')!r} names no subject, as dev_Biology_3 does")
     track = str(row.optional(ROW_SET_COLUMN) or UNKNOWN).lower()

@@ -44,7 +44,7 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
         raise row.error(f"idx is {row.text('{idx}')!r}, expected one like 0_pos")
     columns = {**row.columns, "options": ["A", "B"], "pair": index[1]}
     sample = choice_sample(
-        Row(row.number, columns, row.source, row.media_root),
+        dataclasses.replace(row, columns=columns),
         id="{row_set}/{idx}",
         group="{pair}",
         media=media,

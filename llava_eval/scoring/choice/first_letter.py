@@ -7,6 +7,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llava_eval.benchmarks.rows import EMPTY_CELLS
 from llava_eval.scoring.choice.letter import (
     LetterRule,
     WhenUnread,
@@ -15,7 +16,7 @@ from llava_eval.scoring.choice.letter import (
     unread,
 )
 from llava_eval.scoring.scorer import ReplyScorer, read
-from llava_eval.scoring.text import is_empty_cell, through_spreadsheet
+from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.types import Sample, Score
 
 
@@ -62,7 +63,7 @@ class FirstLetter(ReplyScorer):
         """Return 1.0 or 0.0, or what an unread reply is worth."""
         text = through_spreadsheet(reply) if self.spreadsheet else reply
         letter = first_letter(text, self.letters, self.prefixes)
-        if letter is not None and not (self.empty_cells and is_empty_cell(reply)):
+        if letter is not None and not (self.empty_cells and reply in EMPTY_CELLS):
             how = f"the first of {self.letters} once the set phrases are deleted"
             return read_letter(letter, sample, how)
         why = f"none of {self.letters} is left once the set phrases are deleted"
