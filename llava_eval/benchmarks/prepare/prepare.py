@@ -1,7 +1,4 @@
-"""``llava-eval prepare``: fetch a benchmark, unpack it, and say whether it is complete.
-
-Fetching files of a hub data set.
-"""
+"""``llava-eval prepare``: fetch a benchmark, unpack it, and say whether it is complete."""
 
 from __future__ import annotations
 

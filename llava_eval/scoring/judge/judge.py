@@ -111,9 +111,8 @@ class RecordedJudge:
         unique = dict(zip(keys, prompts, strict=True))
         judging = self.judging
         with ReplyStore(self._path, self._others) as store:
-            result = {key: store.get(key) for key in unique}
             replies: dict[str, JudgeReply] = {
-                key: reply for key, reply in result.items() if reply is not None
+                key: kept for key in unique if (kept := store.get(key)) is not None
             }
             pending = {key: prompt for key, prompt in unique.items() if key not in replies}
             judging.num_reused += len(replies)
