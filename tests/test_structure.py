@@ -99,6 +99,9 @@ def test_contributors_find_every_module_that_is_named() -> None:
     paths = [f"/{path.relative_to(PACKAGE.parent).as_posix()}" for path in PACKAGE.rglob("*.py")]
     assert [name for name in named if not any(path.endswith(f"/{name}") for path in paths)] == []
     assert len(named) > 15
+    for module, name in re.findall(r"`([\w/]+\.py)`\s`(\w+)`", text):
+        (path,) = [PACKAGE.parent / path[1:] for path in paths if path.endswith(f"/{module}")]
+        assert re.search(rf"^(class|def) {name}\b", path.read_text(encoding="utf-8"), re.M), name
 
 
 def test_no_module_name_occurs_twice() -> None:
