@@ -13,6 +13,9 @@ from llava_eval.borders.paths import local_path
 from llava_eval.config.choices import USERS_FOLDER
 from llava_eval.errors import ConfigError
 
+_Function = Callable[[argparse.Namespace], int]
+_Argument = tuple[tuple[str, ...], dict[str, Any]]
+
 
 @dataclass(frozen=True)
 class Command:
@@ -24,9 +27,9 @@ class Command:
         arguments: positional and keyword parameters of argparse's ``add_argument``.
     """
 
-    function: Callable[[argparse.Namespace], int]
+    function: _Function
     usage: str
-    arguments: Sequence[tuple[tuple[str, ...], dict[str, Any]]]
+    arguments: Sequence[_Argument]
 
     @property
     def summary(self) -> str:
@@ -41,9 +44,6 @@ class Command:
 
 #: Every command by its name.
 COMMANDS: dict[str, Command] = {}
-
-_Function = Callable[[argparse.Namespace], int]
-_Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 
 def argument(*names: str, **settings: Any) -> _Argument:
