@@ -53,6 +53,7 @@ def test_help_needs_the_standard_library_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_options_stand_before_between_and_after(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_run_ends_with_its_table_and_its_directory(
         assert part in captured.err
 
 
+@pytest.mark.slow
 def test_failed_samples_end_with_exit_code_1_and_say_where_to_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +201,7 @@ def test_failed_samples_end_with_exit_code_1_and_say_where_to_look(
     assert "out/samples.jsonl" in captured.err
 
 
+@pytest.mark.slow
 def test_score_prints_the_same_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -406,6 +409,7 @@ def test_a_ctrl_c_that_was_lost_is_repeated(press_again: bool, tmp_path: Path) -
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["list", "scorers"], ["--help"]])
 def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "llava_eval.cli", *arguments]
@@ -418,6 +422,7 @@ def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> 
     assert subprocess.run(closed, cwd=tmp_path, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a" * 300, "closed/x"])
 def test_a_file_that_the_system_refuses(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -497,6 +502,7 @@ def test_an_unforeseen_error_is_one_line_and_a_file(
     assert "me:word" not in text
 
 
+@pytest.mark.slow
 def test_what_is_logged_acts_on_no_terminal_and_names_no_secret(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def write_rows(folder: Path, lines: list[Any]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @EACH_TABLE
 def test_prepare_says_what_is_missing(tmp_path: Path, path: Path) -> None:
     name = path.name.partition(".")[0].replace("__", "/")
@@ -70,6 +71,7 @@ def test_prepare_says_what_is_missing(tmp_path: Path, path: Path) -> None:
     assert len(prepare(composed).damaged) == is_video  # images are opened when they are shown
 
 
+@pytest.mark.slow
 @EACH_TABLE
 def test_texts_are_scored(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = path.name.partition(".")[0].replace("__", "/")

@@ -170,6 +170,7 @@ def test_resume_finds_the_newest_unfinished_run(run: Run) -> None:
     assert run("resume=true").directory != first  # it is finished now
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_generated_again(run: Run, one: Path) -> None:
     before = (one / "samples.jsonl").read_bytes()
     again = run("output_dir=one")
@@ -179,6 +180,7 @@ def test_a_finished_run_is_not_generated_again(run: Run, one: Path) -> None:
     assert manifest["model"]["dtype"] == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "part"),
     [
@@ -347,6 +349,7 @@ def test_repaired_samples_are_asked_again(
     assert outcome.summary.num_errors == len(broken) - 1
 
 
+@pytest.mark.slow
 def test_duplicate_ids_and_missing_columns_end_before_any_work(run: Run, tmp_path: Path) -> None:
     template = read_lines(DEMO / "multiple_choice.jsonl")[0]
     write_lines(tmp_path / "twice.jsonl", [template, template])
@@ -366,6 +369,7 @@ def score(generations: str, *overrides: str) -> pipeline.Outcome:
     return pipeline.score(compose_config(list(overrides)), Path(generations))
 
 
+@pytest.mark.slow
 def test_scoring_a_runs_texts_gives_the_runs_numbers(
     one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +409,7 @@ def test_scoring_needs_no_media_and_counts_missing_texts(run: Run, tmp_path: Pat
     assert outcome.exit_code == 1
 
 
+@pytest.mark.slow
 def test_the_official_rule_leaves_the_unread_out(run: Run, tmp_path: Path) -> None:
     rows = read_lines(DEMO / "multiple_choice.jsonl")[:4]
     write_lines(tmp_path / "rows.jsonl", rows)

@@ -19,6 +19,7 @@ from tests.test_score_protocols import ledger, scored
 SETS = sorted((Path(__file__).parent / "golden_sets").glob("*.json.gz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SETS, ids=[path.name.removesuffix(".json.gz") for path in SETS])
 def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, path: Path) -> None:
     content: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))

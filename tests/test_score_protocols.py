@@ -80,6 +80,7 @@ def ledger(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.strip().split("\n")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "row", "reply", "value"),
     [
@@ -172,6 +173,7 @@ def test_losses_that_do_not_fit_are_named(tmp_path: Path, line: dict[str, Any], 
         scored(tmp_path, "egoschema/mc_ppl", [rows.EGOSCHEMA], line)
 
 
+@pytest.mark.slow
 def test_hidden_answers_make_a_submission(tmp_path: Path) -> None:
     hidden = [
         {**{k: v for k, v in rows.EGOSCHEMA.items() if k != "answer"}, "video_idx": f"v{n}"}
@@ -195,6 +197,7 @@ def test_guesses_are_counted_in_every_table(tmp_path: Path) -> None:
     assert metrics["metrics"]["accuracy_strict"]["value"] == pytest.approx(100 / 3)
 
 
+@pytest.mark.slow
 def test_no_guess_is_no_count(tmp_path: Path) -> None:
     scored(tmp_path, "videomme/official", [VIDEOMME], {"row": 0, "text": "C"})
     assert "num_random" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -209,6 +212,7 @@ def test_m_avg_is_the_mean_of_tasks_and_stands_for_the_whole_set_only(tmp_path: 
     assert set(summary.groups["task_type"]["plotQA"]) == {"accuracy"}
 
 
+@pytest.mark.slow
 def test_a_group_in_which_nothing_was_read_is_0_under_videomme_s_own_rule(tmp_path: Path) -> None:
     summary = scored(
         tmp_path, "videomme/official", [VIDEOMME], {"row": 0, "text": "it is unclear"}

@@ -60,6 +60,7 @@ def text_of(sample: Sample, indices: tuple[int, ...], case: dict[str, Any]) -> s
     return "".join(str(part) for parts in expanded for part in parts)
 
 
+@pytest.mark.slow
 def test_the_authors_frames_and_prompts(tmp_path: Path) -> None:
     for case in PROMPTS["official"]:
         root = with_subtitles(tmp_path, case)
@@ -81,6 +82,7 @@ def test_the_authors_frames_and_prompts(tmp_path: Path) -> None:
             assert text_of(by_task[task], indices, case) == expected["prompt"]
 
 
+@pytest.mark.slow
 def test_lmms_evals_prompts_with_subtitles(tmp_path: Path) -> None:
     for case in PROMPTS["lmms_eval_subtitles"]:
         (sample,) = samples_of("lmms_eval_subtitles", case["row"], with_subtitles(tmp_path, case))
@@ -120,6 +122,7 @@ def test_what_is_no_interval_is_named(intervals: Any) -> None:
         samples_of("official", row)
 
 
+@pytest.mark.slow
 def test_rows_are_prepared(tmp_path: Path) -> None:
     rows = tmp_path / "cgbench_mini.json"
     rows.write_text(json.dumps([PROMPTS["official"][0]["row"]]))

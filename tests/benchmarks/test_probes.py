@@ -101,6 +101,7 @@ def test_one_frame_that_repeats_has_no_other_order() -> None:
     assert sampler(VIDEO) == (7, 7, 7)
 
 
+@pytest.mark.slow
 def test_every_probe_is_an_option_and_stands_beside_the_name() -> None:
     assert set(list_choices("probe")) == {"none", *PROBES}
     composed = compose_config(["probe=blind", "benchmark=videomme/official"])

@@ -45,6 +45,7 @@ def turn(sample: Sample, shown: Clip) -> list[str | None]:
     return parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["official_subtitles", "official_interleaved"])
 def test_words_and_sentences_stand_where_the_authors_put_them(tmp_path: Path, name: str) -> None:
     content: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))
@@ -85,6 +86,7 @@ def test_an_answer_beyond_h_is_refused() -> None:
         protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
 
 
+@pytest.mark.slow
 def test_lmms_eval_lists_the_words_only_where_there_are_some(tmp_path: Path) -> None:
     content = json.loads(
         gzip.decompress(GOLDEN.with_name("videomme_v2_listed_words.json.gz").read_bytes())

@@ -114,6 +114,7 @@ def test_json_is_all_that_is_printed(runs: Path, capsys: pytest.CaptureFixture[s
         assert is_right(json.loads(capsys.readouterr().out)), words
 
 
+@pytest.mark.slow
 def test_prepare_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["prepare", "benchmark.limit=3"]) == 0
     capsys.readouterr()

@@ -77,6 +77,7 @@ def test_a_protocols_own_choice_is_no_override() -> None:
     assert composed.benchmark_overrides == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -90,6 +91,7 @@ def test_rope_scaling_from_the_command_line(overrides: list[str]) -> None:
     assert composed.model_overrides == {"rope_type": "linear", "factor": 2.0}
 
 
+@pytest.mark.slow
 def test_where_things_lie_is_no_override() -> None:
     composed = compose_config(
         [
@@ -104,6 +106,7 @@ def test_where_things_lie_is_no_override() -> None:
     assert composed.model_overrides == {}
 
 
+@pytest.mark.slow
 def test_another_checkpoint_under_a_models_name_is_shown() -> None:
     composed = compose_config(["model=llava_next_video_7b", "model.checkpoint=/data/mine"])
     assert composed.model_overrides == {"checkpoint": "/data/mine"}
@@ -158,6 +161,7 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
         assert part in message
 
 
+@pytest.mark.slow
 def test_config_dir_adds_a_benchmark_without_touching_the_package(tmp_path: Path) -> None:
     folder = tmp_path / "my configs' folder" / "benchmark" / "mine"
     folder.mkdir(parents=True)
@@ -231,6 +235,7 @@ def test_the_default_rule_is_a_swap_like_any_other() -> None:
     assert swapped.benchmark_overrides == {"scorer": "strict_choice"}
 
 
+@pytest.mark.slow
 def test_a_file_without_a_scorer_has_our_own_rule(tmp_path: Path) -> None:
     (tmp_path / "benchmark").mkdir()
     (tmp_path / "benchmark" / "plain.yaml").write_text(

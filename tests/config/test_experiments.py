@@ -61,6 +61,7 @@ def test_tasks_without_a_temperature_are_sampled_as_the_wrapper_did(task: str) -
     assert composed.benchmark_overrides["temperature"] == 0.2
 
 
+@pytest.mark.slow
 def test_the_command_line_wins_over_an_experiment() -> None:
     composed = compose_config(
         [
@@ -73,6 +74,7 @@ def test_the_command_line_wins_over_an_experiment() -> None:
     assert composed.config.conversation.name == "chat_template"
 
 
+@pytest.mark.slow
 def test_experiments_of_the_users_own(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()

@@ -83,6 +83,7 @@ def test_differences_are_told_by_the_names_of_parts() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> None:
     ours = compose_config(["benchmark.where.duration=short"]).resolved
     earlier = {"benchmark.version": 1, "sampler.num_frames": 16, "sampler._target_": "x.y"}
@@ -102,6 +103,7 @@ def test_a_gate_refuses_any_other_protocol_and_names_the_key(override: str, tmp_
     assert override.partition("=")[0] in gate.stderr
 
 
+@pytest.mark.slow
 def test_a_probe_is_another_protocol_also_for_runs_that_know_none() -> None:
     plain = roles.with_role(compose_config([]).resolved, "protocol")
     earlier = {key: value for key, value in plain.items() if key != "benchmark.probe"}

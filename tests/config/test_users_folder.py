@@ -45,6 +45,7 @@ def test_settings_of_the_working_directory(
     assert yaml.safe_load(capsys.readouterr().out)["benchmark"]["media_root"] is None
 
 
+@pytest.mark.slow
 def test_the_embedded_benchmark_keeps_its_own_folder(folder: Path) -> None:
     config = compose_config([], folder).config
     assert config.benchmark.media_root == "package://llava_eval/demo/videos"
@@ -56,6 +57,7 @@ def test_what_changes_a_number_is_shown_beside_its_name(folder: Path) -> None:
     assert compose_config(["model.dtype=auto"], folder).model_overrides == {}
 
 
+@pytest.mark.slow
 def test_another_folder_takes_its_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = folder.parent / "other"
     other.mkdir()

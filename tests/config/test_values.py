@@ -140,6 +140,7 @@ def test_values_that_cannot_be_run(override: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_runs_own_configuration_is_checked_anew() -> None:
     resolved = dict(compose_config(["benchmark.limit=3"]).resolved)
     again = composed_of(resolved)

@@ -64,6 +64,7 @@ def made(composed: ComposedConfig) -> Path:
     return run(composed).directory
 
 
+@pytest.mark.slow
 def test_a_look_at_a_run(composed: ComposedConfig, made: Path) -> None:
     lines = dry_run(composed).splitlines()
     first = read_lines(made / "samples.jsonl")[0]

@@ -27,6 +27,7 @@ def said(
     return caplog.messages
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_away_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_judge_without_a_key_is_an_error(
         said(caplog, tmp_path, JudgeConfig(model="m"))
 
 
+@pytest.mark.slow
 def test_a_disk_with_little_space_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +77,7 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "expected"),
     [

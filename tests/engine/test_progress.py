@@ -34,6 +34,7 @@ def result(number: int, *, error: str | None = None, value: float = 1.0) -> Samp
     return dataclasses.replace(answered, score=Score(value, "A"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_bar_fits_its_terminal_and_says_first_what_matters(width: int) -> None:
     script = (

@@ -71,6 +71,7 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -286,6 +286,7 @@ def test_what_the_manifest_says(whole: Path) -> None:
     assert set(session["stage_seconds"]) >= {"load_rows", "load_model", "prepare", "decode_wait"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(
     composed: ComposedConfig, whole: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +388,7 @@ def test_a_tracker_gets_each_run_at_its_end(composed: ComposedConfig, tmp_path: 
     assert [len(tracked.results) for tracked in Remembering.runs] == [9, 9]
 
 
+@pytest.mark.slow
 def test_runs_without_a_name_are_named_by_the_time_and_found_again(
     composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,6 +244,7 @@ def two_models(
     return columns[0], columns[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rates", [(0.6, 0.6), (0.6, 0.5), (0.9, 0.86)])
 def test_coverage_of_the_interval_for_right_and_wrong(rates: tuple[float, float]) -> None:
     """The 95 % interval covers the true difference in 93 to 97 % of simulated benchmarks."""

@@ -88,6 +88,7 @@ def test_failures(answer: Answer, kind: type[RequestError], told: str) -> None:
     assert len(str(caught.value)) <= 400
 
 
+@pytest.mark.slow
 def test_a_silent_server() -> None:
     with pytest.raises(UnreachableError, match=r"no answer within 0\.2 s"):
         chat(Answer(wait_seconds=30), timeout_seconds=0.2)

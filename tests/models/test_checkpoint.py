@@ -216,6 +216,7 @@ def test_a_device_that_is_not_there(checkpoint: CheckpointFolder, device: str, p
         plan_checkpoint(checkpoint, ModelConfig(device=device))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4"])
 def test_quantization_really_quantizes_the_language_model_only(
     checkpoint: CheckpointFolder, loaded: LoadedModel, method: str

@@ -63,6 +63,7 @@ def test_vicuna_v1_to_the_letter(loaded: LoadedModel) -> None:
     )
 
 
+@pytest.mark.slow
 def test_mistral_direct_to_the_letter(loaded: LoadedModel) -> None:
     assert render("mistral_direct", loaded, make_request(VIDEO, "Why?")) == (
         "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<video>\nWhy?"
@@ -83,6 +84,7 @@ def test_media_stay_where_the_protocol_puts_them(loaded: LoadedModel) -> None:
     assert render("plain", loaded, request) == "USER: First <video>\nthen <image>\nwhy? ASSISTANT:"
 
 
+@pytest.mark.slow
 def test_a_text_that_holds_a_placeholder_is_refused(loaded: LoadedModel) -> None:
     for name in ("plain", "chat_template"):
         with pytest.raises(PromptError, match="sample q: its text holds '<image>'"):
@@ -95,6 +97,7 @@ def with_template(loaded: LoadedModel, template: str | None) -> Any:
     return processor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "request_", "parts"),
     [
@@ -134,6 +137,7 @@ def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: Load
         configured("chat_template", with_template(loaded, None)).render(make_request("Why?"))
 
 
+@pytest.mark.slow
 def test_a_broken_template_is_a_mistake_of_the_checkpoint(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="chat template is broken, line 2"):
         configured("chat_template", with_template(loaded, "\n{% for %}")).render(
@@ -160,6 +164,7 @@ def test_a_template_that_does_not_end_is_stopped(loaded: LoadedModel, template: 
     assert sys.gettrace() is tracer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
 @pytest.mark.parametrize(
     "template",
@@ -186,6 +191,7 @@ def test_a_template_whose_one_operation_does_not_end_is_stopped(loaded: LoadedMo
         )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
 def test_a_template_is_tried_once_for_each_form_of_a_turn(loaded: LoadedModel) -> None:
     template = (
@@ -210,6 +216,7 @@ def test_a_process_that_ignores_how_its_children_end_renders_templates(
     assert text == render("chat_template", loaded, make_request("Why?"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such limit")
 def test_a_constant_that_takes_all_memory_when_it_is_compiled_is_stopped(
     loaded: LoadedModel,

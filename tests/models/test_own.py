@@ -86,6 +86,7 @@ def test_a_class_in_the_users_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
         sys.path.remove(str(folder))
 
 
+@pytest.mark.slow
 def test_an_object_in_python(tmp_path: Path) -> None:
     model = Shapes(fails_at="001-2", refuses="demo_002")
     run = llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=model)
@@ -105,6 +106,7 @@ def test_an_object_in_python(tmp_path: Path) -> None:
     assert line["frame_indices"] == [0, 20, 40, 60]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("replies", "message"),
     [(["A"], "gave 1 answers to 3 requests"), ([1, 2, 3], "gave a int for sample 001-1")],

@@ -61,6 +61,7 @@ def path(runner: ModelRunner) -> str:
     return str(runner.settings()["prompts_asked_as"]["one video"])
 
 
+@pytest.mark.slow
 def test_what_differs_is_asked_as_a_whole_and_said(
     loaded: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -100,6 +101,7 @@ def test_whatever_a_trial_raises_means_do_not_share(loaded: LoadedModel) -> None
     assert path(runner) == f"whole prompts, one at a time: {problem}"
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_on_one_prompt_fails_one_sample(loaded: LoadedModel) -> None:
     expected = whole(loaded)
     longest = max(QUESTIONS, key=len)
@@ -129,6 +131,7 @@ def test_a_defect_of_ours_is_no_sample_s_error(
         ask(runner, *QUESTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share_prefixes", ["auto", False])
 @pytest.mark.parametrize("options", [(), ("red", "blue circle")])
 def test_logits_that_are_not_finite_fail_their_sample_only(
@@ -171,6 +174,7 @@ def family(name: str, folder: Path, **settings: Any) -> LoadedModel:
     )
 
 
+@pytest.mark.slow
 def test_media_are_preprocessed_once_for_all_their_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +258,7 @@ def test_a_budget_of_pixels_changes_the_number_of_tokens(tmp_path: Path) -> None
         family("qwen2_5_vl", tmp_path / "wrong", processor={"max_pixel": 1})
 
 
+@pytest.mark.slow
 def test_frames_as_images_for_a_model_that_takes_no_videos(tmp_path: Path) -> None:
     loaded = family("llava", tmp_path)
     clip = make_clip(3, size=(80, 120))
@@ -344,6 +349,7 @@ def test_every_medium_of_a_prompt_is_tried(loaded: LoadedModel, wrong: int | Non
         assert all(answer.text is None for answer in answers.values())
 
 
+@pytest.mark.slow
 def test_the_doctor_stops_where_no_prompt_can_be_made(loaded: LoadedModel) -> None:
     other = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
     other.model.config.vision_config.image_size = 30

@@ -187,6 +187,7 @@ def test_videos_of_different_lengths_in_one_prompt(
     assert batched["two videos"].text == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [

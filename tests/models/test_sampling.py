@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from scipy import stats
 
@@ -16,6 +17,7 @@ def draw(num_draws: int, *, temperature: float, top_p: float, seed: int = 0) -> 
     return [int(sampler(IDS, LOGITS[None]).argmax()) for _ in range(num_draws)]
 
 
+@pytest.mark.slow
 def test_draws_follow_the_tempered_distribution() -> None:
     counts = torch.bincount(torch.tensor(draw(20_000, temperature=0.7, top_p=1.0)), minlength=5)
     expected = 20_000 * torch.softmax(LOGITS.double() / 0.7, dim=0)

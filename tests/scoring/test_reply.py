@@ -92,6 +92,7 @@ def test_what_a_reference_does_to_replies_stands_in_its_protocol(
     assert (reply.strip, reply.reasoning) == (strip, reasoning)
 
 
+@pytest.mark.slow
 def test_the_former_key_is_answered_with_the_present_one() -> None:
     with pytest.raises(ConfigError, match=r"strip_replies is called benchmark\.reply\.strip now"):
         compose_config(["benchmark.strip_replies=true"])

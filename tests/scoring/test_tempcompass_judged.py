@@ -79,11 +79,13 @@ def test_what_a_rule_reads_is_not_put_to_the_judge() -> None:
     assert [score.details["rule_matched"] for score in scores] == [1.0, 0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_reply_that_says_neither_is_counted() -> None:
     (score,) = scorer().score_judged(["It rises."], [caption()], [JudgeReply(" ")])
     assert (score.value, score.unreadable) == (0.0, True)
 
 
+@pytest.mark.slow
 def test_a_judge_that_failed_scores_nothing() -> None:
     (score,) = scorer().score_judged(["It rises."], [caption()], [JudgeReply(None, "timed out")])
     assert score.value is None

@@ -253,6 +253,7 @@ def test_threads_do_not_change_frames(
     assert cores.busy == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_cores", [1, 2])
 def test_videos_decoded_at_once_share_the_cores(
     num_cores: int, file_of: FileOf, monkeypatch: pytest.MonkeyPatch
@@ -287,6 +288,7 @@ def test_an_error_of_a_helper_is_raised(file_of: FileOf, monkeypatch: pytest.Mon
     assert cores.busy == 0
 
 
+@pytest.mark.slow
 def test_importing_does_not_need_torch() -> None:
     import subprocess
     import sys

@@ -216,6 +216,7 @@ def changed(value: object, random: np.random.Generator) -> object:
     return others[random.integers(len(others))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["frames", "indices"])
 def test_caches_that_others_wrote_into(
     folder: str, file_of: FileOf, cache: Path, monkeypatch: pytest.MonkeyPatch

@@ -139,6 +139,7 @@ def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
         assert (config.model.name, number.value, number.source) in listed
 
 
+@pytest.mark.slow
 def test_a_scored_benchmark_ends_with_the_comparison(demo: Path, tmp_path: Path) -> None:
     from llava_eval import run as pipeline
 

@@ -135,6 +135,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneProcess]:
     torch.set_num_threads(num_threads)
 
 
+@pytest.mark.slow
 def test_a_run_and_what_its_manifest_says(ray: OneProcess, case: Case, plain: Asked) -> None:
     asked = case.ask()
     assert asked.results == plain.results
@@ -201,6 +202,7 @@ def test_a_worker_that_dies_while_it_loads_is_replaced(
     assert ray.calls.count("load") == 2
 
 
+@pytest.mark.slow
 def test_samples_that_end_their_worker_again_and_again_are_errors(
     ray: OneProcess, case: Case, plain: Asked
 ) -> None:

@@ -61,6 +61,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_what_may_pass_is_asked_again(fault: str) -> None:
     with serving(at_first(2, FAULTS[fault])) as server:
@@ -69,6 +70,7 @@ def test_what_may_pass_is_asked_again(fault: str) -> None:
     assert len(server.requests) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_what_does_not_pass_is_the_samples_error(fault: str) -> None:
     def bad(content: dict[str, Any], count: int) -> Answer:
@@ -87,6 +89,7 @@ def test_what_does_not_pass_is_the_samples_error(fault: str) -> None:
     assert str(found["q1"].error).endswith("(2 attempts)")
 
 
+@pytest.mark.slow
 def test_retry_after_is_honoured() -> None:
     waited: list[float] = []
 
@@ -118,6 +121,7 @@ def test_the_key_is_cut_out_of_replies() -> None:
     assert server.keys[0] == f"Bearer {KEY}"
 
 
+@pytest.mark.slow
 def test_a_refused_question_is_asked_once() -> None:
     with serving(at_first(1, failure(400, "too long"))) as server:
         found = ask(make_runner(server, concurrency=1), make_questions(2))

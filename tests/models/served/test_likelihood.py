@@ -49,6 +49,7 @@ def question(*options: str) -> Request:
     return Request("q", ("what?",), GenerationSettings(), options=options)
 
 
+@pytest.mark.slow
 def test_the_likeliest_option_by_mean_loss() -> None:
     with serving(vllm, PAGES["vllm"]) as server:
         found = ask(make_runner(server, end_token="</s>"), [question("cat", "a dog")])
@@ -61,6 +62,7 @@ def test_the_likeliest_option_by_mean_loss() -> None:
     assert len(server.requests) == 3
 
 
+@pytest.mark.slow
 def test_a_prompt_that_ends_in_something_else_is_an_error() -> None:
     def other(content: dict[str, Any], number: int) -> Answer:
         wrong = {"role": "assistant", "content": "cat</s>"}
@@ -75,6 +77,7 @@ def test_a_prompt_that_ends_in_something_else_is_an_error() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_template_that_drops_the_delimiter_is_an_error() -> None:
     def trimming(content: dict[str, Any], number: int) -> Answer:
         last = content["messages"][-1]
@@ -129,6 +132,7 @@ def test_two_spaces_and_the_end_token_are_scored(demo: Path) -> None:
     assert found.text == f" {colors[expected.index(min(expected))]}"
 
 
+@pytest.mark.slow
 def test_a_server_that_returns_none_after_all() -> None:
     def silent(content: dict[str, Any], number: int) -> Answer:
         return reply("y")
@@ -146,6 +150,7 @@ def test_other_servers_are_refused(kind: str) -> None:
             plan.check_protocol(has_prefill=False, has_options=True)
 
 
+@pytest.mark.slow
 def test_the_end_token_has_to_be_known() -> None:
     with serving(echo, PAGES["vllm"]) as server:
         plan = find_served_model(served("m", server.base_url))

@@ -255,6 +255,7 @@ def test_a_refused_key_ends_the_probe(kind: str) -> None:
         check(lambda content, number: failure(401), kind)
 
 
+@pytest.mark.slow
 def test_nothing_is_probed_without_need() -> None:
     with serving(keeps(1), PAGES["vllm"]) as server:
         with_checked_frames(find_served_model(served("m", server.base_url)))
@@ -351,6 +352,7 @@ def test_lies_about_one_frame_of_many(
     assert num_probes == NUM_PROBES + 1
 
 
+@pytest.mark.slow
 def test_another_model_answers(caplog: pytest.LogCaptureFixture) -> None:
     names = iter(["m", "m-2024-08-06", "other"])
 
@@ -541,6 +543,7 @@ def answers_by_images(tokens_per_image: int, *, probe_only: bool = False) -> Beh
     return behaviour
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "is_confirmed", "error"),
     [
@@ -566,6 +569,7 @@ def test_still_images(behaviour: Behaviour, is_confirmed: bool, error: str | Non
     assert (answer.text is None) == (error is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 503])
 def test_a_server_that_answers_no_probe_with_an_image(status: int) -> None:
     """Nothing is known of its images then, and it is asked all the same."""
@@ -659,6 +663,7 @@ def test_one_more_number_of_frames() -> None:
         COST.proven(64, 8 + 64 * 30 - 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "num_tokens", "is_enough"),
     [(480, 200, True), (64, 199, False), (63, 1, True)],

@@ -121,6 +121,7 @@ def test_vllm_takes_the_frames_as_one_video() -> None:
     assert second["media_io_kwargs"] == {"video": {"num_frames": -1}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_clip_file_holds_the_pixels_and_goes_away(
     is_named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -277,6 +278,7 @@ def test_another_model_than_the_server_has() -> None:
         find_served_model(served("other", server.base_url))
 
 
+@pytest.mark.slow
 def test_no_video_for_a_server_that_takes_none() -> None:
     with serving(echo, PAGES["openai"]) as server:
         settings = served("m", server.base_url, video_as="video")
@@ -310,6 +312,7 @@ def with_logprobs(tokens: list[tuple[str, float]]) -> Behaviour:
     return behaviour
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_for_the_letters_logprobs() -> None:
     tokens = [("A", -0.25), (" B", -2.0), ("B", -1.75), ("the", -3.0), (" D", -5.5)]
     with serving(with_logprobs(tokens)) as server:
@@ -324,6 +327,7 @@ def test_a_server_is_asked_for_the_letters_logprobs() -> None:
     assert answer.choice_logprobs is None
 
 
+@pytest.mark.slow
 def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
     with (
         serving(echo) as server,

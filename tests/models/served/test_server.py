@@ -68,6 +68,7 @@ def test_a_server_that_is_busy_for_an_hour_is_not_waited_for() -> None:
     assert server.asked.count("/v1/models") == 1
 
 
+@pytest.mark.slow
 def test_what_will_not_pass_is_asked_once() -> None:
     server = BusyPages(PAGES["vllm"], num_errors=1, status=400)
     assert found(server).kind == "openai"
@@ -131,6 +132,7 @@ def test_a_kind_by_what_servers_say() -> None:
     assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
 
 
+@pytest.mark.slow
 def test_a_kind_that_is_configured_is_not_asked_for() -> None:
     server = BusyPages(PAGES["transformers"])
     assert found(server, kind="openai").kind == "openai"

@@ -69,6 +69,7 @@ def test_a_server_needs_a_name_and_a_good_address() -> None:
         assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_key_in_the_place_of_its_variable_is_not_repeated() -> None:
     for model in (SERVED, ["model=demo"]):
         with pytest.raises(ConfigError, match="api_key_env") as caught:

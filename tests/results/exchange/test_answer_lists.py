@@ -33,6 +33,7 @@ def submission(folder: Path) -> Any:
     return json.loads((folder / "out" / "submission.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_vqav2_s_answers_are_normalised_as_llava_hands_them_in(tmp_path: Path) -> None:
     rows = [{"question_id": 10 + n, "question": "What?"} for n in range(3)]
     outcome = handed_in(tmp_path, "vqav2/official", rows, ["The Dog's, two!", " Left-right."])
@@ -45,6 +46,7 @@ def test_vqav2_s_answers_are_normalised_as_llava_hands_them_in(tmp_path: Path) -
     assert outcome.summary.metrics["accuracy"].value is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "row", "expected"),
     [
@@ -87,6 +89,7 @@ def test_mmmu_s_test_set_is_handed_in_by_id(tmp_path: Path) -> None:
     assert submission(tmp_path) == {"test_Art_7": "A"}
 
 
+@pytest.mark.slow
 def test_mmbench_is_handed_in_as_a_sheet(tmp_path: Path) -> None:
     row = {"index": 241, "question": "<&?", "A": "x", "B": "\x0by", "C": None, "D": None}
     rows = [row, {**row, "index": 1000241, "A": "y", "B": "x"}]
@@ -120,6 +123,7 @@ def test_a_sheet_names_its_cells_beyond_z_and_is_the_same_every_time() -> None:
     assert sheet([["a", 1]]) == sheet([["a", 1]])
 
 
+@pytest.mark.slow
 def test_another_form_of_answer_is_named(tmp_path: Path) -> None:
     row = {"questionId": "1", "question": "?", "answers": ["x"]}
     handed_in(tmp_path, "docvqa/lmms_eval", [row], ["x"])

@@ -184,6 +184,7 @@ def test_an_experiment_of_another_benchmark_explains_nothing(
     assert "is of activitynet_qa/llava_next" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "refusal"),
     [("demo/open_ended", None), ("other/multiple_choice", "of demo/multiple_choice, and")],

@@ -25,6 +25,7 @@ def test_every_name_belongs_to_a_key() -> None:
     assert set(WORDS) - known == {"sampler.num_frames"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "key", "work"),
     [
@@ -46,10 +47,12 @@ def test_one_override_is_one_change(override: str, key: str, work: str) -> None:
     assert changes == {key: work} or (key == "benchmark.where" and list(changes.values()) == [work])
 
 
+@pytest.mark.slow
 def test_places_and_labels_are_no_changes() -> None:
     assert found("output_dir=elsewhere", "benchmark.media_root=/x", "model.name=other") == {}
 
 
+@pytest.mark.slow
 def test_rule_and_number_of_frames_are_switched_apart() -> None:
     ours, theirs = config(), config("sampler=segment_midpoints", "sampler.num_frames=4")
     rule, number = sorted(switches(ours, theirs), key=lambda switch: switch.key)
@@ -66,6 +69,7 @@ def test_rule_and_number_of_frames_are_switched_apart() -> None:
     assert switched(ours, theirs, [rule, number])["sampler"] == theirs["sampler"]
 
 
+@pytest.mark.slow
 def test_all_changes_made_are_the_other_configuration_but_for_places() -> None:
     ours = config("benchmark.media_root=/mine")
     theirs = config(
@@ -82,6 +86,7 @@ def test_all_changes_made_are_the_other_configuration_but_for_places() -> None:
     assert composed_of(everything).config.model.dtype == "float16"
 
 
+@pytest.mark.slow
 def test_a_setting_that_an_earlier_version_did_not_know_is_no_change() -> None:
     ours = config()
     ours["model"] = {key: value for key, value in ours["model"].items() if key != "attention"}
@@ -99,6 +104,7 @@ def test_a_parameter_that_one_side_lacks_is_switched_with_its_part() -> None:
     assert "offset" not in ours["sampler"], "a copy is changed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     ["benchmark.facets=[]", "benchmark.chance={}", "benchmark.version=9"],
@@ -107,6 +113,7 @@ def test_what_only_breaks_numbers_down_is_no_change(override: str) -> None:
     assert found(override) == {}
 
 
+@pytest.mark.slow
 def test_changes_that_mean_most_come_first() -> None:
     ours = config()
     theirs = config("runner.batch_size=3", "model.dtype=float16", "sampler.num_frames=8")

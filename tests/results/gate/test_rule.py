@@ -352,6 +352,7 @@ def test_a_drop_of_the_detectable_size_is_mostly_found(tmp_path: Path) -> None:
     assert num_found >= 85
 
 
+@pytest.mark.slow
 def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) -> None:
     before = [answered(n, n % 5 > 0) for n in range(90)]
     after = [answered(n, n % 5 > 0 and n != 1) for n in range(90)]

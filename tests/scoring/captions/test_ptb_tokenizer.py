@@ -114,6 +114,7 @@ def test_the_short_cut_for_plain_captions_equals_the_rules(caption: str, followi
     assert tokenize(lines)[0] == ptb_tokenizer._without_punctuation(tokens)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_any_text_gives_one_line_of_clean_tokens_each(captions: list[str]) -> None:

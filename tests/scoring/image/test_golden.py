@@ -49,6 +49,7 @@ def test_every_image_rule_has_a_table() -> None:
     assert set(RULES) == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_gives_the_numbers_of_its_reference(tmp_path: Path, name: str) -> None:
     table = SETS[name]

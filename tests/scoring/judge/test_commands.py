@@ -70,6 +70,7 @@ def score(
     return pipeline.score(composed, Path("texts.jsonl"))
 
 
+@pytest.mark.slow
 def test_numbers_and_what_stands_beside_them() -> None:
     with serving(verdict) as server:
         outcome = score(server, "output_dir=out")
@@ -99,6 +100,7 @@ def test_numbers_and_what_stands_beside_them() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_description_too_short_once_it_is_stripped_is_not_judged() -> None:
     """The inference script strips, and the judging script looks at what is left."""
     rows = [{"video_name": f"v{n}", "answer": "A man.", "question": "q"} for n in range(3)]
@@ -289,6 +291,7 @@ def test_video_chatgpt_from_the_authors_files_and_from_the_hubs_rows() -> None:
             assert metrics["consistency"].num_samples == 1
 
 
+@pytest.mark.slow
 def test_a_text_for_a_row_with_two_questions_needs_their_ids() -> None:
     write_lines(Path("pairs.jsonl"), VIDEO_CHATGPT_SETS["consistency_qa.json"])
     composed = compose_config(
@@ -298,6 +301,7 @@ def test_a_text_for_a_row_with_two_questions_needs_their_ids() -> None:
         pipeline.score(composed, write_lines(Path("one.jsonl"), [{"row": 0, "text": "x"}]))
 
 
+@pytest.mark.slow
 def test_a_judge_of_ones_own() -> None:
     overrides = ["benchmark=activitynet_qa/llava_next", "judge=local", "judge.model=mine"]
     judge = compose_config(overrides).config.judge

@@ -59,6 +59,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_replies_stand_in_the_order_of_the_prompts(tmp_path: Path) -> None:
     texts = [f"question {n}" for n in range(40)]
     with serving(echo) as server:
@@ -188,6 +189,7 @@ def test_retries_end_and_the_failure_is_told(tmp_path: Path) -> None:
     assert "3 attempts" in judging.failures[0]
 
 
+@pytest.mark.slow
 def test_malformed_for_ever_is_counted_and_not_guessed(tmp_path: Path) -> None:
     with serving(lambda content, count: Answer(body=b"{'pred': 'yes'}")) as server:
         judging = ask(tmp_path, server, "a", retries=3)
@@ -393,6 +395,7 @@ WITHHELD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WITHHELD, ids=str)
 def test_a_reply_that_a_filter_held_back_is_asked_again(tmp_path: Path, case: str) -> None:
     with serving(times(2, WITHHELD[case])) as server:
