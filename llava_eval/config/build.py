@@ -27,18 +27,19 @@ from llava_eval.errors import ConfigError, first_line
 TARGET_KEY = "_target_"
 
 
-def import_target(dotted: str, *, key: str) -> Callable[..., Any]:
+def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
     """Return the function or class that a dotted path names.
 
     Args:
-        dotted: "package.module.function".
+        dotted: "package.module.function"; a file may hold anything in its place.
         key: where the node stands in the configuration, for messages.
 
     Raises:
         ConfigError: the module cannot be imported, or it holds nothing of that name to call.
     """
-    module_name, _, attribute = current_target(dotted).rpartition(".")
-    if not module_name or not all(part.isidentifier() for part in dotted.split(".")):
+    path = current_target(dotted) if isinstance(dotted, str) else ""
+    module_name, _, attribute = path.rpartition(".")
+    if not module_name or not all(part.isidentifier() for part in path.split(".")):
         raise ConfigError(f"{key}.{TARGET_KEY}: {dotted!r} is not a dotted path to a function")
     if module_name.partition(".")[0] in sys.stdlib_module_names:
         raise ConfigError(
