@@ -1,7 +1,7 @@
 """The program: evaluate one benchmark with one model.
 
     rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
-    ledger -> score what needs the whole set, or a judge -> tables
+    results -> score all anew, where a rule needs the whole set, or a judge -> ledger, tables
 
 :func:`run` does all of it; :func:`score` begins at texts that were generated already.
 """

@@ -4,8 +4,8 @@
     group -> decoded content                                     (any process, ahead of the model)
     batch of decoded groups -> requests -> results               (where the model is)
 
-Each step takes and returns values that can be pickled. Batches do not depend on who works on them
-or when, so every engine runs the same forward passes.
+Samples, groups, decoded content and results can be pickled. Batches do not depend on who works on
+them or when, so every engine runs the same forward passes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.configured_engine import check_engine
-from llava_eval.errors import ConfigError, RowsError
+from llava_eval.errors import ConfigError, RowsError, first_line
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import check_model
 from llava_eval.results.exchange.submission import SubmissionMaker
@@ -94,8 +94,11 @@ def _metric(name: str, node: Any) -> Metric:
     metric: Metric = build_target(node, key=key)
     try:
         value = metric([])
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"{key}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # a user's function may raise anything
+        raise ConfigError(
+            f"{key}: {type(error).__name__}: {first_line(error)} (given no results; expected a "
+            "MetricValue)"
+        ) from error
     if not isinstance(value, MetricValue):
         raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
     return metric

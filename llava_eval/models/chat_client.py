@@ -74,7 +74,10 @@ class MalformedError(RequestError):
 
 
 class WithheldError(RequestError):
-    """A reply that a filter held back, or that the server broke off."""
+    """A reply that a filter held back, or that the server broke off.
+
+    A judge is asked again; of a model under test it is the sample's error.
+    """
 
     may_pass = True
 

@@ -14,7 +14,7 @@ For 300 frames and ``num_frames=8``:
     interior_points          33, 66, 100, 133, 166, 200, 233, 266
     segment_midpoints        18, 55, 93, 130, 168, 205, 242, 280
 
-For 5 frames, ``each_frame_once`` shows 0, 1, 2, 3, 4; the others show some of them again.
+For 5 frames, ``each_frame_once`` shows 0, 1, 2, 3, 4; these show some of them again.
 """
 
 from __future__ import annotations

@@ -61,6 +61,10 @@ def unlike_a_metric(results: Any) -> Any:
     return results.results
 
 
+def average(results: Sequence[SampleResult]) -> float:
+    return sum(float(result.score.value or 0) for result in results) / len(results)
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -79,6 +83,10 @@ def unlike_a_metric(results: Any) -> Any:
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.unlike_a_metric"}}}},
             r"benchmark\.metrics\.m: AttributeError: 'list' object has no attribute 'results'",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.average"}}}},
+            r"m: ZeroDivisionError: .* \(given no results; expected a MetricValue\)",
         ),
         (
             {"engine": EngineConfig("local", num_workers=2)},

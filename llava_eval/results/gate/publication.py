@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.errors import ConfigError, LlavaEvalError, StorageError
+from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 from llava_eval.results import files
 from llava_eval.results.formatting import print_json, printable, write_out
 from llava_eval.results.gate import verdict as texts
@@ -38,11 +38,17 @@ class Publication:
 
         Args:
             run_path: run directory, whose failures are listed by cause.
+
+        Raises:
+            ComparisonError: an error that exits with 1 elsewhere, which says of a gate that the
+                run regressed.
         """
         try:
             yield
-        except (ConfigError, StorageError):
+        except ConfigError:
             raise
+        except StorageError as error:
+            raise ComparisonError(str(error)) from error
         except LlavaEvalError as error:
             if self._is_on_github:
                 title = "llava-eval gate: cannot compare"
@@ -54,6 +60,8 @@ class Publication:
                     causes = failures_by_cause(read_ledger(run_path / files.LEDGER))
             junit = texts.not_comparable_junit(str(error))
             self._write(junit, texts.not_comparable_markdown(str(error), causes))
+            if error.exit_code == 1:
+                raise ComparisonError(str(error)) from error
             raise
 
     def publish(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.errors import (
+    ComparisonError,
+    ConfigError,
+    EngineError,
+    LlavaEvalError,
+    MediaError,
+    ServerError,
+    StorageError,
+)
 from llava_eval.results.gate.publication import Publication
 from llava_eval.results.gate.rule import Check
 from tests.results.runs_on_disk import answered, failed, write_run
@@ -46,6 +54,14 @@ def test_a_mistake_in_the_command_is_no_verdict(tmp_path: Path, outputs: Path) -
     with pytest.raises(ConfigError), to.refusals_reported():
         raise ConfigError("--alpha 2")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ServerError, EngineError, MediaError, StorageError])
+def test_what_ends_a_run_is_no_regression(error: type[LlavaEvalError]) -> None:
+    to = Publication(None, None, as_json=False)
+    with pytest.raises(LlavaEvalError, match=r"^it is gone$") as caught, to.refusals_reported():
+        raise error("it is gone")
+    assert caught.value.exit_code == 2  # 1 is that of a run that regressed
 
 
 @pytest.mark.parametrize("as_json", [False, True])
