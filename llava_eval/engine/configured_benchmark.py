@@ -94,7 +94,7 @@ def _metric(name: str, node: Any) -> Metric:
     metric: Metric = build_target(node, key=key)
     try:
         value = metric([])
-    except Exception as error:  # a user's function may raise anything
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ConfigError(
             f"{key}: {type(error).__name__}: {first_line(error)} (given no results; expected a "
             "MetricValue)"
