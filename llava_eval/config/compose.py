@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import is_there, local_path
+from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
 from llava_eval.config.choices import let_import, quoted, search_path_override
 from llava_eval.config.hydra_session import (
@@ -41,6 +42,9 @@ NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
 
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
+
+#: The part whose number of frames is the protocol's, whichever function takes it.
+_SAMPLER: Final = "sampler"
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,9 @@ def _files_alone(
 
     Returns:
         The parts that were replaced by another option, and the values with these replaced too: a
-        replaced part is named by its option, and its keys are compared with that option's.
+        replaced part is named by its option, and its keys are compared with that option's. Of a
+        replaced sampler there is only the function, so that all its settings stand beside its name:
+        the protocol's number of frames stays, and may mean something else to it.
     """
     parts = {part: choices[part] for part in replaceable_parts() if part in choices}
     compose_files = _compose_files if search else _compose_packaged_files
@@ -209,7 +215,10 @@ def _compose_files(
         alone = compose_root([*search, *named, *(f"{part}={chosen.get(part)}" for part in swapped)])
         if _SCORER in swapped:
             _replace_scorer(alone, chosen, search)
-    return swapped, plain_values(without_hydra(alone))
+    values = plain_values(without_hydra(alone))
+    if _SAMPLER in swapped:
+        values[_SAMPLER] = {TARGET_KEY: values[_SAMPLER][TARGET_KEY]}
+    return swapped, values
 
 
 _compose_packaged_files = cache(_compose_files)

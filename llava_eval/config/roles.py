@@ -181,7 +181,7 @@ def overrides(ours: Mapping[str, Any], theirs: Mapping[str, Any], *roles: Role) 
     return {
         key: left.get(key)
         for key in {**left, **right}
-        if left.get(key) != right.get(key) and right.get(key) != "???"
+        if (key not in right or left.get(key) != right[key]) and right.get(key) != "???"
     }
 
 

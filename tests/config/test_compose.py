@@ -70,6 +70,21 @@ def test_the_command_line_wins_over_the_protocol_and_is_shown() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("overrides", "shown"),
+    [
+        ([], {"num_frames": 32, "fps": 1.0}),
+        (["sampler.num_frames=null", "sampler.fps=2.0"], {"num_frames": None, "fps": 2.0}),
+    ],
+)
+def test_a_replaced_sampler_is_shown_with_all_its_settings(
+    overrides: list[str], shown: dict[str, object]
+) -> None:
+    # the 32 frames of the protocol are a limit there, which its own file has at 64
+    composed = compose_config(["benchmark=videomme/official", "sampler=at_fps", *overrides])
+    assert composed.benchmark_overrides == {"sampler": "at_fps", **shown}
+
+
 def test_a_protocols_own_choice_is_no_override() -> None:
     composed = compose_config(
         ["benchmark=videomme/official", "sampler=linspace_to_last_frame", "sampler.num_frames=32"]
