@@ -11,7 +11,7 @@ On a machine that lacks packages, carry their wheels (41 MB), made for its relea
 
     pip wheel --no-deps -c constraints.txt -w wheels antlr4-python3-runtime
     pip download --no-deps -c constraints.txt --only-binary :all: --python-version 3.12 -d wheels \
-        av hydra-core omegaconf msgspec wcwidth torchao
+        av hydra-core omegaconf msgspec wcwidth torchao backports.zstd
     pip install --no-deps wheels/*.whl        # there, then PYTHONPATH=. and the command above
 
 What else is missing there is left out of the rows: bitsandbytes (43 MB more), flash-attn-4 (100 MB

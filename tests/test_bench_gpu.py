@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "bench_gpu.py"
@@ -43,6 +44,21 @@ def test_every_stage_runs_and_leaves_its_values(tmp_path: Path) -> None:
     subprocess.run([*command, "--table", str(tmp_path / "gpu.md")], check=True, timeout=100)
     page = (tmp_path / "gpu.md").read_text()
     assert all(f"\n## {stage}\n" in page for stage in found if stage != "about")
+
+
+def test_made_videos_show_their_part_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    stages = importlib.import_module("gpu.stages")
+    path = tmp_path / "made.mp4"
+    stages.encode_video(path, 60, (64, 48), number=2, fps=5)
+    with av.open(str(path)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert float(container.duration or 0) / av.time_base == 60
+    assert len(shown) == 300
+    for index in (0, 37, 99):
+        assert (shown[index] == shown[index + 100]).all()
+        assert (shown[index] == shown[index + 200]).all()
+    assert (shown[0] != shown[1]).any()
 
 
 def crashes(setting: object) -> Iterator[dict[str, int]]:

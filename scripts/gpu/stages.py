@@ -166,7 +166,7 @@ def whole(setting: Setting) -> Any:
     rows = []
     for number in range(num_videos):
         name = f"v{number}"
-        encode_video(videos / f"{name}.mp4", seconds[number % 2], (320, 180))
+        encode_video(videos / f"{name}.mp4", seconds[number % 2], (320, 180), number)
         rows += [_row(name, question) for question in range(QUESTIONS_PER_VIDEO)]
     source = setting.folder / "rows.jsonl"
     source.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
@@ -210,10 +210,11 @@ def captions(setting: Setting) -> Any:
     num_videos, num_tokens = (4, 8) if is_small else (64, 256)
     requests = _requests(loaded, 4 if is_small else 8, num_videos, questions=1, tokens=num_tokens)
     results: dict[str, Any] = {"num_texts": num_videos, "max_new_tokens": num_tokens}
+    runner = ModelRunner(loaded, CONVERSATION)
     for _ in range(2):
         started = time.perf_counter()
-        _texts(loaded, requests)
-        results["tokens_per_second"] = num_videos * num_tokens / (time.perf_counter() - started)
+        num_new = sum(each.num_output_tokens or 0 for _, each in runner.generate(requests))
+        results["tokens_per_second"] = num_new / (time.perf_counter() - started)
     if setting.is_cuda:
         results["static_cache_tokens_per_second"] = _static_tokens_per_second(loaded, num_tokens)
     return results
@@ -476,6 +477,10 @@ def _static_tokens_per_second(loaded: LoadedModel, num_tokens: int) -> float:
     return 64 * num_tokens / seconds
 
 
+#: Seconds of a made video before its packets come again.
+_PART_SECONDS = 20
+
+
 def _num_different(left: Sequence[str | None], right: Sequence[str | None]) -> int:
     return sum(one != two for one, two in zip(left, right, strict=True))
 
@@ -495,17 +500,37 @@ def _row(video: str, question: int) -> dict[str, Any]:
     }
 
 
-def encode_video(path: Path, seconds: int, size: tuple[int, int], fps: int = 24) -> None:
-    """Encode h264 of moving gradients: real packets, made in a few seconds."""
+def encode_video(
+    path: Path, seconds: int, size: tuple[int, int], number: int = 0, fps: int = 24
+) -> None:
+    """Encode h264 of moving gradients: real packets, made in half a second.
+
+    Args:
+        path: the file.
+        seconds: a multiple of 20, as the packets of 20 seconds come again and again.
+        size: width and height in pixels.
+        number: of the video; each shows other pictures.
+        fps: frames a second.
+    """
     width, height = size
-    grid = np.indices((height, width)).sum(axis=0)
+    grid = np.indices((height, width)).sum(axis=0) + 7 * number
+    num_frames = _PART_SECONDS * fps
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"preset": "ultrafast", "g": "240"}
-        for number in range(seconds * fps):
-            plane = ((grid + 3 * number) % 256).astype(np.uint8)
+        packets = []
+        for index in range(num_frames):
+            plane = ((grid + 3 * index) % 256).astype(np.uint8)
             picture = np.stack([plane, plane[::-1], 255 - plane], axis=-1)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            packets += stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        packets += stream.encode(None)
+        # The preset has no B-frames: packets come in the order shown, the first one of a part being
+        # a keyframe that nothing before it is needed for.
+        for part, packet in itertools.product(range(seconds // _PART_SECONDS), packets):
+            again = av.Packet(bytes(packet))
+            again.stream, again.time_base = stream, packet.time_base
+            again.is_keyframe, again.duration = packet.is_keyframe, packet.duration
+            shift = round(part * _PART_SECONDS / packet.time_base)
+            again.pts, again.dts = packet.pts + shift, packet.dts + shift
+            container.mux(again)
