@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     exit codes
       0    done
-      1    samples failed, the judge stopped, or the disk is full
+      1    samples failed, the judge stopped, or a disk, a server or a network refused
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
     """

@@ -3,7 +3,7 @@
 The model's features stand in place of one placeholder token each, so they can be computed once a
 medium, in batches of any prompts, and put into embeddings. That is faster than the model's own
 forward pass a prefix where videos are small, and takes videos of different lengths in one prompt,
-which the processor does not stack. A trial at the start of each run holds it to the plain pass.
+which the processor does not stack. ``prefix_sharing`` holds it to the plain pass.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ class PromptWriter:
 
         Placeholders are special tokens, so a text is split at them before anything else is
         tokenized, and putting a medium's tokens in place of its placeholder gives the same ids as
-        the processor's own whole prompt. A check at the start of each run holds that to it.
+        the processor's own whole prompt. The trial of shared prefixes holds that to it.
         """
         tokenizer = self._loaded.tokenizer
         bos = tokenizer.bos_token

@@ -11,8 +11,9 @@ How our own rule, ``strict_choice``, reads one:
    nothing: remarks, copied lists, what is supposed, asked or granted, and choices of others.
 5. ``strict`` decides: one letter stated, which is an option's and not ruled out; or no answer.
 
-The rules of references share nothing with ours and stand beside it, each under the name of its
-benchmark or function: ``first_letter``, ``ranked_letter``, ``option_text`` and ``mmbench_letter``.
+The rules of references stand beside ours, each under the name of its benchmark or function:
+``first_letter``, ``ranked_letter``, ``option_text`` and ``mmbench_letter``. All that they have in
+common with it is which letters the options have (``letter``).
 Configuration files name all of them as members of this package.
 """
 
