@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 16 * 2**30
 
 #: Changes whenever an entry of the store means something else than before.
-_VERSION = 2
+_VERSION = 3
 
 
 class CacheCounts:

@@ -287,6 +287,89 @@ def _twice(folder: Path, path: Path) -> None:
     path.write_bytes(2 * make("h264.ts", folder).read_bytes())
 
 
+def stored_times(source: str | Path, path: str | Path) -> None:
+    """Copy packets with times that rise as they are stored, as for a raw stream without times."""
+    with av.open(str(source)) as inputs, av.open(str(path), "w", options=_muxing(path)) as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream)
+        for number, packet in enumerate(inputs.demux(stream)):
+            if packet.size:
+                packet.time_base = Fraction(1, FPS)
+                packet.pts, packet.dts, packet.duration = number, number, 1
+                packet.stream = copy
+                outputs.mux(packet)
+
+
+def _stored_times(source: str) -> Callable[[Path, Path], None]:
+    return lambda folder, path: stored_times(make(source, folder), path)
+
+
+def _put_together(folder: Path, path: Path) -> None:
+    """Two parts of a stream with the end of a sequence between them; the second begins with CRA."""
+    with av.open(str(make("hevc_cra.mp4", folder))) as inputs:
+        stream = inputs.streams.video[0]
+        assert stream.time_base is not None
+        packets = [packet for packet in inputs.demux(stream) if packet.size]
+        keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+        later = int(5 / stream.time_base)
+        parts = [(packets[: keyframes[2]], 0), (packets[keyframes[1] :], later)]
+        with av.open(str(path), "w", options=_muxing(path)) as outputs:
+            copy = outputs.add_stream_from_template(stream)
+            for part, shift in parts:
+                for packet in part:
+                    is_end = shift == 0 and packet is part[-1]
+                    written = av.Packet(bytes(packet) + (b"\0\0\0\2\x48\x01" if is_end else b""))
+                    assert packet.pts is not None
+                    assert packet.dts is not None
+                    written.pts, written.dts = packet.pts + shift, packet.dts + shift
+                    written.time_base, written.is_keyframe = stream.time_base, packet.is_keyframe
+                    written.stream = copy
+                    outputs.mux(written)
+
+
+def _empty_sample(folder: Path, path: Path) -> None:
+    """A frame that was dropped: its bytes belong to the frame before, and none to its sample."""
+    content = bytearray(make("vp9.mp4", folder).read_bytes())
+    sizes = content.index(b"stsz") + 16  # after version, flags, size of all, and count
+
+    def size(number: int) -> slice:
+        return slice(sizes + 4 * number, sizes + 4 * number + 4)
+
+    both = sum(int.from_bytes(content[size(number)], "big") for number in (29, 30))
+    content[size(29)], content[size(30)] = both.to_bytes(4, "big"), bytes(4)
+    path.write_bytes(content)
+
+
+def _empty_block(folder: Path, path: Path) -> None:
+    """A SimpleBlock that holds nothing but its header, after each of some."""
+    number, segment = 0, b""
+    header, (_, old_segment) = _children(make("vp9.webm", folder).read_bytes())
+    for kind, content in _children(old_segment):
+        if kind != 0x1F43B675:  # Cluster; what states positions in the file is left out
+            segment += b"" if kind in (0x114D9B74, 0x1C53BB6B) else _element(kind, content)
+            continue
+        cluster = b""
+        for child, block in _children(content):
+            cluster += _element(child, block)
+            if child == 0xA3:
+                number += 1
+                later = (int.from_bytes(block[1:3], "big") + 20).to_bytes(2, "big")
+                if number in (20, 40):
+                    cluster += _element(0xA3, block[:1] + later + b"\0")
+        segment += _element(kind, cluster)
+    path.write_bytes(_element(*header) + _element(0x18538067, segment))
+
+
+def _unknown_track(folder: Path, path: Path) -> None:
+    """Damage: one block is of a track that the header does not have."""
+    content = bytearray(make("vp9.webm", folder).read_bytes())
+    with av.open(str(make("vp9.webm", folder))) as inputs:
+        block = [packet.pos for packet in inputs.demux(video=0) if packet.size][30]
+    assert block is not None
+    content[block] = 0x85
+    path.write_bytes(content)
+
+
 def _element(identifier: int, content: bytes) -> bytes:
     """An EBML element (RFC 8794) whose size takes eight bytes."""
     kind = identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
@@ -362,6 +445,15 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "some_groups.webm": _grouped("vp9.webm", lambda number: number % 3 != 1),
     "new_size.ts": _new_size,
     "twice.ts": _twice,
+    "stored_times.mp4": _stored_times("h264.mp4"),
+    "stored_times.mkv": _stored_times("h264.mp4"),
+    "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
+    "put_together.mp4": _put_together,
+    "put_together.mkv": _put_together,
+    "put_together.ts": _put_together,
+    "empty_sample.mp4": _empty_sample,
+    "empty_block.webm": _empty_block,
+    "unknown_track.webm": _unknown_track,
 }
 
 NAMES = (*ENCODED, *DERIVED)

@@ -34,6 +34,14 @@ SEQUENTIAL = {
     "truncated.flv": "marked as corrupt",
     "truncated.ts": "marks frame",
     "truncated_fragments.mp4": "marked as corrupt",
+    "stored_times.mp4": "another order than stated",
+    "stored_times.mkv": "another order than stated",
+    "stored_times_hevc.mp4": "another order than stated",
+    "put_together.mp4": "several sequences",
+    "put_together.mkv": "several sequences",
+    "put_together.ts": "several sequences",
+    "empty_sample.mp4": "a sample is empty",
+    "unknown_track.webm": "Invalid track number",
     "twice.ts": "",  # timestamps or continuity counters jump
     "new_size.ts": "",
 }
@@ -93,6 +101,16 @@ def test_all_frames_at_once(name: str, file_of: FileOf, shown_by: ShownBy) -> No
     frames, _ = shown_by(name)
     indices = range(len(frames))
     check(decode_frames(file_of(name), indices), indices, frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stored_times.mp4", "stored_times.mkv"])
+def test_times_that_rise_as_frames_are_stored(
+    name: str, file_of: FileOf, shown_by: ShownBy
+) -> None:
+    frames, _ = shown_by(name)
+    for index in range(0, len(frames), 3):
+        check(decode_frames(file_of(name), [index]), [index], frames)
 
 
 def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:

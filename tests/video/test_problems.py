@@ -40,6 +40,7 @@ PROBLEMS = {
     "truncated.flv": ["truncated"],
     "truncated_fragments.mp4": ["truncated"],
     "truncated.ts": ["truncated"],
+    "unknown_track.webm": ["damaged"],
 }
 #: Of two streams put together: the demuxer may mark the packet where the second one begins.
 JOINED = {"new_size.ts", "twice.ts"}

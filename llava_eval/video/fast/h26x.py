@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
-from llava_eval.video.fast.syntax import DISPOSABLE, NEEDED, EntryKind, PacketInfo, Syntax
+from llava_eval.video.fast.syntax import (
+    DISPOSABLE,
+    NEEDED,
+    SEVERAL_SEQUENCES,
+    EntryKind,
+    PacketInfo,
+    Syntax,
+)
 
 
 class H264(Syntax):
@@ -126,7 +133,7 @@ class Hevc(Syntax):
             return "a broken link (BLA picture) hides frames"
         if picture.kind in (19, 20) and picture.discards_prior:
             return "a keyframe discards frames that were not shown yet"
-        return None
+        return SEVERAL_SEQUENCES if self._begins_with_end(packet) else None
 
     def is_leading(self, packet: bytes) -> bool:
         picture = self._picture(packet)
@@ -144,6 +151,14 @@ class Hevc(Syntax):
             self.length_size == 0
             or packet_end[-2 - self.length_size : -2] == (2).to_bytes(self.length_size, "big")
         )
+
+    def _begins_with_end(self, packet: bytes) -> bool:
+        """Return whether the end of a sequence stands before the first slice, as in MPEG-TS."""
+        for start, _ in nal_units(packet, self.length_size):
+            kind = packet[start] >> 1 & 63
+            if kind < 32 or kind in (36, 37):
+                return kind >= 32
+        return False
 
     def _picture(self, packet: bytes) -> _Picture | None:
         if packet is not self._seen[0]:  # the same packet is asked about several times in a row

@@ -12,13 +12,16 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from llava_eval.types import VideoInfo
 from llava_eval.video.fast.syntax import EntryKind, Syntax
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -31,6 +34,12 @@ _BY_BYTE = frozenset({"mpegts", "mpeg"})
 
 #: libav learns the reorder depth of a stream that does not state it from its first frames.
 _PROBED_PACKETS = 16
+
+
+#: Why timestamps are not trusted, as muxers make them up for streams that come without.
+TIMES_AS_STORED = (
+    "the decoder shows frames in another order than stated: their times rise as they are stored"
+)
 
 
 class UntrustedError(Exception):
@@ -58,6 +67,11 @@ class EntryPoint(NamedTuple):
     first_frame: int
     timestamp: int
     position: int
+
+
+def reorders(stream: VideoStream) -> bool:
+    """Return whether frames are shown in another order than stored, as parameter sets have it."""
+    return bool(stream.codec_context.has_b_frames)
 
 
 def _no_rows() -> Integers:

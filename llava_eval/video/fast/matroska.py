@@ -168,17 +168,21 @@ class _Walker:
             raise _UnusualError
         # whatever is taken out of this view is a copy, so the file can be closed
         content = np.frombuffer(self.data, np.uint8)
-        flags = content[starts + 3]
+        try:
+            tracks, flags = content[starts], content[starts + 3]
+            offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
+            first, last = content[starts + 4], content[ends - 1]
+        finally:
+            del content
         for block, keyframe in self.groups.items():
             flags[block] = flags[block] & 0x06 | keyframe
-        tracks = content[starts]
         if not self.track or not np.isin(tracks, self.tracks).all():
             raise _UnusualError  # damage, after which libav skips blocks
         ours = tracks == self.track
         starts, ends, times, flags = starts[ours], ends[ours], times[ours], flags[ours]
-        offsets = content[starts + 1].astype(np.int64) << 8 | content[starts + 2]
-        first, last = content[starts + 4], content[ends - 1]
-        del content
+        offsets, first, last = offsets[ours], first[ours], last[ours]
+        if (ends - starts <= 4).any():
+            raise _UnusualError  # nothing but a header, of which libav makes no packet
         for block in np.flatnonzero(flags & 0x86).tolist():
             self._special(block, int(starts[block]), int(ends[block]), int(flags[block]))
         times += offsets - (offsets >= 0x8000) * 0x10000

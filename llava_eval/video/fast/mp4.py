@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from llava_eval.types import VideoInfo
 from llava_eval.video.fast.index import (
+    TIMES_AS_STORED,
     UNKNOWN,
     UNSAFE,
     Flags,
     UntrustedError,
     VideoIndex,
     keyframe_table,
+    reorders,
 )
-from llava_eval.video.fast.syntax import EntryKind, Syntax
+from llava_eval.video.fast.syntax import SEVERAL_SEQUENCES, EntryKind, Syntax
 
 if TYPE_CHECKING:
     from av.index import IndexEntries
@@ -137,6 +140,7 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
     with _mapped(path) as data:
+        _check_tables(data, stream)
         edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
         shown = _shown(entries, all(_is_plain(data, edits) for edits in edit_lists))
     with open_samples(path, stream) as samples:
@@ -217,6 +221,35 @@ def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags)
                 return
 
 
+def _check_tables(data: mmap.mmap, stream: VideoStream) -> None:
+    """Raise if the demuxer returns fewer packets than there are samples, or in a false order."""
+    sizes = _table(data, stream, b"stsz", 12)  # SampleSizeBox, 8.7.3
+    if sizes is None:
+        raise UntrustedError("the sizes of the samples are not known")
+    if (sizes == 0).any():
+        raise UntrustedError("a sample is empty")
+    if reorders(stream) and stream.frames > 1:
+        offsets = _table(data, stream, b"ctts", 8)  # CompositionOffsetBox, 8.6.1.3: count, offset
+        if offsets is None or len(set(offsets[1::2].tolist())) < 2:
+            raise UntrustedError(TIMES_AS_STORED)
+
+
+def _table(
+    data: mmap.mmap, stream: VideoStream, kind: bytes, header_bytes: int
+) -> npt.NDArray[np.uint32] | None:
+    """Return the numbers in a box of the stream's sample table, None if it has no such box."""
+    for track in _found(data, b"moov", b"trak"):
+        for header in _found(data, b"tkhd", start=track.start, end=track.end):
+            number = header.start + (20 if data[header.start] == 1 else 12)  # track_ID
+            if int.from_bytes(data[number : number + 4], "big") != stream.id:
+                continue
+            inner = (b"mdia", b"minf", b"stbl", kind)
+            for box in _found(data, *inner, start=track.start, end=track.end):
+                content = data[box.start + header_bytes : box.end]
+                return np.frombuffer(content, ">u4", len(content) // 4)
+    return None
+
+
 def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     """Raise if frames cannot be counted from samples."""
     for number in packets if syntax.keyframes_may_hide_frames else packets[:1]:
@@ -226,7 +259,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
         if distrust:
             raise UntrustedError(distrust)
         if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
-            raise UntrustedError("the stream is several sequences put together")
+            raise UntrustedError(SEVERAL_SEQUENCES)
 
 
 def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:

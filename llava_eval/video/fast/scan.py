@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import av.logging
 import av.stream
+import numpy as np
 
 from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.container import (
@@ -23,10 +24,17 @@ from llava_eval.video.container import (
 )
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
-from llava_eval.video.fast.index import DamagedError, PacketTable, UntrustedError, VideoIndex
+from llava_eval.video.fast.index import (
+    TIMES_AS_STORED,
+    DamagedError,
+    PacketTable,
+    UntrustedError,
+    VideoIndex,
+    reorders,
+)
 from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.source import Source
-from llava_eval.video.fast.syntax import Syntax
+from llava_eval.video.fast.syntax import SEVERAL_SEQUENCES, Syntax
 from llava_eval.video.truncation import shortfall, truncation
 
 if TYPE_CHECKING:
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
 
 #: What the demuxer of Matroska says where a file is cut off, and all before is there.
 _AT_END = "File ended prematurely"
+
+#: The last bytes of a packet, where the end of a sequence is marked.
+_SUFFIX = 8
 
 #: Packets to give to the decoder before the first frame has to come out.
 _MAX_DELAY = 512
@@ -89,6 +100,8 @@ def _index_of_table(
     source: Source, table: PacketTable, info: VideoInfo, messages: list[Message]
 ) -> VideoIndex:
     """Return the index of a table of packets, unless the demuxer complained about their order."""
+    if reorders(source.stream) and len(table.pts) > 1 and (np.diff(table.pts) > 0).all():
+        raise UntrustedError(TIMES_AS_STORED)
     container_format, time_base = source.container.format.name, source.stream.time_base
     damage = sign_of_damage(messages, container_format, ignore=_AT_END, level=av.logging.ERROR)
     if damage:  # packets are missing, and what a decoder makes of the rest depends on them
@@ -161,6 +174,7 @@ class _Scan:
         self.table = PacketTable()
         self.parameters: bytes | None = None
         self.maybe_hidden = False
+        self.end = b""  # of the packet before
 
     def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
         """Read all packets of a video, from the first on."""
@@ -194,6 +208,7 @@ class _Scan:
         table.pts.append(packet.pts)
         table.dts.append(packet.dts)
         table.shown.append(shown)
+        self.end = data[-_SUFFIX:]
 
     def _add_keyframe(self, number: int, packet: Packet[VideoStream]) -> None:
         data = bytes(packet)
@@ -201,6 +216,8 @@ class _Scan:
         distrust = self.syntax.keyframe_distrust(data, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
+        if number > 0 and self.syntax.ends_sequence(self.end):
+            raise UntrustedError(SEVERAL_SEQUENCES)
         parameters = self.syntax.parameters(data)
         if parameters:
             digest = hashlib.sha256(parameters).digest()

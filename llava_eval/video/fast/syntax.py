@@ -43,6 +43,9 @@ class PacketInfo(NamedTuple):
     is_disposable: bool
 
 
+#: Why frames are not counted across the end of a sequence.
+SEVERAL_SEQUENCES = "the stream is several sequences put together"
+
 #: Packets of streams without layers.
 DISPOSABLE, NEEDED = PacketInfo(0, True), PacketInfo(0, False)
 
