@@ -212,8 +212,9 @@ def _seconds(written: str) -> float:
 
 
 def _read(path: Path) -> str:
+    """Return a file's text with its line breaks as line feeds, as the references open it."""
     try:
-        return read_file(path).decode()
+        return read_file(path).decode().replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
 

@@ -53,6 +53,18 @@ def test_subtitle_lines_of_the_references(tmp_path: Path) -> None:
         assert windows_of_frames(path, *shown) == row["lmms_eval"]
 
 
+@pytest.mark.parametrize("line_break", ["\r\n", "\r"])
+def test_line_breaks_of_other_systems(tmp_path: Path, line_break: str) -> None:
+    path = tmp_path / "v.srt"
+    marked = SRT.replace("Hello", '<font color="white" size=".72c">Hi</font>\nHello')
+    marked = marked.replace("two", '<font color="white" size=".72c">two</font>')
+    path.write_bytes(marked.replace("\n", line_break).encode())
+    assert first_cues(path, [5, 30], 10.0) == "Hi Hello {\\i1}there{\\i0}.\ntwo lines"
+    assert windows_of_frames(path, [5, 30], 10.0) == "Hi\ntwo"
+    even = Subtitles(VIDEO, str(path), "cgbench_lmms_eval").expand(clip([0, 40]))
+    assert even == ('<font color="white" size=".72c">Hi</font> Hello <i>there</i>.\n',)
+
+
 def test_interleaved_frames_and_lines_of_the_reference(tmp_path: Path) -> None:
     path = tmp_path / "v.json"
     for row in golden("interleaved.json"):
