@@ -63,6 +63,8 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
         ("rows.json", "[", ["cannot be read as .json"]),
         ("rows.parquet", "not parquet", ["cannot be read as .parquet"]),
         ("rows.csv", "", ["cannot be read as .csv"]),
+        ("rows.csv", "id,answer\n1,A,\n2,B,\n", ["more fields than", "names"]),
+        ("rows.tsv", "id\tanswer\n1\tA\tx\n", ["more fields than", "names"]),
         ("rows.txt", "a", [".parquet, .jsonl, .json, .csv", "'.txt'"]),
     ],
 )
