@@ -304,6 +304,26 @@ def _stored_times(source: str) -> Callable[[Path, Path], None]:
     return lambda folder, path: stored_times(make(source, folder), path)
 
 
+def _new_parameters(folder: Path, path: Path) -> None:
+    """A stream without B-frames and one with, whose keyframes hold the parameters of their part."""
+    packets = []
+    for name, params in (("first", "bframes=0"), ("second", "bframes=3:b-adapt=0")):
+        part = folder / f"{name}_parameters.mp4"
+        encode(part, options={"x264-params": f"asm=0:keyint=25:repeat-headers=1:{params}"})
+        with av.open(str(part)) as inputs:
+            demuxed = inputs.demux(inputs.streams.video[0])
+            packets += [(bytes(packet), packet.is_keyframe) for packet in demuxed if packet.size]
+    template = folder / "first_parameters.mp4"
+    with av.open(str(template)) as inputs, av.open(str(path), "w") as outputs:
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        for number, (content, is_keyframe) in enumerate(packets):
+            packet = av.Packet(content)
+            packet.time_base = Fraction(1, FPS)
+            packet.pts, packet.dts, packet.duration = number, number, 1
+            packet.is_keyframe, packet.stream = is_keyframe, copy
+            outputs.mux(packet)
+
+
 def _put_together(folder: Path, path: Path) -> None:
     """Two parts of a stream with the end of a sequence between them; the second begins with CRA."""
     with av.open(str(make("hevc_cra.mp4", folder))) as inputs:
@@ -448,6 +468,7 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "stored_times.mp4": _stored_times("h264.mp4"),
     "stored_times.mkv": _stored_times("h264.mp4"),
     "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
+    "new_parameters.mp4": _new_parameters,
     "put_together.mp4": _put_together,
     "put_together.mkv": _put_together,
     "put_together.ts": _put_together,

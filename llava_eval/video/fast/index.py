@@ -36,6 +36,9 @@ _BY_BYTE = frozenset({"mpegts", "mpeg"})
 _PROBED_PACKETS = 16
 
 
+#: Why frames are not counted across other parameters: with them the order of frames may change.
+NEW_PARAMETERS = "the stream changes its parameters"
+
 #: Why timestamps are not trusted, as muxers make them up for streams that come without.
 TIMES_AS_STORED = (
     "the decoder shows frames in another order than stated: their times rise as they are stored"

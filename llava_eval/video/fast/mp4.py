@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from llava_eval.types import VideoInfo
 from llava_eval.video.fast.index import (
+    NEW_PARAMETERS,
     TIMES_AS_STORED,
     UNKNOWN,
     UNSAFE,
@@ -252,8 +253,16 @@ def _table(
 
 def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     """Raise if frames cannot be counted from samples."""
-    for number in packets if syntax.keyframes_may_hide_frames else packets[:1]:
-        distrust = syntax.keyframe_distrust(samples.prefix(number), is_first=number == 0)
+    parameters = b""
+    for number in packets if syntax.max_reorder else packets[:1]:
+        prefix = samples.prefix(number)
+        found = syntax.parameters(prefix)  # of streams that were put together, within the samples
+        if found and parameters and found != parameters:
+            raise UntrustedError(NEW_PARAMETERS)
+        parameters = found or parameters
+        if number > 0 and not syntax.keyframes_may_hide_frames:
+            continue
+        distrust = syntax.keyframe_distrust(prefix, is_first=number == 0)
         if distrust:  # the prefix may have been too short
             distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
         if distrust:

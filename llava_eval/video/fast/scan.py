@@ -25,6 +25,7 @@ from llava_eval.video.container import (
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import (
+    NEW_PARAMETERS,
     TIMES_AS_STORED,
     DamagedError,
     PacketTable,
@@ -222,7 +223,7 @@ class _Scan:
         if parameters:
             digest = hashlib.sha256(parameters).digest()
             if self.parameters not in (None, digest):
-                raise UntrustedError("the stream changes its parameters")
+                raise UntrustedError(NEW_PARAMETERS)
             self.parameters = digest
         self.table.keyframes.append(number)
         self.table.positions.append(-1 if packet.pos is None else packet.pos)
