@@ -115,21 +115,29 @@ def _with_options(sample: Sample, probe: str, changed: Sample) -> Sample:
     """
     pattern = _listed(sample.choices)
     for index, piece in enumerate(() if sample.options else sample.content):
-        match = pattern.search(piece) if isinstance(piece, str) else None
-        if match is None:
-            continue
-        written = [
-            f"{letter}{match['mark']}{text}"
-            for letter, text in zip(string.ascii_uppercase, changed.choices, strict=False)
-        ]
-        listed = (match["gap"] or "").join(written)
-        text = f"{match.string[: match.start()]}{listed}{match.string[match.end() :]}"
-        content = (*sample.content[:index], text, *sample.content[index + 1 :])
-        return dataclasses.replace(changed, content=content)
+        text = _relisted(piece, pattern, changed.choices) if isinstance(piece, str) else None
+        if text is not None:
+            content = (*sample.content[:index], text, *sample.content[index + 1 :])
+            # a bare question may list them too: judges read it, and it stands in the ledger
+            asked = _relisted(sample.question, pattern, changed.choices) or sample.question
+            return dataclasses.replace(changed, content=content, question=asked)
     raise ConfigError(
         f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each after "
         "its letter"
     )
+
+
+def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str | None:
+    """Return a text with other options after the letters, None where the pattern finds none."""
+    match = pattern.search(text)
+    if match is None:
+        return None
+    written = [
+        f"{letter}{match['mark']}{choice}"
+        for letter, choice in zip(string.ascii_uppercase, choices, strict=False)
+    ]
+    listed = (match["gap"] or "").join(written)
+    return f"{text[: match.start()]}{listed}{text[match.end() :]}"
 
 
 def _listed(choices: Sequence[str]) -> re.Pattern[str]:

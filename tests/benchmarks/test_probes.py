@@ -66,6 +66,16 @@ def test_the_right_option_says_that_there_is_none(form: str, separator: str) -> 
 
 
 @pytest.mark.parametrize("probe", ["shuffled_options", "none_of_the_above"])
+def test_a_bare_question_that_lists_its_options_says_the_same_as_the_prompt(probe: str) -> None:
+    question = f"Which?\n{written('({}) {}', chr(10), CHOICES)}"
+    listed = written("{}. {}", "\n", CHOICES)
+    (probed,) = probed_samples([sample(f"Which?\n{listed}", question=question)], probe)
+    assert probed.choices != CHOICES
+    assert probed.question == f"Which?\n{written('({}) {}', chr(10), probed.choices)}"
+    assert probed.prompt == f"Which?\n{written('{}. {}', chr(10), probed.choices)}"
+
+
+@pytest.mark.parametrize("probe", ["shuffled_options", "none_of_the_above"])
 @pytest.mark.parametrize("prompt", ["Which animal?", "A. a cat\nB. a dog", "a cat, a dog, both"])
 def test_a_question_whose_options_are_not_listed_is_refused(probe: str, prompt: str) -> None:
     with pytest.raises(ConfigError, match=f"probe={probe}: the options of sample 1-1 do not stand"):
