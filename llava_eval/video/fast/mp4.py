@@ -224,21 +224,21 @@ def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags)
 
 def _check_tables(data: mmap.mmap, stream: VideoStream) -> None:
     """Raise if the demuxer returns fewer packets than there are samples, or in a false order."""
-    sizes = _table(data, stream, b"stsz", 12)  # SampleSizeBox, 8.7.3
+    sizes = _table(data, stream, b"stsz", 12, 4)  # SampleSizeBox, 8.7.3
     if sizes is None:
         raise UntrustedError("the sizes of the samples are not known")
     if (sizes == 0).any():
         raise UntrustedError("a sample is empty")
     if reorders(stream) and stream.frames > 1:
-        offsets = _table(data, stream, b"ctts", 8)  # CompositionOffsetBox, 8.6.1.3: count, offset
+        offsets = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
         if offsets is None or len(set(offsets[1::2].tolist())) < 2:
             raise UntrustedError(TIMES_AS_STORED)
 
 
 def _table(
-    data: mmap.mmap, stream: VideoStream, kind: bytes, header_bytes: int
+    data: mmap.mmap, stream: VideoStream, kind: bytes, header_bytes: int, entry_bytes: int
 ) -> npt.NDArray[np.uint32] | None:
-    """Return the numbers in a box of the stream's sample table, None if it has no such box."""
+    """Return the entries of a box of the stream's sample table, None if it has no such box."""
     for track in _found(data, b"moov", b"trak"):
         for header in _found(data, b"tkhd", start=track.start, end=track.end):
             number = header.start + (20 if data[header.start] == 1 else 12)  # track_ID
@@ -246,7 +246,9 @@ def _table(
                 continue
             inner = (b"mdia", b"minf", b"stbl", kind)
             for box in _found(data, *inner, start=track.start, end=track.end):
-                content = data[box.start + header_bytes : box.end]
+                start = box.start + header_bytes  # behind the count of entries
+                count = int.from_bytes(data[start - 4 : start], "big")
+                content = data[start : min(box.end, start + entry_bytes * count)]
                 return np.frombuffer(content, ">u4", len(content) // 4)
     return None
 
