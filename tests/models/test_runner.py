@@ -318,6 +318,25 @@ def test_stop_strings_cut_the_text(loaded: LoadedModel, batched: dict[str, Gener
     assert done.stop_reason == "stop_string"
 
 
+@pytest.mark.slow
+def test_what_a_stop_string_ends_has_its_own_tokens_in_any_batch(loaded: LoadedModel) -> None:
+    # The prompt ends in "ASSISTANT:", and a stop string may begin there.
+    turns = {name: TURNS[name] for name in TURNS if name.startswith(("four", "sixteen"))}
+    plain = ModelRunner(loaded, PLAIN, share_prefixes=False)
+    texts = {name: done.text or "" for name, done in run(plain, requests_of(plain, turns)).items()}
+    first = sorted({text[:2] for text in texts.values()})[0]
+    for stop in (first, f":{first}"):
+        settings = GenerationSettings(max_new_tokens=10, stop_strings=(stop,))
+        alone = run(plain, requests_of(plain, turns, settings=settings))
+        runner = ModelRunner(loaded, PLAIN)
+        assert run(runner, requests_of(runner, turns, settings=settings)) == alone
+        stopped = {done.num_output_tokens for done in alone.values() if done.stop_reason != "eos"}
+        reasons = [alone[name].stop_reason for name in turns if texts[name].startswith(first)]
+        assert set(reasons) == {"stop_string"}
+        assert stopped == {1}
+        assert len(reasons) < len(turns)
+
+
 def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
     runner = ModelRunner(loaded, CHAT)
     run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))
