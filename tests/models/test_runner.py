@@ -129,6 +129,20 @@ def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict
 
 
 @pytest.mark.slow
+def test_an_option_has_all_its_tokens_behind_a_prompt_that_ends_in_a_space(
+    loaded: LoadedModel,
+) -> None:
+    """With an option the text is the same; its first token is then the space's too."""
+    spaced = ConversationConfig("spaced", "{system}USER: {user} ASSISTANT: {prefill}")
+    turns = {name: TURNS[name] for name in ("four 0", "four 1", "text")}
+    runner = ModelRunner(loaded, spaced)
+    done = run(runner, requests_of(runner, turns, options=OPTIONS))
+    for name, turn in turns.items():
+        expected = plain_losses(loaded, turn, OPTIONS)
+        assert done[name].option_losses == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
 def test_options_and_questions_in_one_call(
     loaded: LoadedModel, batched: dict[str, Generation]
 ) -> None:
