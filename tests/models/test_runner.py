@@ -150,10 +150,13 @@ def test_options_and_questions_in_one_call(
     requests = requests_of(runner, {"four 0": TURNS["four 0"]})
     asked = dataclasses.replace(requests[0], id="options", options=OPTIONS)
     empty = dataclasses.replace(requests[0], id="empty", options=("",))
-    done = run(runner, [asked, *requests, empty])
+    stray = dataclasses.replace(requests[0], id="stray", options=("red", "a <video> tag"))
+    done = run(runner, [asked, *requests, empty, stray])
     assert done["four 0"] == batched["four 0"]
     assert len(done["options"].option_losses or ()) == len(OPTIONS)
     assert done["empty"].error == "PromptError: sample empty: option 0 '' has no tokens"
+    said = "PromptError: sample stray: its text holds '<video>', which this model reads as a medium"
+    assert done["stray"].error == said
 
 
 @pytest.fixture(scope="module")
