@@ -16,7 +16,7 @@ its ``__init__`` takes), or handed to :func:`llava_eval.evaluate`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -164,14 +164,22 @@ class OwnRunner(Runner):
         """
         if not requests:
             return
+        given: Any = None
         try:
-            answers = list(self._own.model.generate(requests))
+            given = self._own.model.generate(requests)
+            # What these hold are no answers in order: letters, ids, any order.
+            answers = None if isinstance(given, str | Mapping | Set) else list(given)
         except Exception as error:  # noqa: BLE001 - the model is the user's, and may raise anything
             if len(requests) > 1:
                 for request in requests:
                     yield from self.generate([request])
                 return
             answers = [Generation(text=None, error=self._failed("generate", error))]
+        if answers is None:
+            raise CheckpointError(
+                f"{self._own.target}.generate gave a {type(given).__name__}, expected an answer "
+                "for every request in order, for instance a list of texts"
+            )
         if len(answers) != len(requests):
             raise CheckpointError(
                 f"{self._own.target}.generate gave {len(answers)} answers to {len(requests)} "
@@ -183,7 +191,11 @@ class OwnRunner(Runner):
                     f"{self._own.target}.generate gave a {type(answer).__name__} for sample "
                     f"{request.id}, expected a text or a Generation"
                 )
-            yield request, Generation(answer) if isinstance(answer, str) else answer
+            generation = Generation(answer) if isinstance(answer, str) else answer
+            if generation.text is not None:  # half characters can be neither written nor sent
+                whole = generation.text.encode("utf-8", "replace").decode("utf-8")
+                generation = dataclasses.replace(generation, text=whole)
+            yield request, generation
 
     def _failed(self, method: str, error: Exception) -> str:
         return f"{self._own.target}.{method}: {type(error).__name__}: {first_line(error)}"

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from llava_eval.config.schema import ModelConfig, QuantizationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
@@ -26,7 +26,9 @@ from llava_eval.models.local.model import (
     load_model_once,
 )
 from llava_eval.models.local.plan import foreign_code, plan_checkpoint
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
+from tests.models.helpers import make_clip, make_request
 
 
 @pytest.fixture
@@ -177,6 +179,26 @@ def test_silent_generation_settings_are_dropped_and_told(copied: Path) -> None:
     assert model.describe()["ignored_generation_settings"]["repetition_penalty"] == 1.3
     assert model.model.generation_config.repetition_penalty != 1.3
     assert model.model.generation_config.eos_token_id == stored["eos_token_id"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["return_dict_in_generate", "prompt_lookup_num_tokens"])
+def test_what_a_checkpoint_asks_generate_for_beside_a_text_is_not_kept(
+    loaded: LoadedModel, copied: Path, name: str
+) -> None:
+    path = copied / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: 3}))
+    plan = plan_checkpoint(
+        find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    assert plan.kept_generation_settings == {}
+    answers = []
+    for model in (loaded, load_model(plan)):
+        runner = ModelRunner(model, ConversationConfig("chat_template"))
+        medium = runner.prepare("video", make_clip(4, seed=1))
+        answers += [answer for _, answer in runner.generate([make_request(medium, "Why?")])]
+    assert answers[0] == answers[1]
+    assert answers[0].error is None
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from llava_eval import cli
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.own import OwnModel, OwnRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
+from tests.models.helpers import make_request
 
 FEW = ("benchmark.limit=6", "sampler.num_frames=4", "runner.batch_size=3")
 
@@ -175,3 +176,24 @@ def test_a_batch_that_fails_is_asked_one_by_one(
     assert runner.settings() == {"batch_size": 5}
     assert runner.describe() == {"target": "mine.Echo", "arguments": {"a": 1}}
     assert own.identity() == {"model": runner.describe()}
+
+
+class Given(Shapes):
+    """Returns what it was told to."""
+
+    def generate(self, requests: Sequence[Request]) -> Any:
+        return self.replies
+
+
+@pytest.mark.parametrize("replies", [{"a": "A", "b": "B"}, "AB", {"A", "B"}])
+def test_what_holds_no_answers_in_order_is_refused(replies: Any) -> None:
+    runner = OwnRunner(OwnModel.of(Given(replies=replies)))
+    kind = type(replies).__name__
+    with pytest.raises(CheckpointError, match=rf"gave a {kind}, expected an answer for every req"):
+        list(runner.generate([make_request("Which?", name=name) for name in "ab"]))
+
+
+def test_half_characters_of_an_answer_are_replaced() -> None:
+    runner = OwnRunner(OwnModel.of(Given(replies=["A\ud83d", Generation("\ud83dB", 7, 2)])))
+    done = runner.generate([make_request("Which?", name=name) for name in "ab"])
+    assert [answer for _, answer in done] == [Generation("A?"), Generation("?B", 7, 2)]

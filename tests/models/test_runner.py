@@ -129,6 +129,20 @@ def test_likelihoods_are_the_models_own_losses(loaded: LoadedModel, limits: dict
 
 
 @pytest.mark.slow
+def test_an_option_has_all_its_tokens_behind_a_prompt_that_ends_in_a_space(
+    loaded: LoadedModel,
+) -> None:
+    """With an option the text is the same; its first token is then the space's too."""
+    spaced = ConversationConfig("spaced", "{system}USER: {user} ASSISTANT: {prefill}")
+    turns = {name: TURNS[name] for name in ("four 0", "four 1", "text")}
+    runner = ModelRunner(loaded, spaced)
+    done = run(runner, requests_of(runner, turns, options=OPTIONS))
+    for name, turn in turns.items():
+        expected = plain_losses(loaded, turn, OPTIONS)
+        assert done[name].option_losses == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.slow
 def test_options_and_questions_in_one_call(
     loaded: LoadedModel, batched: dict[str, Generation]
 ) -> None:
@@ -136,10 +150,13 @@ def test_options_and_questions_in_one_call(
     requests = requests_of(runner, {"four 0": TURNS["four 0"]})
     asked = dataclasses.replace(requests[0], id="options", options=OPTIONS)
     empty = dataclasses.replace(requests[0], id="empty", options=("",))
-    done = run(runner, [asked, *requests, empty])
+    stray = dataclasses.replace(requests[0], id="stray", options=("red", "a <video> tag"))
+    done = run(runner, [asked, *requests, empty, stray])
     assert done["four 0"] == batched["four 0"]
     assert len(done["options"].option_losses or ()) == len(OPTIONS)
     assert done["empty"].error == "PromptError: sample empty: option 0 '' has no tokens"
+    said = "PromptError: sample stray: its text holds '<video>', which this model reads as a medium"
+    assert done["stray"].error == said
 
 
 @pytest.fixture(scope="module")
@@ -316,6 +333,25 @@ def test_stop_strings_cut_the_text(loaded: LoadedModel, batched: dict[str, Gener
     done = run(runner, requests_of(runner, {name: TURNS[name]}, settings=settings))[name]
     assert done.text == whole[: whole.index(stop)]
     assert done.stop_reason == "stop_string"
+
+
+@pytest.mark.slow
+def test_what_a_stop_string_ends_has_its_own_tokens_in_any_batch(loaded: LoadedModel) -> None:
+    # The prompt ends in "ASSISTANT:", and a stop string may begin there.
+    turns = {name: TURNS[name] for name in TURNS if name.startswith(("four", "sixteen"))}
+    plain = ModelRunner(loaded, PLAIN, share_prefixes=False)
+    texts = {name: done.text or "" for name, done in run(plain, requests_of(plain, turns)).items()}
+    first = sorted({text[:2] for text in texts.values()})[0]
+    for stop in (first, f":{first}"):
+        settings = GenerationSettings(max_new_tokens=10, stop_strings=(stop,))
+        alone = run(plain, requests_of(plain, turns, settings=settings))
+        runner = ModelRunner(loaded, PLAIN)
+        assert run(runner, requests_of(runner, turns, settings=settings)) == alone
+        stopped = {done.num_output_tokens for done in alone.values() if done.stop_reason != "eos"}
+        reasons = [alone[name].stop_reason for name in turns if texts[name].startswith(first)]
+        assert set(reasons) == {"stop_string"}
+        assert stopped == {1}
+        assert len(reasons) < len(turns)
 
 
 def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:

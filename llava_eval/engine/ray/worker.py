@@ -30,11 +30,11 @@ from llava_eval.engine.ray.worker_messages import (
     WorkerFacts,
     WorkerSettings,
 )
-from llava_eval.errors import CheckpointError
+from llava_eval.errors import CheckpointError, MediaError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, make_runner, plan_model
 from llava_eval.results import environment
-from llava_eval.types import Clip
+from llava_eval.types import Clip, SampleResult, ShownMedia
 
 if TYPE_CHECKING:
     from llava_eval.models.backend import Plan, Runner
@@ -121,13 +121,17 @@ class ModelWorker:
         runner, prompts = self._runner, self._prompts
         assert runner is not None
         assert prompts is not None
-        ready = [
-            (group, prepare_group(group, pieces, runner))
-            for group, pieces in zip(batch, decoded, strict=True)
-        ]
+        ready: list[tuple[MediaGroup, GroupContent[ShownMedia]]] = []
+        failed: list[SampleResult] = []
+        for group, pieces in zip(batch, decoded, strict=True):
+            try:
+                ready.append((group, prepare_group(group, pieces, runner)))
+            except MediaError as error:  # of these samples alone
+                failed += group.failed(error)
         with self._lock:
-            results = list(ask_batch(ready, prompts, runner))
-            self._clock.end_warm_up(len(results))
+            answered = list(ask_batch(ready, prompts, runner))
+            results = [*failed, *answered]
+            self._clock.end_warm_up(len(answered))
             report = Report(
                 dict(self._clock.seconds),
                 self._clock.warm_up,

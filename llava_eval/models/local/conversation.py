@@ -192,7 +192,7 @@ class Conversation:
 
     def _check_no_stray_placeholder(self, request: Request) -> None:
         """Raise where a text holds a media placeholder: the model would look for a medium there."""
-        for piece in request.content:
+        for piece in (*request.content, *request.options):
             for token in self.placeholders.known():
                 if isinstance(piece, str) and token in piece:
                     raise PromptError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, position_ids
 from llava_eval.models.local.prompt import Prompt
-from llava_eval.types import Generation, StopReason
+from llava_eval.types import Generation, GenerationSettings, StopReason
 
 #: New tokens of each prompt that are compared.
 _NUM_STEPS = 4
@@ -120,7 +121,9 @@ class Decoder:
         sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
-            self._to_generation(tokens, prompt, logprobs) if is_finite else None
+            _stopped_early(self._to_generation(tokens, prompt, logprobs), settings)
+            if is_finite
+            else None
             for tokens, prompt, logprobs, is_finite in zip(
                 new_tokens, prompts, letters.rows(), finite.rows(), strict=True
             )
@@ -130,14 +133,18 @@ class Decoder:
         self, tokens: Sequence[int], prompt: Prompt, choice_logprobs: tuple[float, ...] | None
     ) -> Generation:
         """Return the text up to the end token or the first stop string."""
-        ends = self._loaded.end_tokens
+        ends, stops = self._loaded.end_tokens, prompt.request.settings.stop_strings
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
         text = self._loaded.tokenizer.decode(own, skip_special_tokens=True)
         reason: StopReason = "length" if end is None else "eos"
-        cuts = [text.find(stop) for stop in prompt.request.settings.stop_strings if stop in text]
+        cuts = [text.find(stop) for stop in stops if stop in text]
         if cuts:
             text, reason = text[: min(cuts)], "stop_string"
+        if cuts or (stops and end is None):
+            # A row that a stop string has ended is padded until the last of its batch ends.
+            while own and own[-1] == self._loaded.tokenizer.pad_token_id:
+                own.pop()
         return Generation(
             text=text,
             num_input_tokens=len(prompt.token_ids),
@@ -145,6 +152,18 @@ class Decoder:
             stop_reason=reason,
             choice_logprobs=choice_logprobs,
         )
+
+
+def _stopped_early(generation: Generation, settings: GenerationSettings) -> Generation:
+    """Return a generation that ended before its limit as one that a stop string has ended.
+
+    Its text need not hold the stop string: transformers finds those that begin in the prompt, and
+    special tokens, which no text shows.
+    """
+    is_short = (generation.num_output_tokens or 0) < settings.max_new_tokens
+    if generation.stop_reason == "length" and settings.stop_strings and is_short:
+        return replace(generation, stop_reason="stop_string")
+    return generation
 
 
 class FirstLogprobs(LogitsProcessor):

@@ -40,8 +40,12 @@ _PROTOCOL_SETTINGS = (
     *("early_stopping", "length_penalty", "use_cache", "cache_implementation", "stop_strings"),
 )
 
-#: Entries of a generation_config.json that are no settings.
-_BOOKKEEPING = ("transformers_version", "_from_model_config")
+#: Entries of a generation_config.json that no text depends on: what ``generate`` returns beside it,
+#: and guesses that make it faster, which it cannot make behind a prefix.
+_BOOKKEEPING = (
+    *("transformers_version", "_from_model_config", "return_dict_in_generate"),
+    *("prompt_lookup_num_tokens", "max_matching_ngram_size"),
+)
 
 
 @dataclass(frozen=True)

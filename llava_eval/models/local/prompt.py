@@ -28,7 +28,8 @@ class Prompt:
         token_ids: its tokens, media expanded; with an option, the option's too.
         media_end: number of tokens up to and including the last medium's.
         option: number of the request's option whose likelihood is asked for; None to generate.
-        option_start: number of tokens before the option's.
+        option_start: number of tokens before the option's, the same as those of the prompt without
+            it.
         inputs: the model's arguments as the processor made them of the whole prompt, a batch of
             one; None where media are encoded apart from prompts.
         is_shareable: a leading part of the tokens may be computed apart from the others.
@@ -117,7 +118,8 @@ class PromptWriter:
             is_blank = not option.strip()
             reply = "" if is_blank else self._conversation.continuation(text, request, option)
             whole = self._prompt(request, text + reply)
-            start = len(asked.token_ids)
+            # Of a prompt that ends in a space, that space is part of the option's first token.
+            start = common_prefix_length([asked.token_ids, whole.token_ids])
             if len(whole.token_ids) <= start:
                 raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
             prompts.append(replace(whole, option=number, option_start=start))

@@ -222,6 +222,28 @@ def test_samples_that_end_their_worker_again_and_again_are_errors(
     assert ended == ["Reason: a fault"] * 4 + [None]
 
 
+class Choosy(Letters):
+    """Cannot take the second video."""
+
+    def prepare(self, kind: MediaKind, clip: Clip) -> tuple[int, ...]:
+        if clip.video is not None and "002" in clip.video.path:
+            raise ValueError("too narrow")
+        return super().prepare(kind, clip)
+
+
+@pytest.mark.parametrize("batch_size", [3, 9])
+def test_what_a_model_cannot_be_shown_is_an_error_of_its_samples_alone(
+    ray: OneProcess, batch_size: int
+) -> None:
+    target = f"model._target_={__name__}.Choosy"
+    composed = compose_config([*WORDS[:-1], target, f"runner.batch_size={batch_size}"])
+    case = Case(composed.config, Benchmark.read(composed, StageClock()).samples)
+    asked, here = case.ask(), case.ask_here()
+    assert asked.results == here.results
+    assert [error is not None for error in asked.errors] == [False] * 3 + [True] * 3 + [False] * 3
+    assert asked.errors[3] == f"MediaError: {__name__}.Choosy.prepare: ValueError: too narrow"
+
+
 def test_media_lost_on_their_way_are_decoded_again(
     ray: OneProcess, case: Case, plain: Asked, caplog: pytest.LogCaptureFixture
 ) -> None:
