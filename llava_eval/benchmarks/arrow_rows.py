@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
+from llava_eval.borders.paths import file_identity
+
 
 def table_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
     """Yield a mapping per row, with plain Python values.
@@ -41,7 +43,9 @@ def _unpacked(path: Path) -> pa.Table:
     import datasets
 
     try:
-        return datasets.Dataset.from_parquet(str(path)).with_format("arrow")[:]
+        # By itself the cache takes a file for another one at its path that was written when it was.
+        rows = datasets.Dataset.from_parquet(str(path), config_name=file_identity(path))
+        return rows.with_format("arrow")[:]
     except datasets.exceptions.DatasetsError as error:
         raise ValueError(f"{error.__cause__ or error}") from error
 

@@ -8,6 +8,7 @@ answers here are about any path, whatever the file system says of it.
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.util
 import os
 import re
@@ -191,6 +192,16 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def reason(error: OSError) -> str:
     """Return why the operating system refuses a path, in a few words without the path."""
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+
+
+def file_identity(path: str | os.PathLike[str]) -> str:
+    """Return a digest that changes when another file lies at ``path`` or it was written to.
+
+    Copies may keep the time of writing of what they were copied from, but not that of the change.
+    """
+    status = Path(path).stat()
+    facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
 
 
 def append_line(stream: FileIO, line: bytes) -> None:

@@ -56,15 +56,6 @@ def cache_folder() -> Path | None:
     return Path(base).expanduser() / "llava_eval"
 
 
-def file_identity(path: str) -> str:
-    """Return a digest that changes when another file lies at ``path`` or it was written to.
-
-    Copies may keep the time of writing of what they were copied from, but not that of the change.
-    """
-    status = Path(path).stat()
-    return digest(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
 def digest(*parts: object) -> str:
     """Return one short name for all the parts."""
     text = json.dumps([str(part) for part in parts])

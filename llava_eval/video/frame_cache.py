@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llava_eval.borders.paths import file_identity
 from llava_eval.types import Clip, MediaProblem, PixelProof, distinct_problems
-from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
+from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
 from llava_eval.video.collector import pixel_proof
 from llava_eval.video.decode import decode_frames, probe
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 from pathlib import Path
 from random import Random
@@ -35,6 +36,17 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=10)
     return path
+
+
+def test_another_file_of_the_same_time_is_read_anew(tmp_path: Path) -> None:
+    """Archives and copies keep the times of files; the cache of ``datasets`` goes by them."""
+    path = tmp_path / "rows.parquet"
+    for content in (b"first", b"later"):
+        rows = [{"question": content.decode(), "image": {"bytes": content, "path": None}}]
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        (row,) = read_rows(str(path))
+        assert row["question"] == content.decode()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from llava_eval.borders.paths import file_identity
 from llava_eval.types import Clip, Media
 from llava_eval.video import decode_frames, probe, read_media
 from llava_eval.video.cache import (
@@ -19,7 +20,6 @@ from llava_eval.video.cache import (
     Entry,
     cache_folder,
     digest,
-    file_identity,
 )
 from llava_eval.video.fast import forget_indices
 from llava_eval.video.fast.index_cache import known_index

@@ -9,9 +9,10 @@ from dataclasses import asdict, replace
 import av
 import numpy as np
 
+from llava_eval.borders.paths import file_identity
 from llava_eval.borders.typed_json import as_type
 from llava_eval.types import VideoInfo
-from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest, file_identity
+from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
 from llava_eval.video.fast.index import VideoIndex
 
 #: Changes whenever an index means something else than before.
