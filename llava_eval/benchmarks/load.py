@@ -47,7 +47,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         row = Row(number, columns, source, root)
         for sample in _adapt(row, adapter):
             levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
-            samples.append(dataclasses.replace(sample, media_root=root, facets=levels))
+            samples.append(dataclasses.replace(sample, media_root=root, facets=_Facets(levels)))
     _check_unique(samples, source)
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
     return probed_samples(kept, benchmark.probe)
@@ -74,6 +74,16 @@ def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
             "or several"
         )
     return tuple(samples)
+
+
+class _Facets(dict[str, str]):
+    """Levels by facet; a scorer or metric that needs another facet ends with one line."""
+
+    def __missing__(self, facet: str) -> str:
+        raise ConfigError(
+            f"there is no facet {facet!r}, which a scorer or metric of this benchmark needs; "
+            f"benchmark.facets has to name it (it has {', '.join(self) or 'none'})"
+        )
 
 
 def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,10 @@ from llava_eval.types import Generation, MetricValue, Sample, SampleResult
 
 #: Made-up replies that a file of answers must be able to hold.
 _EXAMPLE_REPLIES = ("A", "a red ball", "")
+
+#: Settings of our metrics that are names of facets.
+_FACET_SETTINGS = frozenset({"facet", "outer", "inner", "mean_over"})
+_OUR_METRICS = "llava_eval.metrics."
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Parts:
         benchmark = config.benchmark
         scorer = checked_scorer(build_target(config.scorer, key="scorer"))
         metrics = {name: _metric(name, node) for name, node in benchmark.metrics.items()}
+        _check_facets(metrics, benchmark.facets)
         submission: SubmissionMaker | None = None
         if benchmark.submission is not None:
             submission = build_target(benchmark.submission, key="benchmark.submission")
@@ -102,6 +108,23 @@ def _metric(name: str, node: Any) -> Metric:
     if not isinstance(value, MetricValue):
         raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
     return metric
+
+
+def _check_facets(metrics: Mapping[str, Metric], facets: Sequence[str]) -> None:
+    """Raise ConfigError where a metric's own setting names no facet of the benchmark.
+
+    It would end a run with this after all its work.
+    """
+    for name, metric in metrics.items():
+        if not getattr(getattr(metric, "func", metric), "__module__", "").startswith(_OUR_METRICS):
+            continue
+        for key, parameter in inspect.signature(metric).parameters.items():
+            facet = parameter.default
+            if key in _FACET_SETTINGS and isinstance(facet, str) and facet not in facets:
+                raise ConfigError(
+                    f"benchmark.metrics.{name}.{key}: there is no facet {facet!r}; "
+                    f"benchmark.facets has to name it (it has {', '.join(facets) or 'none'})"
+                )
 
 
 def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> None:

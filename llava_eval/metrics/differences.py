@@ -220,7 +220,9 @@ PairedMetric = PairedMean | PairedBleu | PairedFunction | NoDifference
 class _Copies:
     """Results of resampled clusters; a cluster drawn twice is two clusters of different names.
 
-    A metric may look at whole groups (all questions of an image right, for instance).
+    A metric may look at whole groups (all questions of an image right, for instance). Copies
+    differ in ``id`` and ``group`` alone: one that joins results by anything else takes those of a
+    cluster that was drawn twice for one, and its intervals become too narrow.
     """
 
     def __init__(self, results: Results, members: Sequence[IntArray]) -> None:

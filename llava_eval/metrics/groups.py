@@ -178,7 +178,12 @@ def relative_gain(
         facet: whose level counts.
         level: of the samples that are averaged.
         before: accuracy of the other run, in percent; null says that there is no number.
+
+    Raises:
+        ValueError: ``before`` leaves nothing to gain, or is no percentage.
     """
+    if before is not None and not 0.0 <= before < 100.0:
+        raise ValueError(f"before={before:g} is no accuracy that leaves something to gain")
     after = part_mean(results, facet=facet, levels=[level])
     if before is None or after.value is None:
         note = "" if before is not None else "not available: it needs the accuracy before"

@@ -198,10 +198,11 @@ def cgbench_accuracy_at_iou(results: Sequence[SampleResult]) -> MetricValue:
     Args:
         results: of the set; those of a question share what is before "/" in their ids.
     """
-    parts: dict[str, dict[str, SampleResult]] = defaultdict(dict)
+    parts: dict[tuple[str, str], dict[str, SampleResult]] = defaultdict(dict)
     for result in results:
         if result.score.value is not None and result.generation.error is None:
-            parts[result.id.rpartition("/")[0]][result.facets["task"]] = result
+            question = result.id.rpartition("/")[0]  # of a resampled copy only the group says so
+            parts[result.group, question][result.facets["task"]] = result
     both = [
         (part["long_acc"], part["miou"])
         for part in parts.values()
@@ -245,7 +246,8 @@ def hallusion_score(
             "figure": f"figure {facets['figure_id']}",
             "question": f"question {facets['question_id']}",
         }[part]
-        name = f"{facets['category']}/{facets['subcategory']}/{facets['set_id']}/{number}"
+        place = f"{facets['category']}/{facets['subcategory']}/{facets['set_id']}"
+        name = f"{result.group}/{place}/{number}"  # the group tells resampled copies apart
         is_known = result.generation.error is None and result.score.value is not None
         unclear = has_none and result.score.answer == "unclear"
         right[name].append((result.score.value == 1.0 or unclear) if is_known else None)

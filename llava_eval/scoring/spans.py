@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,9 +109,11 @@ def _clock_seconds(time: str) -> float:
 
 
 _TIMELENS_CLOCK = re.compile(r"\b(\d{1,2}:\d{2}:\d{2}(?:\.\d+)?|\d{1,2}:\d{2}(?:\.\d+)?)\b")
+#: The first number gives nothing back, which changes no match: a reply that is one endless number
+#: would take the cube of its length.
 _TIMELENS_SPANS = (
-    re.compile(r"(\d+\.?\d*)\s*-\s*(\d+\.?\d*)"),
-    re.compile(r"(\d+\.?\d*)\s+to\s+(\d+\.?\d*)"),
+    re.compile(r"(\d++\.?+\d*+)\s*-\s*(\d+\.?\d*)"),
+    re.compile(r"(\d++\.?+\d*+)\s+to\s+(\d+\.?\d*)"),
 )
 _TIMELENS_NUMBERS = {
     "timelens_official": re.compile(r"\b(?:\d+\.\d+|\d+)\b"),
@@ -146,7 +149,12 @@ def _pairs(times: Sequence[float]) -> list[Span]:
 
 
 def _rounded(spans: Sequence[Span]) -> list[Span]:
-    return [(float(round(start)), float(round(end))) for start, end in spans]
+    return [(_whole(start), _whole(end)) for start, end in spans]
+
+
+def _whole(seconds: float) -> float:
+    # Hundreds of digits are no finite number: no video is as long, so nothing is shared.
+    return float(round(seconds)) if math.isfinite(seconds) else seconds
 
 
 _RULES: dict[Rule, Callable[[str], list[Span]]] = {

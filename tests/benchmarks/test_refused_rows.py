@@ -140,6 +140,9 @@ def test_mathvista_says_what_kind_of_answer_is_asked(
     odd = {**asked, "answer_type": "float", "precision": 3.0}
     said = refusal(mathvista, odd, media=["{pid}.png"])
     assert said == "there is no instruction for 'float' with precision 3.0"
+    odd = {**asked, "answer_type": "text", "question_type": "multi_choice", "choices": None}
+    said = refusal(mathvista, odd, media=["{pid}.png"])
+    assert said == "question_type is 'multi_choice', and there are no choices"
 
 
 def test_mmvu_has_options_by_letter_and_a_subject() -> None:

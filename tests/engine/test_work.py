@@ -89,6 +89,34 @@ def average(results: Sequence[SampleResult]) -> float:
             r"m: ZeroDivisionError: .* \(given no results; expected a MetricValue\)",
         ),
         (
+            {
+                "benchmark": {
+                    "metrics": {
+                        "m": {
+                            "_target_": "llava_eval.metrics.groups.macro_mean",
+                            "facet": "durations",
+                        }
+                    }
+                }
+            },
+            r"metrics\.m\.facet: there is no facet 'durations'; .* name it \(it has duration, ",
+        ),
+        (
+            {
+                "benchmark": {
+                    "metrics": {
+                        "m": {
+                            "_target_": "llava_eval.metrics.groups.relative_gain",
+                            "facet": "duration",
+                            "level": "short",
+                            "before": 100.0,
+                        }
+                    }
+                }
+            },
+            "m: ValueError: before=100 is no accuracy that leaves something to gain",
+        ),
+        (
             {"engine": EngineConfig("local", num_workers=2)},
             r"engine\.num_workers=2 is for engine=r",
         ),
@@ -99,6 +127,18 @@ def test_parts_that_do_not_fit(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         Parts.build(changed(composed, **parts).config)
+
+
+def test_a_scorer_names_the_facet_that_it_lacks(tmp_path: Path) -> None:
+    row = {"id": "dev_Math_1", "question": "Which?", "options": ["x", "y"], "answer": "A"}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(row | {"question_type": "multiple-choice"}))
+    settings = ["benchmark=videommmu/official", f"benchmark.source={rows}"]
+    composed = compose_config([*settings, "benchmark.facets=[track]"])
+    benchmark = Benchmark.read(composed, StageClock())
+    result = SampleResult.of(benchmark.samples[0], Generation("A"))
+    with pytest.raises(ConfigError, match=r"no facet 'question_type', .* name it \(it has track"):
+        benchmark.evaluation.scored(result)
 
 
 def test_published_numbers_that_fit(composed: ComposedConfig) -> None:

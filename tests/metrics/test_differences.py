@@ -16,7 +16,9 @@ from llava_eval.metrics.differences import (
     PairedMean,
     paired_metric,
 )
+from llava_eval.metrics.groups import part_mean
 from llava_eval.metrics.means import mean_score
+from llava_eval.metrics.question_groups import cgbench_accuracy_at_iou, hallusion_score
 from llava_eval.scoring.captions.corpus import corpus_bleu
 from llava_eval.scoring.captions.java import meteor, spice
 from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
@@ -212,3 +214,61 @@ def test_two_clusters_are_the_least_that_have_an_interval(name: str, num_cluster
     assert (found.num_samples, found.num_clusters) == (12, num_clusters)
     bounds = (found.low, found.high, found.p_value, found.smallest_detectable)
     assert [bound is None for bound in bounds] == [num_clusters == 1] * 4
+
+
+def test_a_group_that_is_drawn_twice_counts_twice_whatever_a_metric_joins() -> None:
+    def figures(seed: int) -> list[SampleResult]:
+        """Make one question about each of two figures in a set: both accuracies are the same."""
+        random = np.random.default_rng(seed)
+        return [
+            make_result(
+                number,
+                group=f"VD_chart_{number // 2}",
+                score=Score(float(random.random() < 0.6), "A"),
+                facets={
+                    "category": "VD",
+                    "subcategory": "chart",
+                    "set_id": f"{number // 2}",
+                    "figure_id": f"{number % 2}",
+                    "question_id": f"{number % 2}",
+                },
+            )
+            for number in range(80)
+        ]
+
+    def clues(seed: int) -> list[SampleResult]:
+        """Make half of the overlap right everywhere: the score is half of the accuracy."""
+        random = np.random.default_rng(seed)
+        return [
+            make_result(
+                2 * question + is_span,
+                id=f"{question}/{'miou' if is_span else 'long_acc'}",
+                group=f"video {question // 2}",
+                facets={"task": "miou" if is_span else "long_acc"},
+                score=Score(float(random.random() < 0.6), "A", details={"rec@IoU": 0.5}),
+            )
+            for question in range(60)
+            for is_span in (0, 1)
+        ]
+
+    accuracy = functools.partial(part_mean, facet="task", levels=["long_acc"], scale=50.0)
+    pairs: list[tuple[Metric, Metric, list[SampleResult], list[SampleResult], int]] = [
+        (
+            functools.partial(hallusion_score, part=part),
+            lambda results: mean_score(results),
+            figures(1),
+            figures(2),
+            2,
+        )
+        for part in ("figure", "question")
+    ]
+    pairs.append((cgbench_accuracy_at_iou, accuracy, clues(1), clues(2), 4))
+    for joined, plain, first, second, size in pairs:
+        rows = np.arange(len(first))
+        found, expected = (
+            paired_metric(metric, first, second).difference(rows, rows // size, 0.95)
+            for metric in (joined, plain)
+        )
+        assert found is not None
+        assert expected is not None
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))

@@ -99,6 +99,21 @@ def test_incomplete_groups_are_left_out_and_said() -> None:
     assert (found.value, found.note) == (None, "1 incomplete groups left out")
 
 
+def test_groups_that_failed_and_levels_without_a_group_are_not_worth_0() -> None:
+    def total(results: list[SampleResult], **parts: Any) -> float | None:
+        return videomme_v2_rating(results, unread="wrong", empty_as=0.0, **parts).value
+
+    failed = [
+        dataclasses.replace(result, generation=Generation(None, error="no file"))
+        for result in group([UNREAD] * 4, "relevance", "")
+    ]
+    assert total(failed) is None
+    assert total(failed[:3]) is None
+    assert total([]) is None  # a level that no group's last row has
+    assert total(failed, group_type="logic") == 0.0  # no such group, as the reference prints it
+    assert total(group([UNREAD] * 4, "relevance", "")) == 0.0
+
+
 def test_a_group_has_the_type_and_level_of_its_last_row() -> None:
     results = group([RIGHT, WRONG, WRONG, WRONG], "relevance", "")
     results[-1] = dataclasses.replace(results[-1], facets={**results[-1].facets, "level": "3"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring import choice as rules
 from llava_eval.scoring.choice import read_letter, unread
 from llava_eval.scoring.scorer import ReplyScorer
@@ -105,6 +106,21 @@ def test_a_guess_is_among_the_options_that_there_are() -> None:
         parts.score("no idea", parts.sample({**row, "id": str(n)})).answer for n in range(100)
     }
     assert answers == {"A", "B", "C"}
+
+
+def test_a_guess_needs_options() -> None:
+    bare = Sample("7", 0, "v", ("q",), ("a dog",))
+    with pytest.raises(ConfigError, match="sample 7 has no options, and this scorer draws one"):
+        unread(bare, "random")
+    assert unread(bare, "wrong").value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"), [("hmm", None), ("The answer is (H).", "H"), ("I", None)]
+)
+def test_the_ranked_rule_knows_a_to_h_without_options(reply: str, letter: str | None) -> None:
+    """Worked out by hand from lmms-eval's ``choices or _DEFAULT_CHOICES``."""
+    assert rules.ranked_letter(reply, "") == letter
 
 
 def test_an_empty_reply_is_right_under_mvbench_and_counted_as_unreadable() -> None:

@@ -135,3 +135,18 @@ def test_lists_of_intervals(
 )
 def test_the_result_of_a_block(reply: str, quote_words: bool, result: tuple[object, ...]) -> None:
     assert fenced_result(reply, quote_words=quote_words) == result
+
+
+@pytest.mark.parametrize("rule", ["charades_lmms_eval", "timelens_lmms_eval", "timelens_official"])
+@pytest.mark.parametrize("reply", ["{} - 5", "5 - {}", "from {} to {}"])
+def test_a_time_of_hundreds_of_digits_shares_nothing(rule: Rule, reply: str) -> None:
+    """Replies that end in a loop have such numbers; Python's ``float`` takes them for infinite."""
+    sample = Sample("a", 0, "g", ("When?",), ("4 9",))
+    score = SpanOverlap(rule).score(reply.replace("{}", "1" * 400), sample)
+    assert (score.value, score.unreadable) == (0.0, False)
+
+
+def test_an_endless_number_is_read_in_no_time() -> None:
+    """The cube of this length would take a quarter of an hour, its square a tenth of a second."""
+    assert timelens_spans("0" * 4000, "timelens_official") == []
+    assert timelens_spans("12.5.3 - 4. 1.-2", "timelens_official") == [(5.3, 4.0), (1.0, 2.0)]

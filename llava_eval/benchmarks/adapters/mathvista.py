@@ -35,12 +35,14 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
         image: name of the column that holds the image.
 
     Raises:
-        RowsError: a missing column, or a type of answer that has no instruction.
+        RowsError: a missing column, a type of answer that has no instruction, or no choices.
     """
     kind, answer_type = row.text("{question_type}"), row.text("{answer_type}")
     precision = row.columns.get("precision")
     choices = row.texts("choices") if row.optional("choices") is not None else ()
     if kind == "multi_choice":
+        if not choices:
+            raise row.error("question_type is 'multi_choice', and there are no choices")
         instruction: str | None = _LETTER
     elif answer_type == "float" and precision in (1, 2):
         instruction = _INSTRUCTIONS[f"float/{int(precision)}"]

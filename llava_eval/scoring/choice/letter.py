@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.scorer import (
     CHOSEN_AT_RANDOM,
     NOT_SCORED_BECAUSE,
@@ -55,8 +56,16 @@ def unread(
             details says so, and the tables count it.
         why: why nothing was read, in words.
         seed: of the draw.
+
+    Raises:
+        ConfigError: there are no options to draw from.
     """
     if when == "random":
+        if not sample.choices:
+            raise ConfigError(
+                f"sample {sample.id} has no options, and this scorer draws one if it reads none; "
+                "scorer=... is for questions with options"
+            )
         letter = random.Random(f"{seed}/{sample.id}").choice(letters_of(sample))
         how = f"which was drawn at random: {why}"
         return read(sample, letter, letter in sample.targets, how, {CHOSEN_AT_RANDOM: True})

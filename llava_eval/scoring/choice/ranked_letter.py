@@ -20,6 +20,7 @@ _PHRASES = (
     "옵션", "정답은", "답은", "답:", "答案是", "答案为", "选", "答えは",
 )
 # fmt: on
+_DEFAULT_LETTERS = "ABCDEFGH"
 
 
 def ranked_letter(text: str, letters: str) -> str | None:
@@ -29,9 +30,11 @@ def ranked_letter(text: str, letters: str) -> str | None:
     answer is", then "(A)", "A.", "A:", "A)", "A " and last anywhere. Within one kind of position
     the letter that stands furthest to the right wins. After a phrase every letter counts with its
     first occurrence, so "The answer is D because A is wrong" gives A; there are no word boundaries.
+    Without any letters A to H are looked for.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/_task_utils/mcq_extract.py, extract_mcq_answer.
     """
+    letters = letters or _DEFAULT_LETTERS
     bare = text.strip()
     for mark in ",.!?;:'\"":
         bare = bare.strip(mark)
