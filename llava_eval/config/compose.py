@@ -130,7 +130,8 @@ def _named(
         config: the typed values.
         resolved: the same as plain containers.
         choices: the option chosen in each group.
-        swapped, files: see :func:`_files_alone`.
+        swapped: the parts that were replaced by another option.
+        files: what the files of benchmark and model give by themselves.
     """
     protocol, model = (
         {
