@@ -136,6 +136,23 @@ def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize(
+    ("identity", "message"),
+    [
+        ({"weights": Path("x")}, "gave what JSON cannot hold: Object of type PosixPath"),
+        ({"scale": float("nan")}, "gave what JSON cannot hold: Out of range"),
+        (3, "gave a int, expected a dict"),
+    ],
+)
+def test_what_is_no_identity(identity: Any, message: str) -> None:
+    class Named(Shapes):
+        def identity(self) -> Any:
+            return identity
+
+    with pytest.raises(ConfigError, match=rf"Named\.identity {message}"):
+        OwnModel.of(Named()).identity()
+
+
+@pytest.mark.parametrize(
     ("num_requests", "fails_at", "batches"),
     [
         (0, "", []),
