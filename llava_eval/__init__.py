@@ -34,16 +34,18 @@ def evaluate(
         overrides: for instance "benchmark=videomme/official"; none is the embedded benchmark.
         model: a model of your own, see :class:`llava_eval.models.own.Model`; None is the one that
             the overrides name.
-        config_dir: a folder of configurations of your own.
+        config_dir: a folder of configurations of your own; None is ``llava_eval_local`` where that
+            is there.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk. Failed samples
             raise nothing: they are counted in the run.
     """
+    from llava_eval.config.choices import USERS_FOLDER
     from llava_eval.config.compose import compose_config
     from llava_eval.run import run
 
-    folder = None if config_dir is None else Path(config_dir)
+    folder = USERS_FOLDER if config_dir is None else Path(config_dir)
     if model is not None:
         from llava_eval.config.choices import quoted
         from llava_eval.models.own import target_of
