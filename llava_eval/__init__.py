@@ -50,8 +50,9 @@ def evaluate(
         from llava_eval.config.choices import quoted
         from llava_eval.models.own import target_of
 
-        named = [f"model._target_={quoted(target_of(model))}", f"model.name={type(model).__name__}"]
-        overrides = ("model=own", *named, *overrides)
+        named = {"model._target_": target_of(model), "model.name": type(model).__name__}
+        texts = (f"{key}={quoted(value)}" for key, value in named.items())
+        overrides = ("model=own", *texts, *overrides)
     return load_run(run(compose_config(overrides, folder), model=model).directory, folder)
 
 

@@ -107,6 +107,15 @@ def test_an_object_in_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_object_whose_class_is_named_in_any_language(tmp_path: Path) -> None:
+    class Größte(Shapes):
+        pass
+
+    run = llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=Größte())
+    assert run.model == "Größte"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("replies", "message"),
     [(["A"], "gave 1 answers to 3 requests"), ([1, 2, 3], "gave a int for sample 001-1")],
