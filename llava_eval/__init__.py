@@ -34,22 +34,25 @@ def evaluate(
         overrides: for instance "benchmark=videomme/official"; none is the embedded benchmark.
         model: a model of your own, see :class:`llava_eval.models.own.Model`; None is the one that
             the overrides name.
-        config_dir: a folder of configurations of your own.
+        config_dir: a folder of configurations of your own; None is ``llava_eval_local`` where that
+            is there.
 
     Raises:
         LlavaEvalError: a mistake in the configuration or its files, or a full disk. Failed samples
             raise nothing: they are counted in the run.
     """
+    from llava_eval.config.choices import USERS_FOLDER
     from llava_eval.config.compose import compose_config
     from llava_eval.run import run
 
-    folder = None if config_dir is None else Path(config_dir)
+    folder = USERS_FOLDER if config_dir is None else Path(config_dir)
     if model is not None:
         from llava_eval.config.choices import quoted
         from llava_eval.models.own import target_of
 
-        named = [f"model._target_={quoted(target_of(model))}", f"model.name={type(model).__name__}"]
-        overrides = ("model=own", *named, *overrides)
+        named = {"model._target_": target_of(model), "model.name": type(model).__name__}
+        texts = (f"{key}={quoted(value)}" for key, value in named.items())
+        overrides = ("model=own", *texts, *overrides)
     return load_run(run(compose_config(overrides, folder), model=model).directory, folder)
 
 

@@ -143,6 +143,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
                 model_name or given.source.model_label,
                 record,
                 replies_of=[generations.parent],
+                notes=given.notes,
             )
     track(tracker, directory)
     return Outcome(directory, summary, composed.config.errors.max)

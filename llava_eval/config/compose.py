@@ -114,6 +114,25 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         check_complete(own)
         config = typed(resolved)
         check_constraints(config, "")
+    return _named(config, resolved, choices, swapped, files)
+
+
+def _named(
+    config: RunConfig,
+    resolved: Mapping[str, Any],
+    choices: Mapping[str, str],
+    swapped: Sequence[str],
+    files: Mapping[str, Any],
+) -> ComposedConfig:
+    """Return a configuration with what stands beside the names of benchmark, model and judge.
+
+    Args:
+        config: the typed values.
+        resolved: the same as plain containers.
+        choices: the option chosen in each group.
+        swapped: the parts that were replaced by another option.
+        files: what the files of benchmark and model give by themselves.
+    """
     protocol, model = (
         {
             **{name: choices.get(name) for name in swapped if role_of(name) == role},
@@ -163,18 +182,32 @@ def _option(group: str, name: str, search: Sequence[str]) -> DictConfig:
     return option
 
 
-def composed_of(resolved: Mapping[str, Any]) -> ComposedConfig:
+def composed_of(
+    resolved: Mapping[str, Any],
+    choices: Mapping[str, str] | None = None,
+    config_dir: Path | None = None,
+) -> ComposedConfig:
     """Return a resolved configuration, as config.yaml of a run holds it, checked anew.
 
     Args:
         resolved: plain containers.
+        choices: the option chosen in each group, as the run's manifest holds them: what differs
+            from their files stands beside the names. None where no name is told.
+        config_dir: a user's folder with the same groups as the packaged one.
 
     Raises:
-        ConfigError: a key that this version does not know, or a value that is not allowed.
+        ConfigError: a key that this version does not know, a value that is not allowed, or a file
+            that is not there any more.
     """
     config = typed(resolved)
     check_constraints(config, "")
-    return ComposedConfig(config, resolved, {}, {}, {})
+    if not choices:
+        return ComposedConfig(config, resolved, {}, {}, {})
+    search = search_path_override(config_dir)
+    let_import(config_dir)
+    with hydra_session():
+        swapped, files = _files_alone(choices, search)
+    return _named(config, resolved, choices, swapped, files)
 
 
 def _files_alone(

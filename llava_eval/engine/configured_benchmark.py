@@ -173,11 +173,13 @@ class Benchmark:
         composed: the configuration.
         parts: what it names.
         samples: in the order of the rows.
+        num_read: samples of the rows, where these are a part of them.
     """
 
     composed: ComposedConfig
     parts: Parts
     samples: Sequence[Sample]
+    num_read: int | None = None
 
     @classmethod
     def read(cls, composed: ComposedConfig, clock: StageClock) -> Benchmark:
@@ -213,7 +215,7 @@ class Benchmark:
                 f"{self.config.benchmark.name}: no sample {missing[0]!r}"
                 + (f", nor {len(missing) - 1} others" if missing[1:] else "")
             )
-        return dataclasses.replace(self, samples=samples)
+        return dataclasses.replace(self, samples=samples, num_read=len(self.samples))
 
     @property
     def config(self) -> RunConfig:
@@ -274,6 +276,8 @@ class Benchmark:
         overrides = {**composed.benchmark_overrides, **composed.judge_overrides}
         if self.parts.judge is not None:
             overrides["judge"] = self.parts.judge.model
-        if benchmark.limit is None and benchmark.num_rows not in (None, len(self.samples)):
+        if self.num_read not in (None, len(self.samples)):
+            overrides["samples"] = f"{len(self.samples)} of {self.num_read}"
+        elif benchmark.limit is None and benchmark.num_rows not in (None, len(self.samples)):
             overrides["rows"] = f"{len(self.samples)} of {benchmark.num_rows}"
         return named_with_overrides(benchmark.name, {**overrides, **judged})

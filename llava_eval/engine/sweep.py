@@ -7,6 +7,7 @@ import importlib.util
 import itertools
 import shlex
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class SweepRun:
     Attributes:
         number: of the run, from 0.
         overrides: its settings, as on the command line.
-        directory: its run directory, where the settings name none.
+        directory: its run directory; one that the settings name wins.
         config_dir: a user's folder of configurations.
         verbosity: see :func:`llava_eval.engine.console.messages_shown`.
     """
@@ -263,8 +264,20 @@ def plan_sweep(
             about_run = [*search, *chosen, *about_sweep, f"hydra.job.num={number}"]
             sweep = _mapping(compose_root(about_run).hydra, "sweep")
             folder = Path(str(sweep["dir"]), str(sweep["subdir"]))
-            runs.append(SweepRun(number, chosen, folder, config_dir))
+            named, _ = take_path("output_dir", chosen)
+            runs.append(SweepRun(number, chosen, named or folder, config_dir))
+    _check_directories([each.directory for each in runs])
     return runs, launcher
+
+
+def _check_directories(directories: Sequence[Path]) -> None:
+    """Raise ConfigError where a run of a sweep would go on in, or replace, another's directory."""
+    directory, number = Counter(directories).most_common(1)[0]
+    if number > 1:
+        raise ConfigError(
+            f"{directory} would be the run directory of {number} runs of the sweep; "
+            f"hydra.sweep.dir={directory} keeps each below it"
+        )
 
 
 def _mapping(hydra: DictConfig, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.roles import identity_of
+from llava_eval.config.roles import identity_of, short_keys
 from llava_eval.engine.base import Engine
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import open_engine
@@ -25,6 +25,7 @@ from llava_eval.models.own import Model
 from llava_eval.results import files
 from llava_eval.results.directory import check_owner, finished_results
 from llava_eval.results.exchange.generations import read_generations
+from llava_eval.results.formatting import setting_text
 from llava_eval.results.identity import Identity, digest, samples_digest
 from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_manifest
@@ -211,6 +212,16 @@ class GivenTexts:
         judged = ["judge"] if self.benchmark.parts.judge is not None else []
         resolved = self.benchmark.composed.resolved
         return {name: resolved[name] for name in ("benchmark", "scorer", *judged)}
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes beside every number: on how the texts were asked for, where not as is said here."""
+        ours, theirs = (
+            identity_of(config) for config in (self.benchmark.composed.resolved, self.source.config)
+        )
+        others = {key: value for key, value in theirs.items() if ours.get(key) != value}
+        said = [f"{name}={setting_text(value)}" for name, value in short_keys(others).items()]
+        return [f"the texts were generated with {', '.join(said)}"] if said else []
 
     def identity(self) -> Identity:
         """Return everything that can change a score but the scorer."""

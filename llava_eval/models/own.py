@@ -16,6 +16,7 @@ its ``__init__`` takes), or handed to :func:`llava_eval.evaluate`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -120,8 +121,22 @@ class OwnModel(Plan):
         return {"model": self.describe()}
 
     def describe(self) -> dict[str, Any]:
-        """Return the manifest's record of the model."""
-        more: Mapping[str, Any] = getattr(self.model, "identity", dict)()
+        """Return the manifest's record of the model.
+
+        Raises:
+            ConfigError: what it says of itself cannot be kept there.
+        """
+        more: object = getattr(self.model, "identity", dict)()
+        try:
+            json.dumps(more, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"model: {self.target}.identity gave what JSON cannot hold: {first_line(error)}"
+            ) from error
+        if not isinstance(more, Mapping):
+            raise ConfigError(
+                f"model: {self.target}.identity gave a {type(more).__name__}, expected a dict"
+            )
         return {"target": self.target, "arguments": dict(self.arguments), **more}
 
 

@@ -133,6 +133,13 @@ class Run(ComparableRun):
     manifest: Manifest
     tables: Tables
 
+    @property
+    def choices(self) -> Mapping[str, str]:
+        """The option chosen in each group; empty where the manifest does not say."""
+        choices = self.manifest.content.get("choices")
+        named = dict(choices) if isinstance(choices, Mapping) else {}
+        return named if {"benchmark", "model"} <= named.keys() else {}
+
     @functools.cached_property
     def samples(self) -> DataFrame:
         """One row a sample: what was asked, generated and scored, and a column for each facet."""

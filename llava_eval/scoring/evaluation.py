@@ -7,9 +7,11 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import NamedTuple
 
 from llava_eval.config.schema import JudgeConfig, ReplyConfig
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.reply import HAS_REASONING, cleaned, without_reasoning
@@ -55,7 +57,7 @@ class Evaluation:
         elif isinstance(self.scorer, SampleScorer):
             sample = self._sample_of[result.id]
             score = self.scorer.score_generation(self._cleaned(generation), sample)
-            score = _flag_reasoning(score, generation)
+            score = _flag_reasoning(_checked(score, self.scorer, sample), generation)
         else:
             score = _AWAITS_SET
         return dataclasses.replace(result, score=score)
@@ -104,9 +106,14 @@ class Evaluation:
             [self._cleaned(result.generation) for result, _ in answered],
             [sample for _, sample in answered],
         )
+        if len(scores) != len(answered):
+            raise ConfigError(
+                f"scorer: {type(scorer).__name__} gave {len(scores)} scores of {len(answered)} "
+                "generations"
+            )
         score_of = {
-            result.id: _flag_reasoning(score, result.generation)
-            for (result, _), score in zip(answered, scores, strict=True)
+            result.id: _flag_reasoning(_checked(score, scorer, sample), result.generation)
+            for (result, sample), score in zip(answered, scores, strict=True)
         }
         scored = [
             dataclasses.replace(result, score=score_of.get(result.id, NOT_SCORED))
@@ -117,6 +124,30 @@ class Evaluation:
     def _cleaned(self, generation: Generation) -> Generation:
         """Return a generation as the protocol hands it to its rule."""
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))
+
+
+def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
+    """Return a score, if it is one that the ledger can hold and give back.
+
+    Raises:
+        ConfigError: the scorer, which may be the user's, gave something else.
+    """
+    wrong = f"a {type(score).__name__}, expected a Score"
+    if isinstance(score, Score):
+        kinds = ("value", (float, int, NoneType)), ("answer", (str, NoneType)), ("unreadable", bool)
+        given = [(name, getattr(score, name), kind) for name, kind in kinds]
+        strange = [
+            f"{name}={value!r}"
+            for name, value, kind in given
+            if not isinstance(value, kind) or (name == "value" and isinstance(value, bool))
+        ]
+        if not strange:
+            return score
+        wrong = (
+            f"a Score with {', '.join(strange)}; expected a plain number or None as value, a text "
+            "or None as answer and a bool as unreadable"
+        )
+    raise ConfigError(f"scorer: of sample {sample.id} {type(scorer).__name__} gave {wrong}")
 
 
 def _flag_reasoning(score: Score, generation: Generation) -> Score:

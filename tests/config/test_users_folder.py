@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import llava_eval
 from llava_eval.cli import run_command
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
@@ -43,6 +44,12 @@ def test_settings_of_the_working_directory(
     assert found["judge"]["base_url"] == "http://localhost:9/v1"
     assert run_command(["--cfg", "local=none", "benchmark=activitynet_qa/llava_next"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["benchmark"]["media_root"] is None
+
+
+@pytest.mark.slow
+def test_they_are_those_of_python_too(folder: Path, tmp_path: Path) -> None:
+    run = llava_eval.evaluate("benchmark.limit=2", f"output_dir={tmp_path / 'run'}")
+    assert run.model == "demo (dtype=float16)"
 
 
 @pytest.mark.slow

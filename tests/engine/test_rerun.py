@@ -1,4 +1,4 @@
-"""llava-eval audit: what the ways of answering change, counted."""
+"""llava-eval rerun and audit: samples answered again."""
 
 from __future__ import annotations
 
@@ -52,3 +52,17 @@ def test_an_honest_run_changes_nowhere_and_an_edited_one_everywhere(
     text = capsys.readouterr().out
     assert "beyond 0 % of the answers: as it was, alone" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_rerun_has_beside_its_names_what_the_run_has_and_says_how_many_it_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    changed = ["sampler.num_frames=4", "model.dtype=float16", "benchmark.limit=3"]
+    assert run_command(["-q", *changed, f"output_dir={run}"]) == 0
+    first = read_lines(run / "samples.jsonl")[0]["id"]
+    assert run_command(["rerun", str(run), first, "--out", str(again)]) == 0
+    capsys.readouterr()
+    content = json.loads((again / "metrics.json").read_text())
+    assert content["benchmark"] == "demo/multiple_choice (limit=3, num_frames=4, samples=1 of 3)"
+    assert content["model"] == "demo (dtype=float16)"

@@ -227,6 +227,19 @@ def test_a_run_of_a_sweep_may_fail_alone(
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.slow
+def test_runs_of_a_sweep_have_a_directory_each() -> None:
+    words = ["seed=0,1", "output_dir=out"]
+    with pytest.raises(ConfigError, match="out would be the run directory of 2 runs of the sweep"):
+        plan_sweep(words, None)
+    with pytest.raises(ConfigError, match=r"hydra\.sweep\.dir=x/y keeps each below it"):
+        plan_sweep(["seed=0,1", "hydra.sweep.dir=x", "hydra.sweep.subdir=y"], None)
+    runs, _ = plan_sweep(["output_dir=a,b"], None)
+    assert [run.directory for run in runs] == [Path("a"), Path("b")]
+    (run,), _ = plan_sweep(["seed=0", "output_dir=out"], None)
+    assert run.directory == Path("out")
+
+
 def test_how_far_a_sweep_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

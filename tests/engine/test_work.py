@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from llava_eval.cli import run_command
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import ComposedConfig, compose_config
 from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
@@ -491,3 +492,19 @@ def test_a_file_of_answers_is_written(composed: ComposedConfig, tmp_path: Path) 
     ids = [line["id"] for line in read_lines(tmp_path / "samples.jsonl")]
     (path,) = tmp_path.glob("submission*")
     assert json.loads(path.read_text()) == dict.fromkeys(ids, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["sampler.num_frames=4", "probe=blind"])
+def test_scored_texts_carry_how_they_were_asked_for(setting: str, tmp_path: Path) -> None:
+    run, scored, same = (tmp_path / name for name in ("run", "scored", "same"))
+    texts, few = f"generations={run}/samples.jsonl", "benchmark.limit=2"
+    assert run_command(["-q", few, setting, f"output_dir={run}"]) == 0
+    assert run_command(["score", texts, few, f"output_dir={scored}"]) == 0
+    assert run_command(["score", texts, few, setting, f"output_dir={same}"]) == 0
+    short = setting.rpartition(".")[2]
+    note = f"the texts were generated with {short}"
+    assert json.loads((scored / "metrics.json").read_text())["notes"] == [note]
+    content = json.loads((same / "metrics.json").read_text())
+    assert content["benchmark"] == f"demo/multiple_choice (limit=2, {short})"
+    assert not content.get("notes")

@@ -108,6 +108,15 @@ def test_an_object_in_python(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_object_whose_class_is_named_in_any_language(tmp_path: Path) -> None:
+    class Größte(Shapes):
+        pass
+
+    run = llava_eval.evaluate(*FEW, f"output_dir={tmp_path}", model=Größte())
+    assert run.model == "Größte"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("replies", "message"),
     [(["A"], "gave 1 answers to 3 requests"), ([1, 2, 3], "gave a int for sample 001-1")],
@@ -134,6 +143,23 @@ def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ):
         assert cli.run_command(words) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("identity", "message"),
+    [
+        ({"weights": Path("x")}, "gave what JSON cannot hold: Object of type PosixPath"),
+        ({"scale": float("nan")}, "gave what JSON cannot hold: Out of range"),
+        (3, "gave a int, expected a dict"),
+    ],
+)
+def test_what_is_no_identity(identity: Any, message: str) -> None:
+    class Named(Shapes):
+        def identity(self) -> Any:
+            return identity
+
+    with pytest.raises(ConfigError, match=rf"Named\.identity {message}"):
+        OwnModel.of(Named()).identity()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.config.schema import ReplyConfig
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.scorer import SampleScorer, Scorer
 from llava_eval.scoring.text import ExactMatch
@@ -78,3 +79,32 @@ def test_a_rule_for_whole_sets_waits_for_them() -> None:
     assert not isinstance(Longest(), SampleScorer)
     scored = [Evaluation(SAMPLES, ExactMatch()).scored(result).score for result in results()]
     assert [score.value for score in scored] == [1.0, None, 0.0]
+
+
+@dataclass(frozen=True)
+class Same:
+    """A rule that gives one thing for everything."""
+
+    scores: Sequence[object]
+
+    def score_all(
+        self, generations: Sequence[Generation], samples: Sequence[Sample]
+    ) -> list[Score]:
+        return list(self.scores)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([None, None], "of sample a Same gave a NoneType, expected a Score"),
+        ([Score(1.0, "a")], "Same gave 1 scores of 2 generations"),
+        ([Score(True, "a")] * 2, "a Score with value=True; expected a plain number"),
+        ([Score(1.0, 3)] * 2, "a Score with answer=3; expected"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_a_ledger_cannot_hold_is_no_score(
+    scores: Sequence[object], message: str, tmp_path: Path
+) -> None:
+    """A ledger with it could be written, and not be read any more."""
+    with pytest.raises(ConfigError, match=message):
+        Evaluation(SAMPLES, Same(scores)).rescored(results(), tmp_path)
