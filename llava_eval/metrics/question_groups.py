@@ -68,7 +68,8 @@ def videomme_v2_rating(
         group_type: "relevance" or "logic"; null for both.
         level: "1", "2" or "3"; null for all.
         linear: of relevance, 25 for each right answer.
-        empty_as: what the reference prints where there is no such group; null leaves it open.
+        empty_as: what the reference prints where there is no such group; null leaves it open, as
+            do groups that were left out.
 
     Raises:
         RowsError: a group of another type or structure.
@@ -92,8 +93,9 @@ def videomme_v2_rating(
         else:
             values[name] = _value(name, known, facets["group_type"], facets["group_structure"])
     note = f"{num_left_out} incomplete groups left out" if num_left_out else ""
-    if not values:
-        return MetricValue(empty_as, None, None, None, 0, "percent", note)
+    if not values:  # what a reference prints is of no such group, not of those that failed
+        value = empty_as if results and not num_left_out else None
+        return MetricValue(value, None, None, None, 0, "percent", note)
     shares = [value / 100 for value in values.values()]
     return clustered_mean(shares, list(values), highest=1.0, scale=100.0, note=note)
 
