@@ -22,7 +22,7 @@ import numpy as np
 
 from llava_eval.config.roles import protocol_difference
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.differences import DECIMALS, PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
 from llava_eval.results.columns import FLAG_WORDS, paired_cells
@@ -347,7 +347,7 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
     else:
         exact = metric.mcnemar is None or metric.mcnemar.p_value / 2 <= alpha
         is_worse = least > 0 and exact
-        regressed, is_shown = is_worse and worse_by > tolerance, True
+        regressed, is_shown = is_worse and _exceeds(worse_by, tolerance), True
         finding = "no worse than chance explains"
         if is_worse:
             finding = f"worse, within the {allowed} allowed"
@@ -367,6 +367,11 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
     )
 
 
+def _exceeds(worse_by: float, tolerance: float) -> bool:
+    """Return whether a change is above a tolerance, by more than the arithmetic: 2.2 - 1.2 > 1."""
+    return round(worse_by - tolerance, DECIMALS) > 0
+
+
 def _check_share(
     name: str, word: str, numbers: Sequence[int], pairing: Pairing, rule: GateRule
 ) -> Check:
@@ -374,7 +379,7 @@ def _check_share(
     totals = [len(side.results) for side in (pairing.first, pairing.second)]
     before, after = (100 * n / total for n, total in zip(numbers, totals, strict=True))
     tolerance = rule.tolerance.get(name, 0.0)
-    regressed = after - before > tolerance
+    regressed = _exceeds(after - before, tolerance)
     return Check(
         name,
         number(before),
