@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
 from collections.abc import Generator, Sequence
@@ -79,8 +80,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     are_runs = all(is_run(path) for path in paths)
     runs = [reader.read(path) for path in paths] if are_runs else reader.read_all(paths)
     of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
+    seeds = None
     if len(of_seeds) == 1 and export is None:
-        seeds = Seeds.of(runs)
+        with contextlib.suppress(*[ComparisonError] * differences):  # then as any other runs
+            seeds = Seeds.of(runs)
+    if seeds is not None:
         content: object = dataclasses.asdict(seeds)
         text = seeds_text(seeds, width=width)
     elif are_runs:
