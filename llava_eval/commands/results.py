@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import math
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -414,7 +415,8 @@ def _report(arguments: argparse.Namespace) -> int:
         if not getattr(arguments, name) >= 0:
             raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
     out, export = arguments.out, arguments.export
-    budget = PictureBudget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
+    num_bytes = int(min(1e6 * arguments.thumbnails_mb, sys.maxsize))  # "inf" is a number, too
+    budget = PictureBudget(num_bytes, arguments.thumbnails_seconds)
     runs = RunReader(arguments.config_dir).read_all(arguments.paths)
     groups, parts = by_benchmark(runs), []
     for benchmark, members in groups.items():
