@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import math
+import sys
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +81,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     are_runs = all(is_run(path) for path in paths)
     runs = [reader.read(path) for path in paths] if are_runs else reader.read_all(paths)
     of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
+    seeds = None
     if len(of_seeds) == 1 and export is None:
-        seeds = Seeds.of(runs)
+        with contextlib.suppress(*[ComparisonError] * differences):  # then as any other runs
+            seeds = Seeds.of(runs)
+    if seeds is not None:
         content: object = dataclasses.asdict(seeds)
         text = seeds_text(seeds, width=width)
     elif are_runs:
@@ -410,7 +415,8 @@ def _report(arguments: argparse.Namespace) -> int:
         if not getattr(arguments, name) >= 0:
             raise ConfigError(f"report: --{name.replace('_', '-')} must be at least 0")
     out, export = arguments.out, arguments.export
-    budget = PictureBudget(int(1e6 * arguments.thumbnails_mb), arguments.thumbnails_seconds)
+    num_bytes = int(min(1e6 * arguments.thumbnails_mb, sys.maxsize))  # "inf" is a number, too
+    budget = PictureBudget(num_bytes, arguments.thumbnails_seconds)
     runs = RunReader(arguments.config_dir).read_all(arguments.paths)
     groups, parts = by_benchmark(runs), []
     for benchmark, members in groups.items():

@@ -9,7 +9,8 @@ import numpy as np
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
+from llava_eval.metrics.groups import levels_of
+from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
@@ -167,17 +168,20 @@ def _adjusted(comparisons: Sequence[RunComparison]) -> list[RunComparison]:
 
 
 def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
+    """Compare each level; a sample counts under each that it has, as in the runs' own tables."""
     assert headline.paired is not None
     compared = {}
     for facet in pairing.first.parts.benchmark.facets:
-        names = [str(result.facets.get(facet, "")) for result in pairing.firsts]
-        belongs, num_levels = number_clusters(names)
+        members: dict[str, list[int]] = {}
+        for row, result in enumerate(pairing.firsts):
+            for level in levels_of(str(result.facets.get(facet, ""))):
+                members.setdefault(level, []).append(row)
         estimates = []
-        for number in range(num_levels):
-            rows = np.flatnonzero(belongs == number)
+        for of_level in members.values():
+            rows = np.array(of_level, np.int64)
             _, membership = np.unique(pairing.membership[rows], return_inverse=True)
             estimates.append(headline.paired.difference(rows, membership, CONFIDENCE))
-        levels = zip(dict.fromkeys(names), estimates, holm_of(estimates), strict=True)
+        levels = zip(members, estimates, holm_of(estimates), strict=True)
         compared[facet] = [ComparedLevel(*parts) for parts in levels]
     return compared
 

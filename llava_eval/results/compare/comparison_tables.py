@@ -78,24 +78,27 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
     rows: list[list[str]] = []
     best = []
     for index, metric in enumerate(comparisons[0].metrics):
-        estimate = metric.estimate
-        value = number(None if estimate is None else estimate.first, metric.unit)
         estimates = [item.metrics[index].estimate for item in comparisons]
-        scores = [
-            estimate.first if estimate else None,
-            *(e.second if e else None for e in estimates),
-        ]
-        best += [(len(rows) + row, 2) for row in highest(scores)]
-        rows.append([metric.name, "A", value, *["-"] * 5])
-        for comparison in comparisons:
+        values = [number(item.first if item else None, metric.unit) for item in estimates]
+        # Each run is held to A on the samples that both answered: these may be other ones.
+        known = [item.first for item in estimates if item is not None]
+        are_same = len({number(value, metric.unit) for value in known}) <= 1
+        if are_same:
+            first = known[0] if known else None
+            scores = [first, *(item.second if item else None for item in estimates)]
+            best += [(len(rows) + row, 2) for row in highest(scores)]
+            rows.append([metric.name, "A", number(first, metric.unit), *["-"] * 5])
+        for comparison, value in zip(comparisons, values, strict=True):
             item = comparison.metrics[index]
-            _, *values = paired_cells(item.estimate, item.unit)
+            if not are_same:
+                rows.append([metric.name, f"A, as {comparison.letter}", value, *["-"] * 5])
+            _, *cells = paired_cells(item.estimate, item.unit)
             p_values = (
                 item.estimate.p_value if item.estimate else None,
                 comparison.adjusted_p_values.get(item.name),
                 item.mcnemar.p_value if item.mcnemar else None,
             )
-            rows.append([metric.name, f"{comparison.letter} - A", *values, *map(p_text, p_values)])
+            rows.append([metric.name, f"{comparison.letter} - A", *cells, *map(p_text, p_values)])
     header = ["metric", "runs", "value", "change", INTERVAL, "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2, best=best)
 
@@ -170,12 +173,19 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     rows = [
         [
             first.level,
-            number(first.estimate.first if first.estimate else None, unit),
+            _value_of_first([by_name.get(first.level) for by_name in levels], unit),
             *(_marked(by_name.get(first.level), unit) for by_name in levels),
         ]
         for first in comparisons[0].facets[facet]
     ]
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
+
+
+def _value_of_first(levels: Sequence[ComparedLevel | None], unit: str) -> str:
+    """Return A's value in a level; "-" where the runs are held to it on other samples."""
+    estimates = [level.estimate for level in levels if level is not None]
+    values = {number(item.first, unit) for item in estimates if item is not None}
+    return values.pop() if len(values) == 1 else number(None, unit)
 
 
 def _marked(level: ComparedLevel | None, unit: str) -> str:

@@ -311,3 +311,22 @@ def test_changes_of_any_size_are_flips_the_largest_first(tmp_path: Path) -> None
     assert [flip.change for flip in found.better] == pytest.approx([3.0, 2.5])
     assert [flip.id for flip in found.worse] == ["q4", "q0"]
     assert [flip.change for flip in found.worse] == pytest.approx([-2.0, -1.0])
+
+
+def test_a_sample_counts_under_each_level_that_it_has(tmp_path: Path) -> None:
+    levels = ("ocr", "ocr+math", "math")
+    sides = [
+        [answered(n, n not in wrong, facets={"skill": levels[n % 3]}) for n in range(12)]
+        for wrong in ((), (1, 3))
+    ]
+    (found,) = compared(tmp_path, *sides, facets=("skill",))
+    values = {
+        item.level: (item.estimate.num_samples, item.estimate.first, item.estimate.second)
+        for item in found.facets["skill"]
+        if item.estimate is not None
+    }
+    assert values == {"ocr": (8, 100.0, 75.0), "math": (8, 100.0, 87.5)}
+    for level, (_, *both) in values.items():
+        for run, value in zip((found.pairing.first, found.pairing.second), both, strict=True):
+            assert isinstance(run, Run)
+            assert run.tables.groups["skill"][level]["accuracy"].value == value

@@ -218,3 +218,23 @@ def test_a_level_that_one_of_the_runs_cannot_tell_has_no_samples(tmp_path: Path)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows[first[0].facets["duration"]] == ["0", *["-"] * 5]
     assert rows[first[1].facets["duration"]][:4] == ["6", "100.0", "100.0", "+0.0"]
+
+
+def test_the_first_run_has_the_value_of_the_samples_that_are_compared(tmp_path: Path) -> None:
+    sides = (
+        [answered(n, n < 6) for n in range(12)],
+        [failed(n) if n < 6 else answered(n, True) for n in range(12)],
+        [answered(n, True) for n in range(12)],
+    )
+    runs = [RunReader().read(write_run(tmp_path / str(n), side)) for n, side in enumerate(sides)]
+    found = compare_runs(runs)
+    table = metrics_table(found)
+    assert columns(table, "runs", "value", "change") == [
+        ["A, as B", "0.0", "-"],
+        ["B - A", "100.0", "+100.0"],
+        ["A, as C", "50.0", "-"],
+        ["C - A", "100.0", "+50.0"],
+    ]
+    assert list(table.best) == []
+    (facet,) = facet_tables(found)
+    assert [row[:2] for row in facet.rows] == [["long", "-"], ["short", "-"]]

@@ -214,3 +214,18 @@ def test_two_runs_are_compared_in_pairs_though_they_differ_in_their_seed_alone(
     (comparison,) = content["comparisons"]
     # q0 is right under seed 3 alone, and q1 is wrong there.
     assert comparison["metrics"]["accuracy"]["difference"] == pytest.approx(0)
+
+
+def test_seeds_of_an_unfinished_run_are_compared_as_other_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = runs(tmp_path)
+    manifest = tmp_path / "3" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "status": "running"}))
+    assert run_command(["compare", *paths]) == 2
+    assert "--allow-differences compares it as it is" in capsys.readouterr().err
+    assert run_command(["compare", *paths, "--allow-differences"]) == 0
+    assert "Note: D is not finished" in capsys.readouterr().out
+    assert run_command(["compare", str(tmp_path), "--allow-differences"]) == 0
+    assert "is not finished (status 'running')" in " ".join(capsys.readouterr().out.split())

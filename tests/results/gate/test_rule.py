@@ -510,3 +510,21 @@ def test_a_rule_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^gate: {re.escape(words)}"):
         rule_of(alpha, tolerances, slowdown, "regression")
+
+
+def test_as_many_more_errors_as_are_allowed_pass(tmp_path: Path) -> None:
+    sides = [[failed(n) if n < few else answered(n, True) for n in range(500)] for few in (6, 11)]
+    allowed = GateRule(tolerance={"errors": 1.0})
+    baseline, run = (
+        make(tmp_path, name, side, config={"errors.max": 100})
+        for name, side in zip(("baseline", "run"), sides, strict=True)
+    )
+    assert regressed(verdict_of(run, baseline, allowed)) == []
+    assert regressed(verdict_of(run, baseline, GateRule(tolerance={"errors": 0.9}))) == ["errors"]
+
+
+def test_a_drop_of_the_tolerance_does_not_exceed_it(tmp_path: Path) -> None:
+    before, after = ([answered(n, n >= wrong, per_video=1) for n in range(100)] for wrong in (0, 6))
+    verdict = judged(tmp_path, before, after, GateRule(tolerance={"accuracy": 6.0}))
+    assert regressed(verdict) == []
+    assert "worse, within the 6.0 allowed" in verdict.checks[0].message

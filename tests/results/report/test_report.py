@@ -277,6 +277,12 @@ def test_pictures_can_be_left_out(tmp_path: Path) -> None:
     assert "--thumbnails-mb allows more" in page
 
 
+def test_pictures_may_take_any_size(tmp_path: Path) -> None:
+    run = set_of(tmp_path, [True] * 3).runs[0]
+    command = ["report", run.name, "--out", str(tmp_path / "report.html"), "--thumbnails-mb", "inf"]
+    assert cli.run_command(command) == 0
+
+
 def test_frames_are_spread_over_all_that_were_shown() -> None:
     assert spread((3, 1, 4)) == (3, 1, 4)
     assert spread((5, 5, 5)) == (5,)
