@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import math
 import sys
@@ -83,8 +82,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     of_seeds = over_seeds(runs) if len(runs) > 2 or not are_runs else []
     seeds = None
     if len(of_seeds) == 1 and export is None:
-        with contextlib.suppress(*[ComparisonError] * differences):  # then as any other runs
+        try:
             seeds = Seeds.of(runs)
+        except ComparisonError:
+            if not differences:
+                raise  # otherwise they are compared as any other runs
     if seeds is not None:
         content: object = dataclasses.asdict(seeds)
         text = seeds_text(seeds, width=width)
