@@ -38,7 +38,7 @@ options
 
 exit codes
   0    done
-  1    samples failed, the judge stopped, a regression, or a disk, server or network refused
+  1    samples failed, a regression, or a disk, a server or a network refuses
   2    a mistake in the command or its files
   70   a defect of llava-eval; the line names a file with the traceback
   130  interrupted; finished samples are kept

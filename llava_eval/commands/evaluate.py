@@ -56,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     exit codes
       0    done
-      1    samples failed, the judge stopped, or a disk, a server or a network refused
+      1    samples failed, or a disk, a server, a judge or a network refuses
       2    a mistake in the command or its files
       130  interrupted; finished samples are kept
     """
