@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import bz2
+import gzip
 import io
 import lzma
 import re
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, NoReturn
+from typing import IO, TYPE_CHECKING, Literal, NoReturn, Self, cast
 
 from tqdm import tqdm
 
@@ -77,20 +79,22 @@ class Archive:
 def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Archive]:
     """Return the archives among some files, by name; other files are passed over.
 
+    Parts of one archive lie in one folder.
+
     Args:
         paths: the files.
         split: patterns of names; the files of each are parts of one archive, in the order of the
             numbers in their names.
     """
     whole: list[Archive] = []
-    parts: dict[str, list[Path]] = defaultdict(list)
+    parts: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
         part = _TAR_PART.fullmatch(path.name)
         pattern = next((name for name in split if fnmatchcase(path.name, name)), None)
         if pattern is not None:
-            parts[pattern.replace("*", "")].append(path)
+            parts[path.parent, pattern.replace("*", "")].append(path)
         elif part is not None:
-            parts[part[1]].append(path)
+            parts[path.parent, part[1]].append(path)
         elif path.suffix.lower() == ".zip":
             whole.append(Archive(path.name, "zip", (path,)))
         elif _WHOLE_TAR.fullmatch(path.name):
@@ -101,7 +105,7 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
             "zip" if name.lower().endswith(".zip") else "tar",
             tuple(sorted(files, key=_part_order)),
         )
-        for name, files in parts.items()
+        for (_, name), files in parts.items()
     ]
     return sorted([*whole, *joined], key=lambda archive: archive.name)
 
@@ -157,9 +161,10 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     return Unpacked(writer.num_members, writer.num_bytes)
 
 
-def _unpack_tar(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
+def _unpack_tar(stream: io.BufferedReader[_Joined], writer: Writer, bar: tqdm[NoReturn]) -> None:
     """Unpack a tar file in one pass; it ends at the first member that may not be unpacked."""
-    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_BoundedHeader) as archive:
+    plain = _plain(stream)
+    with tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedHeader) as archive:
         for member in archive:
             if member.isdir():
                 writer.folder(member.name)
@@ -169,6 +174,26 @@ def _unpack_tar(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
                 writer.file(member.name, content, member.size, bar)
             else:
                 raise _link_or_device(writer, member.name)
+    num_left = 0
+    while plain is not stream and (chunk := plain.read(_CHUNK_BYTES)):  # then its checksum
+        num_left += len(chunk)
+        writer.check_ahead(num_left, 0)
+
+
+def _plain(stream: io.BufferedReader[_Joined]) -> IO[bytes]:
+    """Return what a file holds, unpacked where it is compressed, in one stream or in several.
+
+    The library's own way reads the first stream alone and no checksum; pbzip2, bgzip and ``cat``
+    write several.
+    """
+    start = stream.peek(6)
+    if start.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+    if start.startswith(b"BZh"):
+        return bz2.BZ2File(stream)
+    if start.startswith((b"\xfd7zXZ", b"\x5d\x00\x00\x80")):
+        return lzma.LZMAFile(stream)
+    return stream
 
 
 def _link_or_device(writer: Writer, member: str) -> ArchiveError:
@@ -179,7 +204,24 @@ def _link_or_device(writer: Writer, member: str) -> ArchiveError:
 
 
 class _BoundedHeader(tarfile.TarInfo):
-    """A header whose own text is read into memory only where it is of a sensible size."""
+    """A header whose own text is read into memory only where it is of a sensible size.
+
+    Behind the first one the library takes a header that is none for the end of the archive.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the header that a block holds.
+
+        Raises:
+            ReadError: it is cut off or damaged.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not any(buf):  # the end
+                raise
+            raise tarfile.ReadError(f"a header of the archive: {error}") from None
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         """Read what follows the header's block; the library's hook for subclasses."""
@@ -269,7 +311,7 @@ def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
         _check(members, writer)
         bar.reset(total=sum(member.file_size for member in members))
         for member in members:
-            if member.is_dir():
+            if member.filename.endswith(("/", "\\")):
                 writer.folder(member.filename)
                 continue
             with archive.open(member) as content:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import random
 import stat
@@ -339,3 +342,50 @@ def test_damage_is_one_line(source: Path, tmp_path: Path, name: str) -> None:
     assert messages
     assert not [message for message in messages if "\n" in message]
     assert not [message for message in messages if "Invalid data" in message and "write" in message]
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [("v.tar.gz", gzip.compress), ("v.tar.bz2", bz2.compress), ("v.tar.xz", lzma.compress)],
+)
+def test_compressed_in_several_streams(
+    source: Path, tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """As pbzip2, bgzip and ``cat`` write them; the second stream begins with a header."""
+    whole = make_tar(tmp_path / "v.tar", FILES).read_bytes()
+    start = whole.index(b"data/deep/b.mp4")
+    (source / name).write_bytes(compress(whole[:start]) + compress(whole[start:]))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == FILES
+
+
+@pytest.mark.parametrize("kind", ["flipped", "cut"])
+def test_a_damaged_header_is_not_the_end(source: Path, tmp_path: Path, kind: str) -> None:
+    whole = bytearray(make_tar(source / "v.tar", FILES).read_bytes())
+    start = whole.index(b"data/deep/b.mp4")
+    whole[start] ^= 1
+    (source / "v.tar").write_bytes(whole if kind == "flipped" else whole[: start + 100])
+    with pytest.raises(ArchiveError, match=r"a header of the archive: (bad checksum|truncated)"):
+        unpack_all(source, tmp_path / "target")
+    assert not (tmp_path / "target" / ".prepared").exists()
+
+
+def test_the_checksum_of_a_compressed_tar(source: Path, tmp_path: Path) -> None:
+    whole = make_tar(tmp_path / "v.tar", {"a": os.urandom(5_000)}).read_bytes()
+    packed = bytearray(gzip.compress(whole, compresslevel=0))
+    packed[3_000] ^= 1
+    (source / "v.tar.gz").write_bytes(packed)
+    with pytest.raises(ArchiveError, match="CRC check failed"):
+        unpack_all(source, tmp_path / "target")
+
+
+def test_copies_of_parts_in_two_folders(source: Path, tmp_path: Path) -> None:
+    """In the hub's cache, and put into the media folder by hand."""
+    (tmp_path / "copy").mkdir()
+    for folder in (source, tmp_path / "copy"):
+        split(make_tar(folder / "v.tar", FILES), 20_000, lambda n: f"v.tar.part{n}")
+    archives = find_archives([*source.iterdir(), *(tmp_path / "copy").iterdir()])
+    for archive in archives:
+        unpack(archive, tmp_path / "target", LIMITS)
+    assert [archive.name for archive in archives] == ["v.tar", "v.tar"]
+    assert contents(tmp_path / "target") == FILES
