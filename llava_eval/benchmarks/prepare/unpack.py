@@ -302,6 +302,7 @@ class _Joined(io.RawIOBase):
 
 _UNIX = 3
 _ENCRYPTED = 0x1
+_UTF_8 = 0x800
 
 
 def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
@@ -311,16 +312,30 @@ def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
         _check(members, writer)
         bar.reset(total=sum(member.file_size for member in members))
         for member in members:
-            if member.filename.endswith(("/", "\\")):
-                writer.folder(member.filename)
+            name = _name_of(member)
+            if name.endswith(("/", "\\")):
+                writer.folder(name)
                 continue
             with archive.open(member) as content:
-                writer.file(member.filename, content, member.file_size, bar)
+                writer.file(name, content, member.file_size, bar)
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """Return a member's name, in UTF-8 also where a Unix system or macOS left out the mark of it.
+
+    Without that mark the library reads it in the code page of DOS, as the format has it.
+    """
+    if member.create_system == _UNIX and not member.flag_bits & _UTF_8:
+        try:
+            return member.filename.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            pass
+    return member.filename
 
 
 def _check(members: Sequence[zipfile.ZipInfo], writer: Writer) -> None:
     for member in members:
-        writer.path_of(member.filename)
+        writer.path_of(_name_of(member))
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError(f"{writer.archive}: the member {member.filename!r} is encrypted")
         mode = member.external_attr >> 16 if member.create_system == _UNIX else 0

@@ -389,3 +389,26 @@ def test_copies_of_parts_in_two_folders(source: Path, tmp_path: Path) -> None:
         unpack(archive, tmp_path / "target", LIMITS)
     assert [archive.name for archive in archives] == ["v.tar", "v.tar"]
     assert contents(tmp_path / "target") == FILES
+
+
+def test_folders_of_a_zip_from_windows(source: Path, tmp_path: Path) -> None:
+    make_zip(source / "v.zip", {"videos\\": b"", "videos\\a.mp4": b"a"})
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {"videos/a.mp4": b"a"}
+
+
+@pytest.mark.parametrize("name", ["über.mp4", "视频/一.mp4", "plain.mp4"])
+def test_names_in_utf_8_without_the_mark_of_it(source: Path, tmp_path: Path, name: str) -> None:
+    """As macOS writes them."""
+    stored = name.encode()
+    path = make_zip(source / "v.zip", {"x" * len(stored): b"a"})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(stored), stored))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {name: b"a"}
+
+
+def test_names_in_the_code_page_of_dos(source: Path, tmp_path: Path) -> None:
+    path = make_zip(source / "v.zip", {"xx.mp4": b"a"})
+    path.write_bytes(path.read_bytes().replace(b"xx.mp4", b"\x81x.mp4"))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {"üx.mp4": b"a"}
