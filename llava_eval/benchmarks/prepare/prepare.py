@@ -113,7 +113,7 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
 
 
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
-    from llava_eval.video.media import probe_media
+    from llava_eval.video.media import probe_media, read_media
 
     media = media_files(samples)
     readiness.num_media = len(media)
@@ -127,6 +127,8 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
                 info = probe_media(Media("video", medium.path))
                 if info.num_frames == 0:
                     raise MediaError(f"{medium.path}: no frames")
+            else:
+                read_media(medium, lambda _: [0])
             readiness.num_open += 1
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
@@ -188,8 +190,9 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         FetchError: the repository, the revision or the network is not to be had, or terms must be
             agreed to first.
     """
+    import httpx2
     import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
     try:
         folder = huggingface_hub.snapshot_download(
@@ -203,7 +206,7 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         raise FetchError(
             f"{repository} is not on this machine, and cannot be fetched: {first_line(error)}"
         ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (httpx2.HTTPError, OSError, ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
     root = Path(folder)
     result = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
