@@ -177,7 +177,14 @@ class ChatClient:
         content = {"model": model, "messages": [dict(message) for message in messages], **fields}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
-        completion = read_completion(body)
+        try:
+            completion = read_completion(body)
+        except MalformedError:
+            message = _error_object(body).get("message")
+            if not isinstance(message, str) or not message.strip():
+                raise
+            # Some gateways give their errors the status 200.
+            raise MalformedError(f"it says: {self._clean(message)}", body) from None
         # Once more: in JSON the key may have been written with escapes.
         return replace(
             completion,

@@ -77,6 +77,13 @@ def test_a_reply() -> None:
         (Answer(304), RejectedError, "HTTP 304"),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
         (Answer(body=b"[" * 200_000), MalformedError, "malformed response (JsonError: more than"),
+        (
+            failure(200, "over\n loaded"),
+            MalformedError,
+            "malformed response (it says: over loaded)",
+        ),
+        (Answer(body=b'{"error": "no"}'), MalformedError, "malformed response (it says: no)"),
+        (Answer(body=b'{"error": {}}'), MalformedError, "malformed response (KeyError: 'choices')"),
         (Answer(body=b"{}", cut_after=1), BrokenError, "the connection broke after 1 of 2 bytes"),
     ],
 )
@@ -123,6 +130,7 @@ def test_the_key_is_shown_nowhere() -> None:
         assert (found.text, found.model) == ("***", "***")
         for answer in (
             failure(500, KEY),
+            failure(200, KEY),
             failure(401, KEY),
             Answer(400, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
