@@ -216,7 +216,7 @@ class OwnRunner(Runner):
             CheckpointError: it has values that a ledger cannot hold, or not under that name.
         """
         generation = Generation(answer) if isinstance(answer, str) else answer
-        whole = {  # half characters can be neither written nor sent
+        whole: dict[str, Any] = {  # half characters can be neither written nor sent
             name: text.encode("utf-8", "replace").decode("utf-8")
             for name in ("text", "error")
             if isinstance(text := getattr(generation, name), str)
