@@ -342,3 +342,28 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
     assert str(of_error) == "malformed response (KeyError: 'choices')"
     assert of_error.body == "{}"
     assert len(str(MalformedError("x" * 999, ""))) == 400
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [({"reasoning": "hm"}, "length"), ({"reasoning": "hm"}, "stop"), ({}, "length")],
+)
+def test_a_reply_without_content_that_ended_early(message: dict[str, str], reason: str) -> None:
+    """As mlx-lm's within the model's reasoning."""
+    choice = {"message": {"role": "assistant", **message}, "finish_reason": reason}
+    found = read_completion(json.dumps({"choices": [choice]}))
+    found.check_end()
+    assert (found.text, found.finish_reason) == ("", reason)
+
+
+def test_a_filtered_reply_without_content() -> None:
+    """As Azure's."""
+    choice = {"message": {"role": "assistant"}, "finish_reason": "content_filter"}
+    with pytest.raises(WithheldError, match="ended the reply for 'content_filter'"):
+        read_completion(json.dumps({"choices": [choice]})).check_end()
+
+
+def test_a_complete_reply_has_content() -> None:
+    choice = {"message": {"role": "assistant"}, "finish_reason": "stop"}
+    with pytest.raises(MalformedError, match="KeyError: 'content'"):
+        read_completion(json.dumps({"choices": [choice]}))
