@@ -75,6 +75,11 @@ class Archive:
         """Size of all parts."""
         return sum(part.stat().st_size for part in self.parts)
 
+    @property
+    def changed(self) -> float:
+        """When the last of its parts came to lie there, in seconds since 1970."""
+        return max(part.stat().st_ctime for part in self.parts)
+
 
 def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Archive]:
     """Return the archives among some files, by name; other files are passed over.
@@ -119,6 +124,8 @@ def _part_order(path: Path) -> tuple[list[int], int, str]:
 def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     """Unpack an archive into a folder; one that is unpacked already is left alone.
 
+    It is unpacked once more where another of its name and size was put there since.
+
     Files that are there with the right size are not written again, so that an interrupted command
     goes on where it stopped.
 
@@ -136,7 +143,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         StorageError: a file cannot be written.
     """
     note = target / DONE_FOLDER / f"{archive.name}.{archive.num_bytes}"
-    if note.exists():
+    if note.exists() and note.stat().st_mtime >= archive.changed:
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
     unpack_members = _unpack_zip if archive.kind == "zip" else _unpack_tar

@@ -10,6 +10,7 @@ import os
 import random
 import stat
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,19 @@ def test_what_is_unpacked_is_not_unpacked_again(source: Path, tmp_path: Path) ->
     done = unpack(find_archives(source.iterdir())[0], target, LIMITS)
     assert done.was_done
     assert not (target / "c.txt").exists()
+
+
+def test_an_archive_that_was_fetched_anew_is_unpacked(source: Path, tmp_path: Path) -> None:
+    """A damaged one of the same size was unpacked before, and the damaged file removed."""
+    damaged = make_tar(source / "v.tar", {**FILES, "data/a.mp4": b"x" * 1000})
+    target = tmp_path / "target"
+    unpack_all(source, target)
+    (target / "data" / "a.mp4").unlink()
+    time.sleep(0.05)  # coarse clocks of file systems
+    damaged.unlink()
+    make_tar(source / "v.tar", FILES)
+    unpack_all(source, target)
+    assert contents(target) == FILES
 
 
 def test_an_interrupted_archive_goes_on(source: Path, tmp_path: Path) -> None:
