@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 ArchiveKind = Literal["zip", "tar"]
 
 _WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
-#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.tar.part01": what ``split`` leaves.
-_TAR_PART = re.compile(
-    r"(.+\.(?:tar|tar\.gz|tgz))\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I
+#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
+#: things than parts of a zip file end in letters.
+_PART = re.compile(
+    r"(.+\.(?:tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip(?=\.(?:part[._-]?)?\d)))"
+    r"\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})",
+    re.I,
 )
 
 #: What the readers of archives raise at damage, between them; RecursionError is a RuntimeError.
@@ -94,11 +97,11 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
     whole: list[Archive] = []
     parts: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
-        part = _TAR_PART.fullmatch(path.name)
+        part = _PART.fullmatch(path.name)
         pattern = next((name for name in split if fnmatchcase(path.name, name)), None)
         if pattern is not None:
             parts[path.parent, pattern.replace("*", "")].append(path)
-        elif part is not None:
+        elif part is not None and not _WHOLE_TAR.fullmatch(path.name):
             parts[path.parent, part[1]].append(path)
         elif path.suffix.lower() == ".zip":
             whole.append(Archive(path.name, "zip", (path,)))
@@ -116,7 +119,7 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
 
 
 def _part_order(path: Path) -> tuple[list[int], int, str]:
-    match = _TAR_PART.fullmatch(path.name)
+    match = _PART.fullmatch(path.name)
     ending = match[2] if match is not None and not match[2].isdigit() else ""
     return [int(number) for number in re.findall(r"\d+", path.name)], len(ending), ending
 

@@ -426,3 +426,30 @@ def test_names_in_the_code_page_of_dos(source: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"xx.mp4", b"\x81x.mp4"))
     unpack_all(source, tmp_path / "target")
     assert contents(tmp_path / "target") == {"üx.mp4": b"a"}
+
+
+@pytest.mark.parametrize("ending", ["tar.bz2", "tar.xz", "zip"])
+def test_parts_of_every_kind_of_archive(source: Path, tmp_path: Path, ending: str) -> None:
+    members = {"a": os.urandom(20_000)}
+    if ending == "zip":
+        whole = make_zip(source / "v.zip", members)
+    else:
+        whole = make_tar(source / f"v.{ending}", members, f"w:{ending[4:]}")
+    split(whole, 7_000, lambda number: f"v.{ending}.{number + 1:03d}")
+    (archive,) = unpack_all(source, tmp_path / "target")
+    assert archive.name == f"v.{ending}"
+    assert contents(tmp_path / "target") == members
+
+
+def test_a_whole_archive_is_no_part_of_another(source: Path, tmp_path: Path) -> None:
+    make_tar(source / "v.tar.gz", {"a": b"a"}, "w:gz")
+    split(make_tar(source / "v.tar", {"b": b"b"}), 7_000, lambda number: f"v.tar.a{'ab'[number]}")
+    archives = unpack_all(source, tmp_path / "target")
+    assert [archive.name for archive in archives] == ["v.tar", "v.tar.gz"]
+    assert contents(tmp_path / "target") == {"a": b"a", "b": b"b"}
+
+
+def test_a_zip_that_is_being_written_is_no_part(source: Path) -> None:
+    for name in ("v.zip.tmp", "v.zip.bak", "v.zip.part", "v.tar.partial"):
+        (source / name).touch()
+    assert find_archives(source.iterdir()) == []
