@@ -19,7 +19,7 @@ from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
-from llava_eval.errors import ConfigError, FetchError, MediaError, first_line
+from llava_eval.errors import ConfigError, FetchError, MediaError, StorageError, first_line
 from llava_eval.types import Media, Sample
 
 WIDTH = 80
@@ -104,12 +104,31 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         return
     result: list[Path] = []
     if repository is not None and patterns:
-        result += fetch_files(repository, settings.revision or benchmark.revision, patterns)
+        revision = settings.revision or benchmark.revision
+        if settings.archives:
+            result += fetch_files(repository, revision, settings.archives)
+        if settings.files:
+            _place(fetch_files(repository, revision, settings.files), root / settings.folder)
     if root.is_dir():
         result += [path for path in root.iterdir() if path.is_file()]
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
     for archive in find_archives(result, settings.split_archives):
         unpack(archive, root / settings.folder, limits)
+
+
+def _place(files: Sequence[Path], target: Path) -> None:
+    """Link files of the hub's cache into a folder, under their paths in the data set."""
+    for file in files:
+        snapshot = next(folder for folder in file.parents if folder.parent.name == "snapshots")
+        path = target / file.relative_to(snapshot)
+        if is_there(path):
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # a link into a cache that is gone
+            path.symlink_to(file.resolve())
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:

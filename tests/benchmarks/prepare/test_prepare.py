@@ -206,3 +206,24 @@ def test_an_image_that_cannot_be_read_is_damaged(tmp_path: Path) -> None:
     ready = run(tmp_path / "rows.jsonl", tmp_path, "benchmark=gqa/llava", "benchmark.num_rows=2")
     assert (ready.num_present, ready.num_open, ready.is_complete) == (2, 1, False)
     assert [path for path, _ in ready.damaged] == [str(tmp_path / "a.jpg")]
+
+
+@pytest.mark.slow
+def test_files_of_a_hub_are_put_into_the_media_folder(
+    demo: Path, rows: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.num_rows=6",
+        "benchmark.prepare.repository=someone/videos",
+        "benchmark.prepare.files=['*.mp4']",
+    ]
+    files = {path.name: path.read_bytes() for path in videos(demo, rows)}
+    with hub.serving("someone/videos", {**files, "other.zip": b"x"}) as server:
+        done = command(tmp_path, server.url, *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 present, 2 open" in done.stdout
+    found = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
+    assert found == files
