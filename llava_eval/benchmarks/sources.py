@@ -164,10 +164,11 @@ def _read_hub(
     if split is None:
         raise ConfigError(f"benchmark.split is not set, and {HUB_SCHEME}{name} needs one")
     import datasets
+    import httpx2
 
     try:
         loaded = datasets.load_dataset(name, subset, split=split, revision=revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
         where = f"{name} ({subset}, {split})" if subset else f"{name} ({split})"
         raise RowsError(
             f"cannot load {where} from the hub: {first_line(error)}; "

@@ -137,7 +137,7 @@ class PrepareConfig:
             split .tar; they are unpacked into ``media_root``.
         split_archives: patterns of names, of which each is one archive that was split into files
             with whole names (``videos_part_1.zip``).
-        files: patterns of its files that are used as they are.
+        files: patterns of its files that are used as they are, under their paths there.
         folder: folder below ``media_root`` to unpack into.
         manual: what must be done by hand, in plain words.
         gated: what has to be agreed to before the hub gives anything.

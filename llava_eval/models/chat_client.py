@@ -105,8 +105,8 @@ class Completion:
     Attributes:
         content: all of it.
         choice: its first choice.
-        text: what the model wrote; nothing where the endpoint says null: a refusal, a filter, or
-            an end token alone.
+        text: what the model wrote; nothing where the endpoint says null, or leaves it out of a
+            reply that ended early: a refusal, a filter, or an end token alone.
         finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
         refusal: the text with which the endpoint refuses in place of a reply; mostly None.
         model: the model that the endpoint says has answered.
@@ -177,7 +177,14 @@ class ChatClient:
         content = {"model": model, "messages": [dict(message) for message in messages], **fields}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
-        completion = read_completion(body)
+        try:
+            completion = read_completion(body)
+        except MalformedError:
+            message = _error_object(body).get("message")
+            if not isinstance(message, str) or not message.strip():
+                raise
+            # Some gateways give their errors the status 200.
+            raise MalformedError(f"it says: {self._clean(message)}", body) from None
         # Once more: in JSON the key may have been written with escapes.
         return replace(
             completion,
@@ -295,7 +302,10 @@ def read_completion(body: str) -> Completion:
         content = parse_json(body, dict)
         choice = content["choices"][0]
         message = choice["message"]
-        text = message["content"]
+        # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
+        reason = choice.get("finish_reason")
+        may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
+        text = message.get("content") if may_lack else message["content"]
         usage = content.get("usage") or {}
         refusal = message.get("refusal")
         if text is not None and not isinstance(text, str):
@@ -304,7 +314,7 @@ def read_completion(body: str) -> Completion:
             content=content,
             choice=choice,
             text=_whole_characters(text or ""),
-            finish_reason=choice.get("finish_reason"),
+            finish_reason=reason,
             refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
             model=_name(content.get("model")),
             num_input_tokens=_count_or_none(usage, "prompt_tokens"),

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from llava_eval.borders.typed_json import as_type
 from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, first_line
@@ -206,11 +207,30 @@ class OwnRunner(Runner):
                     f"{self._own.target}.generate gave a {type(answer).__name__} for sample "
                     f"{request.id}, expected a text or a Generation"
                 )
-            generation = Generation(answer) if isinstance(answer, str) else answer
-            if generation.text is not None:  # half characters can be neither written nor sent
-                whole = generation.text.encode("utf-8", "replace").decode("utf-8")
-                generation = dataclasses.replace(generation, text=whole)
-            yield request, generation
+            yield request, self._kept(request, answer)
+
+    def _kept(self, request: Request, answer: str | Generation) -> Generation:
+        """Return an answer as the ledger holds it.
+
+        Raises:
+            CheckpointError: it has values that a ledger cannot hold, or not under that name.
+        """
+        generation = Generation(answer) if isinstance(answer, str) else answer
+        whole: dict[str, Any] = {  # half characters can be neither written nor sent
+            name: text.encode("utf-8", "replace").decode("utf-8")
+            for name in ("text", "error")
+            if isinstance(text := getattr(generation, name), str)
+        }
+        generation = dataclasses.replace(generation, **whole)
+        try:
+            content = json.dumps(dataclasses.asdict(generation), allow_nan=False)
+            as_type(json.loads(content), Generation)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self._own.target}.generate gave a Generation for sample {request.id} that the "
+                f"ledger cannot hold: {first_line(error)}"
+            ) from error
+        return generation
 
     def _failed(self, method: str, error: Exception) -> str:
         return f"{self._own.target}.{method}: {type(error).__name__}: {first_line(error)}"

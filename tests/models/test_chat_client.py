@@ -77,6 +77,13 @@ def test_a_reply() -> None:
         (Answer(304), RejectedError, "HTTP 304"),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
         (Answer(body=b"[" * 200_000), MalformedError, "malformed response (JsonError: more than"),
+        (
+            failure(200, "over\n loaded"),
+            MalformedError,
+            "malformed response (it says: over loaded)",
+        ),
+        (Answer(body=b'{"error": "no"}'), MalformedError, "malformed response (it says: no)"),
+        (Answer(body=b'{"error": {}}'), MalformedError, "malformed response (KeyError: 'choices')"),
         (Answer(body=b"{}", cut_after=1), BrokenError, "the connection broke after 1 of 2 bytes"),
     ],
 )
@@ -123,6 +130,7 @@ def test_the_key_is_shown_nowhere() -> None:
         assert (found.text, found.model) == ("***", "***")
         for answer in (
             failure(500, KEY),
+            failure(200, KEY),
             failure(401, KEY),
             Answer(400, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
@@ -334,3 +342,28 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
     assert str(of_error) == "malformed response (KeyError: 'choices')"
     assert of_error.body == "{}"
     assert len(str(MalformedError("x" * 999, ""))) == 400
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [({"reasoning": "hm"}, "length"), ({"reasoning": "hm"}, "stop"), ({}, "length")],
+)
+def test_a_reply_without_content_that_ended_early(message: dict[str, str], reason: str) -> None:
+    """As mlx-lm's within the model's reasoning."""
+    choice = {"message": {"role": "assistant", **message}, "finish_reason": reason}
+    found = read_completion(json.dumps({"choices": [choice]}))
+    found.check_end()
+    assert (found.text, found.finish_reason) == ("", reason)
+
+
+def test_a_filtered_reply_without_content() -> None:
+    """As Azure's."""
+    choice = {"message": {"role": "assistant"}, "finish_reason": "content_filter"}
+    with pytest.raises(WithheldError, match="ended the reply for 'content_filter'"):
+        read_completion(json.dumps({"choices": [choice]})).check_end()
+
+
+def test_a_complete_reply_has_content() -> None:
+    choice = {"message": {"role": "assistant"}, "finish_reason": "stop"}
+    with pytest.raises(MalformedError, match="KeyError: 'content'"):
+        read_completion(json.dumps({"choices": [choice]}))

@@ -10,6 +10,8 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx2
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -348,3 +350,12 @@ def test_what_transformers_raises_is_one_line(error: Exception, said: str) -> No
         raise error
     assert str(caught.value) == said
     assert caught.value.__cause__ is error
+
+
+def test_a_connection_to_the_hub_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object, **__: object) -> str:
+        raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", breaks)
+    with pytest.raises(CheckpointError, match="does not hand out a/b: Server disconnected"):
+        find_checkpoint("a/b", None)

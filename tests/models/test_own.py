@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import llava_eval
@@ -223,3 +224,28 @@ def test_half_characters_of_an_answer_are_replaced() -> None:
     runner = OwnRunner(OwnModel.of(Given(replies=["A\ud83d", Generation("\ud83dB", 7, 2)])))
     done = runner.generate([make_request("Which?", name=name) for name in "ab"])
     assert [answer for _, answer in done] == [Generation("A?"), Generation("?B", 7, 2)]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"num_output_tokens": np.int64(3)}, "Object of type int64 is not JSON serializable"),
+        ({"num_input_tokens": 3.0}, "TypeError: num_input_tokens: expected int | null, got float"),
+        ({"num_input_tokens": True}, "TypeError: num_input_tokens: expected int | null, got bool"),
+        ({"stop_reason": 5}, "TypeError: stop_reason: expected str | null, got int"),
+        ({"option_losses": (float("nan"),)}, "Out of range float values are not JSON compliant"),
+        ({"text": 5}, "TypeError: text: expected str | null, got int"),
+    ],
+)
+def test_a_generation_that_the_ledger_cannot_hold(values: dict[str, Any], told: str) -> None:
+    model = Shapes(replies=[Generation(**{"text": "A", **values})])
+    with pytest.raises(CheckpointError) as caught:
+        list(OwnRunner(OwnModel.of(model)).generate([make_request("1")]))
+    where = "test_own.Shapes.generate gave a Generation for sample q that the ledger cannot hold: "
+    assert where + told in str(caught.value)
+
+
+def test_half_characters_of_an_error_are_replaced() -> None:
+    model = Shapes(replies=[Generation(None, error="half \ud800")])
+    ((_, found),) = OwnRunner(OwnModel.of(model)).generate([make_request("1")])
+    assert found.error == "half ?"

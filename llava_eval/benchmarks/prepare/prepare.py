@@ -19,7 +19,7 @@ from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
-from llava_eval.errors import ConfigError, FetchError, MediaError, first_line
+from llava_eval.errors import ConfigError, FetchError, MediaError, StorageError, first_line
 from llava_eval.types import Media, Sample
 
 WIDTH = 80
@@ -104,7 +104,11 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         return
     result: list[Path] = []
     if repository is not None and patterns:
-        result += fetch_files(repository, settings.revision or benchmark.revision, patterns)
+        revision = settings.revision or benchmark.revision
+        if settings.archives:
+            result += fetch_files(repository, revision, settings.archives)
+        if settings.files:
+            _place(fetch_files(repository, revision, settings.files), root / settings.folder)
     if root.is_dir():
         result += [path for path in root.iterdir() if path.is_file()]
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
@@ -112,8 +116,23 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
         unpack(archive, root / settings.folder, limits)
 
 
+def _place(files: Sequence[Path], target: Path) -> None:
+    """Link files of the hub's cache into a folder, under their paths in the data set."""
+    for file in files:
+        snapshot = next(folder for folder in file.parents if folder.parent.name == "snapshots")
+        path = target / file.relative_to(snapshot)
+        if is_there(path):
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # a link into a cache that is gone
+            path.symlink_to(file.resolve())
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
-    from llava_eval.video.media import probe_media
+    from llava_eval.video.media import probe_media, read_media
 
     media = media_files(samples)
     readiness.num_media = len(media)
@@ -127,6 +146,8 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
                 info = probe_media(Media("video", medium.path))
                 if info.num_frames == 0:
                     raise MediaError(f"{medium.path}: no frames")
+            else:
+                read_media(medium, lambda _: [0])
             readiness.num_open += 1
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
@@ -188,8 +209,9 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         FetchError: the repository, the revision or the network is not to be had, or terms must be
             agreed to first.
     """
+    import httpx2
     import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
     try:
         folder = huggingface_hub.snapshot_download(
@@ -203,7 +225,7 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         raise FetchError(
             f"{repository} is not on this machine, and cannot be fetched: {first_line(error)}"
         ) from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (httpx2.HTTPError, OSError, ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
     root = Path(folder)
     result = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bisect
+import bz2
+import gzip
 import io
 import lzma
 import re
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, NoReturn
+from typing import IO, TYPE_CHECKING, Literal, NoReturn, Self, cast
 
 from tqdm import tqdm
 
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
 ArchiveKind = Literal["zip", "tar"]
 
 _WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
-#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.tar.part01": what ``split`` leaves.
-_TAR_PART = re.compile(
-    r"(.+\.(?:tar|tar\.gz|tgz))\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})", re.I
+#: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
+#: things than parts of a zip file end in letters.
+_PART = re.compile(
+    r"(.+\.(?:tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip(?=\.(?:part[._-]?)?\d)))"
+    r"\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})",
+    re.I,
 )
 
 #: What the readers of archives raise at damage, between them; RecursionError is a RuntimeError.
@@ -73,9 +78,16 @@ class Archive:
         """Size of all parts."""
         return sum(part.stat().st_size for part in self.parts)
 
+    @property
+    def changed(self) -> float:
+        """When the last of its parts came to lie there, in seconds since 1970."""
+        return max(part.stat().st_ctime for part in self.parts)
+
 
 def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Archive]:
     """Return the archives among some files, by name; other files are passed over.
+
+    Parts of one archive lie in one folder.
 
     Args:
         paths: the files.
@@ -83,14 +95,14 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
             numbers in their names.
     """
     whole: list[Archive] = []
-    parts: dict[str, list[Path]] = defaultdict(list)
+    parts: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
-        part = _TAR_PART.fullmatch(path.name)
+        part = _PART.fullmatch(path.name)
         pattern = next((name for name in split if fnmatchcase(path.name, name)), None)
         if pattern is not None:
-            parts[pattern.replace("*", "")].append(path)
-        elif part is not None:
-            parts[part[1]].append(path)
+            parts[path.parent, pattern.replace("*", "")].append(path)
+        elif part is not None and not _WHOLE_TAR.fullmatch(path.name):
+            parts[path.parent, part[1]].append(path)
         elif path.suffix.lower() == ".zip":
             whole.append(Archive(path.name, "zip", (path,)))
         elif _WHOLE_TAR.fullmatch(path.name):
@@ -101,19 +113,21 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
             "zip" if name.lower().endswith(".zip") else "tar",
             tuple(sorted(files, key=_part_order)),
         )
-        for name, files in parts.items()
+        for (_, name), files in parts.items()
     ]
     return sorted([*whole, *joined], key=lambda archive: archive.name)
 
 
 def _part_order(path: Path) -> tuple[list[int], int, str]:
-    match = _TAR_PART.fullmatch(path.name)
+    match = _PART.fullmatch(path.name)
     ending = match[2] if match is not None and not match[2].isdigit() else ""
     return [int(number) for number in re.findall(r"\d+", path.name)], len(ending), ending
 
 
 def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     """Unpack an archive into a folder; one that is unpacked already is left alone.
+
+    It is unpacked once more where another of its name and size was put there since.
 
     Files that are there with the right size are not written again, so that an interrupted command
     goes on where it stopped.
@@ -132,7 +146,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         StorageError: a file cannot be written.
     """
     note = target / DONE_FOLDER / f"{archive.name}.{archive.num_bytes}"
-    if note.exists():
+    if note.exists() and note.stat().st_mtime >= archive.changed:
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
     unpack_members = _unpack_zip if archive.kind == "zip" else _unpack_tar
@@ -157,9 +171,10 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     return Unpacked(writer.num_members, writer.num_bytes)
 
 
-def _unpack_tar(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
+def _unpack_tar(stream: io.BufferedReader[_Joined], writer: Writer, bar: tqdm[NoReturn]) -> None:
     """Unpack a tar file in one pass; it ends at the first member that may not be unpacked."""
-    with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_BoundedHeader) as archive:
+    plain = _plain(stream)
+    with tarfile.open(fileobj=plain, mode="r|", tarinfo=_BoundedHeader) as archive:
         for member in archive:
             if member.isdir():
                 writer.folder(member.name)
@@ -169,6 +184,26 @@ def _unpack_tar(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
                 writer.file(member.name, content, member.size, bar)
             else:
                 raise _link_or_device(writer, member.name)
+    num_left = 0
+    while plain is not stream and (chunk := plain.read(_CHUNK_BYTES)):  # then its checksum
+        num_left += len(chunk)
+        writer.check_ahead(num_left, 0)
+
+
+def _plain(stream: io.BufferedReader[_Joined]) -> IO[bytes]:
+    """Return what a file holds, unpacked where it is compressed, in one stream or in several.
+
+    The library's own way reads the first stream alone and no checksum; pbzip2, bgzip and ``cat``
+    write several.
+    """
+    start = stream.peek(6)
+    if start.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+    if start.startswith(b"BZh"):
+        return bz2.BZ2File(stream)
+    if start.startswith((b"\xfd7zXZ", b"\x5d\x00\x00\x80")):
+        return lzma.LZMAFile(stream)
+    return stream
 
 
 def _link_or_device(writer: Writer, member: str) -> ArchiveError:
@@ -179,7 +214,24 @@ def _link_or_device(writer: Writer, member: str) -> ArchiveError:
 
 
 class _BoundedHeader(tarfile.TarInfo):
-    """A header whose own text is read into memory only where it is of a sensible size."""
+    """A header whose own text is read into memory only where it is of a sensible size.
+
+    Behind the first one the library takes a header that is none for the end of the archive.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return the header that a block holds.
+
+        Raises:
+            ReadError: it is cut off or damaged.
+        """
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if not any(buf):  # the end
+                raise
+            raise tarfile.ReadError(f"a header of the archive: {error}") from None
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         """Read what follows the header's block; the library's hook for subclasses."""
@@ -260,6 +312,7 @@ class _Joined(io.RawIOBase):
 
 _UNIX = 3
 _ENCRYPTED = 0x1
+_UTF_8 = 0x800
 
 
 def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
@@ -269,16 +322,30 @@ def _unpack_zip(stream: IO[bytes], writer: Writer, bar: tqdm[NoReturn]) -> None:
         _check(members, writer)
         bar.reset(total=sum(member.file_size for member in members))
         for member in members:
-            if member.is_dir():
-                writer.folder(member.filename)
+            name = _name_of(member)
+            if name.endswith(("/", "\\")):
+                writer.folder(name)
                 continue
             with archive.open(member) as content:
-                writer.file(member.filename, content, member.file_size, bar)
+                writer.file(name, content, member.file_size, bar)
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """Return a member's name, in UTF-8 also where a Unix system or macOS left out the mark of it.
+
+    Without that mark the library reads it in the code page of DOS, as the format has it.
+    """
+    if member.create_system == _UNIX and not member.flag_bits & _UTF_8:
+        try:
+            return member.filename.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            pass
+    return member.filename
 
 
 def _check(members: Sequence[zipfile.ZipInfo], writer: Writer) -> None:
     for member in members:
-        writer.path_of(member.filename)
+        writer.path_of(_name_of(member))
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError(f"{writer.archive}: the member {member.filename!r} is encrypted")
         mode = member.external_attr >> 16 if member.create_system == _UNIX else 0

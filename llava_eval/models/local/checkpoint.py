@@ -84,8 +84,9 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _download(checkpoint: str, revision: str | None) -> Path:
+    import httpx2
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
         raise CheckpointError(
@@ -112,7 +113,7 @@ def _download(checkpoint: str, revision: str | None) -> Path:
             f"model.checkpoint={checkpoint}: there is no such folder, and {named} is not in the "
             "local cache while the hub cannot be reached"
         ) from error
-    except HfHubHTTPError as error:
+    except (httpx2.HTTPError, OSError) as error:  # also a connection that broke, a full disk
         raise CheckpointError(
             f"model.checkpoint={checkpoint}: the hub does not hand out {named}: {first_line(error)}"
         ) from error

@@ -28,7 +28,8 @@ def likeliest_option(
 
     As for models of this process, an option's loss is the mean over its own tokens and the one
     that ends the assistant's turn. The prompt without an option is asked for first; what it is
-    shorter by are the option's tokens.
+    shorter by are the option's tokens, and one more where its own last one, a space, became part of
+    the option's first.
 
     Args:
         request: with options.
@@ -52,16 +53,19 @@ def likeliest_option(
     losses, counts = [], []
     for number, option in enumerate(request.options):
         completion = send(chat_messages(request, prefill + option + end_token), asked)
-        tokens = _own_tokens(completion.content, start)
-        spelled = "".join(text for text, _ in tokens)
-        if not tokens or "".join(spelled.split()) != "".join((option + end_token).split()):
+        first, tokens = start, _own_tokens(completion.content, start)
+        spelled = _spelled(tokens)
+        if not _is_same(spelled, option + end_token) and start > 1:
+            # Of a prompt that ends in a space, that space is part of the option's first token.
+            first, tokens = start - 1, _own_tokens(completion.content, start - 1)
+        if not tokens or not _is_same(_spelled(tokens), option + end_token):
             raise PromptError(
                 f"sample {request.id}: with option {number} {option!r} the server's prompt ends "
                 f"in {spelled[-40:]!r}"
             )
         if is_first and number == 0 and option != option.lstrip():
             bare = send(chat_messages(request, prefill + option.lstrip() + end_token), asked)
-            if _own_tokens(bare.content, start) == tokens:
+            if _own_tokens(bare.content, first) == tokens:
                 raise PromptError(
                     f"sample {request.id}: the server's chat template drops the space before "
                     f"option {option!r}, which the protocol scores; serve the model with a "
@@ -76,6 +80,15 @@ def likeliest_option(
         num_output_tokens=counts[best],
         option_losses=tuple(losses),
     )
+
+
+def _spelled(tokens: list[tuple[str, float]]) -> str:
+    return "".join(text for text, _ in tokens)
+
+
+def _is_same(text: str, other: str) -> bool:
+    """Return whether two texts differ in white space at most."""
+    return "".join(text.split()) == "".join(other.split())
 
 
 def _own_tokens(content: Mapping[str, Any], start: int) -> list[tuple[str, float]]:

@@ -19,9 +19,11 @@ class Hub:
     Attributes:
         requests: method and path of every request.
         gated: every file asks for terms to be agreed to.
+        breaks: the connection ends where a file should come.
     """
 
     def __init__(self, name: str, files: dict[str, bytes], *, gated: bool = False) -> None:
+        self.breaks = False
         self.name, self.files, self.gated = name, files, gated
         self.requests: list[str] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -58,6 +60,9 @@ class Hub:
                 hub.requests.append(f"{self.command} {path}")
                 api, files = f"/api/datasets/{hub.name}", f"/datasets/{hub.name}/resolve/"
                 headers = {"X-Repo-Commit": COMMIT}
+                if hub.breaks and path.startswith(files):
+                    self.close_connection = True
+                    return
                 status, body = 404, b"{}"
                 if path.startswith(f"{api}/tree/"):
                     status, body = 200, hub.tree()

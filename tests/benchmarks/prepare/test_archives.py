@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import random
 import stat
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +131,19 @@ def test_what_is_unpacked_is_not_unpacked_again(source: Path, tmp_path: Path) ->
     done = unpack(find_archives(source.iterdir())[0], target, LIMITS)
     assert done.was_done
     assert not (target / "c.txt").exists()
+
+
+def test_an_archive_that_was_fetched_anew_is_unpacked(source: Path, tmp_path: Path) -> None:
+    """A damaged one of the same size was unpacked before, and the damaged file removed."""
+    damaged = make_tar(source / "v.tar", {**FILES, "data/a.mp4": b"x" * 1000})
+    target = tmp_path / "target"
+    unpack_all(source, target)
+    (target / "data" / "a.mp4").unlink()
+    time.sleep(0.05)  # coarse clocks of file systems
+    damaged.unlink()
+    make_tar(source / "v.tar", FILES)
+    unpack_all(source, target)
+    assert contents(target) == FILES
 
 
 def test_an_interrupted_archive_goes_on(source: Path, tmp_path: Path) -> None:
@@ -339,3 +356,100 @@ def test_damage_is_one_line(source: Path, tmp_path: Path, name: str) -> None:
     assert messages
     assert not [message for message in messages if "\n" in message]
     assert not [message for message in messages if "Invalid data" in message and "write" in message]
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [("v.tar.gz", gzip.compress), ("v.tar.bz2", bz2.compress), ("v.tar.xz", lzma.compress)],
+)
+def test_compressed_in_several_streams(
+    source: Path, tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """As pbzip2, bgzip and ``cat`` write them; the second stream begins with a header."""
+    whole = make_tar(tmp_path / "v.tar", FILES).read_bytes()
+    start = whole.index(b"data/deep/b.mp4")
+    (source / name).write_bytes(compress(whole[:start]) + compress(whole[start:]))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == FILES
+
+
+@pytest.mark.parametrize("kind", ["flipped", "cut"])
+def test_a_damaged_header_is_not_the_end(source: Path, tmp_path: Path, kind: str) -> None:
+    whole = bytearray(make_tar(source / "v.tar", FILES).read_bytes())
+    start = whole.index(b"data/deep/b.mp4")
+    whole[start] ^= 1
+    (source / "v.tar").write_bytes(whole if kind == "flipped" else whole[: start + 100])
+    with pytest.raises(ArchiveError, match=r"a header of the archive: (bad checksum|truncated)"):
+        unpack_all(source, tmp_path / "target")
+    assert not (tmp_path / "target" / ".prepared").exists()
+
+
+def test_the_checksum_of_a_compressed_tar(source: Path, tmp_path: Path) -> None:
+    whole = make_tar(tmp_path / "v.tar", {"a": os.urandom(5_000)}).read_bytes()
+    packed = bytearray(gzip.compress(whole, compresslevel=0))
+    packed[3_000] ^= 1
+    (source / "v.tar.gz").write_bytes(packed)
+    with pytest.raises(ArchiveError, match="CRC check failed"):
+        unpack_all(source, tmp_path / "target")
+
+
+def test_copies_of_parts_in_two_folders(source: Path, tmp_path: Path) -> None:
+    """In the hub's cache, and put into the media folder by hand."""
+    (tmp_path / "copy").mkdir()
+    for folder in (source, tmp_path / "copy"):
+        split(make_tar(folder / "v.tar", FILES), 20_000, lambda n: f"v.tar.part{n}")
+    archives = find_archives([*source.iterdir(), *(tmp_path / "copy").iterdir()])
+    for archive in archives:
+        unpack(archive, tmp_path / "target", LIMITS)
+    assert [archive.name for archive in archives] == ["v.tar", "v.tar"]
+    assert contents(tmp_path / "target") == FILES
+
+
+def test_folders_of_a_zip_from_windows(source: Path, tmp_path: Path) -> None:
+    make_zip(source / "v.zip", {"videos\\": b"", "videos\\a.mp4": b"a"})
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {"videos/a.mp4": b"a"}
+
+
+@pytest.mark.parametrize("name", ["über.mp4", "视频/一.mp4", "plain.mp4"])
+def test_names_in_utf_8_without_the_mark_of_it(source: Path, tmp_path: Path, name: str) -> None:
+    """As macOS writes them."""
+    stored = name.encode()
+    path = make_zip(source / "v.zip", {"x" * len(stored): b"a"})
+    path.write_bytes(path.read_bytes().replace(b"x" * len(stored), stored))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {name: b"a"}
+
+
+def test_names_in_the_code_page_of_dos(source: Path, tmp_path: Path) -> None:
+    path = make_zip(source / "v.zip", {"xx.mp4": b"a"})
+    path.write_bytes(path.read_bytes().replace(b"xx.mp4", b"\x81x.mp4"))
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == {"üx.mp4": b"a"}
+
+
+@pytest.mark.parametrize("ending", ["tar.bz2", "tar.xz", "zip"])
+def test_parts_of_every_kind_of_archive(source: Path, tmp_path: Path, ending: str) -> None:
+    members = {"a": os.urandom(20_000)}
+    if ending == "zip":
+        whole = make_zip(source / "v.zip", members)
+    else:
+        whole = make_tar(source / f"v.{ending}", members, f"w:{ending[4:]}")
+    split(whole, 7_000, lambda number: f"v.{ending}.{number + 1:03d}")
+    (archive,) = unpack_all(source, tmp_path / "target")
+    assert archive.name == f"v.{ending}"
+    assert contents(tmp_path / "target") == members
+
+
+def test_a_whole_archive_is_no_part_of_another(source: Path, tmp_path: Path) -> None:
+    make_tar(source / "v.tar.gz", {"a": b"a"}, "w:gz")
+    split(make_tar(source / "v.tar", {"b": b"b"}), 7_000, lambda number: f"v.tar.a{'ab'[number]}")
+    archives = unpack_all(source, tmp_path / "target")
+    assert [archive.name for archive in archives] == ["v.tar", "v.tar.gz"]
+    assert contents(tmp_path / "target") == {"a": b"a", "b": b"b"}
+
+
+def test_a_zip_that_is_being_written_is_no_part(source: Path) -> None:
+    for name in ("v.zip.tmp", "v.zip.bak", "v.zip.part", "v.tar.partial"):
+        (source / name).touch()
+    assert find_archives(source.iterdir()) == []

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from llava_eval.benchmarks.prepare.prepare import Readiness, prepare, readiness_text
 from llava_eval.config.compose import compose_config
@@ -173,3 +174,56 @@ def test_a_hub_that_gives_nothing(rows: Path, tmp_path: Path) -> None:
     assert "is gated" in gated.stderr.splitlines()[-1]
     assert unknown.returncode == 1
     assert "a/b is not on this machine" in unknown.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_hub_whose_connection_breaks(rows: Path, tmp_path: Path) -> None:
+    overrides = [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.prepare.repository=someone/videos",
+        "benchmark.prepare.archives=['*.zip']",
+    ]
+    with hub.serving("someone/videos", {"v.zip": b"x", "test.jsonl": b"{}\n"}) as server:
+        server.breaks = True
+        media = command(tmp_path, server.url, *overrides)
+        source = "benchmark.source=hub://someone/videos"
+        of_rows = command(tmp_path, server.url, overrides[0], source, "benchmark.split=test")
+    assert media.returncode == 1, media.stderr
+    assert "cannot fetch someone/videos: Server disconnected" in media.stderr.splitlines()[-1]
+    assert of_rows.returncode == 2, of_rows.stderr
+    assert "cannot load someone/videos (test) from the hub" in of_rows.stderr.splitlines()[-1]
+
+
+def test_an_image_that_cannot_be_read_is_damaged(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "rows.jsonl",
+        [{"id": name, "question": "What?", "imageId": name, "answer": "x"} for name in "ab"],
+    )
+    (tmp_path / "a.jpg").write_bytes(b"<html>not found</html>")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg")
+    ready = run(tmp_path / "rows.jsonl", tmp_path, "benchmark=gqa/llava", "benchmark.num_rows=2")
+    assert (ready.num_present, ready.num_open, ready.is_complete) == (2, 1, False)
+    assert [path for path, _ in ready.damaged] == [str(tmp_path / "a.jpg")]
+
+
+@pytest.mark.slow
+def test_files_of_a_hub_are_put_into_the_media_folder(
+    demo: Path, rows: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.num_rows=6",
+        "benchmark.prepare.repository=someone/videos",
+        "benchmark.prepare.files=['*.mp4']",
+    ]
+    files = {path.name: path.read_bytes() for path in videos(demo, rows)}
+    with hub.serving("someone/videos", {**files, "other.zip": b"x"}) as server:
+        done = command(tmp_path, server.url, *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 present, 2 open" in done.stdout
+    found = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
+    assert found == files

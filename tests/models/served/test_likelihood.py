@@ -179,3 +179,22 @@ def test_a_space_before_an_option_is_looked_for_once() -> None:
         *(" cat</s>", "cat</s>", "dog</s>"),
         *(" cat</s>", "dog</s>"),
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefill", ["", "It is "])
+def test_a_prompt_whose_last_space_joins_the_option(prefill: str) -> None:
+    """As tokenizers join "▁" and "cat" to "▁cat"."""
+
+    def joining(content: dict[str, Any], number: int) -> Answer:
+        last = content["messages"][-1]
+        text = last["content"].removeprefix(prefill) if last["role"] == "assistant" else ""
+        own = [(f" {text.removesuffix('</s>')}", -1.0), ("</s>", -0.5)] if text else [(" ", -0.1)]
+        usage = {"prompt_tokens": len([*PROMPT, *own]), "completion_tokens": 1}
+        return reply("y", usage=usage, prompt_logprobs=[None, *entries([*PROMPT, *own])[1:]])
+
+    asked = dataclasses.replace(question("cat", "dog"), assistant_prefill=prefill)
+    with serving(joining, PAGES["vllm"]) as server:
+        found = ask(make_runner(server, end_token="</s>"), [asked])["q"]
+    assert found.error is None
+    assert (found.option_losses, found.num_output_tokens) == ((0.75, 0.75), 2)
