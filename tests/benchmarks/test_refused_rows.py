@@ -15,7 +15,7 @@ from llava_eval.benchmarks.adapters.mathvista import mathvista
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.nextqa import open_answer, with_types
 from llava_eval.benchmarks.adapters.options import multiple_choice
-from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench
+from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench, one_question
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
@@ -238,6 +238,22 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
     assert made[0].facets == {"question_type": "Motion"}
     (one,) = motionbench(row(key="k", **asked), media=["{v}.mp4"], prompt="{question}")
     assert (one.id, one.facets) == ("k_0", {"question_type": "Unknown"})
+
+
+def test_options_that_rows_of_one_question_list() -> None:
+    listed = [{"label": "a", "text": " He  waves. "}, {"label": "B", "text": "He sits."}, {}]
+    columns = {"key": "k", "id": "q1", "question": "What does\nhe do?", "answer": "B"}
+    (made,) = motionbench(
+        row(**columns, options=listed), media=["{v}.mp4"], prompt="{question}\n{options}"
+    )
+    assert (made.id, made.prompt) == ("q1", "What does he do?\nA. He waves.\nB. He sits.")
+    assert (made.targets, made.choices) == (("B",), ("He waves.", "He sits."))
+    parameters: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
+    parameters |= {"question": "{question}", "answers": "answer", "prompt": "{question}\nSay it"}
+    asked = one_question(row(options=["red", "blue"]), **parameters)
+    assert (asked.prompt, asked.targets) == ("Which?\n(A) red\n(B) blue\nSay it", ("A",))
+    assert one_question(row(), **parameters).prompt == "Which?\nSay it"
+    assert one_question(row(options=[]), **parameters).prompt == "Which?\nSay it"
 
 
 def test_tasks_of_tempcompass() -> None:
