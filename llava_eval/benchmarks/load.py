@@ -32,8 +32,8 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         Samples in the order of the rows.
 
     Raises:
-        RowsError: no rows, a missing column, an unusable row, a duplicate id, or a selected level
-            that does not exist.
+        RowsError: no rows, a missing column, an unusable row, a duplicate id, a selected level
+            that does not exist, or no sample left.
         ConfigError: the selection or the probe does not fit the benchmark.
     """
     source, root = benchmark.source, media_folder(benchmark.media_root)
@@ -50,6 +50,11 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
             samples.append(dataclasses.replace(sample, media_root=root, facets=_Facets(levels)))
     _check_unique(samples, source)
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
+    if not kept:
+        raise RowsError(
+            f"{source}: no sample is left of {len(rows)} rows: none can be asked, or "
+            "benchmark.where names no level"
+        )
     return probed_samples(kept, benchmark.probe)
 
 
