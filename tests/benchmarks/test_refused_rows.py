@@ -12,6 +12,7 @@ from llava_eval.benchmarks.adapters.egoschema import by_likelihood
 from llava_eval.benchmarks.adapters.grounding import grounding, timelens
 from llava_eval.benchmarks.adapters.image_list import image_list_choice
 from llava_eval.benchmarks.adapters.mathvista import mathvista
+from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.nextqa import open_answer, with_types
 from llava_eval.benchmarks.adapters.options import multiple_choice
@@ -19,6 +20,7 @@ from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench, 
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
+from llava_eval.benchmarks.adapters.vsibench import vsibench
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
@@ -238,6 +240,22 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
     assert made[0].facets == {"question_type": "Motion"}
     (one,) = motionbench(row(key="k", **asked), media=["{v}.mp4"], prompt="{question}")
     assert (one.id, one.facets) == ("k_0", {"question_type": "Unknown"})
+
+
+def test_an_option_that_is_null_moves_no_letters() -> None:
+    listed: dict[str, Any] = {"options": ["x", None, "z"], "choices": ["x", None, "z"]}
+    ids = {"id": "dev_Biology_3", "dataset": "d", "scene_name": "s", "ground_truth": "C"}
+    kinds = {"question_type": "multi_choice", "answer_type": "text", "pid": "1", "query": "q"}
+    said = "option 2 of 3 is empty, so that the others' letters are not known"
+    both = {**MEDIA, "choice_prompt": "{options}"}
+    assert refusal(videommmu, {**ids, **listed}, **both) == said
+    assert refusal(mathvista, {**kinds, **listed}, media=["{v}.png"]) == said
+    assert refusal(mmmu, {**ids, **listed}, media=["x"], choice_prompt="{options}") == said
+    directions = {**ids, **listed, "question_type": "route_planning"}
+    prompts = {"choice_prompt": "{options}", "number_prompt": "{question}"}
+    assert refusal(vsibench, directions, media=["{v}.mp4"], **prompts) == said
+    listed["options"] = ["x", "y", None]
+    assert videommmu(row(**ids, **listed), **both).prompt == "Which?"
 
 
 def test_options_that_rows_of_one_question_list() -> None:

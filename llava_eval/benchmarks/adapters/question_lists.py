@@ -66,7 +66,7 @@ def one_question(
         row, id, group, media, question, answers, prompt: as in
             :func:`llava_eval.benchmarks.adapters.open_ended`; rows may lack ``options``.
     """
-    options = row.texts("options") if row.optional("options") is not None else ()
+    options = row.options("options") if row.optional("options") is not None else ()
     asked = "\n".join([row.text(question), *lettered(options, "({letter}) {option}")])
     sample = open_ended(
         row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
