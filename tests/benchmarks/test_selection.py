@@ -70,6 +70,28 @@ def test_a_selection_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     assert len(load_samples(path, none_or_one)) == 1
 
 
+def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{"n": n} for n in range(8)]))
+    metrics = {"accuracy": {"_target_": "llava_eval.metrics.groups.all_right", "lead": True}}
+
+    def said(num_drawn: int | None, **more: int) -> list[str]:
+        caplog.clear()
+        node = {"accuracy": {**metrics["accuracy"], **more}}
+        load_samples(
+            path,
+            lambda row: Sample(str(row.number), row.number, str(row.number % 2), ("x",), ("A",)),
+            subsample=SubsampleConfig(num_drawn),
+            metrics=node,
+        )
+        return caplog.messages
+
+    (message,) = said(3)
+    assert "of 2 of 2 groups only a part is asked, so that accuracy cannot be compared" in message
+    assert said(None) == said(8) == said(3, size=4) == []
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [(10, {"short": 6, "medium": 3, "long": 1}), (5, {"short": 3, "medium": 2}), (0, {})],
