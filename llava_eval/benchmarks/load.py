@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
+
+log = logging.getLogger(__name__)
+
+#: Metrics of groups that are right where all their samples are, however many there are.
+_OF_WHOLE_GROUPS = ("all_right", "hallusion_score")
 
 #: Makes one sample of a row, or several where a row holds several questions.
 Adapter = Callable[[Row], Sample | tuple[Sample, ...]]
@@ -32,8 +38,8 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         Samples in the order of the rows.
 
     Raises:
-        RowsError: no rows, a missing column, an unusable row, a duplicate id, or a selected level
-            that does not exist.
+        RowsError: no rows, a missing column, an unusable row, a duplicate id, a selected level
+            that does not exist, or no sample left.
         ConfigError: the selection or the probe does not fit the benchmark.
     """
     source, root = benchmark.source, media_folder(benchmark.media_root)
@@ -50,7 +56,40 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
             samples.append(dataclasses.replace(sample, media_root=root, facets=_Facets(levels)))
     _check_unique(samples, source)
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
+    if not kept:
+        raise RowsError(
+            f"{source}: no sample is left of {len(rows)} rows: none can be asked, or "
+            "benchmark.where names no level"
+        )
+    _warn_of_parts_of_groups(samples, kept, benchmark)
     return probed_samples(kept, benchmark.probe)
+
+
+def _warn_of_parts_of_groups(
+    samples: Sequence[Sample], kept: Sequence[Sample], benchmark: BenchmarkConfig
+) -> None:
+    """Warn where a draw of single samples leaves parts of groups that are right only as a whole."""
+    if benchmark.subsample.size is None:
+        return
+    names = [
+        name
+        for name, node in benchmark.metrics.items()
+        if isinstance(node, Mapping)
+        and str(node.get("_target_")).rpartition(".")[2] in _OF_WHOLE_GROUPS
+        and node.get("size") is None
+        and node.get("part") != "all"
+    ]
+    whole = Counter(sample.group for sample in samples)
+    drawn = Counter(sample.group for sample in kept)
+    num_parts = sum(count < whole[group] for group, count in drawn.items())
+    if names and num_parts:
+        log.warning(
+            "benchmark.subsample draws single samples: of %d of %d groups only a part is asked, so "
+            "that %s cannot be compared with those of whole groups, and will be higher",
+            num_parts,
+            len(drawn),
+            ", ".join(names),
+        )
 
 
 def media_folder(media_root: str | None) -> Path | None:

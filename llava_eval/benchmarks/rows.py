@@ -149,6 +149,23 @@ class Row:
             )
         return tuple(item for item in result if item is not None)
 
+    def options(self, name: str) -> tuple[str, ...]:
+        """Return a column that lists options, whose letters go by their places.
+
+        Raises:
+            RowsError: the column is missing or empty, holds no list, or an item before the last one
+                is empty.
+        """
+        items = list(list_items(self.column(name)) or self.texts(name))
+        while items and items[-1] is None:
+            items.pop()
+        if None in items:
+            raise self.error(
+                f"option {items.index(None) + 1} of {len(items)} is empty, so that the others' "
+                "letters are not known"
+            )
+        return tuple(item for item in items if item is not None)
+
     def answers(self, name: str, *, one: bool = False) -> tuple[str, ...]:
         """Return the accepted answers of a column, or reference captions.
 

@@ -35,6 +35,14 @@ def test_options_are_written_by_a_form(
     assert options.of(row(o={"A": "A. x ", "B": " y"})) == given
 
 
+def test_options_under_letters_keep_their_letters() -> None:
+    options = Options(column="o")
+    assert options.of(row(o={"B": "y", "A": "x", "C": None})) == ("x", "y")
+    assert options.of(row(o={"first": "x", "a": "y"})) == ("x", "y")
+    with pytest.raises(RowsError, match="option 2 of 3 is empty"):
+        options.of(row(o={"A": "x", "C": "z"}))
+
+
 def test_the_end_of_the_list_is_stripped_where_asked() -> None:
     given = ("x", "y \n")
     assert Options(column="o").written(given) == "A. x\nB. y \n"

@@ -12,13 +12,15 @@ from llava_eval.benchmarks.adapters.egoschema import by_likelihood
 from llava_eval.benchmarks.adapters.grounding import grounding, timelens
 from llava_eval.benchmarks.adapters.image_list import image_list_choice
 from llava_eval.benchmarks.adapters.mathvista import mathvista
+from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.nextqa import open_answer, with_types
 from llava_eval.benchmarks.adapters.options import multiple_choice
-from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench
+from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench, one_question
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
+from llava_eval.benchmarks.adapters.vsibench import vsibench
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.types import Media, Sample
@@ -238,6 +240,38 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
     assert made[0].facets == {"question_type": "Motion"}
     (one,) = motionbench(row(key="k", **asked), media=["{v}.mp4"], prompt="{question}")
     assert (one.id, one.facets) == ("k_0", {"question_type": "Unknown"})
+
+
+def test_an_option_that_is_null_moves_no_letters() -> None:
+    listed: dict[str, Any] = {"options": ["x", None, "z"], "choices": ["x", None, "z"]}
+    ids = {"id": "dev_Biology_3", "dataset": "d", "scene_name": "s", "ground_truth": "C"}
+    kinds = {"question_type": "multi_choice", "answer_type": "text", "pid": "1", "query": "q"}
+    said = "option 2 of 3 is empty, so that the others' letters are not known"
+    both = {**MEDIA, "choice_prompt": "{options}"}
+    assert refusal(videommmu, {**ids, **listed}, **both) == said
+    assert refusal(mathvista, {**kinds, **listed}, media=["{v}.png"]) == said
+    assert refusal(mmmu, {**ids, **listed}, media=["x"], choice_prompt="{options}") == said
+    directions = {**ids, **listed, "question_type": "route_planning"}
+    prompts = {"choice_prompt": "{options}", "number_prompt": "{question}"}
+    assert refusal(vsibench, directions, media=["{v}.mp4"], **prompts) == said
+    listed["options"] = ["x", "y", None]
+    assert videommmu(row(**ids, **listed), **both).prompt == "Which?"
+
+
+def test_options_that_rows_of_one_question_list() -> None:
+    listed = [{"label": "a", "text": " He  waves. "}, {"label": "B", "text": "He sits."}, {}]
+    columns = {"key": "k", "id": "q1", "question": "What does\nhe do?", "answer": "B"}
+    (made,) = motionbench(
+        row(**columns, options=listed), media=["{v}.mp4"], prompt="{question}\n{options}"
+    )
+    assert (made.id, made.prompt) == ("q1", "What does he do?\nA. He waves.\nB. He sits.")
+    assert (made.targets, made.choices) == (("B",), ("He waves.", "He sits."))
+    parameters: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
+    parameters |= {"question": "{question}", "answers": "answer", "prompt": "{question}\nSay it"}
+    asked = one_question(row(options=["red", "blue"]), **parameters)
+    assert (asked.prompt, asked.targets) == ("Which?\n(A) red\n(B) blue\nSay it", ("A",))
+    assert one_question(row(), **parameters).prompt == "Which?\nSay it"
+    assert one_question(row(options=[]), **parameters).prompt == "Which?\nSay it"
 
 
 def test_tasks_of_tempcompass() -> None:

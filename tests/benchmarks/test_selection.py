@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.config.compose import compose_config
@@ -15,6 +16,7 @@ from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.errors import ConfigError, RowsError
 from llava_eval.models.clock import StageClock
 from llava_eval.types import Sample
+from tests.benchmarks.loading import load_samples
 from tests.conftest import write_lines
 
 ALL = SubsampleConfig()
@@ -49,6 +51,45 @@ def test_levels_and_facets_that_do_not_exist() -> None:
         selected(samples(short=1), {"colour": "red"}, ALL)
     with pytest.raises(ConfigError, match="only 1 samples"):
         selected(samples(short=1), {}, SubsampleConfig(2))
+
+
+def test_a_selection_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
+    rows = [{"duration": "short"}, {"duration": "long"}]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+
+    def sample(row: Row) -> Sample:
+        return Sample(str(row.number), row.number, "g", ("x",), ("A",))
+
+    def none_or_one(row: Row) -> tuple[Sample, ...]:
+        return (sample(row),) if row.number else ()
+
+    with pytest.raises(RowsError, match="no sample is left of 2 rows"):
+        load_samples(path, sample, facets=["duration"], where={"duration": []})
+    with pytest.raises(RowsError, match="no sample is left of 1 rows"):
+        load_samples(path, none_or_one, limit=1)
+    assert len(load_samples(path, none_or_one)) == 1
+
+
+def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{"n": n} for n in range(8)]))
+    metrics = {"accuracy": {"_target_": "llava_eval.metrics.groups.all_right", "lead": True}}
+
+    def said(num_drawn: int | None, **more: int) -> list[str]:
+        caplog.clear()
+        node = {"accuracy": {**metrics["accuracy"], **more}}
+        load_samples(
+            path,
+            lambda row: Sample(str(row.number), row.number, str(row.number % 2), ("x",), ("A",)),
+            subsample=SubsampleConfig(num_drawn),
+            metrics=node,
+        )
+        return caplog.messages
+
+    (message,) = said(3)
+    assert "of 2 of 2 groups only a part is asked, so that accuracy cannot be compared" in message
+    assert said(None) == said(8) == said(3, size=4) == []
 
 
 @pytest.mark.parametrize(

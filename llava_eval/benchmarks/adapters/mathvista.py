@@ -39,7 +39,7 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
     """
     kind, answer_type = row.text("{question_type}"), row.text("{answer_type}")
     precision = row.columns.get("precision")
-    choices = row.texts("choices") if row.optional("choices") is not None else ()
+    choices = row.options("choices") if row.optional("choices") is not None else ()
     if kind == "multi_choice":
         if not choices:
             raise row.error("question_type is 'multi_choice', and there are no choices")

@@ -62,7 +62,7 @@ def mmmu(
     """
     kind = row.optional("question_type")  # MMMU-Pro has multiple choice alone
     is_choice = kind in (None, "multiple-choice")
-    choices = row.texts("options") if is_choice else ()
+    choices = row.options("options") if is_choice else ()
     text = row.text(
         choice_prompt if is_choice else open_prompt, options="\n".join(lettered(choices))
     )

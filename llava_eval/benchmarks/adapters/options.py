@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
@@ -31,7 +31,7 @@ class Options:
     """Where a row's options are, and how they are written into the prompt.
 
     Attributes:
-        column: name of the column that lists them, or maps letters to them in their order.
+        column: name of the column that lists them, or maps letters to them.
         columns: in its place, names of columns that hold one option each.
         padding: text of such a column that stands for no option.
         carry_letters: the options already begin with "A. ", "B. ", ...
@@ -86,7 +86,7 @@ class Options:
         if self.column is not None:
             value = row.column(self.column)
             if isinstance(value, Mapping):
-                value = list(value.values())
+                value = _by_letter(value)
             cells = list_items(value)
             if cells is None:
                 raise row.error(
@@ -114,6 +114,13 @@ class Options:
             options if self.carry_letters else lettered(options, self.form)
         )
         return listed.rstrip() if self.strip_end else listed
+
+
+def _by_letter(options: Mapping[str, Any]) -> list[Any]:
+    """Return options that stand under their letters in the order of these; others as they stand."""
+    if not options or not set(options) <= set(_LETTERS):
+        return list(options.values())
+    return [options.get(letter) for letter in _LETTERS[: _LETTERS.index(max(options)) + 1]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

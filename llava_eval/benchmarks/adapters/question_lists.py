@@ -1,4 +1,4 @@
-"""Rows of one video each, with a list of questions: LVBench and MotionBench."""
+"""LVBench and MotionBench: rows of one video each with a list of questions, or of one question."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llava_eval.benchmarks.adapters.open import open_ended
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.rows import Row, list_items
 from llava_eval.types import Media, Sample
 
@@ -53,13 +55,35 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     )
 
 
+def one_question(
+    row: Row, *, id: str, group: str, media: list[str], question: str, answers: str, prompt: str
+) -> Sample:
+    """Make the sample of a row with one question; options that it lists come below the question.
+
+    Source: EvolvingLMMs-Lab/lmms-eval, tasks/lvbench/utils.py, lvbench_doc_to_text.
+
+    Args:
+        row, id, group, media, question, answers, prompt: as in
+            :func:`llava_eval.benchmarks.adapters.open_ended`; rows may lack ``options``.
+    """
+    options = row.options("options") if row.optional("options") is not None else ()
+    asked = "\n".join([row.text(question), *lettered(options, "({letter}) {option}")])
+    sample = open_ended(
+        row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
+    )
+    return dataclasses.replace(
+        sample, content=(*sample.media, row.text(prompt, question=asked)), question=asked
+    )
+
+
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     r"""Make the samples of a video whose answers are known.
 
     Real row (arXiv 2501.02955), shortened: ``{"key": "...", "video_path": "....mp4", "video_type":
     "...", "question_type": "Motion Recognition", "qa": [{"uid": "...", "question": "What does the
     man do?\nA. He waves.\nB. He sits.\nC. ...\nD. ...", "answer": "B"}]}``; the answer "NA" is
-    that of the hidden test set. A row may also be one question itself.
+    that of the hidden test set. A row may also be one question itself, which may list its options:
+    ``{"id": "...", "question": "...", "options": [{"label": "A", "text": "He waves."}, ...]}``.
 
     Source of the splitting: EvolvingLMMs-Lab/lmms-eval, tasks/motionbench/utils.py,
     _split_question_and_options: a question that begins with its options keeps them in its text. A
@@ -79,13 +103,16 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
         text = str(question.columns.get("question") or "").strip()
         marks = list(_MARKED.finditer(text))
         options = [(mark[1], _flat(mark[2])) for mark in marks if _flat(mark[2])]
+        if listed_options := _listed_options(question):
+            marks, options = [], listed_options
         if answer in _HIDDEN or answer not in {letter for letter, _ in options}:
             continue
-        asked = _flat(text[: marks[0].start()]) or _flat(text)
+        asked = (_flat(text[: marks[0].start()]) if marks else "") or _flat(text)
         listed = "\n".join(f"{letter}. {option}" for letter, option in options)
+        name = question.optional("uid") or question.optional("id")
         sample = _sample(
             row,
-            identifier=str(question.columns.get("uid") or f"{row.text('{key}')}_{number}"),
+            identifier=str(name or f"{row.text('{key}')}_{number}"),
             media=media,
             prompt=row.text(prompt, question=asked, options=listed).strip(),
             asked=asked,
@@ -95,6 +122,17 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
         )
         samples.append(sample)
     return tuple(samples)
+
+
+def _listed_options(question: Row) -> list[tuple[str, str]]:
+    """Return the options that a question lists as mappings of a label and a text."""
+    listed: Any = question.optional("options") or ()
+    pairs = [
+        (str(option.get("label", "")).strip().upper(), _flat(str(option.get("text", ""))))
+        for option in listed
+        if isinstance(option, Mapping)
+    ]
+    return [(label, text) for label, text in pairs if label and text]
 
 
 def _questions(row: Row) -> Iterator[Row]:

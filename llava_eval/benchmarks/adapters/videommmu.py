@@ -50,7 +50,7 @@ def videommmu(
         raise row.error(f"the id {row.text('{id}')!r} names no subject, as dev_Biology_3 does")
     track = str(row.optional(ROW_SET_COLUMN) or UNKNOWN).lower()
     kind = str(row.optional("question_type") or "None")
-    options = row.texts("options") if row.optional("options") is not None else ()
+    options = row.options("options") if row.optional("options") is not None else ()
     carried = all(
         option.startswith(letter[:2])
         for option, letter in zip(options, lettered(options), strict=True)

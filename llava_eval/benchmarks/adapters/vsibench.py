@@ -49,7 +49,7 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
     is_number = kind in _NUMBERS
     if is_number and row.number_of("ground_truth") == 0:
         raise row.error("the right number is 0, of which there is no relative accuracy")
-    options = () if is_number else row.texts("options")
+    options = () if is_number else row.options("options")
     return Sample(
         id=row.text("{id}") if row.optional("id") is not None else str(row.number),
         row=row.number,

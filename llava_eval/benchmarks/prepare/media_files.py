@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from llava_eval.benchmarks.load import media_folder
 from llava_eval.borders.paths import is_surely_folder, is_there
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
-from llava_eval.types import Media, Sample
+from llava_eval.types import Media, Sample, ShownMedia
 from llava_eval.video.remote import is_address
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 _FEWEST = 3
 #: Most files that are looked for before a run; on a network's disk each may take a millisecond.
 _MOST = 1000
+
+_File = TypeVar("_File")
 
 
 def media_files(samples: Iterable[Sample]) -> list[Media]:
@@ -32,8 +35,21 @@ def media_files(samples: Iterable[Sample]) -> list[Media]:
     return list({(medium.kind, medium.path): medium for medium in on_disk}.values())
 
 
+def subtitle_files(samples: Iterable[Sample]) -> list[str]:
+    """Return the files that samples read beside their media, each once, in order.
+
+    Args:
+        samples: of a benchmark.
+    """
+    pieces = (piece for sample in samples for piece in sample.content)
+    parts = (piece for piece in pieces if not isinstance(piece, str | Media | ShownMedia))
+    return list(dict.fromkeys(part.path for part in parts if part.path))
+
+
 def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> None:
     """Look for the media of samples, evenly spread, and warn of those that are missing.
+
+    Subtitles, which not every video has, are warned of where there are none at all.
 
     Args:
         samples: that are to be asked.
@@ -42,8 +58,16 @@ def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> 
     Raises:
         ConfigError: there is not one of them, so that every sample would fail.
     """
-    files = media_files(samples)
-    looked_for = files[:: -(-len(files) // _MOST) or 1]
+    samples = list(samples)
+    subtitles = _evenly(subtitle_files(samples))
+    if subtitles and not any(is_there(path) for path in subtitles):
+        log.warning(
+            "none of the %d subtitle files that were looked for is there, for instance %s; their "
+            "samples are asked without subtitles, or fail",
+            len(subtitles),
+            subtitles[0],
+        )
+    looked_for = _evenly(media_files(samples))
     missing = [medium.path for medium in looked_for if not is_there(medium.path)]
     if not missing:
         return
@@ -56,6 +80,10 @@ def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> 
         len(looked_for),
         missing[0],
     )
+
+
+def _evenly(files: Sequence[_File]) -> Sequence[_File]:
+    return files[:: -(-len(files) // _MOST) or 1]
 
 
 def _nothing_there(missing: list[str], benchmark: BenchmarkConfig) -> str:

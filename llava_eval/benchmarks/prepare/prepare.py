@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from llava_eval.benchmarks.load import media_folder, read_samples
-from llava_eval.benchmarks.prepare.media_files import media_files
+from llava_eval.benchmarks.prepare.media_files import media_files, subtitle_files
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
@@ -33,6 +33,7 @@ class Readiness:
         benchmark: its name.
         num_samples, num_expected: questions; None where the complete set's size is not known.
         num_media, num_present, num_open: files that the rows name, that exist, and that open.
+        num_subtitles, num_subtitles_present: subtitle files likewise, which not every video has.
         missing: files that do not exist.
         damaged: files that do not open, and why.
         counts: facet, level, questions found, questions expected.
@@ -45,6 +46,8 @@ class Readiness:
     num_media: int = 0
     num_present: int = 0
     num_open: int = 0
+    num_subtitles: int = 0
+    num_subtitles_present: int = 0
     missing: list[str] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
     counts: list[tuple[str, str, int, int]] = field(default_factory=list)
@@ -54,11 +57,12 @@ class Readiness:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every question can be asked, and none is missing."""
+        """Whether every question can be asked, none is missing, and not all subtitles are."""
         return (
             self.num_expected in (None, self.num_samples)
             and not self.missing
             and not self.damaged
+            and (self.num_subtitles_present > 0 or self.num_subtitles == 0)
             and all(result == expected for _, _, result, expected in self.counts)
         )
 
@@ -134,6 +138,9 @@ def _place(files: Sequence[Path], target: Path) -> None:
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
     from llava_eval.video.media import probe_media, read_media
 
+    subtitles = subtitle_files(samples)
+    readiness.num_subtitles = len(subtitles)
+    readiness.num_subtitles_present = sum(map(is_there, subtitles))
     media = media_files(samples)
     readiness.num_media = len(media)
     for medium in tqdm(media, unit=" files", desc="checking", dynamic_ncols=True):
@@ -174,6 +181,9 @@ def readiness_text(readiness: Readiness) -> str:
         f"  questions  {readiness.num_samples}{expected}",
         f"  media      {present}",
     ]
+    if readiness.num_subtitles:
+        present = f"{readiness.num_subtitles_present} of {readiness.num_subtitles} present"
+        lines.append(f"  subtitles  {present}")
     lines += [
         f"  {facet} {level}: {result} of {wanted} questions"
         for facet, level, result, wanted in readiness.counts

@@ -126,8 +126,9 @@ def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
 
 
 def _frames(score: PublishedScore) -> str:
-    number = score.frames.partition(" ")[0]
-    shown = f"{number} frames" if number.isdigit() else ""
+    number, _, rest = score.frames.partition(" ")
+    unit = rest if rest == "a second" else "frames"
+    shown = f"{number} {unit}" if number.isdigit() else ""
     shown += "?" if shown and "inferred" in score.frames else ""
     if score.subtitles in ("yes", "interleaved"):
         shown = f"{shown}, subtitles" if shown else "subtitles"

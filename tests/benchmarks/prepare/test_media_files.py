@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
 import pytest
 
-from llava_eval.benchmarks.prepare.media_files import check_media_files, media_files
+from llava_eval.benchmarks.prepare.media_files import (
+    check_media_files,
+    media_files,
+    subtitle_files,
+)
+from llava_eval.benchmarks.subtitles import Subtitles
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media, Sample
@@ -67,3 +73,23 @@ def test_many_files_are_looked_for_in_part(
 ) -> None:
     with pytest.raises(ConfigError, match="none of the 801 "):
         check_media_files(samples(tmp_path, 0, 2402), config(tmp_path))
+
+
+def test_not_one_subtitle_file_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+    for sample in samples(tmp_path, 2, 0):
+        (video, _), path = sample.content, tmp_path / f"{sample.group}.srt"
+        assert isinstance(video, Media)
+        said = Subtitles(video, str(path), "first_cue")
+        asked.append(dataclasses.replace(sample, content=(video, said, "Which?")))
+    assert subtitle_files(asked) == [str(tmp_path / "0.srt"), str(tmp_path / "1.srt")]
+    with caplog.at_level(logging.WARNING):
+        check_media_files(asked, config(tmp_path))
+        (message,) = caplog.messages
+        assert message.startswith("none of the 2 subtitle files that were looked for is there")
+        caplog.clear()
+        (tmp_path / "1.srt").write_text("")
+        check_media_files(asked, config(tmp_path))
+    assert caplog.messages == []

@@ -24,6 +24,8 @@ def ready(**changes: object) -> Readiness:
         (ready(num_samples=7), False),
         (ready(missing=["a.mp4"]), False),
         (ready(damaged=[("a.mp4", "no frames")]), False),
+        (ready(num_subtitles=2, num_subtitles_present=1), True),
+        (ready(num_subtitles=2), False),
         (ready(counts=[("task", "x", 3, 3), ("task", "y", 3, 3)]), True),
         (ready(counts=[("task", "x", 3, 3), ("task", "y", 2, 3)]), False),
     ],

@@ -86,6 +86,12 @@ def test_the_experiment_that_reproduces_a_score_stands_beside_it() -> None:
     assert narrow[2].strip() == name
 
 
+def test_frames_a_second_are_no_number_of_frames() -> None:
+    text = scores_text(read_scores(benchmark="mmvu", model="LLaVA-OneVision-7B"), width=120)
+    assert " 1 a second " in text
+    assert "1 frames" not in text
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'videomme'"):
         read_scores(benchmark="vidomme")
