@@ -82,3 +82,18 @@ def test_likelihoods_need_a_prompt_that_the_option_ends(
         "text; likelihoods of options cannot be asked of it"
     )
     assert all(finding.is_right for finding in examine(loaded, conversation))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "no_token"), [("llava_onevision", 16), ("llava", 1)])
+def test_numbers_of_tokens_are_no_tokens(name: str, no_token: int, tmp_path: Path) -> None:
+    loaded = of_family(name, tmp_path)
+    assert no_token not in loaded.media_token_ids
+    runner = ModelRunner(loaded, ConversationConfig())
+    question = "Why?" + loaded.tokenizer.decode([no_token])
+    request = make_request(medium := runner.prepare("image", make_clip(1)), question)
+    assert len(list(runner.generate([request, make_request(medium, "Who?", name="r")]))) == 2
+    (shown,) = (value for key, value in runner.guards.items() if key == "image_tokens")
+    ids = loaded.processor(text="<image>", images=list(medium.shown))["input_ids"][0]
+    assert shown == list(ids).count(loaded.tokenizer.convert_tokens_to_ids("<image>"))
+    assert runner.settings()["prompts_asked_as"]["one image"].startswith("shared prefixes")
