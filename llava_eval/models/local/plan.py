@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -138,6 +139,7 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
+    _check_adapter(checkpoint)
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
@@ -178,6 +180,15 @@ def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bo
         raise CheckpointError(
             f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
             "image-text-to-text model of transformers such as 'llava_next_video'"
+        )
+
+
+def _check_adapter(checkpoint: CheckpointFolder) -> None:
+    """Raise where transformers would leave out an adapter that lies beside the weights."""
+    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
+        raise CheckpointError(
+            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
+            "it needs peft, which is not installed (pip install peft)"
         )
 
 
