@@ -198,8 +198,22 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: transformers would refuse them, or ignore them without a word.
     """
-    stored = getattr(config.get_text_config(), "rope_parameters", None)
-    rope = {**(stored or {}), **scaling}
+    stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [name for name, value in stored.items() if isinstance(value, dict)]  # of layers
+    if not kinds:
+        return _scaled(stored, scaling)
+    for name, value in scaling.items():
+        if name not in kinds or not isinstance(value, dict):
+            raise CheckpointError(
+                f"model.rope_scaling: {name} is no kind of this checkpoint's layers; expected "
+                f"entries of {' or '.join(kinds)}, for instance "
+                f"model.rope_scaling='{{{kinds[0]}: {{rope_type: linear, factor: 2.0}}}}'"
+            )
+    return {**stored, **{name: _scaled(stored[name], value) for name, value in scaling.items()}}
+
+
+def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, Any]:
+    rope = {**stored, **scaling}
     kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
     if kind not in ("default", *ROPE_INIT_FUNCTIONS):
         raise CheckpointError(
