@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,6 +49,13 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     weights = checkpoint.path / "model.safetensors"
     assert digests["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
+
+
+def test_an_adapter_is_not_left_out(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copied / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    monkeypatch.setitem(sys.modules, "peft", None)  # not installed
+    with pytest.raises(CheckpointError, match=r"brings an adapter .* needs peft, which is not"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
 
 
 def test_other_weights_have_another_digest(checkpoint: CheckpointFolder, copied: Path) -> None:

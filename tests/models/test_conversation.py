@@ -132,6 +132,28 @@ def test_a_template_that_changes_the_prompt_is_refused(
         assert part in str(caught.value)
 
 
+#: As GLM-4.1V's: parts of the user's turn, whole contents of the others.
+SYSTEM_AS_STRING = (
+    "{% for m in messages %}<{{ m.role }}>{% if m.role == 'user' %}{% for c in m.content %}"
+    "{% if c.type == 'text' %}{{ c.text }}{% else %}<video>{% endif %}{% endfor %}"
+    "{% else %}{{ m.content|trim }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def test_a_template_that_prints_contents_is_given_strings_for_them(loaded: LoadedModel) -> None:
+    conversation = configured("chat_template", with_template(loaded, SYSTEM_AS_STRING))
+    asked = make_request(VIDEO, "Why?", system="It's so.", assistant_prefill="Best option:(")
+    expected = "<system>It's so.<user><video>Why?<assistant>Best option:("
+    assert conversation.render(asked) == expected
+    asked = make_request(VIDEO, "Why?", system="Watch.")
+    assert conversation.render(asked) == "<system>Watch.<user><video>Why?<assistant>"
+    of_strings = with_template(loaded, "{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert configured("chat_template", of_strings).render(make_request("So? ", "Why?")) == (
+        "So? Why?"
+    )
+
+
 def test_a_checkpoint_without_template_needs_a_literal_conversation(loaded: LoadedModel) -> None:
     with pytest.raises(CheckpointError, match="conversation=vicuna_v1"):
         configured("chat_template", with_template(loaded, None)).render(make_request("Why?"))

@@ -107,6 +107,24 @@ def test_new_tokens(sequence: list[int], prompt: list[int], expected: list[int])
     assert behind.tolist() == [sequence[1:]]
 
 
+def test_rope_of_layers_of_several_kinds() -> None:
+    text = LlamaConfig()
+    kept = {"rope_type": "default", "rope_theta": 1e4}
+    text.rope_parameters = {
+        "full_attention": {**kept, "rope_theta": 1e6},
+        "sliding_attention": kept,
+    }
+    linear = {"rope_type": "linear", "factor": 2.0}
+    assert scaled_rope(text, {"full_attention": linear}) == {
+        "full_attention": {**linear, "rope_theta": 1e6},
+        "sliding_attention": kept,
+    }
+    with pytest.raises(CheckpointError, match="rope_type is no kind of this checkpoint's layers"):
+        scaled_rope(text, linear)  # Gemma 3 would not see it
+    with pytest.raises(CheckpointError, match="unknown rope_type 'x'"):
+        scaled_rope(text, {"full_attention": {"rope_type": "x"}})
+
+
 def test_scaled_rope_keeps_what_is_not_replaced() -> None:
     text = LlamaConfig()
     text.rope_parameters = {"rope_type": "default", "rope_theta": 5e5}

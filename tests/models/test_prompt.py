@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.local.checkpoint import CheckpointFolder
-from llava_eval.models.local.model import load_processor
+from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
+from llava_eval.models.local.doctor import examine
+from llava_eval.models.local.model import LoadedModel, load_model, load_processor
 from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.prompt import PromptPreview
+from llava_eval.models.local.runner import ModelRunner
+from tests.models.families import FAMILIES
 from tests.models.helpers import make_clip, make_request
 
 
@@ -53,3 +57,43 @@ def test_what_the_processor_cannot_read_is_one_line(checkpoint: CheckpointFolder
     with pytest.raises(CheckpointError, match="its processor fails on the first prompt: ") as told:
         preview.prompt(make_request(medium, "Why?"))
     assert "\n" not in str(told.value)
+
+
+def of_family(name: str, folder: Path) -> LoadedModel:
+    FAMILIES[name].make(folder)
+    return load_model(plan_checkpoint(find_checkpoint(str(folder)), ModelConfig(device="cpu")))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of numpy, about transformers
+@pytest.mark.parametrize(("name", "written"), [("paligemma", "\n"), ("chameleon", "<sep>")])
+def test_likelihoods_need_a_prompt_that_the_option_ends(
+    name: str, written: str, tmp_path: Path
+) -> None:
+    loaded = of_family(name, tmp_path)
+    conversation = ConversationConfig("plain", "USER: {user} ASSISTANT:{prefill}")
+    runner = ModelRunner(loaded, conversation)
+    request = make_request(
+        runner.prepare("image", make_clip(1)), "Which?", options=("Yes", "No, not at all")
+    )
+    (answer,) = (generation for _, generation in runner.generate([request]))
+    assert answer.error == (
+        f"PromptError: sample q: {type(loaded.processor).__name__} writes {written!r} behind every "
+        "text; likelihoods of options cannot be asked of it"
+    )
+    assert all(finding.is_right for finding in examine(loaded, conversation))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "no_token"), [("llava_onevision", 16), ("llava", 1)])
+def test_numbers_of_tokens_are_no_tokens(name: str, no_token: int, tmp_path: Path) -> None:
+    loaded = of_family(name, tmp_path)
+    assert no_token not in loaded.media_token_ids
+    runner = ModelRunner(loaded, ConversationConfig())
+    question = "Why?" + loaded.tokenizer.decode([no_token])
+    request = make_request(medium := runner.prepare("image", make_clip(1)), question)
+    assert len(list(runner.generate([request, make_request(medium, "Who?", name="r")]))) == 2
+    (shown,) = (value for key, value in runner.guards.items() if key == "image_tokens")
+    ids = loaded.processor(text="<image>", images=list(medium.shown))["input_ids"][0]
+    assert shown == list(ids).count(loaded.tokenizer.convert_tokens_to_ids("<image>"))
+    assert runner.settings()["prompts_asked_as"]["one image"].startswith("shared prefixes")

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
-from llava_eval.config.schema import ConversationConfig
+from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import ForwardError
+from llava_eval.models.local.checkpoint import find_checkpoint
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder
-from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.model import LoadedModel, load_model
+from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import Prompt, PromptWriter
+from llava_eval.models.local.runner import ModelRunner
 from llava_eval.models.local.whole_prompts import WholeBatches
-from tests.models.helpers import make_request
+from tests.models.families import FAMILIES
+from tests.models.helpers import make_clip, make_request
 
 PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
@@ -50,3 +56,30 @@ def test_padding_behind_prompts_is_refused(loaded: LoadedModel) -> None:
         batches._together(prompts)
     (alone,) = (batches._together(prompts[:1]),)
     assert alone.inputs["input_ids"].tolist() == [list(prompts[0].token_ids)]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of numpy, about transformers
+def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
+    FAMILIES["blip-2"].make(tmp_path)
+    stored = tmp_path / "generation_config.json"
+    settings = {"repetition_penalty": 1.7, "no_repeat_ngram_size": 2}
+    stored.write_text(json.dumps({**json.loads(stored.read_text()), **settings}))
+    plan = plan_checkpoint(
+        find_checkpoint(str(tmp_path)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    loaded = load_model(plan)
+    texts = []
+    for batch_size in (32, 1):
+        runner = ModelRunner(loaded, PLAIN, batch_size=batch_size)
+        media = [
+            runner.prepare("image", make_clip(1, seed=seed, size=size))
+            for seed, size in ((1, (80, 120)), (2, (120, 80)))
+        ]
+        asked = [
+            make_request(medium, question, name=f"{number} {question}")
+            for number, medium in enumerate(media)
+            for question in ("What is it?", "Where is the blue one?", "Why?")
+        ]
+        texts.append({request.id: answer.text for request, answer in runner.generate(asked)})
+    assert texts[0] == texts[1]

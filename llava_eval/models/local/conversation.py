@@ -95,7 +95,11 @@ class Conversation:
                 "conversation=vicuna_v1 or conversation=plain"
             )
         try:
-            text = self._rendered(_messages(request), is_continued=bool(request.assistant_prefill))
+            messages, is_continued = _messages(request), bool(request.assistant_prefill)
+            text = self._rendered(messages, is_continued=is_continued)
+            as_strings = [_as_string(turn, text) for turn in messages]
+            if as_strings != messages:
+                text = self._rendered(as_strings, is_continued=is_continued)
         except CheckpointError:
             raise
         except _EndlessError as error:
@@ -138,7 +142,9 @@ class Conversation:
                 )
 
         form = frozenset(
-            (turn["role"], part["type"]) for turn in messages for part in turn["content"]
+            (turn["role"], "" if isinstance(part, str) else part["type"])
+            for turn in messages
+            for part in turn["content"]
         )
         if form not in self._tried:
             harm = _why_harmful(render)
@@ -219,6 +225,19 @@ def _parts(piece: str | ShownMedia) -> list[dict[str, str]]:
         return [{"type": kind} for kind in piece.shown_kinds]
     assert isinstance(piece, str)
     return [{"type": "text", "text": piece}]
+
+
+def _as_string(turn: dict[str, Any], prompt: object) -> dict[str, Any]:
+    """Return a turn with a string in place of its parts, if a template printed the list of them.
+
+    Some write ``{{ message.content }}`` for a system text alone, as those of GLM-4.1V and Llama 3.2
+    Vision; which turns they want as a string nothing but the prompt tells.
+    """
+    parts = turn["content"]
+    is_printed = isinstance(prompt, str) and str(parts)[:-3] in prompt  # a prefill has no end
+    if not is_printed or any(part["type"] != "text" for part in parts):
+        return turn
+    return {**turn, "content": "".join(part["text"] for part in parts)}
 
 
 class _EndlessError(BaseException):

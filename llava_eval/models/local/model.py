@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import itertools
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ _LENGTH_SCHEMES = ("dynamic", "longrope")
 
 #: Parts of the names of settings that hold the ids of tokens which stand for media.
 _MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
+#: What tells a token's id from a number of tokens, such as LLaVA's num_additional_image_tokens.
+_ID = re.compile(r"tokens?_(id|index)")
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class LoadedModel:
             for name, value in settings
             if "token" in name and any(word in name for word in _MEDIA_WORDS)
             for item in (value if isinstance(value, list | tuple) else [value])
-            if isinstance(item, int | str) and not isinstance(item, bool)
+            if isinstance(item, str) or (type(item) is int and _ID.search(name))
         }
         return frozenset(
             self.tokenizer.convert_tokens_to_ids(item) if isinstance(item, str) else item

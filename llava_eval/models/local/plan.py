@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -138,6 +139,7 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
+    _check_adapter(checkpoint)
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
@@ -181,14 +183,37 @@ def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bo
         )
 
 
+def _check_adapter(checkpoint: CheckpointFolder) -> None:
+    """Raise where transformers would leave out an adapter that lies beside the weights."""
+    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
+        raise CheckpointError(
+            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
+            "it needs peft, which is not installed (pip install peft)"
+        )
+
+
 def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     """Return the RoPE parameters with these entries replaced.
 
     Raises:
         CheckpointError: transformers would refuse them, or ignore them without a word.
     """
-    stored = getattr(config.get_text_config(), "rope_parameters", None)
-    rope = {**(stored or {}), **scaling}
+    stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [name for name, value in stored.items() if isinstance(value, dict)]  # of layers
+    if not kinds:
+        return _scaled(stored, scaling)
+    for name, value in scaling.items():
+        if name not in kinds or not isinstance(value, dict):
+            raise CheckpointError(
+                f"model.rope_scaling: {name} is no kind of this checkpoint's layers; expected "
+                f"entries of {' or '.join(kinds)}, for instance "
+                f"model.rope_scaling='{{{kinds[0]}: {{rope_type: linear, factor: 2.0}}}}'"
+            )
+    return {**stored, **{name: _scaled(stored[name], value) for name, value in scaling.items()}}
+
+
+def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, Any]:
+    rope = {**stored, **scaling}
     kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
     if kind not in ("default", *ROPE_INIT_FUNCTIONS):
         raise CheckpointError(

@@ -118,12 +118,28 @@ class PromptWriter:
             is_blank = not option.strip()
             reply = "" if is_blank else self._conversation.continuation(text, request, option)
             whole = self._prompt(request, text + reply)
+            self._check_end(whole)
             # Of a prompt that ends in a space, that space is part of the option's first token.
             start = common_prefix_length([asked.token_ids, whole.token_ids])
             if len(whole.token_ids) <= start:
                 raise PromptError(f"sample {request.id}: option {number} {option!r} has no tokens")
             prompts.append(replace(whole, option=number, option_start=start))
         return prompts
+
+    def _check_end(self, prompt: Prompt) -> None:
+        """Raise where the processor writes something behind a text: it would follow the option.
+
+        PaliGemma's writes a line break, Chameleon's and Fuyu's the token that begins an answer.
+        """
+        if prompt.inputs is None:  # put together here
+            return
+        last = self._loaded.tokenizer(prompt.text)["input_ids"][-1]
+        if prompt.token_ids[-1] != last:
+            written = self._loaded.tokenizer.decode(prompt.token_ids[-1:])
+            raise PromptError(
+                f"sample {prompt.request.id}: {type(self._loaded.processor).__name__} writes "
+                f"{written!r} behind every text; likelihoods of options cannot be asked of it"
+            )
 
     def whole_inputs(self, *prompts: Prompt) -> Mapping[str, Any]:
         """Return the model's inputs for prompts as the processor makes and pads them, on the CPU.

@@ -95,8 +95,8 @@ class WholeBatches:
         """
         trial = _known.setdefault(self._loaded.model, {}).setdefault(key, Trial())
         longest, shortest = alike[0], alike[-1]
-        if self._loaded.length_dependence is not None:
-            trial.padded = False
+        if self._loaded.length_dependence is not None or self._loaded.plan.kept_generation_settings:
+            trial.padded = False  # a repetition penalty would count padding, and logits do not show
         if trial.padded is None and len(longest.token_ids) > len(shortest.token_ids):
             trial.padded = self._agrees([longest, shortest])
         if not trial.padded and trial.equal is None:
