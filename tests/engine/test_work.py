@@ -534,3 +534,8 @@ def test_scored_texts_carry_how_they_were_asked_for(setting: str, tmp_path: Path
     content = json.loads((same / "metrics.json").read_text())
     assert content["benchmark"] == f"demo/multiple_choice (limit=2, {short})"
     assert not content.get("notes")
+    again = tmp_path / "again"
+    texts = f"generations={scored}/samples.jsonl"
+    assert run_command(["score", texts, few, f"output_dir={again}"]) == 0
+    content = json.loads((again / "metrics.json").read_text())
+    assert (content["model"], content["notes"]) == ("demo", [note])

@@ -100,6 +100,7 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
         for separator in ("\t", ","):
             if "prediction" in [name.strip('"') for name in header.split(separator)]:
                 text = io.StringIO(content.decode("utf-8-sig"))
+                csv.field_size_limit(max(len(content), csv.field_size_limit()))  # 131,072 at first
                 return _of_rows(csv.DictReader(text, delimiter=separator))
     except _DAMAGED as error:
         raise RowsError(f"generations={path} cannot be read: {error}") from error
@@ -214,7 +215,8 @@ def _of_archive(content: bytes) -> list[Record] | None:
 def _sheet(content: bytes) -> Iterator[dict[str, Any]]:
     from openpyxl import load_workbook
 
-    sheet = load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
+    # A text that begins with "=" is stored as a formula, with 0 or nothing as its value.
+    sheet = load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
     rows = sheet.iter_rows(values_only=True)
     header = [str(name) for name in next(rows, ())]
     for row in rows:

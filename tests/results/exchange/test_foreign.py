@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from openpyxl import Workbook
 
@@ -141,6 +142,19 @@ def test_an_empty_cell_is_an_empty_text(tmp_path: Path) -> None:
         book.active.append(row)
     book.save(tmp_path / "x.xlsx")
     assert texts(tmp_path / "x.xlsx") == ["", "7", "B"]
+
+
+def test_a_text_that_pandas_writes_as_a_formula_is_that_text(tmp_path: Path) -> None:
+    rows = [{"index": n, "prediction": text} for n, text in enumerate(["= 5", "=B", "C"])]
+    pd.DataFrame(rows).to_excel(tmp_path / "x.xlsx", index=False, engine="xlsxwriter")
+    found = texts(tmp_path / "x.xlsx")
+    assert [str(text).replace("= ", "=") for text in found] == ["=5", "=B", "C"]
+
+
+def test_a_cell_of_a_sheet_of_texts_may_be_long(tmp_path: Path) -> None:
+    long = "step " * 40_000
+    (tmp_path / "x.tsv").write_text(f"index\tprediction\n0\t{long}A\n1\tB\n2\tC\n")
+    assert texts(tmp_path / "x.tsv") == [f"{long}A", "B", "C"]
 
 
 def test_a_log_that_inspect_wrote() -> None:
