@@ -164,7 +164,13 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Record:
 
 def _is_likelihood(reply: Sequence[Any]) -> bool:
     """Return whether a reply is a log-likelihood, and whether it is that of greedy decoding."""
-    return len(reply) == 2 and str(reply[1]) in ("True", "False")
+    if len(reply) != 2 or str(reply[1]) not in ("True", "False"):
+        return False
+    try:
+        float(reply[0])
+    except (TypeError, ValueError):
+        return False  # two texts, of which one says so
+    return True
 
 
 def _of_inspect(sample: Any) -> Record:

@@ -241,6 +241,11 @@ def test_lines_of_several_filters_and_likelihoods(tmp_path: Path) -> None:
     assert found["q2"].error == "the file holds likelihoods and no text for it"
 
 
+def test_a_repeat_that_says_true_makes_no_likelihood_of_the_first_text(tmp_path: Path) -> None:
+    lines = [lm_eval_line(n, "", {"id": f"q{n}"}) | {"resps": [["Yes", "True"]]} for n in range(3)]
+    assert texts(written(tmp_path / "samples_x.jsonl", lines)) == ["Yes"] * 3
+
+
 def test_vlmevalkit_as_json_and_what_it_writes_for_a_failure(tmp_path: Path) -> None:
     header, *rows = sheet_rows()
     content = [dict(zip(header, row, strict=True)) for row in rows]
