@@ -129,18 +129,19 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
     """
     clock, tracker = StageClock(), build_tracker(composed.config.tracker)
     given = GivenTexts.read(composed, generations, clock)
+    label = model_name or given.model_label
     directory = _named_directory(composed) or run_directory.new_run_directory(
         run_directory.runs_of(composed.config.benchmark.name, "scored")
     )
     with claim(directory):
         run_directory.check_owner(directory, given.identity(), resume=None)
-        with given.record(directory, clock) as record, clock.stage("score"):
+        with given.record(directory, clock, label) as record, clock.stage("score"):
             record.begin(given.config, {})
             summary = _score_and_write(
                 given.benchmark,
                 directory,
                 given.results,
-                model_name or given.source.model_label,
+                label,
                 record,
                 replies_of=[generations.parent],
                 notes=given.notes,

@@ -105,7 +105,8 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
     from llava_eval.engine.console import messages_shown
     from llava_eval.results.runs import RunReader
 
-    composed = composed_of({**config, "output_dir": str(directory), "resume": None})
+    changes = {"output_dir": str(directory), "resume": None, "tracker": None}
+    composed = composed_of({**config, **changes})
     with messages_shown(-1):
         run.run(composed, only=ids)
     return RunReader().read(directory).results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from llava_eval.results.summary import (
     named_with_overrides,
     summarise,
 )
+from llava_eval.results.tables import all_values
 from llava_eval.scoring.evaluation import Evaluation
 from llava_eval.scoring.judge.judge import check_judge_model
 from llava_eval.scoring.judge.report import JudgeReport
@@ -37,6 +39,7 @@ _EXAMPLE_REPLIES = ("A", "a red ball", "")
 #: Settings of our metrics that are names of facets.
 _FACET_SETTINGS = frozenset({"facet", "outer", "inner", "mean_over"})
 _OUR_METRICS = "llava_eval.metrics."
+_OUR_PACKAGE = "llava_eval."
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,44 @@ def _metric(name: str, node: Any) -> Metric:
         ) from error
     if not isinstance(value, MetricValue):
         raise ConfigError(f"{key}: got a {type(value).__name__}, expected a MetricValue")
+    if not _is_ours(metric):
+        _check_value(key, value, needs_finite=False)  # the mean of nothing may be NaN
     return metric
+
+
+def _is_ours(metric: Metric) -> bool:
+    module: str = getattr(getattr(metric, "func", metric), "__module__", "")
+    return module.startswith(_OUR_PACKAGE)
+
+
+def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
+    """Raise ConfigError where a metric of the user's own gives what no table can hold.
+
+    One of ours that does is a defect.
+    """
+    names = ("value", "stderr", "ci_low", "ci_high")
+    given = [(name, getattr(value, name)) for name in names]
+    strange = [
+        f"{name}={number!r}"
+        for name, number in given
+        if number is not None
+        and (
+            not isinstance(number, int | float)
+            or isinstance(number, bool)
+            or (needs_finite and not math.isfinite(number))
+        )
+    ]
+    kinds = ("num_samples", int), ("unit", str), ("note", str)
+    strange += [
+        f"{name}={getattr(value, name)!r}"
+        for name, kind in kinds
+        if not isinstance(getattr(value, name), kind)
+    ]
+    if strange:
+        raise ConfigError(
+            f"{key} gave a MetricValue with {', '.join(strange)}; expected finite plain numbers or "
+            "None, an int as num_samples and texts as unit and note"
+        )
 
 
 def _check_facets(metrics: Mapping[str, Metric], facets: Sequence[str]) -> None:
@@ -262,6 +302,10 @@ class Benchmark:
             facet_metrics=benchmark.facet_metrics,
             chance=benchmark.chance,
         )
+        for facet, level, name, value in all_values(numbers):
+            if not _is_ours(self.parts.metrics[name]):
+                part = f" (of {facet} {level})" if facet else ""
+                _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,

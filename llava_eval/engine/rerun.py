@@ -17,7 +17,14 @@ from llava_eval.config.compose import composed_of
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.explain.switched_runs import drawn_groups
 from llava_eval.results.explain.switches import put
-from llava_eval.results.formatting import Table, print_json, terminal_width, wrapped, write_out
+from llava_eval.results.formatting import (
+    Table,
+    count,
+    print_json,
+    terminal_width,
+    wrapped,
+    write_out,
+)
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult
 from llava_eval.video.cache import CACHE_VARIABLE
@@ -113,7 +120,7 @@ class Switched:
         name: of the switch.
         num_samples: that were answered on both sides.
         num_texts, num_answers, num_scores: that differ from the run's.
-        reason: why nothing was answered; empty where it was.
+        reason: why nothing was answered, or not all; empty where it was.
     """
 
     name: str
@@ -159,7 +166,7 @@ def audit(
     before = {result.id: result for result in run.results if result.group in groups}
     with TemporaryDirectory(prefix="llava-eval-audit-") as folder:
         switched = [_switched(run, name, before, Path(folder)) for name in SWITCHES]
-    if all(item.reason for item in switched):
+    if not any(item.num_samples for item in switched):
         raise ComparisonError(f"{run.name} cannot be answered again: {switched[0].reason}")
     beyond = [item.name for item in switched if item.percent > limit]
     if as_json:
@@ -183,26 +190,29 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
     for key, value in SWITCHES[name].items():
         put(config, key.split("."), value)
     directory = folder / name.replace(" ", "_")
-    config |= {"output_dir": str(directory), "resume": None}
+    config |= {"output_dir": str(directory), "resume": None, "tracker": None}
     try:
         with _cold_cache(folder / "cache") if name == "cold cache" else nullcontext():
             program.run(composed_of(config), only=list(before))
         after = {result.id: result for result in RunReader().read(directory).results}
     except LlavaEvalError as error:
         return Switched(name, reason=str(error))
+    asked = [key for key in before if before[key].generation.error is None and key in after]
+    errors = [after[key].generation.error for key in asked]
     pairs = [
-        (before[key], after[key])
-        for key in before
-        if key in after
-        and before[key].generation.error is None
-        and after[key].generation.error is None
+        (before[key], after[key]) for key, error in zip(asked, errors, strict=True) if error is None
     ]
+    failed = [error for error in errors if error is not None]
+    reason = "" if asked else "no sample of these groups was answered in the run"
+    if failed:
+        reason = f"{len(failed)} of {count(len(asked), 'sample')} failed, the first of {failed[0]}"
     return Switched(
         name,
         len(pairs),
         sum(old.generation.text != new.generation.text for old, new in pairs),
         sum(old.score.answer != new.score.answer for old, new in pairs),
         sum(old.score.value != new.score.value for old, new in pairs),
+        reason,
     )
 
 
@@ -227,7 +237,7 @@ def _text(
     rows = []
     for item in switched:
         numbers = item.num_samples, item.num_texts, item.num_answers, item.num_scores
-        rows.append([item.name, *("-" if item.reason else str(number) for number in numbers)])
+        rows.append([item.name, *(str(number) if item.num_samples else "-" for number in numbers)])
     table = Table(["answered", "samples", "other text", "other answer", "other score"], rows)
     verdict = f"no switch changes more than {limit:g} % of the answers"
     if beyond:

@@ -110,8 +110,12 @@ def _text(
         lines.append(f"  nothing: {generation.error}")
     else:
         lines += [f"  {line}" for line in (generation.text or "(empty)").splitlines()]
-        ended = f"{generation.num_output_tokens} tokens, ended by {generation.stop_reason}"
-        lines.append(f"  ({ended})")
+        facts = [
+            *([f"{number} tokens"] if (number := generation.num_output_tokens) is not None else []),
+            *([f"ended by {generation.stop_reason}"] if generation.stop_reason else []),
+        ]
+        if facts:  # texts of other tools come without
+            lines.append(f"  ({', '.join(facts)})")
     if generation.choice_logprobs is not None:
         letters = zip(string.ascii_uppercase, generation.choice_logprobs, strict=False)
         told = ", ".join(f"{letter} {100 * math.exp(value):.1f} %" for letter, value in letters)

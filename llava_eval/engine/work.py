@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,12 +216,28 @@ class GivenTexts:
     @property
     def notes(self) -> list[str]:
         """Notes beside every number: on how the texts were asked for, where not as is said here."""
-        ours, theirs = (
-            identity_of(config) for config in (self.benchmark.composed.resolved, self.source.config)
-        )
-        others = {key: value for key, value in theirs.items() if ours.get(key) != value}
+        ours = identity_of(self.benchmark.composed.resolved)
+        others = {key: value for key, value in self._asked.items() if ours.get(key) != value}
         said = [f"{name}={setting_text(value)}" for name, value in short_keys(others).items()]
         return [f"the texts were generated with {', '.join(said)}"] if said else []
+
+    @property
+    def _earlier(self) -> Mapping[str, Any]:
+        """What the source says of the texts that it scored itself; empty where it asked them."""
+        earlier = self.source.content.get("generations")
+        return earlier if isinstance(earlier, Mapping) else {}
+
+    @property
+    def _asked(self) -> Mapping[str, Any]:
+        """How the texts were asked for, by dotted key; empty where that is not known."""
+        asked = self._earlier.get("asked")
+        return asked if isinstance(asked, Mapping) else identity_of(self.source.config)
+
+    @property
+    def model_label(self) -> str | None:
+        """Label of what wrote the texts; None where it is not known."""
+        label = self.source.model_label or self._earlier.get("model_label")
+        return None if label is None else str(label)
 
     def identity(self) -> Identity:
         """Return everything that can change a score but the scorer."""
@@ -231,13 +247,14 @@ class GivenTexts:
             "generations": digest([[item.id, item.generation.text] for item in self.results]),
         }
 
-    def record(self, directory: Path, clock: StageClock) -> RunRecord:
+    def record(self, directory: Path, clock: StageClock, model_label: str | None) -> RunRecord:
         """Return what writes the manifest."""
+        texts = {"path": str(self.path), "model_label": model_label, "asked": dict(self._asked)}
         description = {
             **provenance(self.identity()),
             "benchmark": self.benchmark.label,
             "model": self.source.content.get("model"),
-            "generations": {"path": str(self.path), "model_label": self.source.model_label},
+            "generations": texts,
             "config": self.config,
         }
         return RunRecord(directory, description, None, clock.seconds)

@@ -99,8 +99,13 @@ def write_out(text: str) -> None:
 
 
 def print_json(content: object) -> None:
-    """Print a JSON value, as :func:`write_out` prints a text."""
-    write_out(json.dumps(content, indent=2, ensure_ascii=False))
+    """Print a JSON value, as :func:`write_out` prints a text; escaped where stdout needs that."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(content, indent=2)
+    write_out(text)
 
 
 def count(number: int, noun: str) -> str:

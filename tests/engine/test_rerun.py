@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from llava_eval.borders.paths import resolve_package_path
 from llava_eval.cli import run_command
 from llava_eval.config.roles import setting_of
 from llava_eval.engine.rerun import SWITCHES
+from llava_eval.results.runs import Run
 from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
 
@@ -66,3 +70,36 @@ def test_a_rerun_has_beside_its_names_what_the_run_has_and_says_how_many_it_answ
     content = json.loads((again / "metrics.json").read_text())
     assert content["benchmark"] == "demo/multiple_choice (limit=3, num_frames=4, samples=1 of 3)"
     assert content["model"] == "demo (dtype=float16)"
+
+
+class Tracker:
+    """Notes which runs it was given, beside the first of them."""
+
+    def track(self, run: Run) -> None:
+        with (Path(os.environ["TRACKED"])).open("a") as stream:
+            stream.write(f"{run.path.name}\n")
+
+
+@pytest.mark.slow
+def test_an_audit_tells_what_fails_now_and_gives_no_tracker_its_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, media, folder = tmp_path / "run", tmp_path / "media", tmp_path / "configs" / "tracker"
+    monkeypatch.setenv("TRACKED", str(tmp_path / "tracked"))
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(f"_target_: {__name__}.Tracker\n")
+    shutil.copytree(resolve_package_path("package://llava_eval/demo/videos"), media)
+    mine = ["--config-dir", str(folder.parent)]
+    words = ["benchmark.limit=6", f"benchmark.media_root={media}", "tracker=mine"]
+    assert run_command([*mine, "-q", *words, f"output_dir={run}"]) == 0
+    (media / "demo_001.mp4").unlink()
+    capsys.readouterr()
+    assert run_command(["audit", *mine, str(run), "--json"]) == 0
+    for one in json.loads(capsys.readouterr().out)["switches"]:
+        assert one["num_samples"] == 3
+        assert one["reason"].startswith("3 of 6 samples failed, the first of MediaError: ")
+    assert (tmp_path / "tracked").read_text() == "run\n"
+    shutil.rmtree(media)
+    assert run_command(["audit", *mine, str(run)]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "run cannot be answered again: 6 of 6 samples failed, the first of Media" in last

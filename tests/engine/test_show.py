@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from PIL import Image
 
 from llava_eval.cli import run_command
 from llava_eval.engine.show import contact_sheet
-from llava_eval.types import Clip
+from llava_eval.types import Clip, Generation
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -41,6 +44,23 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     assert "target A" in text
     assert run_command(["show", str(run), "q9"]) == 2
     assert "holds no sample 'q9'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_a_text_that_the_terminal_s_encoding_lacks_is_escaped(
+    encoding: str, tmp_path: Path
+) -> None:
+    text = "\ud800 é 中"
+    run = write_run(tmp_path / "run", [answered(0, True, generation=Generation(text))])
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "llava_eval.cli", "show", str(run), "q0"]
+    shown = [
+        subprocess.run([*command, *more], capture_output=True, env=environment, check=True).stdout
+        for more in ([], ["--json"])
+    ]
+    assert "tokens, ended by" not in shown[0].decode(encoding)
+    assert json.loads(shown[1].decode(encoding))["generation"]["text"] == text
 
 
 @pytest.mark.slow

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llava_eval.cli import run_command
@@ -23,7 +25,7 @@ from llava_eval.engine.work import GivenTexts
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.run import run, score
-from llava_eval.types import Clip, Generation, MediaKind, Request, Sample, SampleResult
+from llava_eval.types import Clip, Generation, MediaKind, MetricValue, Request, Sample, SampleResult
 from tests.conftest import read_lines
 from tests.scoring.test_wups import has_packages
 
@@ -62,6 +64,14 @@ def unlike_a_metric(results: Any) -> Any:
     return results.results
 
 
+def of_numpy(results: Sequence[SampleResult]) -> MetricValue:
+    return MetricValue(np.float32(1.5), None, None, None, len(results), "points")  # type: ignore[arg-type]
+
+
+def not_finite(results: Sequence[SampleResult]) -> MetricValue:
+    return MetricValue(math.nan, None, None, None, len(results), "points")
+
+
 def average(results: Sequence[SampleResult]) -> float:
     return sum(float(result.score.value or 0) for result in results) / len(results)
 
@@ -80,6 +90,10 @@ def average(results: Sequence[SampleResult]) -> float:
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.how_many"}}}},
             r"benchmark\.metrics\.m: got a int, expected a MetricValue",
+        ),
+        (
+            {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.of_numpy"}}}},
+            r"metrics\.m gave a MetricValue with value=np\.float32\(1\.5\); expected finite plain",
         ),
         (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.unlike_a_metric"}}}},
@@ -485,6 +499,18 @@ def test_files_of_answers_that_a_scorer_can_fill(
         Parts.build(submitted.config)
 
 
+def test_a_metric_of_ones_own_without_a_finite_value_is_told_so(
+    composed: ComposedConfig, tmp_path: Path
+) -> None:
+    node = {"_target_": f"{__name__}.not_finite"}
+    mine = changed(composed, benchmark={"metrics": {"m": node}}, output_dir=str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=r"metrics\.m gave a MetricValue with value=nan; expected"
+    ):
+        run(mine, model=Letters())
+    assert len(read_lines(tmp_path / "samples.jsonl")) == 9
+
+
 def test_a_file_of_answers_is_written(composed: ComposedConfig, tmp_path: Path) -> None:
     node = {"_target_": f"{ANSWERS}.answers_by_id", "form": "index"}
     submitted = changed(composed, benchmark={"submission": node}, output_dir=str(tmp_path))
@@ -508,3 +534,8 @@ def test_scored_texts_carry_how_they_were_asked_for(setting: str, tmp_path: Path
     content = json.loads((same / "metrics.json").read_text())
     assert content["benchmark"] == f"demo/multiple_choice (limit=2, {short})"
     assert not content.get("notes")
+    again = tmp_path / "again"
+    texts = f"generations={scored}/samples.jsonl"
+    assert run_command(["score", texts, few, f"output_dir={again}"]) == 0
+    content = json.loads((again / "metrics.json").read_text())
+    assert (content["model"], content["notes"]) == ("demo", [note])

@@ -135,12 +135,12 @@ def export_tables(
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     for part, table in parts.items():
-        content[f"{name}_{part}.tex"] = table.to_latex(names or {})
+        content[f"{name}_{file_name(part)}.tex"] = table.to_latex(names or {})
     for file, text in content.items():
         files.write_text(folder / file, text)
     written = [folder / file for file in content]
     for part in data.keys() & parts.keys():
-        written += write_data(folder / f"{name}_{part}.csv", data[part])
+        written += write_data(folder / f"{name}_{file_name(part)}.csv", data[part])
     return written
 
 
@@ -352,7 +352,8 @@ def sweep_data(sweep: Sweep) -> DataFrame:
     rows = [
         {
             **dict(zip(_NAMES, (item.run.name, item.run.model, item.run.label, text), strict=True)),
-            **item.values,
+            # a sweep's judge.model, which is "model" for short, is no run's model
+            **{f"setting_{key}" if key in _NAMES else key: v for key, v in item.values.items()},
             "metric": sweep.metric,
             **{name: getattr(item.score, name) for name in NUMBER_COLUMNS},
             **_difference(item.to_best, item.p_value, best),

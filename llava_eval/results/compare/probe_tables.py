@@ -74,8 +74,16 @@ def probes_table(probes: Probes) -> Table:
         p_value = item.adjusted_p_values.get(headline.name)
         rows.append([item.letter, name, *values, p_text(p_value)])
     first = probes.comparisons[0].headline
-    plain = None if first.estimate is None else first.estimate.first
-    rows.insert(0, ["A", "plain", number(plain, first.unit), *["-"] * 3])
+    # Each probe is held to A on the samples that both answered: these may be other ones.
+    plain = [paired_cells(item.headline.estimate, first.unit)[0] for item in probes.comparisons]
+    known = set(plain) - {number(None)}
+    named = [("plain", next(iter(known), number(None)))]
+    if len(known) > 1:
+        named = [
+            (f"plain, as {item.letter}", value)
+            for item, value in zip(probes.comparisons, plain, strict=True)
+        ]
+    rows[:0] = [["A", name, value, *["-"] * 3] for name, value in named]
     rows.append(["", "chance", number(probes.chance, first.unit), *["-"] * 3])
     return Table(["", "probe", first.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
 

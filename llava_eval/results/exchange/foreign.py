@@ -100,6 +100,7 @@ def foreign_records(content: bytes, path: Path) -> list[Record] | None:
         for separator in ("\t", ","):
             if "prediction" in [name.strip('"') for name in header.split(separator)]:
                 text = io.StringIO(content.decode("utf-8-sig"))
+                csv.field_size_limit(max(len(content), csv.field_size_limit()))  # 131,072 at first
                 return _of_rows(csv.DictReader(text, delimiter=separator))
     except _DAMAGED as error:
         raise RowsError(f"generations={path} cannot be read: {error}") from error
@@ -163,7 +164,13 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Record:
 
 def _is_likelihood(reply: Sequence[Any]) -> bool:
     """Return whether a reply is a log-likelihood, and whether it is that of greedy decoding."""
-    return len(reply) == 2 and str(reply[1]) in ("True", "False")
+    if len(reply) != 2 or str(reply[1]) not in ("True", "False"):
+        return False
+    try:
+        float(reply[0])
+    except (TypeError, ValueError):
+        return False  # two texts, of which one says so
+    return True
 
 
 def _of_inspect(sample: Any) -> Record:
@@ -214,7 +221,8 @@ def _of_archive(content: bytes) -> list[Record] | None:
 def _sheet(content: bytes) -> Iterator[dict[str, Any]]:
     from openpyxl import load_workbook
 
-    sheet = load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
+    # A text that begins with "=" is stored as a formula, with 0 or nothing as its value.
+    sheet = load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
     rows = sheet.iter_rows(values_only=True)
     header = [str(name) for name in next(rows, ())]
     for row in rows:

@@ -311,14 +311,14 @@ def table_with_plots(
         for index, cell in enumerate(runs_header)
     )
     rows = []
-    for level, num_samples, *_ in table.rows:
+    for level, *_ in table.rows:
         values = [column.get(level) for column in columns]
         cells = "".join(
             f"<td>{_cell(value, p_values.get((index, level)))}</td>"
             for index, value in enumerate(values)
         )
         link = _to_samples(set_index, {f"by.{facet}": level}, level)
-        named = row_header(level, f"{link}<small>{html_text(num_samples)} samples</small>")
+        named = row_header(level, f"{link}<small>{_num_samples(values)} samples</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
     return (
         f'<table><thead><tr><th scope="col" class="name">{name}</th>'
@@ -326,6 +326,13 @@ def table_with_plots(
         f"{header}</tr></thead>\n"
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _num_samples(values: Sequence[MetricValue | None]) -> str:
+    """Return of how many samples values are: of each, where the runs differ."""
+    counts = ["-" if value is None else str(value.num_samples) for value in values]
+    known = set(counts) - {"-"}
+    return known.pop() if len(known) == 1 else ", ".join(counts)
 
 
 def _cell(value: MetricValue | None, p_value: float | None = None) -> str:

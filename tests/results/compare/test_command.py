@@ -165,6 +165,32 @@ def test_a_sweep_has_a_table_curves_and_files(
     assert rows["num_frames"].tolist() == [2, 8, 2, 8]
 
 
+def test_a_sweep_over_judges_keeps_the_models_names_in_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        results = [answered(n, name == "one" or n % 2 == 0) for n in range(12)]
+        write_run(tmp_path / "sweep" / name, results, config={"judge.model": name})
+    assert cli.run_command(["compare", "sweep", "--export", "out"]) == 0
+    rows = pd.read_csv("out/sweep_made_up.csv")
+    assert rows["model"].tolist() == ["made", "made"]
+    assert rows["setting_model"].tolist() == ["one", "two"]
+
+
+def test_a_facet_with_a_slash_in_its_name_has_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        results = [answered(n, True, facets={"task/type": "x"}) for n in range(6)]
+        write_run(tmp_path / name, results, facets=["task/type"])
+    assert cli.run_command(["compare", "one", "two", "--export", "out"]) == 0
+    assert pd.read_csv("out/comparison_by_task_type.csv")["facet"].tolist() == ["task/type"] * 2
+    assert cli.run_command(["report", "one", "two", "--out", "r.html", "--export", "tables"]) == 0
+    assert (tmp_path / "tables" / "made_up_by_task_type.tex").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

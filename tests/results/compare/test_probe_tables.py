@@ -20,7 +20,7 @@ from llava_eval.results.compare.probe_tables import (
 )
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import SampleResult, Score
-from tests.results.runs_on_disk import answered, write_run
+from tests.results.runs_on_disk import answered, failed, write_run
 
 
 def runs(tmp_path: Path) -> list[str]:
@@ -193,3 +193,26 @@ def test_numbers_stand_below_each_other(tmp_path: Path) -> None:
     end = header.index("accuracy") + len("accuracy")
     assert [line[:end].split()[-1] for line in (plain, blind, chance)] == ["100.0", "50.0", "25.0"]
     assert {line[end - 1 : end + 1] for line in (plain, blind, chance)} == {"0 "}
+
+
+def test_the_plain_value_stands_on_the_samples_that_each_probe_is_held_to(tmp_path: Path) -> None:
+    right = [answered(n, True) for n in range(12)]
+    sides: dict[str, list[SampleResult]] = {
+        "none": [answered(n, n < 6) for n in range(12)],
+        "blind": [failed(n) if n < 6 else one for n, one in enumerate(right)],
+        "reversed": right,
+    }
+    paths = [
+        write_run(
+            tmp_path / name, side, config={"benchmark.probe": None if name == "none" else name}
+        )
+        for name, side in sides.items()
+    ]
+    found = Probes.of([RunReader().read(path) for path in paths])
+    assert [row[:4] for row in probes_table(found).rows] == [
+        ["A", "plain, as B", "0.0", "-"],
+        ["A", "plain, as C", "50.0", "-"],
+        ["B", "blind", "100.0", "+100.0"],
+        ["C", "reversed", "100.0", "+50.0"],
+        ["", "chance", "25.0", "-"],
+    ]

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from openpyxl import Workbook
 
@@ -143,6 +144,19 @@ def test_an_empty_cell_is_an_empty_text(tmp_path: Path) -> None:
     assert texts(tmp_path / "x.xlsx") == ["", "7", "B"]
 
 
+def test_a_text_that_pandas_writes_as_a_formula_is_that_text(tmp_path: Path) -> None:
+    rows = [{"index": n, "prediction": text} for n, text in enumerate(["= 5", "=B", "C"])]
+    pd.DataFrame(rows).to_excel(tmp_path / "x.xlsx", index=False, engine="xlsxwriter")
+    found = texts(tmp_path / "x.xlsx")
+    assert [str(text).replace("= ", "=") for text in found] == ["=5", "=B", "C"]
+
+
+def test_a_cell_of_a_sheet_of_texts_may_be_long(tmp_path: Path) -> None:
+    long = "step " * 40_000
+    (tmp_path / "x.tsv").write_text(f"index\tprediction\n0\t{long}A\n1\tB\n2\tC\n")
+    assert texts(tmp_path / "x.tsv") == [f"{long}A", "B", "C"]
+
+
 def test_a_log_that_inspect_wrote() -> None:
     assert texts(INSPECT_LOG) == ["A", "The answer is B", "C"]
 
@@ -225,6 +239,11 @@ def test_lines_of_several_filters_and_likelihoods(tmp_path: Path) -> None:
     found = read_generations(written(tmp_path / "x.jsonl", lines), SAMPLES)
     assert [found["q0"], found["q1"]] == [Generation("A"), Generation("B")]
     assert found["q2"].error == "the file holds likelihoods and no text for it"
+
+
+def test_a_repeat_that_says_true_makes_no_likelihood_of_the_first_text(tmp_path: Path) -> None:
+    lines = [lm_eval_line(n, "", {"id": f"q{n}"}) | {"resps": [["Yes", "True"]]} for n in range(3)]
+    assert texts(written(tmp_path / "samples_x.jsonl", lines)) == ["Yes"] * 3
 
 
 def test_vlmevalkit_as_json_and_what_it_writes_for_a_failure(tmp_path: Path) -> None:

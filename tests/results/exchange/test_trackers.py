@@ -21,7 +21,7 @@ from llava_eval.results.exchange.trackers import (
     settings_of,
     track,
 )
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import Run, RunReader
 from tests.results.runs_on_disk import answered, write_run
 
 #: Other people's imports and databases say what is of no concern here.
@@ -182,3 +182,13 @@ def test_a_run_outlives_its_tracker(run: Run, capsys: pytest.CaptureFixture[str]
     assert cli.run_command([*few, "tracker=NeedsMore"]) == 2
     assert "pip install 'llava-eval[no_such_package]'" in capsys.readouterr().err
     assert not Path("third").exists()
+
+
+def test_levels_that_differ_in_a_mark_alone_have_numbers_of_their_own(tmp_path: Path) -> None:
+    results = [
+        answered(n, n < 6, facets={"duration": "<1 min" if n < 6 else ">1 min"}) for n in range(12)
+    ]
+    numbers = numbers_of(RunReader().read(write_run(tmp_path / "run", results)))
+    assert numbers["made/up/duration/_u003c_1 min/accuracy"] == 100
+    assert numbers["made/up/duration/_u003e_1 min/accuracy"] == 0
+    assert numbers["made/up/accuracy"] == 50

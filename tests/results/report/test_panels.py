@@ -463,3 +463,19 @@ def test_the_heat_map_of_a_sweep_stands_before_its_curves(tmp_path: Path) -> Non
     ]
     assert curves.count("<svg") >= 1
     assert curves.rindex('<p class="muted">') > curves.rindex("<svg")
+
+
+def test_a_level_says_of_how_many_samples_each_run_s_value_is(tmp_path: Path) -> None:
+    sides = {
+        "all": [answered(n, True) for n in range(12)],
+        "some": [failed(n) if n < 2 else answered(n, True) for n in range(12)],
+    }
+    found = [
+        RunReader().read(write_run(tmp_path / name, side, config={"errors.max": 9}))
+        for name, side in sides.items()
+    ]
+    html = "".join(section(0, "made/up", Overview.of(found)))
+    for name, level in found[1].tables.groups["duration"].items():
+        count = level["accuracy"].num_samples
+        assert count < 6
+        assert f">{name}</a><small>6, {count} samples</small>" in html
