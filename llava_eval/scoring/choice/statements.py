@@ -153,6 +153,7 @@ class _Reply:
         stated: dict[str, str] = {}
         rejected: set[str] = set()
         open_mentions: list[Mention] = []
+        right_texts: dict[str, str] = {}
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
             if mention.is_rejected(is_listed=number in self.listed):
@@ -160,6 +161,8 @@ class _Reply:
             elif number in self.listed:
                 if mention.is_marked_right:
                     stated[mention.letters[0]] = quote
+                elif mention.has_right_text:
+                    right_texts[mention.letters[0]] = quote
             elif len(set(mention.letters)) > 2:
                 continue  # options that are copied or gone through: "A, B, C, or D"
             elif mention.is_stated():
@@ -171,6 +174,7 @@ class _Reply:
                 stated[mention.letters[0]] = quote
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
+        stated.update(right_texts if rejected else ())  # else it may be "on the right"
         stated.update(self._stated_texts(by_any_phrase=not stated))
         if (
             not stated
