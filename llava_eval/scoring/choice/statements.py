@@ -26,6 +26,8 @@ _SENTENCE_BREAK = re.compile("[.?;N]")
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
+#: A letter alone on its line, before one that says more: "Option A", and then what is seen of it.
+_HEADS_A_PART = re.compile(r"[.:]?(?:$|N+(?!k?o?[Ll][.:]?(?:N|$))[^N])")
 #: What a quote shows around a letter: whole words.
 _EDGE = r"(?!(?<=[\w'])[\w'])"
 _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
@@ -243,6 +245,8 @@ class _Reply:
         """Return whether a letter introduces something, where an entry of a list may stand."""
         mention = self.mentions[number]
         previous = self.mentions[number - 1] if number else None
+        if _HEADS_A_PART.match(mention.after) and not mention.before.strip("ok"):
+            return True
         if not mention.after.partition("N")[0].strip(".:"):
             between = "N" if previous is None else self.kinds[previous.end : mention.start]
             return not between.strip(".,:;-(/")  # the last of a row such as "A. B. C. D."
