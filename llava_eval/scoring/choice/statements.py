@@ -253,7 +253,7 @@ class _Reply:
         text = self.plain[self.tokens[mention.start].end :]
         if re.match(r"\s*[:=(]\s*[\d.]", text):
             return True  # probabilities
-        if not (mention.is_bracketed or mention.has_own_text or mention.after[0] in ".:-"):
+        if not (mention.is_bracketed or mention.has_own_text or mention.after[0] in ".:->"):
             return False
         if mention.is_bracketed and mention.after[0] in "iv":
             return False  # the subject of a sentence: "(C) is not shown"
