@@ -177,14 +177,7 @@ class ChatClient:
         content = {"model": model, "messages": [dict(message) for message in messages], **fields}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
-        try:
-            completion = read_completion(body)
-        except MalformedError:
-            message = _error_object(body).get("message")
-            if not isinstance(message, str) or not message.strip():
-                raise
-            # Some gateways give their errors the status 200.
-            raise MalformedError(f"it says: {self._clean(message)}", body) from None
+        completion = self._completion(body)
         # Once more: in JSON the key may have been written with escapes.
         return replace(
             completion,
@@ -192,6 +185,17 @@ class ChatClient:
             model=self._clean(completion.model),
             refusal=self._clean(completion.refusal or "") or None,
         )
+
+    def _completion(self, body: str) -> Completion:
+        try:
+            return read_completion(body)
+        except MalformedError:
+            told = _error_object(body).get("message")
+            if not isinstance(told, str) or not told.strip():
+                raise
+            # Routers send a provider's error with status 200.
+            cause = f"an error in place of a reply: {' '.join(self._clean(told)[:2000].split())}"
+            raise MalformedError(cause, body) from None
 
     def get(self, address: str, timeout_seconds: float) -> Any:
         """Return the JSON value that an address holds.

@@ -13,6 +13,11 @@ _LATEX_STYLE = re.compile(
     r"|boldsymbol|operatorname|emph|underline)\s*\{([^{}]*)\}"
 )
 _BOXED = re.compile(r"\\?\bf?box(?:ed)?\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+#: The first cell of a table's row about an option: "| A | the red car is parked |".
+_TABLE_ROW = re.compile(
+    r"(?m)^[ \t]*\|[ \t]*(\(?[A-Z]\)?)[.:]?[ \t]*\|"
+    r"(?=[ \t]*[^\s|])(?![ \t]*\(?[A-Z]\)?[ \t]*\|)(?=[^\n]*\|[ \t]*$)"
+)
 _REPLACED = (
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
@@ -33,6 +38,7 @@ _REPLACED = (
     (re.compile(r"\be\.g\.", re.IGNORECASE), "for example"),
     (re.compile(r"(?<=[A-Za-z])_(?=[A-Za-z])"), " "),  # final_answer
     (re.compile(r"[\"“”„«»‹›「」『』《》〈〉]"), " "),
+    (_TABLE_ROW, r"\1: "),
     (re.compile(r"\|"), ", "),
     (re.compile(r"(?<![A-Za-zÀ-ɏḀ-ỿ])['’‘]|['’‘](?![A-Za-zÀ-ɏḀ-ỿ])"), " "),
     (re.compile(r"[\[{【〔]"), "("),

@@ -21,6 +21,9 @@ _OPENS = (
     r"\[THINK\]",
     r"<\|(?:begin_of_thought|think|thinking)\|>",
     r"<\|channel\|>(?:analysis|commentary)(?:<\|message\|>)?",
+    r"<\|channel>\s*thought",  # Gemma 4
+    r"<unused94>(?:\s*thought)?",  # MedGemma
+    r"<\|START_THINKING\|>",  # Command
 )
 _CLOSES = (
     rf"<\s*/\s*(?:{_NAMES})\s*>",
@@ -28,6 +31,9 @@ _CLOSES = (
     r"\[/THINK\]",
     r"<\|(?:end_of_thought|/think|/thinking)\|>",
     r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final(?:<\|message\|>)?",
+    r"<channel\|>",
+    r"<unused95>",
+    r"<\|END_THINKING\|>",
 )
 _MARK = re.compile(
     "|".join([f"(?P<open{n}>{opens})" for n, opens in enumerate(_OPENS)])

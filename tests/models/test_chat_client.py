@@ -76,13 +76,27 @@ def test_a_reply() -> None:
         (Answer(500, b'{"error": "a"}'), BusyError, "HTTP 500: a"),
         (Answer(304), RejectedError, "HTTP 304"),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
+        (
+            Answer(200, b'{"error": {"message": "Provider returned\\n error", "code": 502}}'),
+            MalformedError,
+            "malformed response (an error in place of a reply: Provider returned error)",
+        ),
+        (
+            Answer(200, b'{"error": "model not loaded"}'),
+            MalformedError,
+            "malformed response (an error in place of a reply: model not loaded)",
+        ),
         (Answer(body=b"[" * 200_000), MalformedError, "malformed response (JsonError: more than"),
         (
             failure(200, "over\n loaded"),
             MalformedError,
-            "malformed response (it says: over loaded)",
+            "malformed response (an error in place of a reply: over loaded)",
         ),
-        (Answer(body=b'{"error": "no"}'), MalformedError, "malformed response (it says: no)"),
+        (
+            Answer(body=b'{"error": "no"}'),
+            MalformedError,
+            "malformed response (an error in place of a reply: no)",
+        ),
         (Answer(body=b'{"error": {}}'), MalformedError, "malformed response (KeyError: 'choices')"),
         (Answer(body=b"{}", cut_after=1), BrokenError, "the connection broke after 1 of 2 bytes"),
     ],
@@ -133,6 +147,7 @@ def test_the_key_is_shown_nowhere() -> None:
             failure(200, KEY),
             failure(401, KEY),
             Answer(400, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
+            Answer(200, json.dumps({"error": {"message": "K"}}).replace("K", text).encode()),
             Answer(500, KEY.encode()),
             Answer(body=f"no JSON {KEY}".encode()),
         ):

@@ -67,6 +67,7 @@ _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
 _POSSIBLE_AFTER = re.compile("^(?:[-,:(]?[ifovgx]{0,4}m|[ifovra]*h)")
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.,N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
+_TEXT_IS_RIGHT = re.compile(r"^[.:)(-]+(?:s?if*)?r(?:[.,;)]|$|N)")
 #: "C is what happens", "C matches the video best", "C is chosen"
 _FITS_AFTER = re.compile(
     "^o?(?:[fivpIs]*(?:osi?)?[FW][fvrpI]*(?:$|[-.,;:)N(zgW])|i[fvs]*(?:osi?)?[FW][^nmw.?N]*(?:$|[.N])"
@@ -131,6 +132,11 @@ class Mention:
     def is_marked_right(self) -> bool:
         """Whether the entry of a list is marked as the right one."""
         return _MARKED_RIGHT.match(self.after) is not None
+
+    @property
+    def has_right_text(self) -> bool:
+        """Whether its own text follows, and after that "correct": right, where others are wrong."""
+        return self.has_own_text and _TEXT_IS_RIGHT.match(self.verdict) is not None
 
     def is_rejected(self, *, is_listed: bool) -> bool:
         """Return whether the reply rules these letters out."""

@@ -26,6 +26,8 @@ _SENTENCE_BREAK = re.compile("[.?;N]")
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
 _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
+#: A letter alone on its line, before one that says more: "Option A", and then what is seen of it.
+_HEADS_A_PART = re.compile(r"[.:]?(?:$|N+(?!k?o?[Ll][.:]?(?:N|$))[^N])")
 #: What a quote shows around a letter: whole words.
 _EDGE = r"(?!(?<=[\w'])[\w'])"
 _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
@@ -153,6 +155,7 @@ class _Reply:
         stated: dict[str, str] = {}
         rejected: set[str] = set()
         open_mentions: list[Mention] = []
+        right_texts: dict[str, str] = {}
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
             if mention.is_rejected(is_listed=number in self.listed):
@@ -160,6 +163,8 @@ class _Reply:
             elif number in self.listed:
                 if mention.is_marked_right:
                     stated[mention.letters[0]] = quote
+                elif mention.has_right_text:
+                    right_texts[mention.letters[0]] = quote
             elif len(set(mention.letters)) > 2:
                 continue  # options that are copied or gone through: "A, B, C, or D"
             elif mention.is_stated():
@@ -171,6 +176,7 @@ class _Reply:
                 stated[mention.letters[0]] = quote
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
+        stated.update(right_texts if rejected else ())  # else it may be "on the right"
         stated.update(self._stated_texts(by_any_phrase=not stated))
         if (
             not stated
@@ -239,13 +245,15 @@ class _Reply:
         """Return whether a letter introduces something, where an entry of a list may stand."""
         mention = self.mentions[number]
         previous = self.mentions[number - 1] if number else None
+        if _HEADS_A_PART.match(mention.after) and not mention.before.strip("ok"):
+            return True
         if not mention.after.partition("N")[0].strip(".:"):
             between = "N" if previous is None else self.kinds[previous.end : mention.start]
             return not between.strip(".,:;-(/")  # the last of a row such as "A. B. C. D."
         text = self.plain[self.tokens[mention.start].end :]
         if re.match(r"\s*[:=(]\s*[\d.]", text):
             return True  # probabilities
-        if not (mention.is_bracketed or mention.has_own_text or mention.after[0] in ".:-"):
+        if not (mention.is_bracketed or mention.has_own_text or mention.after[0] in ".:->"):
             return False
         if mention.is_bracketed and mention.after[0] in "iv":
             return False  # the subject of a sentence: "(C) is not shown"

@@ -97,10 +97,11 @@ class Budget:
                 raise LimitReachedError(f"judge.max_requests={config.max_requests} is reached")
             cost = self._ratio * self._cost(estimate)
             if config.max_cost is not None:
-                spent = self._cost(self.tokens)
-                if spent + sum(self._reserved.values()) + cost > config.max_cost:
+                spent, under_way = self._cost(self.tokens), sum(self._reserved.values())
+                if spent + under_way + cost > config.max_cost:
                     raise LimitReachedError(
-                        f"judge.max_cost={config.max_cost:g} is reached ({spent:.4f} spent)"
+                        f"judge.max_cost={config.max_cost:g} is reached ({spent:.4f} spent, about "
+                        f"{under_way:.4f} under way, {cost:.4f} for one more)"
                     )
             self.num_requests += 1
             self._reserved[self.num_requests] = cost

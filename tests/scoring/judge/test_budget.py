@@ -65,6 +65,15 @@ def test_a_limit_of_requests() -> None:
     assert budget.num_requests == 2
 
 
+def test_the_message_says_what_the_limit_is_made_of() -> None:
+    budget = Budget(config(max_cost=100.0))
+    budget.settle(budget.reserve(Tokens(10, 0)), Tokens(10, 0), Tokens(10, 0))
+    budget.reserve(Tokens(70, 0))
+    told = r"\(10\.0000 spent, about 70\.0000 under way, 21\.0000 for one more\)$"
+    with pytest.raises(LimitReachedError, match=told):
+        budget.reserve(Tokens(21, 0))
+
+
 def test_what_is_under_way_counts_as_spent_until_it_is_settled() -> None:
     budget = Budget(config(max_cost=100.0))
     first, second = (budget.reserve(Tokens(40, 0)) for _ in range(2))
