@@ -177,6 +177,8 @@ ENCODED: dict[str, dict[str, Any]] = {
     "pyramid_strict.mp4": _params("bframes=16:b-pyramid=strict:keyint=60"),
     "open_gop.mp4": _params("open-gop=1:keyint=20:scenecut=0:bframes=3"),
     "open_gop_pyramid.mp4": _params("open-gop=1:keyint=24:bframes=6:b-pyramid=normal"),
+    "no_order.mp4": _params("b-bias=-100:keyint=25"),
+    "no_order.mkv": _params("b-bias=-100:keyint=25"),
     "open_gop.ts": _params("open-gop=1:keyint=20:scenecut=0"),
     "open_gop.mkv": _params("open-gop=1:keyint=20:scenecut=0"),
     "intra_refresh.mp4": _params("intra-refresh=1:keyint=20"),
@@ -324,27 +326,38 @@ def _new_parameters(folder: Path, path: Path) -> None:
             outputs.mux(packet)
 
 
-def _put_together(folder: Path, path: Path) -> None:
-    """Two parts of a stream with the end of a sequence between them; the second begins with CRA."""
-    with av.open(str(make("hevc_cra.mp4", folder))) as inputs:
-        stream = inputs.streams.video[0]
-        assert stream.time_base is not None
-        packets = [packet for packet in inputs.demux(stream) if packet.size]
-        keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
-        later = int(5 / stream.time_base)
-        parts = [(packets[: keyframes[2]], 0), (packets[keyframes[1] :], later)]
-        with av.open(str(path), "w", options=_muxing(path)) as outputs:
-            copy = outputs.add_stream_from_template(stream)
-            for part, shift in parts:
-                for packet in part:
-                    is_end = shift == 0 and packet is part[-1]
-                    written = av.Packet(bytes(packet) + (b"\0\0\0\2\x48\x01" if is_end else b""))
-                    assert packet.pts is not None
-                    assert packet.dts is not None
-                    written.pts, written.dts = packet.pts + shift, packet.dts + shift
-                    written.time_base, written.is_keyframe = stream.time_base, packet.is_keyframe
-                    written.stream = copy
-                    outputs.mux(written)
+def _put_together(source: str, *, until: int = 2, end: bytes = b"") -> Callable[[Path, Path], None]:
+    """A stream up to one of its open keyframes, ``end``, and from its second keyframe on.
+
+    Without the end of a sequence, the decoder takes the second part for what comes next.
+    """
+
+    def make_it(folder: Path, path: Path) -> None:
+        with av.open(str(make(source, folder))) as inputs:
+            stream = inputs.streams.video[0]
+            assert stream.time_base is not None
+            packets = [packet for packet in inputs.demux(stream) if packet.size]
+            keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+            later = int(5 / stream.time_base)
+            parts = [(packets[: keyframes[until]], 0), (packets[keyframes[1] :], later)]
+            with av.open(str(path), "w", options=_muxing(path)) as outputs:
+                copy = outputs.add_stream_from_template(stream)
+                for part, shift in parts:
+                    for packet in part:
+                        is_end = shift == 0 and packet is part[-1]
+                        written = av.Packet(bytes(packet) + (end if is_end else b""))
+                        assert packet.pts is not None
+                        assert packet.dts is not None
+                        written.pts, written.dts = packet.pts + shift, packet.dts + shift
+                        written.time_base = stream.time_base
+                        written.is_keyframe, written.stream = packet.is_keyframe, copy
+                        outputs.mux(written)
+
+    return make_it
+
+
+#: A NAL unit that ends a sequence of HEVC, behind its length.
+_END = b"\0\0\0\2\x48\x01"
 
 
 def _empty_sample(folder: Path, path: Path) -> None:
@@ -469,9 +482,15 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "stored_times.mkv": _stored_times("h264.mp4"),
     "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
     "new_parameters.mp4": _new_parameters,
-    "put_together.mp4": _put_together,
-    "put_together.mkv": _put_together,
-    "put_together.ts": _put_together,
+    "put_together.mp4": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.mp4": _put_together("hevc_cra.mp4"),
+    "joined_h264.mp4": _put_together("open_gop.mp4", until=3),
+    "put_together.mkv": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.mkv": _put_together("hevc_cra.mp4"),
+    "joined_h264.mkv": _put_together("open_gop.mp4", until=3),
+    "put_together.ts": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.ts": _put_together("hevc_cra.mp4"),
+    "joined_h264.ts": _put_together("open_gop.mp4", until=3),
     "empty_sample.mp4": _empty_sample,
     "empty_block.webm": _empty_block,
     "unknown_track.webm": _unknown_track,

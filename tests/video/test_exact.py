@@ -41,6 +41,12 @@ SEQUENTIAL = {
     "put_together.mp4": "several sequences",
     "put_together.mkv": "several sequences",
     "put_together.ts": "several sequences",
+    "joined_hevc.mp4": "joined at a keyframe",
+    "joined_hevc.mkv": "joined at a keyframe",
+    "joined_hevc.ts": "joined at a keyframe",
+    "joined_h264.mp4": "joined at a keyframe",
+    "joined_h264.mkv": "joined at a keyframe",
+    "joined_h264.ts": "joined at a keyframe",
     "empty_sample.mp4": "a sample is empty",
     "unknown_track.webm": "Invalid track number",
     "twice.ts": "",  # timestamps or continuity counters jump
