@@ -306,6 +306,46 @@ def _stored_times(source: str) -> Callable[[Path, Path], None]:
     return lambda folder, path: stored_times(make(source, folder), path)
 
 
+def _late_b_frames(folder: Path, path: Path) -> None:
+    """A stream that states no reordering, begins without B-frames, and is timed as it is stored."""
+    packets: list[tuple[bytes, bool]] = []
+    parts = []
+    for name, params in (("early", "b-bias=-100"), ("late", "b-adapt=0")):
+        parts.append(folder / f"{name}_b_frames.mp4")
+        params += ":asm=0:keyint=25:bframes=3:b-pyramid=none:weightp=0"
+        encode(parts[-1], options={"profile": "main", "x264-params": params})
+    for part in (parts[0], *parts):
+        with av.open(str(part)) as inputs:
+            demuxed = inputs.demux(inputs.streams.video[0])
+            packets += [(bytes(packet), packet.is_keyframe) for packet in demuxed if packet.size]
+    with (
+        av.open(str(parts[0])) as inputs,
+        av.open(str(path), "w", options=_muxing(path)) as outputs,
+    ):
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        copy.codec_context.extradata = _without_vui(copy.codec_context.extradata or b"")
+        for number, (content, is_keyframe) in enumerate(packets):
+            packet = av.Packet(content)
+            packet.time_base = Fraction(1, FPS)
+            packet.pts, packet.dts, packet.duration = number, number, 1
+            packet.is_keyframe, packet.stream = is_keyframe, copy
+            outputs.mux(packet)
+
+
+def _without_vui(extradata: bytes) -> bytes:
+    """Drop the last part of the sequence parameter set (H.264, 7.3.2.1.1) of WIDTH and HEIGHT."""
+    end = 8 + int.from_bytes(extradata[6:8], "big")
+    sps = extradata[8:end].replace(b"\0\0\3", b"\0\0")
+    # macroblocks (6 - 1 and 4 - 1), frames only, direct inference, no cropping; VUI follows
+    bits = f"{int.from_bytes(sps, 'big'):0{8 * len(sps)}b}"
+    size = "00110" + "00100" + "1" + "1" + "0" + "1"
+    assert bits.count(size) == 1
+    bits = bits[: bits.index(size)] + size[:-1] + "0" + "1"
+    bits += "0" * (-len(bits) % 8)
+    sps = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return extradata[:6] + len(sps).to_bytes(2, "big") + sps + extradata[end:]
+
+
 def _new_parameters(folder: Path, path: Path) -> None:
     """A stream without B-frames and one with, whose keyframes hold the parameters of their part."""
     packets = []
@@ -481,6 +521,8 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "stored_times.mp4": _stored_times("h264.mp4"),
     "stored_times.mkv": _stored_times("h264.mp4"),
     "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
+    "late_b_frames.mp4": _late_b_frames,
+    "late_b_frames.mkv": _late_b_frames,
     "new_parameters.mp4": _new_parameters,
     "put_together.mp4": _put_together("hevc_cra.mp4", end=_END),
     "joined_hevc.mp4": _put_together("hevc_cra.mp4"),

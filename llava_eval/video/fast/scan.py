@@ -94,7 +94,9 @@ def _index_packets(source: Source) -> VideoIndex:
     messages: list[Message] = []
     if table is None:
         with libav_messages(of_helpers=False) as messages:
-            scan = _Scan(syntax, may_reorder=reorders(stream))
+            # what is not stated is learned from the first frames, and later ones may differ
+            may_reorder = reorders(stream) or not syntax.states_reorder
+            scan = _Scan(syntax, may_reorder=may_reorder)
             table = scan.read(source.path, chain(head, packets))
     return _index_of_table(source, table, info, messages)
 
