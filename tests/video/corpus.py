@@ -177,6 +177,7 @@ ENCODED: dict[str, dict[str, Any]] = {
     "pyramid_strict.mp4": _params("bframes=16:b-pyramid=strict:keyint=60"),
     "open_gop.mp4": _params("open-gop=1:keyint=20:scenecut=0:bframes=3"),
     "open_gop_pyramid.mp4": _params("open-gop=1:keyint=24:bframes=6:b-pyramid=normal"),
+    "b_frames.mp4": _params("bframes=3:b-adapt=0:b-pyramid=none:keyint=25"),
     "no_order.mp4": _params("b-bias=-100:keyint=25"),
     "no_order.mkv": _params("b-bias=-100:keyint=25"),
     "open_gop.ts": _params("open-gop=1:keyint=20:scenecut=0"),
@@ -209,6 +210,9 @@ ENCODED: dict[str, dict[str, Any]] = {
     "hevc_closed.mp4": _x265("keyint=20:open-gop=0"),
     "hevc_cra.mp4": _x265("keyint=20:open-gop=1:bframes=4:scenecut=0"),
     "hevc_radl.mp4": _x265("keyint=20:open-gop=0:radl=2:bframes=4"),
+    "open_gop_long.mp4": _params("open-gop=1:keyint=25:bframes=16:b-adapt=0:ref=16"),
+    "hevc_long.mp4": _x265("keyint=25:bframes=16:b-adapt=0"),
+    "hevc_long.ts": _x265("keyint=25:bframes=16:b-adapt=0"),
     "hevc_layers.mp4": _x265("keyint=30:temporal-layers=3:bframes=7:b-adapt=0"),
     "hevc_ten_bit.mp4": {**_x265("keyint=20"), "pixels": "yuv420p10le"},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25"}},
@@ -304,6 +308,30 @@ def stored_times(source: str | Path, path: str | Path) -> None:
 
 def _stored_times(source: str) -> Callable[[Path, Path], None]:
     return lambda folder, path: stored_times(make(source, folder), path)
+
+
+def _stored_times_later(source: str) -> Callable[[Path, Path], None]:
+    """A stream, and once more with times that rise as it is stored."""
+
+    def make_it(folder: Path, path: Path) -> None:
+        with av.open(str(make(source, folder))) as inputs:
+            stream = inputs.streams.video[0]
+            assert stream.time_base is not None
+            with av.open(str(path), "w", options=_muxing(path)) as outputs:
+                copy = outputs.add_stream_from_template(stream)
+                packets = [packet for packet in inputs.demux(stream) if packet.size]
+                step = int(1 / FPS / stream.time_base)
+                first = packets[0].dts or 0
+                for number, packet in enumerate([*packets, *packets]):
+                    written = av.Packet(bytes(packet))
+                    written.pts, written.dts = packet.pts, packet.dts
+                    if number >= len(packets):
+                        written.pts, written.dts = number * step, number * step + first
+                    written.time_base, written.is_keyframe = stream.time_base, packet.is_keyframe
+                    written.duration, written.stream = step, copy
+                    outputs.mux(written)
+
+    return make_it
 
 
 def _late_b_frames(folder: Path, path: Path) -> None:
@@ -521,6 +549,8 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "stored_times.mp4": _stored_times("h264.mp4"),
     "stored_times.mkv": _stored_times("h264.mp4"),
     "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
+    "stored_times_later.mp4": _stored_times_later("b_frames.mp4"),
+    "stored_times_later.mkv": _stored_times_later("b_frames.mp4"),
     "late_b_frames.mp4": _late_b_frames,
     "late_b_frames.mkv": _late_b_frames,
     "new_parameters.mp4": _new_parameters,

@@ -37,6 +37,8 @@ SEQUENTIAL = {
     "stored_times.mp4": "another order than stated",
     "stored_times.mkv": "another order than stated",
     "stored_times_hevc.mp4": "another order than stated",
+    "stored_times_later.mp4": "another order than stated",
+    "stored_times_later.mkv": "another order than stated",
     "late_b_frames.mp4": "another order than stated",
     "late_b_frames.mkv": "another order than stated",
     "new_parameters.mp4": "changes its parameters",

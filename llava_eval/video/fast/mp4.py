@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import SEEK_END, FileIO
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -142,13 +143,15 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
     with _mapped(path) as data:
-        as_stored = _are_times_as_stored(data, stream)
+        _check_sizes(data, stream)
+        as_stored = _timed_as_stored(data, stream, packets)
         edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
         shown = _shown(entries, all(_is_plain(data, edits) for edits in edit_lists))
     with open_samples(path, stream) as samples:
         _check(samples, syntax, packets)
-        if as_stored and not rises([_order(samples, syntax, each) for each in range(len(entries))]):
-            raise UntrustedError(TIMES_AS_STORED)
+        for numbers in as_stored:
+            if not rises([_order(samples, syntax, number) for number in numbers]):
+                raise UntrustedError(TIMES_AS_STORED)
         for number in _leading(samples, syntax, 0):
             shown[number] &= not syntax.hidden_at_start(samples.read(number))
     return keyframe_table(
@@ -225,21 +228,35 @@ def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags)
                 return
 
 
-def _are_times_as_stored(data: mmap.mmap, stream: VideoStream) -> bool:
-    """Return whether times rise as samples are stored though the stream may reorder its frames.
-
-    Raises:
-        UntrustedError: the demuxer returns fewer packets than there are samples.
-    """
+def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
+    """Raise if the demuxer returns fewer packets than there are samples."""
     sizes = _table(data, stream, b"stsz", 12, 4)  # SampleSizeBox, 8.7.3
     if sizes is None:
         raise UntrustedError("the sizes of the samples are not known")
     if (sizes == 0).any():
         raise UntrustedError("a sample is empty")
-    if not reorders(stream) or stream.frames < 2:
-        return False
-    offsets = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
-    return offsets is None or len(set(offsets[1::2].tolist())) < 2
+
+
+def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -> list[range]:
+    """Return from which keyframe to the next samples are timed as stored, if they need not be so.
+
+    Args:
+        data: the file.
+        stream: as it was opened from it.
+        packets: numbers of the keyframes.
+    """
+    count = len(stream.index_entries)
+    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    if not reorders(stream):
+        return []
+    table = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
+    if table is None or len(set(table[1::2].tolist())) < 2:
+        return parts
+    counts, offsets = table[: len(table) // 2 * 2 : 2], table[1::2]
+    if counts.sum(dtype=np.uint64) != count:  # an edit list leaves samples out
+        return []
+    each = np.repeat(offsets, counts)
+    return [part for part in parts if (each[part.start : part.stop] == each[part.start]).all()]
 
 
 def _table(
@@ -291,10 +308,11 @@ def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -
     keyframe = _order(samples, syntax, number) if number else None
     if keyframe is None or keyframe.resets:
         return
-    near = range(max(previous, number - syntax.max_reorder), number)
+    reach = 2 * syntax.max_reorder  # a group of pictures, whose first one is shown last
+    near = range(max(previous, number - reach), number)
     before = [_order(samples, syntax, each) for each in near]
     after: list[PictureOrder] = []
-    for each in range(number + 1, min(number + syntax.max_reorder, len(samples.entries))):
+    for each in range(number + 1, min(number + reach, len(samples.entries))):
         order = _order(samples, syntax, each)
         if order is None or not is_leading(order, keyframe):
             break

@@ -109,6 +109,8 @@ def _index_of_table(
     damage = sign_of_damage(messages, container_format, ignore=_AT_END, level=av.logging.ERROR)
     if damage:  # packets are missing, and what a decoder makes of the rest depends on them
         raise DamagedError(f"the demuxer reports damage: {damage}")
+    if table.doubt:
+        raise UntrustedError(table.doubt)
     if table.pts and time_base is not None and not info.problems:
         end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
         problems = shortfall(container_format, info.seconds, end)
@@ -185,10 +187,10 @@ class _Scan:
         self.table = PacketTable()
         self.parameters: bytes | None = None
         self.maybe_hidden = False
-        self.recent: deque[bytes] = deque(maxlen=max(1, syntax.max_reorder))  # from a keyframe on
+        self.recent: deque[bytes] = deque(maxlen=1 + 2 * syntax.max_reorder)  # from a keyframe on
         self.joint: _Joint | None = None
-        self.rising = may_reorder  # the stream may reorder frames, and no time says so yet
-        self.orders: list[PictureOrder | None] = []  # as long as that is so
+        self.may_reorder = self.rising = may_reorder  # and no time since the last keyframe says so
+        self.orders: list[PictureOrder | None] = []  # since then, as long as that is so
 
     def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
         """Read all packets of a video, from the first on."""
@@ -200,8 +202,7 @@ class _Scan:
         except LIBAV_ERRORS as error:
             raise DamagedError(f"reading stops early: {reason(error)}") from error
         self._check_joint()
-        if self.rising and len(self.table.pts) > 1 and not rises(self.orders):
-            raise UntrustedError(TIMES_AS_STORED)
+        self._check_times()
         return self.table
 
     def _add(self, packet: Packet[VideoStream]) -> None:
@@ -228,7 +229,7 @@ class _Scan:
                 self.joint.after.append(order)
             else:
                 self._check_joint()
-        self.rising &= number == 0 or packet.pts > table.pts[-1]
+        self.rising &= packet.is_keyframe or number == 0 or packet.pts > table.pts[-1]
         if self.rising:
             self.orders.append(syntax.picture_order(data))
         table.pts.append(packet.pts)
@@ -237,10 +238,17 @@ class _Scan:
         self.recent.append(data)
 
     def _check_joint(self) -> None:
-        """Raise if the order of pictures does not go on at the last keyframe."""
+        """Doubt the table if the order of pictures does not go on at the last keyframe."""
         if self.joint is not None and not goes_on(*self.joint):
-            raise UntrustedError(JOINED)
+            self.table.doubt = JOINED
         self.joint = None
+
+    def _check_times(self) -> None:
+        """Doubt the table if times since the last keyframe rise as stored, and should not."""
+        if self.rising and len(self.orders) > 1 and not rises(self.orders):
+            self.table.doubt = TIMES_AS_STORED
+        self.rising = self.may_reorder
+        self.orders.clear()
 
     def _add_keyframe(self, number: int, packet: Packet[VideoStream]) -> None:
         data = bytes(packet)
@@ -251,6 +259,7 @@ class _Scan:
         if number > 0 and self.syntax.ends_sequence(self.recent[-1][-_SUFFIX:]):
             raise UntrustedError(SEVERAL_SEQUENCES)
         self._check_joint()
+        self._check_times()
         order = self.syntax.picture_order(data) if number > 0 else None
         if order is not None and not order.resets:
             before = [self.syntax.picture_order(each) for each in self.recent]
