@@ -177,6 +177,9 @@ ENCODED: dict[str, dict[str, Any]] = {
     "pyramid_strict.mp4": _params("bframes=16:b-pyramid=strict:keyint=60"),
     "open_gop.mp4": _params("open-gop=1:keyint=20:scenecut=0:bframes=3"),
     "open_gop_pyramid.mp4": _params("open-gop=1:keyint=24:bframes=6:b-pyramid=normal"),
+    "b_frames.mp4": _params("bframes=3:b-adapt=0:b-pyramid=none:keyint=25"),
+    "no_order.mp4": _params("b-bias=-100:keyint=25"),
+    "no_order.mkv": _params("b-bias=-100:keyint=25"),
     "open_gop.ts": _params("open-gop=1:keyint=20:scenecut=0"),
     "open_gop.mkv": _params("open-gop=1:keyint=20:scenecut=0"),
     "intra_refresh.mp4": _params("intra-refresh=1:keyint=20"),
@@ -207,6 +210,9 @@ ENCODED: dict[str, dict[str, Any]] = {
     "hevc_closed.mp4": _x265("keyint=20:open-gop=0"),
     "hevc_cra.mp4": _x265("keyint=20:open-gop=1:bframes=4:scenecut=0"),
     "hevc_radl.mp4": _x265("keyint=20:open-gop=0:radl=2:bframes=4"),
+    "open_gop_long.mp4": _params("open-gop=1:keyint=25:bframes=16:b-adapt=0:ref=16"),
+    "hevc_long.mp4": _x265("keyint=25:bframes=16:b-adapt=0"),
+    "hevc_long.ts": _x265("keyint=25:bframes=16:b-adapt=0"),
     "hevc_layers.mp4": _x265("keyint=30:temporal-layers=3:bframes=7:b-adapt=0"),
     "hevc_ten_bit.mp4": {**_x265("keyint=20"), "pixels": "yuv420p10le"},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "25"}},
@@ -304,6 +310,70 @@ def _stored_times(source: str) -> Callable[[Path, Path], None]:
     return lambda folder, path: stored_times(make(source, folder), path)
 
 
+def _stored_times_later(source: str) -> Callable[[Path, Path], None]:
+    """A stream, and once more with times that rise as it is stored."""
+
+    def make_it(folder: Path, path: Path) -> None:
+        with av.open(str(make(source, folder))) as inputs:
+            stream = inputs.streams.video[0]
+            assert stream.time_base is not None
+            with av.open(str(path), "w", options=_muxing(path)) as outputs:
+                copy = outputs.add_stream_from_template(stream)
+                packets = [packet for packet in inputs.demux(stream) if packet.size]
+                step = int(1 / FPS / stream.time_base)
+                first = packets[0].dts or 0
+                for number, packet in enumerate([*packets, *packets]):
+                    written = av.Packet(bytes(packet))
+                    written.pts, written.dts = packet.pts, packet.dts
+                    if number >= len(packets):
+                        written.pts, written.dts = number * step, number * step + first
+                    written.time_base, written.is_keyframe = stream.time_base, packet.is_keyframe
+                    written.duration, written.stream = step, copy
+                    outputs.mux(written)
+
+    return make_it
+
+
+def _late_b_frames(folder: Path, path: Path) -> None:
+    """A stream that states no reordering, begins without B-frames, and is timed as it is stored."""
+    packets: list[tuple[bytes, bool]] = []
+    parts = []
+    for name, params in (("early", "b-bias=-100"), ("late", "b-adapt=0")):
+        parts.append(folder / f"{name}_b_frames.mp4")
+        params += ":asm=0:keyint=25:bframes=3:b-pyramid=none:weightp=0"
+        encode(parts[-1], options={"profile": "main", "x264-params": params})
+    for part in (parts[0], *parts):
+        with av.open(str(part)) as inputs:
+            demuxed = inputs.demux(inputs.streams.video[0])
+            packets += [(bytes(packet), packet.is_keyframe) for packet in demuxed if packet.size]
+    with (
+        av.open(str(parts[0])) as inputs,
+        av.open(str(path), "w", options=_muxing(path)) as outputs,
+    ):
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        copy.codec_context.extradata = _without_vui(copy.codec_context.extradata or b"")
+        for number, (content, is_keyframe) in enumerate(packets):
+            packet = av.Packet(content)
+            packet.time_base = Fraction(1, FPS)
+            packet.pts, packet.dts, packet.duration = number, number, 1
+            packet.is_keyframe, packet.stream = is_keyframe, copy
+            outputs.mux(packet)
+
+
+def _without_vui(extradata: bytes) -> bytes:
+    """Drop the last part of the sequence parameter set (H.264, 7.3.2.1.1) of WIDTH and HEIGHT."""
+    end = 8 + int.from_bytes(extradata[6:8], "big")
+    sps = extradata[8:end].replace(b"\0\0\3", b"\0\0")
+    # macroblocks (6 - 1 and 4 - 1), frames only, direct inference, no cropping; VUI follows
+    bits = f"{int.from_bytes(sps, 'big'):0{8 * len(sps)}b}"
+    size = "00110" + "00100" + "1" + "1" + "0" + "1"
+    assert bits.count(size) == 1
+    bits = bits[: bits.index(size)] + size[:-1] + "0" + "1"
+    bits += "0" * (-len(bits) % 8)
+    sps = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return extradata[:6] + len(sps).to_bytes(2, "big") + sps + extradata[end:]
+
+
 def _new_parameters(folder: Path, path: Path) -> None:
     """A stream without B-frames and one with, whose keyframes hold the parameters of their part."""
     packets = []
@@ -324,27 +394,38 @@ def _new_parameters(folder: Path, path: Path) -> None:
             outputs.mux(packet)
 
 
-def _put_together(folder: Path, path: Path) -> None:
-    """Two parts of a stream with the end of a sequence between them; the second begins with CRA."""
-    with av.open(str(make("hevc_cra.mp4", folder))) as inputs:
-        stream = inputs.streams.video[0]
-        assert stream.time_base is not None
-        packets = [packet for packet in inputs.demux(stream) if packet.size]
-        keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
-        later = int(5 / stream.time_base)
-        parts = [(packets[: keyframes[2]], 0), (packets[keyframes[1] :], later)]
-        with av.open(str(path), "w", options=_muxing(path)) as outputs:
-            copy = outputs.add_stream_from_template(stream)
-            for part, shift in parts:
-                for packet in part:
-                    is_end = shift == 0 and packet is part[-1]
-                    written = av.Packet(bytes(packet) + (b"\0\0\0\2\x48\x01" if is_end else b""))
-                    assert packet.pts is not None
-                    assert packet.dts is not None
-                    written.pts, written.dts = packet.pts + shift, packet.dts + shift
-                    written.time_base, written.is_keyframe = stream.time_base, packet.is_keyframe
-                    written.stream = copy
-                    outputs.mux(written)
+def _put_together(source: str, *, until: int = 2, end: bytes = b"") -> Callable[[Path, Path], None]:
+    """A stream up to one of its open keyframes, ``end``, and from its second keyframe on.
+
+    Without the end of a sequence, the decoder takes the second part for what comes next.
+    """
+
+    def make_it(folder: Path, path: Path) -> None:
+        with av.open(str(make(source, folder))) as inputs:
+            stream = inputs.streams.video[0]
+            assert stream.time_base is not None
+            packets = [packet for packet in inputs.demux(stream) if packet.size]
+            keyframes = [number for number, packet in enumerate(packets) if packet.is_keyframe]
+            later = int(5 / stream.time_base)
+            parts = [(packets[: keyframes[until]], 0), (packets[keyframes[1] :], later)]
+            with av.open(str(path), "w", options=_muxing(path)) as outputs:
+                copy = outputs.add_stream_from_template(stream)
+                for part, shift in parts:
+                    for packet in part:
+                        is_end = shift == 0 and packet is part[-1]
+                        written = av.Packet(bytes(packet) + (end if is_end else b""))
+                        assert packet.pts is not None
+                        assert packet.dts is not None
+                        written.pts, written.dts = packet.pts + shift, packet.dts + shift
+                        written.time_base = stream.time_base
+                        written.is_keyframe, written.stream = packet.is_keyframe, copy
+                        outputs.mux(written)
+
+    return make_it
+
+
+#: A NAL unit that ends a sequence of HEVC, behind its length.
+_END = b"\0\0\0\2\x48\x01"
 
 
 def _empty_sample(folder: Path, path: Path) -> None:
@@ -468,10 +549,20 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "stored_times.mp4": _stored_times("h264.mp4"),
     "stored_times.mkv": _stored_times("h264.mp4"),
     "stored_times_hevc.mp4": _stored_times("hevc.mp4"),
+    "stored_times_later.mp4": _stored_times_later("b_frames.mp4"),
+    "stored_times_later.mkv": _stored_times_later("b_frames.mp4"),
+    "late_b_frames.mp4": _late_b_frames,
+    "late_b_frames.mkv": _late_b_frames,
     "new_parameters.mp4": _new_parameters,
-    "put_together.mp4": _put_together,
-    "put_together.mkv": _put_together,
-    "put_together.ts": _put_together,
+    "put_together.mp4": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.mp4": _put_together("hevc_cra.mp4"),
+    "joined_h264.mp4": _put_together("open_gop.mp4", until=3),
+    "put_together.mkv": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.mkv": _put_together("hevc_cra.mp4"),
+    "joined_h264.mkv": _put_together("open_gop.mp4", until=3),
+    "put_together.ts": _put_together("hevc_cra.mp4", end=_END),
+    "joined_hevc.ts": _put_together("hevc_cra.mp4"),
+    "joined_h264.ts": _put_together("open_gop.mp4", until=3),
     "empty_sample.mp4": _empty_sample,
     "empty_block.webm": _empty_block,
     "unknown_track.webm": _unknown_track,

@@ -13,6 +13,7 @@ import pytest
 from llava_eval.video.fast import av1
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.matroska import walk_blocks
+from llava_eval.video.fast.picture_order import counts_of
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
 
@@ -217,3 +218,27 @@ def test_an_unreadable_header_is_not_trusted() -> None:
         syntax = syntax_for("h264", extradata)
         assert syntax is not None
         assert syntax.distrust == "no readable sequence parameter set"
+
+
+@pytest.mark.parametrize("name", ["no_order.mp4", "no_order.mkv"])
+def test_a_stream_that_may_reorder_its_frames_and_does_not(name: str, file_of: FileOf) -> None:
+    with av.open(file_of(name)) as container:
+        stream = container.streams.video[0]
+        times = [packet.pts for packet in container.demux(stream) if packet.size]
+        assert stream.codec_context.has_b_frames > 0
+        assert times == sorted(times, key=lambda time: -1 if time is None else time)
+
+
+@pytest.mark.parametrize(
+    "name", ["open_gop_pyramid.mp4", "open_gop.ts", "hevc.mp4", "hevc.mkv", "hevc_layers.mp4"]
+)
+def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: FileOf) -> None:
+    syntax, packets = packets_of(file_of(name))
+    orders = [order for order in map(syntax.picture_order, packets) if order is not None]
+    counts = list(counts_of(orders))
+    with av.open(file_of(name)) as container:
+        demuxed = container.demux(container.streams.video[0])
+        times = np.array([packet.pts for packet in demuxed if packet.size], np.int64)
+    assert len(set(counts)) == len(counts) == len(times)
+    shown = sorted(range(len(counts)), key=counts.__getitem__)
+    assert np.argsort(times).tolist() == shown

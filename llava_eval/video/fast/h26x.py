@@ -5,9 +5,11 @@ Sections are those of ITU-T H.264 (08/2021) and H.265 (08/2021).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
+from llava_eval.video.fast.picture_order import PictureOrder
 from llava_eval.video.fast.syntax import (
     DISPOSABLE,
     NEEDED,
@@ -33,7 +35,7 @@ class H264(Syntax):
         is_avcc = len(extradata) > 6 and extradata[0] == 1
         self.length_size = (extradata[4] & 3) + 1 if is_avcc else 0
         try:
-            sps = _parse_sps(_first_sps(extradata, self.length_size))
+            self._sps = sps = _parse_sps(_first_sps(extradata, self.length_size))
         except EOFError:
             self.distrust = "no readable sequence parameter set"
             return
@@ -80,6 +82,30 @@ class H264(Syntax):
             return None
         return NEEDED if kinds & 1 else DISPOSABLE
 
+    def picture_order(self, packet: bytes) -> PictureOrder | None:
+        sps = self._sps
+        for start, end in nal_units(packet, self.length_size):
+            kind = packet[start] & 31
+            if not 1 <= kind <= 5:
+                continue
+            bits = BitReader(unescape(packet[start + 1 : min(end, start + _SLICE_HEADER)]))
+            try:  # slice_header(), 7.3.3
+                for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+                    bits.ue()
+                if sps.has_planes:
+                    bits.bits(2)  # colour_plane_id
+                number = bits.bits(sps.number_bits)
+                if kind == 5:
+                    bits.ue()  # idr_pic_id
+                low = bits.bits(sps.order_bits)
+            except EOFError:
+                return None
+            is_reference = packet[start] & 0x60 != 0
+            return PictureOrder(
+                low, number, kind == 5, is_reference, sps.order_bits, sps.number_bits
+            )
+        return None
+
 
 class Hevc(Syntax):
     """HEVC. Keyframes may have leading pictures, which are shown before them.
@@ -99,6 +125,10 @@ class Hevc(Syntax):
         is_hvcc = len(extradata) > 22 and extradata[0] in (0, 1) and extradata[:3] != b"\0\0\1"
         is_hvcc = is_hvcc and extradata[:4] != b"\0\0\0\1"
         self.length_size = (extradata[21] & 3) + 1 if is_hvcc else 0
+        self._sequences: dict[int, tuple[bool, int]] = {}
+        self._pictures: dict[int, tuple[int, bool, int]] = {}
+        for unit in _hevc_units(extradata, is_hvcc=is_hvcc):
+            self._learn(unit)
         self._seen: tuple[bytes, _Picture | None] = (b"", None)
 
     def entry_kind(self, packet: bytes) -> EntryKind:
@@ -152,6 +182,43 @@ class Hevc(Syntax):
             or packet_end[-2 - self.length_size : -2] == (2).to_bytes(self.length_size, "big")
         )
 
+    def picture_order(self, packet: bytes) -> PictureOrder | None:
+        for start, end in nal_units(packet, self.length_size):
+            kind, layer = packet[start] >> 1 & 63, packet[start + 1 : start + 2]
+            if kind in (33, 34) and not self._pictures:
+                self._learn(packet[start:end])
+            if kind >= 32:
+                continue
+            bits = BitReader(unescape(packet[start + 2 : min(end, start + _SLICE_HEADER)]))
+            try:  # slice_segment_header(), 7.3.6.1
+                bits.bits(2 if kind >= 16 else 1)  # first slice, no_output_of_prior_pics_flag
+                sequence, states_output, num_extra = self._pictures[bits.ue()]
+                has_planes, order_bits = self._sequences[sequence]
+                bits.bits(num_extra)
+                bits.ue()  # slice_type
+                bits.bits(states_output + 2 * has_planes)
+                low = 0 if kind in (19, 20) else bits.bits(order_bits)
+            except (EOFError, KeyError):
+                return None
+            # not of a higher sub-layer, nor leading, nor a sub-layer non-reference picture (8.3.1)
+            is_anchor = layer[0] & 7 == 1 and not 6 <= kind <= 9 and (kind > 14 or kind % 2 == 1)
+            return PictureOrder(low, 0, 16 <= kind <= 20, is_anchor, order_bits, 0)
+        return None
+
+    def _learn(self, unit: bytes) -> None:
+        """Keep what slice headers depend on of a sequence or picture parameter set."""
+        kind, bits = unit[0] >> 1 & 63, BitReader(unescape(unit[2:]))
+        try:
+            if kind == 33:
+                number, has_planes, order_bits = _parse_hevc_sps(bits)
+                self._sequences[number] = has_planes, order_bits
+            elif kind == 34:  # pic_parameter_set_rbsp(), 7.3.2.3.1
+                number, sequence = bits.ue(), bits.ue()
+                bits.flag()  # dependent_slice_segments_enabled_flag
+                self._pictures[number] = sequence, bits.flag(), bits.bits(3)
+        except EOFError:
+            return
+
     def _begins_with_end(self, packet: bytes) -> bool:
         """Return whether the end of a sequence stands before the first slice, as in MPEG-TS."""
         for start, _ in nal_units(packet, self.length_size):
@@ -204,6 +271,53 @@ class _Sps(NamedTuple):
 
     frames_only: bool
     states_reorder: bool
+    has_planes: bool
+    number_bits: int
+    order_bits: int
+
+
+#: Bytes of a slice that hold its picture's place in the order.
+_SLICE_HEADER = 40
+
+
+def _hevc_units(extradata: bytes, *, is_hvcc: bool) -> Iterator[bytes]:
+    """Yield the parameter sets in hvcC or Annex B extradata."""
+    if not is_hvcc:
+        for start, end in nal_units(extradata, 0):
+            yield extradata[start:end]
+        return
+    position = 23
+    for _ in range(extradata[22]):  # arrays of units of one type
+        count = int.from_bytes(extradata[position + 1 : position + 3], "big")
+        position += 3
+        for _ in range(count):
+            start = position + 2
+            position = start + int.from_bytes(extradata[position:start], "big")
+            if start >= min(position, len(extradata)):
+                return
+            yield extradata[start:position]
+
+
+def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int]:
+    """Return number, separate_colour_plane_flag and the bits of orders of an SPS, 7.3.2.2.1."""
+    bits.bits(4)  # sps_video_parameter_set_id
+    num_sub_layers = bits.bits(3)
+    bits.bits(1 + 88 + 8)  # sps_temporal_id_nesting_flag, profile_tier_level() (7.3.3)
+    present = [(bits.flag(), bits.flag()) for _ in range(num_sub_layers)]
+    if num_sub_layers:
+        bits.bits(2 * (8 - num_sub_layers))
+    for has_profile, has_level in present:
+        bits.bits(88 * has_profile + 8 * has_level)
+    number = bits.ue()
+    has_planes = bits.ue() == 3 and bits.flag()  # chroma_format_idc
+    bits.ue()  # width, height
+    bits.ue()
+    if bits.flag():  # conformance window
+        for _ in range(4):
+            bits.ue()
+    bits.ue()  # bit depths
+    bits.ue()
+    return number, has_planes, bits.ue() + 4
 
 
 def _is_exact_recovery_point(sei: bytes) -> bool:
@@ -252,19 +366,20 @@ def _parse_sps(sps: bytes) -> _Sps:
     profile = bits.bits(8)
     bits.bits(16)  # constraints, level
     bits.ue()  # seq_parameter_set_id
+    has_planes = False
     if profile in (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135):
         chroma = bits.ue()
         if chroma == 3:
-            bits.flag()  # separate_colour_plane_flag
+            has_planes = bits.flag()  # separate_colour_plane_flag
         bits.ue()  # bit depths
         bits.ue()
         bits.flag()  # qpprime_y_zero_transform_bypass_flag
         if bits.flag():  # seq_scaling_matrix_present_flag
             _skip_scaling_lists(bits, 12 if chroma == 3 else 8)
-    bits.ue()  # log2_max_frame_num
+    number_bits, order_bits = bits.ue() + 4, 0  # log2_max_frame_num_minus4
     order_type = bits.ue()  # pic_order_cnt_type
     if order_type == 0:
-        bits.ue()  # log2_max_pic_order_cnt_lsb
+        order_bits = bits.ue() + 4  # log2_max_pic_order_cnt_lsb_minus4
     elif order_type == 1:
         bits.flag()  # delta_pic_order_always_zero_flag
         bits.se()  # offsets
@@ -283,7 +398,8 @@ def _parse_sps(sps: bytes) -> _Sps:
         for _ in range(4):
             bits.ue()
     # order type 2 means: shown in decoding order
-    return _Sps(frames_only, order_type == 2 or (bits.flag() and _vui_states_reorder(bits)))
+    states_reorder = order_type == 2 or (bits.flag() and _vui_states_reorder(bits))
+    return _Sps(frames_only, states_reorder, has_planes, number_bits, order_bits)
 
 
 def _vui_states_reorder(bits: BitReader) -> bool:

@@ -165,6 +165,7 @@ class PacketTable:
         keyframes: numbers of the keyframes.
         positions, entries: of each keyframe.
         is_upright: the container surely asks for no rotation.
+        doubt: why packets may not be shown in the order of their times; empty if they are.
     """
 
     pts: array[int] = field(default_factory=lambda: array("q"))
@@ -175,6 +176,7 @@ class PacketTable:
     positions: list[int] = field(default_factory=list)
     entries: list[EntryKind] = field(default_factory=list)
     is_upright: bool = False
+    doubt: str = ""
 
     def index(self, info: VideoInfo, container_format: str, syntax: Syntax) -> VideoIndex:
         """Return the index of a video.

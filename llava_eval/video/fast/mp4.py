@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import SEEK_END, FileIO
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ from llava_eval.video.fast.index import (
     keyframe_table,
     reorders,
 )
+from llava_eval.video.fast.picture_order import JOINED, PictureOrder, goes_on, is_leading, rises
 from llava_eval.video.fast.syntax import SEVERAL_SEQUENCES, EntryKind, Syntax
 
 if TYPE_CHECKING:
@@ -141,11 +143,15 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
     with _mapped(path) as data:
-        _check_tables(data, stream)
+        _check_sizes(data, stream)
+        as_stored = _timed_as_stored(data, stream, packets)
         edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
         shown = _shown(entries, all(_is_plain(data, edits) for edits in edit_lists))
     with open_samples(path, stream) as samples:
         _check(samples, syntax, packets)
+        for numbers in as_stored:
+            if not rises([_order(samples, syntax, number) for number in numbers]):
+                raise UntrustedError(TIMES_AS_STORED)
         for number in _leading(samples, syntax, 0):
             shown[number] &= not syntax.hidden_at_start(samples.read(number))
     return keyframe_table(
@@ -222,17 +228,35 @@ def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags)
                 return
 
 
-def _check_tables(data: mmap.mmap, stream: VideoStream) -> None:
-    """Raise if the demuxer returns fewer packets than there are samples, or in a false order."""
+def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
+    """Raise if the demuxer returns fewer packets than there are samples."""
     sizes = _table(data, stream, b"stsz", 12, 4)  # SampleSizeBox, 8.7.3
     if sizes is None:
         raise UntrustedError("the sizes of the samples are not known")
     if (sizes == 0).any():
         raise UntrustedError("a sample is empty")
-    if reorders(stream) and stream.frames > 1:
-        offsets = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
-        if offsets is None or len(set(offsets[1::2].tolist())) < 2:
-            raise UntrustedError(TIMES_AS_STORED)
+
+
+def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -> list[range]:
+    """Return from which keyframe to the next samples are timed as stored, if they need not be so.
+
+    Args:
+        data: the file.
+        stream: as it was opened from it.
+        packets: numbers of the keyframes.
+    """
+    count = len(stream.index_entries)
+    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    if not reorders(stream):
+        return []
+    table = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
+    if table is None or len(set(table[1::2].tolist())) < 2:
+        return parts
+    counts, offsets = table[: len(table) // 2 * 2 : 2], table[1::2]
+    if counts.sum(dtype=np.uint64) != count:  # an edit list leaves samples out
+        return []
+    each = np.repeat(offsets, counts)
+    return [part for part in parts if (each[part.start : part.stop] == each[part.start]).all()]
 
 
 def _table(
@@ -255,22 +279,51 @@ def _table(
 
 def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     """Raise if frames cannot be counted from samples."""
-    parameters = b""
+    parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
         prefix = samples.prefix(number)
         found = syntax.parameters(prefix)  # of streams that were put together, within the samples
         if found and parameters and found != parameters:
             raise UntrustedError(NEW_PARAMETERS)
         parameters = found or parameters
-        if number > 0 and not syntax.keyframes_may_hide_frames:
-            continue
-        distrust = syntax.keyframe_distrust(prefix, is_first=number == 0)
-        if distrust:  # the prefix may have been too short
-            distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
-        if distrust:
-            raise UntrustedError(distrust)
-        if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
-            raise UntrustedError(SEVERAL_SEQUENCES)
+        if number == 0 or syntax.keyframes_may_hide_frames:
+            _check_keyframe(samples, syntax, number, prefix)
+        _check_joint(samples, syntax, previous, number)
+        previous = number
+
+
+def _check_keyframe(samples: Samples, syntax: Syntax, number: int, prefix: bytes) -> None:
+    """Raise if a keyframe hides frames."""
+    distrust = syntax.keyframe_distrust(prefix, is_first=number == 0)
+    if distrust:  # the prefix may have been too short
+        distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
+    if distrust:
+        raise UntrustedError(distrust)
+    if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
+        raise UntrustedError(SEVERAL_SEQUENCES)
+
+
+def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -> None:
+    """Raise if the order of pictures does not go on from the keyframe before to this one."""
+    keyframe = _order(samples, syntax, number) if number else None
+    if keyframe is None or keyframe.resets:
+        return
+    reach = 2 * syntax.max_reorder  # a group of pictures, whose first one is shown last
+    near = range(max(previous, number - reach), number)
+    before = [_order(samples, syntax, each) for each in near]
+    after: list[PictureOrder] = []
+    for each in range(number + 1, min(number + reach, len(samples.entries))):
+        order = _order(samples, syntax, each)
+        if order is None or not is_leading(order, keyframe):
+            break
+        after.append(order)
+    if not goes_on([order for order in before if order is not None], keyframe, after):
+        raise UntrustedError(JOINED)
+
+
+def _order(samples: Samples, syntax: Syntax, number: int) -> PictureOrder | None:
+    order = syntax.picture_order(samples.prefix(number))  # which may be too short
+    return syntax.picture_order(samples.read(number)) if order is None else order
 
 
 def _leading(samples: Samples, syntax: Syntax, packet: int) -> Iterator[int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import av.logging
 import av.stream
-import numpy as np
 
 from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.container import (
@@ -34,6 +34,7 @@ from llava_eval.video.fast.index import (
     reorders,
 )
 from llava_eval.video.fast.matroska import walk_blocks
+from llava_eval.video.fast.picture_order import JOINED, PictureOrder, goes_on, is_leading, rises
 from llava_eval.video.fast.source import Source
 from llava_eval.video.fast.syntax import SEVERAL_SEQUENCES, Syntax
 from llava_eval.video.truncation import shortfall, truncation
@@ -93,7 +94,10 @@ def _index_packets(source: Source) -> VideoIndex:
     messages: list[Message] = []
     if table is None:
         with libav_messages(of_helpers=False) as messages:
-            table = _Scan(syntax).read(source.path, chain(head, packets))
+            # what is not stated is learned from the first frames, and later ones may differ
+            may_reorder = reorders(stream) or not syntax.states_reorder
+            scan = _Scan(syntax, may_reorder=may_reorder)
+            table = scan.read(source.path, chain(head, packets))
     return _index_of_table(source, table, info, messages)
 
 
@@ -101,12 +105,12 @@ def _index_of_table(
     source: Source, table: PacketTable, info: VideoInfo, messages: list[Message]
 ) -> VideoIndex:
     """Return the index of a table of packets, unless the demuxer complained about their order."""
-    if reorders(source.stream) and len(table.pts) > 1 and (np.diff(table.pts) > 0).all():
-        raise UntrustedError(TIMES_AS_STORED)
     container_format, time_base = source.container.format.name, source.stream.time_base
     damage = sign_of_damage(messages, container_format, ignore=_AT_END, level=av.logging.ERROR)
     if damage:  # packets are missing, and what a decoder makes of the rest depends on them
         raise DamagedError(f"the demuxer reports damage: {damage}")
+    if table.doubt:
+        raise UntrustedError(table.doubt)
     if table.pts and time_base is not None and not info.problems:
         end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
         problems = shortfall(container_format, info.seconds, end)
@@ -167,15 +171,26 @@ def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
     )
 
 
+class _Joint(NamedTuple):
+    """Pictures around a keyframe, see :func:`llava_eval.video.fast.picture_order.goes_on`."""
+
+    before: list[PictureOrder]
+    keyframe: PictureOrder
+    after: list[PictureOrder]
+
+
 class _Scan:
     """The packets seen so far."""
 
-    def __init__(self, syntax: Syntax) -> None:
+    def __init__(self, syntax: Syntax, *, may_reorder: bool) -> None:
         self.syntax = syntax
         self.table = PacketTable()
         self.parameters: bytes | None = None
         self.maybe_hidden = False
-        self.end = b""  # of the packet before
+        self.recent: deque[bytes] = deque(maxlen=1 + 2 * syntax.max_reorder)  # from a keyframe on
+        self.joint: _Joint | None = None
+        self.may_reorder = self.rising = may_reorder  # and no time since the last keyframe says so
+        self.orders: list[PictureOrder | None] = []  # since then, as long as that is so
 
     def read(self, path: str, packets: Iterable[Packet[VideoStream]]) -> PacketTable:
         """Read all packets of a video, from the first on."""
@@ -186,6 +201,8 @@ class _Scan:
                     self._add(packet)
         except LIBAV_ERRORS as error:
             raise DamagedError(f"reading stops early: {reason(error)}") from error
+        self._check_joint()
+        self._check_times()
         return self.table
 
     def _add(self, packet: Packet[VideoStream]) -> None:
@@ -206,10 +223,32 @@ class _Scan:
         elif self.maybe_hidden:
             self.maybe_hidden = syntax.is_leading(data)
             shown &= not syntax.hidden_at_start(data)
+        if self.joint is not None and not packet.is_keyframe:
+            order = syntax.picture_order(data)
+            if order is not None and is_leading(order, self.joint.keyframe):
+                self.joint.after.append(order)
+            else:
+                self._check_joint()
+        self.rising &= packet.is_keyframe or number == 0 or packet.pts > table.pts[-1]
+        if self.rising:
+            self.orders.append(syntax.picture_order(data))
         table.pts.append(packet.pts)
         table.dts.append(packet.dts)
         table.shown.append(shown)
-        self.end = data[-_SUFFIX:]
+        self.recent.append(data)
+
+    def _check_joint(self) -> None:
+        """Doubt the table if the order of pictures does not go on at the last keyframe."""
+        if self.joint is not None and not goes_on(*self.joint):
+            self.table.doubt = JOINED
+        self.joint = None
+
+    def _check_times(self) -> None:
+        """Doubt the table if times since the last keyframe rise as stored, and should not."""
+        if self.rising and len(self.orders) > 1 and not rises(self.orders):
+            self.table.doubt = TIMES_AS_STORED
+        self.rising = self.may_reorder
+        self.orders.clear()
 
     def _add_keyframe(self, number: int, packet: Packet[VideoStream]) -> None:
         data = bytes(packet)
@@ -217,8 +256,15 @@ class _Scan:
         distrust = self.syntax.keyframe_distrust(data, is_first=number == 0)
         if distrust:
             raise UntrustedError(distrust)
-        if number > 0 and self.syntax.ends_sequence(self.end):
+        if number > 0 and self.syntax.ends_sequence(self.recent[-1][-_SUFFIX:]):
             raise UntrustedError(SEVERAL_SEQUENCES)
+        self._check_joint()
+        self._check_times()
+        order = self.syntax.picture_order(data) if number > 0 else None
+        if order is not None and not order.resets:
+            before = [self.syntax.picture_order(each) for each in self.recent]
+            self.joint = _Joint([each for each in before if each is not None], order, [])
+        self.recent.clear()
         parameters = self.syntax.parameters(data)
         if parameters:
             digest = hashlib.sha256(parameters).digest()

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader
+from llava_eval.video.fast.picture_order import PictureOrder
 from llava_eval.video.fast.references import Frame
 
 
@@ -116,6 +117,14 @@ class Syntax:
     def hidden_at_start(self, packet: bytes) -> bool:
         """Return whether a leading packet is not shown because its keyframe begins the stream."""
         return False
+
+    def picture_order(self, packet: bytes) -> PictureOrder | None:
+        """Return a picture's place in the order, None if that cannot be read or need not be.
+
+        Args:
+            packet: its bytes, or the first of them.
+        """
+        return None
 
     def ends_sequence(self, packet_end: bytes) -> bool:
         """Return whether the last bytes of a packet make the next keyframe hide leading packets."""
