@@ -568,7 +568,10 @@ DERIVED: dict[str, Callable[[Path, Path], None]] = {
     "unknown_track.webm": _unknown_track,
 }
 
-NAMES = (*ENCODED, *DERIVED)
+#: Of these, it depends on the decoder's threads whether a plain decode tells of damage.
+UNSTEADY = ("late_b_frames.mp4", "late_b_frames.mkv")
+
+NAMES = tuple(name for name in (*ENCODED, *DERIVED) if name not in UNSTEADY)
 
 
 def make(name: str, folder: Path) -> Path:

@@ -65,7 +65,9 @@ def check(clip: Clip, indices: Sequence[int], frames: naive.Frames) -> None:
         assert np.array_equal(pixels, frames[index]), f"frame {index} differs"
 
 
-@pytest.mark.parametrize("name", [name for name in corpus.NAMES if name != "new_size.ts"])
+@pytest.mark.parametrize(
+    "name", [name for name in (*corpus.NAMES, *corpus.UNSTEADY) if name != "new_size.ts"]
+)
 def test_every_kind_of_file(name: str, file_of: FileOf, shown_by: ShownBy) -> None:
     path = file_of(name)
     frames, times = shown_by(name)

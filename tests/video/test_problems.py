@@ -41,6 +41,9 @@ PROBLEMS = {
     "truncated_fragments.mp4": ["truncated"],
     "truncated.ts": ["truncated"],
     "unknown_track.webm": ["damaged"],
+    "joined_hevc.mp4": ["damaged"],  # the second part refers to pictures that it lacks
+    "joined_hevc.mkv": ["damaged"],
+    "joined_hevc.ts": ["damaged"],
 }
 #: Of two streams put together: the demuxer may mark the packet where the second one begins.
 JOINED = {"new_size.ts", "twice.ts"}
