@@ -136,7 +136,7 @@ def _place(files: Sequence[Path], target: Path) -> None:
 
 
 def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
-    from llava_eval.video.media import probe_media, read_media
+    from llava_eval.video.media import probe_media
 
     subtitles = subtitle_files(samples)
     readiness.num_subtitles = len(subtitles)
@@ -153,8 +153,8 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
                 info = probe_media(Media("video", medium.path))
                 if info.num_frames == 0:
                     raise MediaError(f"{medium.path}: no frames")
-            else:
-                read_media(medium, lambda _: [0])
+            elif Path(medium.path).stat().st_size == 0:  # others are opened when they are shown
+                raise MediaError(f"{medium.path}: the file is empty")
             readiness.num_open += 1
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
