@@ -115,9 +115,9 @@ def _metric(name: str, node: Any) -> Metric:
     return metric
 
 
-def _is_ours(metric: Metric) -> bool:
+def _is_ours(metric: Metric, within: str = _OUR_PACKAGE) -> bool:
     module: str = getattr(getattr(metric, "func", metric), "__module__", "")
-    return module.startswith(_OUR_PACKAGE)
+    return module.startswith(within)
 
 
 def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
@@ -156,7 +156,7 @@ def _check_facets(metrics: Mapping[str, Metric], facets: Sequence[str]) -> None:
     It would end a run with this after all its work.
     """
     for name, metric in metrics.items():
-        if not getattr(getattr(metric, "func", metric), "__module__", "").startswith(_OUR_METRICS):
+        if not _is_ours(metric, _OUR_METRICS):
             continue
         for key, parameter in inspect.signature(metric).parameters.items():
             facet = parameter.default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
 WIDTH, HEIGHT, FPS = 96, 64, 25
 
@@ -352,12 +354,7 @@ def _late_b_frames(folder: Path, path: Path) -> None:
     ):
         copy = outputs.add_stream_from_template(inputs.streams.video[0])
         copy.codec_context.extradata = _without_vui(copy.codec_context.extradata or b"")
-        for number, (content, is_keyframe) in enumerate(packets):
-            packet = av.Packet(content)
-            packet.time_base = Fraction(1, FPS)
-            packet.pts, packet.dts, packet.duration = number, number, 1
-            packet.is_keyframe, packet.stream = is_keyframe, copy
-            outputs.mux(packet)
+        _mux_as_stored(packets, outputs, copy)
 
 
 def _without_vui(extradata: bytes) -> bytes:
@@ -386,12 +383,19 @@ def _new_parameters(folder: Path, path: Path) -> None:
     template = folder / "first_parameters.mp4"
     with av.open(str(template)) as inputs, av.open(str(path), "w") as outputs:
         copy = outputs.add_stream_from_template(inputs.streams.video[0])
-        for number, (content, is_keyframe) in enumerate(packets):
-            packet = av.Packet(content)
-            packet.time_base = Fraction(1, FPS)
-            packet.pts, packet.dts, packet.duration = number, number, 1
-            packet.is_keyframe, packet.stream = is_keyframe, copy
-            outputs.mux(packet)
+        _mux_as_stored(packets, outputs, copy)
+
+
+def _mux_as_stored(
+    packets: Sequence[tuple[bytes, bool]], outputs: OutputContainer, stream: VideoStream
+) -> None:
+    """Write packets, with whether each is a keyframe, timed as they are stored."""
+    for number, (content, is_keyframe) in enumerate(packets):
+        packet = av.Packet(content)
+        packet.time_base = Fraction(1, FPS)
+        packet.pts, packet.dts, packet.duration = number, number, 1
+        packet.is_keyframe, packet.stream = is_keyframe, stream
+        outputs.mux(packet)
 
 
 def _put_together(source: str, *, until: int = 2, end: bytes = b"") -> Callable[[Path, Path], None]:

@@ -129,6 +129,16 @@ def command(tmp_path: Path, hub_url: str, *overrides: str) -> subprocess.Complet
     )
 
 
+def of_a_hub(rows: Path, archives: str) -> list[str]:
+    return [
+        "benchmark=demo/multiple_choice",
+        f"benchmark.source={rows}",
+        "benchmark.media_root=media",
+        "benchmark.prepare.repository=someone/videos",
+        f"benchmark.prepare.archives=['{archives}']",
+    ]
+
+
 @pytest.mark.slow
 def test_archives_are_fetched_from_a_hub_once(demo: Path, rows: Path, tmp_path: Path) -> None:
     overrides = [
@@ -158,13 +168,7 @@ def test_archives_are_fetched_from_a_hub_once(demo: Path, rows: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_hub_that_gives_nothing(rows: Path, tmp_path: Path) -> None:
-    overrides = [
-        "benchmark=demo/multiple_choice",
-        f"benchmark.source={rows}",
-        "benchmark.media_root=media",
-        "benchmark.prepare.repository=someone/videos",
-        "benchmark.prepare.archives=['*.zip']",
-    ]
+    overrides = of_a_hub(rows, "*.zip")
     with hub.serving("someone/videos", {"v.zip": b"x"}, gated=True) as server:
         gated = command(tmp_path, server.url, *overrides)
         unknown = command(
@@ -178,13 +182,7 @@ def test_a_hub_that_gives_nothing(rows: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_hub_whose_connection_breaks(rows: Path, tmp_path: Path) -> None:
-    overrides = [
-        "benchmark=demo/multiple_choice",
-        f"benchmark.source={rows}",
-        "benchmark.media_root=media",
-        "benchmark.prepare.repository=someone/videos",
-        "benchmark.prepare.archives=['*.zip']",
-    ]
+    overrides = of_a_hub(rows, "*.zip")
     with hub.serving("someone/videos", {"v.zip": b"x", "test.jsonl": b"{}\n"}) as server:
         server.breaks = True
         media = command(tmp_path, server.url, *overrides)
