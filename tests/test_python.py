@@ -29,6 +29,11 @@ def test_evaluate_load_and_compare(tmp_path: Path) -> None:
     estimate = llava_eval.compare(run, again).headline.estimate
     assert estimate is not None
     assert estimate.difference == 0.0
+    label = "demo/multiple_choice (limit=6, num_frames=4)"
+    assert repr(run) == f"<Run {tmp_path / 'a'}: {label}, demo, 6 samples>"
+    shown = repr(llava_eval.compare(run, again)).splitlines()
+    assert "difference" in "\n".join(shown)
+    assert max(map(len, shown)) <= 80
     with pytest.raises(ComparisonError, match="no run directory"):
         llava_eval.load_run(tmp_path / "nowhere")
 

@@ -22,7 +22,7 @@ from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.formatting import printable, setting_text
+from llava_eval.results.formatting import count, printable, setting_text
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
@@ -98,6 +98,10 @@ class ComparableRun:
     incomplete: str | None
     allowed_targets: frozenset[str]
 
+    def __repr__(self) -> str:
+        samples = count(len(self.results), "sample")
+        return f"<{type(self).__name__} {self.name}: {self.label}, {self.model}, {samples}>"
+
     @property
     def benchmark(self) -> str:
         """Benchmark and protocol, without overrides."""
@@ -119,7 +123,7 @@ class ComparableRun:
         return sum(result.score.unreadable for result in self.results)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run(ComparableRun):
     """A run directory.
 

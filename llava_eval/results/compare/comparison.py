@@ -89,6 +89,12 @@ class RunComparison:
     fidelity: Sequence[Measure]
     adjusted_p_values: Mapping[str, float | None]
 
+    def __repr__(self) -> str:
+        """Return what ``llava-eval compare`` prints: a notebook shows no thousands of samples."""
+        from llava_eval.results.compare.terminal import comparison_text  # which is made of these
+
+        return comparison_text([self.pairing.first, self.pairing.second], [self])
+
     @property
     def headline(self) -> ComparedMetric:
         """The first metric of the protocol that could be compared, else the first."""
