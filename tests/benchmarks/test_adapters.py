@@ -115,6 +115,7 @@ def test_the_first_existing_media_file_is_taken(tmp_path: Path) -> None:
         ({"answer": None}, {}, ["row 3", "'answer'", "empty"]),
         ({"options": "A. x"}, {}, ["'options'", "list", "str"]),
         ({"options": ["A. x"]}, {}, ["1 options", "2 to 26"]),
+        ({"options": ["x", "y"]}, {}, ["none", "its letter", "'x'", "options_carry_letters=false"]),
         ({}, {"id": "{qid}"}, ["row 3", "no column 'qid'", "video_id, duration"]),
     ],
 )

@@ -230,6 +230,16 @@ def choice_sample(
         ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
     """
     given = options.of(row)
+    lettered_texts = zip(_LETTERS, given, strict=False)
+    if (
+        options.carry_letters
+        and answer.form == "letter"
+        and not any(text.lstrip(" (").startswith(letter) for letter, text in lettered_texts)
+    ):
+        raise row.error(
+            f"none of the options begins with its letter, the first is {given[0]!r:.40}; "
+            "benchmark.adapter.options_carry_letters=false writes letters in front of them"
+        )
     choices = options.choices(given)
     asked = row.text(question).strip() if options.strip or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
