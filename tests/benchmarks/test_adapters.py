@@ -285,3 +285,27 @@ def test_vsibench_has_options_or_a_number() -> None:
         sampled("object_counting", ground_truth="0")
     with pytest.raises(RowsError, match="question_type is 'tasting', expected one of "):
         sampled("tasting", ground_truth="3")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "row", "file"),
+    [
+        ("mlvu/official", {"question_type": "needle"}, "video/2_needle/a.mp4"),
+        ("mvbench/official", {"task": "moving_count"}, "data0613/clevrer/video_validation/a.mp4"),
+    ],
+)
+def test_videos_are_found_where_the_archives_of_the_hub_have_them(
+    protocol: str, row: dict[str, Any], file: str, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    columns = {
+        "question": "Which?",
+        "video": "a.mp4",
+        "candidates": ["x", "y"],
+        "answer": "x",
+        **row,
+    }
+    benchmark = compose_config([f"benchmark={protocol}"]).config.benchmark
+    adapter = build_target(benchmark.adapter, key="benchmark.adapter")
+    assert adapter(Row(0, row, "rows", tmp_path)).media[0].path == str(tmp_path / file)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items
+from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items, mapping_of
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
@@ -85,9 +85,8 @@ class Options:
     def _cells(self, row: Row) -> list[str | None]:
         if self.column is not None:
             value = row.column(self.column)
-            if isinstance(value, Mapping):
-                value = _by_letter(value)
-            cells = list_items(value)
+            by_letter = mapping_of(value)
+            cells = list_items(value if by_letter is None else _by_letter(by_letter))
             if cells is None:
                 raise row.error(
                     f"column {self.column!r} should hold a list, "
