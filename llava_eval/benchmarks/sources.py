@@ -26,6 +26,8 @@ SET_SEPARATOR = "+"
 
 #: A file of the hub's, or of its library's, is named after its split and its place among others.
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+#: What stands between words of a file's name, of which one may be the split.
+_WORDS = re.compile(r"[-._ \d]+")
 
 #: An image cell of a table of so few characters names the row that holds the image, by its index.
 _MAX_INDEX_CHARACTERS = 64
@@ -46,7 +48,7 @@ def read_rows(
             ``package://module/file``, or ``hub://organisation/dataset``.
         subset: a hub data set's configuration.
         split: its split. Of a folder, files that are named after it are read alone, where there are
-            any ("test.jsonl", "test-00000-of-00002.parquet").
+            any ("test.jsonl", "test-00000-of-00002.parquet", or else "test_mine.csv").
         revision: its commit, branch or tag.
 
     Returns:
@@ -76,10 +78,12 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
         return _read_saved(path)
     if path.is_dir():
         files = sorted(file for file in _files_in(path) if file.suffix in FILE_SUFFIXES)
-        splits = (split or "").split(SET_SEPARATOR)
-        files = [file for file in files if _SHARD.sub("", file.stem) in splits] or files
+        files = _of_split(files, split) if split is not None else files
         if not files:
-            raise RowsError(f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file")
+            raise RowsError(
+                f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file; a clone of a data "
+                f"set of the hub is written {HUB_SCHEME}{path.absolute()}"
+            )
         return [row for file in files for row in _read_file(file)]
     if not path.is_file():
         raise RowsError(
@@ -87,6 +91,13 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
             f"{HUB_SCHEME}organisation/name"
         )
     return _read_file(path)
+
+
+def _of_split(files: list[Path], split: str) -> list[Path]:
+    """Return the files named after a split, those with its name among others, or else all."""
+    names = set(split.split(SET_SEPARATOR))
+    exact = [file for file in files if _SHARD.sub("", file.stem) in names]
+    return exact or [file for file in files if names & {*_WORDS.split(file.stem)}] or files
 
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:

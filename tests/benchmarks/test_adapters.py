@@ -299,13 +299,7 @@ def test_videos_are_found_where_the_archives_of_the_hub_have_them(
 ) -> None:
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).touch()
-    columns = {
-        "question": "Which?",
-        "video": "a.mp4",
-        "candidates": ["x", "y"],
-        "answer": "x",
-        **row,
-    }
+    asked = {"question": "Which?", "video": "a.mp4", "candidates": ["x", "y"], "answer": "x"}
     benchmark = compose_config([f"benchmark={protocol}"]).config.benchmark
     adapter = build_target(benchmark.adapter, key="benchmark.adapter")
-    assert adapter(Row(0, row, "rows", tmp_path)).media[0].path == str(tmp_path / file)
+    assert adapter(Row(0, {**asked, **row}, "rows", tmp_path)).media[0].path == str(tmp_path / file)

@@ -61,6 +61,8 @@ def test_files_of_a_split_are_read_alone(tmp_path: Path) -> None:
     assert read_rows(str(tmp_path), split="val") == [{"n": 1}, {"n": 2}]
     assert read_rows(str(tmp_path), split="test+val") == [{"n": 0}, {"n": 1}, {"n": 2}]
     assert read_rows(str(tmp_path), split="train") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    (tmp_path / "my_train_2.csv").write_text("n\n3")
+    assert read_rows(str(tmp_path), split="train") == [{"n": "3"}]
 
 
 def test_folders_that_the_hubs_library_saved(tmp_path: Path) -> None:
