@@ -268,6 +268,10 @@ def test_options_that_rows_of_one_question_list() -> None:
     )
     assert (made.id, made.prompt) == ("q1", "What does he do?\nA. He waves.\nB. He sits.")
     assert (made.targets, made.choices) == (("B",), ("He waves.", "He sits."))
+    (unnamed,) = motionbench(
+        row(video_path="k.mp4", options=listed, answer="B"), media=["{v}.mp4"], prompt="{question}"
+    )
+    assert (unnamed.id, unnamed.group) == ("k.mp4_0", "k.mp4")
     parameters: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
     parameters |= {"question": "{question}", "answers": "answer", "prompt": "{question}\nSay it"}
     asked = one_question(row(options=["red", "blue"]), **parameters)

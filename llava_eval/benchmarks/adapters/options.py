@@ -229,16 +229,8 @@ def choice_sample(
         ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
     """
     given = options.of(row)
-    lettered_texts = zip(_LETTERS, given, strict=False)
-    if (
-        options.carry_letters
-        and answer.form == "letter"
-        and not any(text.lstrip(" (").startswith(letter) for letter, text in lettered_texts)
-    ):
-        raise row.error(
-            f"none of the options begins with its letter, the first is {given[0]!r:.40}; "
-            "benchmark.adapter.options_carry_letters=false writes letters in front of them"
-        )
+    if options.carry_letters and answer.form == "letter":
+        check_letters(row, given)
     choices = options.choices(given)
     asked = row.text(question).strip() if options.strip or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
@@ -359,6 +351,20 @@ def _without_letter(option: str) -> str:
     """Return "A. Apples." without its letter, and anything else as it is."""
     head, separator, rest = option.partition(". ")
     return rest if separator and len(head) == 1 and head.isupper() else option
+
+
+def check_letters(row: Row, options: Sequence[str]) -> None:
+    """Refuse options that are to be shown with letters of their own, and have none.
+
+    Raises:
+        RowsError: not one of them begins with its letter.
+    """
+    pairs = zip(_LETTERS, options, strict=False)
+    if not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
+        raise row.error(
+            f"none of the options begins with its letter, the first is {options[0]!r:.40}, and the "
+            "prompt writes none; if it is a key, benchmark.adapter.options_carry_letters=false does"
+        )
 
 
 def lettered(options: Sequence[str], form: str = _FORM) -> list[str]:
