@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     made = image_list_choice(listed, **parameters, images="image")
     assert [medium.data for medium in made.media] == [b"1", b"3"]
     assert (made.targets, made.prompt) == (("B",), "Which? A, B, C\nA. x\nB. y\nC. z")
-    numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, image_3=None)
+    nulls: dict[str, Any] = {"image_3": None, "image_4": "", "image_5": math.nan}
+    nulls["image_6"] = {"bytes": None, "path": None}
+    numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, **nulls)
     made = image_list_choice(numbered, **parameters)
     assert [medium.data for medium in made.media] == [b"1", b"2"]
     (medium,) = image_list_choice(row(**columns), **parameters).media
