@@ -131,7 +131,11 @@ def test_the_right_option_by_letter_index_or_text(
 
 
 @pytest.mark.parametrize(
-    ("value", "letters"), [(None, ()), (-1, ()), (float("nan"), ()), (0, ("A",)), (1, ("B",))]
+    ("value", "letters"),
+    [
+        *[(None, ()), (-1, ()), ("-1", ()), (float("nan"), ())],
+        *[(0, ("A",)), (1, ("B",)), (1.0, ("B",)), ("1", ("B",))],
+    ],
 )
 def test_hidden_answers(value: Any, letters: tuple[str, ...]) -> None:
     answer = Answer(template="{a}", form="index", may_be_hidden=True)

@@ -170,6 +170,8 @@ def test_mmvu_has_options_by_letter_and_a_subject() -> None:
     assert made.facets["subject"] == "Computer_Science"
     written = {name: str(value) for name, value in columns.items()}
     assert mmvu(row(**written), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
+    moved = {**columns, "choices": {"B": 5, "A": "10.0", "C": None}}
+    assert mmvu(row(**moved), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
     in_folder = mmvu(row(**columns), **parameters, subject_from="folder")  # type: ignore[arg-type]
     assert (in_folder.facets["subject"], in_folder.facets["discipline"]) == ("Chemistry", "Science")
     for changed, said in (

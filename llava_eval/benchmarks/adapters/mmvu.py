@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from llava_eval.benchmarks.rows import UNKNOWN, Row, mapping_of
+from llava_eval.benchmarks.rows import UNKNOWN, Row, is_null, mapping_of
 from llava_eval.types import Media, Sample
 
 _DISCIPLINES = {
@@ -86,7 +86,9 @@ def _choices(row: Row) -> dict[str, str]:
     if not choices:
         given = row.column("choices")
         raise row.error(f"column 'choices' should hold options by letter, got {given!r:.60}")
-    return {str(letter): str(text) for letter, text in choices.items()}
+    return {
+        letter: str(choices[letter]) for letter in sorted(choices) if not is_null(choices[letter])
+    }
 
 
 def _subject(row: Row) -> str:

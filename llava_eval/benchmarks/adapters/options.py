@@ -145,7 +145,7 @@ class Answer:
             RowsError: the answer is none of the choices.
         """
         fields = fields_of(self.template)
-        if self.may_be_hidden and any(row.optional(name) in (None, -1) for name in fields):
+        if self.may_be_hidden and any(row.optional(name) in (None, -1, "-1") for name in fields):
             return ()
         answer = row.text(self.template)
         index = self._index(answer, choices)
@@ -160,9 +160,9 @@ class Answer:
         if self.form == "number_letter_or_text":
             return _number_letter_or_text(answer, choices)
         if self.form == "letter":
-            indices = [_LETTERS.find(answer)] if len(answer) == 1 else []
+            indices = [_LETTERS.find(answer) if len(answer) == 1 else -1]
         elif self.form == "index":
-            indices = [int(answer)] if answer.isascii() and answer.isdecimal() else []
+            indices = [index_of(answer)]
         else:
             indices = [index for index, choice in enumerate(choices) if choice == answer]
             if self.form == "text" and len(indices) > 1:
@@ -170,6 +170,12 @@ class Answer:
         if not indices or not 0 <= indices[0] < len(choices):
             return None
         return indices[-1] if self.form == "last_equal_text" else indices[0]
+
+
+def index_of(answer: str) -> int:
+    """Return the index that a text is, or -1; beside nulls, libraries write 2 as 2.0."""
+    whole = answer.removesuffix(".0")
+    return int(whole) if whole.isascii() and whole.isdecimal() else -1
 
 
 def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
