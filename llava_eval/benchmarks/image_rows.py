@@ -35,7 +35,8 @@ def row_image(
     """Return the image that a column holds, or else the file that the templates name.
 
     A column holds the image's bytes (as parquet files of the hub do, beside its file's name),
-    base64, or a path or address. Rows for scoring alone need neither column nor file.
+    base64 (alone or as "data:image/png;base64,..."), or a path or address. Rows for scoring alone
+    need neither column nor file.
 
     Args:
         row: the row.
@@ -51,7 +52,7 @@ def row_image(
     value = row.optional(column) if column is not None else None
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
-    if isinstance(value, str) and len(value) > _MAX_NAME_CHARACTERS:
+    if isinstance(value, str) and (len(value) > _MAX_NAME_CHARACTERS or value.startswith("data:")):
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
         name = hashlib.sha256(value).hexdigest()[:16]
@@ -73,8 +74,9 @@ def row_image(
 
 
 def _decoded(text: str, row: Row, column: str) -> bytes:
+    written = text.partition(",")[2] if text.startswith("data:") else text
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(written.split()), validate=True)
     except ValueError as error:  # binascii's own, or letters outside ASCII
         raise row.error(f"column {column!r} holds no base64: {error}") from error
 

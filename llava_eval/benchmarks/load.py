@@ -12,7 +12,7 @@ from typing import Any
 from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
-from llava_eval.benchmarks.sources import read_row_sets
+from llava_eval.benchmarks.sources import SET_SEPARATOR, named_rows, read_row_sets
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
@@ -46,6 +46,8 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     rows = read_row_sets(
         source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
     )
+    if benchmark.subset is not None and SET_SEPARATOR not in benchmark.subset:
+        rows = named_rows(rows, benchmark.subset)  # those of the hub's one subset too
     if not benchmark.where:
         rows = rows[: benchmark.limit]
     samples = []

@@ -88,8 +88,8 @@ class Row:
         value = self.optional(name)
         if value is None:
             outer, _, key = name.partition(".")
-            mapping = self.optional(outer)
-            value = mapping.get(key) if isinstance(mapping, Mapping) else None
+            mapping = mapping_of(self.optional(outer)) or {}
+            value = mapping.get(key)
         return None if is_null(value) or not str(value).strip() else str(value)
 
     def number_of(self, name: str) -> float:
@@ -263,7 +263,7 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
     """
     if isinstance(value, str):
         match = _WRITTEN_LIST.fullmatch(value)
-        value = None if match is None else _written_list(match.group(1) or match.group(2))
+        value = None if match is None else _written(match.group(1) or match.group(2), list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
@@ -286,10 +286,17 @@ def _item(item: Any) -> str | None:
     return None if is_null(item) else str(item)
 
 
-def _written_list(text: str) -> Any:
-    """Return the list that a text is the written form of, or None where it is none."""
+def mapping_of(value: Any) -> Mapping[str, Any] | None:
+    """Return a mapping, also one that is written as text as lists are; None for anything else."""
+    if isinstance(value, str) and value.strip().startswith("{"):
+        value = _written(value, dict)
+    return value if isinstance(value, Mapping) else None
+
+
+def _written(text: str, kind: type) -> Any:
+    """Return the list or mapping that a text is the written form of, or None where it is none."""
     try:
-        return parse_json(text, list)
+        return parse_json(text, kind)
     except JsonError:
         pass
     try:

@@ -5,7 +5,8 @@ Rows may come in several sets: subsets of the hub, or files of one folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ ROW_KEY_COLUMN = "row_key"
 #: What separates the names in ``benchmark.subset``.
 SET_SEPARATOR = "+"
 
+#: A file of the hub's, or of its library's, is named after its split and its place among others.
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+#: What stands between words of a file's name, of which one may be the split.
+_WORDS = re.compile(r"[-._ \d]+")
+
 #: An image cell of a table of so few characters names the row that holds the image, by its index.
 _MAX_INDEX_CHARACTERS = 64
 
@@ -38,9 +44,11 @@ def read_rows(
 
     Args:
         source: a .parquet, .jsonl, .json, .csv or .tsv file, a folder of such files (read in the
-            order of their names), ``package://module/file``, or ``hub://organisation/dataset``.
+            order of their names) or one that ``save_to_disk`` of the hub's library wrote,
+            ``package://module/file``, or ``hub://organisation/dataset``.
         subset: a hub data set's configuration.
-        split: its split.
+        split: its split. Of a folder, files that are named after it are read alone, where there are
+            any ("test.jsonl", "test-00000-of-00002.parquet", or else "test_mine.csv").
         revision: its commit, branch or tag.
 
     Returns:
@@ -53,17 +61,29 @@ def read_rows(
     if source.startswith(HUB_SCHEME):
         rows = _read_hub(source.removeprefix(HUB_SCHEME), subset, split, revision)
     else:
-        rows = _read_local(local_path(source))
+        rows = _read_local(local_path(source), split)
     if not rows:
         raise RowsError(f"{source} has no rows")
     return rows
 
 
-def _read_local(path: Path) -> list[Mapping[str, Any]]:
+def _files_in(path: Path) -> Iterator[Path]:
+    return path.iterdir() if path.is_dir() else iter(())
+
+
+def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
+    if (path / "dataset_dict.json").is_file() and split is not None:
+        path /= split
+    if (path / "state.json").is_file():
+        return _read_saved(path)
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in FILE_SUFFIXES)
+        files = sorted(file for file in _files_in(path) if file.suffix in FILE_SUFFIXES)
+        files = _of_split(files, split) if split is not None else files
         if not files:
-            raise RowsError(f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file")
+            raise RowsError(
+                f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file; a clone of a data "
+                f"set of the hub is written {HUB_SCHEME}{path.absolute()}"
+            )
         return [row for file in files for row in _read_file(file)]
     if not path.is_file():
         raise RowsError(
@@ -71,6 +91,13 @@ def _read_local(path: Path) -> list[Mapping[str, Any]]:
             f"{HUB_SCHEME}organisation/name"
         )
     return _read_file(path)
+
+
+def _of_split(files: list[Path], split: str) -> list[Path]:
+    """Return the files named after a split, those with its name among others, or else all."""
+    names = set(split.split(SET_SEPARATOR))
+    exact = [file for file in files if _SHARD.sub("", file.stem) in names]
+    return exact or [file for file in files if names & {*_WORDS.split(file.stem)}] or files
 
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:
@@ -93,7 +120,7 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:  # a mark of the byte order, as Windows writes
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -158,6 +185,18 @@ def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
     yield from table_rows(parquet_table(path))
 
 
+def _read_saved(folder: Path) -> list[Mapping[str, Any]]:
+    """Read a folder that ``save_to_disk`` of the hub's library wrote."""
+    import datasets
+
+    from llava_eval.benchmarks.arrow_rows import table_rows
+
+    try:
+        return list(table_rows(datasets.load_from_disk(str(folder)).with_format("arrow")[:]))
+    except (OSError, ValueError) as error:
+        raise RowsError(f"{folder} cannot be read: {first_line(error)}") from error
+
+
 def _read_hub(
     name: str, subset: str | None, split: str | None, revision: str | None
 ) -> list[Mapping[str, Any]]:
@@ -190,11 +229,12 @@ def read_row_sets(
 
     A hub data set has a subset of each name, a folder a file (or a folder of files) whose name
     holds it, whatever the case: ``generic_qa.json`` is the set Generic. A single file is read as it
-    is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is.
+    is: its own column ``row_set`` may name the sets, or ``benchmark.subset`` the one that it is;
+    so is a folder where none of its names holds that of one set.
 
     Args:
         source: see :func:`read_rows`.
-        split: of a hub data set.
+        split: see :func:`read_rows`.
         revision: of a hub data set.
         subset: a name, several with "+" between them, or None.
 
@@ -203,32 +243,40 @@ def read_row_sets(
     """
     is_hub = source.startswith(HUB_SCHEME)
     names = [] if subset is None else subset.split(SET_SEPARATOR)
-    if len(names) >= 2 and (is_hub or local_path(source).is_dir()):
-        rows = []
+    rows: list[Mapping[str, Any]] = []
+    if is_hub and len(names) >= 2:
         for name in names:
-            if is_hub:
-                of_set = read_rows(source, subset=name, split=split, revision=revision)
-            else:
-                of_set = read_rows(str(_path_of_set(local_path(source), name)))
-            rows += _of_set(of_set, name)
+            of_set = read_rows(source, subset=name, split=split, revision=revision)
+            rows += named_rows(of_set, name)
+        return rows
+    if not is_hub and names and (folder := local_path(source)).is_dir():
+        for name in names:
+            for path in _paths_of_set(folder, name, is_only=len(names) == 1):
+                rows += named_rows(read_rows(str(path), split=split), name)
         return rows
     rows = read_rows(source, subset=subset, split=split, revision=revision)
-    return _of_set(rows, names[0]) if len(names) == 1 and not is_hub else rows
+    return named_rows(rows, names[0]) if len(names) == 1 and not is_hub else rows
 
 
-def _of_set(rows: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+def named_rows(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+    """Return rows that name the set they belong to, unless they do so themselves."""
     return [{ROW_SET_COLUMN: name.lower(), **row} for row in rows]
 
 
-def _path_of_set(folder: Path, name: str) -> Path:
+def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
+    """Return the one file or folder of a set; where only one set is read, there may be several."""
     paths = [
         path
         for path in sorted(folder.iterdir())
-        if name.lower() in path.name.lower() and (path.is_dir() or path.suffix in FILE_SUFFIXES)
+        if name.lower() in path.name.lower()
+        and any(file.suffix in FILE_SUFFIXES for file in (path, *_files_in(path)))
     ]
+    paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
+    if is_only:
+        return paths or [folder]
     if len(paths) != 1:
         listed = ", ".join(path.name for path in paths) or "none"
         raise RowsError(
             f"{folder} should hold one file or folder for the row set {name}; found {listed}"
         )
-    return paths[0]
+    return paths

@@ -183,7 +183,8 @@ class BenchmarkConfig:
         description: one line for ``llava-eval list benchmarks``.
         source: rows; a .parquet, .jsonl, .json or .csv file, a folder of such files,
             ``hub://organisation/dataset``, or ``package://module/file``.
-        subset, split, revision: of a hub data set; several subsets with "+" between them.
+        subset, split, revision: of a hub data set; several subsets with "+" between them. Of a
+            folder, the files that are named after them.
         media_root: folder that the adapter's media paths start from.
         num_rows: rows of the complete set; a different number of rows is reported.
         licence: terms that users must know before they download or publish.

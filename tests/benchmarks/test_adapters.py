@@ -115,6 +115,7 @@ def test_the_first_existing_media_file_is_taken(tmp_path: Path) -> None:
         ({"answer": None}, {}, ["row 3", "'answer'", "empty"]),
         ({"options": "A. x"}, {}, ["'options'", "list", "str"]),
         ({"options": ["A. x"]}, {}, ["1 options", "2 to 26"]),
+        ({"options": ["x", "y"]}, {}, ["none", "its letter", "'x'", "options_carry_letters=false"]),
         ({}, {"id": "{qid}"}, ["row 3", "no column 'qid'", "video_id, duration"]),
     ],
 )
@@ -280,7 +281,27 @@ def test_vsibench_has_options_or_a_number() -> None:
     counted = sampled("object_counting", ground_truth="3")
     assert (counted.id, counted.choices, counted.prompt) == ("7", (), "Where? A number.")
     assert counted.facets["task"] == "object_counting"
+    with pytest.raises(RowsError, match="none of the options begins with its letter"):
+        sampled("route_planning", options=["left", "right"], ground_truth="A")
     with pytest.raises(RowsError, match="the right number is 0"):
         sampled("object_counting", ground_truth="0")
     with pytest.raises(RowsError, match="question_type is 'tasting', expected one of "):
         sampled("tasting", ground_truth="3")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "row", "file"),
+    [
+        ("mlvu/official", {"question_type": "needle"}, "video/2_needle/a.mp4"),
+        ("mvbench/official", {"task": "moving_count"}, "data0613/clevrer/video_validation/a.mp4"),
+    ],
+)
+def test_videos_are_found_where_the_archives_of_the_hub_have_them(
+    protocol: str, row: dict[str, Any], file: str, tmp_path: Path
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    asked = {"question": "Which?", "video": "a.mp4", "candidates": ["x", "y"], "answer": "x"}
+    benchmark = compose_config([f"benchmark={protocol}"]).config.benchmark
+    adapter = build_target(benchmark.adapter, key="benchmark.adapter")
+    assert adapter(Row(0, {**asked, **row}, "rows", tmp_path)).media[0].path == str(tmp_path / file)

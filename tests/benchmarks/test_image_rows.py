@@ -37,6 +37,8 @@ def test_bytes_of_a_column_are_shown(tmp_path: Path) -> None:
         picture("red"),
         {"bytes": picture("red"), "path": "a.png"},
         base64.b64encode(picture("red", (400, 300)) + bytes(1000)).decode(),
+        base64.encodebytes(picture("red", (400, 300)) + bytes(1000)).decode(),  # in lines
+        f"data:image/png;base64,{base64.b64encode(picture('red')).decode()}",
     ):
         medium = image_of({"id": 1, "image": value})
         frame = read_media(medium, lambda info: [0]).frames[0]

@@ -39,6 +39,7 @@ def test_options_under_letters_keep_their_letters() -> None:
     options = Options(column="o")
     assert options.of(row(o={"B": "y", "A": "x", "C": None})) == ("x", "y")
     assert options.of(row(o={"first": "x", "a": "y"})) == ("x", "y")
+    assert options.of(row(o="{'B': \"it's\", 'A': 'x'}")) == ("x", "it's")
     with pytest.raises(RowsError, match="option 2 of 3 is empty"):
         options.of(row(o={"A": "x", "C": "z"}))
 
@@ -130,7 +131,11 @@ def test_the_right_option_by_letter_index_or_text(
 
 
 @pytest.mark.parametrize(
-    ("value", "letters"), [(None, ()), (-1, ()), (float("nan"), ()), (0, ("A",)), (1, ("B",))]
+    ("value", "letters"),
+    [
+        *[(None, ()), (-1, ()), ("-1", ()), (float("nan"), ())],
+        *[(0, ("A",)), (1, ("B",)), (1.0, ("B",)), ("1", ("B",))],
+    ],
 )
 def test_hidden_answers(value: Any, letters: tuple[str, ...]) -> None:
     answer = Answer(template="{a}", form="index", may_be_hidden=True)

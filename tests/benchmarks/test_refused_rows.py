@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     made = image_list_choice(listed, **parameters, images="image")
     assert [medium.data for medium in made.media] == [b"1", b"3"]
     assert (made.targets, made.prompt) == (("B",), "Which? A, B, C\nA. x\nB. y\nC. z")
-    numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, image_3=None)
+    nulls: dict[str, Any] = {"image_3": None, "image_4": "", "image_5": math.nan}
+    nulls["image_6"] = {"bytes": None, "path": None}
+    numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, **nulls)
     made = image_list_choice(numbered, **parameters)
     assert [medium.data for medium in made.media] == [b"1", b"2"]
     (medium,) = image_list_choice(row(**columns), **parameters).media
@@ -165,6 +168,10 @@ def test_mmvu_has_options_by_letter_and_a_subject() -> None:
     assert made.choices == ("10.0", "5")
     assert made.media == (Media("video", "/media/Chemistry/0.mp4", swap_red_blue=True),)
     assert made.facets["subject"] == "Computer_Science"
+    written = {name: str(value) for name, value in columns.items()}
+    assert mmvu(row(**written), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
+    moved = {**columns, "choices": {"B": 5, "A": "10.0", "C": None}}
+    assert mmvu(row(**moved), **parameters, swap_red_blue=True) == made  # type: ignore[arg-type]
     in_folder = mmvu(row(**columns), **parameters, subject_from="folder")  # type: ignore[arg-type]
     assert (in_folder.facets["subject"], in_folder.facets["discipline"]) == ("Chemistry", "Science")
     for changed, said in (
@@ -266,6 +273,10 @@ def test_options_that_rows_of_one_question_list() -> None:
     )
     assert (made.id, made.prompt) == ("q1", "What does he do?\nA. He waves.\nB. He sits.")
     assert (made.targets, made.choices) == (("B",), ("He waves.", "He sits."))
+    (unnamed,) = motionbench(
+        row(video_path="k.mp4", options=listed, answer="B"), media=["{v}.mp4"], prompt="{question}"
+    )
+    assert (unnamed.id, unnamed.group) == ("k.mp4_0", "k.mp4")
     parameters: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
     parameters |= {"question": "{question}", "answers": "answer", "prompt": "{question}\nSay it"}
     asked = one_question(row(options=["red", "blue"]), **parameters)

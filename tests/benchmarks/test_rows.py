@@ -171,6 +171,8 @@ def test_the_level_of_a_facet(columns: dict[str, Any], level: str | None) -> Non
     assert row.level("kind.of") == ("y" if columns == {"kind": {"of": "y"}} else None)
     if not isinstance(columns.get("kind"), dict):
         assert row.level("kind") == level
+    for written in (json.dumps({"of": 5, "to": None}), str({"of": 5, "to": None})):
+        assert Row(0, {"kind": written}, "s").level("kind.of") == "5"  # a cell of a CSV file
 
 
 def test_a_column_of_an_array_is_not_empty() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 
+import datasets
 import pytest
 
+from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
@@ -174,3 +177,18 @@ def test_row_sets_of_a_file(tmp_path: Path) -> None:
     assert read_row_sets(str(path), subset="Temporal") == [{"row_set": "temporal", "Q": "g"}]
     assert read_row_sets(str(path), subset="Generic+Temporal") == [{"Q": "g"}]
     assert read_row_sets(str(path)) == [{"Q": "g"}]
+
+
+def test_rows_of_one_subset_of_the_hub_name_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    write_lines(folder / "test.jsonl", [{"question": "What?", "answer": "a", "video_name": "v"}])
+    configs = "- config_name: Temporal\n  data_files: '*.jsonl'\n"
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    adapter = functools.partial(video_chatgpt, media=["{video_name}.mp4"], prompt="{question}")
+    settings = {"subset": "Temporal", "split": "train", "facets": ["row_set"]}
+    (sample,) = load_samples(f"hub://{folder}", adapter, **settings)
+    assert sample.facets["row_set"] == "temporal"

@@ -53,6 +53,36 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     assert [row["n"] for row in read_rows(str(tmp_path))] == [1, 2]
 
 
+def test_files_of_a_split_are_read_alone(tmp_path: Path) -> None:
+    for number, name in enumerate(
+        ("test-00000-of-00001", "val-00000-of-00002", "val-00001-of-00002")
+    ):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"n": number}) + "\n")
+    assert read_rows(str(tmp_path), split="val") == [{"n": 1}, {"n": 2}]
+    assert read_rows(str(tmp_path), split="test+val") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert read_rows(str(tmp_path), split="train") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    (tmp_path / "my_train_2.csv").write_text("n\n3")
+    assert read_rows(str(tmp_path), split="train") == [{"n": "3"}]
+
+
+def test_folders_that_the_hubs_library_saved(tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_list([{"id": "001", "image": {"bytes": b"\x89P"}}])
+    rows.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict(val=rows).save_to_disk(tmp_path / "all")
+    for name in ("one", "all"):
+        assert [dict(row) for row in read_rows(str(tmp_path / name), split="val")] == list(rows)
+    with pytest.raises(RowsError, match=r"no file or folder \S+test; "):
+        read_rows(str(tmp_path / "all"), split="test")
+    (tmp_path / "one" / "data-00000-of-00001.arrow").unlink()
+    with pytest.raises(RowsError, match=r"one cannot be read: .*data-00000"):
+        read_rows(str(tmp_path / "one"))
+
+
+def test_a_file_of_lines_that_begins_with_a_mark_of_the_byte_order(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"n": 1}\r\n')
+    assert read_rows(str(tmp_path / "rows.jsonl")) == [{"n": 1}]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "parts"),
     [
@@ -165,6 +195,11 @@ def test_the_file_of_a_row_set(tmp_path: Path) -> None:
         {"row_set": "generic", "Q": "g"},
         {"row_set": "temporal", "Q": "t"},
     ]
+    assert read_row_sets(str(tmp_path), subset="temporal") == [{"row_set": "temporal", "Q": "t"}]
+    assert read_row_sets(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
+    (tmp_path / "other videos").mkdir()  # no rows in it
+    assert read_row_sets(str(tmp_path), subset="other") == [{"row_set": "other", "Q": "g"}]
     (tmp_path / "my_generic.csv").write_text("Q\ng")
+    assert len(read_row_sets(str(tmp_path), subset="gener")) == 2
     with pytest.raises(RowsError, match=r"Generic; found Generic_QA\.json, my_generic\.csv"):
         read_row_sets(str(tmp_path), subset="Generic+Temporal")

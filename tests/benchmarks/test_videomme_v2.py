@@ -86,6 +86,14 @@ def test_an_answer_beyond_h_is_refused() -> None:
         protocol("videomme_v2/official").sample({**content["row"], "answer": "I"})
 
 
+def test_options_may_be_a_list() -> None:
+    row: dict[str, Any] = json.loads(gzip.decompress(GOLDEN.read_bytes()))["row"]
+    listed = {**row, "options": row["options"].split("\n")}
+    parts = protocol("videomme_v2/official")
+    assert parts.sample(listed).content == parts.sample(row).content
+    assert parts.sample(listed).choices == parts.sample(row).choices != ()
+
+
 @pytest.mark.slow
 def test_lmms_eval_lists_the_words_only_where_there_are_some(tmp_path: Path) -> None:
     content = json.loads(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import string
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.options import Options
+from llava_eval.benchmarks.adapters.options import Options, index_of
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
@@ -115,9 +115,9 @@ def image_choice(
 
 
 def _right_letter(row: Row, answer: str, num_choices: int) -> str:
-    if not (answer.isascii() and answer.isdecimal()) or int(answer) >= num_choices:
+    if not 0 <= index_of(answer) < num_choices:
         raise row.error(f"the answer {answer!r} is not the number of one of {num_choices} options")
-    return string.ascii_uppercase[int(answer)]
+    return string.ascii_uppercase[index_of(answer)]
 
 
 QuestionForm = Literal["as_is", "stripped", "capitalized"]

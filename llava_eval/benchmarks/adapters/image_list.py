@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llava_eval.benchmarks.adapters.options import Options
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
-from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.rows import Row, is_null
 from llava_eval.types import Media, Sample
 
 _NUMBERED = re.compile(r"image_\d+")
@@ -91,7 +91,7 @@ def _images(
         held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}
     else:
         held = {} if value is None else {column: value}
-    held = {name: item for name, item in held.items() if item is not None}
+    held = {name: item for name, item in held.items() if _is_there(item)}
     inner = dataclasses.replace(row, columns={**row.columns, **held})
     shown = tuple(
         row_image(inner, column=name, files=files, upright=upright).media for name in held
@@ -103,3 +103,8 @@ def _images(
         raise row.error(f"there is no image, and none of {', '.join(files)} can be filled")
     path = row.media_path(usable, number="1")
     return (Media("image", path, upright=upright),)
+
+
+def _is_there(item: Any) -> bool:
+    """Return whether a cell holds an image; libraries write null in several ways."""
+    return any(item.values()) if isinstance(item, Mapping) else not is_null(item) and item != ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.benchmarks.rows import UNKNOWN, Row, is_null, mapping_of
 from llava_eval.types import Media, Sample
 
 _DISCIPLINES = {
@@ -83,14 +82,18 @@ def mmvu(
 
 
 def _choices(row: Row) -> dict[str, str]:
-    choices: Any = row.column("choices")
-    if not isinstance(choices, Mapping) or not choices:
-        raise row.error(f"column 'choices' should hold options by letter, got {choices!r:.60}")
-    return {str(letter): str(text) for letter, text in choices.items()}
+    choices = mapping_of(row.column("choices"))
+    if not choices:
+        given = row.column("choices")
+        raise row.error(f"column 'choices' should hold options by letter, got {given!r:.60}")
+    return {
+        letter: str(choices[letter]) for letter in sorted(choices) if not is_null(choices[letter])
+    }
 
 
 def _subject(row: Row) -> str:
-    metadata: Any = row.column("metadata")
-    if not isinstance(metadata, Mapping) or not metadata.get("subject"):
-        raise row.error(f"column 'metadata' should hold a subject, got {metadata!r:.60}")
-    return str(metadata["subject"]).replace(" ", "_")
+    subject = row.level("metadata.subject")
+    if subject is None:
+        given = row.column("metadata")
+        raise row.error(f"column 'metadata' should hold a subject, got {given!r:.60}")
+    return subject.replace(" ", "_")

@@ -13,6 +13,8 @@ from llava_eval.types import Media, Sample
 
 #: Columns that may name a row's task, in the order in which they are looked at.
 _TASK_COLUMNS = (ROW_SET_COLUMN, "task_type", "task")
+#: MVBench's archive data0613.zip has further videos of CLEVRER and STAR in a folder of its own.
+_FURTHER = PurePosixPath("data0613")
 
 
 def mvbench(
@@ -50,7 +52,7 @@ def mvbench(
         row,
         id=f"{task}/{{row_number}}",
         group="{video}",
-        media=[str(folder / "{video}")],
+        media=[str(folder / "{video}"), str(_FURTHER / folder / "{video}")],
         question="{question}",
         options=Options(column="candidates", form=option_format, strip_end=strip_options_end),
         answer=Answer(template="{answer}", form=answer_form),

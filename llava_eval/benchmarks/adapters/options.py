@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items
+from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items, mapping_of
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
@@ -85,9 +85,8 @@ class Options:
     def _cells(self, row: Row) -> list[str | None]:
         if self.column is not None:
             value = row.column(self.column)
-            if isinstance(value, Mapping):
-                value = _by_letter(value)
-            cells = list_items(value)
+            by_letter = mapping_of(value)
+            cells = list_items(value if by_letter is None else _by_letter(by_letter))
             if cells is None:
                 raise row.error(
                     f"column {self.column!r} should hold a list, "
@@ -146,7 +145,7 @@ class Answer:
             RowsError: the answer is none of the choices.
         """
         fields = fields_of(self.template)
-        if self.may_be_hidden and any(row.optional(name) in (None, -1) for name in fields):
+        if self.may_be_hidden and any(row.optional(name) in (None, -1, "-1") for name in fields):
             return ()
         answer = row.text(self.template)
         index = self._index(answer, choices)
@@ -161,9 +160,9 @@ class Answer:
         if self.form == "number_letter_or_text":
             return _number_letter_or_text(answer, choices)
         if self.form == "letter":
-            indices = [_LETTERS.find(answer)] if len(answer) == 1 else []
+            indices = [_LETTERS.find(answer) if len(answer) == 1 else -1]
         elif self.form == "index":
-            indices = [int(answer)] if answer.isascii() and answer.isdecimal() else []
+            indices = [index_of(answer)]
         else:
             indices = [index for index, choice in enumerate(choices) if choice == answer]
             if self.form == "text" and len(indices) > 1:
@@ -171,6 +170,12 @@ class Answer:
         if not indices or not 0 <= indices[0] < len(choices):
             return None
         return indices[-1] if self.form == "last_equal_text" else indices[0]
+
+
+def index_of(answer: str) -> int:
+    """Return the index that a text is, or -1; beside nulls, libraries write 2 as 2.0."""
+    whole = answer.removesuffix(".0")
+    return int(whole) if whole.isascii() and whole.isdecimal() else -1
 
 
 def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
@@ -230,6 +235,8 @@ def choice_sample(
         ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
     """
     given = options.of(row)
+    if options.carry_letters and answer.form == "letter":
+        check_letters(row, given)
     choices = options.choices(given)
     asked = row.text(question).strip() if options.strip or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
@@ -350,6 +357,20 @@ def _without_letter(option: str) -> str:
     """Return "A. Apples." without its letter, and anything else as it is."""
     head, separator, rest = option.partition(". ")
     return rest if separator and len(head) == 1 and head.isupper() else option
+
+
+def check_letters(row: Row, options: Sequence[str]) -> None:
+    """Refuse options that are to be shown with letters of their own, and have none.
+
+    Raises:
+        RowsError: not one of them begins with its letter.
+    """
+    pairs = zip(_LETTERS, options, strict=False)
+    if not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
+        raise row.error(
+            f"none of the options begins with its letter, the first is {options[0]!r:.40}, and the "
+            "prompt writes none; if it is a key, benchmark.adapter.options_carry_letters=false does"
+        )
 
 
 def lettered(options: Sequence[str], form: str = _FORM) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.adapters.options import lettered
+from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row, list_items
 from llava_eval.types import Media, Sample
 
@@ -112,7 +113,7 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
         name = question.optional("uid") or question.optional("id")
         sample = _sample(
             row,
-            identifier=str(name or f"{row.text('{key}')}_{number}"),
+            identifier=str(name or f"{_video(row)}_{number}"),
             media=media,
             prompt=row.text(prompt, question=asked, options=listed).strip(),
             asked=asked,
@@ -166,13 +167,17 @@ def _sample(
     return Sample(
         id=identifier,
         row=row.number,
-        group=row.text("{key}"),
+        group=_video(row),
         content=(Media("video", row.media_path(media)), prompt),
         targets=(answer,),
         choices=tuple(choices),
         question=asked,
         facets={"question_type": question_type},
     )
+
+
+def _video(row: Row) -> str:
+    return first_filled(row, ["{key}", "{video_path}"])
 
 
 def _flat(text: str) -> str:

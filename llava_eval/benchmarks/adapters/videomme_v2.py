@@ -71,13 +71,15 @@ def videomme_v2(
     elif subtitles is not None:
         said = (ListedWords(video, path, heading, heading_needs_words),)
     level = row.optional("level")
+    options = row.column("options")
+    listed = options if isinstance(options, str) else "\n".join(row.options("options"))
     return Sample(
         id=row.text("{question_id}"),
         row=row.number,
         group=row.text("{video_id}"),
-        content=(shown, *said, row.text(prompt)),
+        content=(shown, *said, row.text(prompt, options=listed)),
         targets=(answer,),
-        choices=tuple(text for _, text in _OPTION.findall(row.text("{options}"))),
+        choices=tuple(text for _, text in _OPTION.findall(listed)),
         question=row.text("{question}"),
         facets={
             **{name: str(row.optional(name) or UNKNOWN) for name in _FACETS},

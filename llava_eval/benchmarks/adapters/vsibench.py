@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from llava_eval.benchmarks.adapters.options import check_letters
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, Sample
 
@@ -50,6 +51,8 @@ def vsibench(row: Row, *, media: list[str], choice_prompt: str, number_prompt: s
     if is_number and row.number_of("ground_truth") == 0:
         raise row.error("the right number is 0, of which there is no relative accuracy")
     options = () if is_number else row.options("options")
+    if options:
+        check_letters(row, options)
     return Sample(
         id=row.text("{id}") if row.optional("id") is not None else str(row.number),
         row=row.number,
