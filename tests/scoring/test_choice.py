@@ -68,6 +68,10 @@ def sample(target: str = "B") -> Sample:
         ("(B) A is right", None),
         ("(B) A seems likely", None),
         ("(A) (B) are wrong", None),
+        # Letters in an order are no answer, one after an arrow is.
+        ("The order is A -> B.", None),
+        ("The answer is A → B → A", None),
+        ("The square is blue → B", "B"),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:

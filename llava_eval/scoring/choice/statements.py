@@ -20,7 +20,7 @@ _MOST_LETTERS = 1000
 #: The end of a prompt, where a word may begin.
 _CUT_OFF = re.compile("answer: *[a-z]")
 
-_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-)L)*")
+_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-|(?<![xT]L)>)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
 #: Letters that are named together, which a phrase may go over: "of A, B and C".
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
