@@ -27,6 +27,8 @@ from llava_eval.metrics.intervals import (
 
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
+#: One of so many clusters is drawn again and again more often than the tail of an interval holds.
+_FEW_CLUSTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +240,19 @@ def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
 
 
 def bootstrap_test(replicates: FloatArray, num_clusters: int, confidence: float) -> Test:
-    """Return the test of a difference from bootstrap replicates; those not finite are unknown."""
+    """Return the test of a difference from bootstrap replicates; those not finite are unknown.
+
+    Replicates of a few clusters lie between those of single ones, and no percentile beyond: there
+    their spread alone is taken, for Student's interval.
+    """
+    from scipy.special import stdtr
+
     known = np.where(np.isfinite(replicates), replicates, np.nan)
+    stderr = float(np.nanstd(known)) * math.sqrt(num_clusters / (num_clusters - 1))
+    if num_clusters <= _FEW_CLUSTERS and stderr > 1e-12:
+        centre, half = float(np.nanmean(known)), student_quantile(num_clusters - 1, confidence)
+        p_value = 2 * float(stdtr(num_clusters - 1, -abs(centre) / stderr))
+        return Test(centre - half * stderr, centre + half * stderr, p_value)
     low, high = percentile_interval(known, num_clusters, confidence)
     return Test(low, high, sign_p_value(known, num_clusters))
 

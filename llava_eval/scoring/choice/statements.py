@@ -86,7 +86,11 @@ class _Reply:
         one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
-        if len(at) > 2 and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}:
+        if (
+            len(at) > 2
+            and self.kinds[at[-1] - 1] != ">"
+            and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}
+        ):
             return [at[:-1], at[-1:]]  # "between A and B, A"
         if (
             len(at) > 1
