@@ -191,6 +191,16 @@ def test_graded_scores_approach_the_paired_t_interval() -> None:
     assert estimate_of(first, second) == found, "the bootstrap is seeded"
 
 
+def test_equal_graded_runs_have_the_interval_of_equal_answers() -> None:
+    answers = np.ones(20)
+    right = estimate_of(answers, answers)
+    graded = estimate_of(0.5 * answers, 0.5 * answers)
+    assert right.low is not None
+    assert right.low < 0
+    assert (graded.low, graded.high) == pytest.approx((right.low, right.high))
+    assert graded.p_value == 1.0
+
+
 @pytest.mark.parametrize("num_clusters", [2, 3, 4])
 def test_graded_scores_of_a_few_clusters_have_the_paired_t_interval(num_clusters: int) -> None:
     random = np.random.default_rng(5)
