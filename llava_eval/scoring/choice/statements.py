@@ -102,13 +102,17 @@ class _Reply:
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
-        """Return whether a comma parts two letters, or a bracket before one that is ruled out."""
-        if right > left + 1:
-            return self.kinds[left + 1 : right] == ","
+        """Return whether a comma parts two letters, or a bracket before one that is ruled out.
+
+        No comma does that parts subjects of one verb: "A, B are wrong", "A, B is wrong".
+        """
         first, second = self._mention([left]), self._mention([right])
-        return (
-            first.is_bracketed and not second.is_bracketed and second.is_rejected(is_listed=False)
-        )
+        is_bracketed = first.is_bracketed and not second.is_bracketed
+        if right == left + 1:
+            return is_bracketed and second.is_rejected(is_listed=False)
+        is_plural = self.plain[self.tokens[right].end :].startswith((" are ", " were "))
+        is_apart = is_bracketed or not first.begins_sentence
+        return self.kinds[left + 1 : right] == "," and is_apart and not is_plural
 
     def _mention(self, at: Sequence[int]) -> Mention:
         start, end = at[0], at[-1] + 1
