@@ -199,7 +199,7 @@ class PairedFunction:
         test = None
         if num_clusters >= 2:
             replicates = np.array(list(self._replicates(rows, membership)), np.float64)
-            width = max(100.0 if self.unit == "percent" else 1.0, *map(abs, values))
+            width = max(100.0 if self.unit == "percent" else 1.0, abs(values[0]), abs(values[1]))
             test = bootstrap_test(replicates, num_clusters, confidence, width)
         return paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
 

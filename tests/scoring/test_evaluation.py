@@ -119,4 +119,4 @@ def test_a_scorer_with_score_alone_is_named_in_messages(tmp_path: Path) -> None:
             """Forget to return a score."""
 
     with pytest.raises(ConfigError, match="of sample a Mine gave a NoneType"):
-        Evaluation(SAMPLES, checked_scorer(Mine())).rescored(results(), tmp_path)  # type: ignore[arg-type]
+        Evaluation(SAMPLES, checked_scorer(Mine())).rescored(results(), tmp_path)
