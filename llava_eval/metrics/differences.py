@@ -150,7 +150,7 @@ class PairedBleu:
         test = None
         if len(sums) >= 2:
             before, after = self._values(resampled_sums(sums))
-            test = bootstrap_test(after - before, len(sums), confidence)
+            test = bootstrap_test(after - before, len(sums), confidence, 100.0)
         return paired_estimate(
             float(values[0]), float(values[1]), test, len(rows), len(sums), confidence
         )
@@ -199,7 +199,8 @@ class PairedFunction:
         test = None
         if num_clusters >= 2:
             replicates = np.array(list(self._replicates(rows, membership)), np.float64)
-            test = bootstrap_test(replicates, num_clusters, confidence)
+            width = max(100.0 if self.unit == "percent" else 1.0, abs(values[0]), abs(values[1]))
+            test = bootstrap_test(replicates, num_clusters, confidence, width)
         return paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
 
     def _replicates(self, rows: IntArray, membership: IntArray) -> Iterator[float]:

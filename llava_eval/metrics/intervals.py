@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95
 
-#: Below this share of the value a standard error is rounding: the observations are equal.
+#: Below this share of the value, or of the observations' deviations, a standard error is rounding.
 _NO_SPREAD = 1e-12
 
 
@@ -126,7 +126,9 @@ def clustered_stderr(influence: FloatArray, membership: IntArray) -> float:
         membership: (N,) cluster of each, from :func:`number_clusters`; at least two clusters.
     """
     sums = np.bincount(membership, weights=influence)
-    return math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
+    stderr = math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
+    # What cancels within every cluster (one of three right, of each video) leaves rounding alone.
+    return stderr if stderr > _NO_SPREAD * float(np.abs(influence).sum()) else 0.0
 
 
 def student_quantile(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:

@@ -27,6 +27,10 @@ from llava_eval.metrics.intervals import (
 
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
+#: One of so many clusters is drawn again and again more often than the tail of an interval holds.
+_FEW_CLUSTERS = 4
+#: Below this share of the range a spread is rounding.
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +232,9 @@ def _bootstrapped_means(
     drawn = resampled_sums(cluster_sums(np.stack(columns, axis=1), membership))
     with np.errstate(invalid="ignore", divide="ignore"):
         replicates = drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1]
-    return bootstrap_test(replicates, int(membership.max()) + 1, confidence)
+    seen = np.concatenate([first, second, [0.0, 1.0]])
+    width = float(np.nanmax(seen) - np.nanmin(seen))
+    return bootstrap_test(replicates, int(membership.max()) + 1, confidence, width)
 
 
 def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
@@ -237,9 +243,33 @@ def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
     return np.stack(summed, axis=1).astype(np.float64)
 
 
-def bootstrap_test(replicates: FloatArray, num_clusters: int, confidence: float) -> Test:
-    """Return the test of a difference from bootstrap replicates; those not finite are unknown."""
+def bootstrap_test(
+    replicates: FloatArray, num_clusters: int, confidence: float, width: float
+) -> Test:
+    """Return the test of a difference from bootstrap replicates; those not finite are unknown.
+
+    Replicates of a few clusters lie between those of single ones, and no percentile beyond: there
+    their spread alone is taken, for Student's interval. Where nothing differs at all, each cluster
+    says as much as a pair of equal answers, of which all are right or wrong.
+
+    Args:
+        replicates: of the difference.
+        num_clusters: at least 2.
+        confidence: of the interval.
+        width: of the range of the values that are compared.
+    """
+    from scipy.special import stdtr
+
     known = np.where(np.isfinite(replicates), replicates, np.nan)
+    quantile = student_quantile(num_clusters - 1, confidence)
+    stderr = float(np.nanstd(known)) * math.sqrt(num_clusters / (num_clusters - 1))
+    if np.nanmax(np.abs(known)) <= _NO_SPREAD * width:
+        half = width * _score_bound(0.0, 0.0, num_clusters, quantile, 1.0)
+        return Test(-half, half, 1.0)
+    if num_clusters <= _FEW_CLUSTERS and stderr > _NO_SPREAD * width:
+        centre = float(np.nanmean(known))
+        p_value = 2 * float(stdtr(num_clusters - 1, -abs(centre) / stderr))
+        return Test(centre - quantile * stderr, centre + quantile * stderr, p_value)
     low, high = percentile_interval(known, num_clusters, confidence)
     return Test(low, high, sign_p_value(known, num_clusters))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from llava_eval.errors import ConfigError
 from llava_eval.scoring.judge.judge import RecordedJudge
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.reply import HAS_REASONING, cleaned, without_reasoning
-from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer
+from llava_eval.scoring.scorer import JudgedScorer, SampleScorer, Scorer, scorer_name
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
 #: The score of a sample while a rule waits for the rest of the set.
@@ -108,7 +109,7 @@ class Evaluation:
         )
         if len(scores) != len(answered):
             raise ConfigError(
-                f"scorer: {type(scorer).__name__} gave {len(scores)} scores of {len(answered)} "
+                f"scorer: {scorer_name(scorer)} gave {len(scores)} scores of {len(answered)} "
                 "generations"
             )
         score_of = {
@@ -141,13 +142,17 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
             for name, value, kind in given
             if not isinstance(value, kind) or (name == "value" and isinstance(value, bool))
         ]
+        try:
+            json.dumps(dict(score.details), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            strange.append(f"details that JSON does not hold ({error})")
         if not strange:
             return score
         wrong = (
             f"a Score with {', '.join(strange)}; expected a plain number or None as value, a text "
-            "or None as answer and a bool as unreadable"
+            "or None as answer, a bool as unreadable and plain numbers and texts as details"
         )
-    raise ConfigError(f"scorer: of sample {sample.id} {type(scorer).__name__} gave {wrong}")
+    raise ConfigError(f"scorer: of sample {sample.id} {scorer_name(scorer)} gave {wrong}")
 
 
 def _flag_reasoning(score: Score, generation: Generation) -> Score:

@@ -49,7 +49,7 @@ _REPLACED = (
 
 
 _JSON_ANSWER = re.compile(
-    r"""[{,]\s*["']?\w*(?:answer|choice|option|prediction|letter)\w*["']?\s*:\s*"""
+    r"""[{,]\s*["']?\w*(?:answer|prediction|letter|(?:choice|option)(?!s))\w*["']?\s*:\s*"""
     r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[[^\]]*\]|[^,}\n]+)""",
     re.IGNORECASE,
 )

@@ -185,6 +185,16 @@ class _ScoreFunction(ReplyScorer):
         return self.function(reply, sample)
 
 
+def scorer_name(scorer: Scorer) -> str:
+    """Return the name of a scorer's class, for messages."""
+    owner: object = scorer
+    if isinstance(scorer, _ScoreFunction):
+        owner = getattr(scorer.function, "__self__", scorer)
+    elif isinstance(scorer, _WithJudge):
+        owner = scorer.rule
+    return type(owner).__name__
+
+
 def read(
     sample: Sample,
     answer: str | None,

@@ -61,8 +61,8 @@ _KEYWORDS = ("starts", "ends", "happens in", "start time", "end time", "start", 
 _EXAMPLE = "a specific example is : 20.8 - 30.0 seconds"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _CLOCK_SPAN = re.compile(rf"\b({_CLOCK})\s*[–-]\s*({_CLOCK})\b")  # noqa: RUF001
-_NUMBER_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*[–-]\s*(\d+(?:\.\d+)?)")  # noqa: RUF001
-_UNIT_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*s?\s*[–-]\s*(\d+(?:\.\d+)?)\s*s?")  # noqa: RUF001
+_NUMBER_SPAN = re.compile(r"(\d++(?:\.\d+)?)\s*[–-]\s*(\d+(?:\.\d+)?)")  # noqa: RUF001
+_UNIT_SPAN = re.compile(r"(\d++(?:\.\d+)?)\s*s?\s*[–-]\s*(\d+(?:\.\d+)?)\s*s?")  # noqa: RUF001
 _ONE_CLOCK = re.compile(rf"\b({_CLOCK})\b")
 _ONE_NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,9 @@ class ExactMatch(ReplyScorer):
 
 
 def _normalised(text: str) -> str:
-    return " ".join(text.strip().removesuffix(".").casefold().split())
+    # "é" may be written as one character or as two, which look the same.
+    bare = unicodedata.normalize("NFC", text).strip()
+    return " ".join((bare[:-1] if bare.endswith((".", "。", "।")) else bare).casefold().split())
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")

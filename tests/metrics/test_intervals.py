@@ -53,6 +53,19 @@ def test_all_equal_proportions_still_have_an_interval(value: float) -> None:
     assert 0.0 <= estimate.ci_low <= estimate.ci_high <= 1.0
 
 
+@pytest.mark.parametrize(("num_right", "size"), [(1, 3), (2, 3), (4, 9)])
+def test_as_many_right_answers_in_every_cluster_leave_an_interval(
+    num_right: int, size: int
+) -> None:
+    values = ([1.0] * num_right + [0.0] * (size - num_right)) * 100
+    estimate = clustered_mean(values, [number // size for number in range(len(values))])
+    # Wilson's ends for a hundred samples: (mean - p)^2 = t^2 p (1 - p) / 100
+    mean, square = num_right / size, stats.t.ppf(0.975, 99) ** 2 / 100
+    ends = np.roots([1 + square, -(2 * mean + square), mean**2])
+    assert estimate.stderr == 0.0
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((min(ends), max(ends)))
+
+
 def test_the_interval_of_values_that_cannot_be_negative_ends_at_zero() -> None:
     assert clustered_mean([0.0, 0.0, 0.0, 5.0], range(4)).ci_low == 0.0
     low = clustered_mean([0.0, 0.0, -0.1, 5.0], range(4)).ci_low

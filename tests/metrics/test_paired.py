@@ -191,6 +191,28 @@ def test_graded_scores_approach_the_paired_t_interval() -> None:
     assert estimate_of(first, second) == found, "the bootstrap is seeded"
 
 
+def test_equal_graded_runs_have_the_interval_of_equal_answers() -> None:
+    answers = np.ones(20)
+    right = estimate_of(answers, answers)
+    graded = estimate_of(0.5 * answers, 0.5 * answers)
+    assert right.low is not None
+    assert right.low < 0
+    assert (graded.low, graded.high) == pytest.approx((right.low, right.high))
+    assert graded.p_value == 1.0
+
+
+@pytest.mark.parametrize("num_clusters", [2, 3, 4])
+def test_graded_scores_of_a_few_clusters_have_the_paired_t_interval(num_clusters: int) -> None:
+    random = np.random.default_rng(5)
+    first, second = random.random((2, num_clusters))
+    found = estimate_of(first, second, np.arange(num_clusters))
+    expected = stats.ttest_rel(second, first)
+    interval = expected.confidence_interval(0.95)
+    # The resamples' spread, of which 2000 are drawn, is that of the formula but for chance.
+    assert (found.low, found.high) == pytest.approx(tuple(interval), rel=0.1)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.1)
+
+
 def test_a_scaled_estimate_is_in_the_other_unit() -> None:
     found = estimate_of(*from_counts(6, 2, 40))
     percent = found.scaled(100.0)

@@ -68,6 +68,21 @@ def sample(target: str = "B") -> Sample:
         ("(B) A is right", None),
         ("(B) A seems likely", None),
         ("(A) (B) are wrong", None),
+        ("(B), A is wrong", "B"),
+        ("A, B are wrong", None),
+        ("A, B do not match.", None),
+        ("I think A, B are wrong", None),
+        ("A, B, C, D are all shown", None),
+        ("Unlike A, B is correct", "B"),
+        # What is said after a text with its full stop, and keys that copy the options.
+        ("A. A red circle. - Incorrect\nB. A blue square. - Correct", "B"),
+        ("A. A red circle. (Incorrect)\nB. A blue square. (Correct)", "B"),
+        ('{"options": ["A. A red circle", "B. A blue square"], "answer": "B"}', "B"),
+        ("1st choice: A; 2nd choice: B", None),
+        # Letters in an order are no answer, one after an arrow is.
+        ("The order is A -> B.", None),
+        ("The answer is A → B → A", None),
+        ("The square is blue → B", "B"),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ConfigError
 from llava_eval.scoring.evaluation import Evaluation
-from llava_eval.scoring.scorer import SampleScorer, Scorer
+from llava_eval.scoring.scorer import SampleScorer, Scorer, checked_scorer
 from llava_eval.scoring.text import ExactMatch
 from llava_eval.types import NOT_SCORED, Generation, Sample, SampleResult, Score
 
@@ -100,6 +101,8 @@ class Same:
         ([Score(1.0, "a")], "Same gave 1 scores of 2 generations"),
         ([Score(True, "a")] * 2, "a Score with value=True; expected a plain number"),
         ([Score(1.0, 3)] * 2, "a Score with answer=3; expected"),  # type: ignore[arg-type]
+        ([Score(1.0, "a", details={"b": {1}})] * 2, "details that JSON does not hold .*set"),
+        ([Score(1.0, "a", details={"b": math.nan})] * 2, "details that JSON does not hold .*float"),
     ],
 )
 def test_what_a_ledger_cannot_hold_is_no_score(
@@ -108,3 +111,12 @@ def test_what_a_ledger_cannot_hold_is_no_score(
     """A ledger with it could be written, and not be read any more."""
     with pytest.raises(ConfigError, match=message):
         Evaluation(SAMPLES, Same(scores)).rescored(results(), tmp_path)
+
+
+def test_a_scorer_with_score_alone_is_named_in_messages(tmp_path: Path) -> None:
+    class Mine:
+        def score(self, reply: str, sample: Sample) -> None:
+            """Forget to return a score."""
+
+    with pytest.raises(ConfigError, match="of sample a Mine gave a NoneType"):
+        Evaluation(SAMPLES, checked_scorer(Mine())).rescored(results(), tmp_path)

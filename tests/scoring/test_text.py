@@ -47,6 +47,8 @@ def test_an_empty_reply_is_unreadable(reply: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "reply", "target", "value"),
     [
+        (ExactMatch(), "cafe\u0301", "caf\u00e9", 1.0),
+        (ExactMatch(), "红色。", "红色", 1.0),
         (LmmsEvalExactMatch(), "It's.", "its", 1.0),
         (LmmsEvalExactMatch(), "a cat", "cat", 0.0),
         (LmmsEvalExactMatch(), "B. x", "B", 0.0),

@@ -58,8 +58,8 @@ _RIGHT_AFTER = re.compile(
     r"^(?:,(?=i))?o?(?P<between>[iftovFgjmsS-]*)[raV](?P<tail>[^.?,:;(NLlbgj]{0,8})"
 )
 _WRONG_AFTER = re.compile(
-    r"^(?:,(?=i))?o?[iftovmsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right"
-    r"|^\(f*w|^,n(?:[.N]|$)"  # "B (wrong)", "B, no"
+    r"^(?:,(?=i)|\.(?=-))?o?[iftovmsS:-]*(?:[wX]|n(?![foi]*L))"  # "is not right", ". - Wrong"
+    r"|^\.?\(f*w|^,n(?:[.N]|$)"  # "B (wrong)", "B, no"
     r"|^[^.?;NLl]*b[sSf]*i?f*(?:w|n[fi]*r)"  # "is tempting, but wrong"
 )
 _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"

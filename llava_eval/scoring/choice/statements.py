@@ -20,7 +20,7 @@ _MOST_LETTERS = 1000
 #: The end of a prompt, where a word may begin.
 _CUT_OFF = re.compile("answer: *[a-z]")
 
-_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-)L)*")
+_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-|(?<![xT]L)>)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
 #: Letters that are named together, which a phrase may go over: "of A, B and C".
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
@@ -86,7 +86,11 @@ class _Reply:
         one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
-        if len(at) > 2 and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}:
+        if (
+            len(at) > 2
+            and self.kinds[at[-1] - 1] != ">"
+            and self.tokens[at[-1]].letter in {self.tokens[n].letter for n in at[:-1]}
+        ):
             return [at[:-1], at[-1:]]  # "between A and B, A"
         if (
             len(at) > 1
@@ -98,13 +102,17 @@ class _Reply:
         return [at]
 
     def _are_apart(self, left: int, right: int) -> bool:
-        """Return whether a comma parts two letters, or a bracket before one that is ruled out."""
-        if right > left + 1:
-            return self.kinds[left + 1 : right] == ","
+        """Return whether a comma parts two letters, or a bracket before one that is ruled out.
+
+        No comma does that parts subjects of one verb: "A, B are wrong", "A, B is wrong".
+        """
         first, second = self._mention([left]), self._mention([right])
-        return (
-            first.is_bracketed and not second.is_bracketed and second.is_rejected(is_listed=False)
-        )
+        is_bracketed = first.is_bracketed and not second.is_bracketed
+        if right == left + 1:
+            return is_bracketed and second.is_rejected(is_listed=False)
+        is_plural = self.plain[self.tokens[right].end :].startswith((" are ", " were "))
+        is_apart = is_bracketed or not first.begins_sentence
+        return self.kinds[left + 1 : right] == "," and is_apart and not is_plural
 
     def _mention(self, at: Sequence[int]) -> Mention:
         start, end = at[0], at[-1] + 1

@@ -54,7 +54,7 @@ _WORDS: Final[dict[str, str]] = {
     # SAYS: tells what an option or a person says.
     "Z": """says, said, claims, mentions, lists, asks, tells, writes, reads""",
     # ORDINAL: counts the options.
-    "1": """next, other, shortest, longest, shorter, longer, missing, first, second, third, fourth, fifth, last""",
+    "1": """next, other, shortest, longest, shorter, longer, missing, first, second, third, fourth, fifth, last, 1st, 2nd, 3rd, 4th""",
     # ARTICLE: fills, but a letter after it alone is a name ("a D").
     "t": """a, an""",
     # FILL: may stand between any of these and the letter.
@@ -154,7 +154,7 @@ _WORDS: Final[dict[str, str]] = {
     # IF: makes what follows no statement; nobody says that it is so.
     "h": """most would, many would, some would, few would, others would, anyone could, anybody could, everyone says, my friend says, colleague says,
     format should, format must, format is, the alternative is, example of, an example, previous question, last question, other question, last time, default answer, note, note that, for example, for instance, your answer should, your answer must, according to option, chosen by, selected by, picked by, you said, he said, she said, they said, somebody said, previous answer,
-    earlier answer, second choice, people often, many people, most people, others answered, others say, others said, others chose, if,
+    earlier answer, second choice, 2nd choice, people often, many people, most people, others answered, others say, others said, others chose, if,
     whether, people would say, people say, people might, some would say, some might, may, might, was inclined to, was going to, was
     tempted to, had he, had she, had it, had they, had the, were it, would have, suppose, assume, assuming, supposing, unless, wenn,
     ob, si, jeśli, если, ли, eğer, nếu, jika, 如果, 是否, 若, もし, 만약, 만일, إذا, thought, could think, considered, initially, at first, first
