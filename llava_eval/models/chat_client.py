@@ -110,7 +110,8 @@ class Completion:
         finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
         refusal: the text with which the endpoint refuses in place of a reply; mostly None.
         model: the model that the endpoint says has answered.
-        num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
+        num_input_tokens, num_output_tokens: as the endpoint counted them, reasoning too; None where
+            it did not.
     """
 
     content: Mapping[str, Any]
@@ -250,6 +251,9 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     told = clean(message) if isinstance(message, str) else body
     text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and "flagged_input" in metadata:
+        return RejectedError(text)  # OpenRouter says 403 of one prompt too
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass
     if status in _FATAL_STATUSES or "insufficient_quota" in codes:
@@ -310,7 +314,14 @@ def read_completion(body: str) -> Completion:
         reason = choice.get("finish_reason")
         may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
         text = message.get("content") if may_lack else message["content"]
+        if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
+            text = "".join(part["text"] for part in text if part["type"] == "text")
         usage = content.get("usage") or {}
+        ingoing = _count_or_none(usage, "prompt_tokens")
+        outgoing = _count_or_none(usage, "completion_tokens")
+        both = _count_or_none(usage, "total_tokens")
+        if ingoing is not None and outgoing is not None and both is not None:
+            outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
         refusal = message.get("refusal")
         if text is not None and not isinstance(text, str):
             raise TypeError(f"the reply is a {type(text).__name__}")
@@ -321,8 +332,8 @@ def read_completion(body: str) -> Completion:
             finish_reason=reason,
             refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
             model=_name(content.get("model")),
-            num_input_tokens=_count_or_none(usage, "prompt_tokens"),
-            num_output_tokens=_count_or_none(usage, "completion_tokens"),
+            num_input_tokens=ingoing,
+            num_output_tokens=outgoing,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise MalformedError(error, body) from None

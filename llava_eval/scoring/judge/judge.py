@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from llava_eval.borders.address import read_key
-from llava_eval.borders.http_client import RequestError
+from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.chat_client import (
@@ -199,7 +199,7 @@ class RecordedJudge:
         """
         if isinstance(error, WithheldError):
             return  # a filter dislikes one prompt; that says nothing of the next
-        if isinstance(error, LimitReachedError | RefusedError):
+        if isinstance(error, LimitReachedError | RefusedError | AddressError):
             self._end(str(error))
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
             self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {error}")
