@@ -69,6 +69,8 @@ class MalformedError(RequestError):
 
     def __init__(self, cause: Exception | str, body: str) -> None:
         told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, JsonError) and body:  # a page for people, or a stream
+            told += f"; it begins {' '.join(body[:200].split())[:60]!r}"
         super().__init__(f"malformed response ({told})"[:400])
         self.body = body[:_LONGEST_KEPT_BODY]
 
@@ -108,7 +110,8 @@ class Completion:
         text: what the model wrote; nothing where the endpoint says null, or leaves it out of a
             reply that ended early: a refusal, a filter, or an end token alone.
         finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
-        refusal: the text with which the endpoint refuses in place of a reply; mostly None.
+        refusal: the text with which the endpoint refuses in place of a reply, or says what broke it
+            off; mostly None.
         model: the model that the endpoint says has answered.
         num_input_tokens, num_output_tokens: as the endpoint counted them, reasoning too; None where
             it did not.
@@ -126,7 +129,10 @@ class Completion:
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
         if is_withheld(self.finish_reason):
-            raise WithheldError(f"the server ended the reply for {self.finish_reason!r}"[:200])
+            told = f": {self.refusal}" if self.refusal else ""
+            raise WithheldError(
+                f"the server ended the reply for {self.finish_reason!r}{told}"[:200]
+            )
         if self.refusal and not self.text:
             raise WithheldError(f"the server refused to reply: {self.refusal[:200]}")
 
@@ -323,6 +329,8 @@ def read_completion(body: str) -> Completion:
         if ingoing is not None and outgoing is not None and both is not None:
             outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
         refusal = message.get("refusal")
+        if refusal is None and isinstance(choice.get("error"), dict):
+            refusal = choice["error"].get("message")  # OpenRouter's, of the provider behind it
         if text is not None and not isinstance(text, str):
             raise TypeError(f"the reply is a {type(text).__name__}")
         return Completion(

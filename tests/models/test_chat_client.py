@@ -85,6 +85,11 @@ def test_a_reply() -> None:
         (Answer(500, b'{"error": ["a"]}'), BusyError, 'HTTP 500: {"error": ["a"]}'),
         (Answer(500, b'{"error": "a"}'), BusyError, "HTTP 500: a"),
         (Answer(304), RejectedError, "HTTP 304"),
+        (
+            Answer(200, b"<html>\n<title>Chat</title>"),
+            MalformedError,
+            "malformed response (JsonError: not JSON: Expecting value: line 1 column 1 (char 0)",
+        ),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
         (
             Answer(200, b'{"error": {"message": "Provider returned\\n error", "code": 502}}'),
@@ -399,6 +404,19 @@ def test_a_filtered_reply_without_content() -> None:
     """As Azure's."""
     choice = {"message": {"role": "assistant"}, "finish_reason": "content_filter"}
     with pytest.raises(WithheldError, match="ended the reply for 'content_filter'"):
+        read_completion(json.dumps({"choices": [choice]})).check_end()
+
+
+def test_a_page_is_told_with_its_beginning() -> None:
+    with pytest.raises(MalformedError, match="it begins '<html> <title>Chat</title>'"):
+        chat(Answer(200, b"<html>\n<title>Chat</title>"))
+
+
+def test_a_reply_that_a_provider_broke_off() -> None:
+    """As OpenRouter's, with the provider's error in the choice."""
+    error = {"code": 502, "message": "overloaded"}
+    choice = {"message": {"content": ""}, "finish_reason": "error", "error": error}
+    with pytest.raises(WithheldError, match="ended the reply for 'error': overloaded"):
         read_completion(json.dumps({"choices": [choice]})).check_end()
 
 
