@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.request
 from urllib.parse import urlsplit
 
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, without_secrets
 
 #: What a server that asks for no key gets instead of one.
 NO_KEY = "no-key"
@@ -67,6 +68,19 @@ def is_this_machine(address: str) -> bool:
     """Return whether an address is surely of this machine."""
     host = urlsplit(address).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def by_proxy(address: str) -> str:
+    """Return what a message says of the environment's proxy, which may be what has answered.
+
+    Args:
+        address: of the endpoint.
+    """
+    parts, proxies = urlsplit(address), urllib.request.getproxies()
+    proxy, host = proxies.get(parts.scheme) or proxies.get("all"), parts.hostname or ""
+    if not proxy or urllib.request.proxy_bypass(host):
+        return ""
+    return f"; asked by way of the proxy {without_secrets(proxy)} (NO_PROXY={host} goes without)"
 
 
 def read_key(variable: str, address: str, *, part: str, name: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from llava_eval.errors import one_line
+from llava_eval.errors import ConfigError, one_line, without_secrets
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,7 +56,7 @@ class BrokenError(RequestError):
 
 
 class AddressError(RequestError):
-    """An address that nothing can be asked from, or that leads to others for ever."""
+    """An address that nothing can be asked from, or sent to, or that leads to others for ever."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,28 @@ class HttpClient:
 
     Args:
         headers: sent with every request.
+
+    Raises:
+        ConfigError: the environment names a proxy or certificates that cannot be used.
     """
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         import httpx2
 
-        self._client = httpx2.AsyncClient(
-            headers={**(headers or {}), "Accept-Encoding": "gzip, deflate"},
-            timeout=None,  # one deadline holds for the whole, see exchange()
-            limits=httpx2.Limits(),
-            follow_redirects=True,
-        )
+        try:
+            self._client = httpx2.AsyncClient(
+                headers={**(headers or {}), "Accept-Encoding": "gzip, deflate"},
+                timeout=None,  # one deadline holds for the whole, see exchange()
+                limits=httpx2.Limits(),
+                follow_redirects=True,
+            )
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+            told = without_secrets(one_line(str(error)))
+            raise ConfigError(
+                "the environment's proxies (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY; SOCKS needs `pip "
+                "install socksio`) or certificates (SSL_CERT_FILE, SSL_CERT_DIR) cannot be used: "
+                f"{told}"
+            ) from None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
@@ -175,6 +186,7 @@ class HttpClient:
                 ) as response,
             ):
                 begun = response
+                _check_method(response, method)
                 _check_encoding(response)
                 body = bytearray()
                 keep = write if write is not None and response.status_code == 200 else body.extend
@@ -215,6 +227,15 @@ class HttpClient:
             if is_writing:
                 raise
             raise BrokenError(_told(error)) from None
+
+
+def _check_method(response: httpx2.Response, method: str) -> None:
+    """Raise AddressError where a redirect has made a GET of what was to be sent, as most do."""
+    if response.request.method != method:
+        raise AddressError(
+            f"HTTP {response.history[0].status_code}: it has moved to "
+            f"{without_secrets(str(response.url))}, and nothing can be sent by the old address"
+        )
 
 
 def _check_encoding(response: httpx2.Response) -> None:

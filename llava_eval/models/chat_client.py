@@ -69,6 +69,8 @@ class MalformedError(RequestError):
 
     def __init__(self, cause: Exception | str, body: str) -> None:
         told = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, JsonError) and body:  # a page for people, or a stream
+            told += f"; it begins {' '.join(body[:200].split())[:60]!r}"
         super().__init__(f"malformed response ({told})"[:400])
         self.body = body[:_LONGEST_KEPT_BODY]
 
@@ -108,9 +110,11 @@ class Completion:
         text: what the model wrote; nothing where the endpoint says null, or leaves it out of a
             reply that ended early: a refusal, a filter, or an end token alone.
         finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
-        refusal: the text with which the endpoint refuses in place of a reply; mostly None.
+        refusal: the text with which the endpoint refuses in place of a reply, or says what broke it
+            off; mostly None.
         model: the model that the endpoint says has answered.
-        num_input_tokens, num_output_tokens: as the endpoint counted them; None where it did not.
+        num_input_tokens, num_output_tokens: as the endpoint counted them, reasoning too; None where
+            it did not.
     """
 
     content: Mapping[str, Any]
@@ -125,7 +129,10 @@ class Completion:
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
         if is_withheld(self.finish_reason):
-            raise WithheldError(f"the server ended the reply for {self.finish_reason!r}"[:200])
+            told = f": {self.refusal}" if self.refusal else ""
+            raise WithheldError(
+                f"the server ended the reply for {self.finish_reason!r}{told}"[:200]
+            )
         if self.refusal and not self.text:
             raise WithheldError(f"the server refused to reply: {self.refusal[:200]}")
 
@@ -250,6 +257,9 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     told = clean(message) if isinstance(message, str) else body
     text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and "flagged_input" in metadata:
+        return RejectedError(text)  # OpenRouter says 403 of one prompt too
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass
     if status in _FATAL_STATUSES or "insufficient_quota" in codes:
@@ -310,8 +320,17 @@ def read_completion(body: str) -> Completion:
         reason = choice.get("finish_reason")
         may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
         text = message.get("content") if may_lack else message["content"]
+        if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
+            text = "".join(part["text"] for part in text if part["type"] == "text")
         usage = content.get("usage") or {}
+        ingoing = _count_or_none(usage, "prompt_tokens")
+        outgoing = _count_or_none(usage, "completion_tokens")
+        both = _count_or_none(usage, "total_tokens")
+        if ingoing is not None and outgoing is not None and both is not None:
+            outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
         refusal = message.get("refusal")
+        if refusal is None and isinstance(choice.get("error"), dict):
+            refusal = choice["error"].get("message")  # OpenRouter's, of the provider behind it
         if text is not None and not isinstance(text, str):
             raise TypeError(f"the reply is a {type(text).__name__}")
         return Completion(
@@ -321,8 +340,8 @@ def read_completion(body: str) -> Completion:
             finish_reason=reason,
             refusal=_whole_characters(refusal) if isinstance(refusal, str) else None,
             model=_name(content.get("model")),
-            num_input_tokens=_count_or_none(usage, "prompt_tokens"),
-            num_output_tokens=_count_or_none(usage, "completion_tokens"),
+            num_input_tokens=ingoing,
+            num_output_tokens=outgoing,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise MalformedError(error, body) from None

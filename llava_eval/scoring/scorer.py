@@ -87,7 +87,7 @@ class JudgeReply:
     """What a judge answered to one prompt, or why there is no answer.
 
     Attributes:
-        text: the judge's words as they came; None exactly when there is an error.
+        text: the judge's words after its reasoning; None exactly when there is an error.
         error: what went wrong, in one line.
     """
 

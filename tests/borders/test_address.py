@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_eval.borders.address import (
+    by_proxy,
     check_address,
     check_variable,
     is_openai,
@@ -91,3 +92,17 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConfigError, match="MY_KEY holds characters that no key has") as caught:
             key()
         assert bad not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("node7", "; asked by way of the proxy http://proxy:3128 (NO_PROXY=node7 goes without)"),
+        ("node8", ""),
+    ],
+)
+def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, host: str, told: str) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:word@proxy:3128")
+    monkeypatch.setenv("no_proxy", "node8")
+    assert by_proxy(f"http://{host}:8000/v1") == told
+    assert by_proxy("https://node7/v1") == ""

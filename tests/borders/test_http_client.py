@@ -18,6 +18,7 @@ from llava_eval.borders.http_client import (
     Response,
     UnreachableError,
 )
+from llava_eval.errors import ConfigError
 from tests.borders.raw_server import Speak, raw_server, repeats, returns_request, says, silent
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -199,6 +200,23 @@ def test_a_key_stays_with_its_host() -> None:
     assert b"host: localhost" in answer.lower()
     assert b"sk-secret" not in answer
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ALL_PROXY", "socks4://host:1", "socks4"),
+        ("HTTPS_PROXY", "http://name:sk-word@host:port", "port"),
+        ("SSL_CERT_FILE", "/no/such.pem", "No such file"),
+    ],
+)
+def test_an_environment_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=told) as caught:
+        HttpClient()
+    assert "sk-word" not in str(caught.value)
 
 
 def test_nobody_there(client: HttpClient) -> None:

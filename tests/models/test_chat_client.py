@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llava_eval.borders.http_client import BrokenError, RequestError, UnreachableError
+from llava_eval.borders.http_client import AddressError, BrokenError, RequestError, UnreachableError
 from llava_eval.models.chat_client import (
     BusyError,
     ChatClient,
@@ -64,6 +64,16 @@ def test_a_reply() -> None:
         (failure(402), RefusedError, "HTTP 402: no"),
         (failure(403), RefusedError, "HTTP 403: no"),
         (failure(404), RefusedError, "HTTP 404: no"),
+        (  # OpenRouter's, of one prompt
+            Answer(403, b'{"error": {"message": "flagged", "metadata": {"flagged_input": "a"}}}'),
+            RejectedError,
+            "HTTP 403: flagged",
+        ),
+        (
+            Answer(301, headers={"Location": "/v1/models?key=sk-1"}),
+            AddressError,
+            "HTTP 301: it has moved to http://127.0.0.1:",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),
@@ -75,6 +85,11 @@ def test_a_reply() -> None:
         (Answer(500, b'{"error": ["a"]}'), BusyError, 'HTTP 500: {"error": ["a"]}'),
         (Answer(500, b'{"error": "a"}'), BusyError, "HTTP 500: a"),
         (Answer(304), RejectedError, "HTTP 304"),
+        (
+            Answer(200, b"<html>\n<title>Chat</title>"),
+            MalformedError,
+            "malformed response (JsonError: not JSON: Expecting value: line 1 column 1 (char 0)",
+        ),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
         (
             Answer(200, b'{"error": {"message": "Provider returned\\n error", "code": 502}}'),
@@ -202,6 +217,9 @@ def test_a_refusal_in_place_of_a_reply() -> None:
         (None, (None, None)),
         ({}, (None, None)),
         ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
+        # xAI's, see vercel/ai pull request 12425: 12 of the prompt, 386 of reasoning, 1 of text.
+        ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, (12, 387)),
+        ({"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 3}, (12, 3)),
         ({"prompt_tokens": True, "completion_tokens": "5"}, (None, None)),
         ({"prompt_tokens": 1.0, "completion_tokens": [1]}, (None, None)),
     ],
@@ -371,10 +389,34 @@ def test_a_reply_without_content_that_ended_early(message: dict[str, str], reaso
     assert (found.text, found.finish_reason) == ("", reason)
 
 
+def test_a_reply_in_parts() -> None:
+    """As Mistral's, whose reasoning models send their thinking beside the reply."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "B?"}]}
+    parts = [thinking, {"type": "text", "text": "It is "}, {"type": "text", "text": "A"}]
+    choice = {"message": {"role": "assistant", "content": parts}, "finish_reason": "stop"}
+    assert read_completion(json.dumps({"choices": [choice]})).text == "It is A"
+    parts.append({"type": "text"})
+    with pytest.raises(MalformedError, match="KeyError: 'text'"):
+        read_completion(json.dumps({"choices": [choice]}))
+
+
 def test_a_filtered_reply_without_content() -> None:
     """As Azure's."""
     choice = {"message": {"role": "assistant"}, "finish_reason": "content_filter"}
     with pytest.raises(WithheldError, match="ended the reply for 'content_filter'"):
+        read_completion(json.dumps({"choices": [choice]})).check_end()
+
+
+def test_a_page_is_told_with_its_beginning() -> None:
+    with pytest.raises(MalformedError, match="it begins '<html> <title>Chat</title>'"):
+        chat(Answer(200, b"<html>\n<title>Chat</title>"))
+
+
+def test_a_reply_that_a_provider_broke_off() -> None:
+    """As OpenRouter's, with the provider's error in the choice."""
+    error = {"code": 502, "message": "overloaded"}
+    choice = {"message": {"content": ""}, "finish_reason": "error", "error": error}
+    with pytest.raises(WithheldError, match="ended the reply for 'error': overloaded"):
         read_completion(json.dumps({"choices": [choice]})).check_end()
 
 

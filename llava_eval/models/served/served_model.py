@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.address import is_this_machine, read_key
-from llava_eval.borders.http_client import RequestError
+from llava_eval.borders.address import by_proxy, is_this_machine, read_key
+from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
@@ -119,17 +119,19 @@ class ServedModel(Plan):
         # A probe that lost frames too is no measure: small frames cost no more than these.
         return max(by_size, cost.least_tokens(num_frames, num_words, _SLACK[self.video_as]))
 
-    def refused(self, error: RefusedError) -> CheckpointError:
+    def refused(self, error: RefusedError | AddressError) -> CheckpointError:
         """Return what to say of a server that refuses every request.
 
         Args:
             error: its refusal.
         """
         config = self.config
-        is_short = error.status == 404 and not str(config.base_url).rstrip("/").endswith("/v1")
+        is_missing = isinstance(error, RefusedError) and error.status == 404
+        is_short = is_missing and not str(config.base_url).rstrip("/").endswith("/v1")
         hint = "; the addresses of most servers end in /v1" if is_short else ""
         return CheckpointError(
             f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
+            f"{by_proxy(str(config.base_url))}"
         )
 
     def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:
@@ -294,7 +296,7 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
                 '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
             ) from None
         told = "its counts are the same with any number of images: it does not count images"
-    except RefusedError as error:
+    except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
     except RequestError as error:
         told = str(error)
@@ -317,7 +319,7 @@ def _with_checked_image(model: ServedModel) -> ServedModel:
     try:
         tokens = probe.count_tokens(1) - probe.count_tokens(0)
         told = "its counts are the same with an image and without"
-    except RefusedError as error:
+    except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
     except RequestError as error:
         tokens, told = 0, str(error)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llava_eval.borders.http_client import RequestError
+from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.errors import CheckpointError, PromptError, ServerError
 from llava_eval.models.backend import Runner
 from llava_eval.models.chat_client import Completion, RefusedError, RejectedError
@@ -210,7 +210,7 @@ class ServedRunner(Runner):
                 stop=self._stop,
                 streak=self._streak,
             )
-        except RefusedError as error:
+        except (RefusedError, AddressError) as error:
             self._stop.set()
             raise self.model.refused(error) from None
         completion.check_end()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from llava_eval.borders.address import is_openai
+from llava_eval.borders.address import by_proxy, is_openai
 from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
@@ -138,19 +138,20 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
     """Return the server's list of models; empty where it has none that can be read."""
+    proxy = by_proxy(str(config.base_url))
     try:
         listed = _read(client, "/models")
     except UnreachableError as error:
         raise CheckpointError(
-            f"model.base_url={config.base_url}: no server answers there: {error}"
+            f"model.base_url={config.base_url}: no server answers there: {error}{proxy}"
         ) from None
     except RequestError as error:
         if isinstance(error, RefusedError) and error.status in (401, 403):
             raise CheckpointError(
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
-                f"{config.api_key_env}: {error}"
+                f"{config.api_key_env}: {error}{proxy}"
             ) from None
-        _log.info("%s lists no models: %s", config.base_url, error)
+        _log.info("%s lists no models: %s%s", config.base_url, error, proxy)
         return []
     data = listed.get("data") if isinstance(listed, dict) else None
     if not isinstance(data, list):

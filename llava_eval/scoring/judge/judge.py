@@ -6,14 +6,14 @@ import logging
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from llava_eval.borders.address import read_key
-from llava_eval.borders.http_client import RequestError
+from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.chat_client import (
@@ -21,6 +21,7 @@ from llava_eval.models.chat_client import (
     Completion,
     MalformedError,
     RefusedError,
+    RejectedError,
     WithheldError,
 )
 from llava_eval.models.request_pool import (
@@ -37,6 +38,7 @@ from llava_eval.scoring.judge.budget import (
 )
 from llava_eval.scoring.judge.replies import FILE_NAME, KeptReply, ReplyStore, key_of
 from llava_eval.scoring.judge.report import JudgeReport, Judging, report_of
+from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
 log = logging.getLogger(__name__)
@@ -124,7 +126,7 @@ class RecordedJudge:
         judging.num_requests = self._budget.num_requests
         judging.tokens = self._budget.tokens
         judging.cost = self._config.cost(judging.tokens.num_input, judging.tokens.num_output)
-        answers = [replies.get(key, missing) for key in keys]
+        answers = [_without_reasoning(replies.get(key, missing)) for key in keys]
         judging.replies += answers
         return answers
 
@@ -199,7 +201,7 @@ class RecordedJudge:
         """
         if isinstance(error, WithheldError):
             return  # a filter dislikes one prompt; that says nothing of the next
-        if isinstance(error, LimitReachedError | RefusedError):
+        if isinstance(error, LimitReachedError | RefusedError | AddressError):
             self._end(str(error))
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
             self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {error}")
@@ -248,6 +250,12 @@ class RecordedJudge:
             completion = client.chat(str(config.model), prompt, _fields(config))
             counted = counted_tokens(estimate, completion)  # what is withheld costs as much
             completion.check_end()
+            said = without_reasoning(completion.text).text
+            if said is None or (completion.finish_reason == "length" and not said.strip()):
+                raise RejectedError(
+                    "the judge's tokens ran out before it replied, as where it reasons first: "
+                    f"judge.max_tokens={config.max_tokens} takes more, or null"
+                )
             return completion
         except MalformedError as error:
             result.malformed.append(error)
@@ -263,6 +271,12 @@ class _Result:
     reply: KeptReply | None = None
     error: Exception | None = None
     malformed: list[MalformedError] = field(default_factory=list)
+
+
+def _without_reasoning(reply: JudgeReply) -> JudgeReply:
+    """Return what a reply says after its reasoning, which the judges of no reference send."""
+    said = reply.text and without_reasoning(reply.text).text
+    return reply if said == reply.text else replace(reply, text=said)
 
 
 def _fields(config: JudgeConfig) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from llava_eval.borders.paths import append_line, read_file
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.models.chat_client import MalformedError, is_withheld
+from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
 FILE_NAME = "judge.jsonl"
@@ -186,7 +187,9 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 f"{path}, line {number} is damaged ({error}); remove that line to ask the judge "
                 "again"
             ) from error
-        if not is_withheld(result.get("finish_reason")):  # what a filter left is asked again
+        # What a filter left is asked again, and what ends within its reasoning.
+        is_whole = without_reasoning(result["reply"]).text is not None
+        if is_whole and not is_withheld(result.get("finish_reason")):
             yield result
 
 

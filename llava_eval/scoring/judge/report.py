@@ -82,6 +82,7 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
     replies = judging.kept
     ingoing = sum(reply.num_input_tokens or 0 for reply in replies)
     outgoing = sum(reply.num_output_tokens or 0 for reply in replies)
+    is_counted = not replies or any(reply.num_input_tokens is not None for reply in replies)
     snapshots = judging.snapshots
     content = {
         "model": config.model,
@@ -94,7 +95,7 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
         "num_empty_replies": sum(not str(reply.text).strip() for reply in replies),
         "num_input_tokens": ingoing,
         "num_output_tokens": outgoing,
-        "cost": config.cost(ingoing, outgoing),
+        "cost": config.cost(ingoing, outgoing) if is_counted else None,
         "stopped": judging.stopped,
         "this_command": {
             "num_reused": judging.num_reused,

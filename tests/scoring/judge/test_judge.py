@@ -114,6 +114,35 @@ def test_a_second_command_uses_what_the_first_kept(tmp_path: Path) -> None:
     assert replies(known) == ["re: a"]
 
 
+def test_reasoning_is_no_reply(tmp_path: Path) -> None:
+    """As a local judge sends it, where its server does not take it out."""
+
+    def reasons(content: dict[str, Any], number: int) -> Answer:
+        thought, said, end = content["messages"][1]["content"].split("|")
+        choice = {"message": {"content": f"<think>{thought}{said}"}, "finish_reason": end}
+        return reply(None, choices=[choice])
+
+    texts = ("A no|</think>\nA yes|stop", "B|</think>|length", "C|, then|length", "D||stop")
+    with serving(reasons) as server:
+        judging = ask(tmp_path, server, *texts)
+        assert replies(judging) == ["\nA yes", None, None, None]
+        assert len(server.requests) == 4
+        again = ask(tmp_path, server, *texts)
+    assert (again.num_reused, len(server.requests)) == (1, 7)
+    told = "the judge's tokens ran out before it replied, as where it reasons first: judge.max_t"
+    assert {text[: len(told)] for text in judging.failures.values()} == {told}
+    assert lines(tmp_path)[0]["reply"] == "<think>A no</think>\nA yes"
+
+
+def test_reasoning_that_an_earlier_version_kept(tmp_path: Path) -> None:
+    with serving(echo) as server:
+        ask(tmp_path, server, "a")
+        (kept,) = lines(tmp_path)
+        (tmp_path / "judge.jsonl").write_text(json.dumps({**kept, "reply": "<think>no"}) + "\n")
+        assert replies(ask(tmp_path, server, "a")) == ["re: a"]
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(
     "change",
     [

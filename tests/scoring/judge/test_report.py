@@ -73,3 +73,7 @@ def test_a_whole_judging_says_no_share() -> None:
     whole = report_of(config, Judging(replies=[KeptReply("yes")]))
     assert whole.label == {"judge": "j", "judge_snapshot": "unnamed"}
     assert whole.content["cost"] is None
+    priced = JudgeConfig(
+        model="j", price_per_million_input_tokens=1.0, price_per_million_output_tokens=1.0
+    )
+    assert report_of(priced, Judging(replies=[KeptReply("yes")])).content["cost"] is None
