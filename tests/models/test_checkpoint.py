@@ -28,7 +28,7 @@ from llava_eval.models.local.model import (
     load_model,
     load_model_once,
 )
-from llava_eval.models.local.plan import foreign_code, plan_checkpoint
+from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
 from tests.models.helpers import make_clip, make_request
@@ -49,6 +49,24 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     weights = checkpoint.path / "model.safetensors"
     assert digests["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
+
+
+def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path) -> None:
+    assert dtype_of_weights(CheckpointFolder(tmp_path, "x", None, ())) is None
+    names = ("adapter_model.safetensors", "model-00001-of-00002.safetensors")
+    for name, dtype in zip(names, (torch.float32, torch.bfloat16), strict=True):
+        save_file({"ids": torch.zeros(2).long(), "w": torch.ones(2, dtype=dtype)}, tmp_path / name)
+    folder = CheckpointFolder(tmp_path, "x", None, tuple((name, "") for name in names))
+    assert dtype_of_weights(folder) is torch.bfloat16
+
+
+def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
+    """Transformers would keep the checkpoint's own scheme, with a warning."""
+    edit_config(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    with pytest.raises(CheckpointError, match=r"already \(bitsandbytes\), so .*=nf4 would"):
+        plan_checkpoint(checkpoint, model, QuantizationConfig("nf4", method="bnb_nf4"))
+    assert plan_checkpoint(checkpoint, model).is_quantized
 
 
 def test_an_adapter_is_not_left_out(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
