@@ -27,8 +27,10 @@ from llava_eval.models.local.model import (
     _ask_for_token_types,
     load_model,
     load_model_once,
+    load_processor,
 )
 from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
 from tests.models.helpers import make_clip, make_request
@@ -58,6 +60,16 @@ def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path)
         save_file({"ids": torch.zeros(2).long(), "w": torch.ones(2, dtype=dtype)}, tmp_path / name)
     folder = CheckpointFolder(tmp_path, "x", None, tuple((name, "") for name in names))
     assert dtype_of_weights(folder) is torch.bfloat16
+
+
+def test_a_length_that_training_left_cuts_no_prompt(copied: Path) -> None:
+    path = copied / "tokenizer.json"
+    left = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "truncation": left}))
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    text = "what is it, and where is it, and which colour has it?"
+    inputs = WholePrompts(load_processor(plan)).inputs((text, ()))
+    assert len(inputs["input_ids"][0]) > 5
 
 
 def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:

@@ -407,6 +407,8 @@ def load_processor(plan: ModelPlan) -> Any:
         )
     # New tokens must follow the prompt's last one in every row of a batch.
     tokenizer.padding_side = "left"
+    # Processors would cut prompts to the length that training left in a tokenizer.json.
+    tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     _adjust_processor(processor, plan.processor)
