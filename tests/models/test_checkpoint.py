@@ -62,6 +62,12 @@ def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path)
     assert dtype_of_weights(folder) is torch.bfloat16
 
 
+def test_of_two_formats_one_is_read(copied: Path) -> None:
+    size = (copied / "model.safetensors").stat().st_size
+    torch.save({"weight": torch.zeros(9)}, copied / "pytorch_model.bin")
+    assert find_checkpoint(str(copied)).weights_bytes == size
+
+
 def test_a_length_that_training_left_cuts_no_prompt(copied: Path) -> None:
     path = copied / "tokenizer.json"
     left = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}

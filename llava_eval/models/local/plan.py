@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,9 +48,6 @@ _BOOKKEEPING = (
     *("transformers_version", "_from_model_config", "return_dict_in_generate"),
     *("prompt_lookup_num_tokens", "max_matching_ngram_size"),
 )
-
-#: Files of a model's weights; others beside them are of adapters and trainers.
-_WEIGHTS_NAME = re.compile(r"(pytorch_)?model(-.*)?\.(safetensors|bin)")
 
 
 @dataclass(frozen=True)
@@ -191,10 +187,9 @@ def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
     Raises:
         CheckpointError: they are damaged.
     """
-    names = sorted(name for name, _ in checkpoint.file_sha256)
-    first = next((name for name in names if _WEIGHTS_NAME.fullmatch(name)), None)
-    if first is None:
+    if not checkpoint.model_files:
         return None
+    first = checkpoint.model_files[0]
     with foreign_code(f"{checkpoint.name}: {first} cannot be read"):
         found = get_state_dict_dtype(load_state_dict(checkpoint.path / first, map_location="meta"))
         assert isinstance(found, torch.dtype)
