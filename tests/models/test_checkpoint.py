@@ -87,6 +87,13 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     assert plan_checkpoint(checkpoint, model).is_quantized
 
 
+def test_an_adapter_without_its_model_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    save_file({"lora_A.weight": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds an adapter .* merge_and_unload\(\)"):
+        find_checkpoint(str(tmp_path))
+
+
 def test_an_adapter_is_not_left_out(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copied / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     monkeypatch.setitem(sys.modules, "peft", None)  # not installed

@@ -80,6 +80,12 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
     for file in path.iterdir():
         if file.exists() and not (file.is_file() or file.is_dir()):
             raise CheckpointError(f"{file} is a pipe, socket or device, expected a file")
+    if not (path / "config.json").is_file() and (path / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{path} holds an adapter without its model (adapter_config.json, no config.json); "
+            "save both as one with peft's merge_and_unload() and save_pretrained(), and the "
+            "processor beside them"
+        )
     if not (path / "config.json").is_file():
         raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):
