@@ -208,6 +208,7 @@ class Clip:
         pts_seconds: N presentation times in seconds.
         fps: average frames per second of the source, None for an image.
         num_source_frames: frames of the whole source.
+        num_cut_frames: frames of the part of it that counts; None where all do.
         notes: how these pixels came about where that was not the ordinary way
             (for instance a sequential replay of a damaged stream).
         video: the video that the frames are of; None for an image.
@@ -220,6 +221,7 @@ class Clip:
     pts_seconds: tuple[float, ...]
     fps: float | None = None
     num_source_frames: int | None = None
+    num_cut_frames: int | None = None
     notes: tuple[str, ...] = ()
     video: Media | None = None
     problems: tuple[MediaProblem, ...] = ()
@@ -240,6 +242,11 @@ class Clip:
             self.proof is None or len(self.proof.digests) == shape[0],
             f"Clip of {shape[0]} frames has a proof of another number",
         )
+
+    @property
+    def num_frames_sampled_from(self) -> int:
+        """How many frames these were chosen from, as far as that is known."""
+        return self.num_cut_frames or self.num_source_frames or len(self)
 
     def frame(self, row: int) -> Clip:
         """Return one of the frames as a clip of its own.

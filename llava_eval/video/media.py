@@ -80,7 +80,8 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
             clip = cache.read(path, indices)
     problems = (*clip.problems, *_fewer_frames(info, sampler, indices))
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
-    return replace(clip, frames=frames, video=media, problems=problems)
+    num_cut = info.num_frames if info.num_frames != clip.num_source_frames else None
+    return replace(clip, frames=frames, num_cut_frames=num_cut, video=media, problems=problems)
 
 
 def probe_media(media: Media) -> VideoInfo:

@@ -27,8 +27,10 @@ from llava_eval.models.local.model import (
     _ask_for_token_types,
     load_model,
     load_model_once,
+    load_processor,
 )
-from llava_eval.models.local.plan import foreign_code, plan_checkpoint
+from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
+from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
 from tests.models.helpers import make_clip, make_request
@@ -49,6 +51,47 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     weights = checkpoint.path / "model.safetensors"
     assert digests["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
+
+
+def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path) -> None:
+    assert dtype_of_weights(CheckpointFolder(tmp_path, "x", None, ())) is None
+    names = ("adapter_model.safetensors", "model-00001-of-00002.safetensors")
+    for name, dtype in zip(names, (torch.float32, torch.bfloat16), strict=True):
+        save_file({"ids": torch.zeros(2).long(), "w": torch.ones(2, dtype=dtype)}, tmp_path / name)
+    folder = CheckpointFolder(tmp_path, "x", None, tuple((name, "") for name in names))
+    assert dtype_of_weights(folder) is torch.bfloat16
+
+
+def test_of_two_formats_one_is_read(copied: Path) -> None:
+    size = (copied / "model.safetensors").stat().st_size
+    torch.save({"weight": torch.zeros(9)}, copied / "pytorch_model.bin")
+    assert find_checkpoint(str(copied)).weights_bytes == size
+
+
+def test_a_length_that_training_left_cuts_no_prompt(copied: Path) -> None:
+    path = copied / "tokenizer.json"
+    left = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "truncation": left}))
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    text = "what is it, and where is it, and which colour has it?"
+    inputs = WholePrompts(load_processor(plan)).inputs((text, ()))
+    assert len(inputs["input_ids"][0]) > 5
+
+
+def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
+    """Transformers would keep the checkpoint's own scheme, with a warning."""
+    edit_config(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    with pytest.raises(CheckpointError, match=r"already \(bitsandbytes\), so .*=nf4 would"):
+        plan_checkpoint(checkpoint, model, QuantizationConfig("nf4", method="bnb_nf4"))
+    assert plan_checkpoint(checkpoint, model).is_quantized
+
+
+def test_an_adapter_without_its_model_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    save_file({"lora_A.weight": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds an adapter .* merge_and_unload\(\)"):
+        find_checkpoint(str(tmp_path))
 
 
 def test_an_adapter_is_not_left_out(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

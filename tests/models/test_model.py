@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import (
     Blip2Config,
+    BlipConfig,
     GenerationConfig,
     LlamaConfig,
     LlavaConfig,
@@ -105,6 +106,9 @@ def test_new_tokens(sequence: list[int], prompt: list[int], expected: list[int])
     # Behind a decoder's first token, whatever the prompt.
     behind = loaded(T5Config()).new_tokens(torch.tensor([sequence]), torch.tensor([prompt]))
     assert behind.tolist() == [sequence[1:]]
+    # BLIP's generate gives its decoder the prompt without its last token.
+    blip = loaded(BlipConfig()).new_tokens(torch.tensor([sequence]), torch.tensor([prompt]))
+    assert blip.tolist() == [sequence[2:]]
 
 
 def test_rope_of_layers_of_several_kinds() -> None:

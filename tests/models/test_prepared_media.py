@@ -70,6 +70,13 @@ def test_what_is_known_of_a_video(num_source_frames: int | None, total: int) -> 
     ]
 
 
+def test_of_a_cut_its_own_frames_count() -> None:
+    """As qwen-vl-utils counts them: Qwen2.5-VL tells the time between frames by their number."""
+    clip = dataclasses.replace(make_clip(3), num_source_frames=300, num_cut_frames=30)
+    (seen,) = given(("a", [shown_medium("video", clip, as_images=False)]))
+    assert seen["videos_kwargs"]["video_metadata"][0]["total_num_frames"] == 30
+
+
 def test_a_beginning_that_the_text_holds_is_not_written_again() -> None:
     assert "add_special_tokens" not in given(("a", []))[0]
     assert "add_special_tokens" not in given(("a", []), bos="<s>")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import itertools
 import random
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.llava_next_video import FeaturePrefixes
-from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.prompt import PromptWriter
 from llava_eval.models.local.runner import ModelRunner
@@ -322,6 +323,24 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
     monkeypatch.setattr(loaded.model, "generate", generate)
     assert run(runner, requests) == batched
     assert runner.batch_size <= 2
+
+
+@pytest.mark.slow
+def test_running_out_of_memory_in_the_first_trial_loses_nothing(
+    loaded: LoadedModel, batched: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untried = load_model(loaded.plan)
+    original = untried.model.forward
+
+    @functools.wraps(original)
+    def forward(*arguments: Any, **named: Any) -> Any:
+        if named["input_ids"].shape[0] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory (as on a small device)")
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(untried.model, "forward", forward)
+    runner = ModelRunner(untried, PLAIN)
+    assert run(runner, requests_of(runner, TURNS)) == batched
 
 
 def test_stop_strings_cut_the_text(loaded: LoadedModel, batched: dict[str, Generation]) -> None:

@@ -65,7 +65,9 @@ def test_red_and_blue_exchanged(file_of: FileOf) -> None:
 
 def test_a_cut(file_of: FileOf) -> None:
     media = Media("video", file_of("h264.mp4"), start_seconds=1.0, end_seconds=2.0)
-    assert read_media(media, four).frame_indices == (25, 33, 41, 50)
+    clip = read_media(media, four)
+    assert clip.frame_indices == (25, 33, 41, 50)
+    assert (clip.num_source_frames, clip.num_frames_sampled_from) == (75, 26)
     midpoints = partial(segment_midpoints, num_frames=2)
     assert read_media(media, midpoints).frame_indices == (31, 43)
 

@@ -12,6 +12,8 @@ from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 _SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
+#: Others beside them are of adapters, trainers and other libraries.
+_MODEL_FILE = re.compile(r"(pytorch_)?model(-.*)?\.(safetensors|bin)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,9 +34,16 @@ class CheckpointFolder:
     file_sha256: tuple[tuple[str, str], ...]
 
     @property
+    def model_files(self) -> list[str]:
+        """Names of the files that transformers reads weights from: safetensors if there are any."""
+        names = [name for name, _ in self.file_sha256 if _MODEL_FILE.fullmatch(name)]
+        return [name for name in names if name.endswith(".safetensors")] or names
+
+    @property
     def weights_bytes(self) -> int:
-        """Size of all weight files."""
-        return sum((self.path / name).stat().st_size for name, _ in self._weights)
+        """Size of the weights that are read."""
+        names = self.model_files or [name for name, _ in self._weights]
+        return sum((self.path / name).stat().st_size for name in names)
 
     @property
     def weights_sha256(self) -> str:
@@ -71,6 +80,12 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
     for file in path.iterdir():
         if file.exists() and not (file.is_file() or file.is_dir()):
             raise CheckpointError(f"{file} is a pipe, socket or device, expected a file")
+    if not (path / "config.json").is_file() and (path / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{path} holds an adapter without its model (adapter_config.json, no config.json); "
+            "save both as one with peft's merge_and_unload() and save_pretrained(), and the "
+            "processor beside them"
+        )
     if not (path / "config.json").is_file():
         raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):

@@ -129,7 +129,7 @@ def compare_steps(
         None where no plain logits are finite, so that nothing can be compared.
     """
     limit = _TOLERANCE.get(loaded.plan.dtype, _WIDE_TOLERANCE)
-    if loaded.plan.quantization.method is not None:
+    if loaded.plan.is_quantized:
         limit = max(limit, _WIDE_TOLERANCE)
     differences: list[float] = []
     has_other_answer = False

@@ -248,6 +248,8 @@ class LoadedModel:
         length = input_ids.shape[1]  # T
         if self.is_encoder_decoder:
             return sequences[:, 1:]
+        if self.model.config.model_type == "blip":  # leaves the token out that ends the prompt
+            return sequences[:, length - 1 :]
         begins_with_prompt = sequences.shape[1] >= length and torch.equal(
             sequences[:, :length], input_ids
         )
@@ -260,7 +262,7 @@ class LoadedModel:
         template = getattr(self.processor, "chat_template", None)
         num_parameters = sum(weight.numel() for weight in self.model.parameters())
         memory_bytes = unquantized = stored_bytes(self.model)
-        if plan.quantization.method is not None:  # packed weights have other shapes
+        if plan.is_quantized:  # packed weights have other shapes
             num_parameters, unquantized = plain_size(
                 checkpoint.path, plan.dtype, plan.trust_remote_code
             )
@@ -283,6 +285,7 @@ class LoadedModel:
             ),
             "attention_reason": plan.attention.reason,
             "quantization": describe_quantization(plan.quantization),
+            "stored_quantization": plan.stored_quantization,
             "max_position_embeddings": getattr(text, "max_position_embeddings", None),
             "rope_parameters": getattr(text, "rope_parameters", None),
             "chat_template": template,
@@ -404,6 +407,8 @@ def load_processor(plan: ModelPlan) -> Any:
         )
     # New tokens must follow the prompt's last one in every row of a batch.
     tokenizer.padding_side = "left"
+    # Processors would cut prompts to the length that training left in a tokenizer.json.
+    tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     _adjust_processor(processor, plan.processor)

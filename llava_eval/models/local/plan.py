@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, GenerationConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
@@ -58,6 +59,7 @@ class ModelPlan:
         device, dtype: where and in which precision the model runs.
         attention: the attention implementation and why.
         quantization: how weights are quantized.
+        stored_quantization: method of a checkpoint whose weights are quantized already.
         rope_scaling: entries that replace those of the RoPE parameters.
         processor: settings that replace those of the image and video processor.
         generation_settings: of the checkpoint's generation_config.json, apart from tokens.
@@ -78,6 +80,12 @@ class ModelPlan:
     keeps_generation_settings: bool = False
     shows_images: bool = False
     trust_remote_code: bool = False
+    stored_quantization: str | None = None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the model has quantized weights, from here or from the checkpoint."""
+        return self.quantization.method is not None or self.stored_quantization is not None
 
     @property
     def memory_warning(self) -> str | None:
@@ -143,9 +151,20 @@ def plan_checkpoint(
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
+    if config.dtype is None and device.type != "cpu":
+        config.dtype = dtype_of_weights(checkpoint)
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
     quantization_config(quantization, dtype, device)
+    stored = getattr(config, "quantization_config", None)
+    if stored is not None:
+        stored = str(stored.get("quant_method", "bitsandbytes"))
+    if stored is not None and quantization.method is not None:
+        raise CheckpointError(
+            f"{checkpoint.name} is quantized already ({stored}), so quantization="
+            f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
+            "leave quantization out"
+        )
     return ModelPlan(
         checkpoint,
         device,
@@ -158,7 +177,23 @@ def plan_checkpoint(
         keeps_generation_settings,
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
+        stored_quantization=stored,
     )
+
+
+def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
+    """Return the first dtype in a checkpoint's weights, as ``dtype="auto"`` of transformers does.
+
+    Raises:
+        CheckpointError: they are damaged.
+    """
+    if not checkpoint.model_files:
+        return None
+    first = checkpoint.model_files[0]
+    with foreign_code(f"{checkpoint.name}: {first} cannot be read"):
+        found = get_state_dict_dtype(load_state_dict(checkpoint.path / first, map_location="meta"))
+        assert isinstance(found, torch.dtype)
+        return found
 
 
 def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:

@@ -170,8 +170,6 @@ class PrefixSharing:
                 _check_ids(prompt, inputs)
             with torch.inference_mode():
                 comparison, way = self._compare(groups)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:

@@ -153,7 +153,7 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
 def _metadata(clip: Clip) -> dict[str, Any]:
     height, width = clip.frames.shape[-2:]
     return {
-        "total_num_frames": clip.num_source_frames or len(clip),
+        "total_num_frames": clip.num_frames_sampled_from,
         "fps": clip.fps,
         "frames_indices": list(clip.frame_indices),
         "height": height,

@@ -84,7 +84,7 @@ def _frames_per_second(clip: Clip) -> Fraction:
     """Return the rate at which the sampled frames last about as long as the video."""
     if not clip.fps or not clip.num_source_frames:
         return Fraction(1)
-    rate = len(clip) / (clip.num_source_frames / clip.fps)
+    rate = len(clip) / (clip.num_frames_sampled_from / clip.fps)
     return max(Fraction(1, 100), Fraction(rate).limit_denominator(100))
 
 
@@ -222,8 +222,8 @@ def video_part(address: str) -> Mapping[str, Any]:
 def _metadata(clip: Clip) -> dict[str, Any]:
     """Return what vLLM's ``media_io_kwargs`` say of frames that were sampled already."""
     metadata: dict[str, Any] = {"frames_indices": list(clip.frame_indices)}
-    if clip.num_source_frames is not None and clip.num_source_frames >= len(clip):
-        metadata["total_num_frames"] = clip.num_source_frames
+    if clip.num_frames_sampled_from >= len(clip):
+        metadata["total_num_frames"] = clip.num_frames_sampled_from
     if clip.fps is not None:
         metadata["fps"] = clip.fps
     return metadata

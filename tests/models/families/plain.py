@@ -112,7 +112,9 @@ class Plain:
         with torch.inference_mode():
             sequence = self.model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False)[0]
         ids = inputs["input_ids"][0]
-        if len(sequence) >= len(ids) and torch.equal(sequence[: len(ids)], ids):
+        if self.model.config.model_type == "blip":  # its generate drops the token that ends a text
+            sequence = sequence[len(ids) - 1 :]
+        elif len(sequence) >= len(ids) and torch.equal(sequence[: len(ids)], ids):
             sequence = sequence[len(ids) :]
         elif self.model.config.is_encoder_decoder:
             sequence = sequence[1:]
