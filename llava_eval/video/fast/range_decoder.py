@@ -19,7 +19,7 @@ from llava_eval.video.container import (
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast.index import DamagedError, EntryPoint, UntrustedError
 from llava_eval.video.fast.references import References
-from llava_eval.video.fast.syntax import EntryKind, PacketInfo, Syntax
+from llava_eval.video.fast.syntax import NOT_ONE_EACH, EntryKind, PacketInfo, Syntax
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -140,7 +140,10 @@ class _RangeDecoder:
         remaining = len(self.wanted)
         for stored in self._packets():
             is_wanted = self._note_if_wanted(stored)
-            frames = self.syntax.frames(bytes(stored.packet))
+            data = bytes(stored.packet)
+            if self.syntax.num_shown(data) != 1:
+                raise UntrustedError(NOT_ONE_EACH)
+            frames = self.syntax.frames(data)
             references.add(stored.number, frames, is_wanted=is_wanted)
             remaining -= is_wanted
             if not remaining:
