@@ -147,6 +147,29 @@ def test_times_that_rise_in_part_of_a_group(suffix: str, file_of: FileOf, tmp_pa
         check(decode_frames(path, [index]), [index], frames)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["ts", "mp4"])
+def test_parameter_sets_of_another_stream_at_keyframes(
+    suffix: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    with av.open(file_of("hevc_long.ts")) as other:
+        stale = bytes(other.streams.video[0].codec_context.extradata or b"")
+    path = tmp_path / f"sets.{suffix}"
+    with av.open(file_of("hevc.ts")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream)
+        for packet in inputs.demux(stream):
+            if packet.size:
+                written = av.Packet(stale * packet.is_keyframe + bytes(packet))
+                written.pts, written.dts = packet.pts, packet.dts
+                written.time_base, written.is_keyframe = packet.time_base, packet.is_keyframe
+                written.stream = copy
+                outputs.mux(written)
+    frames, _ = naive.decode_all(str(path))
+    assert len(frames) < 75
+    assert probe(path).num_frames == len(frames)
+
+
 def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:
     path = file_of("new_size.ts")
     frames, _ = shown_by("new_size.ts")
