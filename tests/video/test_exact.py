@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -124,6 +126,48 @@ def test_times_that_rise_as_frames_are_stored(
     frames, _ = shown_by(name)
     for index in range(len(frames)):
         check(decode_frames(file_of(name), [index]), [index], frames)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_times_that_rise_in_part_of_a_group(suffix: str, file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / f"part.{suffix}"
+    with av.open(file_of("b_frames.mp4")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream)
+        for number, packet in enumerate(inputs.demux(stream)):
+            if not packet.size:
+                continue
+            if 25 <= number < 37:  # as ffmpeg mends times that would jump back where files join
+                packet.pts = packet.dts = 25 * 512 + 20 * (number - 25)
+            packet.stream = copy
+            outputs.mux(packet)
+    frames, _ = naive.decode_all(str(path))
+    assert len(frames) == 75
+    for index in (26, 60):
+        check(decode_frames(path, [index]), [index], frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["ts", "mp4"])
+def test_parameter_sets_of_another_stream_at_keyframes(
+    suffix: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    with av.open(file_of("hevc_long.ts")) as other:
+        stale = bytes(other.streams.video[0].codec_context.extradata or b"")
+    path = tmp_path / f"sets.{suffix}"
+    with av.open(file_of("hevc.ts")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        copy = outputs.add_stream_from_template(stream)
+        for packet in inputs.demux(stream):
+            if packet.size:
+                written = av.Packet(stale * packet.is_keyframe + bytes(packet))
+                written.pts, written.dts = packet.pts, packet.dts
+                written.time_base, written.is_keyframe = packet.time_base, packet.is_keyframe
+                written.stream = copy
+                outputs.mux(written)
+    frames, _ = naive.decode_all(str(path))
+    assert len(frames) < 75
+    assert probe(path).num_frames == len(frames)
 
 
 def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:

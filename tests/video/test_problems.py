@@ -160,6 +160,21 @@ def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path:
         assert kinds(probe(path).problems) == expected
 
 
+def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / "early.webm"
+    corpus.group_blocks(file_of("vp9.webm"), path, which=lambda number: False)  # without Cues
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as inputs:
+        starts = [packet.pos for packet in inputs.demux(video=0) if packet.pos is not None]
+    for start in starts:  # of the only cluster: track, 16 bits of time
+        time = int.from_bytes(content[start + 1 : start + 3], "big")
+        content[start + 1 : start + 3] = (time - 300).to_bytes(2, "big", signed=True)
+    path.write_bytes(content)
+    clip = decode_frames(path, [0])
+    assert clip.pts_seconds == (-0.3,)
+    assert clip.problems == ()
+
+
 def test_stated_durations() -> None:
     assert kinds(shortfall("matroska,webm", 10.0, 5.0)) == ["truncated"]
     assert kinds(shortfall("flv", 10.0, 8.9)) == ["truncated"]

@@ -9,13 +9,16 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
+from llava_eval.video.decode import decode_frames
 from llava_eval.video.fast import av1
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
 from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.picture_order import counts_of
 from llava_eval.video.fast.source import open_source, syntax_for
 from llava_eval.video.fast.syntax import EntryKind, Syntax
+from tests.video import naive
 
 FileOf = Callable[[str], str]
 
@@ -242,3 +245,45 @@ def test_pictures_are_shown_in_the_order_of_their_counts(name: str, file_of: Fil
     assert len(set(counts)) == len(counts) == len(times)
     shown = sorted(range(len(counts)), key=counts.__getitem__)
     assert np.argsort(times).tolist() == shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["mp4", "ivf"])
+def test_hidden_frames_of_av1_in_packets_of_their_own(
+    suffix: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    path = tmp_path / f"split.{suffix}"
+    with av.open(file_of("av1_pyramid.mp4")) as inputs, av.open(str(path), "w") as outputs:
+        stream = inputs.streams.video[0]
+        split = BitStreamFilterContext("av1_frame_split", stream)
+        copy = outputs.add_stream_from_template(stream, opaque=True)
+        packets = (part for packet in inputs.demux(stream) for part in split.filter(packet))
+        for number, packet in enumerate(packets):
+            packet.pts = packet.dts = number * 512
+            packet.stream = copy
+            outputs.mux(packet)
+    frames, _ = naive.decode_all(str(path))
+    indices = range(2, len(frames), 9)
+    clip = decode_frames(path, indices)
+    assert clip.num_source_frames == len(frames) == 75
+    shown = np.stack([frames[index] for index in indices]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(clip.frames.numpy(), shown)
+
+
+def test_frames_that_vp9_packets_show() -> None:
+    syntax = syntax_for("vp9", b"")
+    assert syntax is not None
+    shown, hidden, existing = b"\x86aa", b"\x84a", b"\x88"  # 6.2: bits 3 and 1 of profile 0
+    assert [syntax.num_shown(frame) for frame in (shown, hidden, existing)] == [1, 0, 1]
+    # an index (Annex B) of sizes of one byte, between two marks: 0b110, size, count, each less 1
+    assert syntax.num_shown(hidden + shown + b"\xc1\x02\x03\xc1") == 1
+    assert syntax.num_shown(shown + shown + b"\xc1\x03\x03\xc1") == 2
+    assert syntax.num_shown(hidden + hidden + b"\xc1\x02\x02\xc1") == 0
+
+
+def test_frames_of_layers_of_av1_are_one() -> None:
+    syntax = syntax_for("av1", b"")
+    assert syntax is not None
+    frame, hidden, layer = b"\x32\x01\x30", b"\x32\x01\x20", b"\x36\x00\x01\x30"
+    packets = (frame, hidden + frame, hidden, frame + frame, layer + layer)
+    assert [syntax.num_shown(packet) for packet in packets] == [1, 1, 0, 2, 1]

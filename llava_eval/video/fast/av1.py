@@ -41,6 +41,16 @@ class Av1(Syntax):
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if starts_with_shown_key_frame(packet) else EntryKind.NO
 
+    def num_shown(self, packet: bytes) -> int:
+        count = 0
+        for kind, start, payload, _ in _obus(packet):
+            if kind in (_FRAME_HEADER, _FRAME) and payload < len(packet):
+                if packet[start] & 0x04:  # of layers, only one is shown
+                    return 1
+                # show_existing_frame (1 bit), frame_type (2), show_frame
+                count += packet[payload] & 0x90 != 0
+        return count
+
     def frames(self, packet: bytes) -> list[Frame] | None:
         if self.entry_kind(packet) is EntryKind.CLOSED:
             self._header = sequence_header(packet) or self._header

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from llava_eval.video.fast.bits import BitReader, nal_units, unescape
+from llava_eval.video.fast.index import NEW_PARAMETERS
 from llava_eval.video.fast.picture_order import PictureOrder
 from llava_eval.video.fast.syntax import (
     DISPOSABLE,
@@ -157,6 +158,13 @@ class Hevc(Syntax):
         picture = self._picture(packet)
         if picture is None or not 16 <= picture.kind <= 21:
             return "a keyframe of the container is not a random access picture"
+        sets = {
+            packet[start:end].rstrip(b"\0")
+            for start, end in nal_units(packet, self.length_size)
+            if packet[start : start + 1] == b"\x42" and packet[start + 1] < 8  # layer 0
+        }
+        if len(sets) > 1:  # each begins a new sequence, which hides leading pictures
+            return NEW_PARAMETERS
         if is_first:
             return None
         if picture.kind <= 18:  # its RASL pictures are not output (8.3.3)

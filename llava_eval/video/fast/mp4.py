@@ -282,6 +282,8 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
         prefix = samples.prefix(number)
+        if syntax.parameters(prefix):  # there may be more of them
+            prefix = samples.read(number)
         found = syntax.parameters(prefix)  # of streams that were put together, within the samples
         if found and parameters and found != parameters:
             raise UntrustedError(NEW_PARAMETERS)

@@ -17,9 +17,16 @@ from llava_eval.video.container import (
     sign_of_damage,
 )
 from llava_eval.video.deadline import check_deadline
-from llava_eval.video.fast.index import DamagedError, EntryPoint, UntrustedError
+from llava_eval.video.fast.index import (
+    TIMES_AS_STORED,
+    DamagedError,
+    EntryPoint,
+    UntrustedError,
+    reorders,
+)
+from llava_eval.video.fast.picture_order import rises
 from llava_eval.video.fast.references import References
-from llava_eval.video.fast.syntax import EntryKind, PacketInfo, Syntax
+from llava_eval.video.fast.syntax import NOT_ONE_EACH, EntryKind, PacketInfo, Syntax
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -140,7 +147,10 @@ class _RangeDecoder:
         remaining = len(self.wanted)
         for stored in self._packets():
             is_wanted = self._note_if_wanted(stored)
-            frames = self.syntax.frames(bytes(stored.packet))
+            data = bytes(stored.packet)
+            if self.syntax.num_shown(data) != 1:
+                raise UntrustedError(NOT_ONE_EACH)
+            frames = self.syntax.frames(data)
             references.add(stored.number, frames, is_wanted=is_wanted)
             remaining -= is_wanted
             if not remaining:
@@ -157,6 +167,8 @@ class _RangeDecoder:
         reads_data = not syntax.is_opaque or not shows_all
         maybe_hidden = entry == 0 and syntax.marks_leading
         first_pts: int | None = None
+        before = b""  # the packet before, where those may be shown in another order than stored
+        may_reorder = reorders(self.source.stream)
         for number, packet in enumerate(self.source.packets_from(self.entry), start=entry):
             check_deadline(path)
             pts = packet.pts
@@ -179,10 +191,21 @@ class _RangeDecoder:
                 maybe_hidden = syntax.is_leading(data)
                 is_shown &= not syntax.hidden_at_start(data)
             if is_shown:
+                if before and info.is_disposable and pts > self.shown_pts[-1]:
+                    self._check_rise(before, data)
+                elif packet.is_keyframe and self.shown_pts and pts < self.shown_pts[-1]:
+                    raise UntrustedError(TIMES_AS_STORED)
                 self._note_shown(pts, number)
+            before = data if may_reorder and self.shown_pts else b""
             if info.layer > self.top_layer:
                 self.top_layer = info.layer
             yield _Stored(number, packet, pts, is_shown, info)
+
+    def _check_rise(self, before: bytes, packet: bytes) -> None:
+        """Raise if a picture that is not decoded is surely not shown after all before, as timed."""
+        order = self.syntax.picture_order
+        if not rises([order(before), order(packet)]):
+            raise UntrustedError(TIMES_AS_STORED)
 
     def _note_shown(self, pts: int, number: int) -> None:
         """Insert the timestamp of a shown packet into the order shown."""

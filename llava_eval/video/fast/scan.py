@@ -36,7 +36,7 @@ from llava_eval.video.fast.index import (
 from llava_eval.video.fast.matroska import walk_blocks
 from llava_eval.video.fast.picture_order import JOINED, PictureOrder, goes_on, is_leading, rises
 from llava_eval.video.fast.source import Source
-from llava_eval.video.fast.syntax import SEVERAL_SEQUENCES, Syntax
+from llava_eval.video.fast.syntax import NOT_ONE_EACH, SEVERAL_SEQUENCES, Syntax
 from llava_eval.video.truncation import shortfall, truncation
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ _AT_END = "File ended prematurely"
 
 #: The last bytes of a packet, where the end of a sequence is marked.
 _SUFFIX = 8
+
+#: Packets at the beginning that tell how a muxer packs frames: several groups of pictures.
+_LOOKED_AT = 64
 
 #: Packets to give to the decoder before the first frame has to come out.
 _MAX_DELAY = 512
@@ -78,27 +81,49 @@ def _index_packets(source: Source) -> VideoIndex:
         and syntax.states_reorder
         and mp4.has_sample_table(source.path, stream)
     )
-    if has_table and mp4.is_shown_upright(source.path):
-        return mp4.index_samples(source.path, stream, syntax, _info_of_header(source))
     packets = source.container.demux(stream)
     head: list[Packet[VideoStream]] = []
+    messages: list[Message] = []
+    if syntax.states_references or not syntax.shows_every_packet:  # frames may be hidden
+        with libav_messages(of_helpers=False) as messages:
+            _look_at(packets, head, syntax, may_show_none=not has_table)
+    if has_table and mp4.is_shown_upright(source.path):
+        return mp4.index_samples(source.path, stream, syntax, _info_of_header(source))
     table = None
     if "matroska" in container_format and syntax.is_simple:
-        head += islice(packets, 4)
-        table = walk_blocks(source.path, syntax, head)
+        head += islice(packets, max(0, 4 - len(head)))
+        table = walk_blocks(source.path, syntax, head[:4])
         if table is not None and table.is_upright:
             return _index_of_table(source, table, _info_of_header(source), [])
     info = _first_frame(source, packets, head)
     if has_table:
         return mp4.index_samples(source.path, stream, syntax, info)
-    messages: list[Message] = []
     if table is None:
-        with libav_messages(of_helpers=False) as messages:
+        with libav_messages(of_helpers=False) as later:
             # what is not stated is learned from the first frames, and later ones may differ
             may_reorder = reorders(stream) or not syntax.states_reorder
             scan = _Scan(syntax, may_reorder=may_reorder)
             table = scan.read(source.path, chain(head, packets))
+        messages += later
     return _index_of_table(source, table, info, messages)
+
+
+def _look_at(
+    packets: Iterator[Packet[VideoStream]],
+    head: list[Packet[VideoStream]],
+    syntax: Syntax,
+    *,
+    may_show_none: bool,
+) -> None:
+    """Raise if the first packets show other than one frame each; those read go to ``head``."""
+    try:
+        for packet in _kept(islice(packets, _LOOKED_AT), head):
+            data = bytes(packet)
+            expected = not (may_show_none and data) or syntax.shows(data[0], data[-1])
+            if data and syntax.num_shown(data) != expected:
+                raise UntrustedError(NOT_ONE_EACH)
+    except LIBAV_ERRORS as error:
+        raise DamagedError(f"reading stops early: {reason(error)}") from error
 
 
 def _index_of_table(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llava_eval.video.container import open_video
+from llava_eval.video.container import LIBAV_ERRORS, open_video, reason
 from llava_eval.video.fast.av1 import Av1
 from llava_eval.video.fast.h26x import H264, Hevc
 from llava_eval.video.fast.index import EntryPoint, UntrustedError
@@ -57,10 +57,13 @@ class Source:
         Raises:
             UntrustedError: seeking does not find the keyframe.
         """
-        if self.by_byte:
-            self.container.seek(entry.position, unsupported_byte_offset=True)
-        else:
-            self.container.seek(entry.timestamp, stream=self.stream)
+        try:
+            if self.by_byte:
+                self.container.seek(entry.position, unsupported_byte_offset=True)
+            else:
+                self.container.seek(entry.timestamp, stream=self.stream)
+        except LIBAV_ERRORS as error:  # of Matroska, for one, to times below 0
+            raise UntrustedError(f"seeking to packet {entry.packet}: {reason(error)}") from error
         packets = self.container.demux(self.stream)
         yield self._find(entry, packets)
         for packet in packets:

@@ -47,6 +47,9 @@ class PacketInfo(NamedTuple):
 #: Why frames are not counted across the end of a sequence.
 SEVERAL_SEQUENCES = "the stream is several sequences put together"
 
+#: Why frames are not counted as packets where not each of these shows one.
+NOT_ONE_EACH = "packets show no frame or several"
+
 #: Packets of streams without layers.
 DISPOSABLE, NEEDED = PacketInfo(0, True), PacketInfo(0, False)
 
@@ -100,6 +103,10 @@ class Syntax:
         """Return whether decoding a packet with this first and last byte shows a frame."""
         return True
 
+    def num_shown(self, packet: bytes) -> int:
+        """Return how many frames a packet shows, as the headers in it say."""
+        return 1
+
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
         """Return why frames cannot be counted across this keyframe, None if they can."""
         if is_first and self.entry_kind(packet) is not EntryKind.CLOSED:
@@ -146,6 +153,9 @@ class Vp8(Syntax):
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else EntryKind.NO
 
+    def num_shown(self, packet: bytes) -> int:
+        return int(self.shows(packet[0], 0))
+
     def shows(self, first: int, last: int) -> bool:
         return first & 0x10 != 0
 
@@ -172,6 +182,19 @@ class Vp9(Syntax):
             bits.bits(1)  # reserved_zero of profile 3
         show_existing, not_key = bits.flag(), bits.flag()
         return EntryKind.NO if show_existing or not_key else EntryKind.CLOSED
+
+    def num_shown(self, packet: bytes) -> int:
+        mark = packet[-1]
+        width, count = (mark >> 3 & 3) + 1, (mark & 7) + 1  # of the index, Annex B
+        sizes = packet[-1 - width * count : -1]
+        if mark & 0xE0 != 0xC0 or packet[-2 - width * count : -1 - width * count] != packet[-1:]:
+            return int(self.shows(packet[0], 0))
+        num_shown = position = 0
+        for start in range(0, len(sizes), width):
+            first = packet[position : position + 1]
+            num_shown += bool(first) and self.shows(first[0], 0)
+            position += int.from_bytes(sizes[start : start + width], "little")
+        return num_shown
 
     def shows(self, first: int, last: int) -> bool:
         # a superframe ends with an index that begins with 0b110 (Annex B), and its last frame is
