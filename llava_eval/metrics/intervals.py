@@ -26,7 +26,7 @@ IntArray = npt.NDArray[np.int64]
 CONFIDENCE = 0.95
 
 #: Below this share of the value a standard error is rounding: the observations are equal.
-_NO_SPREAD = 1e-12
+NO_SPREAD = 1e-12
 
 
 def clustered_mean(
@@ -99,7 +99,7 @@ def bounded_interval(
     Returns:
         Low and high end, or None for both.
     """
-    if stderr > _NO_SPREAD * max(1.0, abs(value)):
+    if stderr > NO_SPREAD * max(1.0, abs(value)):
         half = student_quantile(num_clusters - 1) * stderr
         low = value - half if lowest is None else max(lowest, value - half)
         high = value + half if highest is None else min(highest, value + half)
