@@ -135,6 +135,13 @@ class Run(ComparableRun):
     tables: Tables
 
     @property
+    def full_score(self) -> float:
+        """A sample's score that is all right: 1, or where the headline's unit is 0-5, its end."""
+        units = [value.unit for value in self.tables.metrics.values()]
+        as_range = re.fullmatch(r"-?\d+-(\d+)", units[0]) if units else None
+        return 1.0 if as_range is None else float(as_range[1])
+
+    @property
     def choices(self) -> Mapping[str, str]:
         """The option chosen in each group; empty where the manifest does not say."""
         choices = self.manifest.content.get("choices")
