@@ -236,8 +236,8 @@ def test_samples_without_a_score_stand_outside_of_the_means(tmp_path: Path) -> N
     no_score = Score(None, None)
     for seed in range(3):  # each leaves out one question of each video, another under every seed
         results = [
-            answered(n, n % 4 > 0, **({"score": no_score} if n % 3 == seed else {}))
-            for n in range(12)
+            dataclasses.replace(result, score=no_score) if n % 3 == seed else result
+            for n, result in enumerate([answered(n, n % 4 > 0) for n in range(12)])
         ]
         write_run(tmp_path / f"{seed}", results, config={"seed": seed})
     seeds = Seeds.of(RunReader().read_all([tmp_path]))

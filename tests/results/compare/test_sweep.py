@@ -277,5 +277,6 @@ def test_a_run_is_held_to_the_best_on_the_samples_that_both_answered(tmp_path: P
     (sweep,) = sweeps_of(RunReader().read_all([tmp_path]))
     to_best = sweep.settings[1].to_best
     assert to_best is not None
-    assert (to_best.num_samples, to_best.difference) == (16, pytest.approx(-100 * 2 / 16))
+    assert to_best.num_samples == 16
+    assert to_best.difference == pytest.approx(-100 * 2 / 16)
     assert sweep.notes == [f"{tmp_path / '1'}: 8 samples failed"]
