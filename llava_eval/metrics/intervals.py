@@ -26,7 +26,7 @@ IntArray = npt.NDArray[np.int64]
 CONFIDENCE = 0.95
 
 #: Below this share of the value, or of the observations' deviations, a standard error is rounding.
-_NO_SPREAD = 1e-12
+NO_SPREAD = 1e-12
 
 
 def clustered_mean(
@@ -99,7 +99,7 @@ def bounded_interval(
     Returns:
         Low and high end, or None for both.
     """
-    if stderr > _NO_SPREAD * max(1.0, abs(value)):
+    if stderr > NO_SPREAD * max(1.0, abs(value)):
         half = student_quantile(num_clusters - 1) * stderr
         low = value - half if lowest is None else max(lowest, value - half)
         high = value + half if highest is None else min(highest, value + half)
@@ -128,7 +128,7 @@ def clustered_stderr(influence: FloatArray, membership: IntArray) -> float:
     sums = np.bincount(membership, weights=influence)
     stderr = math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
     # What cancels within every cluster (one of three right, of each video) leaves rounding alone.
-    return stderr if stderr > _NO_SPREAD * float(np.abs(influence).sum()) else 0.0
+    return stderr if stderr > NO_SPREAD * float(np.abs(influence).sum()) else 0.0
 
 
 def student_quantile(degrees_of_freedom: float, confidence: float = CONFIDENCE) -> float:

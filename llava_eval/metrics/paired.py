@@ -16,6 +16,7 @@ import numpy as np
 
 from llava_eval.metrics.intervals import (
     CONFIDENCE,
+    NO_SPREAD,
     FloatArray,
     IntArray,
     clustered_stderr,
@@ -42,7 +43,8 @@ class PairedEstimate:
         difference: second - first.
         low, high: confidence interval; None for fewer than two clusters, as all that follow.
         p_value: two-sided, of no difference; below 1 - confidence when the interval excludes 0.
-        smallest_detectable: true difference that so many samples show with :data:`POWER`.
+        smallest_detectable: true difference that so many samples show with :data:`POWER`; None
+            where all differ alike (graded scores of equal runs), which does not tell it.
         num_samples, num_clusters: what it rests on.
     """
 
@@ -137,7 +139,8 @@ def paired_estimate(
 ) -> PairedEstimate:
     """Return the estimate of two values and the interval of their difference, if there is one."""
     low, high, p_value = test or (None, None, None)
-    smallest = test and detectable(test.high - test.low, num_clusters, confidence)
+    width = 0.0 if test is None else test.high - test.low
+    smallest = detectable(width, num_clusters, confidence) if width > NO_SPREAD else None
     return PairedEstimate(
         first, second, second - first, low, high, p_value, smallest, num_samples, num_clusters
     )

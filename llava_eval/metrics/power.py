@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.metrics.intervals import FloatArray, IntArray, clustered_stderr, student_quantile
+from llava_eval.metrics.intervals import (
+    NO_SPREAD,
+    FloatArray,
+    IntArray,
+    clustered_stderr,
+    student_quantile,
+)
 from llava_eval.metrics.paired import POWER, PairedEstimate
 
 #: More samples than any benchmark has; a smaller difference takes "more than" so many.
@@ -34,12 +40,12 @@ class Spread:
 
     @classmethod
     def of_pair(cls, estimate: PairedEstimate) -> Spread | None:
-        """Return what the interval of two runs' difference implies; None where there is none.
+        """Return what the interval of two runs' difference implies; None where it implies nothing.
 
         Args:
             estimate: of the two runs.
         """
-        if estimate.low is None or estimate.high is None:
+        if estimate.low is None or estimate.high is None or estimate.smallest_detectable is None:
             return None
         quantile = student_quantile(estimate.num_clusters - 1)
         stderr = (estimate.high - estimate.low) / 2 / quantile
@@ -51,13 +57,14 @@ class Spread:
         """Return the spread of a run against another that answers independently of it.
 
         Two runs mostly agree on what is hard, so this is the safe side; a pair of runs tells more.
+        None where all samples are of one cluster, or all scores equal, which says nothing.
 
         Args:
             values: (N,) scores of one run, none of them NaN.
             membership: (N,) cluster of each sample, numbered from 0.
         """
         num_clusters = int(membership.max()) + 1
-        if num_clusters < 2:
+        if num_clusters < 2 or np.ptp(values) <= NO_SPREAD:
             return None
         influence = (values - values.mean()) / len(values)
         variances = [

@@ -35,6 +35,7 @@ class Cost:
         peak_host_bytes: largest resident set of a process; in a sweep, of all its runs so far.
         num_input_tokens, num_output_tokens: of all samples in the ledger.
         num_samples: samples in the ledger.
+        num_with_tokens: those whose tokens are known; of a failed one they are not.
         judge_cost: of all replies of a judge, in the currency of its prices.
         machine: processor or device that it ran on.
     """
@@ -52,6 +53,7 @@ class Cost:
     num_input_tokens: int = 0
     num_output_tokens: int = 0
     num_samples: int = 0
+    num_with_tokens: int = 0
     judge_cost: float | None = None
     machine: str = ""
 
@@ -111,6 +113,9 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
         num_input_tokens=sum(item.num_input_tokens or 0 for item in generations),
         num_output_tokens=sum(item.num_output_tokens or 0 for item in generations),
         num_samples=len(generations),
+        num_with_tokens=sum(
+            (item.num_input_tokens, item.num_output_tokens) != (None, None) for item in generations
+        ),
         judge_cost=manifest.judge.cost if manifest.judge else None,
         machine=_machine(manifest, sessions),
     )

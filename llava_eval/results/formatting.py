@@ -284,10 +284,11 @@ def latex_text(text: str) -> str:
 
 def _named(cell: str, names: Mapping[str, str]) -> str:
     """Return a name for LaTeX; "B - A" as the names of both, with a minus between them."""
-    parts = cell.split(" - ")
-    if not all(part in names for part in parts):
+    parts = re.split(r"( - |, as )", cell)  # "A, as B": of the samples that both answered
+    if not all(part in names for part in parts[::2]):
         return latex_text(cell)
-    return " $-$ ".join(latex_text(names[part]) for part in parts)
+    parts[::2] = [latex_text(names[part]) for part in parts[::2]]
+    return "".join(" $-$ " if part == " - " else part for part in parts)
 
 
 def _latex_value(cell: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,13 @@ class Run(ComparableRun):
     path: Path
     manifest: Manifest
     tables: Tables
+
+    @property
+    def full_score(self) -> float:
+        """A sample's score that is all right: 1, or where the headline's unit is 0-5, its end."""
+        units = [value.unit for value in self.tables.metrics.values()]
+        as_range = re.fullmatch(r"-?\d+-(\d+)", units[0]) if units else None
+        return 1.0 if as_range is None else float(as_range[1])
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -276,6 +284,8 @@ def is_run(path: Path) -> bool:
 def find_runs(path: Path) -> list[Path]:
     """Return a run directory itself, or the run directories below a folder, in natural order.
 
+    Folders that are linked there count too, each folder once.
+
     Raises:
         ComparisonError: there is no such folder, or no run in it.
     """
@@ -284,10 +294,19 @@ def find_runs(path: Path) -> list[Path]:
     with files.reading_errors(path):
         if not is_folder(path):
             raise ComparisonError(f"there is no folder {path}")
-    result = {manifest.parent for manifest in path.rglob(files.MANIFEST)}
+    result: dict[str, Path] = {}
+    seen: set[str] = set()
+    for folder, below, names in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()  # a link to a folder above it, or to one that has another name here
+        elif files.MANIFEST in names:
+            result[real] = Path(folder)
+        seen.add(real)
+        below.sort(key=lambda name: Path(folder, name).is_symlink())  # its own name first
     if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
-    return sorted(result, key=lambda path: natural_order(str(path)))
+    return sorted(result.values(), key=lambda path: natural_order(str(path)))
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.power import Spread
-from llava_eval.results.compare.pairing import compare_metrics, pair
+from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
 from llava_eval.results.formatting import Table, number, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
@@ -88,15 +88,9 @@ def plans_of(
             )
         scaled = _scaled(spread, 100.0)
         return SamplePlans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
-    name, unit, scale, spread, basis = _of_runs(runs)
-    if flips is not None:
-        per_group = spread.samples_per_cluster
-        spread = _scaled(Spread.of_flips(flips / 100, per_group), scale)
-        basis = (
-            f"{flips:g} % of samples change, as stated; those of a group are taken to change "
-            "together, which is the safe side"
-        )
-    num_samples = len(runs[0].results)
+    pairing = pair(runs[0], runs[-1])
+    name, unit, scale, spread, basis = _of_runs(runs, pairing, flips)
+    num_samples = len(pairing.firsts)
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
     return SamplePlans(
         f"{name} of {runs[0].label}, {num_samples} samples",
@@ -109,9 +103,10 @@ def plans_of(
     )
 
 
-def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
+def _of_runs(
+    runs: Sequence[Run], pairing: Pairing, flips: float | None
+) -> tuple[str, str, float, Spread, str]:
     """Return name, unit and scale of the headline metric, its spread, and what that rests on."""
-    pairing = pair(runs[0], runs[-1])
     compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
     if not compared:
         raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
@@ -119,7 +114,15 @@ def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
     assert headline.estimate is not None
     mean = headline.paired if isinstance(headline.paired, PairedMean) else None
     scale = mean.scale if mean is not None else 100.0
-    if len(runs) == 2:
+    spread: Spread | None
+    if flips is not None:
+        per_group = len(pairing.firsts) / pairing.num_clusters
+        spread = _scaled(Spread.of_flips(flips / 100, per_group), scale)
+        basis = (
+            f"{flips:g} % of samples change, as stated; those of a group are taken to change "
+            "together, which is the safe side"
+        )
+    elif len(runs) == 2:
         spread = Spread.of_pair(headline.estimate)
         basis = "the spread of their paired difference"
         if mean is not None:
@@ -140,7 +143,16 @@ def _of_runs(runs: Sequence[Run]) -> tuple[str, str, float, Spread, str]:
             "or --flips tells more"
         )
     if spread is None:
-        raise ComparisonError(f"{runs[0].name}: all samples are of one group: nothing is known")
+        reason = (
+            "all samples are of one group"
+            if pairing.num_clusters < 2
+            else f"{headline.name} of all samples is the same"
+            if len(runs) == 1
+            else f"{headline.name} of all samples differs alike, if at all"
+        )
+        raise ComparisonError(
+            f"{runs[0].name}: {reason}, which says nothing of chance; --flips PERCENT states it"
+        )
     return headline.name, headline.unit, scale, spread, basis
 
 

@@ -116,6 +116,7 @@ def test_tokens_are_those_of_the_ledger() -> None:
     ]
     found = cost_of(Manifest(), results)
     assert (found.num_input_tokens, found.num_output_tokens, found.num_samples) == (111, 5, 3)
+    assert found.num_with_tokens == 2, "what a sample takes is a mean of those that say"
 
 
 def test_memory_is_compared_by_what_all_know() -> None:

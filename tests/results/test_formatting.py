@@ -157,6 +157,8 @@ def test_markdown_latex_and_html() -> None:
         "run & b $-$ a\\_1 & x \\\\",
         "b & \\textbf{$+$1.0 to $-$0.5} & -- \\\\",
     ]
+    common = Table(["runs"], [["A, as B"]]).to_latex({"A": "a - 1", "B": "b"})
+    assert "a - 1, as b \\\\" in common
     page = TABLE.to_html()
     assert '<th scope="row">short | a_b</th><td>12.5</td>' in page
     assert '<th scope="col">value</th>' in page

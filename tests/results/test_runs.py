@@ -130,6 +130,16 @@ def test_runs_of_a_sweep_are_found_in_natural_order(tmp_path: Path) -> None:
         find_runs(tmp_path / "nothing")
 
 
+def test_linked_folders_count_once(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    own, other = (
+        write_run(folder, [answered(0, True)]) for folder in (sweep / "b", tmp_path / "x")
+    )
+    for name, target in {"a": own, "self": sweep, "latest": other}.items():
+        (sweep / name).symlink_to(target)
+    assert find_runs(sweep) == [own, sweep / "latest"]
+
+
 def test_cost_counts_processes_that_generated(tmp_path: Path) -> None:
     session = {
         "wall_seconds": 30.0,

@@ -83,6 +83,23 @@ def test_a_run_of_one_video_cannot_be_planned_from(
     assert "all samples are of one group" in capsys.readouterr().err
 
 
+def test_scores_without_spread_plan_nothing_but_what_is_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = write_run(tmp_path / "right", [answered(n, True) for n in range(9)])
+    graded = [answered(n, True, score=Score(n / 9, "A")) for n in range(9)]
+    same = [write_run(tmp_path / name, graded) for name in ("a", "b")]
+    for paths, reason in (([right], "of all samples is the same"), (same, "differs alike, if at")):
+        assert run_command(["plan", *map(str, paths)]) == 2
+        assert reason in capsys.readouterr().err
+    assert run_command(["gate", str(same[0]), "--baseline", str(same[1])]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "does not tell how small a drop in accuracy they would show" in printed
+    (plan,) = plans_of([RunReader().read(right)], detect=2.0, flips=8.0).plans
+    (stated,) = plans_of([], detect=2.0, flips=8.0, per_group=3.0).plans
+    assert plan.num_samples == stated.num_samples
+
+
 def test_usual_differences_are_planned_for_in_the_unit_of_the_metric(tmp_path: Path) -> None:
     stated = plans_of([], flips=8.0)
     assert (stated.subject, stated.unit) == ("right or wrong", "percent")

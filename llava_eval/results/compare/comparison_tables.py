@@ -270,4 +270,4 @@ def _times(factor: int, value: float | None) -> float | None:
 
 
 def _per_sample(value: int, cost: Cost) -> float | None:
-    return value / cost.num_samples if value else None
+    return value / cost.num_with_tokens if value else None

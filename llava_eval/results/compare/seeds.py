@@ -9,7 +9,8 @@ import numpy as np
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.intervals import FloatArray, clustered_mean
+from llava_eval.metrics.intervals import FloatArray, clustered_stderr
+from llava_eval.metrics.paired import influence_of
 from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.formatting import Table, count, number, wrapped
 from llava_eval.results.runs import Run, differing_settings
@@ -56,20 +57,20 @@ class Seeds:
         """
         comparisons = compare_runs(runs)
         headline = comparisons[0].headline
-        sides = [item.headline.paired for item in comparisons]
+        found = [item.headline.paired for item in comparisons]
+        sides = [item for item in found if isinstance(item, PairedMean)]
         ids = [[result.id for result in item.pairing.firsts] for item in comparisons]
-        first = sides[0]
-        if any(names != ids[0] for names in ids) or not isinstance(first, PairedMean):
+        if any(names != ids[0] for names in ids) or len(sides) < len(comparisons):
             raise ComparisonError(
                 "seeds need a mean over samples, and samples that all runs answered"
             )
-        columns = [first.first, *(item.second for item in sides if isinstance(item, PairedMean))]
-        values = first.scale * np.nan_to_num(np.stack(columns))  # (seeds, samples)
-        means = values.mean(axis=1)
-        groups = [result.group for result in comparisons[0].pairing.firsts]
+        first = sides[0]
+        columns = [first.first, *(item.second for item in sides)]
+        values = first.scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
+        means = np.nanmean(values, axis=1)
+        influence = [influence_of(*parts) for parts in zip(values, means, strict=True)]
+        membership = comparisons[0].pairing.membership
         names = [str(run.config.get("seed")) for run in runs]
-        # Divided first: right and wrong have an interval of their own.
-        mean = clustered_mean(values.mean(axis=0) / first.scale, groups, scale=first.scale)
         return cls(
             f"{runs[0].label}, {runs[0].model}",
             headline.name,
@@ -77,7 +78,9 @@ class Seeds:
             dict(zip(names, means.tolist(), strict=True)),
             float(means.mean()),
             float(means.std(ddof=1)),
-            mean.stderr,
+            clustered_stderr(np.mean(influence, axis=0), membership)
+            if comparisons[0].pairing.num_clusters > 1
+            else None,
             _flips(ids[0], values),
             len(ids[0]),
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean, paired_metric
@@ -20,10 +21,12 @@ from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
-from llava_eval.results.formatting import Table, formatted, highest, number
+from llava_eval.results.formatting import Table, count, formatted, highest, number
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,9 @@ def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
     result = list(notes)
+    result += [
+        f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in runs if run.num_errors
+    ]
     for run in runs[1:]:
         pairing = pair(runs[0], run)
         if not allow_differences:
@@ -174,16 +180,17 @@ def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
     if values is None or len(scored) < 2:
         return list(settings)
     best = max(scored, key=lambda index: settings[index].score.value or 0.0)
-    columns, membership, scale = values
+    columns, answered, membership, scale = values
+
+    def difference(left: int, right: int) -> PairedEstimate | None:
+        both = answered[left] & answered[right]
+        return paired_means(columns[left][both], columns[right][both], membership[both])
+
     pairs = list(itertools.combinations(range(len(settings)), 2))
-    estimates = {
-        (left, right): paired_means(columns[left], columns[right], membership)
-        for left, right in pairs
-    }
-    adjusted = dict(zip(pairs, holm_of(estimates.values()), strict=True))
+    adjusted = dict(zip(pairs, holm_of(difference(*pair) for pair in pairs), strict=True))
     result = []
     for index, setting in enumerate(settings):
-        to_best = paired_means(columns[best], columns[index], membership)
+        to_best = difference(best, index)
         if index == best or to_best is None:
             result.append(replace(setting, is_best=index == best))
         else:
@@ -192,17 +199,19 @@ def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
     return result
 
 
-def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, float] | None:
-    """Return each run's headline values for the first run's samples, clusters and unit.
+def _aligned_values(
+    runs: Sequence[Run],
+) -> tuple[list[FloatArray], list[BoolArray], IntArray, float] | None:
+    """Return for the first run's samples each run's headline values, which it answered, and more.
 
-    None where the headline is no mean over samples.
+    That is clusters and unit. None where the headline is no mean over samples.
     """
     first = runs[0]
     try:
         metric = metric_of(next(iter(first.metric_nodes.values())), first.allowed_targets)
     except METRIC_ERRORS:
         return None
-    columns = []
+    columns, answered = [], []
     scale = 1.0
     for run in runs:
         by_id = {result.id: result for result in run.results}
@@ -214,9 +223,12 @@ def _aligned_values(runs: Sequence[Run]) -> tuple[list[FloatArray], IntArray, fl
         column = np.full(len(first.results), np.nan)
         column[common] = paired.first
         columns.append(column)
+        known = np.zeros(len(column), np.bool_)
+        known[common] = [item.generation.error is None for item in chosen]
+        answered.append(known)
         scale = paired.scale
     membership, _ = number_clusters([result.group for result in first.results])
-    return columns, membership, scale
+    return columns, answered, membership, scale
 
 
 def sweep_table(sweep: Sweep) -> Table:
@@ -285,7 +297,8 @@ def legend(sweep: Sweep) -> str:
         else " for the only pair of runs"
     )
     return (
-        f"to best: paired difference to the best run; * is p < {SIGNIFICANT:g}{corrected}. "
+        "to best: paired difference to the best run, by the samples that both answered; * is "
+        f"p < {SIGNIFICANT:g}{corrected}. "
         "s/sample: the model's seconds, without its first batch. "
         f"MB: {sweep.memory_name}. Pareto: no other run is at least as good and as fast (T), or as "
         "small (M)."

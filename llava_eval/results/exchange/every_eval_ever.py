@@ -36,7 +36,10 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
     Raises:
         StorageError: they cannot be written.
     """
-    run = facts.run
+    run, record = facts.run, facts.run.manifest.model
+    # what a server ran, or wrote texts that were scored, is not known
+    is_local = record is not None and record.weights_sha256 is not None
+    transformers = run.manifest.versions.get("transformers") if is_local else None
     developer, _, name = facts.model.rpartition("/")
     model_id = facts.model if developer else f"local/{facts.model}"
     seconds = int(datetime.datetime.fromisoformat(facts.started).timestamp())
@@ -68,11 +71,11 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
             "name": run.model,
             "id": model_id,
             "inference_engine": {
-                "name": "transformers",
-                "version": str(run.manifest.versions.get("transformers") or "unknown"),
+                "name": "transformers" if is_local else "unknown",
+                "version": str(transformers or "unknown"),
             },
             "additional_details": {
-                "deployment_type": "self_deployed" if run.manifest.model else "unknown",
+                "deployment_type": "self_deployed" if is_local else "unknown",
                 "model_availability": "open_weights" if developer else "unknown",
             },
         },
@@ -168,7 +171,7 @@ def _instance(
         "input": {"raw": result.prompt, "reference": list(result.target)},
         "output": {"raw": [generation.text or ""]},
         "answer_attribution": [],
-        "evaluation": {"score": value, "is_correct": math.isclose(value, 1.0)},
+        "evaluation": {"score": value, "is_correct": math.isclose(value, facts.run.full_score)},
         "metadata": {
             **result.facets,
             "group": result.group,

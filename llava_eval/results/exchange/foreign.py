@@ -156,6 +156,8 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Record:
     row = line.get("doc_id")
     name = f"doc_id {row}"
     number = row if isinstance(row, int) else None
+    if isinstance(line.get("error"), str):  # as our own export says of a failed sample
+        return Record(name, None, fields, number, line["error"])
     if not isinstance(replies, str):
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
         return Record(name, None, fields, number, f"the file holds {what} for it")

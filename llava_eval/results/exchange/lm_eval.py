@@ -91,4 +91,5 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
         "doc_hash": sha256_of(json.dumps(document, ensure_ascii=False)),
         "prompt_hash": sha256_of(result.prompt),
         "target_hash": sha256_of(str(target)),
+        **({} if (error := result.generation.error) is None else {"error": error}),
     }

@@ -59,7 +59,10 @@ class Publication:
                 if run_path is not None and self.summary is not None:
                     causes = failures_by_cause(read_ledger(run_path / files.LEDGER))
             junit = texts.not_comparable_junit(str(error))
-            self._write(junit, texts.not_comparable_markdown(str(error), causes))
+            try:
+                self._write(junit, texts.not_comparable_markdown(str(error), causes))
+            except ComparisonError as unwritten:
+                raise ComparisonError(f"{error}; {unwritten}") from error
             if error.exit_code == 1:
                 raise ComparisonError(str(error)) from error
             raise
@@ -92,7 +95,7 @@ class Publication:
             The exit code: 0 passed, 1 not.
 
         Raises:
-            StorageError: a file cannot be written.
+            ComparisonError: a file cannot be written; the exit code 1 would call that a regression.
         """
         if self.as_json:
             print_json(content)
@@ -118,7 +121,10 @@ class Publication:
     def _write(self, junit: str, markdown: str) -> None:
         for path, text in ((self.junit, junit), (self.summary, markdown)):
             if path is not None:
-                files.write_output(path, text)
+                try:
+                    files.write_output(path, text)
+                except StorageError as error:
+                    raise ComparisonError(str(error)) from error
 
 
 def _give_to_later_steps(**outputs: str) -> None:

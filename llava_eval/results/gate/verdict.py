@@ -52,10 +52,15 @@ def _detectable(metric: ComparedMetric) -> str:
 def detectable_text(verdict: GateVerdict) -> str:
     """Return how small a drop in the headline the samples show."""
     pairing, metric = verdict.pairing, verdict.headline
+    samples = f"{count(len(pairing.firsts), 'sample')} in {count(pairing.num_clusters, 'cluster')}"
+    if metric.estimate is None or metric.estimate.smallest_detectable is None:
+        return (
+            f"All scores of {samples} (videos) differ alike, if at all, which does not tell how "
+            f"small a drop in {metric.name} they would show."
+        )
     return (
-        f"{count(len(pairing.firsts), 'sample')} in {count(pairing.num_clusters, 'cluster')} "
-        f"(videos) show a true drop of {_detectable(metric)} or more in {metric.name} four times "
-        "in five."
+        f"{samples} (videos) show a true drop of {_detectable(metric)} or more in {metric.name} "
+        "four times in five."
     )
 
 

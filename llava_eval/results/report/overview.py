@@ -168,14 +168,16 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
     """Return a metric by level, one column for each run."""
     columns = [level_values(run, facet, metric) for run in runs]
     names = list(dict.fromkeys(level for column in columns for level in column))
-    rows = [
-        [
-            name,
-            str(next(column[name].num_samples for column in columns if name in column)),
-            *(value_with_interval(column.get(name)) for column in columns),
+    rows = []
+    for name in names:
+        values = [column.get(name) for column in columns]
+        number = next(value.num_samples for value in values if value is not None)
+        cells = [
+            value_with_interval(value)
+            + (f", of {value.num_samples}" if value and value.num_samples != number else "")
+            for value in values
         ]
-        for name in names
-    ]
+        rows.append([name, str(number), *cells])
     best = [
         (row, 2 + column)
         for row, name in enumerate(names)

@@ -264,7 +264,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
 
 def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     """Return counts as HTML; what went wrong leads to its samples."""
-    states = Counter(map(state_of, run.results))
+    states = Counter(state_of(result, run.full_score) for result in run.results)
     speed = run.cost.samples_per_second
     return [
         f"{len(run.results)} samples",

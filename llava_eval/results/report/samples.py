@@ -67,8 +67,8 @@ class SampleSet:
         return (next(item for item in row if item is not None) for row in self.results)
 
 
-def state_of(result: SampleResult | None) -> str:
-    """Return what became of a sample, as one letter."""
+def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
+    """Return what became of a sample, as one letter; its score is all right from a value on."""
     if result is None:
         return MISSING
     if result.generation.error is not None:
@@ -78,7 +78,7 @@ def state_of(result: SampleResult | None) -> str:
     value = result.score.value
     if value is None:
         return NOT_SCORED
-    return RIGHT if value >= 1 else WRONG if value <= 0 else PARTLY
+    return RIGHT if value >= full_score else WRONG if value <= 0 else PARTLY
 
 
 def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any]:
@@ -89,8 +89,9 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         thumbnails: by sample id, the number of its strip of frames.
     """
     questions = list(samples.questions)
+    full = [run.full_score for run in samples.runs]
     graded = any(
-        state_of(item) == PARTLY or (item is not None and (item.score.value or 0) > 1)
+        state_of(item, full[0]) == PARTLY or (item is not None and (item.score.value or 0) > 1)
         for row in samples.results
         for item in row
     )
@@ -100,7 +101,10 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         "ids": [item.id for item in questions],
         "snippets": [_snippet(item) for item in questions],
         "facets": [_facet(name, questions) for name in names],
-        "states": ["".join(map(state_of, column)) for column in columns],
+        "states": [
+            "".join(state_of(item, score) for item in column)
+            for column, score in zip(columns, full, strict=True)
+        ],
         "values": [[_value(item) for item in column] for column in columns] if graded else None,
         "thumbnails": {
             str(index): thumbnails[item.id]

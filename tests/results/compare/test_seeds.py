@@ -21,6 +21,7 @@ from llava_eval.results.compare.seeds import (
 )
 from llava_eval.results.report.overview import Overview
 from llava_eval.results.runs import RunReader
+from llava_eval.types import Score
 from tests.results.runs_on_disk import answered, failed, write_run
 
 
@@ -229,3 +230,25 @@ def test_seeds_of_an_unfinished_run_are_compared_as_other_runs(
     assert "Note: D is not finished" in capsys.readouterr().out
     assert run_command(["compare", str(tmp_path), "--allow-differences"]) == 0
     assert "is not finished (status 'running')" in " ".join(capsys.readouterr().out.split())
+
+
+def test_samples_without_a_score_stand_outside_of_the_means(tmp_path: Path) -> None:
+    no_score = Score(None, None)
+    for seed in range(3):  # each leaves out one question of each video, another under every seed
+        results = [
+            dataclasses.replace(result, score=no_score) if n % 3 == seed else result
+            for n, result in enumerate([answered(n, n % 4 > 0) for n in range(12)])
+        ]
+        write_run(tmp_path / f"{seed}", results, config={"seed": seed})
+    seeds = Seeds.of(RunReader().read_all([tmp_path]))
+    right = [[n for n in range(12) if n % 3 != seed and n % 4] for seed in range(3)]
+    assert list(seeds.means.values()) == pytest.approx([100 * len(rows) / 8 for rows in right])
+    # the mean's deviation, added up within the four videos of three questions; G / (G - 1)
+    values = np.array([[n % 4 > 0 if n % 3 != s else np.nan for n in range(12)] for s in range(3)])
+    away = np.nan_to_num(values - np.nanmean(values, axis=1, keepdims=True)) / 8
+    videos = away.mean(axis=0).reshape(4, 3).sum(axis=1)
+    assert seeds.stderr_of_questions == pytest.approx(100 * np.sqrt(4 / 3 * (videos**2).sum()))
+    unscored = [answered(n, True, score=no_score) for n in range(12)]
+    write_run(tmp_path / "3", unscored, config={"seed": 3})
+    with pytest.raises(ComparisonError, match="a mean over samples"):
+        Seeds.of(RunReader().read_all([tmp_path]))

@@ -20,7 +20,7 @@ from llava_eval.results.compare.sweep_curves import (
 )
 from llava_eval.results.runs import RunReader
 from llava_eval.types import Score
-from tests.results.runs_on_disk import ACCURACY, answered, equal_models, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, equal_models, failed, write_run
 
 
 def test_the_pareto_set_by_hand() -> None:
@@ -265,3 +265,18 @@ def test_a_curve_holds_the_runs_that_have_a_score_and_a_price(tmp_path: Path) ->
     (chart,) = sweep_charts(sweep).values()
     points = {s.name: [(p.x, p.y) for p in s.points] for s in chart.series}
     assert points == {"4": [(2.0, 50.0)], "8": [(3.0, 100.0)]}
+
+
+def test_a_run_is_held_to_the_best_on_the_samples_that_both_answered(tmp_path: Path) -> None:
+    right = [n % 4 > 0 for n in range(24)]
+    write_run(tmp_path / "0", [answered(n, one) for n, one in enumerate(right)])
+    # Wrong on two more; eight of the questions failed, of which the best answered six.
+    worse = [failed(n) if n < 8 else answered(n, right[n] and n not in (9, 10)) for n in range(24)]
+    changed = {"sampler.num_frames": 4, "errors.max": 8}
+    write_run(tmp_path / "1", worse, config=changed)
+    (sweep,) = sweeps_of(RunReader().read_all([tmp_path]))
+    to_best = sweep.settings[1].to_best
+    assert to_best is not None
+    assert to_best.num_samples == 16
+    assert to_best.difference == pytest.approx(-100 * 2 / 16)
+    assert sweep.notes == [f"{tmp_path / '1'}: 8 samples failed"]

@@ -14,13 +14,15 @@ import yaml
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
+from llava_eval.results.exchange.foreign import foreign_records
 from llava_eval.results.exchange.hub import write_hub_entry
 from llava_eval.results.exchange.inspect_log import write_inspect_log
 from llava_eval.results.exchange.lm_eval import write_lm_eval
 from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
 from llava_eval.results.exchange.trackers import numbers_of, settings_of
+from llava_eval.results.report.samples import SampleSet, index_of
 from llava_eval.results.runs import Run, RunReader
-from llava_eval.types import Generation
+from llava_eval.types import Generation, Score
 from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 START, END = "2026-03-01T10:00:00+00:00", "2026-03-01T10:01:30+00:00"
@@ -249,6 +251,22 @@ def test_a_unit_has_bounds(tmp_path: Path, unit: str, bounds: tuple[object, obje
     assert "execution_command" not in result["generation_config"]["generation_args"]
 
 
+def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
+    marks = [answered(n, True, score=Score(float(n), "x")) for n in range(6)]
+    node = {"_target_": "llava_eval.metrics.means.mean_score", "scale": 1.0, "unit": "0-5"}
+    served = {"model": {"checkpoint": "gpt", "base_url": "https://x"}}
+    path = write_run(tmp_path / "run", marks, metrics={"score": node}, manifest=served)
+    run = RunReader().read(path)
+    aggregate, samples = write_every_eval_ever(RunFacts.of(run), tmp_path)
+    said = [line["evaluation"]["is_correct"] for line in lines_of(samples)]
+    assert said == [False] * 5 + [True]
+    index = index_of(SampleSet.of("made/up", [run]), {})
+    assert index["states"] == ["wppppr"]
+    model = read(aggregate)["model_info"]
+    assert model["inference_engine"]["name"] == "unknown", "a server does not say what it runs"
+    assert model["additional_details"]["deployment_type"] == "unknown"
+
+
 def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     run = run_of(tmp_path)
     results_path, samples_path = write_lm_eval(RunFacts.of(run), tmp_path / "out")
@@ -281,6 +299,8 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     assert first["doc"]["duration"] == "long"
     assert first["arguments"]["gen_args_0"]["arg_0"] == "Which?\nA. x\nB. y"
     assert third["metrics"] == ["accuracy"]
+    *_, record = foreign_records(samples_path.read_bytes(), samples_path) or []
+    assert (record.text, record.error) == (None, "MediaError: broken")
 
 
 @pytest.mark.parametrize(

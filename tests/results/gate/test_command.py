@@ -149,6 +149,19 @@ def test_no_verdict_is_written_too(runs: Path, capsys: pytest.CaptureFixture[str
     assert "- 1 x " in text, "what it failed of"
 
 
+def test_a_file_that_cannot_be_written_is_no_regression(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "file").touch()
+    named = ["--baseline", "good", "--junit", "file/gate.xml"]
+    assert cli.run_command(["gate", "good", *named]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    assert cli.run_command(["gate", "nothing", *named]) == 2
+    error = capsys.readouterr().err
+    assert "there is no run directory" in error
+    assert "cannot write" in error
+
+
 def test_a_summary_for_pull_requests(runs: Path) -> None:
     assert cli.run_command(["gate", "worse", "--baseline", "good", "--summary", "s.md"]) == 1
     text = (runs / "s.md").read_text()

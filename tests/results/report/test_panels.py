@@ -236,6 +236,7 @@ def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> N
         ["short", "6", missing.rows[0][2]],
         ["long", "12", "-"],
     ]
+    assert missing.rows[0][3].endswith(", of 12"), "the samples of the first run are not its own"
 
 
 @pytest.mark.parametrize(
