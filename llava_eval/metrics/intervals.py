@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int64]
 
 CONFIDENCE = 0.95
 
-#: Below this share of the value, or of the observations' deviations, a standard error is rounding.
+#: A standard error below this share (of a value, a range, the deviations) is rounding.
 NO_SPREAD = 1e-12
 
 

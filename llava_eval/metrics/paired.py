@@ -30,8 +30,6 @@ from llava_eval.metrics.intervals import (
 POWER = 0.8
 #: One of so many clusters is drawn again and again more often than the tail of an interval holds.
 _FEW_CLUSTERS = 4
-#: Below this share of the range a spread is rounding.
-_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +264,10 @@ def bootstrap_test(
     known = np.where(np.isfinite(replicates), replicates, np.nan)
     quantile = student_quantile(num_clusters - 1, confidence)
     stderr = float(np.nanstd(known)) * math.sqrt(num_clusters / (num_clusters - 1))
-    if np.nanmax(np.abs(known)) <= _NO_SPREAD * width:
+    if np.nanmax(np.abs(known)) <= NO_SPREAD * width:
         half = width * _score_bound(0.0, 0.0, num_clusters, quantile, 1.0)
         return Test(-half, half, 1.0)
-    if num_clusters <= _FEW_CLUSTERS and stderr > _NO_SPREAD * width:
+    if num_clusters <= _FEW_CLUSTERS and stderr > NO_SPREAD * width:
         centre = float(np.nanmean(known))
         p_value = 2 * float(stdtr(num_clusters - 1, -abs(centre) / stderr))
         return Test(centre - quantile * stderr, centre + quantile * stderr, p_value)

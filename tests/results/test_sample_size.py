@@ -87,12 +87,18 @@ def test_scores_without_spread_plan_nothing_but_what_is_stated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = write_run(tmp_path / "right", [answered(n, True) for n in range(9)])
-    graded = [answered(n, True, score=Score(n / 9, "A")) for n in range(9)]
-    same = [write_run(tmp_path / name, graded) for name in ("a", "b")]
-    for paths, reason in (([right], "of all samples is the same"), (same, "differs alike, if at")):
+    lower, higher = (
+        write_run(
+            tmp_path / f"{more}",
+            [answered(n, True, score=Score((n + more) / 16, "A")) for n in range(9)],
+        )
+        for more in (0, 4)
+    )
+    alike = [lower, higher]
+    for paths, reason in (([right], "of all samples is the same"), (alike, "differs alike, if at")):
         assert run_command(["plan", *map(str, paths)]) == 2
         assert reason in capsys.readouterr().err
-    assert run_command(["gate", str(same[0]), "--baseline", str(same[1])]) == 0
+    assert run_command(["gate", str(higher), "--baseline", str(lower)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "does not tell how small a drop in accuracy they would show" in printed
     (plan,) = plans_of([RunReader().read(right)], detect=2.0, flips=8.0).plans
