@@ -22,7 +22,7 @@ from pathlib import Path
 import llava_eval
 from llava_eval.borders.paths import reason
 from llava_eval.commands import COMMANDS, HelpShown, Parser
-from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, without_secrets
+from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, defect_line
 
 OVERVIEW = """\
 llava-eval: benchmark evaluation of LLaVA-NeXT-Video and other VLMs
@@ -164,12 +164,12 @@ def run_command(argv: Sequence[str]) -> int:
             _complain(f"what the command prints cannot be written: {error.strerror}")
             return StorageError.exit_code
         if error.filename is None:
-            _complain(_defect(error))
+            _complain(defect_line(error))
             return _DEFECT
         _complain(f"{os.fsdecode(error.filename)}: {reason(error)}")
         return ConfigError.exit_code
     except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours
-        _complain(_defect(error))
+        _complain(defect_line(error))
         return _DEFECT
 
 
@@ -182,26 +182,6 @@ def _complain(message: str) -> None:
     from llava_eval.results.formatting import printable
 
     print(f"llava-eval: {printable(message)}", file=sys.stderr)
-
-
-def _defect(error: Exception) -> str:
-    """Keep the traceback of a defect in a file, and return one line that says where."""
-    import tempfile
-    import traceback
-
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    text = without_secrets("".join(traceback.format_exception(error)))
-    try:
-        descriptor, path = tempfile.mkstemp(prefix="llava-eval-traceback-", suffix=".txt")
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
-    except OSError:
-        path = "no file, for none can be written"
-    return (
-        f"unexpected {type(error).__name__} in {frame.f_code.co_filename}, line {line}: "
-        f"{LlavaEvalError(str(error))}; this is a defect of llava-eval, or of code that the "
-        f"configuration names; its traceback is in {path}, and finished samples are kept"
-    )
 
 
 def _dispatch(words: list[str]) -> int:

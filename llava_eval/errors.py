@@ -20,6 +20,7 @@ line and exits with ``exit_code``; anything else that escapes is a defect and ke
     └── StorageError       the run directory cannot be written                  exit 1
 """
 
+import os
 import re
 
 #: An address in a text. Quotes end it, but for those within a password or a query. A scheme is
@@ -184,3 +185,23 @@ class ComparisonError(LlavaEvalError):
     """Runs that cannot be compared, or a file that is no run, ledger or baseline."""
 
     exit_code = 2
+
+
+def defect_line(error: Exception) -> str:
+    """Keep the traceback of a defect in a file, and return one line that says where."""
+    import tempfile
+    import traceback
+
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    text = without_secrets("".join(traceback.format_exception(error)))
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="llava-eval-traceback-", suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except OSError:
+        path = "no file, for none can be written"
+    return (
+        f"unexpected {type(error).__name__} in {frame.f_code.co_filename}, line {line}: "
+        f"{LlavaEvalError(str(error))}; this is a defect of llava-eval, or of code that the "
+        f"configuration names; its traceback is in {path}, and finished samples are kept"
+    )

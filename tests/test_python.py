@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import llava_eval
+from llava_eval.config.compose import compose_config
 from llava_eval.errors import ComparisonError
 
 
@@ -36,6 +38,14 @@ def test_evaluate_load_and_compare(tmp_path: Path) -> None:
     assert max(map(len, shown)) <= 80
     with pytest.raises(ComparisonError, match="no run directory"):
         llava_eval.load_run(tmp_path / "nowhere")
+
+
+def test_threads_compose_configurations_one_after_the_other() -> None:
+    def num_frames(number: int) -> object:
+        return compose_config([f"sampler.num_frames={number}"]).config.sampler["num_frames"]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(num_frames, range(1, 5))] == [1, 2, 3, 4]
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:

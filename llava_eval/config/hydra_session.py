@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -53,17 +54,22 @@ def _schema() -> DictConfig:
     return schema
 
 
+#: Hydra keeps what it composes from in one place for all threads.
+_one_at_a_time = threading.RLock()
+
+
 @contextmanager
 def hydra_session() -> Iterator[None]:
     """Initialise Hydra on the packaged files, whatever was initialised before."""
-    register_schema()
-    previous = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            yield
-    finally:
-        GlobalHydra.instance().hydra = previous
+    with _one_at_a_time:
+        register_schema()
+        previous = GlobalHydra.instance().hydra
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(config_folder()), version_base="1.3"):
+                yield
+        finally:
+            GlobalHydra.instance().hydra = previous
 
 
 def as_read(value: str) -> Override | None:

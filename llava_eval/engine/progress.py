@@ -12,6 +12,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from llava_eval.results import files
 from llava_eval.results.summary import cause_of
 from llava_eval.types import SampleResult
 
@@ -80,11 +81,14 @@ class Progress:
             cause = cause_of(result)
             self._failures[cause] += 1
             is_known = self._failures[cause] > _NUM_SHOWN_OF_A_CAUSE
-            log.warning(
+            # A quiet run, and one in a script, has no other file that tells of them.
+            place = "run.log" if log.isEnabledFor(logging.INFO) else files.LEDGER
+            log.log(
+                logging.INFO if is_known else logging.WARNING,
                 "sample %s failed: %s%s",
                 result.id,
                 result.generation.error,
-                "; further ones of this cause go to run.log"
+                f"; further ones of this cause go to {place}"
                 if self._failures[cause] == _NUM_SHOWN_OF_A_CAUSE
                 else "",
                 extra={"is_for_file": is_known},

@@ -43,6 +43,8 @@ def replaced_samples(
     manifest: Manifest,
     sampler: Sampler,
     runner: RunnerConfig,
+    *,
+    moved: bool = False,
 ) -> set[str]:
     """Return the ids of samples whose media or subtitles have been replaced since they were read.
 
@@ -57,8 +59,9 @@ def replaced_samples(
         manifest: of the run.
         sampler: chooses the frames of a video.
         runner: how many media are decoded at once, and for how long.
+        moved: media lie elsewhere than the run read them, so that old files too may be others.
     """
-    since = _start_of(manifest)
+    since = 0.0 if moved else _start_of(manifest)
     if since is None:
         return set()
     users: dict[_Seen, list[str]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+import os
 import shlex
 import time
 from collections import Counter
@@ -36,7 +37,13 @@ from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
-from llava_eval.errors import ConfigError, EngineError, LlavaEvalError, without_secrets
+from llava_eval.errors import (
+    ConfigError,
+    EngineError,
+    LlavaEvalError,
+    defect_line,
+    without_secrets,
+)
 from llava_eval.results.columns import VALUE_COLUMNS, value_cells
 from llava_eval.results.compare.seeds import Seeds, over_seeds, seeds_text
 from llava_eval.results.formatting import (
@@ -51,6 +58,9 @@ from llava_eval.results.tables import read_tables
 
 #: More seeds than anybody has the time for.
 _MOST_SEEDS = 1000
+
+#: Columns of the table at the end: settings that are cut to a terminal's width tell no runs apart.
+_UNCUT = 10_000
 
 #: Submitit's name of the cluster that each launcher hands jobs to; None: this process runs them.
 _CLUSTERS = {"BasicLauncher": None, "SlurmLauncher": "slurm", "LocalLauncher": "local"}
@@ -89,6 +99,11 @@ class SweepRun:
         except LlavaEvalError as error:
             say(str(error))
             return error.exit_code
+        except OSError:  # what is printed goes nowhere
+            raise
+        except Exception as error:  # noqa: BLE001 - one run's defect, or its foreign code's
+            say(defect_line(error))
+            return os.EX_SOFTWARE
 
     def checkpoint(self) -> Any:
         """Return what Submitit queues again when the cluster takes the job's machine back."""
@@ -126,7 +141,7 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
     if num_seeds is not None and max(codes) < ConfigError.exit_code:
         write_out(f"\n{_over_seeds([each.directory for each in runs], config_dir)}")
     elif len(runs) > 1:
-        write_out("\n" + results_table(runs, codes).to_text(terminal_width()))
+        write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
         folder = runs[0].directory.parent
         if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
             folder

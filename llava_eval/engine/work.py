@@ -26,7 +26,7 @@ from llava_eval.results import files
 from llava_eval.results.directory import check_owner, finished_results
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.formatting import setting_text
-from llava_eval.results.identity import Identity, digest, samples_digest
+from llava_eval.results.identity import Identity, digest, media_places, samples_digest
 from llava_eval.results.ledger import rewrite_ledger
 from llava_eval.results.manifest import Manifest, RunRecord, provenance, read_manifest
 from llava_eval.results.summary import named_with_overrides
@@ -119,7 +119,11 @@ class Work:
         finished = finished_results(directory, samples)
         log.info("continuing %s: %d samples are finished", directory, len(finished))
         sampler = self.benchmark.parts.prompts.sampler
-        stale = replaced_samples(samples, finished, manifest, sampler, config.runner)
+        places = manifest.content.get("media_places")
+        moved = places not in (None, media_places(self.benchmark.samples))
+        if moved:
+            log.info("media lie elsewhere than before; those of finished samples are read again")
+        stale = replaced_samples(samples, finished, manifest, sampler, config.runner, moved=moved)
         results = [result for result in finished.values() if result.id not in stale]
         if stale:
             rewrite_ledger(directory / files.LEDGER, results)
@@ -140,6 +144,7 @@ class Work:
             "choices": dict(composed.choices),
             "config": dict(composed.resolved),
             "conversation": dict(composed.resolved["conversation"]),
+            "media_places": media_places(self.benchmark.samples),
         }
         return RunRecord(directory, description, earlier, self.clock.seconds)
 

@@ -10,16 +10,19 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import PurePath
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
+from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.roles import flat
 from llava_eval.types import FrameDependentPart, Media, Sample
+from llava_eval.video.remote import is_address
 
 Identity = Mapping[str, Any]
 
 
-#: What of a medium has a place of its own in the digest, or (its bytes) none.
+#: What of a medium has a place of its own in the digest.
 _NAMED_APART = {"kind", "path", "start_seconds", "end_seconds", "upright", "data"}
 
 
@@ -38,6 +41,17 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     return digest(
         [[sample.id, *map(_asked, sample.content), *_options(sample)] for sample in samples]
     )
+
+
+def media_places(samples: Iterable[Sample]) -> str:
+    """Return a digest of where media lie, links followed: another one may be that of other files.
+
+    It is no part of an identity, as moving a data set changes nothing.
+    """
+    folder = cache(lambda path: str(path.resolve() if is_surely_folder(path) else path))
+    media = (medium for sample in samples for medium in sample.media if medium.data is None)
+    paths = [Path(medium.path) for medium in media if not is_address(medium.path)]
+    return digest([[folder(path.parent), path.name] for path in paths])
 
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
@@ -66,6 +80,7 @@ def _asked(piece: str | Media | FrameDependentPart) -> Any:
         piece.end_seconds,
         *(["upright"] if piece.upright else []),
         *([special] if special else []),
+        *([] if piece.data is None else [hashlib.sha256(piece.data).hexdigest()]),
     ]
 
 

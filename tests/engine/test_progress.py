@@ -105,6 +105,21 @@ def test_quiet_shows_warnings_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert logging.getLogger("llava_eval").handlers == []
 
 
+def test_in_a_script_and_quietly_further_failures_are_in_the_ledger_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with messages_shown(-1):
+        LOG.info("results go there", extra={"run_directory": tmp_path})
+        with Progress(5, []) as progress:
+            for number in range(5):
+                failed = result(number, error="MediaError: no such file")
+                progress.add(failed, decode_wait_seconds=0.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert lines[2].endswith("further ones of this cause go to samples.jsonl")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_failures_are_grouped_by_cause() -> None:
     results = [
         result(0),

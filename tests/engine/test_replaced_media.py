@@ -56,12 +56,14 @@ class Case:
                 sample, Generation("A"), (clip.frame_indices,), "Why?", (MediaInput.of(clip),)
             )
 
-    def replaced(self, started: str | None = "") -> set[str]:
+    def replaced(self, started: str | None = "", *, moved: bool = False) -> set[str]:
         if started == "":
             started = datetime.fromtimestamp(START, UTC).isoformat()
         manifest = Manifest(sessions=(Session(started=started),))
         runner = RunnerConfig(decode_workers=1)
-        return replaced_samples(self.samples, self.results, manifest, first_and_last, runner)
+        return replaced_samples(
+            self.samples, self.results, manifest, first_and_last, runner, moved=moved
+        )
 
 
 @pytest.fixture
@@ -111,6 +113,14 @@ def test_what_was_written_before_the_run_was_read_by_it(case: Case) -> None:
     shutil.copy(case.paths[0], case.paths[1])
     os.utime(case.paths[1], (BEFORE, BEFORE))
     assert case.replaced() == set()
+
+
+def test_of_media_that_lie_elsewhere_old_files_too_may_be_others(case: Case) -> None:
+    shutil.copy(case.paths[0], case.paths[1])
+    os.utime(case.paths[1], (BEFORE, BEFORE))
+    assert case.replaced(moved=True) == {"2", "3"}
+    case.paths[1].unlink()
+    assert case.replaced(moved=True) == set()
 
 
 @pytest.mark.parametrize("started", [None, "yesterday", "9999999-01-01"])

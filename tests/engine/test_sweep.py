@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from llava_eval.engine import sweep
 from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results.formatting import duration
-from llava_eval.types import Clip, MediaKind, Request
+from llava_eval.types import Clip, MediaKind, MetricValue, Request, SampleResult
 from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run
 
@@ -211,6 +212,29 @@ def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert re.search(r"\(run 2 of 2, about .* left\)\n", out)
     assert re.search(r"\n0 +letter=A +accuracy ", out)
     assert out.endswith(f"\nllava-eval compare {tmp_path}\n")
+
+
+def broken(results: Sequence[SampleResult]) -> MetricValue:
+    """A metric with a defect."""
+    if results:
+        raise KeyError("none")
+    return MetricValue(None, None, None, None, 0, "percent")
+
+
+@pytest.mark.slow
+def test_a_defect_ends_one_run_and_settings_are_whole_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    metrics = f"{__name__}.broken,llava_eval.metrics.means.mean_score"
+    words = ["benchmark.limit=2", "model=own", f"model._target_={__name__}.Counted"]
+    words += [f"benchmark.metrics.accuracy._target_={metrics}", f"hydra.sweep.dir={tmp_path / 's'}"]
+    assert sweep.run_sweep(words, None, -1) == 70
+    out, err = capsys.readouterr()
+    assert err.startswith("llava-eval: unexpected KeyError in ")
+    assert len(err.splitlines()) == 1
+    assert re.search(rf"\n0 +_target_={re.escape(__name__)}\.broken +- +- +- +70\n", out)
+    assert re.search(r"\n1 +_target_=llava_eval\.metrics\.means\.mean_score +accuracy .* 0\n", out)
 
 
 @pytest.mark.slow

@@ -132,6 +132,22 @@ def test_a_template_that_changes_the_prompt_is_refused(
         assert part in str(caught.value)
 
 
+def test_a_date_in_prompts_is_told_once_and_one_that_is_not_shown_is_not(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "{{ messages[0].content[-1].text }}"
+    for shown, num_told in (
+        ("{{ now }}", 1),
+        ("", 0),
+    ):  # Mistral Small 3.1, Llama 3.2 Vision
+        template = f"{{% set now = strftime_now('on day %j') %}}{said}{shown}"
+        conversation = configured("chat_template", with_template(loaded, template))
+        caplog.clear()
+        assert [conversation.render(make_request("Why?"))[:4] for _ in range(2)] == ["Why?"] * 2
+        assert len(caplog.messages) == num_told
+        assert all("time of asking into prompts ('on day " in text for text in caplog.messages)
+
+
 #: As GLM-4.1V's: parts of the user's turn, whole contents of the others.
 SYSTEM_AS_STRING = (
     "{% for m in messages %}<{{ m.role }}>{% if m.role == 'user' %}{% for c in m.content %}"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llava_eval.benchmarks.frame_images import FrameImages
-from llava_eval.results.identity import digest, first_difference, samples_digest
+from llava_eval.results.identity import (
+    digest,
+    first_difference,
+    media_places,
+    samples_digest,
+)
 from llava_eval.types import Media, Sample
 
 VIDEO = Media("video", "/data/v.mp4", 1.0, 2.0)
@@ -83,6 +89,28 @@ def test_folders_targets_facets_and_rows_do_not_count() -> None:
         facets={"duration": "short"},
     )
     assert samples_digest([same]) == samples_digest([ASKED])
+
+
+def test_the_bytes_of_images_in_rows_count_whatever_the_rows_call_them() -> None:
+    images = (Media("image", "1.png", data=data) for data in (b"red", b"red", b"blue"))
+    red, same, blue = (samples_digest([dataclasses.replace(ASKED, content=(i,))]) for i in images)
+    assert red == same != blue
+
+
+def test_media_lie_elsewhere_in_another_folder_and_behind_another_link(tmp_path: Path) -> None:
+    def places(path: Path | str) -> str:
+        return media_places([dataclasses.replace(ASKED, content=(Media("video", str(path)),))])
+
+    (tmp_path / "small").mkdir()
+    (tmp_path / "large").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("small")
+    behind, here = places(link / "v.mp4"), places(tmp_path / "small" / "v.mp4")
+    link.unlink()
+    link.symlink_to("large")
+    assert behind == here != places(link / "v.mp4") == places(tmp_path / "large" / "v.mp4")
+    assert places("http://a/v.mp4") == places("http://b/v.mp4") == media_places([])
+    assert places("\0/\udc80/v.mp4") != here
 
 
 def test_the_first_difference_is_named_by_its_key() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -21,6 +23,8 @@ from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.placeholders import Placeholders
 from llava_eval.types import PreparedMedia, Request, ShownMedia
+
+_log = logging.getLogger(__name__)
 
 #: Lines of Python that a chat template may run; real ones run some thousands.
 TEMPLATE_LIMIT_LINES = 1_000_000
@@ -45,6 +49,7 @@ class Conversation:
     config: ConversationConfig
     processor: Any
     _tried: set[object] = field(default_factory=set, init=False, repr=False, compare=False)
+    _told: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @cached_property
     def placeholders(self) -> Placeholders:
@@ -131,9 +136,10 @@ class Conversation:
 
     def _rendered(self, messages: list[dict[str, Any]], *, is_continued: bool) -> object:
         """Return what the template makes of a turn; the first of each form is tried elsewhere."""
+        dates: list[str] = []
 
         def render() -> object:
-            with _limited(TEMPLATE_LIMIT_LINES):
+            with _limited(TEMPLATE_LIMIT_LINES, dates):
                 return self.processor.apply_chat_template(
                     messages,
                     tokenize=False,
@@ -154,7 +160,17 @@ class Conversation:
                     "conversation=plain"
                 )
             self._tried.add(form)
-        return render()
+        text = render()
+        written = [] if not isinstance(text, str) else [d for d in dates if d.strip() and d in text]
+        if written and not self._told:
+            self._told.update(written)
+            _log.warning(
+                "the checkpoint's chat template writes the time of asking into prompts (%r): on "
+                "another day, as where a run is continued or held to a baseline, they are others; "
+                "a literal conversation such as conversation=plain writes none",
+                written[0],
+            )
+        return text
 
     def _check_texts(self, request: Request, text: str) -> None:
         """Raise where a template drops, changes or repeats a text that it was given.
@@ -249,10 +265,14 @@ class _OutOfMemoryError(BaseException):
 
 
 @contextmanager
-def _limited(num_lines: int) -> Iterator[None]:
+def _limited(num_lines: int, dates: list[str]) -> Iterator[None]:
     """Stop what runs in the block, in this thread, after so many calls and lines of Python.
 
     Time would be another limit on a machine with other work.
+
+    Args:
+        num_lines: so many.
+        dates: gets what transformers' ``strftime_now`` gave a template meanwhile.
 
     Raises:
         _EndlessError: it was stopped.
@@ -260,8 +280,10 @@ def _limited(num_lines: int) -> Iterator[None]:
     """
     num_left = num_lines
 
-    def count(_: object, event: str, detail: Any) -> Any:
+    def count(frame: FrameType, event: str, detail: Any) -> Any:
         nonlocal num_left
+        if event == "return" and frame.f_code.co_name == "strftime_now":
+            dates.append(str(detail))
         if event == "exception" and issubclass(detail[0], MemoryError):
             raise _OutOfMemoryError
         num_left -= 1
