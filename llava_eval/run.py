@@ -165,7 +165,8 @@ def _score_and_write(
     summary = benchmark.summary(scored.results, model_label, scored.judge, notes)
     rewrite_ledger(directory / files.LEDGER, scored.results)
     if benchmark.parts.submission is not None:
-        files.write_submission(directory, benchmark.parts.submission(scored.results))
+        handed_in = benchmark.evaluation.without_reasoning(scored.results)
+        files.write_submission(directory, benchmark.parts.submission(handed_in))
     write_tables(directory, summary)
     if summary.judge is not None:
         record.add(benchmark=summary.benchmark, judge=dict(summary.judge))

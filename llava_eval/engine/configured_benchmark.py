@@ -205,6 +205,12 @@ def _check_published(
             )
 
 
+#: Beside numbers of an experiment whose rows are of another split than the published ones.
+_OF_ANOTHER_SPLIT = (
+    "published numbers are of the protocol's own split, and are not shown beside these"
+)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A benchmark whose rows are read.
@@ -306,14 +312,28 @@ class Benchmark:
             if not _is_ours(self.parts.metrics[name]):
                 part = f" (of {facet} {level})" if facet else ""
                 _check_value(f"benchmark.metrics.{name}{part}", value, needs_finite=True)
+        unlike = bool(self.config.published) and self._is_of_another_split
         return dataclasses.replace(
             numbers,
             judge=None if judge is None else judge.content,
-            notes=(*numbers.notes, *notes),
+            notes=(*numbers.notes, *notes, *([_OF_ANOTHER_SPLIT] if unlike else [])),
             published=tuple(
-                compare_to_published(numbers, number) for number in self.config.published
+                compare_to_published(numbers, number)
+                for number in self.config.published
+                if not unlike
             ),
         )
+
+    @property
+    def _is_of_another_split(self) -> bool:
+        return "split" in self.composed.benchmark_overrides
+
+    @property
+    def _num_rows(self) -> int | None:
+        """Rows of the complete set: not known of another split, nor of a larger subset."""
+        known, chosen = self.config.benchmark.num_rows, self.composed.benchmark_overrides
+        larger = known is not None and "subset" in chosen and len(self.samples) > known
+        return None if self._is_of_another_split or larger else known
 
     def _label(self, judged: Mapping[str, Any]) -> str:
         benchmark, composed = self.config.benchmark, self.composed
@@ -322,6 +342,6 @@ class Benchmark:
             overrides["judge"] = self.parts.judge.model
         if self.num_read not in (None, len(self.samples)):
             overrides["samples"] = f"{len(self.samples)} of {self.num_read}"
-        elif benchmark.limit is None and benchmark.num_rows not in (None, len(self.samples)):
-            overrides["rows"] = f"{len(self.samples)} of {benchmark.num_rows}"
+        elif benchmark.limit is None and self._num_rows not in (None, len(self.samples)):
+            overrides["rows"] = f"{len(self.samples)} of {self._num_rows}"
         return named_with_overrides(benchmark.name, {**overrides, **judged})

@@ -63,9 +63,13 @@ def mean_score(
             "not comparable with the complete set's"
         )
     if not counted.any():
-        # what a reference prints is of replies that it cannot read, not of samples that failed
-        is_answered = any(result.generation.error is None for result in results)
-        value = empty_as if is_answered or not results else None
+        # what a reference prints is of replies that it cannot read, not of samples that failed, nor
+        # of those whose right answer is hidden or that no judge has seen
+        is_unread = any(
+            result.score.unreadable and result.target and result.generation.error is None
+            for result in results
+        )
+        value = empty_as if is_unread or not results else None
         reason = _why_none(results) if value is None else ""
         return MetricValue(value, None, None, None, 0, unit, reason or note)
     groups = [result.group for result, counts in zip(results, counted, strict=True) if counts]

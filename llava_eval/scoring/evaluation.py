@@ -122,6 +122,15 @@ class Evaluation:
         ]
         return Scored(scored, None if judge is None else judge.report)
 
+    def without_reasoning(self, results: Iterable[SampleResult]) -> list[SampleResult]:
+        """Return results without the reasoning that the protocol's reference cuts out."""
+        return [
+            dataclasses.replace(result, generation=self._cleaned(result.generation))
+            if result.score.details.get(HAS_REASONING)
+            else result
+            for result in results
+        ]
+
     def _cleaned(self, generation: Generation) -> Generation:
         """Return a generation as the protocol hands it to its rule."""
         return dataclasses.replace(generation, text=cleaned(str(generation.text), self.reply))

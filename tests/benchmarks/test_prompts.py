@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from llava_eval.benchmarks.rows import Row
 from llava_eval.config.compose import compose_config
-from llava_eval.types import Media
+from llava_eval.engine.configured_benchmark import Parts
+from llava_eval.types import Media, Sample
 from tests.scoring.protocols import protocol
 
 VIDEOMME = {
@@ -305,6 +307,35 @@ def test_mlvu_names_its_conversation() -> None:
         "observations, select the best option that accurately addresses the question."
     )
     assert benchmark.assistant_prefill == "Best Option: ("
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "num_frames", "max_new_tokens"),
+    [  # lmms-eval's llava_hf.py and VLMEvalKit's llava.py say what their tasks leave open
+        ("mvbench/lmms_eval", 32, 16),
+        ("mlvu/lmms_eval", 32, 16),
+        ("tempcompass/lmms_eval", 32, 1024),
+        ("videomme/vlmevalkit", 8, 2048),
+    ],
+)
+def test_what_a_task_leaves_open_is_its_harness_s(
+    name: str, num_frames: int, max_new_tokens: int
+) -> None:
+    config = compose_config([f"benchmark={name}"]).config
+    assert config.sampler["num_frames"] == num_frames
+    assert config.benchmark.generation.max_new_tokens == max_new_tokens
+
+
+def test_tomato_names_the_frames_that_it_shows() -> None:
+    row = {"question": "?", "options": ["x", "y"], "answer": 0, "key": "k"}
+    row |= {"motion_type": "count", "demonstration_type": "human"}
+    adapter = Parts.build(
+        compose_config(["benchmark=tomato/official", "sampler.num_frames=8"]).config
+    ).adapter
+    sample = adapter(Row(0, row, "rows", None))
+    assert isinstance(sample, Sample)
+    assert str(sample.content[1]).startswith("You will be provided with 8 separate frames")
 
 
 def test_mvbench_videos_are_cut_where_the_authors_cut_them() -> None:

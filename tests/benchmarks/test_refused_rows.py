@@ -11,6 +11,7 @@ import pytest
 
 from llava_eval.benchmarks.adapters.egoschema import by_likelihood
 from llava_eval.benchmarks.adapters.grounding import grounding, timelens
+from llava_eval.benchmarks.adapters.image import image_question
 from llava_eval.benchmarks.adapters.image_list import image_list_choice
 from llava_eval.benchmarks.adapters.mathvista import mathvista
 from llava_eval.benchmarks.adapters.mmmu import mmmu
@@ -247,6 +248,28 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
     assert made[0].facets == {"question_type": "Motion"}
     (one,) = motionbench(row(key="k", **asked), media=["{v}.mp4"], prompt="{question}")
     assert (one.id, one.facets) == ("k_0", {"question_type": "Unknown"})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["He  waves.", "He sits.", None],
+        ["A. He waves.", "B) He sits."],
+        [{"label": "a", "text": "He waves."}, {"label": "B", "text": "He sits."}],
+    ],
+)
+def test_options_that_a_question_of_motionbench_lists(options: list[Any]) -> None:
+    asked = {"question": "What does he do?", "options": options, "answer": "B", "key": "k"}
+    (made,) = motionbench(row(**asked), media=["{key}.mp4"], prompt="{question}\n{options}")
+    assert made.prompt == "What does he do?\nA. He waves.\nB. He sits."
+    assert (made.targets, made.choices) == (("B",), ("He waves.", "He sits."))
+
+
+def test_a_yes_or_no_that_is_neither_is_refused() -> None:
+    asked = {"question": "Is there a dog?", "image_source": "i", "answer": True}
+    settings = {"id": "1", "group": ["1"], "media": ["{image_source}.jpg"], "prompt": "{question}"}
+    said = "the answer 'true' is neither yes nor no"
+    assert refusal(image_question, asked, **settings, answers="answer", lower_answers=True) == said
 
 
 def test_an_option_that_is_null_moves_no_letters() -> None:

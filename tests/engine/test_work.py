@@ -261,6 +261,27 @@ def test_what_stands_beside_a_benchmarks_name(
     assert fewer.label.endswith("rows=9 of 270)")
     known = changed(composed, benchmark={"limit": None, "num_rows": 9})
     assert "rows" not in dataclasses.replace(benchmark, composed=known).label
+    for key, num_rows in (("split", 270), ("subset", 8)):  # EgoSchema's GENERATION: 5031 of 500
+        other = dataclasses.replace(
+            changed(composed, benchmark={"limit": None, "num_rows": num_rows}),
+            benchmark_overrides={key: "x"},
+        )
+        assert dataclasses.replace(benchmark, composed=other).label == (
+            f"demo/multiple_choice ({key}=x)"
+        )
+
+
+def test_published_numbers_do_not_stand_beside_another_split_s(
+    benchmark: Benchmark, composed: ComposedConfig
+) -> None:
+    published = [PublishedConfig("accuracy", 53.5, "a paper")]
+    experiment = changed(composed, published=published)
+    own = dataclasses.replace(benchmark, composed=experiment).summary([], "m", None)
+    assert [item.published.value for item in own.published] == [53.5]
+    other = dataclasses.replace(experiment, benchmark_overrides={"split": "validation"})
+    summary = dataclasses.replace(benchmark, composed=other).summary([], "m", None)
+    assert not summary.published
+    assert "of the protocol's own split" in summary.notes[-1]
 
 
 def test_letters_are_kept_where_letters_are_asked_for(composed: ComposedConfig) -> None:

@@ -91,6 +91,9 @@ def test_some_references_print_0_where_nothing_was_read() -> None:
     failed = dataclasses.replace(results[0], generation=Generation(None, error="no such file"))
     assert mean_score([failed], empty_as=0.0).value is None  # the reference never got there
     assert mean_score([failed, *results], empty_as=0.0).value == 0.0
+    hidden = [result("a", Score(None, "B"), target="")]
+    hidden += [result("a", Score(None, None, unreadable=True), target="")]
+    assert mean_score(hidden, empty_as=0.0).value is None  # a test set, or its judge was not asked
 
 
 def test_a_level_without_a_sample_of_the_part_has_no_number() -> None:

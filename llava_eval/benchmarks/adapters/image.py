@@ -168,7 +168,7 @@ def image_question(
         answers: name of the column with the accepted answers: one, a list, or a list of mappings
             with ``answer``; a row without any has hidden answers.
         one_answer: the column holds one answer, also where that looks like a written list.
-        lower_answers: answers are lower-cased and stripped.
+        lower_answers: answers are lower-cased and stripped; they are yes or no.
         image: name of the column that holds the image.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
@@ -187,12 +187,16 @@ def image_question(
     if ocr_tokens is not None:
         levels[OCR_FACET] = "given" if has_tokens else UNKNOWN
     targets = row.answers(answers, one=one_answer)
+    if lower_answers:
+        targets = tuple(target.lower().strip() for target in targets)
+        if not set(targets) <= {"yes", "no"}:
+            raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     return Sample(
         id=row.text(id),
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, row.text(prompt, question=asked, ocr=line)),
-        targets=tuple(target.lower().strip() for target in targets) if lower_answers else targets,
+        targets=targets,
         question=asked,
         facets=levels,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.image_rows import first_filled
-from llava_eval.benchmarks.rows import Row, list_items
+from llava_eval.benchmarks.rows import Row, list_items, mapping_of
 from llava_eval.types import Media, Sample
 
 _QUESTIONS = "qa"
@@ -126,13 +126,16 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
 
 
 def _listed_options(question: Row) -> list[tuple[str, str]]:
-    """Return the options that a question lists as mappings of a label and a text."""
-    listed: Any = question.optional("options") or ()
-    pairs = [
-        (str(option.get("label", "")).strip().upper(), _flat(str(option.get("text", ""))))
-        for option in listed
-        if isinstance(option, Mapping)
-    ]
+    """Return the options that a question lists, each a mapping of a label and a text, or a text."""
+    pairs = []
+    listed = list_items(question.optional("options")) or ()
+    for letter, option in zip(string.ascii_uppercase, listed, strict=False):
+        own = mapping_of(option)
+        if own is None:
+            marked = _MARKED.fullmatch(option or "")
+            letter, text = marked.groups() if marked else (letter, option)
+            own = {"label": letter, "text": text or ""}
+        pairs.append((str(own.get("label", "")).strip().upper(), _flat(str(own.get("text", "")))))
     return [(label, text) for label, text in pairs if label and text]
 
 

@@ -10,7 +10,9 @@ from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
 
-def tomato(row: Row, *, media: list[str], prompt: str, id: str, group: str) -> Sample:
+def tomato(
+    row: Row, *, media: list[str], prompt: str, id: str, group: str, frames: int | None = None
+) -> Sample:
     """Make a sample; ``{options_by_letter}`` in its prompt is a Python dictionary as it is printed.
 
     Real row: ``{"question": "How many trapezoid(s) does the person draw in the air throughout the
@@ -24,13 +26,14 @@ def tomato(row: Row, *, media: list[str], prompt: str, id: str, group: str) -> S
         prompt: template of the user's text.
         id: template of the sample's id.
         group: template of what errors cluster by.
+        frames: the number of frames that stands for ``{frames}`` in the prompt.
 
     Raises:
         RowsError: a missing column, or an answer that is none of the options.
     """
     options = Options(column="options")
     listed = dict(zip(string.ascii_uppercase, options.of(row), strict=False))
-    columns = {**row.columns, "options_by_letter": repr(listed)}
+    columns = {**row.columns, "options_by_letter": repr(listed), "frames": frames}
     return choice_sample(
         dataclasses.replace(row, columns=columns),
         id=id,

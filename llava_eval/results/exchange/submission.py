@@ -2,7 +2,7 @@
 
 A maker is a function ``(results, *, parameters) -> JSON value`` named in a protocol's file; the
 pipeline writes what it returns as submission.json into the run directory, or bytes as
-submission.xlsx.
+submission.xlsx. Replies come without reasoning where the protocol's reference cuts it out.
 """
 
 from __future__ import annotations

@@ -83,6 +83,30 @@ def test_a_server_s_own_form(
     assert submission(tmp_path) == [expected]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        (
+            "docvqa/lmms_eval",
+            {"questionId": "7", "question": "?"},
+            [{"questionId": 7, "answer": "12"}],
+        ),
+        ("nocaps/lmms_eval", {"image_id": 3}, [{"image_id": 3, "caption": "12"}]),
+        (  # MMMU of lmms-eval v0.2.0, which knew no reasoning
+            "mmmu/lmms_eval_v0_2",
+            {"id": "test_Art_7", "question": "?", "options": "[]", "question_type": "open"},
+            {"test_Art_7": "<think>It says 11, no.</think>\n12"},
+        ),
+    ],
+)
+def test_reasoning_is_handed_in_where_the_reference_keeps_it_alone(
+    tmp_path: Path, name: str, row: dict[str, Any], expected: Any
+) -> None:
+    handed_in(tmp_path, name, [row], ["<think>It says 11, no.</think>\n12"])
+    assert submission(tmp_path) == expected
+
+
 def test_mmmu_s_test_set_is_handed_in_by_id(tmp_path: Path) -> None:
     row = {"id": "test_Art_7", "question": "?", "options": "['x', 'y']", "answer": "?"}
     handed_in(tmp_path, "mmmu/lmms_eval_v0_2", [{**row, "question_type": "multiple-choice"}], ["A"])
