@@ -32,6 +32,8 @@ MAX_BODY_BYTES = 64 << 20
 
 #: Statuses after which the same request may succeed, beside all 5xx.
 _PASSING_STATUSES = (408, 409, 425, 429)
+#: Those of a server that takes no request now, whatever it asks.
+_AWAY_STATUSES = (429, 502, 503, 529)
 #: Statuses that every further request would meet too.
 _FATAL_STATUSES = (401, 402, 403, 404)
 _LONGEST_KEPT_BODY = 4000
@@ -49,13 +51,17 @@ class BusyError(RequestError):
 
     Attributes:
         retry_after_seconds: how long it asks to wait; None where it says nothing.
+        is_away: it takes no request now, whatever that asks.
     """
 
     may_pass = True
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: float | None = None, *, is_away: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.is_away = is_away
 
 
 class MalformedError(RequestError):
@@ -85,7 +91,15 @@ class WithheldError(RequestError):
 
 
 class RejectedError(RequestError):
-    """The server refuses this request, and would refuse it again."""
+    """The server refuses this request, and would refuse it again.
+
+    Attributes:
+        unsupported: name of the field that this model takes none of; None for other reasons.
+    """
+
+    def __init__(self, message: str, unsupported: str | None = None) -> None:
+        super().__init__(message)
+        self.unsupported = unsupported
 
 
 class RefusedError(RequestError):
@@ -159,6 +173,7 @@ class ChatClient:
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._timeout_seconds = timeout_seconds
+        self._unsupported: set[str] = set()
         self._client = HttpClient(
             {
                 "Authorization": f"Bearer {key}",
@@ -181,9 +196,18 @@ class ChatClient:
             RequestError: there is no reply, or it says that there is an error.
             UnicodeEncodeError: a text holds half characters, which cannot be sent.
         """
-        content = {"model": model, "messages": [dict(message) for message in messages], **fields}
+        known = {"model": model, "messages": [dict(message) for message in messages]}
+        content = {**known, **self._supported(fields)}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-        body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
+        try:
+            body = self._body(
+                "POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent
+            )
+        except RejectedError as error:
+            self._unsupported.add(error.unsupported or "")
+            if {**known, **self._supported(fields)} == content:
+                raise
+            return self.chat(model, messages, fields)
         completion = self._completion(body)
         # Once more: in JSON the key may have been written with escapes.
         return replace(
@@ -192,6 +216,19 @@ class ChatClient:
             model=self._clean(completion.model),
             refusal=self._clean(completion.refusal or "") or None,
         )
+
+    def _supported(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return fields as the model takes them, where that asks for the same.
+
+        OpenAI's reasoning models, there and at Azure, refuse the older name of a limit, and a top_p
+        whatever its value.
+        """
+        kept = dict(fields)
+        if "max_tokens" in kept and "max_tokens" in self._unsupported:
+            kept["max_completion_tokens"] = kept.pop("max_tokens")
+        if kept.get("top_p") == 1 and "top_p" in self._unsupported:
+            del kept["top_p"]
+        return kept
 
     def _completion(self, body: str) -> Completion:
         try:
@@ -265,8 +302,10 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if status in _FATAL_STATUSES or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:
-        return BusyError(text, retry_after_seconds(response.headers))
-    return RejectedError(text)
+        is_away = status in _AWAY_STATUSES
+        return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
+    is_unsupported = "unsupported_parameter" in codes and isinstance(error.get("param"), str)
+    return RejectedError(text, error["param"] if is_unsupported else None)
 
 
 def _error_object(body: str) -> Mapping[str, Any]:

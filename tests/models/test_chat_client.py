@@ -47,6 +47,32 @@ def test_a_request() -> None:
     assert server.keys == [f"Bearer {KEY}"]
 
 
+def test_fields_that_a_model_takes_none_of() -> None:
+    # As OpenAI's reasoning models answer, there and at Azure.
+    def unsupported(name: str) -> Answer:
+        told = {"message": f"no '{name}'", "param": name, "code": "unsupported_parameter"}
+        return Answer(400, json.dumps({"error": told}).encode())
+
+    def reasons(content: dict[str, Any], number: int) -> Answer:
+        refused = [name for name in ("max_tokens", "top_p") if name in content]
+        return unsupported(refused[0]) if refused else reply("yes")
+
+    fields = {"max_tokens": 8, "top_p": 1.0}
+    with serving(reasons) as server:
+        client = ChatClient(server.base_url, KEY, 20.0)
+        for _ in range(2):
+            assert client.chat("m", MESSAGES, fields).text == "yes"
+        with pytest.raises(RejectedError, match="no 'top_p'"):  # which asks for something else
+            client.chat("m", MESSAGES, {"top_p": 0.9})
+        client.close()
+    assert fields == {"max_tokens": 8, "top_p": 1.0}
+    sent = [
+        {key: one[key] for key in one.keys() - {"model", "messages"}} for one in server.requests
+    ]
+    shorter = {"max_completion_tokens": 8}
+    assert sent == [fields, {**shorter, "top_p": 1.0}, shorter, shorter, {"top_p": 0.9}]
+
+
 def test_a_reply() -> None:
     found = chat(reply("yes", "judge-1"))
     assert (found.text, found.model, found.finish_reason) == ("yes", "judge-1", "stop")
@@ -122,6 +148,15 @@ def test_failures(answer: Answer, kind: type[RequestError], told: str) -> None:
     assert type(caught.value) is kind
     assert str(caught.value).startswith(told)
     assert len(str(caught.value)) <= 400
+
+
+@pytest.mark.parametrize(
+    ("status", "is_away"), [(429, True), (500, False), (502, True), (503, True), (504, False)]
+)
+def test_servers_that_take_no_request_now(status: int, is_away: bool) -> None:
+    with pytest.raises(BusyError) as caught:
+        chat(failure(status))
+    assert caught.value.is_away == is_away
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
     """
     settings = request.settings
     fields: dict[str, Any] = {
-        dialect.length: settings.max_new_tokens,
+        "max_tokens": settings.max_new_tokens,
         "temperature": settings.temperature,
     }
     if settings.temperature > 0:

@@ -16,7 +16,7 @@ from llava_eval.models.backend import Plan
 from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
 from llava_eval.models.request_pool import with_retries
 from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, generation_fields
+from llava_eval.models.served.messages import chat_messages, media_fields
 from llava_eval.models.served.probe import (
     LENGTHS,
     QUESTION,
@@ -219,7 +219,9 @@ class FrameProbe:
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
         try:
             request = probe_request(encoder, num_frames, size, question)
-            messages, fields = chat_messages(request), generation_fields(request, dialect)
+            messages = chat_messages(request)
+            # No temperature: some models refuse most.
+            fields = {"max_tokens": 1, **media_fields(request, dialect)}
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
                 config.server,

@@ -36,7 +36,6 @@ class Dialect:
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
         sampling: fields that make it sample at all.
-        length: field for the most new tokens.
         version: where it tells its version.
     """
 
@@ -48,7 +47,6 @@ class Dialect:
     seeds_apart: bool = True
     stops: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    length: str = "max_tokens"
     version: tuple[str, ...] = ()
 
 
@@ -82,9 +80,6 @@ DIALECTS = {
     ),
 }
 
-#: OpenAI's own models refuse the older name.
-_OPENAI_ITSELF = Dialect("OpenAI", length="max_completion_tokens")
-
 #: Paths that FastAPI lists and that only ``transformers serve`` has, together.
 _TRANSFORMERS_PATHS = {"/load_model", "/reset", "/v1/chat/completions"}
 
@@ -103,12 +98,11 @@ class Server:
     kind: str
     version: str | None = None
     card: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    is_openai: bool = False
 
     @property
     def dialect(self) -> Dialect:
         """What it takes."""
-        return _OPENAI_ITSELF if self.is_openai else DIALECTS[self.kind]
+        return DIALECTS[self.kind]
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of it, for the manifest and a run's identity."""
@@ -127,13 +121,14 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     """
     address = str(config.base_url)
     cards = _model_cards(client, config)
-    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, cards)
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
+    asked = [card] if card else cards  # a gateway lists models of several servers
+    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
     if kind == "vllm" and cards and not card:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
-    return Server(kind, _version(client, address, DIALECTS[kind]), kept, is_openai(address))
+    return Server(kind, _version(client, address, DIALECTS[kind]), kept)
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:

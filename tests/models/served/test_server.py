@@ -128,6 +128,9 @@ def test_a_kind_by_what_servers_say() -> None:
         "version": "0.6",
         "root": "org/m",
     }
+    # A gateway lists the models of several servers.
+    cards = [{"id": "other", "owned_by": "vllm"}, {"id": "m", "owned_by": "openai"}]
+    assert found(BusyPages({"/v1/models": {"data": cards}})).kind == "openai"
     told: dict[str, object] = {"/server_info": {"version": 6}}
     assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
 
