@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llava_eval.borders.address import NO_KEY
+from llava_eval.borders.address import NO_KEY, by_proxy
 from llava_eval.borders.http_client import HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
 
@@ -112,6 +112,19 @@ class RefusedError(RequestError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+def hints(error: RequestError, base_url: str) -> str:
+    """Return what a message adds to an error that the address may be the cause of.
+
+    Args:
+        error: of a request.
+        base_url: the endpoint that was asked.
+    """
+    is_missing = isinstance(error, RefusedError) and error.status == 404
+    is_short = is_missing and not base_url.rstrip("/").endswith("/v1")
+    told = f"; {base_url} may lack its end, most addresses end in /v1" if is_short else ""
+    return f"{told}{by_proxy(base_url)}"
 
 
 @dataclass(frozen=True, slots=True)

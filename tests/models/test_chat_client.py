@@ -20,6 +20,7 @@ from llava_eval.models.chat_client import (
     RefusedError,
     RejectedError,
     WithheldError,
+    hints,
     read_completion,
     retry_after_seconds,
 )
@@ -148,6 +149,16 @@ def test_failures(answer: Answer, kind: type[RequestError], told: str) -> None:
     assert type(caught.value) is kind
     assert str(caught.value).startswith(told)
     assert len(str(caught.value)) <= 400
+
+
+def test_what_an_address_may_be_the_cause_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = RefusedError("HTTP 404", 404)
+    assert hints(missing, "http://a") == "; http://a may lack its end, most addresses end in /v1"
+    assert hints(missing, "http://a/v1/") == hints(RefusedError("HTTP 403", 403), "http://a") == ""
+    monkeypatch.setenv("http_proxy", "http://user:secret@b:3128")
+    told = hints(BusyError("HTTP 503"), "http://a/v1")
+    assert "by way of the proxy" in told
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.address import by_proxy, is_this_machine, read_key
+from llava_eval.borders.address import is_this_machine, read_key
 from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
-from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
+from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError, hints
 from llava_eval.models.request_pool import with_retries
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import chat_messages, media_fields
@@ -126,12 +126,9 @@ class ServedModel(Plan):
             error: its refusal.
         """
         config = self.config
-        is_missing = isinstance(error, RefusedError) and error.status == 404
-        is_short = is_missing and not str(config.base_url).rstrip("/").endswith("/v1")
-        hint = "; the addresses of most servers end in /v1" if is_short else ""
         return CheckpointError(
-            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
-            f"{by_proxy(str(config.base_url))}"
+            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}"
+            f"{hints(error, str(config.base_url))}"
         )
 
     def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:

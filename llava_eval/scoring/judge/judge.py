@@ -23,6 +23,7 @@ from llava_eval.models.chat_client import (
     RefusedError,
     RejectedError,
     WithheldError,
+    hints,
 )
 from llava_eval.models.request_pool import (
     MAX_FAILURES_IN_A_ROW,
@@ -201,10 +202,13 @@ class RecordedJudge:
         """
         if isinstance(error, WithheldError):
             return  # a filter dislikes one prompt; that says nothing of the next
+        told = str(error)
+        if isinstance(error, RequestError):
+            told += hints(error, self._config.base_url)
         if isinstance(error, LimitReachedError | RefusedError | AddressError):
-            self._end(str(error))
+            self._end(told)
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
-            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {error}")
+            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}")
 
     def _end(self, reason: str) -> None:
         self.judging.stopped = self.judging.stopped or reason
