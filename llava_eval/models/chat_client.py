@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import http.client
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +44,8 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
+#: Words of OpenAI's, which gateways repeat without their code.
+_UNSUPPORTED = re.compile(r"Unsupported parameter: '(\w+)'")
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 
@@ -233,14 +237,16 @@ class ChatClient:
     def _supported(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return fields as the model takes them, where that asks for the same.
 
-        OpenAI's reasoning models, there and at Azure, refuse the older name of a limit, and a top_p
-        whatever its value.
+        OpenAI's reasoning models, there and at Azure, refuse the older name of a limit, and top_p
+        and stop whatever their value; texts are cut at stop strings here too.
         """
         kept = dict(fields)
         if "max_tokens" in kept and "max_tokens" in self._unsupported:
             kept["max_completion_tokens"] = kept.pop("max_tokens")
         if kept.get("top_p") == 1 and "top_p" in self._unsupported:
             del kept["top_p"]
+        if "stop" in self._unsupported:
+            kept.pop("stop", None)
         return kept
 
     def _completion(self, body: str) -> Completion:
@@ -305,7 +311,8 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     error = _error_object(body)
     message = error.get("message")
     told = clean(message) if isinstance(message, str) else body
-    text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
+    told = " ".join(told[:2000].split()) or http.client.responses.get(status, "")
+    text = f"HTTP {status}: {told}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and "flagged_input" in metadata:
@@ -317,8 +324,8 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if status in _PASSING_STATUSES or status >= 500:
         is_away = status in _AWAY_STATUSES
         return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
-    is_unsupported = "unsupported_parameter" in codes and isinstance(error.get("param"), str)
-    return RejectedError(text, error["param"] if is_unsupported else None)
+    unsupported = _UNSUPPORTED.search(text)
+    return RejectedError(text, unsupported[1] if unsupported else None)
 
 
 def _error_object(body: str) -> Mapping[str, Any]:

@@ -49,29 +49,32 @@ def test_a_request() -> None:
 
 
 def test_fields_that_a_model_takes_none_of() -> None:
-    # As OpenAI's reasoning models answer, there and at Azure.
-    def unsupported(name: str) -> Answer:
-        told = {"message": f"no '{name}'", "param": name, "code": "unsupported_parameter"}
-        return Answer(400, json.dumps({"error": told}).encode())
-
+    # As OpenAI's reasoning models answer, there and at Azure; gateways repeat the words alone.
     def reasons(content: dict[str, Any], number: int) -> Answer:
-        refused = [name for name in ("max_tokens", "top_p") if name in content]
-        return unsupported(refused[0]) if refused else reply("yes")
+        refused = [name for name in ("max_tokens", "top_p", "stop") if name in content]
+        if not refused:
+            return reply("yes")
+        return failure(400, f"BadRequestError: Unsupported parameter: '{refused[0]}' is not ...")
 
-    fields = {"max_tokens": 8, "top_p": 1.0}
+    fields = {"max_tokens": 8, "top_p": 1.0, "stop": ["."]}
     with serving(reasons) as server:
         client = ChatClient(server.base_url, KEY, 20.0)
         for _ in range(2):
             assert client.chat("m", MESSAGES, fields).text == "yes"
-        with pytest.raises(RejectedError, match="no 'top_p'"):  # which asks for something else
+        with pytest.raises(RejectedError, match="'top_p'"):  # which asks for something else
             client.chat("m", MESSAGES, {"top_p": 0.9})
         client.close()
-    assert fields == {"max_tokens": 8, "top_p": 1.0}
-    sent = [
-        {key: one[key] for key in one.keys() - {"model", "messages"}} for one in server.requests
+    sent = [{key: one[key] for key in one if key in ("top_p", "stop")} for one in server.requests]
+    assert sent == [
+        {"top_p": 1.0, "stop": ["."]},
+        {"top_p": 1.0, "stop": ["."]},
+        {"stop": ["."]},
+        {},
+        {},
+        {"top_p": 0.9},
     ]
-    shorter = {"max_completion_tokens": 8}
-    assert sent == [fields, {**shorter, "top_p": 1.0}, shorter, shorter, {"top_p": 0.9}]
+    limits = [(one.get("max_tokens"), one.get("max_completion_tokens")) for one in server.requests]
+    assert limits == [(8, None), (None, 8), (None, 8), (None, 8), (None, 8), (None, None)]
 
 
 def test_a_reply() -> None:
