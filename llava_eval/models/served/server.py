@@ -11,7 +11,7 @@ from llava_eval.borders.address import by_proxy, is_openai
 from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import ChatClient, RefusedError
+from llava_eval.models.chat_client import BusyError, ChatClient, RefusedError
 from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
     """Return the server's list of models; empty where it has none that can be read."""
-    proxy = by_proxy(str(config.base_url))
+    proxy, is_auto = by_proxy(str(config.base_url)), config.server.kind == "auto"
     try:
         listed = _read(client, "/models")
     except UnreachableError as error:
@@ -145,6 +145,12 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
             raise CheckpointError(
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
                 f"{config.api_key_env}: {error}{proxy}"
+            ) from None
+        if is_auto and isinstance(error, BusyError) and error.is_away and error.num_attempts:
+            # Not to be taken for another kind, which is shown videos in another way.
+            raise CheckpointError(
+                f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "
+                "model.server.kind names what it is where it never does"
             ) from None
         _log.info("%s lists no models: %s%s", config.base_url, error, proxy)
         return []
