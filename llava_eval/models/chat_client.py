@@ -157,6 +157,12 @@ class Completion:
     num_input_tokens: int | None
     num_output_tokens: int | None
 
+    @property
+    def has_reasoning(self) -> bool:
+        """Whether the endpoint returned reasoning beside the text."""
+        message = self.choice["message"]
+        return bool(message.get("reasoning") or message.get("reasoning_content"))
+
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
         if is_withheld(self.finish_reason):

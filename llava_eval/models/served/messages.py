@@ -144,9 +144,7 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
             raise ValueError("a log-probability that is not finite")
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise MalformedError(error, "") from None
-    message = completion.choice["message"]
-    is_reasoning = bool(message.get("reasoning") or message.get("reasoning_content"))
-    if is_reasoning or not any(text in letters for text, _ in tokens):
+    if completion.has_reasoning or not any(text in letters for text, _ in tokens):
         return None
     least = min(value for _, value in tokens)
     return tuple(

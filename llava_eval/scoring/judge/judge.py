@@ -260,6 +260,11 @@ class RecordedJudge:
                     "the judge's tokens ran out before it replied, as where it reasons first: "
                     f"judge.max_tokens={config.max_tokens} takes more, or null"
                 )
+            if completion.has_reasoning and not said.strip():
+                raise RejectedError(
+                    "the judge's endpoint returned reasoning and no reply, as vLLM does where its "
+                    "--reasoning-parser is of another model or the model was told not to reason"
+                )
             return completion
         except MalformedError as error:
             result.malformed.append(error)

@@ -134,6 +134,17 @@ def test_reasoning_is_no_reply(tmp_path: Path) -> None:
     assert lines(tmp_path)[0]["reply"] == "<think>A no</think>\nA yes"
 
 
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_reasoning_alone_is_no_reply(tmp_path: Path, name: str) -> None:
+    """As vLLM sends it where its parser takes all of a text for reasoning."""
+    message = {"content": None, name: "yes"}
+    choices = [{"message": message, "finish_reason": "stop"}]
+    with serving(lambda content, number: reply(None, choices=choices)) as server:
+        judging = ask(tmp_path, server, "a")
+    assert replies(judging) == [None]
+    assert "returned reasoning and no reply" in judging.failures[0]
+
+
 def test_reasoning_that_an_earlier_version_kept(tmp_path: Path) -> None:
     with serving(echo) as server:
         ask(tmp_path, server, "a")
