@@ -111,11 +111,14 @@ class RefusedError(RequestError):
 
     Attributes:
         status: of HTTP.
+        may_be_of_one: a filter or a firewall may have refused this request alone, if the endpoint
+            has answered others.
     """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+        self.may_be_of_one = status == 403
 
 
 def hints(error: RequestError, base_url: str) -> str:

@@ -77,6 +77,11 @@ class ServedModel(Plan):
         """How videos are shown, for messages."""
         return _WORDS[self.video_as]
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it has answered a probe, so that it takes the key."""
+        return self.frame_cost is not None or self.image_tokens > 0
+
     def identity(self) -> dict[str, Any]:
         """Return what can change a generation; where the server is does not."""
         asked = self.config.server

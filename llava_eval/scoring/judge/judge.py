@@ -205,7 +205,10 @@ class RecordedJudge:
         told = str(error)
         if isinstance(error, RequestError):
             told += hints(error, self._config.base_url)
-        if isinstance(error, LimitReachedError | RefusedError | AddressError):
+        is_of_all = isinstance(error, LimitReachedError | RefusedError | AddressError)
+        if isinstance(error, RefusedError) and error.may_be_of_one and self._budget.num_settled:
+            is_of_all = False
+        if is_of_all:
             self._end(told)
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
             self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}")

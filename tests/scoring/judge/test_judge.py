@@ -293,6 +293,16 @@ def test_what_every_request_would_meet_stops_at_once(tmp_path: Path, status: int
     assert len(server.requests) <= 3
 
 
+def test_a_firewall_refuses_one_prompt_of_a_judge_that_answers_others(tmp_path: Path) -> None:
+    def firewall(content: dict[str, Any], number: int) -> Answer:
+        return failure(403, "blocked") if number == 1 else echo(content, number)
+
+    with serving(firewall) as server:
+        judging = ask(tmp_path, server, "a", "b", "c", concurrency=1)
+    assert judging.stopped is None
+    assert judging.failures == {1: "HTTP 403: blocked"}
+
+
 def test_a_judge_that_has_stopped_asks_nothing_more(tmp_path: Path) -> None:
     with serving(lambda content, count: failure(401, "no such key")) as server:
         judge = RecordedJudge(JudgeConfig(model="judge", base_url=server.base_url), tmp_path)
