@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import http.client
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llava_eval.borders.address import NO_KEY
+from llava_eval.borders.address import NO_KEY, by_proxy
 from llava_eval.borders.http_client import HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
 
@@ -32,6 +34,8 @@ MAX_BODY_BYTES = 64 << 20
 
 #: Statuses after which the same request may succeed, beside all 5xx.
 _PASSING_STATUSES = (408, 409, 425, 429)
+#: Those of a server that takes no request now, whatever it asks.
+_AWAY_STATUSES = (429, 502, 503, 529)
 #: Statuses that every further request would meet too.
 _FATAL_STATUSES = (401, 402, 403, 404)
 _LONGEST_KEPT_BODY = 4000
@@ -40,6 +44,8 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
+#: Words of OpenAI's, which gateways repeat without their code.
+_UNSUPPORTED = re.compile(r"Unsupported parameter: '(\w+)'")
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 
@@ -49,13 +55,17 @@ class BusyError(RequestError):
 
     Attributes:
         retry_after_seconds: how long it asks to wait; None where it says nothing.
+        is_away: it takes no request now, whatever that asks.
     """
 
     may_pass = True
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: float | None = None, *, is_away: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.is_away = is_away
 
 
 class MalformedError(RequestError):
@@ -85,7 +95,15 @@ class WithheldError(RequestError):
 
 
 class RejectedError(RequestError):
-    """The server refuses this request, and would refuse it again."""
+    """The server refuses this request, and would refuse it again.
+
+    Attributes:
+        unsupported: name of the field that this model takes none of; None for other reasons.
+    """
+
+    def __init__(self, message: str, unsupported: str | None = None) -> None:
+        super().__init__(message)
+        self.unsupported = unsupported
 
 
 class RefusedError(RequestError):
@@ -93,11 +111,27 @@ class RefusedError(RequestError):
 
     Attributes:
         status: of HTTP.
+        may_be_of_one: a filter or a firewall may have refused this request alone, if the endpoint
+            has answered others.
     """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+        self.may_be_of_one = status == 403
+
+
+def hints(error: RequestError, base_url: str) -> str:
+    """Return what a message adds to an error that the address may be the cause of.
+
+    Args:
+        error: of a request.
+        base_url: the endpoint that was asked.
+    """
+    is_missing = isinstance(error, RefusedError) and error.status == 404
+    is_short = is_missing and not base_url.rstrip("/").endswith("/v1")
+    told = f"; {base_url} may lack its end, most addresses end in /v1" if is_short else ""
+    return f"{told}{by_proxy(base_url)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +159,12 @@ class Completion:
     model: str
     num_input_tokens: int | None
     num_output_tokens: int | None
+
+    @property
+    def has_reasoning(self) -> bool:
+        """Whether the endpoint returned reasoning beside the text."""
+        message = self.choice["message"]
+        return bool(message.get("reasoning") or message.get("reasoning_content"))
 
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
@@ -159,6 +199,7 @@ class ChatClient:
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._timeout_seconds = timeout_seconds
+        self._unsupported: set[str] = set()
         self._client = HttpClient(
             {
                 "Authorization": f"Bearer {key}",
@@ -181,9 +222,18 @@ class ChatClient:
             RequestError: there is no reply, or it says that there is an error.
             UnicodeEncodeError: a text holds half characters, which cannot be sent.
         """
-        content = {"model": model, "messages": [dict(message) for message in messages], **fields}
+        known = {"model": model, "messages": [dict(message) for message in messages]}
+        content = {**known, **self._supported(fields)}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
-        body = self._body("POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent)
+        try:
+            body = self._body(
+                "POST", f"{self._base_url}/chat/completions", self._timeout_seconds, sent
+            )
+        except RejectedError as error:
+            self._unsupported.add(error.unsupported or "")
+            if {**known, **self._supported(fields)} == content:
+                raise
+            return self.chat(model, messages, fields)
         completion = self._completion(body)
         # Once more: in JSON the key may have been written with escapes.
         return replace(
@@ -192,6 +242,21 @@ class ChatClient:
             model=self._clean(completion.model),
             refusal=self._clean(completion.refusal or "") or None,
         )
+
+    def _supported(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return fields as the model takes them, where that asks for the same.
+
+        OpenAI's reasoning models, there and at Azure, refuse the older name of a limit, and top_p
+        and stop whatever their value; texts are cut at stop strings here too.
+        """
+        kept = dict(fields)
+        if "max_tokens" in kept and "max_tokens" in self._unsupported:
+            kept["max_completion_tokens"] = kept.pop("max_tokens")
+        if kept.get("top_p") == 1 and "top_p" in self._unsupported:
+            del kept["top_p"]
+        if "stop" in self._unsupported:
+            kept.pop("stop", None)
+        return kept
 
     def _completion(self, body: str) -> Completion:
         try:
@@ -255,7 +320,8 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     error = _error_object(body)
     message = error.get("message")
     told = clean(message) if isinstance(message, str) else body
-    text = f"HTTP {status}: {' '.join(told[:2000].split())}"[:300].removesuffix(": ")
+    told = " ".join(told[:2000].split()) or http.client.responses.get(status, "")
+    text = f"HTTP {status}: {told}"[:300].removesuffix(": ")
     codes = [str(error.get(name)) for name in ("code", "type")]
     metadata = error.get("metadata")
     if isinstance(metadata, dict) and "flagged_input" in metadata:
@@ -265,8 +331,10 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if status in _FATAL_STATUSES or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:
-        return BusyError(text, retry_after_seconds(response.headers))
-    return RejectedError(text)
+        is_away = status in _AWAY_STATUSES
+        return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
+    unsupported = _UNSUPPORTED.search(text)
+    return RejectedError(text, unsupported[1] if unsupported else None)
 
 
 def _error_object(body: str) -> Mapping[str, Any]:

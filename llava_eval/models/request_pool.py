@@ -37,7 +37,7 @@ class FailureStreak:
 
     Attributes:
         num_failed: in a row, for whatever reason.
-        num_unreachable: in a row, because nobody answered.
+        num_unreachable: in a row, because nobody answered, or only to come again later.
     """
 
     def __init__(self) -> None:
@@ -51,11 +51,12 @@ class FailureStreak:
         Args:
             error: why it failed; None ends the streak.
         """
+        is_away = isinstance(error, UnreachableError) or (
+            isinstance(error, BusyError) and error.is_away
+        )
         with self._lock:
             self.num_failed = 0 if error is None else self.num_failed + 1
-            self.num_unreachable = (
-                0 if error is None else self.num_unreachable + isinstance(error, UnreachableError)
-            )
+            self.num_unreachable = 0 if error is None else self.num_unreachable + is_away
             return self.num_failed
 
     @property

@@ -20,6 +20,7 @@ from llava_eval.models.chat_client import (
     RefusedError,
     RejectedError,
     WithheldError,
+    hints,
     read_completion,
     retry_after_seconds,
 )
@@ -45,6 +46,35 @@ def test_a_request() -> None:
         client.close()
     assert server.requests == [{"model": "m", "messages": MESSAGES, "temperature": 0.0}]
     assert server.keys == [f"Bearer {KEY}"]
+
+
+def test_fields_that_a_model_takes_none_of() -> None:
+    # As OpenAI's reasoning models answer, there and at Azure; gateways repeat the words alone.
+    def reasons(content: dict[str, Any], number: int) -> Answer:
+        refused = [name for name in ("max_tokens", "top_p", "stop") if name in content]
+        if not refused:
+            return reply("yes")
+        return failure(400, f"BadRequestError: Unsupported parameter: '{refused[0]}' is not ...")
+
+    fields = {"max_tokens": 8, "top_p": 1.0, "stop": ["."]}
+    with serving(reasons) as server:
+        client = ChatClient(server.base_url, KEY, 20.0)
+        for _ in range(2):
+            assert client.chat("m", MESSAGES, fields).text == "yes"
+        with pytest.raises(RejectedError, match="'top_p'"):  # which asks for something else
+            client.chat("m", MESSAGES, {"top_p": 0.9})
+        client.close()
+    sent = [{key: one[key] for key in one if key in ("top_p", "stop")} for one in server.requests]
+    assert sent == [
+        {"top_p": 1.0, "stop": ["."]},
+        {"top_p": 1.0, "stop": ["."]},
+        {"stop": ["."]},
+        {},
+        {},
+        {"top_p": 0.9},
+    ]
+    limits = [(one.get("max_tokens"), one.get("max_completion_tokens")) for one in server.requests]
+    assert limits == [(8, None), (None, 8), (None, 8), (None, 8), (None, 8), (None, None)]
 
 
 def test_a_reply() -> None:
@@ -122,6 +152,25 @@ def test_failures(answer: Answer, kind: type[RequestError], told: str) -> None:
     assert type(caught.value) is kind
     assert str(caught.value).startswith(told)
     assert len(str(caught.value)) <= 400
+
+
+def test_what_an_address_may_be_the_cause_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = RefusedError("HTTP 404", 404)
+    assert hints(missing, "http://a") == "; http://a may lack its end, most addresses end in /v1"
+    assert hints(missing, "http://a/v1/") == hints(RefusedError("HTTP 403", 403), "http://a") == ""
+    monkeypatch.setenv("http_proxy", "http://user:secret@b:3128")
+    told = hints(BusyError("HTTP 503"), "http://a/v1")
+    assert "by way of the proxy" in told
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("status", "is_away"), [(429, True), (500, False), (502, True), (503, True), (504, False)]
+)
+def test_servers_that_take_no_request_now(status: int, is_away: bool) -> None:
+    with pytest.raises(BusyError) as caught:
+        chat(failure(status))
+    assert caught.value.is_away == is_away
 
 
 @pytest.mark.slow

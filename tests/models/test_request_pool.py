@@ -119,6 +119,14 @@ def test_streaks() -> None:
     assert not streak.is_silence
 
 
+def test_a_server_that_takes_no_request_is_as_good_as_none() -> None:
+    streak = FailureStreak()
+    for _ in range(MAX_FAILURES_IN_A_ROW):
+        assert not streak.is_silence
+        streak.add(BusyError("HTTP 503", is_away=True))
+    assert streak.is_silence
+
+
 def test_every_item_is_asked_once() -> None:
     found = ask_all(range(50), lambda item: 2 * item, concurrency=7, stop=threading.Event())
     assert sorted(found) == [(item, 2 * item) for item in range(50)]

@@ -55,7 +55,7 @@ def generation_fields(request: Request, dialect: Dialect) -> dict[str, Any]:
     """
     settings = request.settings
     fields: dict[str, Any] = {
-        dialect.length: settings.max_new_tokens,
+        "max_tokens": settings.max_new_tokens,
         "temperature": settings.temperature,
     }
     if settings.temperature > 0:
@@ -129,7 +129,7 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
         letters: of the options.
 
     Returns:
-        None where the server lists none of them.
+        None where the server lists none of them, or lists the tokens of reasoning before the text.
 
     Raises:
         MalformedError: what it lists is not what the protocol says.
@@ -144,7 +144,7 @@ def choice_logprobs(completion: Completion, letters: Sequence[str]) -> tuple[flo
             raise ValueError("a log-probability that is not finite")
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         raise MalformedError(error, "") from None
-    if not any(text in letters for text, _ in tokens):
+    if completion.has_reasoning or not any(text in letters for text, _ in tokens):
         return None
     least = min(value for _, value in tokens)
     return tuple(

@@ -43,7 +43,7 @@ def likeliest_option(
         RequestError: the server did not answer as it should.
         PromptError: the prompt does not end in the option.
     """
-    fields = {dialect.length: 1, "temperature": 0.0, **media_fields(request, dialect)}
+    fields = {"max_tokens": 1, "temperature": 0.0, **media_fields(request, dialect)}
     prefill = request.assistant_prefill
     opened = CONTINUED if prefill else {}
     start = send(chat_messages(request, prefill), {**fields, **opened}).num_input_tokens

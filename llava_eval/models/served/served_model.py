@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.address import by_proxy, is_this_machine, read_key
+from llava_eval.borders.address import is_this_machine, read_key
 from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
-from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError
+from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError, hints
 from llava_eval.models.request_pool import with_retries
 from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, generation_fields
+from llava_eval.models.served.messages import chat_messages, media_fields
 from llava_eval.models.served.probe import (
     LENGTHS,
     QUESTION,
@@ -77,6 +77,11 @@ class ServedModel(Plan):
         """How videos are shown, for messages."""
         return _WORDS[self.video_as]
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it has answered a probe, so that it takes the key."""
+        return self.frame_cost is not None or self.image_tokens > 0
+
     def identity(self) -> dict[str, Any]:
         """Return what can change a generation; where the server is does not."""
         asked = self.config.server
@@ -126,12 +131,9 @@ class ServedModel(Plan):
             error: its refusal.
         """
         config = self.config
-        is_missing = isinstance(error, RefusedError) and error.status == 404
-        is_short = is_missing and not str(config.base_url).rstrip("/").endswith("/v1")
-        hint = "; the addresses of most servers end in /v1" if is_short else ""
         return CheckpointError(
-            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}{hint}"
-            f"{by_proxy(str(config.base_url))}"
+            f"{config.base_url} refuses model.checkpoint={config.checkpoint}: {error}"
+            f"{hints(error, str(config.base_url))}"
         )
 
     def check_protocol(self, *, has_prefill: bool, has_options: bool) -> None:
@@ -219,7 +221,9 @@ class FrameProbe:
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
         try:
             request = probe_request(encoder, num_frames, size, question)
-            messages, fields = chat_messages(request), generation_fields(request, dialect)
+            messages = chat_messages(request)
+            # No temperature: some models refuse most.
+            fields = {"max_tokens": 1, **media_fields(request, dialect)}
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
                 config.server,

@@ -211,6 +211,10 @@ class ServedRunner(Runner):
                 streak=self._streak,
             )
         except (RefusedError, AddressError) as error:
+            has_answered = bool(self._answered_by) or self.model.has_answered
+            is_alone = isinstance(error, RefusedError) and error.may_be_of_one and has_answered
+            if is_alone and not self._streak.is_long:
+                raise RejectedError(str(error)) from None
             self._stop.set()
             raise self.model.refused(error) from None
         completion.check_end()

@@ -11,7 +11,7 @@ from llava_eval.borders.address import by_proxy, is_openai
 from llava_eval.borders.http_client import RequestError, UnreachableError
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import ChatClient, RefusedError
+from llava_eval.models.chat_client import BusyError, ChatClient, RefusedError
 from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,6 @@ class Dialect:
         seeds_apart: requests under way together each draw from their own seed.
         stops: it ends at stop strings; otherwise texts are cut once they are there.
         sampling: fields that make it sample at all.
-        length: field for the most new tokens.
         version: where it tells its version.
     """
 
@@ -48,7 +47,6 @@ class Dialect:
     seeds_apart: bool = True
     stops: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
-    length: str = "max_tokens"
     version: tuple[str, ...] = ()
 
 
@@ -82,9 +80,6 @@ DIALECTS = {
     ),
 }
 
-#: OpenAI's own models refuse the older name.
-_OPENAI_ITSELF = Dialect("OpenAI", length="max_completion_tokens")
-
 #: Paths that FastAPI lists and that only ``transformers serve`` has, together.
 _TRANSFORMERS_PATHS = {"/load_model", "/reset", "/v1/chat/completions"}
 
@@ -103,12 +98,11 @@ class Server:
     kind: str
     version: str | None = None
     card: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    is_openai: bool = False
 
     @property
     def dialect(self) -> Dialect:
         """What it takes."""
-        return _OPENAI_ITSELF if self.is_openai else DIALECTS[self.kind]
+        return DIALECTS[self.kind]
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of it, for the manifest and a run's identity."""
@@ -127,18 +121,19 @@ def find_server(client: ChatClient, config: ModelConfig) -> Server:
     """
     address = str(config.base_url)
     cards = _model_cards(client, config)
-    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, cards)
     card = next((card for card in cards if card["id"] == config.checkpoint), {})
+    asked = [card] if card else cards  # a gateway lists models of several servers
+    kind = config.server.kind if config.server.kind != "auto" else _kind(client, address, asked)
     if kind == "vllm" and cards and not card:
         names = ", ".join(card["id"] for card in cards)
         raise CheckpointError(f"model.checkpoint={config.checkpoint}: {address} serves {names}")
     kept = {name: card[name] for name in ("root", "max_model_len") if card.get(name) is not None}
-    return Server(kind, _version(client, address, DIALECTS[kind]), kept, is_openai(address))
+    return Server(kind, _version(client, address, DIALECTS[kind]), kept)
 
 
 def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]]:
     """Return the server's list of models; empty where it has none that can be read."""
-    proxy = by_proxy(str(config.base_url))
+    proxy, is_auto = by_proxy(str(config.base_url)), config.server.kind == "auto"
     try:
         listed = _read(client, "/models")
     except UnreachableError as error:
@@ -150,6 +145,12 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
             raise CheckpointError(
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
                 f"{config.api_key_env}: {error}{proxy}"
+            ) from None
+        if is_auto and isinstance(error, BusyError) and error.is_away and error.num_attempts:
+            # Not to be taken for another kind, which is shown videos in another way.
+            raise CheckpointError(
+                f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "
+                "model.server.kind names what it is where it never does"
             ) from None
         _log.info("%s lists no models: %s%s", config.base_url, error, proxy)
         return []

@@ -23,6 +23,7 @@ from llava_eval.models.chat_client import (
     RefusedError,
     RejectedError,
     WithheldError,
+    hints,
 )
 from llava_eval.models.request_pool import (
     MAX_FAILURES_IN_A_ROW,
@@ -201,10 +202,16 @@ class RecordedJudge:
         """
         if isinstance(error, WithheldError):
             return  # a filter dislikes one prompt; that says nothing of the next
-        if isinstance(error, LimitReachedError | RefusedError | AddressError):
-            self._end(str(error))
+        told = str(error)
+        if isinstance(error, RequestError):
+            told += hints(error, self._config.base_url)
+        is_of_all = isinstance(error, LimitReachedError | RefusedError | AddressError)
+        if isinstance(error, RefusedError) and error.may_be_of_one and self._budget.num_settled:
+            is_of_all = False
+        if is_of_all:
+            self._end(told)
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
-            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {error}")
+            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}")
 
     def _end(self, reason: str) -> None:
         self.judging.stopped = self.judging.stopped or reason
@@ -255,6 +262,11 @@ class RecordedJudge:
                 raise RejectedError(
                     "the judge's tokens ran out before it replied, as where it reasons first: "
                     f"judge.max_tokens={config.max_tokens} takes more, or null"
+                )
+            if completion.has_reasoning and not said.strip():
+                raise RejectedError(
+                    "the judge's endpoint returned reasoning and no reply, as vLLM does where its "
+                    "--reasoning-parser is of another model or the model was told not to reason"
                 )
             return completion
         except MalformedError as error:

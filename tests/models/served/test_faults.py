@@ -150,6 +150,22 @@ def test_what_every_question_would_meet_ends_the_run(status: int) -> None:
     assert KEY not in str(caught.value)
 
 
+def test_a_firewall_refuses_one_question_of_a_server_that_answers_others() -> None:
+    def firewall(content: dict[str, Any], count: int) -> Answer:
+        return failure(403, "blocked") if count in (1, 3) or count > 5 else echo(content, count)
+
+    with serving(firewall) as server:
+        found = ask(make_runner(server, concurrency=1), make_questions(6))
+        assert [name for name, one in found.items() if one.error] == ["q1", "q3"]
+        with pytest.raises(CheckpointError, match="HTTP 403: blocked"):
+            ask(make_runner(server, concurrency=1), make_questions(2))  # it has answered none
+
+    with serving(lambda content, n: failure(403) if n else echo(content, n)) as server:
+        with pytest.raises(CheckpointError, match="HTTP 403"):
+            ask(make_runner(server, concurrency=1), make_questions(50))
+        assert len(server.requests) == 1 + 10 + 1
+
+
 def test_a_key_that_is_refused_is_known_before_anything_is_asked() -> None:
     class Closed(ChatServer):
         def page(self, path: str) -> tuple[int, object]:

@@ -41,6 +41,15 @@ def test_letters(logprobs: object, expected: object) -> None:
     assert choice_logprobs(completion(logprobs), ("A", "B")) == expected
 
 
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_letters_of_reasoning_are_none(name: str) -> None:
+    # vLLM lists the tokens of both, and those of the reasoning come first.
+    message = {"content": "B", name: "A person asks."}
+    choice = {"message": message, "finish_reason": "stop", "logprobs": listed(("A", -0.01))}
+    found = read_completion(reply("", choices=[choice]).body.decode())
+    assert choice_logprobs(found, ("A", "B")) is None
+
+
 @pytest.mark.parametrize(
     "logprobs",
     [

@@ -69,6 +69,14 @@ def test_a_server_that_is_busy_for_an_hour_is_not_waited_for() -> None:
 
 
 @pytest.mark.slow
+def test_a_server_that_lists_nothing_now_is_of_no_other_kind() -> None:
+    with pytest.raises(CheckpointError, match=r"lists no models now: HTTP 503: .* \(3 attempts\)"):
+        found(BusyPages(PAGES["vllm"], num_errors=3))
+    assert found(BusyPages(PAGES["vllm"], num_errors=3, status=500)).kind == "openai"
+    assert found(BusyPages(PAGES["vllm"], num_errors=3), kind="vllm").kind == "vllm"
+
+
+@pytest.mark.slow
 def test_what_will_not_pass_is_asked_once() -> None:
     server = BusyPages(PAGES["vllm"], num_errors=1, status=400)
     assert found(server).kind == "openai"
@@ -128,6 +136,9 @@ def test_a_kind_by_what_servers_say() -> None:
         "version": "0.6",
         "root": "org/m",
     }
+    # A gateway lists the models of several servers.
+    cards = [{"id": "other", "owned_by": "vllm"}, {"id": "m", "owned_by": "openai"}]
+    assert found(BusyPages({"/v1/models": {"data": cards}})).kind == "openai"
     told: dict[str, object] = {"/server_info": {"version": 6}}
     assert found(BusyPages({**PAGES["sglang"], **told})).version == "0.5.5"
 

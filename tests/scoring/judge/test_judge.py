@@ -134,6 +134,17 @@ def test_reasoning_is_no_reply(tmp_path: Path) -> None:
     assert lines(tmp_path)[0]["reply"] == "<think>A no</think>\nA yes"
 
 
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_reasoning_alone_is_no_reply(tmp_path: Path, name: str) -> None:
+    """As vLLM sends it where its parser takes all of a text for reasoning."""
+    message = {"content": None, name: "yes"}
+    choices = [{"message": message, "finish_reason": "stop"}]
+    with serving(lambda content, number: reply(None, choices=choices)) as server:
+        judging = ask(tmp_path, server, "a")
+    assert replies(judging) == [None]
+    assert "returned reasoning and no reply" in judging.failures[0]
+
+
 def test_reasoning_that_an_earlier_version_kept(tmp_path: Path) -> None:
     with serving(echo) as server:
         ask(tmp_path, server, "a")
@@ -280,6 +291,16 @@ def test_what_every_request_would_meet_stops_at_once(tmp_path: Path, status: int
     assert judging.stopped is not None
     assert KEY not in judging.stopped
     assert len(server.requests) <= 3
+
+
+def test_a_firewall_refuses_one_prompt_of_a_judge_that_answers_others(tmp_path: Path) -> None:
+    def firewall(content: dict[str, Any], number: int) -> Answer:
+        return failure(403, "blocked") if number == 1 else echo(content, number)
+
+    with serving(firewall) as server:
+        judging = ask(tmp_path, server, "a", "b", "c", concurrency=1)
+    assert judging.stopped is None
+    assert judging.failures == {1: "HTTP 403: blocked"}
 
 
 def test_a_judge_that_has_stopped_asks_nothing_more(tmp_path: Path) -> None:
