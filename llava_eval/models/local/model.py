@@ -411,6 +411,11 @@ def load_processor(plan: ModelPlan) -> Any:
     tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Older tools saved it with the tokenizer alone, where vLLM looks too; some save several by name.
+    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", "")
+    processor.chat_template = (
+        template.get("default", template) if isinstance(template, dict) else template
+    )
     _adjust_processor(processor, plan.processor)
     return processor
 

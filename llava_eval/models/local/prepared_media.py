@@ -156,7 +156,7 @@ def _metadata(clip: Clip) -> dict[str, Any]:
     return {
         "total_num_frames": total,
         "fps": clip.fps,
-        "duration": total / clip.fps if clip.fps else None,  # SmolVLM's prompt tells it
+        "duration": round(total / clip.fps, 6) if clip.fps else None,  # SmolVLM's prompt tells it
         "frames_indices": list(clip.frame_indices),
         "height": height,
         "width": width,
