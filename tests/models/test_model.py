@@ -52,6 +52,8 @@ def test_whether_an_encoder_reads_the_prompt(config: PretrainedConfig, expected:
         ({"rope_type": "dynamic", "factor": 1.5}, 6144),
         # YaRN's and LLaMA 3's files state the stretched length (transformers, modeling_rope_utils).
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}, 4096),
+        # Qwen's, and model.rope_scaling, do not (huggingface.co/Qwen/Qwen2.5-7B-Instruct).
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}, 16384),
     ],
 )
 def test_the_context_after_scaling(rope: dict[str, Any], expected: int) -> None:

@@ -46,7 +46,7 @@ from llava_eval.types import GenerationSettings, MediaKind
 
 log = logging.getLogger(__name__)
 
-#: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
+#: RoPE schemes whose factor stretches max_position_embeddings; others that of a length they name.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
 
 #: RoPE schemes whose frequencies change with the length of a sequence.
@@ -100,8 +100,9 @@ class LoadedModel:
         if stated is None:
             return None
         scheme = rope.get("rope_type", "default")
-        factor = float(rope.get("factor") or 1.0) if scheme in _STRETCHING_SCHEMES else 1.0
-        return int(stated * factor)
+        own = stated if scheme in _STRETCHING_SCHEMES else 0
+        trained = own or rope.get("original_max_position_embeddings") or 0
+        return max(stated, int(trained * float(rope.get("factor") or 1.0)))
 
     @cached_property
     def has_grid_positions(self) -> bool:
