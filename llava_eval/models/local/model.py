@@ -54,6 +54,8 @@ _LENGTH_SCHEMES = ("dynamic", "longrope")
 
 #: Parts of the names of settings that hold the ids of tokens which stand for media.
 _MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
+#: Special tokens around reasoning: Gemma 4's <|channel>, Mistral's [THINK] and their like.
+_REASONING_MARK = re.compile(r"[<\[].*(think|channel).*[>\]]", re.IGNORECASE)
 #: What tells a token's id from a number of tokens, such as LLaVA's num_additional_image_tokens.
 _ID = re.compile(r"tokens?_(id|index)")
 
@@ -139,6 +141,15 @@ class LoadedModel:
         if stored is None:
             return frozenset()
         return frozenset(stored if isinstance(stored, list) else [stored])
+
+    @cached_property
+    def reasoning_marks(self) -> frozenset[int]:
+        """Ids of special tokens around reasoning: without them a text would be the answer."""
+        vocabulary = self.tokenizer.get_vocab().items()
+        marks = [number for token, number in vocabulary if _REASONING_MARK.fullmatch(token)]
+        return frozenset(
+            number for number in marks if not self.tokenizer.decode([number], skip_special_tokens=True)
+        )
 
     @cached_property
     def media_token_ids(self) -> frozenset[int]:
