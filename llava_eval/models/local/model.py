@@ -196,9 +196,14 @@ class LoadedModel:
         return tuple(sorted(found))
 
     def to_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return model inputs on the model's device, floating-point ones in its dtype."""
-        moved = BatchFeature(dict(inputs)).to(self.plan.device, dtype=self.plan.dtype)
-        return dict(moved)
+        """Return model inputs on the model's device, pixels and their like in its dtype.
+
+        One number a medium stays exact: bfloat16 seconds between frames give other positions.
+        """
+        device = self.plan.device
+        moved = BatchFeature(dict(inputs)).to(device, dtype=self.plan.dtype)
+        flat = (item for item in inputs.items() if getattr(item[1], "ndim", 0) == 1)
+        return {**moved, **{name: value.to(device) for name, value in flat}}
 
     def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
         """Call the model's own ``generate``; its failures are this sample's.
