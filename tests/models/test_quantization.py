@@ -58,7 +58,9 @@ def test_eight_bits_of_bitsandbytes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["llava", "video_llava", "qwen2_vl", "smolvlm", "video_llama_3", "gemma4"])
+@pytest.mark.parametrize(
+    "kind", ["llava", "video_llava", "qwen2_vl", "smolvlm", "video_llama_3", "gemma4"]
+)
 def test_what_sees_keeps_its_precision(kind: str) -> None:
     """Its parts have other names in other families: Qwen2-VL's tower is ``visual``."""
     configs = [compose_config([f"quantization={name}"]).config for name in QUANTIZATIONS]

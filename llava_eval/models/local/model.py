@@ -145,10 +145,11 @@ class LoadedModel:
     @cached_property
     def reasoning_marks(self) -> frozenset[int]:
         """Ids of special tokens around reasoning: without them a text would be the answer."""
-        vocabulary = self.tokenizer.get_vocab().items()
+        tokenizer = self.tokenizer
+        vocabulary = tokenizer.get_vocab().items()
         marks = [number for token, number in vocabulary if _REASONING_MARK.fullmatch(token)]
         return frozenset(
-            number for number in marks if not self.tokenizer.decode([number], skip_special_tokens=True)
+            number for number in marks if not tokenizer.decode([number], skip_special_tokens=True)
         )
 
     @cached_property
@@ -428,7 +429,7 @@ def load_processor(plan: ModelPlan) -> Any:
     tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # Older tools saved it with the tokenizer alone, where vLLM looks too; some save several by name.
+    # Older tools saved it with the tokenizer alone, where vLLM looks too; some named several.
     template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", "")
     processor.chat_template = (
         template.get("default", template) if isinstance(template, dict) else template
