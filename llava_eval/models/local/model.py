@@ -104,7 +104,7 @@ class LoadedModel:
         scheme = rope.get("rope_type", "default")
         own = stated if scheme in _STRETCHING_SCHEMES else 0
         trained = own or rope.get("original_max_position_embeddings") or 0
-        return max(stated, int(trained * float(rope.get("factor") or 1.0)))
+        return max(int(stated), int(trained * float(rope.get("factor") or 1.0)))
 
     @cached_property
     def has_grid_positions(self) -> bool:
