@@ -569,8 +569,8 @@ class Generation:
     """The text that the model wrote for one sample, or why it wrote none.
 
     Attributes:
-        text: the new text, without special tokens; None exactly when there is an error. For
-            answers by likelihood the likeliest option.
+        text: the new text, without special tokens but those around reasoning; None exactly when
+            there is an error. For answers by likelihood the likeliest option.
         num_input_tokens: prompt tokens, media placeholders included, padding not.
         num_output_tokens: generated tokens, the end token included.
         stop_reason: why generation ended: a :data:`StopReason`, or another tool's own word.

@@ -78,6 +78,19 @@ def test_a_length_that_training_left_cuts_no_prompt(copied: Path) -> None:
     assert len(inputs["input_ids"][0]) > 5
 
 
+@pytest.mark.parametrize("place", ["tokenizer_config.json", "chat_template.json"])
+def test_the_chat_template_wherever_a_tool_saved_it(place: str, copied: Path) -> None:
+    (copied / "chat_template.jinja").unlink()
+    path = copied / place
+    stored = json.loads(path.read_text()) if path.is_file() else {}
+    named = {"default": "{{ 1 }}", "tool_use": "{{ 2 }}"}
+    in_list = [{"name": name, "template": template} for name, template in named.items()]
+    stored["chat_template"] = in_list if place.startswith("tokenizer") else named
+    path.write_text(json.dumps(stored))
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    assert load_processor(plan).chat_template == "{{ 1 }}"
+
+
 def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     """Transformers would keep the checkpoint's own scheme, with a warning."""
     edit_config(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})

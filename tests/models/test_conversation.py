@@ -48,6 +48,27 @@ def render(name: str, loaded: LoadedModel, request: Request) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("behind_a_reply", "expected"), [("<pad>\n", "<pad>"), (" </s>", "</s>"), ("\n", "</s>")]
+)
+def test_an_option_ends_as_the_template_ends_a_turn(
+    loaded: LoadedModel, behind_a_reply: str, expected: str
+) -> None:
+    """Gemma's does so with ``<end_of_turn>``, which is not the end of its texts."""
+    template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content[0].text }}"
+        f"{{% if m.role == 'assistant' %}}{behind_a_reply}{{% endif %}}{{% endfor %}}"
+        "{% if add_generation_prompt %}assistant:{% endif %}"
+    )
+    conversation = configured("chat_template", with_template(loaded, template))
+    request = make_request("Why?")
+    text = conversation.render(request)
+    assert conversation.continuation(text, request, "red") == f" red{expected}"
+    literal = configured("plain", with_template(loaded, template))
+    assert literal.continuation("ASSISTANT:", request, "red") == " red</s>"
+
+
+@pytest.mark.slow
 def test_the_checkpoints_own_chat_template(loaded: LoadedModel) -> None:
     assert (
         render("chat_template", loaded, make_request(VIDEO, "Why?"))

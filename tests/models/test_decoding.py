@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,6 +107,37 @@ def test_a_text_ends_at_its_first_end(
     assert (found.text, found.stop_reason) == expected
     assert found.num_input_tokens == 3
     assert found.num_output_tokens == len(tokens) + ends  # with the end token
+
+
+def test_marks_around_reasoning_stay_where_they_are_special_tokens(loaded: LoadedModel) -> None:
+    """As Gemma 4's are; without them its reasoning would be read as its answer."""
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_tokens(["<|channel>", "<channel|>", "<|turn>"], special_tokens=True)
+    ours = dataclasses.replace(loaded, processor=SimpleNamespace(tokenizer=tokenizer))
+    prompt = Prompt(make_request("x"), "", (1, 2, 3), 0)
+    written = tokenizer("<|channel>What is<channel|>shown?<|turn>", add_special_tokens=False)
+    found = Decoder(ours)._to_generation(written["input_ids"], prompt, None)
+    assert found.text == "<|channel>What is<channel|>shown?"
+
+
+@pytest.mark.parametrize(
+    ("end_of_prompt", "reply", "expected"),
+    [
+        ("<think>\n", "What is shown?", "<think>What is shown?"),
+        ("<think>\n", "What</think>is", "What</think>is"),
+        ("<think>\n\n</think>\n\n", "What", "What"),
+    ],
+)
+def test_a_reply_that_ends_in_the_reasoning_of_its_prompt_says_so(
+    loaded: LoadedModel, end_of_prompt: str, reply: str, expected: str
+) -> None:
+    """Templates of models that always reason begin it, as that of Qwen3-VL-Thinking."""
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.add_tokens(["</think>"])
+    ours = dataclasses.replace(loaded, processor=SimpleNamespace(tokenizer=tokenizer))
+    prompt = Prompt(make_request("x"), f"What? {end_of_prompt}", (1, 2, 3), 0)
+    tokens = tokenizer(reply, add_special_tokens=False)["input_ids"]
+    assert Decoder(ours)._to_generation(tokens, prompt, None).text == expected
 
 
 PLAIN = Generation("a", 5, 1)

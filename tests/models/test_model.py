@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -52,6 +53,8 @@ def test_whether_an_encoder_reads_the_prompt(config: PretrainedConfig, expected:
         ({"rope_type": "dynamic", "factor": 1.5}, 6144),
         # YaRN's and LLaMA 3's files state the stretched length (transformers, modeling_rope_utils).
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}, 4096),
+        # Qwen's, and model.rope_scaling, do not (huggingface.co/Qwen/Qwen2.5-7B-Instruct).
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}, 16384),
     ],
 )
 def test_the_context_after_scaling(rope: dict[str, Any], expected: int) -> None:
@@ -62,6 +65,17 @@ def test_the_context_after_scaling(rope: dict[str, Any], expected: int) -> None:
 
 def test_a_context_that_is_not_stated_is_not_known() -> None:
     assert loaded(T5Config()).context_length is None
+
+
+def test_seconds_between_frames_keep_their_precision() -> None:
+    plan = SimpleNamespace(device=torch.device("cpu"), dtype=torch.bfloat16)
+    model = dataclasses.replace(loaded(), plan=cast(Any, plan))
+    seconds = torch.tensor([18.7896])  # 18.75 in bfloat16
+    inputs = {"pixel_values_videos": torch.ones(4, 8), "second_per_grid_ts": seconds, "sizes": [2]}
+    moved = model.to_device(inputs)
+    assert moved["pixel_values_videos"].dtype == torch.bfloat16
+    assert torch.equal(moved["second_per_grid_ts"], seconds)
+    assert moved["sizes"] == [2]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_what_is_known_of_a_video(num_source_frames: int | None, total: int) -> 
         {
             "total_num_frames": total,
             "fps": 8.0,
+            "duration": total / 8,
             "frames_indices": [5, 7, 9],
             "height": 12,
             "width": 16,

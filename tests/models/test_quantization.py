@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers.quantizers.quantizers_utils import should_convert_module
 
-from llava_eval.config.schema import QuantizationConfig
+from llava_eval.config.compose import compose_config
+from llava_eval.config.schema import QUANTIZATIONS, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.quantization import (
     describe_quantization,
@@ -52,6 +55,23 @@ def test_four_bits_of_bitsandbytes() -> None:
 def test_eight_bits_of_bitsandbytes() -> None:
     found = quantization_config(scheme("bnb_int8"), torch.float16, CPU)
     assert (found.load_in_4bit, found.load_in_8bit) == (False, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["llava", "video_llava", "qwen2_vl", "smolvlm", "video_llama_3", "gemma4"]
+)
+def test_what_sees_keeps_its_precision(kind: str) -> None:
+    """Its parts have other names in other families: Qwen2-VL's tower is ``visual``."""
+    configs = [compose_config([f"quantization={name}"]).config for name in QUANTIZATIONS]
+    (skipped,) = {tuple(config.quantization.skip_modules) for config in configs}
+    patterns = [rf"(?:.*\.)?{name}" for name in skipped]
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(AutoConfig.for_model(kind))
+    language = set(model.get_decoder().modules())
+    for title, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            assert should_convert_module(title, patterns) is (module in language), title
 
 
 def test_what_is_no_scheme() -> None:

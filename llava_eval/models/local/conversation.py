@@ -91,7 +91,23 @@ class Conversation:
             reply: the assistant's turn.
         """
         joined = request.assistant_prefill or not prompt or prompt[-1].isspace()
-        return f"{'' if joined else ' '}{reply}{self.processor.tokenizer.eos_token or ''}"
+        return f"{'' if joined else ' '}{reply}{self._end_of_turn}"
+
+    @cached_property
+    def _end_of_turn(self) -> str:
+        """The special token that a chat template writes behind a reply, else that of a text.
+
+        Gemma's turns end in ``<end_of_turn>``, its texts in ``<eos>``.
+        """
+        tokenizer = self.processor.tokenizer
+        turns: list[tuple[str, Sequence[str]]] = [("user", ("Why?",)), ("assistant", ("So.",))]
+        if self.config.template is None:
+            with suppress(Exception, _EndlessError, _OutOfMemoryError):  # it may refuse the turns
+                behind = str(self._in_its_form(_turns(turns))).rpartition("So.")[2].strip()
+                first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
+                if first and not tokenizer.decode(first, skip_special_tokens=True):
+                    return str(tokenizer.decode(first))
+        return str(tokenizer.eos_token or "")
 
     def _by_chat_template(self, request: Request) -> str:
         if not getattr(self.processor, "chat_template", None):
@@ -100,11 +116,8 @@ class Conversation:
                 "conversation=vicuna_v1 or conversation=plain"
             )
         try:
-            messages, is_continued = _messages(request), bool(request.assistant_prefill)
-            text = self._rendered(messages, is_continued=is_continued)
-            as_strings = [_as_string(turn, text) for turn in messages]
-            if as_strings != messages:
-                text = self._rendered(as_strings, is_continued=is_continued)
+            end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
+            text = self._in_its_form(_messages(request), **{end: True})
         except CheckpointError:
             raise
         except _EndlessError as error:
@@ -134,18 +147,19 @@ class Conversation:
         self._check_texts(request, text)
         return text
 
-    def _rendered(self, messages: list[dict[str, Any]], *, is_continued: bool) -> object:
+    def _in_its_form(self, messages: list[dict[str, Any]], **end: bool) -> object:
+        """Return what the template makes of a turn, given as strings where it wants those."""
+        text = self._rendered(messages, **end)
+        as_strings = [_as_string(turn, text) for turn in messages]
+        return text if as_strings == messages else self._rendered(as_strings, **end)
+
+    def _rendered(self, messages: list[dict[str, Any]], **end: bool) -> object:
         """Return what the template makes of a turn; the first of each form is tried elsewhere."""
         dates: list[str] = []
 
         def render() -> object:
             with _limited(TEMPLATE_LIMIT_LINES, dates):
-                return self.processor.apply_chat_template(
-                    messages,
-                    tokenize=False,
-                    add_generation_prompt=not is_continued,
-                    continue_final_message=is_continued,
-                )
+                return self.processor.apply_chat_template(messages, tokenize=False, **end)
 
         form = frozenset(
             (turn["role"], "" if isinstance(part, str) else part["type"])
@@ -230,6 +244,10 @@ def _messages(request: Request) -> list[dict[str, Any]]:
         turns.insert(0, ("system", (request.system,)))
     if request.assistant_prefill:
         turns.append(("assistant", (request.assistant_prefill,)))
+    return _turns(turns)
+
+
+def _turns(turns: Sequence[tuple[str, Sequence[str | ShownMedia]]]) -> list[dict[str, Any]]:
     return [
         {"role": role, "content": [part for piece in pieces for part in _parts(piece)]}
         for role, pieces in turns

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -136,11 +137,15 @@ class Decoder:
         ends, stops = self._loaded.end_tokens, prompt.request.settings.stop_strings
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
-        text = self._loaded.tokenizer.decode(own, skip_special_tokens=True)
+        marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
+        runs = [(is_mark, list(run)) for is_mark, run in groupby(own, marks.__contains__)]
+        text = "".join(decode(run, skip_special_tokens=not is_mark) for is_mark, run in runs)
         reason: StopReason = "length" if end is None else "eos"
         cuts = [text.find(stop) for stop in stops if stop in text]
         if cuts:
             text, reason = text[: min(cuts)], "stop_string"
+        if prompt.text.rstrip().endswith("<think>") and "</think>" not in text:
+            text = f"<think>{text}"  # it ends within the reasoning that its prompt began
         if cuts or (stops and end is None):
             # A row that a stop string has ended is padded until the last of its batch ends.
             while own and own[-1] == self._loaded.tokenizer.pad_token_id:

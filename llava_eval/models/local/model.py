@@ -46,7 +46,7 @@ from llava_eval.types import GenerationSettings, MediaKind
 
 log = logging.getLogger(__name__)
 
-#: RoPE schemes whose factor stretches max_position_embeddings; others state the stretched length.
+#: RoPE schemes whose factor stretches max_position_embeddings; others that of a length they name.
 _STRETCHING_SCHEMES = ("linear", "dynamic")
 
 #: RoPE schemes whose frequencies change with the length of a sequence.
@@ -54,6 +54,8 @@ _LENGTH_SCHEMES = ("dynamic", "longrope")
 
 #: Parts of the names of settings that hold the ids of tokens which stand for media.
 _MEDIA_WORDS = ("image", "video", "audio", "img", "vision", "patch")
+#: Special tokens around reasoning: Gemma 4's <|channel>, Mistral's [THINK] and their like.
+_REASONING_MARK = re.compile(r"[<\[].*(think|channel).*[>\]]", re.IGNORECASE)
 #: What tells a token's id from a number of tokens, such as LLaVA's num_additional_image_tokens.
 _ID = re.compile(r"tokens?_(id|index)")
 
@@ -100,8 +102,9 @@ class LoadedModel:
         if stated is None:
             return None
         scheme = rope.get("rope_type", "default")
-        factor = float(rope.get("factor") or 1.0) if scheme in _STRETCHING_SCHEMES else 1.0
-        return int(stated * factor)
+        own = stated if scheme in _STRETCHING_SCHEMES else 0
+        trained = own or rope.get("original_max_position_embeddings") or 0
+        return max(int(stated), int(trained * float(rope.get("factor") or 1.0)))
 
     @cached_property
     def has_grid_positions(self) -> bool:
@@ -138,6 +141,16 @@ class LoadedModel:
         if stored is None:
             return frozenset()
         return frozenset(stored if isinstance(stored, list) else [stored])
+
+    @cached_property
+    def reasoning_marks(self) -> frozenset[int]:
+        """Ids of special tokens around reasoning: without them a text would be the answer."""
+        tokenizer = self.tokenizer
+        vocabulary = tokenizer.get_vocab().items()
+        marks = [number for token, number in vocabulary if _REASONING_MARK.fullmatch(token)]
+        return frozenset(
+            number for number in marks if not tokenizer.decode([number], skip_special_tokens=True)
+        )
 
     @cached_property
     def media_token_ids(self) -> frozenset[int]:
@@ -184,9 +197,14 @@ class LoadedModel:
         return tuple(sorted(found))
 
     def to_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return model inputs on the model's device, floating-point ones in its dtype."""
-        moved = BatchFeature(dict(inputs)).to(self.plan.device, dtype=self.plan.dtype)
-        return dict(moved)
+        """Return model inputs on the model's device, pixels and their like in its dtype.
+
+        One number a medium stays exact: bfloat16 seconds between frames give other positions.
+        """
+        device = self.plan.device
+        moved = BatchFeature(dict(inputs)).to(device, dtype=self.plan.dtype)
+        flat = (item for item in inputs.items() if getattr(item[1], "ndim", 0) == 1)
+        return {**moved, **{name: value.to(device) for name, value in flat}}
 
     def generate(self, inputs: Mapping[str, Any], **arguments: Any) -> Any:
         """Call the model's own ``generate``; its failures are this sample's.
@@ -411,6 +429,11 @@ def load_processor(plan: ModelPlan) -> Any:
     tokenizer.init_kwargs.pop("max_length", None)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Older tools saved it with the tokenizer alone, where vLLM looks too; some named several.
+    template = getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", "")
+    processor.chat_template = (
+        template.get("default", template) if isinstance(template, dict) else template
+    )
     _adjust_processor(processor, plan.processor)
     return processor
 

@@ -152,9 +152,11 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
 
 def _metadata(clip: Clip) -> dict[str, Any]:
     height, width = clip.frames.shape[-2:]
+    total = clip.num_frames_sampled_from
     return {
-        "total_num_frames": clip.num_frames_sampled_from,
+        "total_num_frames": total,
         "fps": clip.fps,
+        "duration": round(total / clip.fps, 6) if clip.fps else None,  # SmolVLM's prompt tells it
         "frames_indices": list(clip.frame_indices),
         "height": height,
         "width": width,

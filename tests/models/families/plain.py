@@ -91,6 +91,7 @@ class Plain:
                 {
                     "total_num_frames": clip.num_source_frames,
                     "fps": clip.fps,
+                    "duration": (clip.num_source_frames or 0) / (clip.fps or 1),
                     "frames_indices": list(clip.frame_indices),
                     "height": clip.frames.shape[-2],
                     "width": clip.frames.shape[-1],
