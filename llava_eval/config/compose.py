@@ -20,7 +20,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
+from llava_eval.config.checks import (
+    check_choices,
+    check_complete,
+    check_constraints,
+    check_finite,
+    check_keys,
+)
 from llava_eval.config.choices import let_import, quoted, search_path_override
 from llava_eval.config.hydra_session import (
     as_read,
@@ -112,6 +118,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
+        check_finite(resolved)
         config = typed(resolved)
         check_constraints(config, "")
     return _named(config, resolved, choices, swapped, files)

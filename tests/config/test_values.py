@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,19 @@ def test_values_that_cannot_be_run(override: str, said: str) -> None:
         sweep_options([override])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy: got nan"),
+        ("+benchmark.metrics.accuracy.scale=inf", "benchmark.metrics.accuracy.scale: got inf"),
+        ("model.processor.size=[1,-inf]", "model.processor.size.1: got -inf"),
+    ],
+)
+def test_numbers_that_no_file_of_a_run_holds(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"{re.escape(said)}, expected a finite number"):
+        compose_config([override])
 
 
 @pytest.mark.slow
