@@ -21,6 +21,7 @@ from llava_eval.config.choices import USERS_FOLDER, let_import
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.formatting import count, printable, setting_text
@@ -112,6 +113,10 @@ class ComparableRun:
     def metric_nodes(self) -> Mapping[str, Mapping[str, Any]]:
         """The metrics of the protocol, the headline first."""
         return self.parts.benchmark.metrics
+
+    def is_directed(self, metric: str) -> bool:
+        """Whether more of a metric is better; of how often yes is said it is not."""
+        return self.metric_nodes.get(metric, {}).get("measure") not in UNDIRECTED
 
     @property
     def num_errors(self) -> int:
