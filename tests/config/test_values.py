@@ -116,6 +116,17 @@ def test_each_value_of_a_swept_key(override: str, values: list[str]) -> None:
     assert sweep_options([override]) == [values]
 
 
+def test_names_of_options_that_fit_a_pattern() -> None:
+    assert sweep_options(
+        ["benchmark=glob(demo/*,exclude=demo/o*)", "sampler=glob(*midpoints)"]
+    ) == [
+        ["benchmark=demo/caption", "benchmark=demo/multiple_choice"],
+        ["sampler=clue_midpoints", "sampler=segment_midpoints"],
+    ]
+    with pytest.raises(ConfigError, match="has no value"):
+        sweep_options(["model=glob(nothing*)"])
+
+
 def test_a_key_that_comes_again_takes_the_later_values() -> None:
     assert sweep_options(["seed=1,2", "a=x", "+seed=5"]) == [["+seed=5"], ["a=x"]]
     assert expand_sweep(["a=1,2", "b=3,4,5"]) == [
