@@ -17,7 +17,7 @@ from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.choices import USERS_FOLDER, let_import
+from llava_eval.config.choices import USERS_FOLDER, config_files, let_import
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
@@ -336,7 +336,7 @@ def targets_in(config_dir: Path) -> Iterator[str]:
         if config_dir == USERS_FOLDER:
             return
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in sorted(config_dir.rglob("[!.]*.yaml")):
+    for path in config_files(config_dir):
         try:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
