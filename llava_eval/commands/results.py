@@ -231,6 +231,7 @@ def _gate(arguments: argparse.Namespace) -> int:
       1  regressed, or (noninferior, sequential) not shown to be no worse
       2  cannot compare, or a mistake in the command
     """
+    from llava_eval.engine.console import say
     from llava_eval.results.formatting import printable, terminal_width, write_out
     from llava_eval.results.gate import verdict as texts
     from llava_eval.results.gate.baseline import baseline_or_run, write_baseline
@@ -249,6 +250,9 @@ def _gate(arguments: argparse.Namespace) -> int:
         write_baseline(path, RunReader().read(local_path(arguments.words[0])))
         write_out(f"wrote {printable(str(path))}, {path.stat().st_size / 1000:.0f} kB")
         return 0
+    given = [text.rpartition("=")[0] for text in arguments.tolerance]
+    for name in dict.fromkeys(name for name in given if given.count(name) > 1):
+        say(f"--tolerance {name}=... is given {given.count(name)} times: the last one counts")
     rule = rule_of(arguments.alpha, arguments.tolerance, arguments.max_slowdown, arguments.mode)
     publication = Publication(arguments.junit, arguments.summary, arguments.json)
     if arguments.sequential:

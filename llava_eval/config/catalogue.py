@@ -15,7 +15,13 @@ import yaml
 
 from llava_eval.borders.paths import read_file
 from llava_eval.config.build import build_target
-from llava_eval.config.choices import config_folder, list_choices, search_path_override, suggest
+from llava_eval.config.choices import (
+    config_files,
+    config_folder,
+    list_choices,
+    search_path_override,
+    suggest,
+)
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.schema import GenerationConfig, ReplyConfig
 from llava_eval.errors import ConfigError, first_line
@@ -275,7 +281,7 @@ def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _experiments(config_dir: Path | None) -> dict[str, Mapping[str, Any]]:
     """Return the experiments that put published numbers beside ours, a user's own among them."""
     folder = None if config_dir is None else config_dir / "experiment"
-    own = [] if folder is None else [path.stem for path in sorted(folder.rglob("*.yaml"))]
+    own = [] if folder is None else [path.stem for path in config_files(folder)]
     contents = {name: _content("experiment", name, config_dir) for name in own}
     return dict(sorted({**published_experiments(), **contents}.items()))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,15 @@ def check_complete(own: DictConfig) -> None:
     missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
     if missing:
         raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...")
+
+
+def check_finite(value: Any, key: str = "") -> None:
+    """Raise for a number that no JSON holds, wherever in plain values it stands."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}: got {value}, expected a finite number")
+    items = value.items() if isinstance(value, Mapping) else ()
+    for name, item in enumerate(value) if isinstance(value, list) else items:
+        check_finite(item, f"{key}.{name}" if key else str(name))
 
 
 def check_constraints(node: Any, prefix: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -34,14 +35,27 @@ def config_folder() -> Path:
     return folder
 
 
+def config_files(folder: Path) -> list[Path]:
+    """Return the files of settings below a folder; Hydra, too, follows folders linked there."""
+    result = []
+    for name, below, names in os.walk(folder, followlinks=True):
+        here = Path(name)
+        if here.resolve() in (above.resolve() for above in here.parents):
+            below.clear()  # a link to a folder above it
+        else:
+            result += [here / file for file in names if file.endswith(".yaml") and file[0] != "."]
+    return sorted(result)
+
+
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
     result = {
         path.relative_to(root).with_suffix("").as_posix()
         for root in roots
-        # Names begin with _ for what several options share, with . for what an editor leaves.
-        for path in root.rglob("[!._]*.yaml")
+        # Names begin with _ for what several options share.
+        for path in config_files(root)
+        if not path.name.startswith("_")
     }
     return sorted(result | set(published_experiments() if group == "experiment" else ()))
 
@@ -58,7 +72,7 @@ def search_path_override(config_dir: Path | None) -> list[str]:
         return []
     if not config_dir.is_dir():
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_dir.rglob("[!.]*.yaml"):
+    for path in config_files(config_dir):
         if not path.is_file():
             raise ConfigError(f"--config-dir: {path} is no file that can be read")
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]

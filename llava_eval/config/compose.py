@@ -14,14 +14,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.checks import check_choices, check_complete, check_constraints, check_keys
-from llava_eval.config.choices import let_import, quoted, search_path_override
+from llava_eval.config.checks import (
+    check_choices,
+    check_complete,
+    check_constraints,
+    check_finite,
+    check_keys,
+)
+from llava_eval.config.choices import let_import, list_choices, quoted, search_path_override
 from llava_eval.config.hydra_session import (
     as_read,
     compose_root,
@@ -112,6 +118,7 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         own = without_hydra(root)
         resolved = plain_values(own)
         check_complete(own)
+        check_finite(resolved)
         config = typed(resolved)
         check_constraints(config, "")
     return _named(config, resolved, choices, swapped, files)
@@ -293,31 +300,35 @@ def _subsample_of(config: RunConfig) -> dict[str, str]:
     return {"sample": f"{subsample.size}{by}, seed {subsample.seed}"}
 
 
-def sweep_options(overrides: Sequence[str]) -> list[list[str]]:
+def sweep_options(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
     """Return, for each key in order, its override with each of its values.
 
     Args:
         overrides: as on the command line; a key that comes again takes the later values.
+        config_dir: a user's folder with the same groups as the packaged one.
 
     Raises:
         ConfigError: an override that cannot be read, or that has infinitely many values.
     """
     options: dict[str, list[str]] = {}
-    with hydra_session():
-        for override in parse_overrides(overrides):
-            options[override.get_key_element().lstrip("+")] = _values_of(override)
+    for override in parse_overrides(overrides):
+        options[override.get_key_element().lstrip("+")] = _values_of(override, config_dir)
     return list(options.values())
 
 
-def _values_of(override: Override) -> list[str]:
+def _values_of(override: Override, config_dir: Path | None) -> list[str]:
     """Return an override once for each of its values."""
     line = str(override.input_line)
     if not override.is_sweep_override():
         return [line]
     if not override.is_discrete_sweep():
         raise ConfigError(f"{line!r}: a sweep runs every value; list them")
+    chosen = override.value()
     try:
-        values = list(override.sweep_string_iterator())
+        if isinstance(chosen, Glob):  # Hydra's own knows no options in folders: demo/caption
+            values = chosen.filter(list_choices(str(override.key_or_group), config_dir))
+        else:
+            values = list(override.sweep_string_iterator())
     except HydraException as error:
         raise ConfigError(f"{line!r}: {first_line(error)}") from error
     if not values:
@@ -337,12 +348,12 @@ def _one_value(key: str, text: str) -> str:
     return f"{key}={quoted(path)}" if isinstance(path, str) else written
 
 
-def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
+def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
     """Return override lists that between them hold every value of every swept key.
 
     Enough to check a sweep before it starts: values are not combined with each other.
     """
-    options = sweep_options(overrides)
+    options = sweep_options(overrides, config_dir)
     first = [values[0] for values in options]
     variants = [first]
     for position, values in enumerate(options):

@@ -84,13 +84,12 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Take overrides apart.
 
     Args:
-        overrides: as on the command line; ``model=glob(*)`` needs a :func:`hydra_session`.
+        overrides: as on the command line.
 
     Raises:
         ConfigError: one of them is no key=value.
     """
-    session = GlobalHydra.instance()
-    parser = OverridesParser.create(session.config_loader() if session.is_initialized() else None)
+    parser = OverridesParser.create()
     parsed = []
     for text in overrides:
         try:

@@ -265,7 +265,7 @@ def plan_sweep(
         # The time in its name is taken once.
         about_sweep.append(f"hydra.sweep.dir={quoted(_mapping(hydra, 'sweep')['dir'])}")
     options = [*presets, *about_runs]
-    for variant in expand_sweep(options):
+    for variant in expand_sweep(options, config_dir):
         config = compose_config(variant, config_dir).config
         Parts.build(config)
         if samples and not config.benchmark.generation.temperature > 0:
@@ -275,7 +275,7 @@ def plan_sweep(
             )
     runs = []
     with hydra_session():
-        for number, chosen in enumerate(itertools.product(*sweep_options(options))):
+        for number, chosen in enumerate(itertools.product(*sweep_options(options, config_dir))):
             about_run = [*search, *chosen, *about_sweep, f"hydra.job.num={number}"]
             sweep = _mapping(compose_root(about_run).hydra, "sweep")
             folder = Path(str(sweep["dir"]), str(sweep["subdir"]))

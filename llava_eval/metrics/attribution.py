@@ -14,6 +14,7 @@ import numpy as np
 
 from llava_eval.metrics.intervals import (
     CONFIDENCE,
+    NO_SPREAD,
     FloatArray,
     IntArray,
     clustered_stderr,
@@ -30,7 +31,8 @@ class Attribution:
         parts: by change, what it does alone.
         whole: what all changes do together.
         rest: the whole minus the parts.
-        rest_low, rest_high: its interval; None for fewer than two clusters.
+        rest_low, rest_high: its interval; None for fewer than two clusters, or where nothing is
+            left over of any sample.
     """
 
     parts: Mapping[str, PairedEstimate]
@@ -90,5 +92,6 @@ def attribute(
     if total.num_clusters >= 2:
         half = student_quantile(total.num_clusters - 1, confidence)
         half *= clustered_stderr(influence, membership)
-        low, high = rest - half, rest + half
+        # Where no sample says anything else than the others, how far others may be is not known.
+        low, high = (rest - half, rest + half) if half > NO_SPREAD else (None, None)
     return Attribution(known, total, rest, low, high)

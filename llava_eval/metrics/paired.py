@@ -168,8 +168,6 @@ def _proportions(
     independent samples, not more: a few flips that happen to cancel within videos are no evidence
     of precision.
     """
-    from scipy.special import stdtr
-
     num_clusters = int(membership.max()) + 1
     num_samples = len(influence)
     clustered = clustered_stderr(influence, membership) ** 2
@@ -180,6 +178,15 @@ def _proportions(
     size = (
         num_samples / max(1.0, clustered / independent) if independent > 0 else float(num_clusters)
     )
+    return _score_test(difference, discordance, size, num_clusters, confidence)
+
+
+def _score_test(
+    difference: float, discordance: float, size: float, num_clusters: int, confidence: float
+) -> Test:
+    """Return Tango's interval and the score test of no difference, with Student's quantiles."""
+    from scipy.special import stdtr
+
     quantile = student_quantile(num_clusters - 1, confidence)
     low = _score_bound(difference, discordance, size, quantile, -1.0)
     high = _score_bound(difference, discordance, size, quantile, 1.0)
@@ -235,7 +242,13 @@ def _bootstrapped_means(
         replicates = drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1]
     seen = np.concatenate([first, second, [0.0, 1.0]])
     width = float(np.nanmax(seen) - np.nanmin(seen))
-    return bootstrap_test(replicates, int(membership.max()) + 1, confidence, width)
+    num_clusters = int(membership.max()) + 1
+    if num_clusters <= _FEW_CLUSTERS and np.nanstd(replicates) <= _NO_SPREAD * width:
+        # A few that all differ alike say as much as pairs of which such a share changed.
+        share = float(np.nanmean(replicates)) / width
+        low, high, p_value = _score_test(share, abs(share), num_clusters, num_clusters, confidence)
+        return Test(width * low, width * high, p_value)
+    return bootstrap_test(replicates, num_clusters, confidence, width)
 
 
 def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:

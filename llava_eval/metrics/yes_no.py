@@ -14,6 +14,9 @@ from llava_eval.types import MetricValue, SampleResult
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]
 
+#: Measures of which neither more nor less is better.
+UNDIRECTED = ("yes_ratio", "yes_ratio_of_answers")
+
 #: Scorers that count an unreadable reply as yes or no say so under this detail.
 COUNTED_AS = "counted_as"
 

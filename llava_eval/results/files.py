@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,19 @@ LOG = "run.log"
 def file_name(name: str) -> str:
     """Return a benchmark's name as a part of a file's name."""
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "unnamed"
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """Return :func:`file_name` of each name, numbered where names differ in what no file has.
+
+    Letters that differ in case alone are one file on some systems.
+    """
+    result: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        taken = {text.casefold() for text in result.values()}
+        texts = (file_name(name) + (f"_{n}" if n > 1 else "") for n in itertools.count(1))
+        result[name] = next(text for text in texts if text.casefold() not in taken)
+    return result
 
 
 @contextmanager

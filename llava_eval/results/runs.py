@@ -17,10 +17,11 @@ from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.choices import USERS_FOLDER, let_import
+from llava_eval.config.choices import USERS_FOLDER, config_files, let_import
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.formatting import count, printable, setting_text
@@ -112,6 +113,10 @@ class ComparableRun:
     def metric_nodes(self) -> Mapping[str, Mapping[str, Any]]:
         """The metrics of the protocol, the headline first."""
         return self.parts.benchmark.metrics
+
+    def is_directed(self, metric: str) -> bool:
+        """Whether more of a metric is better; of how often yes is said it is not."""
+        return self.metric_nodes.get(metric, {}).get("measure") not in UNDIRECTED
 
     @property
     def num_errors(self) -> int:
@@ -331,7 +336,7 @@ def targets_in(config_dir: Path) -> Iterator[str]:
         if config_dir == USERS_FOLDER:
             return
         raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in sorted(config_dir.rglob("[!.]*.yaml")):
+    for path in config_files(config_dir):
         try:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

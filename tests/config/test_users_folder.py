@@ -11,7 +11,9 @@ import yaml
 import llava_eval
 from llava_eval.cli import run_command
 from llava_eval.config.build import build_target
+from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
+from llava_eval.results.runs import targets_in
 
 LOCAL = """\
 # @package _global_
@@ -94,3 +96,18 @@ def test_a_scorer_and_its_module_lie_in_the_folder(folder: Path) -> None:
         assert type(built).__module__ == "first_letters_of_mine"
     finally:
         sys.path.remove(str(folder))
+
+
+def test_folders_that_are_linked_below_it_count(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "plain.yaml").write_text("metrics: {own: {_target_: mine.metric}}\n")
+    (elsewhere / "_rows.yaml").write_text("a: 1\n")
+    (elsewhere / ".saved.yaml").write_text("not: [yaml\n")
+    (elsewhere / "above").symlink_to(elsewhere)
+    settings = tmp_path / "settings"
+    (settings / "benchmark").mkdir(parents=True)
+    (settings / "benchmark" / "mine").symlink_to(elsewhere)
+    options = list_choices("benchmark", settings)
+    assert [name for name in options if name.startswith("mine")] == ["mine/plain"]
+    assert list(targets_in(settings)) == ["mine.metric"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,17 @@ def test_each_value_of_a_swept_key(override: str, values: list[str]) -> None:
     assert sweep_options([override]) == [values]
 
 
+def test_names_of_options_that_fit_a_pattern() -> None:
+    assert sweep_options(
+        ["benchmark=glob(demo/*,exclude=demo/o*)", "sampler=glob(*midpoints)"]
+    ) == [
+        ["benchmark=demo/caption", "benchmark=demo/multiple_choice"],
+        ["sampler=clue_midpoints", "sampler=segment_midpoints"],
+    ]
+    with pytest.raises(ConfigError, match="has no value"):
+        sweep_options(["model=glob(nothing*)"])
+
+
 def test_a_key_that_comes_again_takes_the_later_values() -> None:
     assert sweep_options(["seed=1,2", "a=x", "+seed=5"]) == [["+seed=5"], ["a=x"]]
     assert expand_sweep(["a=1,2", "b=3,4,5"]) == [
@@ -138,6 +150,19 @@ def test_values_that_cannot_be_run(override: str, said: str) -> None:
         sweep_options([override])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy: got nan"),
+        ("+benchmark.metrics.accuracy.scale=inf", "benchmark.metrics.accuracy.scale: got inf"),
+        ("model.processor.size=[1,-inf]", "model.processor.size.1: got -inf"),
+    ],
+)
+def test_numbers_that_no_file_of_a_run_holds(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"{re.escape(said)}, expected a finite number"):
+        compose_config([override])
 
 
 @pytest.mark.slow

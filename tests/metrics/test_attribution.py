@@ -100,3 +100,12 @@ def test_two_clusters_are_needed_for_an_interval(membership: list[int], has_inte
     assert found is not None
     assert (found.rest_low is not None) is has_interval
     assert (found.scaled(2.0).rest_high is not None) is has_interval
+
+
+def test_nothing_left_over_of_any_sample_says_nothing_of_others() -> None:
+    right = np.ones(24)
+    found = attribute(right, {"x": right, "y": right}, right, np.repeat(np.arange(8), 3))
+    assert found is not None
+    assert (found.rest, found.rest_low, found.rest_high) == (0.0, None, None)
+    assert found.whole.high is not None
+    assert found.whole.high > 0.3

@@ -213,6 +213,19 @@ def test_graded_scores_of_a_few_clusters_have_the_paired_t_interval(num_clusters
     assert found.p_value == pytest.approx(expected.pvalue, rel=0.1)
 
 
+@pytest.mark.parametrize("num_clusters", [2, 3, 4])
+def test_a_few_clusters_that_differ_alike_prove_nothing(num_clusters: int) -> None:
+    videos = np.repeat(np.arange(num_clusters), 2)
+    first = np.tile([1.0, 0.75], num_clusters)
+    found = estimate_of(first, first - 0.5, videos)
+    # McNemar's statistic of pairs of which half changed, all of them one way: sqrt(n / 2).
+    expected = 2 * stats.t.sf(math.sqrt(num_clusters / 2), num_clusters - 1)
+    assert found.p_value == pytest.approx(expected)
+    assert found.low is not None
+    assert found.high is not None
+    assert -1 <= found.low < found.difference < 0 < found.high
+
+
 def test_a_scaled_estimate_is_in_the_other_unit() -> None:
     found = estimate_of(*from_counts(6, 2, 40))
     percent = found.scaled(100.0)

@@ -29,6 +29,15 @@ def test_a_name_is_a_part_of_a_files_name(name: str, part: str) -> None:
     assert files.file_name(name) == part
 
 
+def test_names_that_share_a_files_name_are_numbered() -> None:
+    assert files.file_names(["a/b", "a_b", "A b", "c", "a/b"]) == {
+        "a/b": "a_b",
+        "a_b": "a_b_2",
+        "A b": "A_b_3",
+        "c": "c",
+    }
+
+
 @pytest.mark.parametrize(
     ("number", "has_advice"),
     [

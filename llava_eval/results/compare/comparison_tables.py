@@ -59,7 +59,12 @@ def _pair_table(comparison: RunComparison) -> Table:
         for item in comparison.metrics
         if item.estimate is not None
     ]
-    estimates = [item.estimate for item in comparison.metrics if item.estimate is not None]
+    is_directed = comparison.pairing.first.is_directed
+    estimates = [
+        item.estimate if is_directed(item.name) else None
+        for item in comparison.metrics
+        if item.estimate is not None
+    ]
     header = ["metric", "A", "B", "B - A", INTERVAL, "p", "McNemar p"]
     return Table(header, rows, best=_better(estimates, 1))
 
@@ -86,7 +91,8 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
         if are_same:
             first = known[0] if known else None
             scores = [first, *(item.second if item else None for item in estimates)]
-            best += [(len(rows) + row, 2) for row in highest(scores)]
+            if comparisons[0].pairing.first.is_directed(metric.name):
+                best += [(len(rows) + row, 2) for row in highest(scores)]
             rows.append([metric.name, "A", number(first, metric.unit), *["-"] * 5])
         for comparison, value in zip(comparisons, values, strict=True):
             item = comparison.metrics[index]

@@ -26,7 +26,6 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_table,
 )
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
-from llava_eval.results.files import file_name
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
 from llava_eval.results.run_names import paper_names, settings_texts
 from llava_eval.results.runs import Run
@@ -92,19 +91,20 @@ def export_sweeps(folder: Path, sweeps: Sequence[Sweep]) -> list[Path]:
     Raises:
         StorageError: one of them cannot be written.
     """
-    parts = {file_name(sweep.benchmark): sweep_table(sweep) for sweep in sweeps}
-    data = {file_name(sweep.benchmark): sweep_data(sweep) for sweep in sweeps}
+    names = files.file_names(sweep.benchmark for sweep in sweeps)
+    parts = {names[sweep.benchmark]: sweep_table(sweep) for sweep in sweeps}
+    data = {names[sweep.benchmark]: sweep_data(sweep) for sweep in sweeps}
     for sweep in sweeps:
         preparing = preparing_table(sweep)
         if preparing is not None:
-            parts[f"{file_name(sweep.benchmark)}_preparing"] = preparing
+            parts[f"{names[sweep.benchmark]}_preparing"] = preparing
     lines = [markdown_text(line) for sweep in sweeps for line in (legend(sweep), *sweep.notes)]
     written = export_tables(folder, "sweep", parts, list(dict.fromkeys(lines)), data=data)
     files.write_json(folder / "sweep.json", [sweep_content(sweep) for sweep in sweeps])
     written.insert(0, folder / "sweep.json")
     for sweep in sweeps:
         charts = sweep_charts(sweep)
-        written += write_charts(folder, f"{file_name(sweep.benchmark)}_score_against", charts)
+        written += write_charts(folder, f"{names[sweep.benchmark]}_score_against", charts)
     return written
 
 
@@ -134,13 +134,14 @@ def export_tables(
     files.make_folder(folder)
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
+    stems = files.file_names(parts)
     for part, table in parts.items():
-        content[f"{name}_{file_name(part)}.tex"] = table.to_latex(names or {})
+        content[f"{name}_{stems[part]}.tex"] = table.to_latex(names or {})
     for file, text in content.items():
         files.write_text(folder / file, text)
     written = [folder / file for file in content]
     for part in data.keys() & parts.keys():
-        written += write_data(folder / f"{name}_{file_name(part)}.csv", data[part])
+        written += write_data(folder / f"{name}_{stems[part]}.csv", data[part])
     return written
 
 

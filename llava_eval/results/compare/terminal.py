@@ -72,7 +72,9 @@ def headline_sentence(comparison: RunComparison) -> str:
     """Return what the headline metric says, in one sentence."""
     headline, second = comparison.headline, comparison.letter
     estimate = headline.estimate
-    if estimate is None or estimate.low is None or estimate.high is None:
+    if estimate is None:
+        return f"{headline.name} of A and {second} is not compared."
+    if estimate.low is None or estimate.high is None:
         return f"{headline.name} of A and {second} cannot be told apart: too few videos in common."
     size = number(abs(estimate.difference), headline.unit)
     bounds = interval(estimate.low, estimate.high, headline.unit, signed=True)

@@ -32,7 +32,8 @@ def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
     ended = datetime.datetime.fromisoformat(facts.ended)
     sanitized = re.sub(r"[^\w.-]", "_", facts.model.replace("/", "__"))
     numbers: dict[str, Any] = {"alias": facts.run.benchmark}
-    for name, value in run.tables.metrics.items():
+    metrics = run.tables.metrics
+    for name, value in metrics.items():
         numbers[f"{name},none"] = as_share(value.value, value.unit)
         error = as_share(value.stderr, value.unit)
         numbers[f"{name}_stderr,none"] = "N/A" if error is None else error
@@ -43,7 +44,7 @@ def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
         "configs": {task: {"task": task, "metadata": {"protocol": run.label}}},
         "versions": {task: run.parts.benchmark.version},
         "n-shot": {task: 0},
-        "higher_is_better": {task: dict.fromkeys(run.tables.metrics, True)},
+        "higher_is_better": {task: {name: True for name in metrics if run.is_directed(name)}},
         "n-samples": {task: {"original": len(run.results), "effective": len(run.results)}},
         "config": {"model": "llava_eval", "model_args": run.model, **facts.generation},
         "git_hash": run.manifest.git_commit,

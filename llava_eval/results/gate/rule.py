@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -184,6 +184,12 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
     pairing = judged_pairing(run, baseline)
     metrics = compare_metrics(pairing)
     _check_rule(rule, [item.name for item in metrics])
+    metrics = [
+        item
+        if baseline.is_directed(item.name) or item.name in rule.tolerance
+        else replace(item, estimate=None, reason="neither more nor less of it is better")
+        for item in metrics
+    ]
     compared = [item for item in metrics if item.estimate is not None]
     if not compared:
         raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")

@@ -40,7 +40,7 @@ from llava_eval.results.compare.sweep_curves import (
 )
 from llava_eval.results.compare.terminal import headline_sentence
 from llava_eval.results.explain.screen import stored_parts
-from llava_eval.results.files import file_name
+from llava_eval.results.files import file_name, file_names
 from llava_eval.results.formatting import Table, formatted, highest
 from llava_eval.results.run_names import letters, paper_names, run_names
 from llava_eval.results.runs import Run
@@ -206,6 +206,7 @@ def results_table(runs: Sequence[Run]) -> Table:
     best = [
         (row, 3 + column)
         for column, name in enumerate(names)
+        if runs[0].is_directed(name)
         for row in highest([_score(run.tables.metrics.get(name)) for run in runs])
     ]
     return Table(header, rows, num_names=3, best=best)
@@ -221,7 +222,7 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
     Raises:
         StorageError: one of them cannot be written.
     """
-    written = []
+    written, stems = [], file_names(groups)
     for benchmark, runs in groups.items():
         overview = Overview.of(runs)
         parts: dict[str, Table] = {"results": results_table(runs)}
@@ -235,7 +236,7 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
                 parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
-        name = file_name(benchmark)
+        name = stems[benchmark]
         lines = [f"- {note}" for note in overview.notes]
         written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
         written += write_charts(folder, f"{name}_score_against", dict(overview.charts))

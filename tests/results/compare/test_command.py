@@ -336,6 +336,15 @@ def test_the_screen_says_what_the_headline_shows(
     write_run(runs / "one video", [answered(n, True, per_video=9) for n in range(9)])
     lonely = told("one video", "one video")
     assert "accuracy of A and B cannot be told apart: too few videos in common." in lonely
+    own = {"accuracy": {"_target_": "mine.metric"}}
+    for name in ("own", "own too"):
+        path = write_run(runs / name, [answered(n, True) for n in range(9)])
+        manifest = json.loads((path / "manifest.json").read_text())
+        manifest["config"]["benchmark"]["metrics"] = own
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    unknown = told("own", "own too")
+    assert "accuracy of A and B is not compared." in unknown
+    assert "too few videos" not in unknown
     shorter = told("a", "one video")
     assert (
         "Note: 171 samples only in A, not compared: q9, q10, q11, q12, q13 and 166 more." in shorter

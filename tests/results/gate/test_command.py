@@ -114,6 +114,14 @@ def test_several_tolerances(runs: Path) -> None:
     assert cli.run_command([*command, *both]) == 0
 
 
+def test_a_tolerance_that_is_given_twice_is_said(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["gate", "worse", "--baseline", "good", "--tolerance", "accuracy=30"]
+    assert cli.run_command([*command, "--tolerance", "accuracy=60"]) == 0
+    assert "--tolerance accuracy=... is given 2 times: the last one" in capsys.readouterr().err
+
+
 def test_junit(runs: Path) -> None:
     command = ["gate", "worse", "--baseline", "good", "--junit", "out/junit.xml"]
     assert cli.run_command(command) == 1

@@ -18,6 +18,7 @@ from llava_eval.results.gate.rule import GateRule, GateVerdict, rule_of, verdict
 from llava_eval.results.gate.verdict import detectable_text, outcome
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
+from tests.results.helpers import make_result
 from tests.results.runs_on_disk import answered, equal_models, failed, write_run
 
 
@@ -68,6 +69,27 @@ def test_a_better_model_passes(tmp_path: Path) -> None:
     after = [answered(n, True) for n in range(180)]
     before = [answered(n, n % 2 > 0) for n in range(180)]
     assert regressed(judged(tmp_path, before, after)) == []
+
+
+def test_more_or_less_yes_is_no_regression(tmp_path: Path) -> None:
+    def said(answer: str, target: str, number: int) -> SampleResult:
+        right = Score(float(answer == target), answer)
+        return dataclasses.replace(make_result(number, score=right), target=[target])
+
+    metrics = {
+        name: {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": name}
+        for name in ("accuracy", "yes_ratio")
+    }
+    targets = ["yes", "no"] * 60
+    always = [said("yes", target, number) for number, target in enumerate(targets)]
+    right = [said(target, target, number) for number, target in enumerate(targets)]
+    before = make(tmp_path, "before", always, metrics=metrics)
+    after = make(tmp_path, "after", right, metrics=metrics)
+    verdict = verdict_of(after, before, GateRule())
+    assert regressed(verdict) == []
+    assert verdict.notes == ["yes_ratio is not checked: neither more nor less of it is better"]
+    stated = verdict_of(after, before, GateRule(tolerance={"yes_ratio": 3.0}))
+    assert regressed(stated) == ["yes_ratio"]
 
 
 def test_a_drop_within_the_tolerance_passes(tmp_path: Path) -> None:
