@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -93,7 +94,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             },
         )
     except LIBAV_ERRORS as error:
-        raise MediaError(f"{path}: {_kind_of_file(path)} ({reason(error)})") from error
+        kind = "not a video: the file holds text" if holds_text(path) else "not a video or damaged"
+        raise MediaError(f"{path}: {kind} ({reason(error)})") from error
     with container:
         if not container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in container.streams}))
@@ -135,19 +137,24 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float | 
     """Return the stated duration of the video stream, else that of the whole file."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
+    # of Matroska, where only a tag tells of one track: 00:01:02.345000000
+    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
+    if stated is not None:
+        hours, minutes, seconds = stated.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     if container.duration is not None:
         return float(Fraction(container.duration, av.time_base))
     return None
 
 
-def _kind_of_file(path: str) -> str:
+def holds_text(path: str) -> bool:
+    """Return whether a file begins with text, as a page that tells of an error does."""
     with Path(path).open("rb") as file:
         head = file.read(4096)
     with suppress(UnicodeDecodeError):
         # a decoder that may go on leaves a character that the cut took apart
-        if "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0"):
-            return "not a video: the file holds text"
-    return "not a video or damaged"
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0")
+    return False
 
 
 #: A message that libav logged: level, source (the name of a decoder, for instance), text.

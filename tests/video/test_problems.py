@@ -150,7 +150,7 @@ def test_packets_of_mpegts_with_and_without_time_codes(
 @pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
 def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path: Path) -> None:
     """Decoded plainly, indexed by packets, indexed by blocks."""
-    content = Path(file_of(name)).read_bytes()
+    content = Path(file_of(name)).read_bytes().replace(b"DURATION", b"UNTAGGED")
     start = content.index(b"\x44\x89\x88") + 3  # Duration, a float of eight bytes
     (milliseconds,) = struct.unpack(">d", content[start : start + 8])
     path = tmp_path / name
@@ -158,6 +158,47 @@ def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path:
         stated = struct.pack(">d", milliseconds * factor)
         path.write_bytes(content[:start] + stated + content[start + 8 :])
         assert kinds(probe(path).problems) == expected
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", ".mkv"), ("mpeg4", ".mkv"), ("mpeg4", ".mp4")]
+)
+def test_a_last_frame_that_is_held_is_no_truncation(
+    codec: str, suffix: str, tmp_path: Path
+) -> None:
+    """Indexed and decoded plainly."""
+    source, path = tmp_path / f"even{suffix}", tmp_path / f"held{suffix}"
+    corpus.encode(source, codec, count=10)
+    with av.open(str(source)) as inputs, av.open(str(path), "w") as outputs:
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        packets = [packet for packet in inputs.demux(video=0) if packet.size]
+        last = max(packets, key=lambda packet: packet.pts or 0)
+        last.duration = round(20 / last.time_base)
+        for packet in packets:
+            packet.stream = copy
+            outputs.mux(packet)
+    info = probe(path)
+    assert info.problems == ()
+    assert info.seconds == pytest.approx(9 / 25 + 20, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
+def test_longer_sound_is_no_truncation(name: str, file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with av.open(file_of(name)) as inputs, av.open(str(path), "w") as outputs:
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        sound = outputs.add_stream("libopus", rate=48000, layout="mono")
+        for packet in inputs.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                outputs.mux(packet)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 480_000), np.int16), "s16", "mono")
+        silence.sample_rate = 48000
+        outputs.mux(sound.encode(silence))
+        outputs.mux(sound.encode(None))
+    info = probe(path)
+    assert info.problems == ()
+    assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
 
 
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:
