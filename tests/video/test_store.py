@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -64,6 +65,25 @@ def test_a_broken_entry_is_dropped(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     assert store.get("key", whole) is None
     assert not path.exists()
+
+
+def test_an_entry_whose_bytes_changed_is_dropped(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    store.put("key", np.full(9000, 7, np.uint8))
+    (path,) = tmp_path.glob("*/*.array")
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + bytes(len(content) - 5000))  # as a crash may leave it
+    assert store.get("key", whole) is None
+
+
+def test_entries_of_somebody_else_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    store = ArrayStore(tmp_path, 2**20)
+    store.put("key", np.zeros(9, np.uint8))
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.get("key", whole) is not None
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
