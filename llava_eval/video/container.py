@@ -18,6 +18,7 @@ import av.logging
 
 from llava_eval.borders.paths import why_no_file
 from llava_eval.errors import MediaError
+from llava_eval.video.truncation import truncation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -77,7 +78,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file; yield its container and its first video stream.
 
     The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
-    drops the packets of all other streams. No other file is opened, whatever this one asks for.
+    drops the packets of all other streams, unless the file is truncated. No other file is opened,
+    whatever this one asks for.
 
     Raises:
         MediaError: the file is missing, is no video, or has no video stream that can be decoded.
@@ -103,8 +105,10 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         video = container.streams.video[0]
         if video.codec_context is None:
             raise MediaError(f"{path}: no decoder for the codec of its video stream")
-        for stream in container.streams:
-            if stream.index != video.index:
+        others = [stream for stream in container.streams if stream.index != video.index]
+        # sound that a broken download lacks ends a plain decode before its last frames
+        if others and not truncation(path, container.format.name):
+            for stream in others:
                 stream.discard = av.stream.Discard.all
         yield container, video
 

@@ -34,8 +34,8 @@ def fetch(
     """Return the path of a local copy of what lies at an address.
 
     A copy that was fetched before is used again, unless it is text: a page in place of a medium
-    that may be there by now. Redirects are followed to http(s) only. Messages
-    repeat no user, password or query of the address, which may be secrets.
+    that may be there by now. Redirects are followed to http(s) only. Messages repeat no user,
+    password or query of the address, which may be secrets.
 
     Args:
         address: http or https.

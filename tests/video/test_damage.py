@@ -137,6 +137,18 @@ def test_the_end_of_a_truncated_file(file_of: FileOf) -> None:
         decode_frames(path, [count])
 
 
+def test_sound_that_a_truncated_file_lacks_ends_its_frames(file_of: FileOf, tmp_path: Path) -> None:
+    """In each fragment the sound comes after the pictures."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    corpus.with_sound(file_of("h264.mp4"), whole, seconds=3, container_options=fragments)
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(0.95 * len(content))])
+    frames, _ = naive.decode_all(str(path))
+    assert probe(path).num_frames == len(frames) < 75
+    check(decode_frames(path, [len(frames) - 1]), [len(frames) - 1], frames)
+
+
 def test_libav_logging_is_put_back() -> None:
     before = av.logging.get_level(), av.logging.get_skip_repeated()
     with libav_messages(of_helpers=True) as outer:

@@ -185,17 +185,7 @@ def test_a_last_frame_that_is_held_is_no_truncation(
 @pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
 def test_longer_sound_is_no_truncation(name: str, file_of: FileOf, tmp_path: Path) -> None:
     path = tmp_path / name
-    with av.open(file_of(name)) as inputs, av.open(str(path), "w") as outputs:
-        copy = outputs.add_stream_from_template(inputs.streams.video[0])
-        sound = outputs.add_stream("libopus", rate=48000, layout="mono")
-        for packet in inputs.demux(video=0):
-            if packet.size:
-                packet.stream = copy
-                outputs.mux(packet)
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 480_000), np.int16), "s16", "mono")
-        silence.sample_rate = 48000
-        outputs.mux(sound.encode(silence))
-        outputs.mux(sound.encode(None))
+    corpus.with_sound(file_of(name), path, seconds=10)
     info = probe(path)
     assert info.problems == ()
     assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
