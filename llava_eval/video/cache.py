@@ -7,8 +7,8 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import threading
+import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -103,7 +103,7 @@ class ArrayStore:
             with suppress(OSError):  # of somebody else, or on a disk that cannot be written
                 os.utime(path)
             return value
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
         except _UNREADABLE as error:
             _log.info("%s: unreadable cache entry (%s)", path, error)
@@ -132,14 +132,15 @@ class ArrayStore:
 
     def _write(self, path: Path, header: bytes, content: memoryview) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        # tempfile makes files that no other user can read, whatever the umask says
+        temporary = path.with_name(f"{uuid.uuid4().hex}.partial")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(header)
                 file.write(content)
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def _make_space(self, written: int) -> None:

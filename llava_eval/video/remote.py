@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -54,10 +54,10 @@ def fetch(
         if target.is_file() and not holds_text(str(target)):
             return str(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-        partial = Path(temporary)
+        # tempfile makes files that no other user can read, whatever the umask says
+        partial = target.with_name(f"{uuid.uuid4().hex}.partial")
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            with partial.open("xb") as stream:
                 _copy(address, name, stream, max_bytes, timeout_seconds)
             partial.replace(target)
         finally:

@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def test_entries_of_somebody_else_are_read(tmp_path: Path, monkeypatch: pytest.M
     store.put("key", np.zeros(9, np.uint8))
     monkeypatch.setattr(os, "utime", refuse)
     assert store.get("key", whole) is not None
+
+
+def test_entries_are_for_all_whom_the_umask_lets_read(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    before = os.umask(0o007)
+    try:
+        store.put("key", np.zeros(9, np.uint8))
+    finally:
+        os.umask(before)
+    (path,) = tmp_path.glob("*/*.array")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
