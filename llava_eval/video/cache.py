@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import threading
+import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -95,11 +96,14 @@ class ArrayStore:
             with path.open("rb") as file:
                 facts = parse_json(file.readline(), dict)
                 shape, dtype = tuple(facts.pop("shape")), np.dtype(facts.pop("dtype"))
-                content = bytearray(file.read())
+                expected, content = facts.pop("crc32"), bytearray(file.read())
+            if zlib.crc32(content) != expected:
+                raise ValueError("its bytes are not those that were written")
             value = read(Entry(np.frombuffer(content, dtype).reshape(shape), facts))
-            os.utime(path)
+            with suppress(OSError):  # of somebody else, or on a disk that cannot be written
+                os.utime(path)
             return value
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
         except _UNREADABLE as error:
             _log.info("%s: unreadable cache entry (%s)", path, error)
@@ -113,9 +117,11 @@ class ArrayStore:
         """Store an array and JSON-able facts about it under ``key``."""
         if not self._works:
             return
+        content = np.ascontiguousarray(array).data
         header = {**(facts or {}), "shape": array.shape, "dtype": array.dtype.str}
+        header["crc32"] = zlib.crc32(content)
         try:
-            self._write(self._path(key), json.dumps(header).encode() + b"\n", array)
+            self._write(self._path(key), json.dumps(header).encode() + b"\n", content)
             self._make_space(array.nbytes)
         except OSError as error:
             self._works = False
@@ -124,16 +130,17 @@ class ArrayStore:
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
-    def _write(self, path: Path, header: bytes, array: npt.NDArray[Any]) -> None:
+    def _write(self, path: Path, header: bytes, content: memoryview) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        # tempfile makes files that no other user can read, whatever the umask says
+        temporary = path.with_name(f"{uuid.uuid4().hex}.partial")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 file.write(header)
-                file.write(np.ascontiguousarray(array).data)
-            Path(temporary).replace(path)
+                file.write(content)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def _make_space(self, written: int) -> None:

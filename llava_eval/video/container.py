@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,7 @@ import av.logging
 
 from llava_eval.borders.paths import why_no_file
 from llava_eval.errors import MediaError
+from llava_eval.video.truncation import truncation
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -76,7 +78,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file; yield its container and its first video stream.
 
     The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
-    drops the packets of all other streams. No other file is opened, whatever this one asks for.
+    drops the packets of all other streams, unless the file is truncated. No other file is opened,
+    whatever this one asks for.
 
     Raises:
         MediaError: the file is missing, is no video, or has no video stream that can be decoded.
@@ -93,7 +96,8 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
             },
         )
     except LIBAV_ERRORS as error:
-        raise MediaError(f"{path}: {_kind_of_file(path)} ({reason(error)})") from error
+        kind = "not a video: the file holds text" if holds_text(path) else "not a video or damaged"
+        raise MediaError(f"{path}: {kind} ({reason(error)})") from error
     with container:
         if not container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in container.streams}))
@@ -101,8 +105,10 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         video = container.streams.video[0]
         if video.codec_context is None:
             raise MediaError(f"{path}: no decoder for the codec of its video stream")
-        for stream in container.streams:
-            if stream.index != video.index:
+        others = [stream for stream in container.streams if stream.index != video.index]
+        # sound that a broken download lacks ends a plain decode before its last frames
+        if others and not truncation(path, container.format.name):
+            for stream in others:
                 stream.discard = av.stream.Discard.all
         yield container, video
 
@@ -135,19 +141,24 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float | 
     """Return the stated duration of the video stream, else that of the whole file."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
+    # of Matroska, where only a tag tells of one track: 00:01:02.345000000
+    stated = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
+    if stated is not None:
+        hours, minutes, seconds = stated.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     if container.duration is not None:
         return float(Fraction(container.duration, av.time_base))
     return None
 
 
-def _kind_of_file(path: str) -> str:
+def holds_text(path: str) -> bool:
+    """Return whether a file begins with text, as a page that tells of an error does."""
     with Path(path).open("rb") as file:
         head = file.read(4096)
     with suppress(UnicodeDecodeError):
         # a decoder that may go on leaves a character that the cut took apart
-        if "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0"):
-            return "not a video: the file holds text"
-    return "not a video or damaged"
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(head or b"\0")
+    return False
 
 
 #: A message that libav logged: level, source (the name of a decoder, for instance), text.

@@ -149,7 +149,7 @@ def _decode_plainly(
     """Decode from the first frame until the collector is full, or to the end of the file."""
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
-    last_time = 0.0
+    last_time = end_time = 0.0
     error: str | None = None
     damage: str | None = None
     messages: list[Message]
@@ -164,6 +164,8 @@ def _decode_plainly(
                     last_time = float(pts * stream.time_base)
                 else:
                     last_time = index * frame_seconds
+                shown_for = float(frame.duration * stream.time_base) if stream.time_base else 0.0
+                end_time = last_time + max(shown_for, frame_seconds)
                 if first_time is None:
                     first_time, rotation = last_time, frame.rotation % 360
                     width, height = frame.width, frame.height
@@ -179,12 +181,12 @@ def _decode_plainly(
             error = f"decoding {where}: {reason(failure)}"
         if num_frames == 0:
             raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
-        shown_seconds = last_time - (first_time or 0.0) + frame_seconds
+        shown_seconds = end_time - (first_time or 0.0)
         seconds = duration_seconds(container, stream) or 0.0
         codec, container_format = stream.codec_context.codec, container.format.name
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
-        truncated = shortfall(container_format, seconds, last_time + frame_seconds)
+        truncated = shortfall(container_format, seconds, end_time)
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:

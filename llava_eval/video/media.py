@@ -125,7 +125,8 @@ def frame_files(folder: str) -> list[str]:
     except OSError as error:
         raise MediaError(f"{folder}: {reason(error)}") from error
     if not names:
-        raise MediaError(f"{folder}: the folder holds no image files")
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise MediaError(f"{folder}: the folder holds no image files ({known})")
     return sorted(names, key=_natural_key)
 
 
@@ -198,5 +199,7 @@ def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False)
             return np.asarray(turned.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as error:
         raise MediaError(f"{path}: not an image that can be read") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{path}: too large an image ({error})") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise MediaError(f"{path}: damaged image ({error})") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from llava_eval.borders.http_client import HttpClient, RequestError
 from llava_eval.errors import MediaError, shown_address
 from llava_eval.video.cache import cache_folder, digest
-from llava_eval.video.container import media_errors
+from llava_eval.video.container import holds_text, media_errors
 from llava_eval.video.deadline import check_deadline, seconds_left
 
 MAX_BYTES = 2 << 30
@@ -33,8 +33,9 @@ def fetch(
 ) -> str:
     """Return the path of a local copy of what lies at an address.
 
-    A copy that was fetched before is used again. Redirects are followed to http(s) only. Messages
-    repeat no user, password or query of the address, which may be secrets.
+    A copy that was fetched before is used again, unless it is text: a page in place of a medium
+    that may be there by now. Redirects are followed to http(s) only. Messages repeat no user,
+    password or query of the address, which may be secrets.
 
     Args:
         address: http or https.
@@ -50,13 +51,13 @@ def fetch(
     with media_errors(name):
         check_deadline(name)
         target = _local_path(address)
-        if target.is_file():
+        if target.is_file() and not holds_text(str(target)):
             return str(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-        partial = Path(temporary)
+        # tempfile makes files that no other user can read, whatever the umask says
+        partial = target.with_name(f"{uuid.uuid4().hex}.partial")
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            with partial.open("xb") as stream:
                 _copy(address, name, stream, max_bytes, timeout_seconds)
             partial.replace(target)
         finally:

@@ -113,6 +113,32 @@ def remux(
                 outputs.mux(packet)
 
 
+def with_sound(
+    source: str | Path,
+    path: str | Path,
+    *,
+    seconds: int,
+    container_options: Mapping[str, str] | None = None,
+) -> None:
+    """Copy the packets of ``source`` and add silence."""
+    with (
+        av.open(str(source)) as inputs,
+        av.open(str(path), "w", options=dict(container_options or {})) as outputs,
+    ):
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        sound: Any = outputs.add_stream("libopus", rate=48000)
+        for packet in inputs.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                outputs.mux(packet)
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 48000 * seconds), np.float32), "flt", "mono"
+        )
+        frame.sample_rate = 48000
+        outputs.mux(sound.encode(frame))
+        outputs.mux(sound.encode(None))
+
+
 def audio_only(path: str | Path) -> None:
     """A second of silence."""
     with av.open(str(path), "w") as container:

@@ -137,6 +137,19 @@ def test_the_end_of_a_truncated_file(file_of: FileOf) -> None:
         decode_frames(path, [count])
 
 
+def test_sound_that_a_truncated_file_lacks_ends_its_frames(tmp_path: Path) -> None:
+    """In a fragment the sound comes after the pictures, and libav reads both by their times."""
+    pictures, whole, path = (tmp_path / name for name in ("v.mp4", "whole.mp4", "cut.mp4"))
+    corpus.encode(pictures, options={"g": "1000"})
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    corpus.with_sound(pictures, whole, seconds=3, container_options=fragments)
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(0.95 * len(content))])
+    frames, _ = naive.decode_all(str(path))
+    assert probe(path).num_frames == len(frames) < 75
+    check(decode_frames(path, [len(frames) - 1]), [len(frames) - 1], frames)
+
+
 def test_libav_logging_is_put_back() -> None:
     before = av.logging.get_level(), av.logging.get_skip_repeated()
     with libav_messages(of_helpers=True) as outer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -165,6 +167,16 @@ def test_a_cut_of_a_folder(
     info = probe_media(Media("video", folder, start, end))
     assert (info.first_frame_index, info.first_frame_index + info.num_frames - 1) == indices
     assert (info.width, info.height) == (16, 12)
+
+
+def test_an_image_that_pillow_refuses_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    content = struct.pack(">I", len(header)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content + struct.pack(">I", 0) + b"IDAT" + b"\0" * 4)
+    with pytest.raises(MediaError, match=r"large\.png: too large an image .*200000000 pixels"):
+        read_media(Media("image", str(path)), never)
 
 
 def test_folders_that_hold_no_frames(tmp_path: Path) -> None:

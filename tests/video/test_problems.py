@@ -150,7 +150,7 @@ def test_packets_of_mpegts_with_and_without_time_codes(
 @pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
 def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path: Path) -> None:
     """Decoded plainly, indexed by packets, indexed by blocks."""
-    content = Path(file_of(name)).read_bytes()
+    content = Path(file_of(name)).read_bytes().replace(b"DURATION", b"UNTAGGED")
     start = content.index(b"\x44\x89\x88") + 3  # Duration, a float of eight bytes
     (milliseconds,) = struct.unpack(">d", content[start : start + 8])
     path = tmp_path / name
@@ -158,6 +158,37 @@ def test_a_header_that_states_more_seconds(name: str, file_of: FileOf, tmp_path:
         stated = struct.pack(">d", milliseconds * factor)
         path.write_bytes(content[:start] + stated + content[start + 8 :])
         assert kinds(probe(path).problems) == expected
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libx264", ".mkv"), ("mpeg4", ".mkv"), ("mpeg4", ".mp4")]
+)
+def test_a_last_frame_that_is_held_is_no_truncation(
+    codec: str, suffix: str, tmp_path: Path
+) -> None:
+    """Indexed and decoded plainly."""
+    source, path = tmp_path / f"even{suffix}", tmp_path / f"held{suffix}"
+    corpus.encode(source, codec, count=10)
+    with av.open(str(source)) as inputs, av.open(str(path), "w") as outputs:
+        copy = outputs.add_stream_from_template(inputs.streams.video[0])
+        packets = [packet for packet in inputs.demux(video=0) if packet.size]
+        last = max(packets, key=lambda packet: packet.pts or 0)
+        last.duration = round(20 / last.time_base)
+        for packet in packets:
+            packet.stream = copy
+            outputs.mux(packet)
+    info = probe(path)
+    assert info.problems == ()
+    assert info.seconds == pytest.approx(9 / 25 + 20, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
+def test_longer_sound_is_no_truncation(name: str, file_of: FileOf, tmp_path: Path) -> None:
+    path = tmp_path / name
+    corpus.with_sound(file_of(name), path, seconds=10)
+    info = probe(path)
+    assert info.problems == ()
+    assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
 
 
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:

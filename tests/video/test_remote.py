@@ -65,6 +65,9 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path.startswith("/text"):
             self.answer(200, b"these are words")
+        elif self.path == "/limited":
+            page = b"<!DOCTYPE html><title>Too many requests</title>"
+            self.answer(200, page if type(self).num_requests == 1 else png())
         elif self.path.split("?")[0] == "/nothing":
             self.answer(200, b"")
         else:
@@ -107,6 +110,13 @@ def test_an_image_at_an_address_is_fetched_once(server: str) -> None:
         clip = read_media(Media("image", f"{server}/picture.png"), never)
         assert torch.equal(clip.frames, expected())
     assert Handler.num_requests == 1
+
+
+def test_a_page_in_place_of_an_image_is_not_kept(server: str) -> None:
+    image = Media("image", f"{server}/limited")
+    with pytest.raises(MediaError, match="not an image"):
+        read_media(image, never)
+    assert torch.equal(read_media(image, never).frames, expected())
 
 
 def test_redirects_stay_on_the_web(server: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +66,36 @@ def test_a_broken_entry_is_dropped(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     assert store.get("key", whole) is None
     assert not path.exists()
+
+
+def test_an_entry_whose_bytes_changed_is_dropped(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    store.put("key", np.full(9000, 7, np.uint8))
+    (path,) = tmp_path.glob("*/*.array")
+    content = path.read_bytes()
+    path.write_bytes(content[:5000] + bytes(len(content) - 5000))  # as a crash may leave it
+    assert store.get("key", whole) is None
+
+
+def test_entries_of_somebody_else_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    store = ArrayStore(tmp_path, 2**20)
+    store.put("key", np.zeros(9, np.uint8))
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.get("key", whole) is not None
+
+
+def test_entries_are_for_all_whom_the_umask_lets_read(tmp_path: Path) -> None:
+    store = ArrayStore(tmp_path, 2**20)
+    before = os.umask(0o007)
+    try:
+        store.put("key", np.zeros(9, np.uint8))
+    finally:
+        os.umask(before)
+    (path,) = tmp_path.glob("*/*.array")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:

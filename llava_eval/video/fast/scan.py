@@ -19,6 +19,7 @@ from llava_eval.video.container import (
     average_fps,
     duration_seconds,
     libav_messages,
+    open_video,
     reason,
     sign_of_damage,
 )
@@ -139,11 +140,24 @@ def _index_of_table(
     if table.pts and time_base is not None and not info.problems:
         end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
         problems = shortfall(container_format, info.seconds, end)
+        if problems:  # unless the last frame is shown for longer than others
+            problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))
         cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
         if cut_off:
             problems += (MediaProblem("damaged", cut_off),)
         info = replace(info, problems=problems)
     return table.index(info, container_format, source.syntax)
+
+
+def _end_of_packets(path: str) -> float:
+    """Return when the last frame ends, by the durations of all packets."""
+    with open_video(path) as (container, stream), libav_messages(of_helpers=False):
+        ends = [
+            (packet.pts + (packet.duration or 0)) * packet.time_base
+            for packet in container.demux(stream)
+            if packet.pts is not None
+        ]
+    return float(max(ends))
 
 
 def _info_of_header(source: Source) -> VideoInfo:
