@@ -98,7 +98,7 @@ def check_complete(own: DictConfig) -> None:
 def check_finite(value: Any, key: str = "") -> None:
     """Raise for a number that no JSON holds, wherever in plain values it stands."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key}: got {value}, expected a finite number")
+        raise ConfigError(f"{key} is {value}, expected a finite number")
     items = value.items() if isinstance(value, Mapping) else ()
     for name, item in enumerate(value) if isinstance(value, list) else items:
         check_finite(item, f"{key}.{name}" if key else str(name))

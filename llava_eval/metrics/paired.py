@@ -243,7 +243,7 @@ def _bootstrapped_means(
     seen = np.concatenate([first, second, [0.0, 1.0]])
     width = float(np.nanmax(seen) - np.nanmin(seen))
     num_clusters = int(membership.max()) + 1
-    if num_clusters <= _FEW_CLUSTERS and np.nanstd(replicates) <= _NO_SPREAD * width:
+    if num_clusters <= _FEW_CLUSTERS and np.nanstd(replicates) <= NO_SPREAD * width:
         # A few that all differ alike say as much as pairs of which such a share changed.
         share = float(np.nanmean(replicates)) / width
         low, high, p_value = _score_test(share, abs(share), num_clusters, num_clusters, confidence)

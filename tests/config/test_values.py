@@ -155,9 +155,9 @@ def test_values_that_cannot_be_run(override: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy: got nan"),
-        ("+benchmark.metrics.accuracy.scale=inf", "benchmark.metrics.accuracy.scale: got inf"),
-        ("model.processor.size=[1,-inf]", "model.processor.size.1: got -inf"),
+        ("benchmark.chance.accuracy=nan", "benchmark.chance.accuracy is nan"),
+        ("+benchmark.metrics.accuracy.scale=inf", "benchmark.metrics.accuracy.scale is inf"),
+        ("model.processor.size=[1,-inf]", "model.processor.size.1 is -inf"),
     ],
 )
 def test_numbers_that_no_file_of_a_run_holds(override: str, said: str) -> None:

@@ -90,7 +90,7 @@ def test_scores_without_spread_plan_nothing_but_what_is_stated(
     lower, higher = (
         write_run(
             tmp_path / f"{more}",
-            [answered(n, True, score=Score((n + more) / 16, "A")) for n in range(9)],
+            [answered(n, True, score=Score((n + more) / 32, "A")) for n in range(15)],
         )
         for more in (0, 4)
     )

@@ -168,7 +168,7 @@ def image_question(
         answers: name of the column with the accepted answers: one, a list, or a list of mappings
             with ``answer``; a row without any has hidden answers.
         one_answer: the column holds one answer, also where that looks like a written list.
-        lower_answers: answers are lower-cased and stripped; they are yes or no.
+        lower_answers: answers are lower-cased and stripped, and no true or false.
         image: name of the column that holds the image.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         ocr_tokens: name of the column with the tokens of ``{ocr}``. Rows without it (scoring alone)
@@ -189,7 +189,7 @@ def image_question(
     targets = row.answers(answers, one=one_answer)
     if lower_answers:
         targets = tuple(target.lower().strip() for target in targets)
-        if not set(targets) <= {"yes", "no"}:
+        if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     return Sample(
         id=row.text(id),

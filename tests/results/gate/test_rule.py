@@ -74,7 +74,7 @@ def test_a_better_model_passes(tmp_path: Path) -> None:
 def test_more_or_less_yes_is_no_regression(tmp_path: Path) -> None:
     def said(answer: str, target: str, number: int) -> SampleResult:
         right = Score(float(answer == target), answer)
-        return dataclasses.replace(make_result(number, score=right), target=[target])
+        return dataclasses.replace(make_result(number, score=right), target=(target,))
 
     metrics = {
         name: {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": name}
