@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llava_eval.config.build import TARGET_KEY
+from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.roles import identity_of, short_keys
+from llava_eval.config.schema import RunConfig
 from llava_eval.engine.base import Engine
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.configured_engine import open_engine
 from llava_eval.engine.replaced_media import replaced_samples
+from llava_eval.errors import ConfigError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs
 from llava_eval.models.own import Model
@@ -95,6 +98,7 @@ class Work:
             "protocol": identity_of(composed.resolved),
             "conversation": composed.resolved["conversation"],
             **self.engine.identity(),
+            **_own_code(self.benchmark.config),
             "versions": {name: versions.get(name) for name in _IDENTITY_PACKAGES},
         }
 
@@ -147,6 +151,17 @@ class Work:
             "media_places": media_places(self.benchmark.samples),
         }
         return RunRecord(directory, description, earlier, self.clock.seconds)
+
+
+def _own_code(config: RunConfig) -> dict[str, Any]:
+    """Return digests of the user's own sampler and model, as far as their source can be read."""
+    code: dict[str, str] = {}
+    named = {"sampler": config.sampler.get(TARGET_KEY), "model": config.model._target_}
+    for key, target in named.items():
+        if target is not None and not str(target).startswith("llava_eval."):
+            with suppress(ConfigError, OSError, TypeError):  # of a notebook, or not Python's
+                code[key] = digest(inspect.getsource(import_target(target, key=key)))
+    return {"code": code} if code else {}
 
 
 @contextmanager

@@ -134,7 +134,9 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
         ConfigError: the model is served elsewhere.
     """
     if not config.model.is_loaded:
-        raise ConfigError(f"{_kind(config)} cannot be looked at; give model.checkpoint=")
+        raise ConfigError(
+            f"{_kind(config)} cannot be looked at; model=hf model.checkpoint= names what can"
+        )
     plan = plan_model(config, Needs())
 
     from llava_eval.models.local.model import load_model_once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -21,7 +22,7 @@ from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.configured_benchmark import Benchmark, Parts
 from llava_eval.engine.configured_engine import check_engine
-from llava_eval.engine.work import GivenTexts
+from llava_eval.engine.work import GivenTexts, _own_code
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
 from llava_eval.run import run, score
@@ -560,3 +561,17 @@ def test_scored_texts_carry_how_they_were_asked_for(setting: str, tmp_path: Path
     assert run_command(["score", texts, few, f"output_dir={again}"]) == 0
     content = json.loads((again / "metrics.json").read_text())
     assert (content["model"], content["notes"]) == ("demo", [note])
+
+
+def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(
+    composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = "def first(info, num_frames):\n    return range(num_frames)\n"
+    (tmp_path / "own_sampler.py").write_text(f"import math\n\n{source}")
+    config = changed(composed, sampler={"_target_": "own_sampler.first", "num_frames": 2}).config
+    expected = hashlib.sha256(json.dumps(source).encode()).hexdigest()
+    assert _own_code(config) == {"code": {"sampler": expected}}
+    for target in ("__main__.Model", "nowhere.Model"):  # of a notebook; of what is gone
+        named = changed(composed, model={"_target_": target}).config
+        assert _own_code(named) == _own_code(composed.config) == {}

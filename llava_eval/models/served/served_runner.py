@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -223,7 +224,7 @@ class ServedRunner(Runner):
             is_new = answering not in self._answered_by
             is_mixed = is_new and bool(self._answered_by)
             self._answered_by[answering] += 1
-        if is_new and (is_mixed or not (asked in answering or answering in asked)):
+        if is_new and (is_mixed or not is_same_model(asked, answering)):
             _log.warning(
                 "%s was asked for %s, and says that %s answers%s",
                 self.model.config.base_url,
@@ -279,6 +280,12 @@ class ServedRunner(Runner):
                 f"the server counts {num_input_tokens} prompt tokens for {shown}, "
                 f"expected at least {least}: the model did not see all of them"
             )
+
+
+def is_same_model(asked: str, answering: str) -> bool:
+    """Return whether a server's name of a model is the asked one, but for folders and a date."""
+    dated = re.search(rf"{re.escape(asked)}[^a-zA-Z]*$", answering)
+    return dated is not None or asked.endswith(answering)
 
 
 def _is_large(medium: ServedMedia) -> bool:

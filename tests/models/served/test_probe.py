@@ -36,7 +36,7 @@ from llava_eval.models.served.served_model import (
     open_client,
     with_checked_frames,
 )
-from llava_eval.models.served.served_runner import ServedRunner
+from llava_eval.models.served.served_runner import ServedRunner, is_same_model
 from llava_eval.types import Generation, GenerationSettings, Media, Request
 from tests.conftest import read_lines
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
@@ -350,6 +350,20 @@ def test_lies_about_one_frame_of_many(
         assert generation.text is None
         assert told in str(generation.error)
     assert num_probes == NUM_PROBES + 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "answering", "is_same"),
+    [
+        ("gpt-4o", "gpt-4o-2024-08-06", True),
+        ("gemini-2.0-flash", "models/gemini-2.0-flash-001", True),
+        ("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL-7B-Instruct", True),
+        ("gpt-4o", "gpt-4o-mini-2024-07-18", False),
+        ("gpt-4o-mini", "gpt-4o", False),
+    ],
+)
+def test_names_of_one_model(asked: str, answering: str, is_same: bool) -> None:
+    assert is_same_model(asked, answering) == is_same
 
 
 @pytest.mark.slow
