@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.borders.hub import hub_errors
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
 from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
@@ -203,11 +204,10 @@ def _read_hub(
     if split is None:
         raise ConfigError(f"benchmark.split is not set, and {HUB_SCHEME}{name} needs one")
     import datasets
-    import httpx2
 
     try:
         loaded = datasets.load_dataset(name, subset, split=split, revision=revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError, httpx2.HTTPError) as error:
+    except (*hub_errors(), ValueError, datasets.exceptions.DatasetsError) as error:
         where = f"{name} ({subset}, {split})" if subset else f"{name} ({split})"
         raise RowsError(
             f"cannot load {where} from the hub: {first_line(error)}; "

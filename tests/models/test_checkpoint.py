@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx2
 import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from llava_eval.borders.hub import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
@@ -418,7 +418,7 @@ def test_what_transformers_raises_is_one_line(error: Exception, said: str) -> No
 
 def test_a_connection_to_the_hub_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks(*_: object, **__: object) -> str:
-        raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+        raise hub_errors()[0]("Server disconnected without sending a response.")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", breaks)
     with pytest.raises(CheckpointError, match="does not hand out a/b: Server disconnected"):

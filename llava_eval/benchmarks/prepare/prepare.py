@@ -15,6 +15,7 @@ from llava_eval.benchmarks.prepare.media_files import media_files, subtitle_file
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
+from llava_eval.borders.hub import hub_errors, snapshot
 from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
@@ -219,14 +220,10 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         FetchError: the repository, the revision or the network is not to be had, or terms must be
             agreed to first.
     """
-    import httpx2
-    import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
     try:
-        folder = huggingface_hub.snapshot_download(
-            repository, repo_type="dataset", revision=revision, allow_patterns=list(patterns)
-        )
+        root = snapshot(repository, revision, patterns, kind="dataset")
     except GatedRepoError as error:
         raise FetchError(
             f"{repository} is gated: agree to its terms on the hub, then log in (hf auth login)"
@@ -235,8 +232,7 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         raise FetchError(
             f"{repository} is not on this machine, and cannot be fetched: {first_line(error)}"
         ) from error
-    except (httpx2.HTTPError, OSError, ValueError) as error:
+    except (*hub_errors(), ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
-    root = Path(folder)
     result = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
     return sorted(result)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from llava_eval.borders.hub import hub_errors, snapshot
 from llava_eval.borders.paths import local_path
 from llava_eval.errors import CheckpointError, first_line
 
@@ -99,8 +100,6 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
 
 
 def _download(checkpoint: str, revision: str | None) -> Path:
-    import httpx2
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     if checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
@@ -110,15 +109,10 @@ def _download(checkpoint: str, revision: str | None) -> Path:
         )
     named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
     try:
-        folder = Path(
-            snapshot_download(
-                checkpoint,
-                revision=revision,
-                allow_patterns=[*_SETTINGS, "*.safetensors", "*.safetensors.index.json"],
-            )
-        )
+        patterns = [*_SETTINGS, "*.safetensors", "*.safetensors.index.json"]
+        folder = snapshot(checkpoint, revision, patterns)
         if not _files(folder, _WEIGHTS):
-            snapshot_download(checkpoint, revision=revision, allow_patterns=["*.bin"])
+            snapshot(checkpoint, revision, ["*.bin"])
     except HFValidationError as error:
         raise CheckpointError(
             f"model.checkpoint={checkpoint} is no folder and no hub id"
@@ -128,7 +122,7 @@ def _download(checkpoint: str, revision: str | None) -> Path:
             f"model.checkpoint={checkpoint}: there is no such folder, and {named} is not in the "
             "local cache while the hub cannot be reached"
         ) from error
-    except (httpx2.HTTPError, OSError) as error:  # also a connection that broke, a full disk
+    except hub_errors() as error:  # also a connection that broke, a full disk
         raise CheckpointError(
             f"model.checkpoint={checkpoint}: the hub does not hand out {named}: {first_line(error)}"
         ) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from llava_eval.borders.hub import hub_errors
 from llava_eval.errors import ComparisonError, first_line
 from llava_eval.results import files
 from llava_eval.results.exchange.run_facts import RunFacts
@@ -71,7 +72,6 @@ def _task_of(facts: RunFacts) -> str:
         ComparisonError: it has none, or none for this subset and split.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     assert facts.dataset is not None
     benchmark: dict[str, Any] = facts.run.config.get("benchmark", {})
@@ -82,7 +82,7 @@ def _task_of(facts: RunFacts) -> str:
         for task in tasks:
             if (task.get("config") or "default", task.get("split") or "test") == wanted:
                 return str(task["id"])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except hub_errors() as error:
         raise ComparisonError(
             f"{facts.dataset} has no eval.yaml that can be read, so the hub takes no numbers of "
             f"it: {first_line(error)}"

@@ -1,0 +1,53 @@
+"""The Hugging Face hub, whichever library its client sends requests with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def hub_errors() -> tuple[type[BaseException], ...]:
+    """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError.__bases__
+
+
+def snapshot(
+    repository: str, revision: str | None, patterns: Sequence[str], kind: str = "model"
+) -> Path:
+    """Return the folder in the hub's cache that holds files of a repository, fetched if need be.
+
+    Without a network what is there is returned: of a commit, too, whose files the client's versions
+    1.x want to list first.
+
+    Args:
+        repository: "organisation/name".
+        revision: branch, tag or commit; None is the main branch.
+        patterns: as the shell's, on paths inside the repository.
+        kind: "model" or "dataset".
+
+    Raises:
+        OSError, ValueError: as :func:`huggingface_hub.snapshot_download` does; also all other
+            :func:`hub_errors`.
+    """
+    from huggingface_hub import is_offline_mode, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    download = functools.partial(
+        snapshot_download,
+        repository,
+        repo_type=kind,
+        revision=revision,
+        allow_patterns=list(patterns),
+    )
+    try:
+        return Path(download(local_files_only=is_offline_mode()))
+    except (HfHubHTTPError, LocalEntryNotFoundError):
+        raise
+    except HfHubHTTPError.__bases__[0] as error:  # no answer at all
+        try:
+            return Path(download(local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise error from None

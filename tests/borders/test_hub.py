@@ -1,0 +1,39 @@
+"""The hub's client, with an endpoint that is not there or breaks off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from llava_eval.borders.hub import hub_errors, snapshot
+from tests.borders.raw_server import raw_server, says
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A commit of the model a/b in a cache, as the client's first versions left it."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    folder = tmp_path / "models--a--b" / "snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_what_is_cached_is_returned_without_a_network(
+    cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert snapshot("a/b", COMMIT, ["*.json"]) == cached
+
+
+def test_a_connection_that_breaks(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(says(b"")) as address:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        assert snapshot("a/b", COMMIT, ["*.json"]) == cached
+        with pytest.raises(hub_errors(), match="disconnected"):
+            snapshot("a/c", COMMIT, ["*.json"])
