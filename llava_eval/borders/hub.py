@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
 
-def hub_errors() -> tuple[type[BaseException], ...]:
+def hub_errors() -> tuple[type[Exception], type[Exception]]:
     """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return HfHubHTTPError.__bases__
+    return typing.cast("tuple[type[Exception], type[Exception]]", HfHubHTTPError.__bases__)
 
 
 def snapshot(
@@ -42,11 +43,12 @@ def snapshot(
         revision=revision,
         allow_patterns=list(patterns),
     )
+    no_answer, _ = hub_errors()
     try:
         return Path(download(local_files_only=is_offline_mode()))
     except (HfHubHTTPError, LocalEntryNotFoundError):
         raise
-    except HfHubHTTPError.__bases__[0] as error:  # no answer at all
+    except no_answer as error:
         try:
             return Path(download(local_files_only=True))
         except LocalEntryNotFoundError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import io
 import json
 from pathlib import Path
@@ -42,9 +43,8 @@ CAPTION = "Provide a one-sentence caption for the provided video."
 def torchcodec_works() -> bool:
     """Whether torchcodec, and the FFmpeg that it needs, are here."""
     try:
-        from torchcodec.decoders import VideoDecoder
-
-        VideoDecoder(str(next((DEMO / "videos").glob("*.mp4"))))
+        decoders = importlib.import_module("torchcodec.decoders")
+        decoders.VideoDecoder(str(next((DEMO / "videos").glob("*.mp4"))))
     except (ImportError, RuntimeError, OSError):
         return False
     return True
