@@ -13,9 +13,12 @@ import importlib.util
 import os
 import re
 import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from llava_eval.errors import ConfigError
 
@@ -202,6 +205,26 @@ def file_identity(path: str | os.PathLike[str]) -> str:
     status = Path(path).stat()
     facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the place of ``path`` where the block ends without an error.
+
+    Readers see the old content or the new one, never a part, whoever else writes there.
+
+    Raises:
+        OSError: it cannot be made, written or moved.
+    """
+    # no number of a process, which is the same in each container; and no file of tempfile, which
+    # no other user can read, whatever the umask says
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def append_line(stream: FileIO, line: bytes) -> None:

@@ -29,6 +29,7 @@ from llava_eval.borders.paths import (
     reason,
     resolve_package_path,
     status_of,
+    whole_file,
     why_no_file,
 )
 from llava_eval.errors import ConfigError
@@ -190,6 +191,18 @@ class Tight(io.FileIO):
         taken = super().write(bytes(content)[: self.left])
         self.left -= taken
         return taken
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), whole_file(path) as stream:
+        stream.writelines([b"ne", 1])  # type: ignore[list-item]
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
+    with whole_file(path) as stream:
+        stream.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"new"]
 
 
 def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
