@@ -138,15 +138,17 @@ def average_fps(stream: VideoStream) -> float:
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the stated duration of the video stream, else that of the whole file."""
-    if stream.duration is not None and stream.time_base is not None:
+    """Return the stated duration of the video stream, None if only that of a file with sound is."""
+    is_alone = len(container.streams) == 1
+    is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
+    if stream.duration is not None and stream.time_base is not None and is_own:
         return float(stream.duration * stream.time_base)
     # of Matroska, where only a tag tells of one track: 00:01:02.345000000
     stated = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
     if stated is not None:
         hours, minutes, seconds = stated.groups()
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    if container.duration is not None:
+    if container.duration is not None and is_alone:
         return float(Fraction(container.duration, av.time_base))
     return None
 

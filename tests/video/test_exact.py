@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -168,6 +169,23 @@ def test_parameter_sets_of_another_stream_at_keyframes(
     frames, _ = naive.decode_all(str(path))
     assert len(frames) < 75
     assert probe(path).num_frames == len(frames)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mov"])
+def test_colours_of_a_palette(suffix: str, tmp_path: Path) -> None:
+    path = str(tmp_path / f"palette{suffix}")
+    palette = np.random.default_rng(0).integers(0, 256, (256, 4), np.uint8)
+    with av.open(path, "w") as container:
+        stream: Any = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "pal8"
+        for number in range(5):
+            pixels = np.ascontiguousarray(corpus.picture(number)[:, :, 0])
+            frame = av.VideoFrame.from_ndarray((pixels, palette), format="pal8")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames, _ = naive.decode_all(path)
+    assert probe(path).num_frames == len(frames) == 5
+    check(decode_frames(path, [4, 1]), [4, 1], frames)
 
 
 def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:

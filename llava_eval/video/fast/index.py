@@ -57,7 +57,6 @@ class EntryPoint(NamedTuple):
     """A keyframe where decoding may begin.
 
     Attributes:
-        keyframe: its row in the table of keyframes.
         packet: its number in decoding order.
         first_frame: its number in the order shown; what is decoded from here is exact from this
             frame on.
@@ -65,7 +64,6 @@ class EntryPoint(NamedTuple):
         position: to find it by seeking, and to know it when it comes: its byte in the file.
     """
 
-    keyframe: int
     packet: int
     first_frame: int
     timestamp: int
@@ -112,7 +110,6 @@ class VideoIndex:
     def entry_point(self, keyframe: int, leading: int) -> EntryPoint:
         """Return the keyframe in this row, which has so many leading pictures."""
         return EntryPoint(
-            keyframe,
             int(self.packets[keyframe]),
             int(self.shown_before[keyframe]) + leading,
             int(self.timestamps[keyframe]),

@@ -139,6 +139,8 @@ def _index_of_table(
         raise UntrustedError(table.doubt)
     if table.pts and time_base is not None and not info.problems:
         end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
+        if info.seconds <= 0:
+            info = replace(info, seconds=end - float(min(table.pts) * time_base))
         problems = shortfall(container_format, info.seconds, end)
         if problems:  # unless the last frame is shown for longer than others
             problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))

@@ -90,6 +90,8 @@ def open_source(path: str) -> Iterator[Source]:
         # any message, if their rows are not decoded in parallel, as by default
         context.thread_count = 2 if context.codec.canonical_name in {"hevc", "vp8"} else 1
         syntax = syntax_for(context.codec.canonical_name, context.extradata or b"")
+        if context.pix_fmt == "pal8" and context.codec.name == "rawvideo":
+            syntax = None  # a demuxer returns a palette but once
         yield Source(path, container, stream, syntax)
 
 
