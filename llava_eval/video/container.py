@@ -129,12 +129,19 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def average_fps(stream: VideoStream) -> float:
-    """Return the average frames per second as the container states it, else libav's best guess."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate:
-            return float(rate)
-    return 0.0
+def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 0.0) -> float:
+    """Return the average frames per second as the container states it, else as frames are shown.
+
+    What browsers record states none, and libav's guess of it is the 1000 of its milliseconds.
+
+    Args:
+        stream: of the video.
+        num_frames: so many are shown, as far as that is known; libav's guess stands for no more.
+        span_seconds: from when the first one is shown to when the last one is.
+    """
+    if not stream.average_rate and num_frames > 1 and span_seconds > 0:
+        return (num_frames - 1) / span_seconds
+    return float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0.0)
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:

@@ -149,13 +149,11 @@ def _decode_plainly(
     """Decode from the first frame until the collector is full, or to the end of the file."""
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
-    last_time = end_time = 0.0
+    last_time = shown_for = 0.0
     error: str | None = None
     damage: str | None = None
     messages: list[Message]
     with open_video(path) as (container, stream), libav_messages(of_helpers=False) as messages:
-        fps = average_fps(stream)
-        frame_seconds = 1.0 / fps if fps > 0 else 0.0
         try:
             for index, frame in enumerate(container.decode(stream)):
                 check_deadline(path)
@@ -163,9 +161,8 @@ def _decode_plainly(
                 if pts is not None and stream.time_base is not None:
                     last_time = float(pts * stream.time_base)
                 else:
-                    last_time = index * frame_seconds
+                    last_time = index / (average_fps(stream) or float("inf"))
                 shown_for = float(frame.duration * stream.time_base) if stream.time_base else 0.0
-                end_time = last_time + max(shown_for, frame_seconds)
                 if first_time is None:
                     first_time, rotation = last_time, frame.rotation % 360
                     width, height = frame.width, frame.height
@@ -181,12 +178,14 @@ def _decode_plainly(
             error = f"decoding {where}: {reason(failure)}"
         if num_frames == 0:
             raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
-        shown_seconds = end_time - (first_time or 0.0)
+        span_seconds = last_time - (first_time or 0.0)
+        fps = average_fps(stream, num_frames, span_seconds)
+        shown_for = max(shown_for, 1.0 / fps if fps > 0 else 0.0)
         seconds = duration_seconds(container, stream) or 0.0
         codec, container_format = stream.codec_context.codec, container.format.name
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
-        truncated = shortfall(container_format, seconds, end_time)
+        truncated = shortfall(container_format, seconds, last_time + shown_for)
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:
@@ -198,7 +197,7 @@ def _decode_plainly(
         path=path,
         num_frames=num_frames,
         fps=fps,
-        seconds=seconds if seconds > 0 else shown_seconds,
+        seconds=seconds if seconds > 0 else span_seconds + shown_for,
         width=width,
         height=height,
         codec=codec.canonical_name,

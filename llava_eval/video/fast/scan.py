@@ -137,17 +137,20 @@ def _index_of_table(
         raise DamagedError(f"the demuxer reports damage: {damage}")
     if table.doubt:
         raise UntrustedError(table.doubt)
-    if table.pts and time_base is not None and not info.problems:
-        end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
+    if table.pts and time_base is not None:
+        start, end = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
+        info = replace(info, fps=average_fps(source.stream, sum(table.shown), end - start))
+        end += 1.0 / info.fps if info.fps > 0 else 0.0
         if info.seconds <= 0:
-            info = replace(info, seconds=end - float(min(table.pts) * time_base))
-        problems = shortfall(container_format, info.seconds, end)
-        if problems:  # unless the last frame is shown for longer than others
-            problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))
-        cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
-        if cut_off:
-            problems += (MediaProblem("damaged", cut_off),)
-        info = replace(info, problems=problems)
+            info = replace(info, seconds=end - start)
+        if not info.problems:
+            problems = shortfall(container_format, info.seconds, end)
+            if problems:  # unless the last frame is shown for longer than others
+                problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))
+            cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
+            if cut_off:
+                problems += (MediaProblem("damaged", cut_off),)
+            info = replace(info, problems=problems)
     return table.index(info, container_format, source.syntax)
 
 
