@@ -127,6 +127,10 @@ def is_surely_folder(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+#: What lies in place of large files in a clone that was made without git-lfs.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """Return why a path does not name a file with content that can be read, None if it does.
 
@@ -136,7 +140,10 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """
     try:
         with open_file(path, expected) as file:
-            return None if file.read(1) else "the file is empty"
+            head = file.read(len(_LFS_POINTER))
+        if head == _LFS_POINTER:
+            return f"a pointer of git-lfs in place of {expected}; `git lfs pull` fetches that"
+        return None if head else "the file is empty"
     except OSError as error:
         return reason(error)
     except ValueError:  # a null character, or one that the file system cannot encode

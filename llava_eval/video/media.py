@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -127,7 +128,11 @@ def frame_files(folder: str) -> list[str]:
     if not names:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder}: the folder holds no image files ({known})")
-    return sorted(names, key=_natural_key)
+    names.sort(key=_natural_key)
+    for one, other in pairwise(names):
+        if Path(one).stem == Path(other).stem:
+            raise MediaError(f"{folder}: {one} and {other} are one frame twice; remove one kind")
+    return names
 
 
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -72,6 +72,15 @@ def test_paths_that_are_no_files(name: str, reason: str, tmp_path: Path) -> None
     assert not is_surely_folder(path)
 
 
+def test_a_pointer_of_git_lfs_is_no_medium(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\n"
+        b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+    )
+    assert "`git lfs pull` fetches" in (why_no_file(path, "a video file") or "")
+
+
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom", "{folder}/pipe", "{folder}/socket"])
 def test_what_does_not_end_is_not_opened(path: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
