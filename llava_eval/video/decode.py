@@ -13,7 +13,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import av.logging
 
@@ -65,7 +64,7 @@ def probe(
         require_file(path)
         info, why_not, problems = fast.probe(path)
         if info is None:
-            info = _decode_plainly(path, None, to_the_end=True, problems=problems).info
+            info, _ = _decode_plainly(path, None, to_the_end=True, problems=problems)
             fast.remember(info, why_not)
         return cut(info, start_seconds, end_seconds)
 
@@ -107,17 +106,19 @@ def decode_frames(
             _log.info("%s: decoded sequentially: %s", path, why_not)
             # frames that came before the doubt are doubtful too
             collector = FrameCollector(path, wanted)
-            plain = _decode_plainly(path, collector, to_the_end=info is None, problems=problems)
+            plain, error = _decode_plainly(
+                path, collector, to_the_end=info is None, problems=problems
+            )
             if info is None:
-                info = plain.info
+                info = plain
                 fast.remember(info, why_not)
                 collector.require_below(info.num_frames)
             if collector.missing:
                 raise MediaError(
                     f"{path}: frame {min(collector.missing)} cannot be decoded, the video shows "
-                    f"{plain.info.num_frames} frames ({plain.error or why_not})"
+                    f"{plain.num_frames} frames ({error or why_not})"
                 )
-            problems = plain.info.problems
+            problems = plain.problems
         assert info is not None
         return collector.clip(
             fps=info.fps,
@@ -127,26 +128,18 @@ def decode_frames(
         )
 
 
-class _PlainDecode(NamedTuple):
-    """The outcome of a plain decode.
-
-    Attributes:
-        info: the video as far as it was decoded, with the problems that were met.
-        error: why that was not to its end, None if it was.
-    """
-
-    info: VideoInfo
-    error: str | None
-
-
 def _decode_plainly(
     path: str,
     collector: FrameCollector | None,
     *,
     to_the_end: bool,
     problems: Sequence[MediaProblem],
-) -> _PlainDecode:
-    """Decode from the first frame until the collector is full, or to the end of the file."""
+) -> tuple[VideoInfo, str | None]:
+    """Decode from the first frame until the collector is full, or to the end of the file.
+
+    Returns:
+        The video as far as it was decoded, with the problems that were met, and what ended that.
+    """
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
     last_time = shown_for = 0.0
@@ -204,7 +197,7 @@ def _decode_plainly(
         rotation=rotation,
         problems=distinct_problems((*truncated, *problems)),
     )
-    return _PlainDecode(info, error)
+    return info, error
 
 
 def _complaint(messages: list[Message], decoder: str, container_format: str) -> str | None:

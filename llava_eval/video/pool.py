@@ -120,26 +120,6 @@ class _Job(Generic[ItemT, ValueT]):
         self.done = threading.Event()
         self.outcome: ItemOutcome[ItemT, ValueT] | None = None
 
-    def run(
-        self,
-        function: Callable[[ItemT], ValueT],
-        timeout_seconds: float | None,
-        cancelled: threading.Event,
-    ) -> None:
-        self.started = time.monotonic()
-        self.running.set()
-        value: ValueT | None = None
-        error: Exception | None = None
-        try:
-            with time_limit(timeout_seconds, cancelled):
-                value = function(self.item)
-        except Exception as raised:  # noqa: BLE001 - carried in the outcome
-            error = raised
-        except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
-            error = RuntimeError(f"{_name(self.item)}: the worker was ended by {raised!r}")
-        self.outcome = ItemOutcome(self.item, value, error, time.monotonic() - self.started)
-        self.done.set()
-
 
 class _WorkerPool(Generic[ItemT, ValueT]):
     """Daemon threads that take jobs from one queue."""
@@ -203,7 +183,19 @@ class _WorkerPool(Generic[ItemT, ValueT]):
 
     def _work(self) -> None:
         while (job := self.queue.get()) is not None:
-            job.run(self.function, self.timeout_seconds, self.cancelled)
+            job.started = time.monotonic()
+            job.running.set()
+            value: ValueT | None = None
+            error: Exception | None = None
+            try:
+                with time_limit(self.timeout_seconds, self.cancelled):
+                    value = self.function(job.item)
+            except Exception as raised:  # noqa: BLE001 - carried in the outcome
+                error = raised
+            except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
+                error = RuntimeError(f"{_name(job.item)}: the worker was ended by {raised!r}")
+            job.outcome = ItemOutcome(job.item, value, error, time.monotonic() - job.started)
+            job.done.set()
             if job in self.overrun:  # a new thread was started instead of this one
                 return
 
