@@ -44,17 +44,20 @@ class Entry(NamedTuple):
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for caches; None if caching is switched off."""
-    stated = os.environ.get(CACHE_VARIABLE)
-    if stated:
-        return None if stated.lower() == "off" else Path(stated).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "llava_eval"
+    """Return the folder for caches; None if caching is switched off, or there is no home for it."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    if not folder:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+        elif sys.platform == "darwin":
+            base = "~/Library/Caches"
+        else:
+            base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = f"{base}/llava_eval"
+    try:
+        return None if folder.lower() == "off" else Path(folder).expanduser()
+    except RuntimeError:  # as of a container's user whom the system does not know
+        return None
 
 
 def digest(*parts: object) -> str:

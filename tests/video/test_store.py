@@ -162,6 +162,8 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
     assert cache_folder() is None
     assert default_store() is None
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "~nobody-of-this-name/cache")  # has no home
+    assert cache_folder() is None
     monkeypatch.delenv("LLAVA_EVAL_CACHE")
     folder = cache_folder()
     assert folder is not None
