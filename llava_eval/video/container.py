@@ -144,8 +144,8 @@ def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 
     return float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0.0)
 
 
-def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the stated duration of the video stream, None if only that of a file with sound is."""
+def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """Return the stated duration of the video stream, 0 if only that of a file with sound is."""
     is_alone = len(container.streams) == 1
     is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
     if stream.duration is not None and stream.time_base is not None and is_own:
@@ -157,7 +157,22 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float | 
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     if container.duration is not None and is_alone:
         return float(Fraction(container.duration, av.time_base))
-    return None
+    return 0.0
+
+
+def without_start(stated_seconds: float, first: float, last: float, container_format: str) -> float:
+    """Return a stated duration as that of the video, where it is the time of the video's end.
+
+    That is so in Matroska but for some tags of single tracks, and times there need not begin at 0.
+
+    Args:
+        stated_seconds: as the container has it.
+        first: time of the first frame.
+        last: time of the last one.
+        container_format: libav's name of the container.
+    """
+    is_end = container_format == "matroska,webm" and stated_seconds > last
+    return stated_seconds - first if is_end else stated_seconds
 
 
 def holds_text(path: str) -> bool:

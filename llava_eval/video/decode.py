@@ -32,6 +32,7 @@ from llava_eval.video.container import (
     reason,
     require_file,
     sign_of_damage,
+    without_start,
 )
 from llava_eval.video.deadline import check_deadline, time_limit
 from llava_eval.video.truncation import shortfall, truncation
@@ -174,11 +175,11 @@ def _decode_plainly(
         span_seconds = last_time - (first_time or 0.0)
         fps = average_fps(stream, num_frames, span_seconds)
         shown_for = max(shown_for, 1.0 / fps if fps > 0 else 0.0)
-        seconds = duration_seconds(container, stream) or 0.0
+        stated = duration_seconds(container, stream)
         codec, container_format = stream.codec_context.codec, container.format.name
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
-        truncated = shortfall(container_format, seconds, last_time + shown_for)
+        truncated = shortfall(container_format, stated, last_time + shown_for)
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:
@@ -190,7 +191,8 @@ def _decode_plainly(
         path=path,
         num_frames=num_frames,
         fps=fps,
-        seconds=seconds if seconds > 0 else span_seconds + shown_for,
+        seconds=without_start(stated, first_time or 0.0, last_time, container_format)
+        or span_seconds + shown_for,
         width=width,
         height=height,
         codec=codec.canonical_name,

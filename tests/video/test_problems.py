@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import struct
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,18 @@ def test_longer_sound_where_only_the_whole_file_states_a_duration(
     info = probe(path)
     assert info.problems == ()
     assert info.seconds == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
+def test_seconds_before_the_first_frame_are_not_of_the_video(
+    name: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    """As of a part of a live recording that kept its times."""
+    path = tmp_path / name
+    corpus.remux(file_of(name), path, shift_seconds=Fraction(3600))
+    info = probe(path)
+    assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
+    assert info.problems == ()
 
 
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:

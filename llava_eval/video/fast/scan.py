@@ -22,6 +22,7 @@ from llava_eval.video.container import (
     open_video,
     reason,
     sign_of_damage,
+    without_start,
 )
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
@@ -138,15 +139,16 @@ def _index_of_table(
     if table.doubt:
         raise UntrustedError(table.doubt)
     if table.pts and time_base is not None:
-        start, end = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
-        info = replace(info, fps=average_fps(source.stream, sum(table.shown), end - start))
-        end += 1.0 / info.fps if info.fps > 0 else 0.0
-        if info.seconds <= 0:
-            info = replace(info, seconds=end - start)
+        start, last = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
+        fps = average_fps(source.stream, sum(table.shown), last - start)
+        end = last + (1.0 / fps if fps > 0 else 0.0)
+        stated = info.seconds
+        seconds = without_start(stated, start, last, container_format) or end - start
+        info = replace(info, fps=fps, seconds=seconds)
         if not info.problems:
-            problems = shortfall(container_format, info.seconds, end)
+            problems = shortfall(container_format, stated, end)
             if problems:  # unless the last frame is shown for longer than others
-                problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))
+                problems = shortfall(container_format, stated, _end_of_packets(source.path))
             cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
             if cut_off:
                 problems += (MediaProblem("damaged", cut_off),)
@@ -206,7 +208,7 @@ def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
         path=source.path,
         num_frames=0,
         fps=average_fps(source.stream),
-        seconds=duration_seconds(source.container, source.stream) or 0.0,
+        seconds=duration_seconds(source.container, source.stream),
         width=width,
         height=height,
         codec=source.stream.codec_context.codec.canonical_name,
