@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 _SETTLED = 64
 
 #: The first bytes of a sample that are enough to tell the kind of most pictures.
-_PREFIX = 96
+_PREFIX = slice(96)
 
 #: The last bytes of a sample, where the end of a sequence is marked.
-_SUFFIX = 8
+_SUFFIX = slice(-8, None)
 
 
 class Samples:
@@ -60,28 +60,15 @@ class Samples:
         self.end = file.seek(0, SEEK_END)
         self.entries = entries
 
-    def read(self, number: int) -> bytes:
-        """Return the sample with this number in decoding order."""
+    def read(self, number: int, part: slice = slice(None)) -> bytes:
+        """Return (a part of) the sample with this number in decoding order."""
         entry = self.entries[number]
-        return self._bytes(entry.pos, entry.size)
-
-    def prefix(self, number: int) -> bytes:
-        """Return the first bytes of a sample."""
-        entry = self.entries[number]
-        return self._bytes(entry.pos, min(entry.size, _PREFIX))
-
-    def suffix(self, number: int) -> bytes:
-        """Return the last bytes of a sample."""
-        entry = self.entries[number]
-        size = min(entry.size, _SUFFIX)
-        return self._bytes(entry.pos + entry.size - size, size)
-
-    def _bytes(self, start: int, size: int) -> bytes:
+        start, end, _ = part.indices(entry.size)
         # a mapped page costs several times as much as a read of some bytes
-        if not 0 <= start < self.end:
+        if not 0 <= entry.pos + start < self.end:
             return b""
-        self.file.seek(start)
-        return self.file.read(min(size, self.end - start))
+        self.file.seek(entry.pos + start)
+        return self.file.read(min(end - start, self.end - entry.pos - start))
 
 
 @contextmanager
@@ -281,7 +268,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     """Raise if frames cannot be counted from samples."""
     parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
-        prefix = samples.prefix(number)
+        prefix = samples.read(number, _PREFIX)
         if syntax.parameters(prefix):  # there may be more of them
             prefix = samples.read(number)
         found = syntax.parameters(prefix)  # of streams that were put together, within the samples
@@ -301,7 +288,7 @@ def _check_keyframe(samples: Samples, syntax: Syntax, number: int, prefix: bytes
         distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
     if distrust:
         raise UntrustedError(distrust)
-    if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
+    if number > 0 and syntax.ends_sequence(samples.read(number - 1, _SUFFIX)):
         raise UntrustedError(SEVERAL_SEQUENCES)
 
 
@@ -324,7 +311,7 @@ def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -
 
 
 def _order(samples: Samples, syntax: Syntax, number: int) -> PictureOrder | None:
-    order = syntax.picture_order(samples.prefix(number))  # which may be too short
+    order = syntax.picture_order(samples.read(number, _PREFIX))  # which may be too short
     return syntax.picture_order(samples.read(number)) if order is None else order
 
 
