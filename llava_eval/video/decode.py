@@ -183,7 +183,12 @@ def _decode_plainly(
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:
-        damage = error or damage or _complaint(messages, codec.name, container_format)
+        damage = error or damage
+        # below errors libav speaks of what is unusual
+        for source, ignore in ((codec.name, HARMLESS_AT_START), (container_format, None)):
+            damage = damage or sign_of_damage(
+                messages, source, ignore=ignore, level=av.logging.ERROR
+            )
         # what is known goes first: which of the decoder's threads meets damage in slices, and
         # so whether it is heard of here, differs from run to run
         problems = (*problems, *((MediaProblem("damaged", damage),) if damage else ()))
@@ -200,14 +205,6 @@ def _decode_plainly(
         problems=distinct_problems((*truncated, *problems)),
     )
     return info, error
-
-
-def _complaint(messages: list[Message], decoder: str, container_format: str) -> str | None:
-    """Return what libav says of damage; below errors it speaks of what is unusual."""
-    level, ignore = av.logging.ERROR, HARMLESS_AT_START
-    return sign_of_damage(messages, decoder, ignore=ignore, level=level) or sign_of_damage(
-        messages, container_format, level=level
-    )
 
 
 def cut(

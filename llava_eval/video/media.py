@@ -107,8 +107,9 @@ def probe_media(media: Media) -> VideoInfo:
         height=pixels.shape[0],
         codec="images",
     )
-    first_number = _numbers(names[0])[-1:] or [0]
-    return cut(whole, media.start_seconds, media.end_seconds, first_number=first_number[0])
+    numbers = re.findall(r"\d+", Path(names[0]).stem)
+    first_number = int(numbers[-1]) if numbers else 0
+    return cut(whole, media.start_seconds, media.end_seconds, first_number=first_number)
 
 
 def frame_files(folder: str) -> list[str]:
@@ -139,10 +140,6 @@ def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     parts = [part for part in re.split(r"(\d+)", name) if part]
     keys = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
     return (*keys, (0, 0, name))
-
-
-def _numbers(name: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", Path(name).stem)]
 
 
 def _fewer_frames(

@@ -87,27 +87,21 @@ def decode_ahead(
             raise ValueError(f"{name} is {number}, expected at least 1")
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise ValueError(f"timeout_seconds is {timeout_seconds}, expected more than 0")
-    return _run(items, function, num_workers, max_pending, timeout_seconds)
 
-
-def _run(
-    items: Iterable[ItemT],
-    function: Callable[[ItemT], ValueT],
-    num_workers: int,
-    max_pending: int,
-    timeout_seconds: float | None,
-) -> Iterator[ItemOutcome[ItemT, ValueT]]:
-    workers = _WorkerPool(function, num_workers, timeout_seconds)
-    pending: deque[_Job[ItemT, ValueT]] = deque()
-    try:
-        for item in items:
-            pending.append(workers.submit(item))
-            if len(pending) == max_pending:
+    def outcomes() -> Iterator[ItemOutcome[ItemT, ValueT]]:
+        workers = _WorkerPool(function, num_workers, timeout_seconds)
+        pending: deque[_Job[ItemT, ValueT]] = deque()
+        try:
+            for item in items:
+                pending.append(workers.submit(item))
+                if len(pending) == max_pending:
+                    yield workers.wait_for(pending.popleft())
+            while pending:
                 yield workers.wait_for(pending.popleft())
-        while pending:
-            yield workers.wait_for(pending.popleft())
-    finally:
-        workers.stop()
+        finally:
+            workers.stop()
+
+    return outcomes()
 
 
 class _Job(Generic[ItemT, ValueT]):

@@ -75,6 +75,12 @@ def reorders(stream: VideoStream) -> bool:
     return bool(stream.codec_context.has_b_frames)
 
 
+def check_rise(times: Integers, stream: VideoStream) -> None:
+    """Raise if times fall though the stream states no reordering, as where parts were joined."""
+    if not reorders(stream) and (np.diff(times) < 0).any():
+        raise UntrustedError("the stream states no reordering, and its times are out of order")
+
+
 def _no_rows() -> Integers:
     return np.empty(0, np.int64)
 

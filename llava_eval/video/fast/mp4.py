@@ -24,8 +24,10 @@ from llava_eval.video.fast.index import (
     UNKNOWN,
     UNSAFE,
     Flags,
+    Integers,
     UntrustedError,
     VideoIndex,
+    check_rise,
     keyframe_table,
     reorders,
 )
@@ -79,7 +81,8 @@ def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
 
 
 @contextmanager
-def _mapped(path: str) -> Iterator[mmap.mmap]:
+def mapped(path: str) -> Iterator[mmap.mmap]:
+    """Yield a file as a sequence of bytes."""
     with (
         Path(path).open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -92,7 +95,7 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
     entries = getattr(stream, "index_entries", None)
     if not entries or stream.frames == 0:
         return False
-    with _mapped(path) as data:
+    with mapped(path) as data:
         last = entries[len(entries) - 1]
         is_fragmented = any(_found(data, b"moof"))  # samples that the header lacks (8.8.4)
         return last.pos + last.size <= len(data) and not is_fragmented
@@ -103,7 +106,7 @@ def is_shown_upright(path: str) -> bool:
 
     The matrices are those of MovieHeaderBox (8.2.2) and of TrackHeaderBoxes (8.3.2).
     """
-    with _mapped(path) as data:
+    with mapped(path) as data:
         movies = [_matrix(data, box, 36) for box in _found(data, b"moov", b"mvhd")]
         tracks = [_matrix(data, box, 40) for box in _found(data, b"moov", b"trak", b"tkhd")]
     return {*movies, *tracks} == {_UPRIGHT}
@@ -129,7 +132,7 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     positions = [entry.pos for entry in keyframes]
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
-    with _mapped(path) as data:
+    with mapped(path) as data:
         _check_sizes(data, stream)
         as_stored = _timed_as_stored(data, stream, packets)
         edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
@@ -231,19 +234,34 @@ def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -
         data: the file.
         stream: as it was opened from it.
         packets: numbers of the keyframes.
+
+    Raises:
+        UntrustedError: samples are not, and have to be.
     """
     count = len(stream.index_entries)
-    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    steps, offsets = (_of_each(data, stream, kind, count) for kind in (b"stts", b"ctts"))
+    if steps is None or offsets is None:
+        return []
+    times = np.cumsum(steps) - steps + offsets
+    check_rise(times, stream)
     if not reorders(stream):
         return []
-    table = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
-    if table is None or len(set(table[1::2].tolist())) < 2:
-        return parts
-    counts, offsets = table[: len(table) // 2 * 2 : 2], table[1::2]
-    if counts.sum(dtype=np.uint64) != count:  # an edit list leaves samples out
-        return []
-    each = np.repeat(offsets, counts)
-    return [part for part in parts if (each[part.start : part.stop] == each[part.start]).all()]
+    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    return [part for part in parts if (np.diff(times[part.start : part.stop]) >= 0).all()]
+
+
+def _of_each(data: mmap.mmap, stream: VideoStream, kind: bytes, count: int) -> Integers | None:
+    """Return the value of each sample, of runs of equal ones in a box (8.6.1.2 and 8.6.1.3).
+
+    None where they may be of other samples, as where an edit list leaves some out; 0 without a box.
+    """
+    table = _table(data, stream, kind, 8, 8)
+    if table is None:
+        return np.zeros(count, np.int64)
+    lengths, values = table[: len(table) // 2 * 2 : 2], table[1::2].astype(np.int32)
+    if len(set(values.tolist())) < 2:
+        return np.full(count, values.max(initial=0), np.int64)
+    return np.repeat(values, lengths) if lengths.sum(dtype=np.uint64) == count else None
 
 
 def _table(

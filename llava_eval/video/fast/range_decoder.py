@@ -173,7 +173,8 @@ class RangeDecoder:
             pts = packet.pts
             if pts is None:
                 raise UntrustedError(f"packet {number} has no timestamp")
-            if packet.is_corrupt or _changes_parameters(packet):
+            kinds = {side.data_type for side in packet.iter_sidedata()}
+            if packet.is_corrupt or "new_extradata" in kinds:
                 raise UntrustedError(f"packet {number} is corrupt or changes the parameters")
             if first_pts is None:
                 first_pts = pts
@@ -190,21 +191,19 @@ class RangeDecoder:
                 maybe_hidden = syntax.is_leading(data)
                 is_shown &= not syntax.hidden_at_start(data)
             if is_shown:
-                if before and info.is_disposable and pts > self.shown_pts[-1]:
-                    self._check_rise(before, data)
-                elif packet.is_keyframe and self.shown_pts and pts < self.shown_pts[-1]:
+                last = self.shown_pts[-1] if self.shown_pts else pts
+                if before and info.is_disposable and pts > last:
+                    # one that is not decoded has to be shown after all before, as it is timed
+                    is_early = not rises([syntax.picture_order(each) for each in (before, data)])
+                else:
+                    is_early = packet.is_keyframe and pts < last
+                if is_early:
                     raise UntrustedError(TIMES_AS_STORED)
                 self._note_shown(pts, number)
             before = data if may_reorder and self.shown_pts else b""
             if info.layer > self.top_layer:
                 self.top_layer = info.layer
             yield _Stored(number, packet, pts, is_shown, info)
-
-    def _check_rise(self, before: bytes, packet: bytes) -> None:
-        """Raise if a picture that is not decoded is surely not shown after all before, as timed."""
-        order = self.syntax.picture_order
-        if not rises([order(before), order(packet)]):
-            raise UntrustedError(TIMES_AS_STORED)
 
     def _note_shown(self, pts: int, number: int) -> None:
         """Insert the timestamp of a shown packet into the order shown."""
@@ -270,7 +269,3 @@ class RangeDecoder:
                 if frame.is_corrupt:
                     raise DamagedError(f"the decoder marks frame {index} as corrupt")
                 self.collector.add(index, frame, float(pts * self.time_base))
-
-
-def _changes_parameters(packet: Packet[VideoStream]) -> bool:
-    return any(data.data_type == "new_extradata" for data in packet.iter_sidedata())

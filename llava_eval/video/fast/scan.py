@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import av.logging
 import av.stream
+import numpy as np
 
 from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.container import (
@@ -33,6 +34,7 @@ from llava_eval.video.fast.index import (
     PacketTable,
     UntrustedError,
     VideoIndex,
+    check_rise,
     reorders,
 )
 from llava_eval.video.fast.matroska import walk_blocks
@@ -138,6 +140,8 @@ def _index_of_table(
         raise DamagedError(f"the demuxer reports damage: {damage}")
     if table.doubt:
         raise UntrustedError(table.doubt)
+    if source.syntax.max_reorder and source.syntax.states_reorder:
+        check_rise(np.array(table.pts, np.int64), source.stream)
     if table.pts and time_base is not None:
         start, last = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
         fps = average_fps(source.stream, sum(table.shown), last - start)
