@@ -205,8 +205,8 @@ def test_colours_of_a_palette(suffix: str, tmp_path: Path) -> None:
         stream: Any = container.add_stream("rawvideo", rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "pal8"
         for number in range(5):
-            pixels = np.ascontiguousarray(corpus.picture(number)[:, :, 0])
-            frame = av.VideoFrame.from_ndarray((pixels, palette), format="pal8")
+            pixels: Any = (np.ascontiguousarray(corpus.picture(number)[:, :, 0]), palette)
+            frame = av.VideoFrame.from_ndarray(pixels, format="pal8")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     frames, _ = naive.decode_all(path)
