@@ -243,7 +243,7 @@ class DecodingAlone:
         from unittest import mock
 
         from llava_eval.video import decode_frames
-        from llava_eval.video.fast.range_decoder import _RangeDecoder
+        from llava_eval.video.fast.range_decoder import RangeDecoder
 
         given: list[list[bytes]] = []
 
@@ -257,13 +257,13 @@ class DecodingAlone:
                     given[-1].append(bytes(packet))
                 return self.context.decode(packet)
 
-        run = _RangeDecoder.run
+        decode = RangeDecoder._decode
 
         def recorded(self: Any) -> None:
             self.context = Recorder(self.context)
-            run(self)
+            decode(self)
 
-        with mock.patch.object(_RangeDecoder, "run", recorded):
+        with mock.patch.object(RangeDecoder, "_decode", recorded):
             decode_frames(path, [*chain.from_iterable(self.sets_of(indices))], num_threads=1)
         return given
 

@@ -13,9 +13,12 @@ import importlib.util
 import os
 import re
 import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from llava_eval.errors import ConfigError
 
@@ -124,6 +127,10 @@ def is_surely_folder(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+#: What lies in place of large files in a clone that was made without git-lfs.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """Return why a path does not name a file with content that can be read, None if it does.
 
@@ -133,7 +140,10 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """
     try:
         with open_file(path, expected) as file:
-            return None if file.read(1) else "the file is empty"
+            head = file.read(len(_LFS_POINTER))
+        if head == _LFS_POINTER:
+            return f"a pointer of git-lfs in place of {expected}; `git lfs pull` fetches that"
+        return None if head else "the file is empty"
     except OSError as error:
         return reason(error)
     except ValueError:  # a null character, or one that the file system cannot encode
@@ -202,6 +212,26 @@ def file_identity(path: str | os.PathLike[str]) -> str:
     status = Path(path).stat()
     facts = (os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the place of ``path`` where the block ends without an error.
+
+    Readers see the old content or the new one, never a part, whoever else writes there.
+
+    Raises:
+        OSError: it cannot be made, written or moved.
+    """
+    # no number of a process, which is the same in each container; and no file of tempfile, which
+    # no other user can read, whatever the umask says
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def append_line(stream: FileIO, line: bytes) -> None:

@@ -17,9 +17,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_sampler
+from llava_eval.borders.paths import reason
 from llava_eval.config.build import build_target
 from llava_eval.config.schema import RunConfig
-from llava_eval.errors import ConfigError
+from llava_eval.errors import ConfigError, MediaError
 from llava_eval.scoring.choice import letters_of
 from llava_eval.types import (
     Clip,
@@ -271,9 +272,13 @@ def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupCon
     frame_dependent = dict.fromkeys(
         piece for sample in samples for piece in sample.frame_dependent_parts
     )
+    try:
+        parts = {piece: tuple(piece.expand(clips[piece.media])) for piece in frame_dependent}
+    except OSError as error:  # a file of subtitles that may not even be looked for
+        raise MediaError(f"{error.filename}: {reason(error)}") from error
     return GroupContent(
         {medium: clip for medium, clip in clips.items() if medium in shown},
-        {piece: tuple(piece.expand(clips[piece.media])) for piece in frame_dependent},
+        parts,
         {medium: MediaInput.of(clip) for medium, clip in clips.items()},
         {medium: clip.frame_indices for medium, clip in clips.items()},
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.paths import is_file, status_of
+from llava_eval.borders.paths import is_file, status_of, whole_file
 from llava_eval.errors import ComparisonError, LlavaEvalError, StorageError
 
 CONFIG = "config.yaml"
@@ -99,16 +99,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StorageError: the file cannot be written; the old one is untouched.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with storage_errors(path):
-        try:
-            with partial.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with storage_errors(path), whole_file(path) as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def remove_partial_files(directory: Path) -> None:

@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import threading
-import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llava_eval.borders.json_text import parse_json
+from llava_eval.borders.paths import whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +44,20 @@ class Entry(NamedTuple):
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for caches; None if caching is switched off."""
-    stated = os.environ.get(CACHE_VARIABLE)
-    if stated:
-        return None if stated.lower() == "off" else Path(stated).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "llava_eval"
+    """Return the folder for caches; None if caching is switched off, or there is no home for it."""
+    folder = os.environ.get(CACHE_VARIABLE)
+    if not folder:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+        elif sys.platform == "darwin":
+            base = "~/Library/Caches"
+        else:
+            base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = f"{base}/llava_eval"
+    try:
+        return None if folder.lower() == "off" else Path(folder).expanduser()
+    except RuntimeError:  # as of a container's user whom the system does not know
+        return None
 
 
 def digest(*parts: object) -> str:
@@ -120,8 +123,12 @@ class ArrayStore:
         content = np.ascontiguousarray(array).data
         header = {**(facts or {}), "shape": array.shape, "dtype": array.dtype.str}
         header["crc32"] = zlib.crc32(content)
+        path = self._path(key)
         try:
-            self._write(self._path(key), json.dumps(header).encode() + b"\n", content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                file.write(json.dumps(header).encode() + b"\n")
+                file.write(content)
             self._make_space(array.nbytes)
         except OSError as error:
             self._works = False
@@ -129,19 +136,6 @@ class ArrayStore:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
-
-    def _write(self, path: Path, header: bytes, content: memoryview) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # tempfile makes files that no other user can read, whatever the umask says
-        temporary = path.with_name(f"{uuid.uuid4().hex}.partial")
-        try:
-            with temporary.open("xb") as file:
-                file.write(header)
-                file.write(content)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
     def _make_space(self, written: int) -> None:
         with self._lock:
@@ -160,9 +154,9 @@ class ArrayStore:
             total -= size
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        """Return (last use, size, path) of every entry."""
+        """Return (last use, size, path) of every entry, and of parts that killed processes left."""
         files = []
-        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+        for path in self.folder.glob("*/*"):
             try:
                 status = path.stat()
             except FileNotFoundError:

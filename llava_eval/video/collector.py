@@ -74,7 +74,10 @@ class FrameCollector:
         pixels = frame if isinstance(frame, np.ndarray) else _rgb(frame)
         with self._lock:
             if self._pixels is None:
-                self._pixels = _empty(len(self.indices), pixels)
+                import torch  # numpy asks for huge pages, which the kernel may take long to find
+
+                shape = (len(self.indices), *pixels.shape)
+                self._pixels = torch.empty(shape, dtype=torch.uint8).numpy()
         expected = self._pixels.shape[1:]
         if pixels.shape != expected:
             raise MediaError(
@@ -127,18 +130,6 @@ def pixel_proof(clip: Clip) -> PixelProof:
             digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
     height, width = pixels.shape[1:3]
     return PixelProof(width, height, tuple(digests[index] for index in clip.frame_indices))
-
-
-def _empty(count: int, pixels: Pixels) -> Pixels:
-    """Return an array for ``count`` such frames, in torch's memory.
-
-    numpy asks for huge pages, and the kernel may take longer to find those than it takes to
-    convert the frames.
-    """
-    import torch
-
-    array: Pixels = torch.empty((count, *pixels.shape), dtype=torch.uint8).numpy()
-    return array
 
 
 class _Converter(threading.local):

@@ -129,26 +129,50 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def average_fps(stream: VideoStream) -> float:
-    """Return the average frames per second as the container states it, else libav's best guess."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate:
-            return float(rate)
-    return 0.0
+def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 0.0) -> float:
+    """Return the average frames per second as the container states it, else as frames are shown.
+
+    What browsers record states none, and libav's guess of it is the 1000 of its milliseconds.
+
+    Args:
+        stream: of the video.
+        num_frames: so many are shown, as far as that is known; libav's guess stands for no more.
+        span_seconds: from when the first one is shown to when the last one is.
+    """
+    if not stream.average_rate and num_frames > 1 and span_seconds > 0:
+        return (num_frames - 1) / span_seconds
+    return float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0.0)
 
 
-def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the stated duration of the video stream, else that of the whole file."""
-    if stream.duration is not None and stream.time_base is not None:
+def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
+    """Return the stated duration of the video stream, 0 if only that of a file with sound is."""
+    is_alone = len(container.streams) == 1
+    is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
+    if stream.duration is not None and stream.time_base is not None and is_own:
         return float(stream.duration * stream.time_base)
     # of Matroska, where only a tag tells of one track: 00:01:02.345000000
     stated = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
     if stated is not None:
         hours, minutes, seconds = stated.groups()
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    if container.duration is not None:
+    if container.duration is not None and is_alone:
         return float(Fraction(container.duration, av.time_base))
-    return None
+    return 0.0
+
+
+def without_start(stated_seconds: float, first: float, last: float, container_format: str) -> float:
+    """Return a stated duration as that of the video, where it is the time of the video's end.
+
+    That is so in Matroska but for some tags of single tracks, and times there need not begin at 0.
+
+    Args:
+        stated_seconds: as the container has it.
+        first: time of the first frame.
+        last: time of the last one.
+        container_format: libav's name of the container.
+    """
+    is_end = container_format == "matroska,webm" and stated_seconds > last
+    return stated_seconds - first if is_end else stated_seconds
 
 
 def holds_text(path: str) -> bool:

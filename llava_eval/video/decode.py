@@ -13,7 +13,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import av.logging
 
@@ -33,6 +32,7 @@ from llava_eval.video.container import (
     reason,
     require_file,
     sign_of_damage,
+    without_start,
 )
 from llava_eval.video.deadline import check_deadline, time_limit
 from llava_eval.video.truncation import shortfall, truncation
@@ -65,7 +65,7 @@ def probe(
         require_file(path)
         info, why_not, problems = fast.probe(path)
         if info is None:
-            info = _decode_plainly(path, None, to_the_end=True, problems=problems).info
+            info, _ = _decode_plainly(path, None, to_the_end=True, problems=problems)
             fast.remember(info, why_not)
         return cut(info, start_seconds, end_seconds)
 
@@ -107,17 +107,19 @@ def decode_frames(
             _log.info("%s: decoded sequentially: %s", path, why_not)
             # frames that came before the doubt are doubtful too
             collector = FrameCollector(path, wanted)
-            plain = _decode_plainly(path, collector, to_the_end=info is None, problems=problems)
+            plain, error = _decode_plainly(
+                path, collector, to_the_end=info is None, problems=problems
+            )
             if info is None:
-                info = plain.info
+                info = plain
                 fast.remember(info, why_not)
                 collector.require_below(info.num_frames)
             if collector.missing:
                 raise MediaError(
                     f"{path}: frame {min(collector.missing)} cannot be decoded, the video shows "
-                    f"{plain.info.num_frames} frames ({plain.error or why_not})"
+                    f"{plain.num_frames} frames ({error or why_not})"
                 )
-            problems = plain.info.problems
+            problems = plain.problems
         assert info is not None
         return collector.clip(
             fps=info.fps,
@@ -127,35 +129,25 @@ def decode_frames(
         )
 
 
-class _PlainDecode(NamedTuple):
-    """The outcome of a plain decode.
-
-    Attributes:
-        info: the video as far as it was decoded, with the problems that were met.
-        error: why that was not to its end, None if it was.
-    """
-
-    info: VideoInfo
-    error: str | None
-
-
 def _decode_plainly(
     path: str,
     collector: FrameCollector | None,
     *,
     to_the_end: bool,
     problems: Sequence[MediaProblem],
-) -> _PlainDecode:
-    """Decode from the first frame until the collector is full, or to the end of the file."""
+) -> tuple[VideoInfo, str | None]:
+    """Decode from the first frame until the collector is full, or to the end of the file.
+
+    Returns:
+        The video as far as it was decoded, with the problems that were met, and what ended that.
+    """
     num_frames, width, height, rotation = 0, 0, 0, 0
     first_time: float | None = None
-    last_time = end_time = 0.0
+    last_time = shown_for = 0.0
     error: str | None = None
     damage: str | None = None
     messages: list[Message]
     with open_video(path) as (container, stream), libav_messages(of_helpers=False) as messages:
-        fps = average_fps(stream)
-        frame_seconds = 1.0 / fps if fps > 0 else 0.0
         try:
             for index, frame in enumerate(container.decode(stream)):
                 check_deadline(path)
@@ -163,9 +155,8 @@ def _decode_plainly(
                 if pts is not None and stream.time_base is not None:
                     last_time = float(pts * stream.time_base)
                 else:
-                    last_time = index * frame_seconds
+                    last_time = index / (average_fps(stream) or float("inf"))
                 shown_for = float(frame.duration * stream.time_base) if stream.time_base else 0.0
-                end_time = last_time + max(shown_for, frame_seconds)
                 if first_time is None:
                     first_time, rotation = last_time, frame.rotation % 360
                     width, height = frame.width, frame.height
@@ -181,16 +172,23 @@ def _decode_plainly(
             error = f"decoding {where}: {reason(failure)}"
         if num_frames == 0:
             raise MediaError(f"{path}: no frame can be decoded ({error or 'the stream has none'})")
-        shown_seconds = end_time - (first_time or 0.0)
-        seconds = duration_seconds(container, stream) or 0.0
+        span_seconds = last_time - (first_time or 0.0)
+        fps = average_fps(stream, num_frames, span_seconds)
+        shown_for = max(shown_for, 1.0 / fps if fps > 0 else 0.0)
+        stated = duration_seconds(container, stream)
         codec, container_format = stream.codec_context.codec, container.format.name
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
-        truncated = shortfall(container_format, seconds, end_time)
+        truncated = shortfall(container_format, stated, last_time + shown_for)
     if truncated and to_the_end:  # what looked like damage is the end of the file
         problems = ()
     elif not truncated:
-        damage = error or damage or _complaint(messages, codec.name, container_format)
+        damage = error or damage
+        # below errors libav speaks of what is unusual
+        for source, ignore in ((codec.name, HARMLESS_AT_START), (container_format, None)):
+            damage = damage or sign_of_damage(
+                messages, source, ignore=ignore, level=av.logging.ERROR
+            )
         # what is known goes first: which of the decoder's threads meets damage in slices, and
         # so whether it is heard of here, differs from run to run
         problems = (*problems, *((MediaProblem("damaged", damage),) if damage else ()))
@@ -198,22 +196,15 @@ def _decode_plainly(
         path=path,
         num_frames=num_frames,
         fps=fps,
-        seconds=seconds if seconds > 0 else shown_seconds,
+        seconds=without_start(stated, first_time or 0.0, last_time, container_format)
+        or span_seconds + shown_for,
         width=width,
         height=height,
         codec=codec.canonical_name,
         rotation=rotation,
         problems=distinct_problems((*truncated, *problems)),
     )
-    return _PlainDecode(info, error)
-
-
-def _complaint(messages: list[Message], decoder: str, container_format: str) -> str | None:
-    """Return what libav says of damage; below errors it speaks of what is unusual."""
-    level, ignore = av.logging.ERROR, HARMLESS_AT_START
-    return sign_of_damage(messages, decoder, ignore=ignore, level=level) or sign_of_damage(
-        messages, container_format, level=level
-    )
+    return info, error
 
 
 def cut(

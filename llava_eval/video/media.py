@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -106,8 +107,9 @@ def probe_media(media: Media) -> VideoInfo:
         height=pixels.shape[0],
         codec="images",
     )
-    first_number = _numbers(names[0])[-1:] or [0]
-    return cut(whole, media.start_seconds, media.end_seconds, first_number=first_number[0])
+    numbers = re.findall(r"\d+", Path(names[0]).stem)
+    first_number = int(numbers[-1]) if numbers else 0
+    return cut(whole, media.start_seconds, media.end_seconds, first_number=first_number)
 
 
 def frame_files(folder: str) -> list[str]:
@@ -127,17 +129,17 @@ def frame_files(folder: str) -> list[str]:
     if not names:
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder}: the folder holds no image files ({known})")
-    return sorted(names, key=_natural_key)
+    names.sort(key=_natural_key)
+    for one, other in pairwise(names):
+        if Path(one).stem == Path(other).stem:
+            raise MediaError(f"{folder}: {one} and {other} are one frame twice; remove one kind")
+    return names
 
 
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     parts = [part for part in re.split(r"(\d+)", name) if part]
     keys = [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
     return (*keys, (0, 0, name))
-
-
-def _numbers(name: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", Path(name).stem)]
 
 
 def _fewer_frames(

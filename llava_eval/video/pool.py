@@ -87,27 +87,21 @@ def decode_ahead(
             raise ValueError(f"{name} is {number}, expected at least 1")
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise ValueError(f"timeout_seconds is {timeout_seconds}, expected more than 0")
-    return _run(items, function, num_workers, max_pending, timeout_seconds)
 
-
-def _run(
-    items: Iterable[ItemT],
-    function: Callable[[ItemT], ValueT],
-    num_workers: int,
-    max_pending: int,
-    timeout_seconds: float | None,
-) -> Iterator[ItemOutcome[ItemT, ValueT]]:
-    workers = _WorkerPool(function, num_workers, timeout_seconds)
-    pending: deque[_Job[ItemT, ValueT]] = deque()
-    try:
-        for item in items:
-            pending.append(workers.submit(item))
-            if len(pending) == max_pending:
+    def outcomes() -> Iterator[ItemOutcome[ItemT, ValueT]]:
+        workers = _WorkerPool(function, num_workers, timeout_seconds)
+        pending: deque[_Job[ItemT, ValueT]] = deque()
+        try:
+            for item in items:
+                pending.append(workers.submit(item))
+                if len(pending) == max_pending:
+                    yield workers.wait_for(pending.popleft())
+            while pending:
                 yield workers.wait_for(pending.popleft())
-        while pending:
-            yield workers.wait_for(pending.popleft())
-    finally:
-        workers.stop()
+        finally:
+            workers.stop()
+
+    return outcomes()
 
 
 class _Job(Generic[ItemT, ValueT]):
@@ -119,26 +113,6 @@ class _Job(Generic[ItemT, ValueT]):
         self.running = threading.Event()
         self.done = threading.Event()
         self.outcome: ItemOutcome[ItemT, ValueT] | None = None
-
-    def run(
-        self,
-        function: Callable[[ItemT], ValueT],
-        timeout_seconds: float | None,
-        cancelled: threading.Event,
-    ) -> None:
-        self.started = time.monotonic()
-        self.running.set()
-        value: ValueT | None = None
-        error: Exception | None = None
-        try:
-            with time_limit(timeout_seconds, cancelled):
-                value = function(self.item)
-        except Exception as raised:  # noqa: BLE001 - carried in the outcome
-            error = raised
-        except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
-            error = RuntimeError(f"{_name(self.item)}: the worker was ended by {raised!r}")
-        self.outcome = ItemOutcome(self.item, value, error, time.monotonic() - self.started)
-        self.done.set()
 
 
 class _WorkerPool(Generic[ItemT, ValueT]):
@@ -203,7 +177,19 @@ class _WorkerPool(Generic[ItemT, ValueT]):
 
     def _work(self) -> None:
         while (job := self.queue.get()) is not None:
-            job.run(self.function, self.timeout_seconds, self.cancelled)
+            job.started = time.monotonic()
+            job.running.set()
+            value: ValueT | None = None
+            error: Exception | None = None
+            try:
+                with time_limit(self.timeout_seconds, self.cancelled):
+                    value = self.function(job.item)
+            except Exception as raised:  # noqa: BLE001 - carried in the outcome
+                error = raised
+            except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
+                error = RuntimeError(f"{_name(job.item)}: the worker was ended by {raised!r}")
+            job.outcome = ItemOutcome(job.item, value, error, time.monotonic() - job.started)
+            job.done.set()
             if job in self.overrun:  # a new thread was started instead of this one
                 return
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-import uuid
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from llava_eval.borders.http_client import HttpClient, RequestError
+from llava_eval.borders.paths import whole_file
 from llava_eval.errors import MediaError, shown_address
 from llava_eval.video.cache import cache_folder, digest
 from llava_eval.video.container import holds_text, media_errors
@@ -54,14 +55,12 @@ def fetch(
         if target.is_file() and not holds_text(str(target)):
             return str(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # tempfile makes files that no other user can read, whatever the umask says
-        partial = target.with_name(f"{uuid.uuid4().hex}.partial")
-        try:
-            with partial.open("xb") as stream:
-                _copy(address, name, stream, max_bytes, timeout_seconds)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        for left in target.parent.glob(f".{target.name}.*.partial"):
+            with suppress(FileNotFoundError):  # a process was killed, unless it still writes
+                if time.time() - left.stat().st_mtime > TIMEOUT_SECONDS:
+                    left.unlink()
+        with whole_file(target) as stream:
+            _copy(address, name, stream, max_bytes, timeout_seconds)
     return str(target)
 
 

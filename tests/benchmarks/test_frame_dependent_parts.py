@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+import pytest
 import torch
 
+from llava_eval.benchmarks.subtitles import Subtitles
 from llava_eval.engine.batches import expanded
+from llava_eval.errors import MediaError
 from llava_eval.types import (
     Clip,
     Media,
@@ -55,6 +58,14 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
         return PreparedMedia(kind, {"pixels": clip.frames}, (7,), clip.frame_indices)
 
     return prepared, prepare
+
+
+def test_subtitles_that_may_not_be_looked_for_fail_their_sample_alone() -> None:
+    """As in a folder of another user; a name that no file can have is refused for each user."""
+    piece = Subtitles(VIDEO, f"{'s' * 300}.srt", "first_cue")
+    group = [Sample(id="1", row=0, group="v", content=(VIDEO, piece), targets=("A",))]
+    with pytest.raises(MediaError, match=r"ss\.srt: the name is too long"):
+        expanded(group, {VIDEO: read(VIDEO)})
 
 
 def test_texts_are_expanded_and_joined() -> None:

@@ -29,6 +29,7 @@ from llava_eval.borders.paths import (
     reason,
     resolve_package_path,
     status_of,
+    whole_file,
     why_no_file,
 )
 from llava_eval.errors import ConfigError
@@ -69,6 +70,15 @@ def test_paths_that_are_no_files(name: str, reason: str, tmp_path: Path) -> None
     assert why_no_file(path, "an image file") == reason
     assert is_there(path) == (name == "pipe")
     assert not is_surely_folder(path)
+
+
+def test_a_pointer_of_git_lfs_is_no_medium(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(
+        b"version https://git-lfs.github.com/spec/v1\n"
+        b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+    )
+    assert "`git lfs pull` fetches" in (why_no_file(path, "a video file") or "")
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom", "{folder}/pipe", "{folder}/socket"])
@@ -190,6 +200,18 @@ class Tight(io.FileIO):
         taken = super().write(bytes(content)[: self.left])
         self.left -= taken
         return taken
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), whole_file(path) as stream:
+        stream.writelines([b"ne", 1])  # type: ignore[list-item]
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
+    with whole_file(path) as stream:
+        stream.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"new"]
 
 
 def test_a_line_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -237,6 +239,31 @@ def test_sets_are_decoded_together(file_of: FileOf) -> None:
         assert together.frames[rows].equal(alone.frames)
         assert alone.num_source_frames == 75
         row += len(indices)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libvpx", ".webm"), ("libx264", ".mkv"), ("mpeg4", ".mkv")]
+)
+def test_frames_a_second_of_a_recording_that_states_none(
+    codec: str, suffix: str, tmp_path: Path
+) -> None:
+    """As browsers record, in milliseconds: by blocks, by packets, and decoded plainly."""
+    path = tmp_path / f"recorded{suffix}"
+    with av.open(str(path), "w", options={"live": "1"}) as container:
+        stream: Any = container.add_stream(codec, rate=1000)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(40):
+            frame = av.VideoFrame.from_ndarray(corpus.picture(number), format="rgb24")
+            frame.pts, frame.time_base = 33 * number + number % 3, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    stated = content.index(b"\x23\xe3\x83\x83")  # DefaultDuration, of 3 bytes
+    path.write_bytes(content[:stated] + b"\xec\x85" + bytes(5) + content[stated + 7 :])  # Void
+    info = probe(path)
+    assert info.num_frames == 40
+    assert info.fps == pytest.approx(39 / 1.287)
+    assert info.seconds == pytest.approx(1.32, abs=0.01)
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 5])

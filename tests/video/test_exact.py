@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -128,6 +129,32 @@ def test_times_that_rise_as_frames_are_stored(
         check(decode_frames(file_of(name), [index]), [index], frames)
 
 
+@pytest.mark.slow
+def test_a_part_that_reorders_behind_one_that_states_that_it_does_not(tmp_path: Path) -> None:
+    """As ffmpeg joins files: the decoder keeps the first one's parameters, and shows as stored."""
+    parts = [tmp_path / "plain.mp4", tmp_path / "b_frames.mp4"]
+    for number, part in enumerate(parts):
+        options = f"log-level=error:keyint=10:scenecut=0:ref=3:b-adapt=0:bframes={2 * number}"
+        corpus.encode(part, "libx265", count=20, options={"x265-params": options})
+    path = tmp_path / "joined.mp4"
+    with av.open(str(path), "w") as outputs:
+        copy = None
+        for number, part in enumerate(parts):
+            with av.open(str(part)) as inputs:
+                stream = inputs.streams.video[0]
+                copy = copy or outputs.add_stream_from_template(stream)
+                for packet in inputs.demux(stream):
+                    if packet.pts is not None and packet.dts is not None:
+                        packet.pts += number * 24 * 512
+                        packet.dts += number * 24 * 512
+                        packet.stream = copy
+                        outputs.mux(packet)
+    frames, times = naive.decode_all(str(path))
+    assert times != sorted(times, key=lambda time: time or 0.0)
+    for index in (21, 22, 23, 24):
+        check(decode_frames(path, [index]), [index], frames)
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_times_that_rise_in_part_of_a_group(suffix: str, file_of: FileOf, tmp_path: Path) -> None:
     path = tmp_path / f"part.{suffix}"
@@ -168,6 +195,23 @@ def test_parameter_sets_of_another_stream_at_keyframes(
     frames, _ = naive.decode_all(str(path))
     assert len(frames) < 75
     assert probe(path).num_frames == len(frames)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mov"])
+def test_colours_of_a_palette(suffix: str, tmp_path: Path) -> None:
+    path = str(tmp_path / f"palette{suffix}")
+    palette = np.random.default_rng(0).integers(0, 256, (256, 4), np.uint8)
+    with av.open(path, "w") as container:
+        stream: Any = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "pal8"
+        for number in range(5):
+            pixels: Any = (np.ascontiguousarray(corpus.picture(number)[:, :, 0]), palette)
+            frame = av.VideoFrame.from_ndarray(pixels, format="pal8")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    frames, _ = naive.decode_all(path)
+    assert probe(path).num_frames == len(frames) == 5
+    check(decode_frames(path, [4, 1]), [4, 1], frames)
 
 
 def test_a_change_of_resolution(file_of: FileOf, shown_by: ShownBy) -> None:

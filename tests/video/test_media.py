@@ -187,6 +187,9 @@ def test_folders_that_hold_no_frames(tmp_path: Path) -> None:
         read_media(Media("video", folder), lambda info: [3])
     with pytest.raises(MediaError, match="is a folder, expected an image file"):
         read_media(Media("image", folder), never)
+    (Path(folder) / "frame_2.jpg").touch()
+    with pytest.raises(MediaError, match=r"frame_2\.jpg and frame_2\.png are one frame twice"):
+        read_media(Media("video", folder), never)
 
 
 def test_prepared_frames(file_of: FileOf, tmp_path: Path) -> None:

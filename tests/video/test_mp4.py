@@ -195,8 +195,8 @@ def test_samples_and_their_ends(tmp_path: Path) -> None:
             b"",
             b"",
         ]
-        assert samples.suffix(0) == bytes(range(202, 210))
-        assert samples.suffix(1) == whole[1]
-        assert whole[0].startswith(samples.prefix(0))
-        assert 0 < len(samples.prefix(0)) < 200
-        assert samples.prefix(1) == whole[1]
+        assert samples.read(0, mp4._SUFFIX) == bytes(range(202, 210))
+        assert samples.read(1, mp4._SUFFIX) == whole[1]
+        assert whole[0].startswith(samples.read(0, mp4._PREFIX))
+        assert 0 < len(samples.read(0, mp4._PREFIX)) < 200
+        assert samples.read(1, mp4._PREFIX) == whole[1]

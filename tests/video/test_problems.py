@@ -6,8 +6,10 @@ import hashlib
 import pickle
 import struct
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -189,6 +191,52 @@ def test_longer_sound_is_no_truncation(name: str, file_of: FileOf, tmp_path: Pat
     info = probe(path)
     assert info.problems == ()
     assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("flv", ".flv"),
+        ("wmv2", ".wmv"),
+        ("mpeg4", ".mkv"),
+        ("libx264", ".mkv"),
+        ("libx264", ".flv"),
+    ],
+)
+def test_longer_sound_where_only_the_whole_file_states_a_duration(
+    codec: str, suffix: str, tmp_path: Path
+) -> None:
+    """Decoded plainly, and indexed."""
+    path = tmp_path / f"sound{suffix}"
+    with av.open(str(path), "w") as outputs:
+        pictures: Any = outputs.add_stream(codec, rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 96, 64, "yuv420p"
+        sound: Any = outputs.add_stream("pcm_s16le", rate=44100)
+        for number in range(25):
+            frame = av.VideoFrame.from_ndarray(corpus.picture(number), format="rgb24")
+            outputs.mux(pictures.encode(frame))
+        outputs.mux(pictures.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 441_000), np.int16), "s16", "mono")
+        silence.sample_rate = 44100
+        outputs.mux(sound.encode(silence))
+        outputs.mux(sound.encode(None))
+    if suffix == ".mkv":  # mkvmerge may tag it in a language, which is another name to libav
+        path.write_bytes(path.read_bytes().replace(b"DURATION", b"UNTAGGED"))
+    info = probe(path)
+    assert info.problems == ()
+    assert info.seconds == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mkv", "vp9.webm"])
+def test_seconds_before_the_first_frame_are_not_of_the_video(
+    name: str, file_of: FileOf, tmp_path: Path
+) -> None:
+    """As of a part of a live recording that kept its times."""
+    path = tmp_path / name
+    corpus.remux(file_of(name), path, shift_seconds=Fraction(3600))
+    info = probe(path)
+    assert info.seconds == pytest.approx(info.num_frames / 25, abs=0.05)
+    assert info.problems == ()
 
 
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:

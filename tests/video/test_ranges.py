@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -112,8 +112,10 @@ def test_as_many_threads_as_pay(
     path, indices = file_of("all_keyframes.mp4"), [10 * n for n in range(num_frames)]
     collector = FrameCollector(path, indices)
     with open_source(path) as source, cores.taken():
-        planned = plan_ranges(source, index_video(source), indices)
-        pool = ranges._WorkerPool(source, planned, collector, num_threads, worth)
+        index = index_video(source)
+        pixels = index.info.width * index.info.height
+        monkeypatch.setattr(ranges, "_WORTH_PIXELS", worth * pixels)
+        pool = ranges.RangeDecoding(source, index, collector, num_threads)
         with pool.lock:  # a helper that had decoded everything would make room for another
             pool._start_helpers()
         assert len(pool.helpers) == num_helpers
@@ -137,9 +139,8 @@ def test_cores_that_are_taken_and_given_back() -> None:
 
 
 def test_the_longest_ranges_come_first() -> None:
-    index = index_of([0, 0, 0])
-    planned = plan_ranges(cast(Source, None), index, [1, 15, 22])
-    pool = ranges._WorkerPool(cast(Any, None), planned, cast(Any, None), 1, 1)
+    collector = FrameCollector("v.mp4", [1, 15, 22])
+    pool = ranges.RangeDecoding(cast(Source, None), index_of([0, 0, 0]), collector)
     assert [each.num_packets for each in pool.ranges] == [6, 3, 2]
     assert isinstance(pool.ranges[0], DecodeRange)
 

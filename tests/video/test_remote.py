@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import threading
 import time
@@ -117,6 +118,17 @@ def test_a_page_in_place_of_an_image_is_not_kept(server: str) -> None:
     with pytest.raises(MediaError, match="not an image"):
         read_media(image, never)
     assert torch.equal(read_media(image, never).frames, expected())
+
+
+def test_what_a_killed_process_left_of_a_medium_goes(server: str, tmp_path: Path) -> None:
+    image = Path(fetch(f"{server}/picture.png"))
+    image.unlink()
+    old, new = (image.with_name(f".{image.name}.{n}.partial") for n in ("00000001", "00000002"))
+    for left in (old, new):  # another process may still write to the second
+        left.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    assert fetch(f"{server}/picture.png") == str(image)
+    assert {*image.parent.iterdir()} == {image, new}
 
 
 def test_redirects_stay_on_the_web(server: str) -> None:

@@ -113,6 +113,15 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 100_000
 
 
+def test_what_a_killed_process_left_goes_too(tmp_path: Path) -> None:
+    left = tmp_path / "ke" / ".key.array.0a1b2c3d.partial"
+    left.parent.mkdir()
+    left.write_bytes(bytes(90_000))
+    os.utime(left, (1, 1))
+    ArrayStore(tmp_path, 100_000).put("key", np.zeros(20_000, np.uint8))
+    assert [path.name for path in left.parent.iterdir()] == ["key.array"]
+
+
 def test_a_disk_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     store = ArrayStore(tmp_path / "file", 1000)
@@ -153,6 +162,8 @@ def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LLAVA_EVAL_CACHE", "off")
     assert cache_folder() is None
     assert default_store() is None
+    monkeypatch.setenv("LLAVA_EVAL_CACHE", "~nobody-of-this-name/cache")  # has no home
+    assert cache_folder() is None
     monkeypatch.delenv("LLAVA_EVAL_CACHE")
     folder = cache_folder()
     assert folder is not None

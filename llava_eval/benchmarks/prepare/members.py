@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
 from tqdm import tqdm
 
+from llava_eval.borders.paths import whole_file
 from llava_eval.errors import ArchiveError, StorageError
 
 _CHUNK_BYTES = 1 << 20
@@ -141,17 +141,12 @@ class Writer:
                 bar.update(num_bytes)
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            try:
-                with partial.open("xb") as stream:
-                    # The stated size may be a lie: what really comes out is counted.
-                    while chunk := content.read(_CHUNK_BYTES):
-                        self.count(len(chunk))
-                        stream.write(chunk)
-                        bar.update(len(chunk))
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with whole_file(path) as stream:
+                # The stated size may be a lie: what really comes out is counted.
+                while chunk := content.read(_CHUNK_BYTES):
+                    self.count(len(chunk))
+                    stream.write(chunk)
+                    bar.update(len(chunk))
         except OSError as error:
             if error.errno is None:  # not the system's: bz2 says so of damaged data
                 raise ArchiveError(

@@ -7,7 +7,7 @@ A packet that is not read cannot be known to be damaged: where the decoder would
 which a plain decode does not count, the frames after it have the numbers that the container gives
 them.
 
-    path --index_video--> VideoIndex --plan_ranges--> DecodeRange --decode_range--> FrameCollector
+    path --index_video--> VideoIndex --plan_ranges--> DecodeRange --RangeDecoder--> FrameCollector
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast.index import DamagedError, UntrustedError, VideoIndex
 from llava_eval.video.fast.index_cache import forget_indices, known_index, remember_index
-from llava_eval.video.fast.ranges import decode_ranges
+from llava_eval.video.fast.ranges import RangeDecoding
 from llava_eval.video.fast.scan import index_video
 from llava_eval.video.fast.source import Source, open_source
 
@@ -84,7 +84,7 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
                 index = _find_index(source)
             collector.require_below(index.info.num_frames)
             source.by_byte = index.by_byte
-            decode_ranges(source, index, collector, num_threads)
+            RangeDecoding(source, index, collector, num_threads).run()
     except UntrustedError as untrusted:
         problems = _damage(untrusted)
         if problems:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from llava_eval.video.fast.bits import BitReader
 from llava_eval.video.fast.references import Frame
-from llava_eval.video.fast.syntax import NEEDED, EntryKind, PacketInfo, Syntax
+from llava_eval.video.fast.syntax import NEEDED, EntryKind, Syntax
 
 # obu_type (6.2.2)
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
@@ -31,12 +31,10 @@ class Av1(Syntax):
     """
 
     states_references = True
+    info = NEEDED
 
     def __init__(self, extradata: bytes) -> None:
         self._header = sequence_header(extradata[4:]) if extradata[:1] == b"\x81" else None
-
-    def packet_info(self, packet: bytes) -> PacketInfo:
-        return NEEDED
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if starts_with_shown_key_frame(packet) else EntryKind.NO

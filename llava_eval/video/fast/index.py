@@ -57,7 +57,6 @@ class EntryPoint(NamedTuple):
     """A keyframe where decoding may begin.
 
     Attributes:
-        keyframe: its row in the table of keyframes.
         packet: its number in decoding order.
         first_frame: its number in the order shown; what is decoded from here is exact from this
             frame on.
@@ -65,7 +64,6 @@ class EntryPoint(NamedTuple):
         position: to find it by seeking, and to know it when it comes: its byte in the file.
     """
 
-    keyframe: int
     packet: int
     first_frame: int
     timestamp: int
@@ -75,6 +73,12 @@ class EntryPoint(NamedTuple):
 def reorders(stream: VideoStream) -> bool:
     """Return whether frames are shown in another order than stored, as parameter sets have it."""
     return bool(stream.codec_context.has_b_frames)
+
+
+def check_rise(times: Integers, stream: VideoStream) -> None:
+    """Raise if times fall though the stream states no reordering, as where parts were joined."""
+    if not reorders(stream) and (np.diff(times) < 0).any():
+        raise UntrustedError("the stream states no reordering, and its times are out of order")
 
 
 def _no_rows() -> Integers:
@@ -112,7 +116,6 @@ class VideoIndex:
     def entry_point(self, keyframe: int, leading: int) -> EntryPoint:
         """Return the keyframe in this row, which has so many leading pictures."""
         return EntryPoint(
-            keyframe,
             int(self.packets[keyframe]),
             int(self.shown_before[keyframe]) + leading,
             int(self.timestamps[keyframe]),

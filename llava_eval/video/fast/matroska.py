@@ -12,7 +12,6 @@ from __future__ import annotations
 import mmap
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast.index import Flags, PacketTable, UntrustedError
+from llava_eval.video.fast.mp4 import mapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,10 +61,7 @@ def walk_blocks(
         UntrustedError: frames cannot be counted from the packets.
     """
     try:
-        with (
-            Path(path).open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
+        with mapped(path) as data:
             table = _Walker(path, data, syntax).walk()
     except (_UnusualError, IndexError, KeyError, ValueError):
         return None

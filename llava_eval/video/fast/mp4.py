@@ -24,8 +24,10 @@ from llava_eval.video.fast.index import (
     UNKNOWN,
     UNSAFE,
     Flags,
+    Integers,
     UntrustedError,
     VideoIndex,
+    check_rise,
     keyframe_table,
     reorders,
 )
@@ -41,10 +43,10 @@ if TYPE_CHECKING:
 _SETTLED = 64
 
 #: The first bytes of a sample that are enough to tell the kind of most pictures.
-_PREFIX = 96
+_PREFIX = slice(96)
 
 #: The last bytes of a sample, where the end of a sequence is marked.
-_SUFFIX = 8
+_SUFFIX = slice(-8, None)
 
 
 class Samples:
@@ -60,28 +62,15 @@ class Samples:
         self.end = file.seek(0, SEEK_END)
         self.entries = entries
 
-    def read(self, number: int) -> bytes:
-        """Return the sample with this number in decoding order."""
+    def read(self, number: int, part: slice = slice(None)) -> bytes:
+        """Return (a part of) the sample with this number in decoding order."""
         entry = self.entries[number]
-        return self._bytes(entry.pos, entry.size)
-
-    def prefix(self, number: int) -> bytes:
-        """Return the first bytes of a sample."""
-        entry = self.entries[number]
-        return self._bytes(entry.pos, min(entry.size, _PREFIX))
-
-    def suffix(self, number: int) -> bytes:
-        """Return the last bytes of a sample."""
-        entry = self.entries[number]
-        size = min(entry.size, _SUFFIX)
-        return self._bytes(entry.pos + entry.size - size, size)
-
-    def _bytes(self, start: int, size: int) -> bytes:
+        start, end, _ = part.indices(entry.size)
         # a mapped page costs several times as much as a read of some bytes
-        if not 0 <= start < self.end:
+        if not 0 <= entry.pos + start < self.end:
             return b""
-        self.file.seek(start)
-        return self.file.read(min(size, self.end - start))
+        self.file.seek(entry.pos + start)
+        return self.file.read(min(end - start, self.end - entry.pos - start))
 
 
 @contextmanager
@@ -92,7 +81,8 @@ def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
 
 
 @contextmanager
-def _mapped(path: str) -> Iterator[mmap.mmap]:
+def mapped(path: str) -> Iterator[mmap.mmap]:
+    """Yield a file as a sequence of bytes."""
     with (
         Path(path).open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -105,7 +95,7 @@ def has_sample_table(path: str, stream: VideoStream) -> bool:
     entries = getattr(stream, "index_entries", None)
     if not entries or stream.frames == 0:
         return False
-    with _mapped(path) as data:
+    with mapped(path) as data:
         last = entries[len(entries) - 1]
         is_fragmented = any(_found(data, b"moof"))  # samples that the header lacks (8.8.4)
         return last.pos + last.size <= len(data) and not is_fragmented
@@ -116,7 +106,7 @@ def is_shown_upright(path: str) -> bool:
 
     The matrices are those of MovieHeaderBox (8.2.2) and of TrackHeaderBoxes (8.3.2).
     """
-    with _mapped(path) as data:
+    with mapped(path) as data:
         movies = [_matrix(data, box, 36) for box in _found(data, b"moov", b"mvhd")]
         tracks = [_matrix(data, box, 40) for box in _found(data, b"moov", b"trak", b"tkhd")]
     return {*movies, *tracks} == {_UPRIGHT}
@@ -142,7 +132,7 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     positions = [entry.pos for entry in keyframes]
     if len(set(positions)) != len(positions):
         raise UntrustedError("an edit list shows the same samples twice")
-    with _mapped(path) as data:
+    with mapped(path) as data:
         _check_sizes(data, stream)
         as_stored = _timed_as_stored(data, stream, packets)
         edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
@@ -244,19 +234,34 @@ def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -
         data: the file.
         stream: as it was opened from it.
         packets: numbers of the keyframes.
+
+    Raises:
+        UntrustedError: samples are not, and have to be.
     """
     count = len(stream.index_entries)
-    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    steps, offsets = (_of_each(data, stream, kind, count) for kind in (b"stts", b"ctts"))
+    if steps is None or offsets is None:
+        return []
+    times = np.cumsum(steps) - steps + offsets
+    check_rise(times, stream)
     if not reorders(stream):
         return []
-    table = _table(data, stream, b"ctts", 8, 8)  # CompositionOffsetBox, 8.6.1.3
-    if table is None or len(set(table[1::2].tolist())) < 2:
-        return parts
-    counts, offsets = table[: len(table) // 2 * 2 : 2], table[1::2]
-    if counts.sum(dtype=np.uint64) != count:  # an edit list leaves samples out
-        return []
-    each = np.repeat(offsets, counts)
-    return [part for part in parts if (each[part.start : part.stop] == each[part.start]).all()]
+    parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
+    return [part for part in parts if (np.diff(times[part.start : part.stop]) >= 0).all()]
+
+
+def _of_each(data: mmap.mmap, stream: VideoStream, kind: bytes, count: int) -> Integers | None:
+    """Return the value of each sample, of runs of equal ones in a box (8.6.1.2 and 8.6.1.3).
+
+    None where they may be of other samples, as where an edit list leaves some out; 0 without a box.
+    """
+    table = _table(data, stream, kind, 8, 8)
+    if table is None:
+        return np.zeros(count, np.int64)
+    lengths, values = table[: len(table) // 2 * 2 : 2], table[1::2].astype(np.int32)
+    if len(set(values.tolist())) < 2:
+        return np.full(count, values.max(initial=0), np.int64)
+    return np.repeat(values, lengths) if lengths.sum(dtype=np.uint64) == count else None
 
 
 def _table(
@@ -281,7 +286,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
     """Raise if frames cannot be counted from samples."""
     parameters, previous = b"", 0
     for number in packets if syntax.max_reorder else packets[:1]:
-        prefix = samples.prefix(number)
+        prefix = samples.read(number, _PREFIX)
         if syntax.parameters(prefix):  # there may be more of them
             prefix = samples.read(number)
         found = syntax.parameters(prefix)  # of streams that were put together, within the samples
@@ -301,7 +306,7 @@ def _check_keyframe(samples: Samples, syntax: Syntax, number: int, prefix: bytes
         distrust = syntax.keyframe_distrust(samples.read(number), is_first=number == 0)
     if distrust:
         raise UntrustedError(distrust)
-    if number > 0 and syntax.ends_sequence(samples.suffix(number - 1)):
+    if number > 0 and syntax.ends_sequence(samples.read(number - 1, _SUFFIX)):
         raise UntrustedError(SEVERAL_SEQUENCES)
 
 
@@ -324,7 +329,7 @@ def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -
 
 
 def _order(samples: Samples, syntax: Syntax, number: int) -> PictureOrder | None:
-    order = syntax.picture_order(samples.prefix(number))  # which may be too short
+    order = syntax.picture_order(samples.read(number, _PREFIX))  # which may be too short
     return syntax.picture_order(samples.read(number)) if order is None else order
 
 

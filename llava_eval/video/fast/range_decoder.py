@@ -54,39 +54,6 @@ class DecodeRange(NamedTuple):
         return self.frames[-1] - self.entry.first_frame + 1
 
 
-def decode_range(source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
-    """Decode the frames of a range.
-
-    Every packet carries its number in decoding order through the decoder in place of its
-    timestamp, so each frame that comes out says which packet it is.
-
-    Args:
-        source: the opened video.
-        planned: the range.
-        collector: takes the frames.
-
-    Raises:
-        UntrustedError: anything is not as the index says.
-        DamagedError: the decoder met damage.
-    """
-    decoder = _RangeDecoder(source, planned, collector)
-    try:
-        # a context of one thread decodes in this one
-        of_helpers = source.stream.codec_context.thread_count > 1
-        with libav_messages(of_helpers=of_helpers) as messages:
-            if source.syntax.states_references:
-                reader = _RangeDecoder(source, planned, collector)
-                decoder.references = reader.read_references()
-            decoder.run()
-    except LIBAV_ERRORS as error:
-        packet = planned.entry.packet
-        raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
-    ignore = HARMLESS_AT_START if decoder.is_open else None
-    damage = sign_of_damage(messages, source.stream.codec_context.codec.name, ignore=ignore)
-    if damage:
-        raise DamagedError(f"the decoder reports damage: {damage}")
-
-
 class _Stored(NamedTuple):
     """A packet in decoding order."""
 
@@ -97,12 +64,22 @@ class _Stored(NamedTuple):
     info: PacketInfo
 
 
-class _RangeDecoder:
-    """The packets that were read from one keyframe on, and the frames expected of them."""
+class RangeDecoder:
+    """The packets that were read from one keyframe on, and the frames expected of them.
+
+    Every packet carries its number in decoding order through the decoder in place of its
+    timestamp, so each frame that comes out says which packet it is.
+
+    Args:
+        source: the opened video.
+        planned: the range.
+        collector: takes the frames.
+    """
 
     def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
         self.source = source
         self.syntax: Syntax = source.syntax
+        self.planned = planned
         self.entry = planned.entry
         self.collector = collector
         self.wanted = set(planned.frames)
@@ -118,6 +95,28 @@ class _RangeDecoder:
         self.references: References | None = None
 
     def run(self) -> None:
+        """Decode the frames of the range.
+
+        Raises:
+            UntrustedError: anything is not as the index says.
+            DamagedError: the decoder met damage.
+        """
+        try:
+            # a context of one thread decodes in this one
+            with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
+                if self.syntax.states_references:
+                    reader = RangeDecoder(self.source, self.planned, self.collector)
+                    self.references = reader.read_references()
+                self._decode()
+        except LIBAV_ERRORS as error:
+            packet = self.entry.packet
+            raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
+        ignore = HARMLESS_AT_START if self.is_open else None
+        damage = sign_of_damage(messages, self.context.codec.name, ignore=ignore)
+        if damage:
+            raise DamagedError(f"the decoder reports damage: {damage}")
+
+    def _decode(self) -> None:
         """Read ahead far enough to know which frame each packet shows, and decode."""
         remaining = len(self.wanted)
         ahead: deque[_Stored] = deque()
@@ -174,7 +173,8 @@ class _RangeDecoder:
             pts = packet.pts
             if pts is None:
                 raise UntrustedError(f"packet {number} has no timestamp")
-            if packet.is_corrupt or _changes_parameters(packet):
+            kinds = {side.data_type for side in packet.iter_sidedata()}
+            if packet.is_corrupt or "new_extradata" in kinds:
                 raise UntrustedError(f"packet {number} is corrupt or changes the parameters")
             if first_pts is None:
                 first_pts = pts
@@ -191,21 +191,19 @@ class _RangeDecoder:
                 maybe_hidden = syntax.is_leading(data)
                 is_shown &= not syntax.hidden_at_start(data)
             if is_shown:
-                if before and info.is_disposable and pts > self.shown_pts[-1]:
-                    self._check_rise(before, data)
-                elif packet.is_keyframe and self.shown_pts and pts < self.shown_pts[-1]:
+                last = self.shown_pts[-1] if self.shown_pts else pts
+                if before and info.is_disposable and pts > last:
+                    # one that is not decoded has to be shown after all before, as it is timed
+                    is_early = not rises([syntax.picture_order(each) for each in (before, data)])
+                else:
+                    is_early = packet.is_keyframe and pts < last
+                if is_early:
                     raise UntrustedError(TIMES_AS_STORED)
                 self._note_shown(pts, number)
             before = data if may_reorder and self.shown_pts else b""
             if info.layer > self.top_layer:
                 self.top_layer = info.layer
             yield _Stored(number, packet, pts, is_shown, info)
-
-    def _check_rise(self, before: bytes, packet: bytes) -> None:
-        """Raise if a picture that is not decoded is surely not shown after all before, as timed."""
-        order = self.syntax.picture_order
-        if not rises([order(before), order(packet)]):
-            raise UntrustedError(TIMES_AS_STORED)
 
     def _note_shown(self, pts: int, number: int) -> None:
         """Insert the timestamp of a shown packet into the order shown."""
@@ -271,7 +269,3 @@ class _RangeDecoder:
                 if frame.is_corrupt:
                     raise DamagedError(f"the decoder marks frame {index} as corrupt")
                 self.collector.add(index, frame, float(pts * self.time_base))
-
-
-def _changes_parameters(packet: Packet[VideoStream]) -> bool:
-    return any(data.data_type == "new_extradata" for data in packet.iter_sidedata())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
@@ -13,7 +13,7 @@ from itertools import islice
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
-from llava_eval.video.fast.range_decoder import DecodeRange, decode_range
+from llava_eval.video.fast.range_decoder import DecodeRange, RangeDecoder
 from llava_eval.video.fast.source import Source, open_source
 
 #: Work that pays for opening the file once more, in pixels to decode.
@@ -35,17 +35,14 @@ def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> lis
 
     groups: dict[EntryPoint, list[int]] = {}
     for frame in sorted(frames):
-        groups.setdefault(_entry_for(index, frame, leading_of), []).append(frame)
+        entry = index.entry_point(0, 0)
+        for keyframe in range(index.keyframe_before(frame), 0, -1):
+            leading = leading_of(keyframe)
+            if leading >= 0 and frame >= index.shown_before[keyframe] + leading:
+                entry = index.entry_point(keyframe, leading)
+                break
+        groups.setdefault(entry, []).append(frame)
     return [DecodeRange(entry, tuple(members)) for entry, members in groups.items()]
-
-
-def _entry_for(index: VideoIndex, frame: int, leading_of: Callable[[int], int]) -> EntryPoint:
-    """Return the last keyframe that is safe and not shown after the frame."""
-    for keyframe in range(index.keyframe_before(frame), 0, -1):
-        leading = leading_of(keyframe)
-        if leading >= 0 and frame >= index.shown_before[keyframe] + leading:
-            return index.entry_point(keyframe, leading)
-    return index.entry_point(0, 0)
 
 
 def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
@@ -113,13 +110,8 @@ class _Cores:
 _cores = _Cores(num_cores())
 
 
-def decode_ranges(
-    source: Source,
-    index: VideoIndex,
-    collector: FrameCollector,
-    num_threads: int | None = None,
-) -> None:
-    """Decode the frames that a collector asks for.
+class RangeDecoding:
+    """The threads that decode the frames that a collector asks for; the longest ranges come first.
 
     Helpers, each with a container of its own, start while cores are free, and leave between ranges
     when other videos need the cores.
@@ -129,48 +121,42 @@ def decode_ranges(
         index: of it.
         collector: takes the frames.
         num_threads: most threads; None stands for the number of cores.
-
-    Raises:
-        UntrustedError, DamagedError, MediaError: the first error that any range meets.
     """
-    ranges = plan_ranges(source, index, collector.rows)
-    pixels = index.info.width * index.info.height
-    worth = max(1, _WORTH_PIXELS // max(1, pixels))
-    pool = _WorkerPool(source, ranges, collector, num_threads or num_cores(), worth)
-    with _cores.taken():
-        pool.run()
-
-
-class _WorkerPool:
-    """The threads that decode ranges of one video; the longest ranges come first."""
 
     def __init__(
         self,
         source: Source,
-        ranges: Sequence[DecodeRange],
+        index: VideoIndex,
         collector: FrameCollector,
-        num_threads: int,
-        worth: int,
+        num_threads: int | None = None,
     ) -> None:
         self.source = source
-        self.ranges = sorted(ranges, key=lambda each: -each.num_packets)
+        planned = plan_ranges(source, index, collector.rows)
+        self.ranges = sorted(planned, key=lambda each: -each.num_packets)
         self.num_taken = 0
         self.lock = threading.Lock()
         self.collector = collector
-        self.num_threads = num_threads
-        self.worth = worth  # num_packets that pay for one more thread
+        self.num_threads = num_threads or num_cores()
+        pixels = index.info.width * index.info.height
+        self.worth = max(1, _WORTH_PIXELS // max(1, pixels))  # num_packets that pay for a thread
         self.helpers: list[threading.Thread] = []
         self.error: Exception | None = None
 
     def run(self) -> None:
-        try:
-            while self._has_more():
-                self._start_helpers()
-                self._decode_next(self.source)
-        finally:
-            self._drop_rest()
-            for helper in self.helpers:
-                helper.join()
+        """Decode the frames.
+
+        Raises:
+            UntrustedError, DamagedError, MediaError: the first error that any range meets.
+        """
+        with _cores.taken():
+            try:
+                while self._has_more():
+                    self._start_helpers()
+                    self._decode_next(self.source)
+            finally:
+                self._drop_rest()
+                for helper in self.helpers:
+                    helper.join()
         if self.error is not None:
             raise self.error
 
@@ -187,7 +173,7 @@ class _WorkerPool:
                 return
             current = self.ranges[self.num_taken]
             self.num_taken += 1
-        decode_range(source, current, self.collector)
+        RangeDecoder(source, current, self.collector).run()
 
     def _start_helpers(self) -> None:
         """Start as many helpers as pay, one range being left to this thread."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import av.logging
 import av.stream
+import numpy as np
 
 from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.container import (
@@ -22,6 +23,7 @@ from llava_eval.video.container import (
     open_video,
     reason,
     sign_of_damage,
+    without_start,
 )
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
@@ -32,6 +34,7 @@ from llava_eval.video.fast.index import (
     PacketTable,
     UntrustedError,
     VideoIndex,
+    check_rise,
     reorders,
 )
 from llava_eval.video.fast.matroska import walk_blocks
@@ -137,15 +140,23 @@ def _index_of_table(
         raise DamagedError(f"the demuxer reports damage: {damage}")
     if table.doubt:
         raise UntrustedError(table.doubt)
-    if table.pts and time_base is not None and not info.problems:
-        end = float(max(table.pts) * time_base) + (1.0 / info.fps if info.fps > 0 else 0.0)
-        problems = shortfall(container_format, info.seconds, end)
-        if problems:  # unless the last frame is shown for longer than others
-            problems = shortfall(container_format, info.seconds, _end_of_packets(source.path))
-        cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
-        if cut_off:
-            problems += (MediaProblem("damaged", cut_off),)
-        info = replace(info, problems=problems)
+    if source.syntax.max_reorder and source.syntax.states_reorder:
+        check_rise(np.array(table.pts, np.int64), source.stream)
+    if table.pts and time_base is not None:
+        start, last = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
+        fps = average_fps(source.stream, sum(table.shown), last - start)
+        end = last + (1.0 / fps if fps > 0 else 0.0)
+        stated = info.seconds
+        seconds = without_start(stated, start, last, container_format) or end - start
+        info = replace(info, fps=fps, seconds=seconds)
+        if not info.problems:
+            problems = shortfall(container_format, stated, end)
+            if problems:  # unless the last frame is shown for longer than others
+                problems = shortfall(container_format, stated, _end_of_packets(source.path))
+            cut_off = sign_of_damage(messages, container_format, level=av.logging.ERROR)
+            if cut_off:
+                problems += (MediaProblem("damaged", cut_off),)
+            info = replace(info, problems=problems)
     return table.index(info, container_format, source.syntax)
 
 
@@ -201,7 +212,7 @@ def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
         path=source.path,
         num_frames=0,
         fps=average_fps(source.stream),
-        seconds=duration_seconds(source.container, source.stream) or 0.0,
+        seconds=duration_seconds(source.container, source.stream),
         width=width,
         height=height,
         codec=source.stream.codec_context.codec.canonical_name,

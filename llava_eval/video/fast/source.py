@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llava_eval.video.container import LIBAV_ERRORS, open_video, reason
@@ -21,35 +22,23 @@ if TYPE_CHECKING:
 _MAX_SEARCH = 4096
 
 
+@dataclass
 class Source:
     """A container of one thread, positioned by :meth:`packets_from`.
 
-    Args:
+    Attributes:
         path: the file.
         container: as it was opened.
         stream: its first video stream.
-        syntax: of the stream's codec, None if it is not known here.
+        syntax: of the stream's codec.
+        by_byte: as in :class:`llava_eval.video.fast.index.VideoIndex`.
     """
 
-    def __init__(
-        self, path: str, container: InputContainer, stream: VideoStream, syntax: Syntax | None
-    ) -> None:
-        self.path = path
-        self.container = container
-        self.stream = stream
-        self._syntax = syntax
-        self.by_byte = False
-
-    @property
-    def syntax(self) -> Syntax:
-        """The syntax of the codec.
-
-        Raises:
-            UntrustedError: it is not known here.
-        """
-        if self._syntax is None:
-            raise UntrustedError("nothing is known of the codec's packets")
-        return self._syntax
+    path: str
+    container: InputContainer
+    stream: VideoStream
+    syntax: Syntax
+    by_byte: bool = False
 
     def packets_from(self, entry: EntryPoint) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the video stream from a keyframe on.
@@ -83,13 +72,20 @@ class Source:
 
 @contextmanager
 def open_source(path: str) -> Iterator[Source]:
-    """Open ``path`` for indexing and for decoding single frames."""
+    """Open ``path`` for indexing and for decoding single frames.
+
+    Raises:
+        UntrustedError: nothing is known of its codec.
+    """
     with open_video(path) as (container, stream):
         context = stream.codec_context
         # one thread is the cheapest; but damaged hevc and vp8 come out differently, and without
         # any message, if their rows are not decoded in parallel, as by default
         context.thread_count = 2 if context.codec.canonical_name in {"hevc", "vp8"} else 1
         syntax = syntax_for(context.codec.canonical_name, context.extradata or b"")
+        # of raw video a demuxer returns the palette but once
+        if syntax is None or (context.codec.name, context.pix_fmt) == ("rawvideo", "pal8"):
+            raise UntrustedError("nothing is known of the codec's packets")
         yield Source(path, container, stream, syntax)
 
 

@@ -60,7 +60,8 @@ class Syntax:
     Attributes:
         max_reorder: most packets by which decoding order can differ from the order shown.
         shows_every_packet: every packet shows a frame.
-        is_opaque: :meth:`packet_info` says the same of every packet.
+        is_opaque: :meth:`packet_info` says the same of every packet,
+        info: which is this.
         states_references: packets state which others they refer to, so :meth:`frames` can tell.
         states_reorder: the stream states by how many packets its frames are reordered.
         keyframes_may_hide_frames: a keyframe can hide frames, so all of them have to be looked at.
@@ -72,6 +73,7 @@ class Syntax:
     max_reorder = 0
     shows_every_packet = True
     is_opaque = True
+    info = DISPOSABLE
     states_references = False
     states_reorder = True
     keyframes_may_hide_frames = False
@@ -93,7 +95,7 @@ class Syntax:
         Args:
             packet: its bytes; may be empty where :attr:`is_opaque`.
         """
-        return DISPOSABLE
+        return self.info
 
     def frames(self, packet: bytes) -> Sequence[Frame] | None:
         """Return the frames of a packet and what they refer to, None if that cannot be read."""
@@ -146,9 +148,7 @@ class Vp8(Syntax):
     """
 
     shows_every_packet = False
-
-    def packet_info(self, packet: bytes) -> PacketInfo:
-        return NEEDED
+    info = NEEDED
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else EntryKind.NO
@@ -167,9 +167,7 @@ class Vp9(Syntax):
     """
 
     shows_every_packet = False
-
-    def packet_info(self, packet: bytes) -> PacketInfo:
-        return NEEDED
+    info = NEEDED
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         if not packet:

@@ -116,6 +116,18 @@ def test_parts_with_whole_names_are_joined_by_their_numbers(
     assert contents(tmp_path / "target") == members
 
 
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(
+    source: Path, tmp_path: Path
+) -> None:
+    """As in containers, where each process may have the number 1."""
+    make_zip(source / "videos.zip", {"a.mp4": b"content"})
+    left = tmp_path / "target" / f".a.mp4.{os.getpid()}.partial"
+    left.parent.mkdir()
+    left.write_bytes(b"con")
+    unpack_all(source, left.parent)
+    assert (left.parent / "a.mp4").read_bytes() == b"content"
+
+
 def test_a_split_compressed_tar(source: Path, tmp_path: Path) -> None:
     members = {"a": os.urandom(50_000)}
     split(make_tar(source / "v.tar.gz", members, "w:gz"), 9_000, lambda n: f"v.tar.gz.part0{n}")
