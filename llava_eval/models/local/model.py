@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import inspect
 import itertools
@@ -27,7 +26,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import CheckpointError, ForwardError, first_line
 from llava_eval.models.local.checkpoint import CheckpointFolder
-from llava_eval.models.local.hardware import device_name, dtype_name
+from llava_eval.models.local.hardware import device_name, dtype_name, free_memory
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
     TOKEN_SETTINGS,
@@ -222,7 +221,8 @@ class LoadedModel:
         Otherwise an answer would depend on what was asked before it.
         """
         for rotary in self._growing_rotaries:
-            rotary(torch.zeros(1, device=self.plan.device), torch.zeros((1, 1), dtype=torch.long))
+            start = torch.zeros((1, 1), dtype=torch.long, device=self.plan.device)
+            rotary(start.float(), start)
 
     @cached_property
     def _growing_rotaries(self) -> list[torch.nn.Module]:
@@ -383,9 +383,13 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
     Only one is kept, and it is let go before another is read: two may not fit.
     """
-    if not _last_loaded or _last_loaded[0][0] != plan:
+    is_there = bool(_last_loaded) and _last_loaded[0][0] == plan
+    if not is_there:
         _last_loaded.clear()
-        gc.collect()
+    free_memory()
+    if plan.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(plan.device)  # a run's own, not that of a sweep
+    if not is_there:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)
         _last_loaded.append((plan, load_model(plan)))
