@@ -30,15 +30,15 @@ def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
     Raises:
         PromptError: they do not; beyond its context a model writes gibberish or nothing.
     """
-    limit, needed = loaded.context_length, prompt.num_tokens
-    if loaded.is_encoder_decoder:
-        needed = max(len(prompt.token_ids), needed - len(prompt.token_ids))
+    limit, num_tokens = loaded.context_length, len(prompt.token_ids)
+    num_new = prompt.num_tokens - num_tokens
+    needed = max(num_tokens, num_new) if loaded.is_encoder_decoder else prompt.num_tokens
     if limit is not None and needed > limit:
         raise PromptError(
-            f"sample {prompt.request.id}: {len(prompt.token_ids)} prompt tokens and up to "
-            f"{prompt.num_tokens - len(prompt.token_ids)} new ones exceed the model's context of {limit}; set "
-            "sampler.num_frames lower, or model.rope_scaling as the checkpoint's authors did, for "
-            "instance model.rope_scaling='{rope_type: linear, factor: 2.0}'"
+            f"sample {prompt.request.id}: {num_tokens} prompt tokens and up to {num_new} new ones "
+            f"exceed the model's context of {limit}; set sampler.num_frames lower, or "
+            "model.rope_scaling as the checkpoint's authors did, for instance "
+            "model.rope_scaling='{rope_type: linear, factor: 2.0}'"
         )
 
 

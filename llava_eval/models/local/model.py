@@ -220,14 +220,10 @@ class LoadedModel:
 
         Otherwise an answer would depend on what was asked before it.
         """
-        for rotary in self._growing_rotaries:
-            start = torch.zeros((1, 1), dtype=torch.long, device=self.plan.device)
-            rotary(start.float(), start)
-
-    @cached_property
-    def _growing_rotaries(self) -> list[torch.nn.Module]:
-        modules = self.model.modules()
-        return [module for module in modules if getattr(module, "rope_type", None) == "dynamic"]
+        for module in self.model.modules():
+            if getattr(module, "rope_type", None) == "dynamic":
+                start = torch.zeros((1, 1), dtype=torch.long, device=self.plan.device)
+                module(start.float(), start)
 
     @contextmanager
     def foreign(self) -> Iterator[None]:
