@@ -383,7 +383,7 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     if not is_there:
         _last_loaded.clear()
     free_memory()
-    if plan.device.type == "cuda":
+    if plan.device.type == "cuda" and torch.cuda.max_memory_allocated(plan.device):
         torch.cuda.reset_peak_memory_stats(plan.device)  # a run's own, not that of a sweep
     if not is_there:
         if plan.memory_warning is not None:
