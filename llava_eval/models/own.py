@@ -121,13 +121,20 @@ class OwnModel(Plan):
         """See :class:`llava_eval.models.backend.Plan`."""
         return {"model": self.describe()}
 
+    def failed(self, method: str, error: Exception) -> str:
+        """Return in words that a method raised something."""
+        return f"{self.target}.{method}: {type(error).__name__}: {first_line(error)}"
+
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model.
 
         Raises:
             ConfigError: what it says of itself cannot be kept there.
         """
-        more: object = getattr(self.model, "identity", dict)()
+        try:
+            more: object = getattr(self.model, "identity", dict)()
+        except Exception as error:  # the model is the user's, and may raise anything
+            raise ConfigError(f"model: {self.failed('identity', error)}") from error
         try:
             json.dumps(more, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -169,7 +176,7 @@ class OwnRunner(Runner):
         try:
             prepared = self._own.model.prepare(kind, clip)
         except Exception as error:  # the model is the user's, and may raise anything
-            raise MediaError(self._failed("prepare", error)) from error
+            raise MediaError(self._own.failed("prepare", error)) from error
         return PreparedMedia(kind, frame_indices=clip.frame_indices, clip=clip, shown=(prepared,))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
@@ -190,7 +197,7 @@ class OwnRunner(Runner):
                 for request in requests:
                     yield from self.generate([request])
                 return
-            answers = [Generation(text=None, error=self._failed("generate", error))]
+            answers = [Generation(text=None, error=self._own.failed("generate", error))]
         if answers is None:
             raise CheckpointError(
                 f"{self._own.target}.generate gave a {type(given).__name__}, expected an answer "
@@ -231,9 +238,6 @@ class OwnRunner(Runner):
                 f"ledger cannot hold: {first_line(error)}"
             ) from error
         return generation
-
-    def _failed(self, method: str, error: Exception) -> str:
-        return f"{self._own.target}.{method}: {type(error).__name__}: {first_line(error)}"
 
     def settings(self) -> dict[str, Any]:
         """Return what the manifest says of the runner."""

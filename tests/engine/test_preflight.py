@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import torch
 
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import JudgeConfig
@@ -73,6 +74,11 @@ def test_weights_larger_than_what_is_free_are_a_warning(monkeypatch: pytest.Monk
     message = dataclasses.replace(plan).memory_warning
     assert message is not None
     assert message.startswith("the weights take 0.0 GB, and 0.0 GB are free")
+    assert (plan.stored_dtype, plan.dtype) == (torch.float16, torch.float32)  # twice the size
+    monkeypatch.setattr("llava_eval.models.local.plan.free_bytes", lambda device: 1.5 * size)
+    assert plan.memory_warning is not None
+    assert dataclasses.replace(plan, dtype=torch.float16).memory_warning is None
+    assert dataclasses.replace(plan, stored_dtype=torch.float32).memory_warning is None
     smaller = dataclasses.replace(plan.quantization, method="bnb_nf4")
     assert dataclasses.replace(plan, quantization=smaller).memory_warning is None
 

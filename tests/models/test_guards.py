@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
+from transformers import BartConfig, LlamaConfig
 
-from llava_eval.models.local.guards import compare_steps
+from llava_eval.errors import PromptError
+from llava_eval.models.local.guards import check_length, compare_steps
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.prompt import Prompt
+from llava_eval.types import GenerationSettings
+from tests.models.helpers import make_request
 
 #: Standard deviation 1, and the third token is the likeliest.
 PLAIN = torch.tensor([-1.0, 0.0, 1.0])
@@ -52,3 +59,19 @@ def test_without_finite_logits_nothing_is_compared(loaded: LoadedModel) -> None:
     found = compare_steps(loaded, [([lost], [PLAIN])])
     assert found is not None
     assert (found.difference, found.agrees) == (math.inf, False)
+
+
+def test_an_encoder_reads_the_prompt_in_a_context_of_its_own() -> None:
+    """Florence-2's 1024 positions: 577 of an image, a question, and up to 1024 of the reply."""
+
+    def asked(config: Any, num_new: int) -> None:
+        model = SimpleNamespace(config=config)
+        settings = GenerationSettings(max_new_tokens=num_new)
+        prompt = Prompt(make_request("x", settings=settings), "", (5,) * 590, 577)
+        check_length(prompt, LoadedModel(model, None, cast(Any, None), cast(Any, None)))
+
+    asked(BartConfig(max_position_embeddings=1024), 1024)
+    with pytest.raises(PromptError, match="590 prompt tokens and up to 1025 new"):
+        asked(BartConfig(max_position_embeddings=1024), 1025)
+    with pytest.raises(PromptError, match="590 prompt tokens and up to 435 new"):
+        asked(LlamaConfig(max_position_embeddings=1024), 435)

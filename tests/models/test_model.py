@@ -78,6 +78,19 @@ def test_seconds_between_frames_keep_their_precision() -> None:
     assert moved["sizes"] == [2]
 
 
+def test_frequencies_are_set_back_on_the_models_device() -> None:
+    class Rotary(torch.nn.Module):
+        rope_type = "dynamic"
+
+        def forward(self, states: torch.Tensor, positions: torch.Tensor) -> None:
+            seen.append((states.device.type, positions.device.type, positions.dtype))
+
+    seen: list[tuple[str, str, torch.dtype]] = []
+    plan = SimpleNamespace(device=torch.device("meta"))  # as "cuda", where one on a CPU is refused
+    LoadedModel(Rotary(), None, cast(Any, plan), cast(Any, None)).forget_lengths()
+    assert seen == [("meta", "meta", torch.int64)]
+
+
 @pytest.mark.parametrize(
     ("rope", "said"),
     [

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -161,6 +161,14 @@ def test_what_is_no_identity(identity: Any, message: str) -> None:
 
     with pytest.raises(ConfigError, match=rf"Named\.identity {message}"):
         OwnModel.of(Named()).identity()
+
+
+def test_an_identity_that_cannot_be_asked_for_is_told_so() -> None:
+    class Constant(Shapes):
+        identity: ClassVar = {"weights": "abc"}
+
+    with pytest.raises(ConfigError, match=r"Constant\.identity: TypeError: 'dict' object is not"):
+        OwnModel.of(Constant()).identity()
 
 
 @pytest.mark.parametrize(

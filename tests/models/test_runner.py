@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import random
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -323,6 +324,30 @@ def test_running_out_of_memory_halves_the_batch_and_loses_nothing(
     monkeypatch.setattr(loaded.model, "generate", generate)
     assert run(runner, requests) == batched
     assert runner.batch_size <= 2
+
+
+@pytest.mark.slow
+def test_what_ran_out_of_memory_is_free_when_its_parts_are_asked(
+    loaded: LoadedModel, batched: dict[str, Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A traceback that is kept holds every tensor of the batch that did not fit."""
+    language_model = loaded.model.model.language_model
+    original = language_model.forward
+    too_large: list[weakref.ref[torch.Tensor]] = []
+    held: list[bool] = []
+
+    def forward(*arguments: Any, inputs_embeds: torch.Tensor, **named: Any) -> Any:
+        if inputs_embeds.shape[0] > 2:
+            too_large.append(weakref.ref(inputs_embeds))
+            raise torch.OutOfMemoryError("CUDA out of memory (as on a small device)")
+        held.append(any(tensor() is not None for tensor in too_large))
+        return original(*arguments, inputs_embeds=inputs_embeds, **named)
+
+    monkeypatch.setattr(language_model, "forward", forward)
+    runner = ModelRunner(loaded, PLAIN)
+    assert run(runner, requests_of(runner, TURNS)) == batched
+    assert too_large
+    assert not any(held)
 
 
 @pytest.mark.slow

@@ -300,19 +300,16 @@ def option_losses(prompts: Sequence[Prompt], logits: torch.Tensor) -> list[Gener
         chosen = torch.tensor(option, device=row.device).unsqueeze(1)
         losses.append(-before.log_softmax(dim=-1).gather(1, chosen).mean())
     return [
-        _option_generation(prompt, loss) if math.isfinite(loss) else None
+        Generation(
+            text=prompt.request.options[prompt.option or 0],
+            num_input_tokens=prompt.option_start,
+            num_output_tokens=len(prompt.token_ids) - prompt.option_start,
+            option_losses=(loss,),
+        )
+        if math.isfinite(loss)
+        else None
         for prompt, loss in zip(prompts, torch.stack(losses).tolist(), strict=True)
     ]
-
-
-def _option_generation(prompt: Prompt, loss: float) -> Generation:
-    assert prompt.option is not None
-    return Generation(
-        text=prompt.request.options[prompt.option],
-        num_input_tokens=prompt.option_start,
-        num_output_tokens=len(prompt.token_ids) - prompt.option_start,
-        option_losses=(loss,),
-    )
 
 
 def likeliest(asked: Sequence[tuple[Prompt, Generation]]) -> Generation:
@@ -321,13 +318,5 @@ def likeliest(asked: Sequence[tuple[Prompt, Generation]]) -> Generation:
     failed = next((generation for generation in ordered if generation.error is not None), None)
     if failed is not None:
         return failed
-    losses = tuple(
-        generation.option_losses[0] for generation in ordered if generation.option_losses
-    )
-    best = ordered[losses.index(min(losses))]
-    return Generation(
-        text=best.text,
-        num_input_tokens=best.num_input_tokens,
-        num_output_tokens=best.num_output_tokens,
-        option_losses=losses,
-    )
+    losses = tuple(loss for generation in ordered for loss in generation.option_losses or ())
+    return replace(ordered[losses.index(min(losses))], option_losses=losses)

@@ -127,9 +127,9 @@ def _compared(
     expected: Mapping[str, Generation],
 ) -> Finding:
     differences = [
-        f"{title} {_difference(runner.loaded, answers[title], plain)}"
+        f"{title} {difference}"
         for title, plain in expected.items()
-        if _difference(runner.loaded, answers[title], plain)
+        if (difference := _difference(runner.loaded, answers[title], plain))
     ]
     num_tokens = expected["question 0"].num_input_tokens
     path = "; ".join(sorted(set(runner.settings()["prompts_asked_as"].values())))

@@ -24,19 +24,21 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.25}
 _WIDE_TOLERANCE = 0.25
 
 
-def check_length(prompt: Prompt, limit: int | None) -> None:
-    """Raise where a prompt and its answer do not fit into the context.
+def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
+    """Raise where a prompt and its answer do not fit into the context, of which an encoder has one.
 
     Raises:
         PromptError: they do not; beyond its context a model writes gibberish or nothing.
     """
-    needed = prompt.num_tokens
+    limit, num_tokens = loaded.context_length, len(prompt.token_ids)
+    num_new = prompt.num_tokens - num_tokens
+    needed = max(num_tokens, num_new) if loaded.is_encoder_decoder else prompt.num_tokens
     if limit is not None and needed > limit:
         raise PromptError(
-            f"sample {prompt.request.id}: {len(prompt.token_ids)} prompt tokens and up to "
-            f"{needed - len(prompt.token_ids)} new ones exceed the model's context of {limit}; set "
-            "sampler.num_frames lower, or model.rope_scaling as the checkpoint's authors did, for "
-            "instance model.rope_scaling='{rope_type: linear, factor: 2.0}'"
+            f"sample {prompt.request.id}: {num_tokens} prompt tokens and up to {num_new} new ones "
+            f"exceed the model's context of {limit}; set sampler.num_frames lower, or "
+            "model.rope_scaling as the checkpoint's authors did, for instance "
+            "model.rope_scaling='{rope_type: linear, factor: 2.0}'"
         )
 
 

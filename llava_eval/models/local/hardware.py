@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -174,6 +175,12 @@ def _bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     return int(
         dtype.itemsize * (cached + 8 * hidden + 3 * largest("intermediate_size", 4 * hidden))
     )
+
+
+def free_memory() -> None:
+    """Give back what nothing holds any more."""
+    gc.collect()
+    torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
 
 def free_bytes(device: torch.device) -> int:

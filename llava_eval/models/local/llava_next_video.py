@@ -8,9 +8,8 @@ which the processor does not stack. ``prefix_sharing`` holds it to the plain pas
 
 from __future__ import annotations
 
-import inspect
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -106,7 +105,7 @@ class FeaturePrefixes:
         encode: Callable[..., Any] = getattr(model, f"get_{media[0].kind}_features")
         pixels = inputs.pop(next(name for name in inputs if name.startswith("pixel_values")))
         with self._loaded.foreign():
-            output = encode(pixels, **inputs, **_config_arguments(encode, model.config))
+            output = encode(pixels, **inputs)
         pooled = getattr(output, "pooler_output", output)
         hidden = model.get_input_embeddings().embedding_dim
         return [feature.reshape(-1, hidden) for feature in pooled]
@@ -163,12 +162,3 @@ class FeaturePrefixes:
 
 def _num_frames(medium: PreparedMedia) -> int:
     return max(value.shape[1] if value.ndim == 5 else 1 for value in medium.inputs.values())
-
-
-def _config_arguments(function: Callable[..., Any], config: Any) -> Mapping[str, Any]:
-    """Return the settings that some releases of transformers leave to the caller."""
-    known = inspect.signature(function).parameters
-    names = ("vision_feature_layer", "vision_feature_select_strategy")
-    return {
-        name: getattr(config, name) for name in names if name in known and hasattr(config, name)
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import inspect
 import itertools
@@ -27,7 +26,7 @@ from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from llava_eval.errors import CheckpointError, ForwardError, first_line
 from llava_eval.models.local.checkpoint import CheckpointFolder
-from llava_eval.models.local.hardware import device_name, dtype_name
+from llava_eval.models.local.hardware import device_name, dtype_name, free_memory
 from llava_eval.models.local.pixels import FramePreprocessor
 from llava_eval.models.local.plan import (
     TOKEN_SETTINGS,
@@ -221,13 +220,10 @@ class LoadedModel:
 
         Otherwise an answer would depend on what was asked before it.
         """
-        for rotary in self._growing_rotaries:
-            rotary(torch.zeros(1, device=self.plan.device), torch.zeros((1, 1), dtype=torch.long))
-
-    @cached_property
-    def _growing_rotaries(self) -> list[torch.nn.Module]:
-        modules = self.model.modules()
-        return [module for module in modules if getattr(module, "rope_type", None) == "dynamic"]
+        for module in self.model.modules():
+            if getattr(module, "rope_type", None) == "dynamic":
+                start = torch.zeros((1, 1), dtype=torch.long, device=self.plan.device)
+                module(start.float(), start)
 
     @contextmanager
     def foreign(self) -> Iterator[None]:
@@ -383,9 +379,13 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
     Only one is kept, and it is let go before another is read: two may not fit.
     """
-    if not _last_loaded or _last_loaded[0][0] != plan:
+    is_there = bool(_last_loaded) and _last_loaded[0][0] == plan
+    if not is_there:
         _last_loaded.clear()
-        gc.collect()
+    free_memory()
+    if plan.device.type == "cuda" and torch.cuda.max_memory_allocated(plan.device):
+        torch.cuda.reset_peak_memory_stats(plan.device)  # a run's own, not that of a sweep
+    if not is_there:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)
         _last_loaded.append((plan, load_model(plan)))

@@ -59,6 +59,7 @@ class ModelPlan:
         device, dtype: where and in which precision the model runs.
         attention: the attention implementation and why.
         quantization: how weights are quantized.
+        stored_dtype: in which precision the weights lie in their files, if config.json says.
         stored_quantization: method of a checkpoint whose weights are quantized already.
         rope_scaling: entries that replace those of the RoPE parameters.
         processor: settings that replace those of the image and video processor.
@@ -80,6 +81,7 @@ class ModelPlan:
     keeps_generation_settings: bool = False
     shows_images: bool = False
     trust_remote_code: bool = False
+    stored_dtype: torch.dtype | None = None
     stored_quantization: str | None = None
 
     @property
@@ -91,6 +93,8 @@ class ModelPlan:
     def memory_warning(self) -> str | None:
         """That its weights are larger than what is free on its device; None where they fit."""
         needed, free = self.checkpoint.weights_bytes, free_bytes(self.device)
+        if self.stored_dtype is not None and self.stored_quantization is None:
+            needed = needed * self.dtype.itemsize // self.stored_dtype.itemsize
         if needed <= free or self.quantization.method is not None:
             return None
         return (
@@ -177,6 +181,7 @@ def plan_checkpoint(
         keeps_generation_settings,
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
+        stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
         stored_quantization=stored,
     )
 

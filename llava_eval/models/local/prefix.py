@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -67,7 +68,7 @@ class Prefix:
     attention_mask: torch.Tensor
     cache: Any
     rule: RowRule
-    aligned: Sequence[str] = field(default_factory=tuple)
+    aligned: Sequence[str] = ()
 
     def batches(self, loaded: LoadedModel, batch_size: int) -> Iterator[PromptBatch]:
         """Yield the questions of all groups in batches, each ready to be asked."""
@@ -78,12 +79,13 @@ class Prefix:
             rows.sort(key=lambda row: len(row[1].token_ids))
         start = 0
         while start < len(rows):
-            end = min(len(rows), start + (1 if self.rule is RowRule.SINGLE else batch_size))
+            batch = rows[start : start + (1 if self.rule is RowRule.SINGLE else batch_size)]
             if self.rule is RowRule.EQUAL:
-                length = len(rows[start][1].token_ids)
-                end = start + sum(len(row[1].token_ids) == length for row in rows[start:end])
-            yield self._batch(loaded, rows[start:end], is_last=end == len(rows))
-            start = end
+                batch = [
+                    row for row in batch if len(row[1].token_ids) == len(batch[0][1].token_ids)
+                ]
+            start += len(batch)
+            yield self._batch(loaded, batch, is_last=start == len(rows))
 
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool
@@ -104,7 +106,17 @@ class Prefix:
         if loaded.has_grid_positions:
             own = [grid_positions(loaded, prompt) for _, prompt in rows]
             if own[0].ndim == 3:  # not those of a text model without M-RoPE behind such a tower
-                inputs["position_ids"] = _right_aligned(own, questions, inputs["input_ids"])
+                # (B, S, 3 or 4) under the questions' tokens; what is in the cache needs none
+                placed = _padded(
+                    [
+                        positions[:, 0, -len(question) :].T
+                        for positions, question in zip(own, questions, strict=True)
+                    ]
+                ).permute(2, 0, 1)
+                cached = self.token_ids.shape[1]  # P
+                inputs["position_ids"] = torch.nn.functional.pad(placed, (cached, 0)).to(
+                    index.device
+                )
         prompts = tuple(prompt for _, prompt in rows)
         return PromptBatch(prompts, inputs, self.token_ids.shape[1])
 
@@ -201,25 +213,6 @@ def grid_positions(loaded: LoadedModel, prompt: Prompt) -> torch.Tensor:
     return positions.cpu()
 
 
-def _right_aligned(
-    positions: Sequence[torch.Tensor], questions: Sequence[Sequence[int]], like: torch.Tensor
-) -> torch.Tensor:
-    """Return the positions of questions under their tokens; what is in the cache needs none.
-
-    Args:
-        positions: of B whole prompts, (3 or 4, 1, T).
-        questions: their last tokens.
-        like: token ids (B, P + S), padding in front of each question.
-
-    Returns:
-        (3 or 4, B, P + S).
-    """
-    placed = torch.zeros((positions[0].shape[0], *like.shape), dtype=positions[0].dtype)
-    for row, (whole, question) in enumerate(zip(positions, questions, strict=True)):
-        placed[:, row, -len(question) :] = whole[:, 0, -len(question) :]
-    return placed.to(like.device)
-
-
 def position_ids(batch: PromptBatch) -> torch.Tensor:
     """Return the positions of a batch's own tokens as ``generate`` has them.
 
@@ -237,9 +230,12 @@ def left_padded(
     sequences: Sequence[Sequence[int]], loaded: LoadedModel
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids and attention mask (B, T), int64, padded on the left."""
-    longest = max(map(len, sequences))
-    pad = loaded.tokenizer.pad_token_id
-    ids = [[pad] * (longest - len(tokens)) + list(tokens) for tokens in sequences]
-    mask = [[0] * (longest - len(tokens)) + [1] * len(tokens) for tokens in sequences]
-    device = loaded.plan.device
-    return torch.tensor(ids, device=device).long(), torch.tensor(mask, device=device).long()
+    rows = [torch.tensor(tokens, dtype=torch.int64) for tokens in sequences]
+    ids = _padded(rows, loaded.tokenizer.pad_token_id)
+    mask = _padded([torch.ones_like(row) for row in rows])
+    return ids.to(loaded.plan.device), mask.to(loaded.plan.device)
+
+
+def _padded(rows: Sequence[torch.Tensor], value: int = 0) -> torch.Tensor:
+    """Return rows (T, ...) of any length as one (B, longest T, ...), padded on the left."""
+    return pad_sequence(list(rows), batch_first=True, padding_value=value, padding_side="left")

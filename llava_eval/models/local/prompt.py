@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -259,8 +260,5 @@ class PromptPreview:
 
 def common_prefix_length(sequences: Sequence[tuple[int, ...]]) -> int:
     """Return how many leading tokens all sequences share."""
-    shortest, longest = min(sequences), max(sequences)
-    for index, token in enumerate(shortest):
-        if longest[index] != token:
-            return index
-    return len(shortest)
+    pairs = zip(min(sequences), max(sequences), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

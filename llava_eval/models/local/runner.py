@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.decoding import Decoder, likeliest
 from llava_eval.models.local.guards import check_frame_size, check_length, first_inputs
-from llava_eval.models.local.hardware import max_batch_tokens
+from llava_eval.models.local.hardware import free_memory, max_batch_tokens
 from llava_eval.models.local.llava_next_video import MODEL_TYPES, FeaturePrefixes
 from llava_eval.models.local.microbatch import PromptGroup, group_prompts, plan_microbatches
 from llava_eval.models.local.model import LoadedModel
@@ -126,7 +125,7 @@ class ModelRunner(Runner):
                 with self.clock.stage("preprocess"):
                     made = self._writer.prompts(request)
                 for prompt in made:
-                    check_length(prompt, self.loaded.context_length)
+                    check_length(prompt, self.loaded)
             except LlavaEvalError as error:
                 if isinstance(error, CheckpointError) and self.first_prompt is None:
                     raise
@@ -191,20 +190,20 @@ class ModelRunner(Runner):
         try:
             with torch.inference_mode():
                 return self._ask(microbatch)
-        except torch.OutOfMemoryError as error:
-            problem: Exception = error
+        except (torch.OutOfMemoryError, LlavaEvalError) as error:
+            failure, kind = Generation.failed(error), type(error)
+        if issubclass(kind, torch.OutOfMemoryError):
+            free_memory()  # only here is the error gone, whose traceback held the tensors
             num_questions = sum(len(group.prompts) for group in microbatch)
-            self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
-            log.warning("out of memory: at most %d questions at a time now", self.batch_size)
-            _free_memory()
-        except LlavaEvalError as error:
-            problem = error
+            if num_questions > 1:  # one alone says nothing of batches
+                self.batch_size = max(1, min(self.batch_size, num_questions) // 2)
+                log.warning("out of memory: at most %d questions at a time now", self.batch_size)
         groups = microbatch if len(microbatch) > 1 else microbatch[0].halves()
         if len(groups) > 1:
             return [done for group in groups for done in self._try([group])]
-        if isinstance(problem, ForwardError):  # a whole prompt may still be answered
+        if issubclass(kind, ForwardError):  # a whole prompt may still be answered
             return [(prompt, self._ask_alone(prompt)) for prompt in groups[0].prompts]
-        return [(prompt, Generation.failed(problem)) for prompt in groups[0].prompts]
+        return [(prompt, failure) for prompt in groups[0].prompts]
 
     def _ask(self, microbatch: Sequence[PromptGroup]) -> list[tuple[Prompt, Generation]]:
         """Ask groups that all share their prefixes, or single whole prompts."""
@@ -232,15 +231,6 @@ class ModelRunner(Runner):
                     (answer,) = self._decoder.answer(batch)
             if answer is None:
                 raise ForwardError(f"sample {prompt.request.id}: logits are not finite")
-        except torch.OutOfMemoryError as error:
-            _free_memory()
-            return Generation.failed(error)
-        except LlavaEvalError as error:
+        except (torch.OutOfMemoryError, LlavaEvalError) as error:
             return Generation.failed(error)
         return answer
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
