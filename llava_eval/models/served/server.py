@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.borders.address import by_proxy, is_openai
-from llava_eval.borders.http_client import RequestError, UnreachableError
+from llava_eval.borders.http_client import (
+    AddressError,
+    BrokenError,
+    RequestError,
+    UnreachableError,
+)
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import BusyError, ChatClient, RefusedError
@@ -136,10 +141,9 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
     proxy, is_auto = by_proxy(str(config.base_url)), config.server.kind == "auto"
     try:
         listed = _read(client, "/models")
-    except UnreachableError as error:
-        raise CheckpointError(
-            f"model.base_url={config.base_url}: no server answers there: {error}{proxy}"
-        ) from None
+    except (UnreachableError, BrokenError, AddressError) as error:
+        told = f"no server answers there as it should: {error}{proxy}"
+        raise CheckpointError(f"model.base_url={config.base_url}: {told}") from None
     except RequestError as error:
         if isinstance(error, RefusedError) and error.status in (401, 403):
             raise CheckpointError(
