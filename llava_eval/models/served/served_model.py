@@ -281,58 +281,59 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         CheckpointError: it does not see all frames that the server is sent, or the server does
             not answer.
     """
-    if model.shows_images:
-        model = _with_checked_image(model)
-    if not model.shows_videos:
-        return model
-    if model.video_as == "url":
-        return replace(model, unconfirmed="the server samples the frames of a video's own address")
     client = open_client(model.config)
-    probe = FrameProbe(model, client)
-    address = model.config.base_url
     try:
-        cost = measure_frame_cost(probe.count_tokens, num_frames)
-        return replace(model, frame_cost=cost)
-    except FramesMissingError as error:
-        if not _counts_no_images(model, error, probe.count_tokens):
-            raise CheckpointError(
-                f"{address} does not show the model every frame that it is sent: {error} "
-                '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
-            ) from None
-        told = "its counts are the same with any number of images: it does not count images"
+        if model.shows_images:
+            model = _with_checked_image(model, client)
+        return _with_checked_videos(model, client, num_frames) if model.shows_videos else model
     except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
-    except RequestError as error:
-        told = str(error)
-        if model.video_as == "video":
-            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
     finally:
         client.close()
-    _log.warning("could not check whether %s sees every frame: %s", address, told)
-    return replace(model, unconfirmed=told)
 
 
-def _with_checked_image(model: ServedModel) -> ServedModel:
-    """Show a server an image, and return the model with what it costs.
-
-    Raises:
-        CheckpointError: the server refuses every request.
-    """
-    client = open_client(model.config)
+def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
+    """Show a server an image, and return the model with what it costs."""
     probe = FrameProbe(replace(model, video_as="images"), client)
     try:
         tokens = probe.count_tokens(1) - probe.count_tokens(0)
         told = "its counts are the same with an image and without"
-    except (RefusedError, AddressError) as error:
-        raise model.refused(error) from None
+    except (RefusedError, AddressError):
+        raise
     except RequestError as error:
         tokens, told = 0, str(error)
-    finally:
-        client.close()
     if tokens > 0:
         return replace(model, image_tokens=tokens)
     _log.warning("could not check whether %s sees images: %s", model.config.base_url, told)
     return replace(model, unconfirmed_images=told)
+
+
+def _with_checked_videos(
+    model: ServedModel, client: ChatClient, num_frames: int | None
+) -> ServedModel:
+    """Show a server videos, and return the model with what each frame costs."""
+    if model.video_as == "url":
+        return replace(model, unconfirmed="the server samples the frames of a video's own address")
+    probe = FrameProbe(model, client)
+    address = model.config.base_url
+    try:
+        try:
+            return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
+        except FramesMissingError as error:
+            if not _counts_no_images(model, error, probe.count_tokens):
+                raise CheckpointError(
+                    f"{address} does not show the model every frame that it is sent: {error} "
+                    '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
+                ) from None
+            told = "its counts are the same with any number of images: it does not count images"
+    except (RefusedError, AddressError):
+        raise
+    except RequestError as error:
+        told = str(error)
+        if model.video_as == "video":
+            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
+    _log.warning("could not check whether %s sees every frame: %s", address, told)
+    return replace(model, unconfirmed=told)
 
 
 def _counts_no_images(
