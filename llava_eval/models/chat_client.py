@@ -362,10 +362,12 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
 
 
 def _error_object(body: str) -> Mapping[str, Any]:
-    """Return what the body of an error says of it, as the protocol words it."""
+    """Return what the body of an error says of it: OpenAI's, or Gemini's in a list, or bare."""
     try:
-        error = parse_json(body, dict).get("error")
-    except JsonError:
+        content = parse_json(body)
+        content = content[0] if isinstance(content, list) else content
+        error = content.get("error", content)
+    except (JsonError, IndexError, AttributeError):
         return {}
     return error if isinstance(error, dict) else {"message": error}
 
