@@ -36,6 +36,7 @@ def outcome(
         (0, 0, {"num_judged": 5, "num_prompts": 5, "stopped": None}, 0, []),
         (0, 0, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 1, ["4 of 5 prompts are"]),
         (0, 1, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 0, ["judged; replies so far"]),
+        (0, 1, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 0, [" command with output_"]),
         (
             0,
             9,

@@ -237,6 +237,15 @@ def test_images_that_are_not_counted_are_not_taken_for_lost(
 
 
 @pytest.mark.slow
+def test_a_server_without_counts_of_images_that_refuses_prompts_without_any() -> None:
+    def needs_image(content: dict[str, Any], number: int) -> Answer:
+        return reply("A") if num_frames(content) else failure(400, "an image is needed")
+
+    model, _ = check(needs_image, "openai")
+    assert model.unconfirmed == "HTTP 400: an image is needed"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"), [(failure(400, "no"), "HTTP 400"), (failure(500), "500")]
 )
