@@ -26,7 +26,6 @@ from llava_eval.models.served.probe import (
     FramesMissingError,
     measure_frame_cost,
     probe_request,
-    why_no_clips,
 )
 from llava_eval.models.served.server import Dialect, Server, find_server
 
@@ -388,14 +387,15 @@ def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
     if not _is_possible(config, dialect):
         return "images"
     if dialect.video == "clip":
-        encoder = MediaEncoder(config.server, dialect, "video")
-        reason = why_no_clips(config.checkpoint, encoder, dialect, client)
-        if reason is not None:
+        once = replace(config, server=replace(config.server, retries=0))
+        try:
+            FrameProbe(ServedModel(once, server, "video"), client).count_tokens(2)
+        except RequestError as error:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "
                 "for that): %s",
                 config.base_url,
-                reason,
+                error,
             )
             return "images"
     return "video"
