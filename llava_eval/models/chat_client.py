@@ -213,9 +213,13 @@ class ChatClient:
         base_url: the endpoint up to and without ``/chat/completions``.
         key: what the endpoint gets as the key; cut out of everything that comes back.
         timeout_seconds: longest wait for a complete reply.
+
+    Attributes:
+        answered_by: the model that the endpoint said has answered last; None before the first.
     """
 
     def __init__(self, base_url: str, key: str, timeout_seconds: float) -> None:
+        self.answered_by: str | None = None
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._timeout_seconds = timeout_seconds
@@ -256,10 +260,11 @@ class ChatClient:
             return self.chat(model, messages, fields)
         completion = self._completion(body)
         # Once more: in JSON the key may have been written with escapes.
+        self.answered_by = answered_by = self._clean(completion.model)
         return replace(
             completion,
             text=self._clean(completion.text),
-            model=self._clean(completion.model),
+            model=answered_by,
             refusal=self._clean(completion.refusal or "") or None,
         )
 

@@ -59,6 +59,7 @@ class ServedModel(Plan):
         image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
         unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
         unconfirmed_images: the same of images.
+        answers_as: what it calls itself in its answers; None where it was asked nothing.
     """
 
     config: ModelConfig
@@ -70,6 +71,7 @@ class ServedModel(Plan):
     image_tokens: int = 0
     unconfirmed: str | None = None
     unconfirmed_images: str | None = None
+    answers_as: str | None = None
 
     @property
     def words(self) -> str:
@@ -100,6 +102,7 @@ class ServedModel(Plan):
             "checkpoint": self.config.checkpoint,
             "base_url": self.config.base_url,
             **self.identity()["model"],
+            "answers_as": self.answers_as,
             "tokens_per_frame": None if self.frame_cost is None else self.frame_cost.per_frame,
         }
 
@@ -284,7 +287,9 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
     try:
         if model.shows_images:
             model = _with_checked_image(model, client)
-        return _with_checked_videos(model, client, num_frames) if model.shows_videos else model
+        if model.shows_videos:
+            model = _with_checked_videos(model, client, num_frames)
+        return replace(model, answers_as=client.answered_by)
     except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
     finally:
