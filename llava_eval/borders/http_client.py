@@ -35,10 +35,12 @@ class RequestError(Exception):
 
     Attributes:
         may_pass: the same request may succeed later.
+        is_away: the server takes no request now, whatever that asks.
         num_attempts: how often it was tried, where that is more than once or was to be.
     """
 
     may_pass: ClassVar[bool] = False
+    is_away: bool = False
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
@@ -53,6 +55,7 @@ class UnreachableError(RequestError):
     """Nobody answers: there is no connection, or nothing comes in time."""
 
     may_pass = True
+    is_away = True
 
 
 class BrokenError(RequestError):

@@ -64,7 +64,6 @@ class BusyError(RequestError):
 
     Attributes:
         retry_after_seconds: how long it asks to wait; None where it says nothing.
-        is_away: it takes no request now, whatever that asks.
     """
 
     may_pass = True

@@ -70,16 +70,16 @@ _FAULTS = (
 #: Beyond it a number is a slip of the judge, whatever its scale, and all that a mean would show.
 _HIGHEST = 1e6
 
+Parser = Callable[[str], ParsedReply]
+
 #: By name, what reads a reply.
-PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {}
+PARSERS: dict[ParserName, Parser] = {}
 
 
-def _parser(
-    otherwise: ParsedReply = UNREADABLE,
-) -> Callable[[Callable[[str], ParsedReply]], Callable[[str], ParsedReply]]:
+def _parser(otherwise: ParsedReply = UNREADABLE) -> Callable[[Parser], Parser]:
     """Name a parser after its function; what that cannot read is read as said here."""
 
-    def named(read: Callable[[str], ParsedReply]) -> Callable[[str], ParsedReply]:
+    def named(read: Parser) -> Parser:
         @wraps(read)
         def parse(reply: str) -> ParsedReply:
             try:
