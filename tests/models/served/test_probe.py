@@ -194,6 +194,7 @@ def test_a_frame_has_its_price(kind: str) -> None:
     assert model.frame_cost is not None
     assert model.frame_cost.per_frame == 40.0
     assert model.describe()["tokens_per_frame"] == 40.0
+    assert model.describe()["answers_as"] == "model-1"
     assert "tokens_per_frame" not in model.identity()["model"]
     assert [num_frames(sent) for sent in server.requests] == [8, 24, 40, 8, 8]
     assert questions(server) == []
