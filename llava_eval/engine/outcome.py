@@ -56,6 +56,7 @@ def print_outcome(outcome: Outcome) -> int:
     if summary.num_errors > outcome.max_errors:
         say(
             f"{summary.num_errors} samples failed, at most {outcome.max_errors} are allowed "
-            f"(errors.max); they are in {outcome.directory / files.LEDGER}"
+            f"(errors.max); they are in {outcome.directory / files.LEDGER}, and a run with "
+            f"output_dir={outcome.directory} asks them again"
         )
     return outcome.exit_code
