@@ -185,7 +185,7 @@ class ServedRunner(Runner):
         generation = to_generation(completion, request.settings)
         if not request.letters:
             return generation
-        if not completion.choice.get("logprobs"):
+        if completion.text and not completion.choice.get("logprobs"):
             self._stop.set()
             raise CheckpointError(
                 f"runner.keep_choice_logprobs=true: {self._dialect.label} returned no "
