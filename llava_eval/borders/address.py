@@ -34,12 +34,15 @@ def check_address(address: str, *, key: str) -> None:
         )
     try:
         url = urlsplit(address)
-        is_good = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        host = (url.hostname or "").encode("idna")  # fails for what no look-up takes, as "a..b"
+        is_good = url.scheme in ("http", "https") and host != b"" and url.port != 0
     except ValueError:
         is_good = False
     if not is_good or not address.isprintable() or " " in address:
         # What is no address may be the key itself: it is not repeated.
         raise ConfigError(f"{key} is not an address; {_EXPECTED}")
+    if address.rstrip("/").endswith("/chat/completions"):
+        raise ConfigError(f"{key} ends before /chat/completions, which is added; {_EXPECTED}")
 
 
 def check_variable(variable: str, *, key: str) -> None:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 #: Content encodings that are undone, each by at most a thousand times its size.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
+#: OpenSSL's words for servers that answer, but never by this address, and what they mean.
+_TLS_FAULTS = {
+    "certificate verify failed": "its certificate is not trusted (SSL_CERT_FILE names one that is)",
+    "wrong version number": "it speaks no TLS, which https:// asks for",
+    "record layer failure": "it speaks no TLS, which https:// asks for",
+}
 
 
 class RequestError(Exception):
@@ -29,10 +35,12 @@ class RequestError(Exception):
 
     Attributes:
         may_pass: the same request may succeed later.
+        is_away: the server takes no request now, whatever that asks.
         num_attempts: how often it was tried, where that is more than once or was to be.
     """
 
     may_pass: ClassVar[bool] = False
+    is_away: bool = False
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
@@ -47,6 +55,7 @@ class UnreachableError(RequestError):
     """Nobody answers: there is no connection, or nothing comes in time."""
 
     may_pass = True
+    is_away = True
 
 
 class BrokenError(RequestError):
@@ -206,7 +215,7 @@ class HttpClient:
                 ) from None
             raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise UnreachableError(_told(error)) from None
+            raise _unconnected(_told(error)) from None
         except httpx2.InvalidURL:  # its message may repeat a part of the address that is a secret
             raise AddressError("not an address that can be requested") from None
         except (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects) as error:
@@ -250,6 +259,12 @@ def _where_it_broke(begun: httpx2.Response | None) -> str | None:
     if begun is None or not stated.isdecimal():
         return None
     return f"the connection broke after {begun.num_bytes_downloaded} of {stated} bytes"
+
+
+def _unconnected(told: str) -> RequestError:
+    """Return the error of a connection that was not made."""
+    why = [why for words, why in _TLS_FAULTS.items() if words in told]
+    return AddressError(f"{why[0]}: {told}") if why else UnreachableError(told)
 
 
 def _told(error: Exception) -> str:

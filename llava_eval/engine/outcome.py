@@ -47,8 +47,8 @@ def print_outcome(outcome: Outcome) -> int:
         stopped = f": {judge['stopped']}" if judge["stopped"] else ""
         say(
             f"{judge['num_judged']} of {judge['num_prompts']} prompts are judged{stopped}; replies "
-            f"so far are kept in {outcome.directory / 'judge.jsonl'}, and the same command asks "
-            "for the others"
+            f"so far are kept in {outcome.directory / 'judge.jsonl'}, and the same command with "
+            f"output_dir={outcome.directory} asks for the others"
         )
     if summary.num_errors:
         for line in failures_by_cause(read_ledger(outcome.directory / files.LEDGER)):
@@ -56,6 +56,7 @@ def print_outcome(outcome: Outcome) -> int:
     if summary.num_errors > outcome.max_errors:
         say(
             f"{summary.num_errors} samples failed, at most {outcome.max_errors} are allowed "
-            f"(errors.max); they are in {outcome.directory / files.LEDGER}"
+            f"(errors.max); they are in {outcome.directory / files.LEDGER}, and a run with "
+            f"output_dir={outcome.directory} asks them again"
         )
     return outcome.exit_code

@@ -41,13 +41,13 @@ def check_before_loading(
     check_media_files(samples, config.benchmark)
     if judge is not None:
         read_judge_key(judge)
-        _find_judge(judge.base_url)
+        _find_judge(judge.base_url, directory)
     for folder in (directory, cache_folder()):
         if folder is not None:
             _check_space(folder.absolute())
 
 
-def _find_judge(address: str) -> None:
+def _find_judge(address: str, directory: Path) -> None:
     parts = urlsplit(address)
     if urllib.request.getproxies() or parts.hostname is None:
         return  # the way there is somebody else's
@@ -57,9 +57,10 @@ def _find_judge(address: str) -> None:
     except OSError as error:
         log.warning(
             "the judge at %s cannot be reached now (%s); replies are kept, and the same command "
-            "asks it later",
+            "with output_dir=%s asks it later",
             address,
             error.strerror or error,
+            directory,
         )
 
 

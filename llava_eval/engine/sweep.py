@@ -33,6 +33,7 @@ from llava_eval.config.hydra_session import (
     parse_overrides,
     plain_values,
 )
+from llava_eval.config.roles import short_keys
 from llava_eval.engine.configured_benchmark import Parts
 from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
@@ -215,15 +216,11 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
     constant = set.intersection(*(set(each.overrides) for each in runs))
     rows = []
     for each, code in zip(runs, codes, strict=True):
-        settings = [_short(text) for text in each.overrides if text not in constant]
+        varied = [text.partition("=") for text in each.overrides if text not in constant]
+        named = short_keys({key.lstrip("+"): value for key, _, value in varied})
+        settings = [f"{key}={value}" for key, value in named.items()]
         rows.append([str(each.number), " ".join(settings), *_headline(each.directory), str(code)])
     return Table(["run", "settings", "metric", *VALUE_COLUMNS[:2], "exit code"], rows, 3)
-
-
-def _short(override: str) -> str:
-    """Return "num_frames=2" of "sampler.num_frames=2"."""
-    key, equals, value = override.partition("=")
-    return f"{key.rpartition('.')[2].lstrip('+')}{equals}{value}"
 
 
 def _headline(directory: Path) -> list[str]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llava_eval.borders.address import NO_KEY, by_proxy
-from llava_eval.borders.http_client import HttpClient, RequestError, Response
+from llava_eval.borders.http_client import AddressError, HttpClient, RequestError, Response
 from llava_eval.borders.json_text import JsonError, parse_json
 
 #: Largest answer that is read. Log-probabilities of a long prompt are some tens of megabytes.
@@ -44,10 +44,19 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
-#: Words of OpenAI's, which gateways repeat without their code.
-_UNSUPPORTED = re.compile(r"Unsupported parameter: '(\w+)'")
+#: Words of OpenAI's and of Anthropic's, which gateways repeat without their code.
+_UNSUPPORTED = re.compile(
+    r"Unsupported parameter: '(\w+)'|`temperature` and `(top_p)` cannot both be specified"
+)
+#: Those of models that reason, of any temperature but 1.
+_NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
+#: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
+_OPENAI_ENDS = {
+    **dict.fromkeys(("stop", "end_turn", "complete"), "stop"),
+    **dict.fromkeys(("max_tokens", "model_length"), "length"),
+}
 
 
 class BusyError(RequestError):
@@ -55,7 +64,6 @@ class BusyError(RequestError):
 
     Attributes:
         retry_after_seconds: how long it asks to wait; None where it says nothing.
-        is_away: it takes no request now, whatever that asks.
     """
 
     may_pass = True
@@ -111,14 +119,24 @@ class RefusedError(RequestError):
 
     Attributes:
         status: of HTTP.
-        may_be_of_one: a filter or a firewall may have refused this request alone, if the endpoint
-            has answered others.
     """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-        self.may_be_of_one = status == 403
+
+
+def ends_all(error: Exception | None, *, has_answered: bool) -> bool:
+    """Return whether no further request will be answered after one that failed.
+
+    Args:
+        error: how it failed; None: it did not.
+        has_answered: the endpoint has answered others, so that a filter or a firewall may have
+            refused this one alone.
+    """
+    if isinstance(error, RefusedError):
+        return not (has_answered and error.status == 403)
+    return isinstance(error, AddressError)
 
 
 def hints(error: RequestError, base_url: str) -> str:
@@ -143,7 +161,8 @@ class Completion:
         choice: its first choice.
         text: what the model wrote; nothing where the endpoint says null, or leaves it out of a
             reply that ended early: a refusal, a filter, or an end token alone.
-        finish_reason: why it ended, as the endpoint says: a text, or None where it does not.
+        finish_reason: why it ended: OpenAI's word where the endpoint says the same otherwise, or
+            None where it says nothing.
         refusal: the text with which the endpoint refuses in place of a reply, or says what broke it
             off; mostly None.
         model: the model that the endpoint says has answered.
@@ -193,9 +212,13 @@ class ChatClient:
         base_url: the endpoint up to and without ``/chat/completions``.
         key: what the endpoint gets as the key; cut out of everything that comes back.
         timeout_seconds: longest wait for a complete reply.
+
+    Attributes:
+        answered_by: the model that the endpoint said has answered last; None before the first.
     """
 
     def __init__(self, base_url: str, key: str, timeout_seconds: float) -> None:
+        self.answered_by: str | None = None
         self._base_url = base_url.rstrip("/")
         self._key = key
         self._timeout_seconds = timeout_seconds
@@ -236,10 +259,11 @@ class ChatClient:
             return self.chat(model, messages, fields)
         completion = self._completion(body)
         # Once more: in JSON the key may have been written with escapes.
+        self.answered_by = answered_by = self._clean(completion.model)
         return replace(
             completion,
             text=self._clean(completion.text),
-            model=self._clean(completion.model),
+            model=answered_by,
             refusal=self._clean(completion.refusal or "") or None,
         )
 
@@ -333,15 +357,21 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if status in _PASSING_STATUSES or status >= 500:
         is_away = status in _AWAY_STATUSES
         return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
-    unsupported = _UNSUPPORTED.search(text)
-    return RejectedError(text, unsupported[1] if unsupported else None)
+    unsupported = _UNSUPPORTED.search(told)
+    if _NO_TEMPERATURE.search(told):
+        text += (
+            " (judge.temperature=null, of a model under test benchmark.generation.temperature=1)"
+        )
+    return RejectedError(text, unsupported[unsupported.lastindex or 0] if unsupported else None)
 
 
 def _error_object(body: str) -> Mapping[str, Any]:
-    """Return what the body of an error says of it, as the protocol words it."""
+    """Return what the body of an error says of it: OpenAI's, or Gemini's in a list, or bare."""
     try:
-        error = parse_json(body, dict).get("error")
-    except JsonError:
+        content = parse_json(body)
+        content = content[0] if isinstance(content, list) else content
+        error = content.get("error", content)
+    except (JsonError, IndexError, AttributeError):
         return {}
     return error if isinstance(error, dict) else {"message": error}
 
@@ -386,6 +416,7 @@ def read_completion(body: str) -> Completion:
         message = choice["message"]
         # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
         reason = choice.get("finish_reason")
+        reason = _OPENAI_ENDS.get(str(reason).lower(), reason)
         may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
         text = message.get("content") if may_lack else message["content"]
         if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text

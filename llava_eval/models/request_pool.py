@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from llava_eval.borders.http_client import RequestError, UnreachableError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import RequestsConfig
 from llava_eval.models.chat_client import BusyError
 
@@ -51,9 +51,7 @@ class FailureStreak:
         Args:
             error: why it failed; None ends the streak.
         """
-        is_away = isinstance(error, UnreachableError) or (
-            isinstance(error, BusyError) and error.is_away
-        )
+        is_away = isinstance(error, RequestError) and error.is_away
         with self._lock:
             self.num_failed = 0 if error is None else self.num_failed + 1
             self.num_unreachable = 0 if error is None else self.num_unreachable + is_away

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import os
 import re
 import sys
@@ -22,6 +23,8 @@ from llava_eval.results import files
 from llava_eval.results.environment import git_commit, machine, peak_host_memory_bytes, versions
 from llava_eval.results.identity import digest
 from llava_eval.types import SampleResult
+
+log = logging.getLogger(__name__)
 
 _ADDRESS = re.compile(r"(?:https?|ftp)[:;]", re.IGNORECASE)
 
@@ -249,6 +252,13 @@ class RunRecord:
             StorageError: they cannot be written.
         """
         if model:
+            was = (self._earlier.get("model") or {}).get("answers_as")
+            if was not in (None, model.get("answers_as")):
+                log.warning(
+                    "finished samples are answers of %s, and the others will be of %s",
+                    was,
+                    model.get("answers_as"),
+                )
             self.add(model=dict(model))
         text = yaml.safe_dump(_told(config), sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)

@@ -33,9 +33,11 @@ def outcome(
         (0, 0, None, 0, []),
         (1, 1, None, 0, ["1 x "]),
         (2, 1, None, 1, ["2 x ", "at most 1 are allowed"]),
+        (2, 1, None, 1, ["2 x ", "and a run with output_dir="]),
         (0, 0, {"num_judged": 5, "num_prompts": 5, "stopped": None}, 0, []),
         (0, 0, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 1, ["4 of 5 prompts are"]),
         (0, 1, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 0, ["judged; replies so far"]),
+        (0, 1, {"num_judged": 4, "num_prompts": 5, "stopped": None}, 0, [" command with output_"]),
         (
             0,
             9,

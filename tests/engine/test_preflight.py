@@ -40,6 +40,7 @@ def test_a_judge_that_is_away_is_a_warning(
         assert said(caplog, tmp_path, JudgeConfig(model="m", base_url=address)) == []
     (message,) = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
     assert message.startswith(f"the judge at {address} cannot be reached now (Connection refused)")
+    assert message.endswith(f"the same command with output_dir={tmp_path} asks it later")
 
 
 def test_a_judge_without_a_key_is_an_error(

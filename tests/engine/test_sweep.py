@@ -101,6 +101,16 @@ def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Pa
     assert re.fullmatch(r"1 +duration=long +- +- +- +1", second)
 
 
+def test_settings_whose_keys_end_alike_are_told_by_their_whole_keys(tmp_path: Path) -> None:
+    values = [("judge.temperature=0", f"benchmark.generation.temperature={n}") for n in range(2)]
+    runs = [SweepRun(n, (*pair, f"seed={n}"), tmp_path, None) for n, pair in enumerate(values)]
+    text = results_table(runs, [0, 0]).to_text()
+    assert "temperature=1 seed=1" in text
+    runs = [SweepRun(n, (f"judge.top_p={n}", f"b.top_p={n}"), tmp_path, None) for n in range(2)]
+    text = results_table(runs, [0, 0]).to_text()
+    assert "judge.top_p=1 b.top_p=1" in text
+
+
 def test_a_run_of_a_sweep_shows_what_a_command_shows_and_no_secret() -> None:
     run = SweepRun(0, ("a=1", "judge.base_url=https://me:pw@x.org/v1"), Path("out"), None)
     assert run.verbosity == 0

@@ -473,3 +473,75 @@ def test_a_complete_reply_has_content() -> None:
     choice = {"message": {"role": "assistant"}, "finish_reason": "stop"}
     with pytest.raises(MalformedError, match="KeyError: 'content'"):
         read_completion(json.dumps({"choices": [choice]}))
+
+
+def test_errors_in_a_list_and_bare_ones() -> None:
+    """As Gemini's endpoint, and as SGLang and Mistral word them."""
+    for body in (b'[{"error": {"message": "no key", "code": 400}}]', b'{"message": "no key"}'):
+        with pytest.raises(RejectedError) as caught:
+            chat(Answer(400, body))
+        assert str(caught.value) == "HTTP 400: no key"
+    for body in (b"[]", b"[3]", b"3"):
+        with pytest.raises(RejectedError) as caught:
+            chat(Answer(400, body))
+        assert str(caught.value) == f"HTTP 400: {body.decode()}"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("STOP", "stop"),
+        ("end_turn", "stop"),
+        ("COMPLETE", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("eos_token", "eos_token"),
+        (None, None),
+    ],
+)
+def test_other_vendors_words_for_an_end(said: str | None, reason: str | None) -> None:
+    """As gateways pass on those of Gemini, Anthropic, Cohere and Mistral."""
+    choice = {"message": {"role": "assistant", "content": "A"}, "finish_reason": said}
+    found = read_completion(json.dumps({"choices": [choice]}))
+    found.check_end()
+    assert (found.text, found.finish_reason) == ("A", reason)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1)",
+        "Unsupported parameter: 'temperature' is not supported with this model.",
+        "litellm.UnsupportedParamsError: gpt-5 models don't support temperature=0.0.",
+    ],
+)
+def test_a_temperature_that_a_model_does_not_take_is_told_with_the_keys(told: str) -> None:
+    with pytest.raises(RejectedError, match=r"judge\.temperature=null") as caught:
+        chat(failure(400, told))
+    assert "benchmark.generation.temperature=1" in str(caught.value)
+    with pytest.raises(RejectedError) as other:
+        chat(failure(400, "temperature must be non-negative"))
+    assert "judge" not in str(other.value)
+
+
+def test_top_p_of_one_beside_a_temperature() -> None:
+    """Claude takes one of them; a top_p of 1 asks for nothing."""
+
+    def claude(content: dict[str, Any], number: int) -> Answer:
+        told = "`temperature` and `top_p` cannot both be specified for this model."
+        return failure(400, told) if len(content) == 4 else reply("yes")
+
+    with serving(claude) as server:
+        client = ChatClient(server.base_url, KEY, 20.0)
+        assert client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 1.0}).text == "yes"
+        with pytest.raises(RejectedError, match="cannot both"):
+            client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 0.9})
+        client.close()
+
+
+def test_https_where_no_tls_is_spoken() -> None:
+    with serving(lambda content, number: reply("yes")) as server:
+        client = ChatClient(server.base_url.replace("http://", "https://"), KEY, 20.0)
+        with pytest.raises(AddressError, match=r"^it speaks no TLS, which https:// asks for: "):
+            client.chat("m", MESSAGES, {})
+        client.close()

@@ -143,3 +143,19 @@ def test_a_full_disk_hides_no_error(tmp_path: Path) -> None:
     running.is_written = True
     with pytest.raises(ServerError, match="gone"), running:
         raise ServerError("gone")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "num_said"),
+    [("m-05", "m-08", 1), ("m-05", "m-05", 0), (None, "m-08", 0)],
+)
+def test_another_model_than_before_is_told(
+    before: str | None, now: str, num_said: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where an endpoint's name stands for a newer model when a run is continued."""
+    with record(tmp_path) as first:
+        first.begin({}, {"answers_as": before})
+    with record(tmp_path, read_manifest(tmp_path)) as second:
+        second.begin({}, {"answers_as": now})
+    told = f"finished samples are answers of {before}, and the others will be of {now}"
+    assert caplog.messages == [told] * num_said

@@ -6,8 +6,10 @@ import functools
 import logging
 import os
 import pickle
+import sys
 import threading
 from dataclasses import dataclass, field
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,22 +44,6 @@ if TYPE_CHECKING:
     from llava_eval.video.media import Sampler
 
 
-class _Messages(logging.Handler):
-    """Collects what the package logs, for the driver."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self._taken: list[tuple[int, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._taken.append((record.levelno, record.getMessage()))
-
-    def take(self) -> list[tuple[int, str]]:
-        """Return what came since the last time."""
-        taken, self._taken = self._taken, []
-        return taken
-
-
 @dataclass
 class ModelWorker:
     """A process with one model; a Ray actor, whose methods may run in two threads at once.
@@ -67,7 +53,7 @@ class ModelWorker:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _clock: StageClock = field(default_factory=StageClock)
-    _messages: _Messages = field(default_factory=_Messages)
+    _messages: BufferingHandler = field(default_factory=lambda: BufferingHandler(sys.maxsize))
     _settings: WorkerSettings | None = None
     _plan: Plan | None = None
     _facts: WorkerFacts | None = None
@@ -139,7 +125,9 @@ class ModelWorker:
                 environment.peak_host_memory_bytes(),
                 record_of(runner),
             )
-            return BatchReply(results, report, self._messages.take())
+            logged, self._messages.buffer = self._messages.buffer, []
+            messages = [(record.levelno, record.getMessage()) for record in logged]
+            return BatchReply(results, report, messages)
 
     def _prepare(self, settings: WorkerSettings) -> WorkerFacts:
         settings.enter_folder()

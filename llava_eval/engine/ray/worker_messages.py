@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,14 @@ class WorkerSettings:
     Attributes:
         config: of the run.
         working_folder: the driver's, where relative paths start.
+        module_folders: where the driver looks for modules, those of a user's settings too.
         checkpoint_folder: the checkpoint as the driver sees it; None where it is no folder there.
         num_threads: torch's on a CPU; None leaves them to torch.
     """
 
     config: RunConfig
     working_folder: str
+    module_folders: tuple[str, ...]
     checkpoint_folder: str | None
     num_threads: int | None
 
@@ -46,14 +49,16 @@ class WorkerSettings:
         return cls(
             config=config,
             working_folder=str(Path.cwd()),
+            module_folders=tuple(sys.path),
             checkpoint_folder=str(checkpoint.resolve()) if checkpoint.is_dir() else None,
             num_threads=share.cpus if num_threads is None and share.gpus == 0 else num_threads,
         )
 
     def enter_folder(self) -> None:
-        """Make relative paths mean in this process what they mean to the driver."""
+        """Make relative paths and names of modules mean what they mean to the driver."""
         if Path(self.working_folder).is_dir():
             os.chdir(self.working_folder)
+        sys.path += [folder for folder in self.module_folders if folder not in sys.path]
 
 
 @dataclass(frozen=True)

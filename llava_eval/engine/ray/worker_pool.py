@@ -165,7 +165,7 @@ class WorkerPool:
         for worker, result in zip(self.all, facts, strict=True):
             worker.facts = result
         self._first = facts[0]
-        self._check_agreement(facts)
+        check_agreement(facts, allow_version_differences=self._config.allow_version_differences)
         return facts
 
     def load(self) -> Loaded:
@@ -220,7 +220,8 @@ class WorkerPool:
             self.replace(worker, reason_of(error))
             return None
         assert self._first is not None
-        self._check_agreement([self._first, loaded.facts])
+        workers = [self._first, loaded.facts]
+        check_agreement(workers, allow_version_differences=self._config.allow_version_differences)
         self._num_failed_starts = 0
         worker.loading = None
         worker.facts = loaded.facts
@@ -252,9 +253,6 @@ class WorkerPool:
 
     def _start_loading(self, worker: Worker) -> None:
         worker.loading = worker.actor.load.remote(self._settings)
-
-    def _check_agreement(self, facts: list[WorkerFacts]) -> None:
-        check_agreement(facts, allow_version_differences=self._config.allow_version_differences)
 
 
 def _kill(worker: Worker) -> None:

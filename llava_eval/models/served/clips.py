@@ -6,7 +6,6 @@ import base64
 import io
 import shutil
 import tempfile
-import threading
 import uuid
 from collections.abc import Mapping
 from fractions import Fraction
@@ -25,21 +24,26 @@ _SAMPLES_PER_SECOND = 16_000
 
 
 class ClipFolder:
-    """Writes clips into a folder, and removes each once it was shown.
+    """Writes clips into a new folder, which is removed at the end.
 
     FFV1 over RGB loses nothing: decoders give back the very pixels. A second of silence goes along
     because ``transformers serve`` asks the audio track of every video that it is shown.
 
     Args:
-        folder: an existing folder that the server sees under the same path; None makes one of this
-            machine's temporary folders.
+        parent: an existing folder that the server sees under the same path; None takes that of this
+            machine's temporary files.
+
+    Raises:
+        StorageError: it cannot be made.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._is_own = folder is None
-        self._folder = Path(tempfile.mkdtemp(prefix="llava_eval_")) if folder is None else folder
-        self._written: set[Path] = set()
-        self._lock = threading.Lock()
+    def __init__(self, parent: Path | None) -> None:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="llava_eval_", dir=parent))
+            if parent is not None:
+                self._folder.chmod(0o755)  # the server may be another user's
+        except OSError as error:
+            raise StorageError(f"no folder for clips can be made: {error}") from error
 
     def write(self, clip: Clip) -> Path:
         """Return a new file of a clip.
@@ -50,34 +54,19 @@ class ClipFolder:
         Raises:
             StorageError: it cannot be written.
         """
-        path = self._folder / f"llava_eval_{uuid.uuid4().hex}.mkv"
-        with self._lock:
-            self._written.add(path)
+        path = self._folder / f"{uuid.uuid4().hex}.mkv"
         try:
             _write(
                 path, clip.frames.permute(0, 2, 3, 1).contiguous().numpy(), _frames_per_second(clip)
             )
         except OSError as error:
-            self.remove(path)
+            path.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be written: {error}") from error
         return path
 
-    def remove(self, path: Path) -> None:
-        """Remove a file that was written.
-
-        Args:
-            path: that :meth:`write` returned.
-        """
-        path.unlink(missing_ok=True)
-        with self._lock:
-            self._written.discard(path)
-
     def close(self) -> None:
-        """Remove all that is left, and the folder where it is a temporary one."""
-        for path in list(self._written):
-            self.remove(path)
-        if self._is_own:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _frames_per_second(clip: Clip) -> Fraction:
@@ -127,7 +116,6 @@ class MediaEncoder:
         self._dialect = dialect
         self._video_as = video_as
         self._clips: ClipFolder | None = None
-        self._files: dict[str, Path] = {}
         if video_as == "video" and dialect.video == "clip":
             folder = config.clip_dir
             self._clips = ClipFolder(None if folder is None else Path(folder).absolute())
@@ -149,9 +137,7 @@ class MediaEncoder:
             return ServedMedia(kind, (video_part(address),), (), metadata)
         size = (clip.frames.shape[2], clip.frames.shape[3])
         if kind == "video" and self._clips is not None:
-            path = self._clips.write(clip)
-            address = self._file_address(path)
-            self._files[address] = path
+            address = str(self._clips.write(clip))
             return ServedMedia(kind, (video_part(address),), clip.frame_indices, metadata, size)
         images = [self._image(frame) for frame in clip.frames]
         if kind == "video" and self._video_as == "video":
@@ -168,7 +154,7 @@ class MediaEncoder:
             medium: that :meth:`encode` returned.
         """
         if self._clips is not None and medium.kind == "video":
-            self._clips.remove(self._files.pop(medium.parts[0]["video_url"]["url"]))
+            Path(medium.parts[0]["video_url"]["url"]).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Remove the files that were written for the server."""
@@ -208,9 +194,7 @@ class MediaEncoder:
             raise MediaError(
                 f"{video.path} is a file, and {self._dialect.label} reads no files of its own"
             )
-        return self._file_address(Path(video.path).absolute())
-
-    def _file_address(self, path: Path) -> str:
+        path = Path(video.path).absolute()
         return path.as_uri() if self._dialect.files == "uri" else str(path)
 
 

@@ -12,11 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from llava_eval.borders.http_client import RequestError
-from llava_eval.models.chat_client import ChatClient, RejectedError
+from llava_eval.models.chat_client import RejectedError
 from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, generation_fields
-from llava_eval.models.served.server import Dialect
 from llava_eval.types import Clip, GenerationSettings, Request
 
 #: What is asked of a probe's clip; one token of the answer is enough.
@@ -262,25 +259,3 @@ def measure_frame_cost(
         return cost.proven(num_frames, count_tokens(num_frames, SMALL, QUESTION))
     except RejectedError:  # openly refused, as the run's own questions will be
         return cost
-
-
-def why_no_clips(
-    checkpoint: str, encoder: MediaEncoder, dialect: Dialect, client: ChatClient
-) -> str | None:
-    """Return why the server cannot be shown videos as files; None where it can.
-
-    Args:
-        checkpoint: name that the server knows the model by.
-        encoder: writes videos as files; closed here.
-        dialect: of the server.
-        client: of the server.
-    """
-    try:
-        request = probe_request(encoder, 2)
-        fields = generation_fields(request, dialect)
-        client.chat(checkpoint, chat_messages(request), fields).check_end()
-    except RequestError as error:
-        return str(error)
-    finally:
-        encoder.close()
-    return None

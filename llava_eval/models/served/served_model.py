@@ -26,7 +26,6 @@ from llava_eval.models.served.probe import (
     FramesMissingError,
     measure_frame_cost,
     probe_request,
-    why_no_clips,
 )
 from llava_eval.models.served.server import Dialect, Server, find_server
 
@@ -60,6 +59,7 @@ class ServedModel(Plan):
         image_tokens: that a small image costs; 0 where that was not measured, or cannot be.
         unconfirmed: why nobody can tell whether the model sees all frames; None where one can.
         unconfirmed_images: the same of images.
+        answers_as: what it calls itself in its answers; None where it was asked nothing.
     """
 
     config: ModelConfig
@@ -71,6 +71,7 @@ class ServedModel(Plan):
     image_tokens: int = 0
     unconfirmed: str | None = None
     unconfirmed_images: str | None = None
+    answers_as: str | None = None
 
     @property
     def words(self) -> str:
@@ -101,6 +102,7 @@ class ServedModel(Plan):
             "checkpoint": self.config.checkpoint,
             "base_url": self.config.base_url,
             **self.identity()["model"],
+            "answers_as": self.answers_as,
             "tokens_per_frame": None if self.frame_cost is None else self.frame_cost.per_frame,
         }
 
@@ -281,58 +283,61 @@ def with_checked_frames(model: ServedModel, num_frames: int | None = None) -> Se
         CheckpointError: it does not see all frames that the server is sent, or the server does
             not answer.
     """
-    if model.shows_images:
-        model = _with_checked_image(model)
-    if not model.shows_videos:
-        return model
-    if model.video_as == "url":
-        return replace(model, unconfirmed="the server samples the frames of a video's own address")
     client = open_client(model.config)
-    probe = FrameProbe(model, client)
-    address = model.config.base_url
     try:
-        cost = measure_frame_cost(probe.count_tokens, num_frames)
-        return replace(model, frame_cost=cost)
-    except FramesMissingError as error:
-        if not _counts_no_images(model, error, probe.count_tokens):
-            raise CheckpointError(
-                f"{address} does not show the model every frame that it is sent: {error} "
-                '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
-            ) from None
-        told = "its counts are the same with any number of images: it does not count images"
+        if model.shows_images:
+            model = _with_checked_image(model, client)
+        if model.shows_videos:
+            model = _with_checked_videos(model, client, num_frames)
+        return replace(model, answers_as=client.answered_by)
     except (RefusedError, AddressError) as error:
         raise model.refused(error) from None
-    except RequestError as error:
-        told = str(error)
-        if model.video_as == "video":
-            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
     finally:
         client.close()
-    _log.warning("could not check whether %s sees every frame: %s", address, told)
-    return replace(model, unconfirmed=told)
 
 
-def _with_checked_image(model: ServedModel) -> ServedModel:
-    """Show a server an image, and return the model with what it costs.
-
-    Raises:
-        CheckpointError: the server refuses every request.
-    """
-    client = open_client(model.config)
+def _with_checked_image(model: ServedModel, client: ChatClient) -> ServedModel:
+    """Show a server an image, and return the model with what it costs."""
     probe = FrameProbe(replace(model, video_as="images"), client)
     try:
         tokens = probe.count_tokens(1) - probe.count_tokens(0)
         told = "its counts are the same with an image and without"
-    except (RefusedError, AddressError) as error:
-        raise model.refused(error) from None
+    except (RefusedError, AddressError):
+        raise
     except RequestError as error:
         tokens, told = 0, str(error)
-    finally:
-        client.close()
     if tokens > 0:
         return replace(model, image_tokens=tokens)
     _log.warning("could not check whether %s sees images: %s", model.config.base_url, told)
     return replace(model, unconfirmed_images=told)
+
+
+def _with_checked_videos(
+    model: ServedModel, client: ChatClient, num_frames: int | None
+) -> ServedModel:
+    """Show a server videos, and return the model with what each frame costs."""
+    if model.video_as == "url":
+        return replace(model, unconfirmed="the server samples the frames of a video's own address")
+    probe = FrameProbe(model, client)
+    address = model.config.base_url
+    try:
+        try:
+            return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
+        except FramesMissingError as error:
+            if not _counts_no_images(model, error, probe.count_tokens):
+                raise CheckpointError(
+                    f"{address} does not show the model every frame that it is sent: {error} "
+                    '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
+                ) from None
+            told = "its counts are the same with any number of images: it does not count images"
+    except (RefusedError, AddressError):
+        raise
+    except RequestError as error:
+        told = str(error)
+        if model.video_as == "video":
+            raise CheckpointError(f"{address} does not answer a probe: {told}") from None
+    _log.warning("could not check whether %s sees every frame: %s", address, told)
+    return replace(model, unconfirmed=told)
 
 
 def _counts_no_images(
@@ -387,14 +392,15 @@ def _video_as(config: ModelConfig, server: Server, client: ChatClient) -> str:
     if not _is_possible(config, dialect):
         return "images"
     if dialect.video == "clip":
-        encoder = MediaEncoder(config.server, dialect, "video")
-        reason = why_no_clips(config.checkpoint, encoder, dialect, client)
-        if reason is not None:
+        once = replace(config, server=replace(config.server, retries=0))
+        try:
+            FrameProbe(ServedModel(once, server, "video"), client).count_tokens(2)
+        except RequestError as error:
             _log.warning(
                 "%s cannot read videos from files (transformers serve needs torchcodec and FFmpeg "
                 "for that): %s",
                 config.base_url,
-                reason,
+                error,
             )
             return "images"
     return "video"

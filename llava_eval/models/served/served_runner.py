@@ -13,7 +13,7 @@ from typing import Any
 from llava_eval.borders.http_client import AddressError, RequestError
 from llava_eval.errors import CheckpointError, PromptError, ServerError
 from llava_eval.models.backend import Runner
-from llava_eval.models.chat_client import Completion, RefusedError, RejectedError
+from llava_eval.models.chat_client import Completion, RefusedError, RejectedError, ends_all
 from llava_eval.models.clock import StageClock
 from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
 from llava_eval.models.served.clips import MediaEncoder
@@ -185,7 +185,7 @@ class ServedRunner(Runner):
         generation = to_generation(completion, request.settings)
         if not request.letters:
             return generation
-        if not completion.choice.get("logprobs"):
+        if completion.text and not completion.choice.get("logprobs"):
             self._stop.set()
             raise CheckpointError(
                 f"runner.keep_choice_logprobs=true: {self._dialect.label} returned no "
@@ -213,8 +213,7 @@ class ServedRunner(Runner):
             )
         except (RefusedError, AddressError) as error:
             has_answered = bool(self._answered_by) or self.model.has_answered
-            is_alone = isinstance(error, RefusedError) and error.may_be_of_one and has_answered
-            if is_alone and not self._streak.is_long:
+            if not ends_all(error, has_answered=has_answered and not self._streak.is_long):
                 raise RejectedError(str(error)) from None
             self._stop.set()
             raise self.model.refused(error) from None

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.borders.address import by_proxy, is_openai
-from llava_eval.borders.http_client import RequestError, UnreachableError
+from llava_eval.borders.http_client import (
+    AddressError,
+    BrokenError,
+    RequestError,
+    UnreachableError,
+)
 from llava_eval.config.schema import ModelConfig, RequestsConfig
 from llava_eval.errors import CheckpointError
-from llava_eval.models.chat_client import BusyError, ChatClient, RefusedError
+from llava_eval.models.chat_client import ChatClient, RefusedError
 from llava_eval.models.request_pool import with_retries
 
 _log = logging.getLogger(__name__)
@@ -136,17 +141,16 @@ def _model_cards(client: ChatClient, config: ModelConfig) -> list[dict[str, Any]
     proxy, is_auto = by_proxy(str(config.base_url)), config.server.kind == "auto"
     try:
         listed = _read(client, "/models")
-    except UnreachableError as error:
-        raise CheckpointError(
-            f"model.base_url={config.base_url}: no server answers there: {error}{proxy}"
-        ) from None
+    except (UnreachableError, BrokenError, AddressError) as error:
+        told = f"no server answers there as it should: {error}{proxy}"
+        raise CheckpointError(f"model.base_url={config.base_url}: {told}") from None
     except RequestError as error:
         if isinstance(error, RefusedError) and error.status in (401, 403):
             raise CheckpointError(
                 f"model.base_url={config.base_url} refuses the key in the environment variable "
                 f"{config.api_key_env}: {error}{proxy}"
             ) from None
-        if is_auto and isinstance(error, BusyError) and error.is_away and error.num_attempts:
+        if is_auto and error.is_away and error.num_attempts:
             # Not to be taken for another kind, which is shown videos in another way.
             raise CheckpointError(
                 f"model.base_url={config.base_url} lists no models now: {error}{proxy}; "

@@ -13,16 +13,16 @@ from typing import Any
 from tqdm import tqdm
 
 from llava_eval.borders.address import read_key
-from llava_eval.borders.http_client import AddressError, RequestError
+from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.chat_client import (
     ChatClient,
     Completion,
     MalformedError,
-    RefusedError,
     RejectedError,
     WithheldError,
+    ends_all,
     hints,
 )
 from llava_eval.models.request_pool import (
@@ -189,8 +189,12 @@ class RecordedJudge:
             )
 
     def _rounds(self, keys: list[str]) -> Iterator[list[str]]:
-        """Yield what may be asked together: one at a time, until the cost can be estimated."""
-        while keys and self._config.max_cost is not None and self._budget.num_settled == 0:
+        """Yield what may be asked together: one at a time, until the cost can be estimated.
+
+        What is under way together then rests on as many costs that are known.
+        """
+        num_known = 0 if self._config.max_cost is None else self._config.concurrency
+        while keys and self._budget.num_settled < num_known:
             yield [keys.pop(0)]
         if keys:
             yield keys
@@ -205,10 +209,8 @@ class RecordedJudge:
         told = str(error)
         if isinstance(error, RequestError):
             told += hints(error, self._config.base_url)
-        is_of_all = isinstance(error, LimitReachedError | RefusedError | AddressError)
-        if isinstance(error, RefusedError) and error.may_be_of_one and self._budget.num_settled:
-            is_of_all = False
-        if is_of_all:
+        has_answered = self._budget.num_settled > 0
+        if isinstance(error, LimitReachedError) or ends_all(error, has_answered=has_answered):
             self._end(told)
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
             self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}")
@@ -232,11 +234,10 @@ class RecordedJudge:
             result.error = error
             return result
         self._count(None)
-        reason = completion.finish_reason
         result.reply = KeptReply(
             completion.text,
             snapshot=completion.model,
-            finish_reason=reason if isinstance(reason, str) else None,
+            finish_reason=completion.finish_reason,
             num_input_tokens=completion.num_input_tokens,
             num_output_tokens=completion.num_output_tokens,
         )

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import wraps
+from typing import Any, Literal, cast
 
 from llava_eval.borders.json_text import parse_json
 
@@ -65,6 +67,33 @@ _FAULTS = (
 )
 
 
+#: Beyond it a number is a slip of the judge, whatever its scale, and all that a mean would show.
+_HIGHEST = 1e6
+
+Parser = Callable[[str], ParsedReply]
+
+#: By name, what reads a reply.
+PARSERS: dict[ParserName, Parser] = {}
+
+
+def _parser(otherwise: ParsedReply = UNREADABLE) -> Callable[[Parser], Parser]:
+    """Name a parser after its function; what that cannot read is read as said here."""
+
+    def named(read: Parser) -> Parser:
+        @wraps(read)
+        def parse(reply: str) -> ParsedReply:
+            try:
+                return read(reply)
+            except _FAULTS:
+                return otherwise
+
+        PARSERS[cast("ParserName", read.__name__)] = parse
+        return parse
+
+    return named
+
+
+@_parser()
 def verdict_and_score_whole(reply: str) -> ParsedReply:
     """Read ``{'pred': 'yes', 'score': 4}``, the reply as a whole.
 
@@ -75,12 +104,10 @@ def verdict_and_score_whole(reply: str) -> ParsedReply:
     Source: mbzuai-oryx/Video-ChatGPT, quantitative_evaluation/evaluate_activitynet_qa.py;
     LLaVA-VL/LLaVA-NeXT, llava/eval/eval_activitynet_qa.py.
     """
-    try:
-        return _verdict_and_score(_through_json(_literal(reply)))
-    except _FAULTS:
-        return UNREADABLE
+    return _verdict_and_score(_through_json(_literal(reply)))
 
 
+@_parser()
 def verdict_and_score_first_braces(reply: str) -> ParsedReply:
     """Read the first ``{...}`` of a reply, without any braces inside it.
 
@@ -88,13 +115,11 @@ def verdict_and_score_first_braces(reply: str) -> ParsedReply:
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, parse_score.
     """
-    try:
-        inside = reply.strip().split("{")[1].split("}")[0]
-        return _verdict_and_score(_literal("{" + inside + "}"))
-    except _FAULTS:
-        return UNREADABLE
+    inside = reply.strip().split("{")[1].split("}")[0]
+    return _verdict_and_score(_literal("{" + inside + "}"))
 
 
+@_parser(ParsedReply("no", is_right=False, score=0.0, unreadable=True))
 def verdict_and_score_or_no(reply: str) -> ParsedReply:
     """Read the stripped reply as a whole; whatever cannot be read is "no" with score 0.
 
@@ -104,27 +129,23 @@ def verdict_and_score_or_no(reply: str) -> ParsedReply:
     Source: lmms-eval v0.2.0, tasks/activitynetqa/utils.py, parse_score. There a score of "nan" or
     "inf" makes the mean score of the whole set nan or inf; here it stays out of that mean.
     """
-    try:
-        content = _literal(reply.strip())
-        verdict = content.get("pred", "no")
-        score = float(content.get("score", 0))
-    except _FAULTS:
-        return ParsedReply(verdict="no", is_right=False, score=0.0, unreadable=True)
+    content = _literal(reply.strip())
+    verdict = content.get("pred", "no")
+    score = float(content.get("score", 0))
     return ParsedReply(str(verdict), verdict == "yes", score if math.isfinite(score) else None)
 
 
+@_parser()
 def score_by_key(reply: str) -> ParsedReply:
     """Read ``{'score': 4}``, the reply as a whole; ``int(score)`` truncates.
 
     Source: Video-ChatGPT, quantitative_evaluation/evaluate_benchmark_1_correctness.py and its
     four siblings.
     """
-    try:
-        return ParsedReply(score=float(int(_through_json(_literal(reply))["score"])))
-    except _FAULTS:
-        return UNREADABLE
+    return ParsedReply(score=float(int(_through_json(_literal(reply))["score"])))
 
 
+@_parser()
 def score_of_first_value(reply: str) -> ParsedReply:
     """Read the first value of a dictionary, whatever its key; ``int()`` truncates.
 
@@ -133,14 +154,12 @@ def score_of_first_value(reply: str) -> ParsedReply:
     Source: LLaVA-NeXT, llava/eval/evaluate_benchmark_1_correctness.py and its siblings, and
     evaluate_benchmark_video_detail_description.py.
     """
-    try:
-        for value in _through_json(_literal(reply)).values():
-            return ParsedReply(score=float(int(value)))
-        return ParsedReply(score=0.0)
-    except _FAULTS:
-        return UNREADABLE
+    for value in _through_json(_literal(reply)).values():
+        return ParsedReply(score=float(int(value)))
+    return ParsedReply(score=0.0)
 
 
+@_parser(ParsedReply(score=0.0, unreadable=True))
 def score_or_zero(reply: str) -> ParsedReply:
     """Read ``{'score': 4}``, the stripped reply as a whole; whatever cannot be read scores 0.
 
@@ -148,21 +167,15 @@ def score_or_zero(reply: str) -> ParsedReply:
 
     Source: lmms-eval, tasks/video_detail_description/utils.py, parse_score.
     """
-    try:
-        content = _literal(reply.strip())
-        score = int(content.get("score", 0))
-    except _FAULTS:
-        return ParsedReply(score=0.0, unreadable=True)
-    try:
-        return ParsedReply(score=float(score))
-    except OverflowError:
-        return UNREADABLE
+    score = int(_literal(reply.strip()).get("score", 0))
+    return ParsedReply(score=float(score)) if abs(score) <= sys.float_info.max else UNREADABLE
 
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
+@_parser(ParsedReply(is_right=False, unreadable=True))
 def extracted_and_correct(reply: str) -> ParsedReply:
     """Read ``{"extracted_answer": "B", "correct": true}``; whatever cannot be read is wrong.
 
@@ -171,18 +184,16 @@ def extracted_and_correct(reply: str) -> ParsedReply:
 
     Source: yale-nlp/MMVU 4d54223, utils/eval_utils.py, EvaluationOutput and get_acc_async.
     """
-    try:
-        content = parse_json(reply, dict)
-        answer, correct = content["extracted_answer"], content["correct"]
-        word = correct.lower() if isinstance(correct, str) else str(int(correct))
-        is_whole = not isinstance(correct, float) or correct.is_integer()
-    except _FAULTS:
-        return ParsedReply(is_right=False, unreadable=True)
+    content = parse_json(reply, dict)
+    answer, correct = content["extracted_answer"], content["correct"]
+    word = correct.lower() if isinstance(correct, str) else str(int(correct))
+    is_whole = not isinstance(correct, float) or correct.is_integer()
     if isinstance(answer, str) and is_whole and word in _TRUE | _FALSE:
         return ParsedReply(answer, word in _TRUE)
-    return ParsedReply(is_right=False, unreadable=True)
+    raise ValueError("another form")
 
 
+@_parser()
 def begins_with_a(reply: str) -> ParsedReply:
     """Read "A" for correct, as the first character; an empty reply is right.
 
@@ -197,6 +208,7 @@ def begins_with_a(reply: str) -> ParsedReply:
     return ParsedReply(text[0].upper(), text[0].upper() == "A")
 
 
+@_parser(ParsedReply(score=0.0, unreadable=True))
 def grade_or_zero(reply: str) -> ParsedReply:
     """Read a grade from 0 to 1 before the first space; what is no number is 0.
 
@@ -204,13 +216,11 @@ def grade_or_zero(reply: str) -> ParsedReply:
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/mmvet/utils.py, mmvet_process_results.
     """
-    try:
-        grade = float(reply.strip().split(" ")[0].strip())
-    except ValueError:
-        return ParsedReply(score=0.0, unreadable=True)
+    grade = float(reply.strip().split(" ")[0].strip())
     return ParsedReply(score=grade) if 0.0 <= grade <= 1.0 else UNREADABLE
 
 
+@_parser()
 def conflict(reply: str) -> ParsedReply:
     """Read "incorrect", else "correct", anywhere and in any case; anything else is unclear.
 
@@ -220,10 +230,6 @@ def conflict(reply: str) -> ParsedReply:
     lowered = reply.lower()
     word = next((word for word in ("incorrect", "correct") if word in lowered), "unclear")
     return ParsedReply(word, word == "correct")
-
-
-#: Beyond it a number is a slip of the judge, whatever its scale, and all that a mean would show.
-_HIGHEST = 1e6
 
 
 def parse_reply(name: ParserName, reply: str) -> ParsedReply:
@@ -237,20 +243,6 @@ def parse_reply(name: ParserName, reply: str) -> ParsedReply:
     if parsed.score is None or abs(parsed.score) <= _HIGHEST:
         return parsed
     return replace(parsed, score=None, unreadable=parsed.is_right is None)
-
-
-PARSERS: dict[ParserName, Callable[[str], ParsedReply]] = {
-    "verdict_and_score_whole": verdict_and_score_whole,
-    "verdict_and_score_first_braces": verdict_and_score_first_braces,
-    "verdict_and_score_or_no": verdict_and_score_or_no,
-    "score_by_key": score_by_key,
-    "score_of_first_value": score_of_first_value,
-    "score_or_zero": score_or_zero,
-    "extracted_and_correct": extracted_and_correct,
-    "begins_with_a": begins_with_a,
-    "grade_or_zero": grade_or_zero,
-    "conflict": conflict,
-}
 
 
 def _literal(text: str) -> Any:

@@ -10,14 +10,15 @@ from llava_eval.scoring.scorer import Messages
 _FIELD = re.compile(r"\{\{(\w+)\}\}")
 
 
-def filled(template: str, fields: Mapping[str, str]) -> str:
-    """Return a template with its ``{{name}}`` fields filled in.
+def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
+    """Return the messages of a prompt.
 
     Braces in what is filled in, and single ones, stay as they are.
 
     Args:
-        template: a text.
-        fields: by name, what to fill in.
+        system: system text; None for none.
+        user: template of the user's text, with ``{{name}}`` fields.
+        fields: by name, what to fill into it.
 
     Raises:
         ValueError: a field has no value.
@@ -30,19 +31,5 @@ def filled(template: str, fields: Mapping[str, str]) -> str:
             )
         return fields[match[1]]
 
-    return _FIELD.sub(value, template)
-
-
-def chat(system: str | None, user: str, fields: Mapping[str, str]) -> Messages:
-    """Return the messages of a prompt.
-
-    Args:
-        system: system text; None for none.
-        user: template of the user's text.
-        fields: by name, what to fill into it.
-
-    Raises:
-        ValueError: a field has no value.
-    """
-    asked = {"role": "user", "content": filled(user, fields)}
+    asked = {"role": "user", "content": _FIELD.sub(value, user)}
     return (asked,) if system is None else ({"role": "system", "content": system}, asked)

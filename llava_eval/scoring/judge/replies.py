@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import append_line, read_file
+from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
 from llava_eval.models.chat_client import MalformedError, is_withheld
@@ -70,15 +71,13 @@ class ReplyStore:
 
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self._path = path
-        self._replies: dict[str, KeptReply] = {}
+        self._replies = {line.key: line.kept() for line, _ in _lines(path)}
         self._borrowed: dict[str, Mapping[str, Any]] = {}
-        for content in _lines(path):
-            self._replies[content["key"]] = _reply(content)
         for other in others:
-            for content in _lines(other):
-                if content["key"] not in self._replies:
-                    self._replies[content["key"]] = _reply(content)
-                    self._borrowed[content["key"]] = content
+            for line, content in _lines(other):
+                if line.key not in self._replies:
+                    self._replies[line.key] = line.kept()
+                    self._borrowed[line.key] = content
         self._stream: FileIO | None = None
 
     def get(self, key: str) -> KeptReply | None:
@@ -170,47 +169,45 @@ def _drop_torn_line(path: Path) -> None:
             stream.truncate(whole)
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class _Line:
+    """What is read of a line that keeps a reply."""
+
+    key: str
+    reply: str
+    snapshot: str | None = None
+    finish_reason: str | None = None
+    num_input_tokens: Count | None = None
+    num_output_tokens: Count | None = None
+
+    def kept(self) -> KeptReply:
+        return KeptReply(
+            self.reply,
+            snapshot=self.snapshot or "unnamed",
+            finish_reason=self.finish_reason,
+            num_input_tokens=self.num_input_tokens,
+            num_output_tokens=self.num_output_tokens,
+        )
+
+
+def _lines(path: Path) -> Iterator[tuple[_Line, Mapping[str, Any]]]:
     """Yield the replies of a file; a torn last line and what is no reply are passed over."""
     try:
         content = read_file(path) if path.exists() else b""
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            result = parse_json(line, dict)
-            if "malformed" in result:
+            whole = parse_json(text, dict)
+            if "malformed" in whole:
                 continue
-            _check_types(result)
+            line = as_type(whole, _Line)
         except JsonError as error:
             raise RunDirectoryError(
                 f"{path}, line {number} is damaged ({error}); remove that line to ask the judge "
                 "again"
             ) from error
         # What a filter left is asked again, and what ends within its reasoning.
-        is_whole = without_reasoning(result["reply"]).text is not None
-        if is_whole and not is_withheld(result.get("finish_reason")):
-            yield result
-
-
-def _check_types(content: Mapping[str, Any]) -> None:
-    """Raise JsonError for a line whose values are not those of a reply."""
-    if not isinstance(content.get("key"), str) or not isinstance(content.get("reply"), str):
-        raise JsonError("key and reply should be texts")
-    for name in ("snapshot", "finish_reason"):
-        if not isinstance(content.get(name), str | None):
-            raise JsonError(f"{name} should be a text")
-    for name in ("num_input_tokens", "num_output_tokens"):
-        value = content.get(name)
-        if value is not None and (type(value) is not int or value < 0):
-            raise JsonError(f"{name} should be a count")
-
-
-def _reply(content: Mapping[str, Any]) -> KeptReply:
-    return KeptReply(
-        text=content["reply"],
-        snapshot=content.get("snapshot") or "unnamed",
-        finish_reason=content.get("finish_reason"),
-        num_input_tokens=content.get("num_input_tokens"),
-        num_output_tokens=content.get("num_output_tokens"),
-    )
+        is_whole = without_reasoning(line.reply).text is not None
+        if is_whole and not is_withheld(line.finish_reason):
+            yield line, whole

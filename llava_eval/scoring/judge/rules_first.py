@@ -79,16 +79,12 @@ class RulesFirst(JudgedScorer):
             if score is None:
                 reply = next(remaining)
                 if reply.text is None:
-                    score = _not_judged(reply)
+                    why = f"not scored: the judge did not answer ({reply.error})"
+                    score = Score(None, None, explanation=why, details={"judge_error": reply.error})
                 else:
                     score = self.by_judge(reply.text, text, sample)
             scores.append(score)
         return scores
-
-
-def _not_judged(reply: JudgeReply) -> Score:
-    explanation = f"not scored: the judge did not answer ({reply.error})"
-    return Score(None, None, explanation=explanation, details={"judge_error": reply.error})
 
 
 @dataclass(frozen=True)

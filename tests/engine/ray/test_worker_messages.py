@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
 
 import pytest
 
-from llava_eval.engine.ray.worker_messages import WorkerFacts, check_agreement, joint_versions
+from llava_eval.config.schema import RunConfig
+from llava_eval.engine.ray.share import Share
+from llava_eval.engine.ray.worker_messages import (
+    WorkerFacts,
+    WorkerSettings,
+    check_agreement,
+    joint_versions,
+)
 from llava_eval.errors import ConfigError
 from llava_eval.results import environment
 
@@ -49,3 +59,19 @@ def test_a_package_that_one_worker_lacks_is_none_in_the_joint_versions() -> None
     one = dataclasses.replace(ONE, versions={"a": "1", "b": "2"})
     two = dataclasses.replace(TWO, versions={"b": "1", "c": "3"})
     assert joint_versions([one, two]) == {"a": "1 and none", "b": "1 and 2", "c": "3 and none"}
+
+
+def test_modules_of_the_driver_are_found_by_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a folder that --config-dir names."""
+    (tmp_path / "my_frames_of_a_worker.py").touch()
+    driver = list(sys.path)
+    monkeypatch.setattr(sys, "path", [*driver, str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    settings = WorkerSettings.of(RunConfig(), Share(1, 0.0, 1))
+    monkeypatch.setattr(sys, "path", list(driver))
+    assert importlib.util.find_spec("my_frames_of_a_worker") is None
+    settings.enter_folder()
+    assert importlib.util.find_spec("my_frames_of_a_worker") is not None
+    assert sys.path[: len(driver)] == driver

@@ -15,6 +15,7 @@ from llava_eval import run as pipeline
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError, ServerError
 from llava_eval.models.served.served_model import find_served_model
+from tests.borders.raw_server import raw_server, says
 from tests.conftest import read_lines
 from tests.models.chat_server import Answer, Behaviour, ChatServer, failure, reply, serving
 from tests.models.served.fakes import (
@@ -190,6 +191,14 @@ def test_nobody_listening() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         with pytest.raises(CheckpointError, match="no server answers there"):
             find_served_model(served("m", url))
+
+
+@pytest.mark.slow
+def test_a_server_that_closes_every_connection() -> None:
+    """As one that speaks TLS does where it is asked by http."""
+    told = "no server answers there as it should"
+    with raw_server(says(b"")) as address, pytest.raises(CheckpointError, match=told):
+        find_served_model(served("m", f"{address}/v1"))
 
 
 def overrides(folder: Path, server: ChatServer, *more: str) -> list[str]:

@@ -194,6 +194,7 @@ def test_a_frame_has_its_price(kind: str) -> None:
     assert model.frame_cost is not None
     assert model.frame_cost.per_frame == 40.0
     assert model.describe()["tokens_per_frame"] == 40.0
+    assert model.describe()["answers_as"] == "model-1"
     assert "tokens_per_frame" not in model.identity()["model"]
     assert [num_frames(sent) for sent in server.requests] == [8, 24, 40, 8, 8]
     assert questions(server) == []
@@ -234,6 +235,15 @@ def test_images_that_are_not_counted_are_not_taken_for_lost(
     assert model.frame_cost is None
     assert [num_frames(sent) for sent in server.requests] == [8, 24, 40, 0, 8]
     assert "it does not count images" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_server_without_counts_of_images_that_refuses_prompts_without_any() -> None:
+    def needs_image(content: dict[str, Any], number: int) -> Answer:
+        return reply("A") if num_frames(content) else failure(400, "an image is needed")
+
+    model, _ = check(needs_image, "openai")
+    assert model.unconfirmed == "HTTP 400: an image is needed"
 
 
 @pytest.mark.slow

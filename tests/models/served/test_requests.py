@@ -337,3 +337,10 @@ def test_a_server_without_logprobs_is_told_of_in_one_line() -> None:
     with serving(with_logprobs([("A", float("nan"))])) as server:
         (answer,) = ask(make_runner(server, retries=0), make_questions(1, letters=("A",))).values()
     assert "malformed response" in (answer.error or "")
+
+
+@pytest.mark.slow
+def test_an_empty_reply_has_no_logprobs_and_does_not_end_the_run() -> None:
+    with serving(lambda content, number: reply("", "model-1")) as server:
+        (answer,) = ask(make_runner(server), make_questions(1, letters=("A", "B"))).values()
+    assert (answer.text, answer.choice_logprobs, answer.error) == ("", None, None)

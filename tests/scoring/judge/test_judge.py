@@ -368,6 +368,23 @@ def test_a_limit_of_cost_counts_requests_under_way(tmp_path: Path) -> None:
     assert "judge.max_cost=10" in judging.stopped
 
 
+def test_a_limit_of_cost_is_not_passed_by_dear_prompts_behind_a_cheap_one(tmp_path: Path) -> None:
+    def dear(content: dict[str, Any], number: int) -> Answer:  # 0.01, and 0.50 from the second on
+        count = 10 if number == 0 else 500
+        answer = reply("yes", usage={"prompt_tokens": 0, "completion_tokens": count})
+        answer.wait_seconds = 0.02
+        return answer
+
+    prices: dict[str, Any] = {
+        "price_per_million_input_tokens": 0.0,
+        "price_per_million_output_tokens": 1e3,
+    }
+    with serving(dear) as server:
+        judging = ask(tmp_path, server, *map(str, range(20)), max_cost=1.2, **prices)
+    assert judging.cost == 1.01
+    assert judging.stopped is not None
+
+
 def test_what_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def second_fails(content: dict[str, Any], number: int) -> Answer:
         is_bad = content["messages"][1]["content"] == "b"

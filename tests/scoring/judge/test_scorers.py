@@ -12,7 +12,7 @@ from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
-from llava_eval.scoring.judge.prompts import filled
+from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.scorers import JudgedText
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
 from llava_eval.types import Generation, Sample, SampleResult
@@ -136,7 +136,7 @@ def test_neither_yes_nor_no_is_out_of_the_accuracy_and_in_the_score() -> None:
 
 def test_fields_that_do_not_exist() -> None:
     with pytest.raises(ValueError, match=r"\{\{answr\}\}"):
-        filled("{{answr}}", {"answer": "x"})
+        chat(None, "{{answr}}", {"answer": "x"})
 
 
 def dimensions(name: str) -> JudgedDimensions:
