@@ -22,8 +22,8 @@ from llava_eval.metrics.intervals import (
 )
 from llava_eval.metrics.paired import POWER, PairedEstimate
 
-#: More samples than any benchmark has; a smaller difference takes "more than" so many.
-MAX_SAMPLES = 100_000_000
+#: No plan asks for more.
+MAX_SAMPLES = 10**15
 
 
 @dataclass(frozen=True)

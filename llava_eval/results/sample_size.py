@@ -12,8 +12,9 @@ import numpy as np
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.power import Spread
+from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
-from llava_eval.results.formatting import Table, number, wrapped
+from llava_eval.results.formatting import Table, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
@@ -205,7 +206,7 @@ def _remarks(plans: SamplePlans) -> Iterator[str]:
     if plans.at_hand is not None:
         yield (
             f"At hand: {plans.at_hand} samples show a true difference of "
-            f"{number(plans.detectable, plans.unit)} or more four times in five."
+            f"{detectable_cell(plans.detectable, plans.unit)} or more four times in five."
         )
     most = plans.plans[0]
     if plans.num_rows is not None and most.num_samples > plans.num_rows:

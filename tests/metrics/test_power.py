@@ -12,7 +12,10 @@ from llava_eval.metrics.power import Spread
 @pytest.mark.parametrize(
     ("flips", "points", "num_samples"),
     # (1.959964 + 0.841621) ** 2 * flips / points ** 2, as tables of power have it
-    [(0.08, 1.0, 6279), (0.08, 2.0, 1570), (0.30, 1.0, 23547), (0.01, 0.5, 3140)],
+    [
+        *((0.08, 1.0, 6279), (0.08, 2.0, 1570), (0.30, 1.0, 23547), (0.01, 0.5, 3140)),
+        (0.08, 0.001, 6_279_103_790),
+    ],
 )
 def test_flips_give_the_sizes_of_the_textbook(
     flips: float, points: float, num_samples: int

@@ -137,7 +137,9 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
         [
             f"{item.letter} - A",
             measure.name,
-            number(measure.estimate.difference, measure.unit, signed=measure is item.fidelity[0]),
+            number(
+                measure.estimate.difference, measure.unit, signed=measure.name == item.headline.name
+            ),
             interval(measure.estimate.low, measure.estimate.high, measure.unit),
             measure.unit,
             str(measure.estimate.num_samples),
@@ -152,9 +154,10 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
 
 def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
     """Return the headline in each level of each facet: A's value, and the differences to it."""
+    facets = dict.fromkeys(facet for item in comparisons for facet in item.facets)
     if len(comparisons) == 1:
-        return [_pair_facet(comparisons[0], facet) for facet in comparisons[0].facets]
-    return [_many_facet(comparisons, facet) for facet in comparisons[0].facets]
+        return [_pair_facet(comparisons[0], facet) for facet in facets]
+    return [_many_facet(comparisons, facet) for facet in facets]
 
 
 def _pair_facet(comparison: RunComparison, facet: str) -> Table:
@@ -178,11 +181,11 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]
     rows = [
         [
-            first.level,
-            _value_of_first([by_name.get(first.level) for by_name in levels], unit),
-            *(_marked(by_name.get(first.level), unit) for by_name in levels),
+            level,
+            _value_of_first([by_name.get(level) for by_name in levels], unit),
+            *(_marked(by_name.get(level), unit) for by_name in levels),
         ]
-        for first in comparisons[0].facets[facet]
+        for level in dict.fromkeys(name for by_name in levels for name in by_name)
     ]
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 

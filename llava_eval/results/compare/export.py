@@ -16,7 +16,7 @@ from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Flip, RunComparison, notes
+from llava_eval.results.compare.comparison import Flip, RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     SweepPoint,
@@ -59,8 +59,8 @@ def export_comparison(
         "counts": tables.counts_table(runs),
     }
     parts = {name: table for name, table in shown.items() if table is not None}
-    for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
-        parts[f"by_{facet}"] = table
+    for table in tables.facet_tables(comparisons):
+        parts[table.header[0].replace(" ", "_", 1)] = table  # "by duration"
     data = {
         "cost": cost_data(runs),
         "agreement": agreement_data(comparisons),
@@ -71,7 +71,7 @@ def export_comparison(
         if flips:
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
             data[name] = flips_data(flips)
-    lines = [f"- {markdown_text(note)}" for item in comparisons for note in notes(item)]
+    lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons)]
     written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
     files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
     return [folder / "comparison.json", *written]

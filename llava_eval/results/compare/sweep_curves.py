@@ -8,25 +8,18 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.differences import PairedMean, paired_metric
-from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
-from llava_eval.metrics.paired import PairedEstimate, holm_of, paired_means
+from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
-from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
+from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, count, formatted, highest, number
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,60 +168,27 @@ def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
     of them might have been the one that is looked at.
     """
-    values = _aligned_values([item.run for item in settings])
     scored = [index for index, item in enumerate(settings) if item.score.value is not None]
-    if values is None or len(scored) < 2:
+    name, node = next(iter(settings[0].run.metric_nodes.items()))
+    if len(scored) < 2 or not is_mean(node):
         return list(settings)
     best = max(scored, key=lambda index: settings[index].score.value or 0.0)
-    columns, answered, membership, scale = values
 
     def difference(left: int, right: int) -> PairedEstimate | None:
-        both = answered[left] & answered[right]
-        return paired_means(columns[left][both], columns[right][both], membership[both])
+        try:
+            pairing = pair(settings[left].run, settings[right].run)
+        except ComparisonError:  # no sample that both answered
+            return None
+        return compared(name, node, pairing).estimate
 
     pairs = list(itertools.combinations(range(len(settings)), 2))
-    adjusted = dict(zip(pairs, holm_of(difference(*pair) for pair in pairs), strict=True))
+    adjusted = dict(zip(pairs, holm_of(difference(*one) for one in pairs), strict=True))
     result = []
     for index, setting in enumerate(settings):
-        to_best = difference(best, index)
-        if index == best or to_best is None:
-            result.append(replace(setting, is_best=index == best))
-        else:
-            p_value = adjusted[min(index, best), max(index, best)]
-            result.append(replace(setting, to_best=to_best.scaled(scale), p_value=p_value))
+        to_best = None if index == best else difference(best, index)
+        p_value = adjusted[min(index, best), max(index, best)] if to_best else None
+        result.append(replace(setting, is_best=index == best, to_best=to_best, p_value=p_value))
     return result
-
-
-def _aligned_values(
-    runs: Sequence[Run],
-) -> tuple[list[FloatArray], list[BoolArray], IntArray, float] | None:
-    """Return for the first run's samples each run's headline values, which it answered, and more.
-
-    That is clusters and unit. None where the headline is no mean over samples.
-    """
-    first = runs[0]
-    try:
-        metric = metric_of(next(iter(first.metric_nodes.values())), first.allowed_targets)
-    except METRIC_ERRORS:
-        return None
-    columns, answered = [], []
-    scale = 1.0
-    for run in runs:
-        by_id = {result.id: result for result in run.results}
-        common = [index for index, item in enumerate(first.results) if item.id in by_id]
-        chosen = [by_id[first.results[index].id] for index in common]
-        paired = paired_metric(metric, chosen, chosen)
-        if not isinstance(paired, PairedMean):
-            return None
-        column = np.full(len(first.results), np.nan)
-        column[common] = paired.first
-        columns.append(column)
-        known = np.zeros(len(column), np.bool_)
-        known[common] = [item.generation.error is None for item in chosen]
-        answered.append(known)
-        scale = paired.scale
-    membership, _ = number_clusters([result.group for result in first.results])
-    return columns, answered, membership, scale
 
 
 def sweep_table(sweep: Sweep) -> Table:

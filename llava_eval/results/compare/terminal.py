@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import RunComparison, notes
+from llava_eval.results.compare.comparison import RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -103,9 +103,7 @@ def _explanations(comparisons: Sequence[RunComparison], width: int) -> Iterator[
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
-    for item in comparisons:
-        for note in notes(item):
-            yield wrapped(f"Note: {note}.", width)
+    yield from (wrapped(f"Note: {note}.", width) for note in all_notes(comparisons))
 
 
 def _flips(comparison: RunComparison, width: int) -> Iterator[str]:

@@ -139,7 +139,7 @@ class GateVerdict:
     Attributes:
         pairing: baseline and run.
         checks: metrics first.
-        confidence: of the intervals.
+        confidence: of the intervals that do not say another.
         headline: the first metric that could be compared.
         underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
         worse, better: samples whose headline score changed.
@@ -360,6 +360,8 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
         if regressed:
             finding = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
     before, after, change, bounds = paired_cells(estimate, unit)
+    if is_proof and alpha != rule.alpha:  # the table's other intervals are wider
+        bounds += f" at {100 * (1 - 2 * rule.alpha):.4g} %"
     return Check(
         metric.name,
         before,

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llava_eval.borders.typed_json import as_type
-from llava_eval.config.former_names import current_node
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.means import values_under
 from llava_eval.metrics.sequential import ConfidenceSequence
-from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
 from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
@@ -88,7 +87,9 @@ class SequentialGate:
             name: item.prompt for name, item in before.items() if item.generation.error is None
         }
         self._metric, node = next(iter(baseline.metric_nodes.items()))
-        if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):
+        if not isinstance(scorer, SampleScorer) or not (
+            is_mean(node) and node.get("scale", 100.0) == 100.0
+        ):
             raise ComparisonError(
                 f"gate --sequential needs a mean over samples in percent that are scored one by "
                 f"one, and {self._metric} is none"
@@ -248,11 +249,6 @@ class SequentialGate:
             if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
         return values
-
-
-def _is_percent_mean(node: Mapping[str, Any]) -> bool:
-    target = str(current_node({"_target_": "", **node})["_target_"])
-    return target.endswith(".mean_score") and node.get("scale", 100.0) == 100.0
 
 
 def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:

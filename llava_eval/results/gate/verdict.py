@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
-from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
+from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
 from llava_eval.results.gate.rule import Check, GateVerdict
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
@@ -46,7 +47,7 @@ def outcome(verdict: GateVerdict) -> str:
 
 def _detectable(metric: ComparedMetric) -> str:
     assert metric.estimate is not None
-    return number(metric.estimate.smallest_detectable, metric.unit)
+    return detectable_cell(metric.estimate.smallest_detectable, metric.unit)
 
 
 def detectable_text(verdict: GateVerdict) -> str:
