@@ -119,9 +119,14 @@ class ComparableRun:
         return self.metric_nodes.get(metric, {}).get("measure") not in UNDIRECTED
 
     @property
+    def failed(self) -> list[str]:
+        """The ids of samples whose generation failed."""
+        return [result.id for result in self.results if result.generation.error is not None]
+
+    @property
     def num_errors(self) -> int:
         """Samples whose generation failed."""
-        return sum(result.generation.error is not None for result in self.results)
+        return len(self.failed)
 
     @property
     def num_unreadable(self) -> int:

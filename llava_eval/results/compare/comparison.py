@@ -234,19 +234,25 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
     """
     pairing, first, second = comparison.pairing, "A", comparison.letter
     of = "" if is_pair else f" of {first} and {second}"
+    sides = {first: pairing.first, second: pairing.second}
     lines = [
-        f"{name} {reason}"
-        for name, run in ((first, pairing.first), (second, pairing.second))
-        if (reason := run.incomplete) is not None
+        f"{name} {run.incomplete}" for name, run in sides.items() if run.incomplete is not None
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
-    for name, ids in ((first, pairing.first_only), (second, pairing.second_only)):
-        if ids:
-            lines.append(f"{count(len(ids), 'sample')} only in {name}, not compared: {listed(ids)}")
-    if pairing.failed:
-        failed = f"{count(len(pairing.failed), 'sample')}{of} failed"
-        lines.append(f"{failed}, not compared: {listed(pairing.failed)}")
+    left_out = {
+        f" only in {first}": pairing.first_only,
+        f" only in {second}": pairing.second_only,
+    }
+    if is_pair:
+        left_out[" failed"] = pairing.failed
+    else:
+        left_out |= {f" of {name} failed": run.failed for name, run in sides.items()}
+    lines += [
+        f"{count(len(ids), 'sample')}{words}, not compared: {listed(ids)}"
+        for words, ids in left_out.items()
+        if ids
+    ]
     lines += [
         f"{item.name}{of} is not compared: {item.reason}"
         for item in comparison.metrics

@@ -223,7 +223,7 @@ def test_all_runs_are_looked_at_by_one_metric_and_notes_name_theirs(tmp_path: Pa
     assert [item.headline.name for item in found] == ["ROUGE_L", "ROUGE_L"]
     assert [item.metrics[0].estimate is None for item in found] == [False, True]
     said, reason = all_notes(found)
-    assert said == "1 sample of A and C failed, not compared: q11"
+    assert said == "1 sample of C failed, not compared: q11"
     assert reason.startswith("CIDEr of A and C is not compared: its values weigh words")
 
 
