@@ -74,13 +74,9 @@ def videomme_v2_rating(
     Raises:
         RowsError: a group of another type or structure.
     """
-    groups: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in results:
-        groups[result.group].append(result)
     values: dict[str, float] = {}
     num_left_out = 0
-    for name, members in groups.items():
-        members.sort(key=lambda result: result.row)
+    for name, members in _groups(results).items():
         facets = members[-1].facets
         if group_type not in (None, facets["group_type"]) or level not in (None, facets["level"]):
             continue
@@ -98,6 +94,14 @@ def videomme_v2_rating(
         return MetricValue(value, None, None, None, 0, "percent", note)
     shares = [value / 100 for value in values.values()]
     return clustered_mean(shares, list(values), highest=1.0, scale=100.0, note=note)
+
+
+def _groups(results: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
+    """Return the results of each group, in the order of the rows."""
+    groups: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result.row):
+        groups[result.group].append(result)
+    return groups
 
 
 def _score(result: SampleResult, unread: Unread) -> int | None:
@@ -152,12 +156,9 @@ def vinoground_score(
             authors' script: if one is met among the text questions, the video score is 0 too. The
             second of two questions is looked at only where the first is right.
     """
-    pairs: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in results:
-        pairs[result.group].append(result)
+    pairs = _groups(results)
     values: dict[str, float] = {}
     for name, members in pairs.items():
-        members.sort(key=lambda result: result.row)
         if len(members) != _GROUP_SIZE or any(r.generation.error is not None for r in members):
             continue
         by_part = {

@@ -49,22 +49,18 @@ def metrics_table(comparisons: Sequence[RunComparison]) -> Table:
 
 
 def _pair_table(comparison: RunComparison) -> Table:
+    known = [(item, item.estimate) for item in comparison.metrics if item.estimate is not None]
     rows = [
         [
             item.name,
-            *paired_cells(item.estimate, item.unit),
-            p_text(item.estimate.p_value),
+            *paired_cells(estimate, item.unit),
+            p_text(estimate.p_value),
             p_text(item.mcnemar.p_value if item.mcnemar else None),
         ]
-        for item in comparison.metrics
-        if item.estimate is not None
+        for item, estimate in known
     ]
     is_directed = comparison.pairing.first.is_directed
-    estimates = [
-        item.estimate if is_directed(item.name) else None
-        for item in comparison.metrics
-        if item.estimate is not None
-    ]
+    estimates = [estimate if is_directed(item.name) else None for item, estimate in known]
     header = ["metric", "A", "B", "B - A", INTERVAL, "p", "McNemar p"]
     return Table(header, rows, best=_better(estimates, 1))
 

@@ -171,11 +171,14 @@ def _run(run: Run) -> dict[str, Any]:
         "model": run.model,
         "fingerprint": run.manifest.fingerprint,
         "num_samples": len(run.results),
-        "num_unreadable": run.num_unreadable,
-        "num_errors": run.num_errors,
-        "flags": flag_counts(run.results),
+        **_counts(run),
         "cost": asdict(run.cost),
     }
+
+
+def _counts(run: Run) -> dict[str, Any]:
+    flags = flag_counts(run.results)
+    return {"num_unreadable": run.num_unreadable, "num_errors": run.num_errors, "flags": flags}
 
 
 def _comparison(comparison: RunComparison) -> dict[str, Any]:
@@ -286,27 +289,26 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
     """Return what each run cost, and what must be known of its samples, one row a run."""
     import pandas as pd
 
-    names = pd.DataFrame({"run": [run.name for run in runs], "settings": settings_texts(runs)})
-    counted = [
-        {
-            "num_unreadable": run.num_unreadable,
-            "num_errors": run.num_errors,
-            "flags": flag_counts(run.results),
-            **asdict(run.cost),
-        }
-        for run in runs
+    rows = [
+        {"run": run.name, "settings": settings, **_counts(run), **asdict(run.cost)}
+        for run, settings in zip(runs, settings_texts(runs), strict=True)
     ]
-    return pd.concat([names, pd.json_normalize(counted)], axis="columns").convert_dtypes()
+    return pd.json_normalize(rows).convert_dtypes()
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
     """Return how much of what two runs wrote is the same, one row a comparison."""
     import pandas as pd
 
-    sides = [{"run": c.pairing.second.name, "against": c.pairing.first.name} for c in comparisons]
-    counts = [asdict(item.agreement) for item in comparisons]
-    rows = [{**names, **numbers} for names, numbers in zip(sides, counts, strict=True)]
-    return pd.json_normalize(rows).convert_dtypes()
+    rows = [
+        {
+            "run": item.pairing.second.name,
+            "against": item.pairing.first.name,
+            **asdict(item.agreement),
+        }
+        for item in comparisons
+    ]
+    return pd.DataFrame(rows).convert_dtypes()
 
 
 def flips_data(flips: Sequence[Flip]) -> DataFrame:
