@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate, holm_of
@@ -111,14 +111,17 @@ def _sweep(
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
     memory_name, memory = comparable_memory([run.cost for run in runs])
-    settings = [
-        SweepPoint(run, values, _score(run, metric), _num_frames(run), size)
-        for run, values, size in zip(runs, own_settings(runs), memory, strict=True)
-    ]
-    chance = runs[0].parts.benchmark.chance.get(metric)
-    return Sweep(
-        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, result
+    scores = [_score(run, metric) for run in runs]
+    values = [score.value for score in scores]
+    seconds = [run.cost.model_seconds_per_sample for run in runs]
+    columns = (
+        *(runs, own_settings(runs), scores, map(_num_frames, runs), memory),
+        *(frontier(list(zip(prices, values, strict=True))) for prices in (seconds, memory)),
+        *zip(*_against_best(runs, values), strict=True),
     )
+    settings = list(itertools.starmap(SweepPoint, zip(*columns, strict=True)))
+    chance = runs[0].parts.benchmark.chance.get(metric)
+    return Sweep(benchmark, metric, chance, settings, memory_name, result)
 
 
 def _score(run: Run, metric: str) -> MetricValue:
@@ -137,17 +140,6 @@ def _num_frames(run: Run) -> float:
     return statistics.fmean(shown) if shown else 0.0
 
 
-def _with_frontiers(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
-    scores = [item.score.value for item in settings]
-    seconds = [item.run.cost.model_seconds_per_sample for item in settings]
-    by_time = frontier(list(zip(seconds, scores, strict=True)))
-    by_memory = frontier([(item.memory_bytes, item.score.value) for item in settings])
-    return [
-        replace(item, on_time_frontier=time, on_memory_frontier=memory)
-        for item, time, memory in zip(settings, by_time, by_memory, strict=True)
-    ]
-
-
 def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     """Return for each (price, score) whether no other is at least as good and as cheap.
 
@@ -162,32 +154,33 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     return [point in best for point in points]
 
 
-def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Compare every run with the best one.
+def _against_best(
+    runs: Sequence[Run], scores: Sequence[float | None]
+) -> list[tuple[bool, PairedEstimate | None, float | None]]:
+    """Return of each run whether it is the best one, its difference to that, and the p-value.
 
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
     of them might have been the one that is looked at.
     """
-    scored = [index for index, item in enumerate(settings) if item.score.value is not None]
-    name, node = next(iter(settings[0].run.metric_nodes.items()))
+    scored = [index for index, score in enumerate(scores) if score is not None]
+    name, node = next(iter(runs[0].metric_nodes.items()))
     if len(scored) < 2 or not is_mean(node):
-        return list(settings)
-    best = max(scored, key=lambda index: settings[index].score.value or 0.0)
+        return [(False, None, None)] * len(runs)
+    best = max(scored, key=lambda index: scores[index] or 0.0)
 
     def difference(left: int, right: int) -> PairedEstimate | None:
         try:
-            pairing = pair(settings[left].run, settings[right].run)
+            return compared(name, node, pair(runs[left], runs[right])).estimate
         except ComparisonError:  # no sample that both answered
             return None
-        return compared(name, node, pairing).estimate
 
-    pairs = list(itertools.combinations(range(len(settings)), 2))
+    pairs = list(itertools.combinations(range(len(runs)), 2))
     adjusted = dict(zip(pairs, holm_of(difference(*one) for one in pairs), strict=True))
     result = []
-    for index, setting in enumerate(settings):
+    for index in range(len(runs)):
         to_best = None if index == best else difference(best, index)
         p_value = adjusted[min(index, best), max(index, best)] if to_best else None
-        result.append(replace(setting, is_best=index == best, to_best=to_best, p_value=p_value))
+        result.append((index == best, to_best, p_value))
     return result
 
 
