@@ -396,7 +396,7 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
 def _differing_settings(runs: Sequence[ComparableRun]) -> list[Difference]:
     changed = differences([run.config for run in runs])
     return [
-        Difference(name, role_of(key), [_written(value) for value in changed[key]])
+        Difference(name, role_of(key), _written(changed[key]))
         for name, key in short_keys({key: key for key in changed}).items()
     ]
 
@@ -416,12 +416,19 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return in which software, weights and devices runs differ, one value per run."""
     keys = dict.fromkeys(key for run in runs for key in run.origin)
     return {
-        key: [_written(run.origin.get(key)) for run in runs]
+        key: _written([run.origin.get(key) for run in runs])
         for key in keys
         if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
 
 
-def _written(value: object) -> str:
-    text = setting_text(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+def _written(values: Sequence[object]) -> list[str]:
+    """Return values in one line each; long ones cut, so that other values stay other texts."""
+    whole = [setting_text(value) for value in values]
+    shared = os.path.commonprefix(whole)  # noqa: RUF071 - of letters, not of paths
+    ends = [f"…{text[shared.rfind(' ') + 1 :]}" for text in whole]  # from the word that differs
+    for texts in (whole, ends):
+        cut = [text if len(text) <= 40 else f"{text[:39]}…" for text in texts]
+        if len(set(cut)) == len(set(whole)):
+            return cut
+    return whole
