@@ -191,8 +191,9 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
         for item in metrics
     ]
     compared = [item for item in metrics if item.estimate is not None]
-    if not compared:
-        raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
+    for item in metrics:
+        if item.estimate is None and (item.name in rule.tolerance or not compared):
+            raise ComparisonError(f"{run.name}: {item.name} cannot be compared: {item.reason}")
     unreadable = _unreadable(pairing)
     tested = [*compared, unreadable]
     num_tests = max(1, len({_evidence(item) for item in tested} - {None}))

@@ -94,6 +94,8 @@ class SequentialGate:
                 f"gate --sequential needs a mean over samples in percent that are scored one by "
                 f"one, and {self._metric} is none"
             )
+        if self.rule.max_slowdown is not None:
+            raise ConfigError("gate --sequential checks no --max-slowdown")
         tolerance = self.rule.tolerance.get(self._metric, 0.0)
         if not tolerance > 0 or len(self.rule.tolerance) > 1:
             raise ConfigError(

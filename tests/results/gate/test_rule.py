@@ -299,6 +299,21 @@ def test_an_interval_of_another_confidence_than_the_tables_says_so(tmp_path: Pat
     assert "%" not in unreadable
 
 
+def test_a_metric_whose_tolerance_is_stated_is_compared_or_nothing_passes(tmp_path: Path) -> None:
+    mean = {"_target_": "llava_eval.metrics.means.mean_score"}
+    metrics = {"overlap": {**mean, "detail": "overlap"}, "accuracy": mean}
+    before = [answered(n, n % 3 > 0) for n in range(90)]
+    with_overlap = [
+        dataclasses.replace(one, score=dataclasses.replace(one.score, details={"overlap": 0.5}))
+        for one in before
+    ]
+    baseline = make(tmp_path, "a", with_overlap, metrics=metrics)
+    run = make(tmp_path, "b", before, metrics=metrics)
+    assert verdict_of(run, baseline, GateRule()).failures == []
+    with pytest.raises(ComparisonError, match="overlap cannot be compared: one of the runs has"):
+        verdict_of(run, baseline, GateRule(tolerance={"overlap": 2.0}, mode="noninferior"))
+
+
 def test_how_it_ran_is_no_protocol(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(30)]
     config = {
