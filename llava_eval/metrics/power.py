@@ -74,7 +74,7 @@ class Spread:
         return cls(2 * len(values) * max(variances), len(values) / num_clusters)
 
     @classmethod
-    def of_flips(cls, share: float, samples_per_cluster: float = 1.0) -> Spread:
+    def of_flips(cls, share: float, samples_per_cluster: float = 1.0, scale: float = 1.0) -> Spread:
         """Return the spread where a share of right and wrong answers changes either way.
 
         Samples of a group are taken to change together, which is the safe side.
@@ -82,8 +82,9 @@ class Spread:
         Args:
             share: of samples whose score changes, in (0, 1].
             samples_per_cluster: mean number of samples in a group.
+            scale: what a right answer is worth, in the unit of the difference.
         """
-        return cls(share * samples_per_cluster, samples_per_cluster)
+        return cls(share * samples_per_cluster * scale**2, samples_per_cluster)
 
     def detectable(self, num_samples: float) -> float:
         """Return the smallest true difference that so many samples show four times in five."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,15 +79,14 @@ def plans_of(
     """
     if not runs:
         assert flips is not None
-        spread = Spread.of_flips(flips / 100, per_group)
+        spread = Spread.of_flips(flips / 100, per_group, 100.0)
         basis = f"{flips:g} % of samples change"
         if per_group > 1:
             basis += (
                 f"; the {per_group:g} samples of a group are taken to change together, which is "
                 f"the safe side: independent ones take {per_group:g} times fewer"
             )
-        scaled = _scaled(spread, 100.0)
-        return SamplePlans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
+        return SamplePlans("right or wrong", basis, "percent", _planned(spread, detect, 100.0, ()))
     pairing = pair(runs[0], runs[-1])
     name, unit, scale, spread, basis = _of_runs(runs, pairing, flips)
     num_samples = len(pairing.firsts)
@@ -118,7 +116,7 @@ def _of_runs(
     spread: Spread | None
     if flips is not None:
         per_group = len(pairing.firsts) / pairing.num_clusters
-        spread = _scaled(Spread.of_flips(flips / 100, per_group), scale)
+        spread = Spread.of_flips(flips / 100, per_group, scale)
         basis = (
             f"{flips:g} % of samples change, as stated; those of a group are taken to change "
             "together, which is the safe side"
@@ -137,8 +135,7 @@ def _of_runs(
     else:
         counted = ~np.isnan(mean.first)
         _, membership = np.unique(pairing.membership[counted], return_inverse=True)
-        single = Spread.of_one(mean.first[counted], membership)
-        spread = None if single is None else _scaled(single, scale)
+        spread = Spread.of_one(scale * mean.first[counted], membership)
         basis = (
             "as if the other run answered independently, which is the safe side; a second run "
             "or --flips tells more"
@@ -155,10 +152,6 @@ def _of_runs(
             f"{runs[0].name}: {reason}, which says nothing of chance; --flips PERCENT states it"
         )
     return headline.name, headline.unit, scale, spread, basis
-
-
-def _scaled(spread: Spread, scale: float) -> Spread:
-    return dataclasses.replace(spread, variance=spread.variance * scale**2)
 
 
 def _planned(

@@ -61,7 +61,7 @@ class Publication:
             junit = texts.not_comparable_junit(str(error))
             try:
                 self._write(junit, texts.not_comparable_markdown(str(error), causes))
-            except ComparisonError as unwritten:
+            except StorageError as unwritten:
                 raise ComparisonError(f"{error}; {unwritten}") from error
             if error.exit_code == 1:
                 raise ComparisonError(str(error)) from error
@@ -79,7 +79,7 @@ class Publication:
         checks: Sequence[Check],
         properties: Mapping[str, str],
     ) -> int:
-        """Print a verdict, and write it for CI servers.
+        """Print a verdict, and write it for CI servers, within :meth:`refusals_reported`.
 
         Args:
             text: for a terminal.
@@ -95,7 +95,7 @@ class Publication:
             The exit code: 0 passed, 1 not.
 
         Raises:
-            ComparisonError: a file cannot be written; the exit code 1 would call that a regression.
+            StorageError: a file cannot be written.
         """
         if self.as_json:
             print_json(content)
@@ -121,10 +121,7 @@ class Publication:
     def _write(self, junit: str, markdown: str) -> None:
         for path, text in ((self.junit, junit), (self.summary, markdown)):
             if path is not None:
-                try:
-                    files.write_output(path, text)
-                except StorageError as error:
-                    raise ComparisonError(str(error)) from error
+                files.write_output(path, text)
 
 
 def _give_to_later_steps(**outputs: str) -> None:
