@@ -24,7 +24,7 @@ from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.formatting import count, printable, setting_text
+from llava_eval.results.formatting import count, from_difference, printable, setting_text
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
@@ -425,9 +425,7 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
 def _written(values: Sequence[object]) -> list[str]:
     """Return values in one line each; long ones cut, so that other values stay other texts."""
     whole = [setting_text(value) for value in values]
-    shared = os.path.commonprefix(whole)  # noqa: RUF071 - of letters, not of paths
-    ends = [f"…{text[shared.rfind(' ') + 1 :]}" for text in whole]  # from the word that differs
-    for texts in (whole, ends):
+    for texts in (whole, from_difference(whole)):
         cut = [text if len(text) <= 40 else f"{text[:39]}…" for text in texts]
         if len(set(cut)) == len(set(whole)):
             return cut

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedFunction, PairedMean
 from llava_eval.metrics.groups import rows_by_level
 from llava_eval.metrics.intervals import CONFIDENCE
-from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
+from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
@@ -124,8 +124,13 @@ def compare_runs(
     metrics = [compare_metrics(pairing) for pairing in pairings]
     known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
     index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)
-    compared = zip(letters(len(runs))[1:], pairings, metrics, strict=True)
-    return _adjusted([_compare(*one, index) for one in compared])
+    p_values = [holm_of(one.estimate for one in of_all) for of_all in zip(*metrics, strict=True)]
+    return [
+        _compare(letter, pairing, found, index, [of_metric[n] for of_metric in p_values])
+        for n, (letter, pairing, found) in enumerate(
+            zip(letters(len(runs))[1:], pairings, metrics, strict=True)
+        )
+    ]
 
 
 def refuse_differences(pairing: Pairing) -> None:
@@ -147,7 +152,11 @@ def refuse_differences(pairing: Pairing) -> None:
 
 
 def _compare(
-    letter: str, pairing: Pairing, metrics: Sequence[ComparedMetric], headline_index: int
+    letter: str,
+    pairing: Pairing,
+    metrics: Sequence[ComparedMetric],
+    headline_index: int,
+    p_values: Sequence[float | None],
 ) -> RunComparison:
     headline = metrics[headline_index]
     better, worse = flips_of(pairing, headline)
@@ -166,20 +175,8 @@ def _compare(
             sum(left.score.answer == right.score.answer for left, right in pairs),
         ),
         fidelity_of(pairing, headline),
-        {item.name: item.estimate.p_value if item.estimate else None for item in metrics},
+        {item.name: p_value for item, p_value in zip(metrics, p_values, strict=True)},
     )
-
-
-def _adjusted(comparisons: Sequence[RunComparison]) -> list[RunComparison]:
-    """Correct each metric's p-values for the number of runs compared."""
-    names = comparisons[0].adjusted_p_values
-    corrected = {
-        name: holm([item.adjusted_p_values.get(name) for item in comparisons]) for name in names
-    }
-    return [
-        replace(comparison, adjusted_p_values={name: corrected[name][index] for name in names})
-        for index, comparison in enumerate(comparisons)
-    ]
 
 
 def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:

@@ -53,7 +53,6 @@ class Publication:
             if self._is_on_github:
                 title = "llava-eval gate: cannot compare"
                 write_out(texts.annotation("error", title, str(error)))
-            _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
             causes: list[str] = []
             with contextlib.suppress(LlavaEvalError, OSError):  # its ledger cannot be read
                 if run_path is not None and self.summary is not None:
@@ -61,6 +60,7 @@ class Publication:
             junit = texts.not_comparable_junit(str(error))
             try:
                 self._write(junit, texts.not_comparable_markdown(str(error), causes))
+                _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
             except StorageError as unwritten:
                 raise ComparisonError(f"{error}; {unwritten}") from error
             if error.exit_code == 1:
@@ -103,6 +103,7 @@ class Publication:
             write_out(text)
         if self._is_on_github:
             write_out("\n".join(texts.workflow_commands(label, outcome, checks)))
+        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
         failing = [check for check in checks if check.fails]
         unproven = "not shown" if failing else "passed"
         _give_to_later_steps(
@@ -110,7 +111,6 @@ class Publication:
             outcome=outcome,
             failures=",".join(check.name for check in failing),
         )
-        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
         return int(bool(failing))
 
     @property
@@ -128,5 +128,5 @@ def _give_to_later_steps(**outputs: str) -> None:
     """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
     path = os.environ.get("GITHUB_OUTPUT")
     if path:
-        with Path(path).open("a", encoding="utf-8") as stream:
+        with files.storage_errors(Path(path)), Path(path).open("a", encoding="utf-8") as stream:
             stream.writelines(f"{name}={printable(text)}\n" for name, text in outputs.items())
