@@ -8,6 +8,7 @@ of the power, added, times that (Miller, arXiv 2411.00640, section 5).
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -100,11 +101,6 @@ class Spread:
         Args:
             difference: above 0, in the unit of the spread.
         """
-        least, most = 1, MAX_SAMPLES
-        while least < most:  # more samples show ever smaller differences
-            middle = (least + most) // 2
-            if self.detectable(middle) <= difference:
-                most = middle
-            else:
-                least = middle + 1
-        return max(least, math.ceil(2 * self.samples_per_cluster))
+        numbers = range(1, MAX_SAMPLES)  # more samples show ever smaller differences
+        index = bisect.bisect_left(numbers, True, key=lambda n: self.detectable(n) <= difference)
+        return max(index + 1, math.ceil(2 * self.samples_per_cluster))

@@ -237,8 +237,7 @@ def hallusion_score(
         results: of the set or of one level of a facet.
         part: which accuracy.
     """
-    right: dict[str, list[bool | None]] = defaultdict(list)
-    group_of: dict[str, str] = {}
+    right: dict[tuple[str, str], list[bool | None]] = defaultdict(list)
     for result in results:
         facets = result.facets
         has_none = facets["category"] == "VS" and facets["figure_id"] == "0"
@@ -250,13 +249,12 @@ def hallusion_score(
             "question": f"question {facets['question_id']}",
         }[part]
         place = f"{facets['category']}/{facets['subcategory']}/{facets['set_id']}"
-        name = f"{result.group}/{place}/{number}"  # the group tells resampled copies apart
+        name = (result.group, f"{place}/{number}")  # the group tells resampled copies apart
         is_known = result.generation.error is None and result.score.value is not None
         unclear = has_none and result.score.answer == "unclear"
         right[name].append((result.score.value == 1.0 or unclear) if is_known else None)
-        group_of[name] = result.group
     kept = {name: answers for name, answers in right.items() if None not in answers}
     if not kept:
         return MetricValue.none(0, "percent")
     values = [float(all(answers)) for answers in kept.values()]
-    return clustered_mean(values, [group_of[name] for name in kept], scale=100.0)
+    return clustered_mean(values, [group for group, _ in kept], scale=100.0)

@@ -117,10 +117,8 @@ def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:
     """Media are the same by file name: folder and container of a data set may differ."""
-    if left.media == right.media:
-        return True
-    stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
-    return stems[0] == stems[1]
+    stems = ([PurePath(path).stem for path in result.media] for result in (left, right))
+    return left.media == right.media or next(stems) == next(stems)
 
 
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
