@@ -220,14 +220,10 @@ def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
     """Return why scores that depend on the whole set cannot be compared, or None."""
     scorer, detail = _SET_SCORER
     runs = (pairing.first, pairing.second)
-    if not is_mean(node) or node.get("detail") not in (None, detail):
+    scorers = [current_target(str(run.parts.scorer.get("_target_"))) for run in runs]
+    if not is_mean(node) or node.get("detail") not in (None, detail) or scorer not in scorers:
         return None
-    targets = [str(run.parts.scorer.get("_target_")) for run in runs]
-    if scorer not in map(current_target, targets):
-        return None
-    judged = [
-        {result.id for result in run.results if result.generation.error is None} for run in runs
-    ]
+    judged = [{result.id for result in run.results} - set(run.failed) for run in runs]
     if judged[0] == judged[1]:
         return None
     return "its values weigh words by the whole set, and the runs scored different samples"

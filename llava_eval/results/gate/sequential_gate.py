@@ -183,17 +183,13 @@ class SequentialGate:
         content = self.content
         level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
         bounds = interval(content["low"], content["high"], signed=True)
+        before, after, allowed = (number(content[key]) for key in ("baseline", "run", "tolerance"))
+        change = number(content["difference"], signed=True)
         check = Check(
-            self._metric,
-            number(content["baseline"]),
-            number(content["run"]),
-            number(content["difference"], signed=True),
-            bounds,
-            number(content["tolerance"]),
+            *(self._metric, before, after, change, bounds, allowed),
             self.verdict == "regressed",
-            f"{self._metric} {number(content['baseline'])} in the baseline, "
-            f"{number(content['run'])} now: {number(content['difference'], signed=True)} "
-            f"({level} {bounds}, valid whenever one stops), {number(content['tolerance'])} allowed",
+            f"{self._metric} {before} in the baseline, {after} now: {change} ({level} {bounds}, "
+            f"valid whenever one stops), {allowed} allowed",
             is_shown=self.verdict == "no worse",
         )
         if not num_failed:
