@@ -303,16 +303,14 @@ def all_right(
             evaluation does: copies without their original count nowhere.
         size: count only groups of so many samples; null counts all.
     """
-    right: dict[str, list[float]] = defaultdict(list)
-    names: dict[str, set[str]] = defaultdict(set)
+    by_id: dict[str, dict[str, float]] = defaultdict(dict)
     for result, value in zip(results, sample_values(results, detail=detail), strict=True):
-        right[result.group].append(value)
-        names[result.group].add(result.id)
+        by_id[result.group][result.id] = value
     kept = {
-        group: values
-        for group, values in right.items()
-        if not np.isnan(values).any()
-        and (not lead or group in names[group])
+        group: list(values.values())
+        for group, values in by_id.items()
+        if not any(map(math.isnan, values.values()))
+        and (not lead or group in values)
         and size in (None, len(values))
     }
     if not kept:

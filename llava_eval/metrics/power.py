@@ -48,6 +48,10 @@ class Spread:
         """
         if estimate.low is None or estimate.high is None or estimate.smallest_detectable is None:
             return None
+        if (
+            estimate.num_clusters == 2
+        ):  # its interval ends where the scale does, and tells no spread
+            return None
         quantile = student_quantile(estimate.num_clusters - 1)
         stderr = (estimate.high - estimate.low) / 2 / quantile
         per_cluster = estimate.num_samples / estimate.num_clusters

@@ -142,8 +142,8 @@ def _of_runs(
         )
     if spread is None:
         reason = (
-            "all samples are of one group"
-            if pairing.num_clusters < 2
+            f"all samples are of {'one group' if pairing.num_clusters < 2 else 'two groups'}"
+            if pairing.num_clusters < 1 + len(runs)
             else f"{headline.name} of all samples is the same"
             if len(runs) == 1
             else f"{headline.name} of all samples differs alike, if at all"
@@ -201,11 +201,10 @@ def _remarks(plans: SamplePlans) -> Iterator[str]:
             f"At hand: {plans.at_hand} samples show a true difference of "
             f"{detectable_cell(plans.detectable, plans.unit)} or more four times in five."
         )
-    most = plans.plans[0]
-    if plans.num_rows is not None and most.num_samples > plans.num_rows:
-        yield (
-            f"The whole benchmark has {plans.num_rows} rows: it cannot show {most.difference:g}."
-        )
+    unseen = [plan for plan in plans.plans if plan.num_samples > (plans.num_rows or math.inf)]
+    if unseen:
+        least = f"{unseen[-1].difference:g}{' or less' if len(unseen) > 1 else ''}"
+        yield f"The whole benchmark has {plans.num_rows} rows: it cannot show {least}."
     yield "A difference is found at 5 %, two-sided, four times in five."
 
 

@@ -48,6 +48,14 @@ def test_a_pair_shows_what_its_estimate_says() -> None:
     assert spread.detectable(300) == pytest.approx(estimate.smallest_detectable)
 
 
+def test_two_clusters_tell_no_spread() -> None:
+    # one flip of six: 0.167 flips take 523 samples for 5 points, and Tango's interval fills the scale
+    first, membership = np.ones(6), np.repeat(np.arange(2), 3)
+    estimate = paired_means(first, np.array([0.0, 1, 1, 1, 1, 1]), membership)
+    assert estimate is not None
+    assert Spread.of_pair(estimate) is None
+
+
 def test_a_difference_is_found_four_times_in_five_with_the_planned_samples() -> None:
     flips, difference = 0.2, 0.06
     num_samples = Spread.of_flips(flips).samples_for(difference)

@@ -82,14 +82,9 @@ def to_terminal(verdict: GateVerdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted, changes = counts_table([baseline, run], ["baseline", "run"]), _changes_table(verdict)
-    sides = Table(
-        ["", "", "benchmark", "model"],
-        [
-            ["baseline", baseline.name, baseline.label, baseline.model],
-            ["run", run.name, run.label, run.model],
-        ],
-        num_names=4,
-    )
+    named = {"baseline": baseline, "run": run}
+    rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
+    sides = Table(["", "", "benchmark", "model"], rows, num_names=4)
     blocks = [
         sides.to_text(width),
         "" if changes is None else changes.to_text(width),
@@ -168,9 +163,9 @@ def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
         reason: why.
         causes: what samples failed of.
     """
-    listed = "".join(f"\n- {markdown_text(cause)}" for cause in causes)
-    text = f"### :warning: llava-eval gate: cannot compare\n\n{markdown_text(reason)}\n"
-    return f"{text}{listed}\n" if causes else text
+    title = "### :warning: llava-eval gate: cannot compare"
+    listed = [*(f"- {markdown_text(cause)}" for cause in causes), ""] if causes else []
+    return "\n".join([title, "", markdown_text(reason), "", *listed])
 
 
 def _folded(title: str, table: Table) -> str:
