@@ -49,7 +49,7 @@ def test_a_pair_shows_what_its_estimate_says() -> None:
 
 
 def test_two_clusters_tell_no_spread() -> None:
-    # one flip of six: 0.167 flips take 523 samples for 5 points, and Tango's interval fills the scale
+    # one flip of six takes 523 samples for 5 points; Tango's interval fills the scale
     first, membership = np.ones(6), np.repeat(np.arange(2), 3)
     estimate = paired_means(first, np.array([0.0, 1, 1, 1, 1, 1]), membership)
     assert estimate is not None

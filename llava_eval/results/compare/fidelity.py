@@ -90,8 +90,10 @@ def _measure(
     if estimate is None:
         return []
     measure = Measure.of(name, unit, estimate)
-    low = None if estimate.low is None else max(0.0, estimate.low)
-    return [replace(measure, estimate=replace(estimate, low=low))]
+    low, high = None if estimate.low is None else max(0.0, estimate.low), estimate.high
+    if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
+        low = high = None
+    return [replace(measure, estimate=replace(estimate, low=low, high=high))]
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
