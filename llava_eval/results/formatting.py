@@ -119,10 +119,10 @@ def setting_text(value: object) -> str:
 
 
 def from_difference(texts: Sequence[str]) -> list[str]:
-    """Return texts from the word on in which they differ, where that comes late."""
+    """Return texts from the word or dotted part on in which they differ, where that comes late."""
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - of letters, not of paths
-    start = shared.rfind(" ") + 1
-    return [f"…{text[start:]}" for text in texts] if start > 20 else list(texts)
+    start = 1 + shared.rfind(" " if " " in shared else ".")
+    return [f"…{text[start:]}" for text in texts] if start > 12 else list(texts)
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
