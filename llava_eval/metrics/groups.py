@@ -68,7 +68,7 @@ def macro_mean(
         return MetricValue.none(0, unit)
     parts = list(counted.values())
     highest = scale if all(part.values.max() <= 1.0 for part in parts) else None
-    return _weighted(parts, [1.0 / num_levels] * len(parts), scale, highest, unit)
+    return _by_parts(parts, [num_levels] * len(parts), scale, highest, unit)
 
 
 def levels_of(level: str) -> list[str]:
@@ -164,8 +164,8 @@ def nested_mean(
     scored = [parts for parts in by_task if parts]
     if not scored:
         return MetricValue(empty_as, None, None, None, 0, unit)
-    weights = [1.0 / (len(parts) * len(scored)) for parts in scored for _ in parts]
-    return _weighted([part for parts in scored for part in parts], weights, scale, scale, unit)
+    divisors = [len(parts) * len(scored) for parts in scored for _ in parts]
+    return _by_parts([part for parts in scored for part in parts], divisors, scale, scale, unit)
 
 
 def relative_gain(
@@ -238,19 +238,21 @@ def _counted(results: Sequence[SampleResult], denominator: Denominator) -> _Coun
     return _Counted(values[inside], groups)
 
 
-def _weighted(
+def _by_parts(
     parts: Sequence[_Counted],
-    weights: Sequence[float],
+    divisors: Sequence[int],
     scale: float,
     highest: float | None,
     unit: str,
 ) -> MetricValue:
-    """Return a weighted sum of the means of some parts; see :func:`estimated`."""
+    """Return the sum of the means of some parts, each by its divisor; see :func:`estimated`."""
+    common = math.lcm(*divisors)  # so that seven sevenths are 1
     means = [float(part.values.mean()) for part in parts]
-    value = scale * sum(weight * mean for weight, mean in zip(weights, means, strict=True))
+    total = sum(mean * (common // each) for mean, each in zip(means, divisors, strict=True))
+    value = scale * total / common
     influence = [
-        scale * weight * (part.values - mean) / len(part.values)
-        for part, mean, weight in zip(parts, means, weights, strict=True)
+        scale * (part.values - mean) / (len(part.values) * each)
+        for part, mean, each in zip(parts, means, divisors, strict=True)
     ]
     groups = [group for part in parts for group in part.groups]
     return estimated(value, np.concatenate(influence), groups, highest, unit)
@@ -359,10 +361,8 @@ def mme_score(
         return MetricValue.none(0, "points")
     parts = [_Counted(np.array(list(scores.values())), list(scores)) for scores in images.values()]
     highest = _MME_HIGHEST * len(images)
-    total = _weighted(parts, [1.0] * len(parts), 1.0, highest, "points")
-    return dataclasses.replace(
-        total, num_samples=_MME_QUESTIONS_PER_IMAGE * sum(map(len, images.values()))
-    )
+    total = _by_parts(parts, [1] * len(parts), 1.0, highest, "points")
+    return dataclasses.replace(total, num_samples=_MME_QUESTIONS_PER_IMAGE * total.num_samples)
 
 
 def mean_of_means(
