@@ -262,16 +262,16 @@ def _gate(arguments: argparse.Namespace) -> int:
         reader = RunReader(arguments.config_dir)
         run = reader.read(path)
         verdict = verdict_of(run, baseline_or_run(arguments.baseline, run, reader), rule)
-    return publication.publish(
-        texts.to_terminal(verdict, width=terminal_width()),
-        texts.to_markdown(verdict),
-        texts.to_content(verdict),
-        label=run.label,
-        benchmark=run.benchmark,
-        outcome=texts.outcome(verdict),
-        checks=verdict.checks,
-        properties=texts.properties_of(verdict),
-    )
+        return publication.publish(
+            texts.to_terminal(verdict, width=terminal_width()),
+            texts.to_markdown(verdict),
+            texts.to_content(verdict),
+            label=run.label,
+            benchmark=run.benchmark,
+            outcome=texts.outcome(verdict),
+            checks=verdict.checks,
+            properties=texts.properties_of(verdict),
+        )
 
 
 def _gate_sequentially(
@@ -287,17 +287,17 @@ def _gate_sequentially(
     gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
     with publication.refusals_reported(), messages_shown(-1 if arguments.json else 0):
         outcome = run.run(composed, watch=gate)
-    num_failed = outcome.summary.num_errors if outcome.exit_code else 0
-    return publication.publish(
-        gate.text(width=terminal_width(), num_failed=num_failed),
-        gate.markdown(num_failed),
-        {**gate.content, "num_failed": num_failed},
-        label=outcome.summary.benchmark,
-        benchmark=composed.config.benchmark.name,
-        outcome=gate.outcome,
-        checks=gate.checks(num_failed),
-        properties={"run": str(outcome.directory), "baseline": str(arguments.baseline)},
-    )
+        num_failed = outcome.summary.num_errors if outcome.exit_code else 0
+        return publication.publish(
+            gate.text(width=terminal_width(), num_failed=num_failed),
+            gate.markdown(num_failed),
+            {**gate.content, "num_failed": num_failed},
+            label=outcome.summary.benchmark,
+            benchmark=composed.config.benchmark.name,
+            outcome=gate.outcome,
+            checks=gate.checks(num_failed),
+            properties={"run": str(outcome.directory), "baseline": str(arguments.baseline)},
+        )
 
 
 @command(

@@ -11,6 +11,7 @@ Configurations are plain nested mappings here, as config.yaml and manifest.json 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -145,6 +146,25 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[key] = value
     return leaves
+
+
+def put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a value of a nested mapping, with the parts above it where they are missing.
+
+    Args:
+        tree: changed in place.
+        key: dotted.
+        value: a copy of it is set.
+
+    Raises:
+        ValueError: the key lies below another that has a value.
+    """
+    *parents, last = key.split(".")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"{key} lies below a value")
+    tree[last] = copy.deepcopy(value)
 
 
 def with_role(config: Mapping[str, Any], *roles: Role) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 
 from llava_eval import run as program
 from llava_eval.config.compose import composed_of
+from llava_eval.config.roles import put
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.explain.switched_runs import drawn_groups
-from llava_eval.results.explain.switches import put
 from llava_eval.results.formatting import (
     Table,
     count,
@@ -188,7 +188,7 @@ def audit(
 def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: Path) -> Switched:
     config = copy.deepcopy(dict(run.config))
     for key, value in SWITCHES[name].items():
-        put(config, key.split("."), value)
+        put(config, key, value)
     directory = folder / name.replace(" ", "_")
     config |= {"output_dir": str(directory), "resume": None, "tracker": None}
     try:

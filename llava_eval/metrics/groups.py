@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -65,20 +66,34 @@ def macro_mean(
     num_levels = len(counted) if levels is None else len(levels)
     if not counted:
         return MetricValue.none(0, unit)
-    value = scale * sum(float(part.values.mean()) for part in counted.values()) / num_levels
-    influence = [
-        (part.values - part.values.mean()) / (len(part.values) * num_levels)
-        for part in counted.values()
-    ]
-    groups = [group for part in counted.values() for group in part.groups]
-    highest = scale if all(part.values.max() <= 1.0 for part in counted.values()) else None
-    return _estimated(value, scale * np.concatenate(influence), groups, highest, unit)
+    parts = list(counted.values())
+    highest = scale if all(part.values.max() <= 1.0 for part in parts) else None
+    return _by_parts(parts, [num_levels] * len(parts), scale, highest, unit)
 
 
 def levels_of(level: str) -> list[str]:
     """Return the levels that a sample has of a facet: "action+object" is two, "18+" is one."""
     levels = level.split("+")
     return levels if all(levels) else [level]
+
+
+def rows_by_level(
+    results: Sequence[SampleResult], facet: str, *, of_whole_groups: bool = False
+) -> dict[str, list[int]]:
+    """Return the numbers of the results of each level; a sample counts under each that it has.
+
+    Args:
+        results: of the set.
+        facet: whose levels.
+        of_whole_groups: a sample has the levels of its group's last row.
+    """
+    ordered = sorted(results, key=lambda result: result.row) if of_whole_groups else ()
+    last = {result.group: result for result in ordered}
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, result in enumerate(results):
+        for level in levels_of(last.get(result.group, result).facets.get(facet, "")):
+            members[level].append(number)
+    return dict(members)
 
 
 def part_mean(
@@ -142,25 +157,15 @@ def nested_mean(
     for result in results:
         if level in (None, result.facets[outer]):
             tasks[result.facets[outer]][result.facets[inner]].append(result)
-    counted: list[tuple[_Counted, int]] = []
-    num_tasks = 0
-    for kinds in tasks.values():
-        parts = [part for kind in kinds.values() if (part := _counted(kind, "scored")).groups]
-        counted += [(part, len(parts)) for part in parts]
-        num_tasks += bool(parts)
-    if not counted:
-        return MetricValue(empty_as, None, None, None, 0, unit)
-    weights = [1.0 / (num_kinds * num_tasks) for _, num_kinds in counted]
-    value = sum(
-        weight * float(part.values.mean())
-        for weight, (part, _) in zip(weights, counted, strict=True)
-    )
-    influence = [
-        weight * (part.values - part.values.mean()) / len(part.values)
-        for weight, (part, _) in zip(weights, counted, strict=True)
+    by_task = [
+        [part for kind in kinds.values() if (part := _counted(kind, "scored")).groups]
+        for kinds in tasks.values()
     ]
-    groups = [group for part, _ in counted for group in part.groups]
-    return _estimated(scale * value, scale * np.concatenate(influence), groups, scale, unit)
+    scored = [parts for parts in by_task if parts]
+    if not scored:
+        return MetricValue(empty_as, None, None, None, 0, unit)
+    divisors = [len(parts) * len(scored) for parts in scored for _ in parts]
+    return _by_parts([part for parts in scored for part in parts], divisors, scale, scale, unit)
 
 
 def relative_gain(
@@ -233,26 +238,48 @@ def _counted(results: Sequence[SampleResult], denominator: Denominator) -> _Coun
     return _Counted(values[inside], groups)
 
 
-def _estimated(
+def _by_parts(
+    parts: Sequence[_Counted],
+    divisors: Sequence[int],
+    scale: float,
+    highest: float | None,
+    unit: str,
+) -> MetricValue:
+    """Return the sum of the means of some parts, each by its divisor; see :func:`estimated`."""
+    common = math.lcm(*divisors)  # so that seven sevenths are 1
+    means = [float(part.values.mean()) for part in parts]
+    total = sum(mean * (common // each) for mean, each in zip(means, divisors, strict=True))
+    value = scale * total / common
+    influence = [
+        scale * (part.values - mean) / (len(part.values) * each)
+        for part, mean, each in zip(parts, means, divisors, strict=True)
+    ]
+    groups = [group for part in parts for group in part.groups]
+    return estimated(value, np.concatenate(influence), groups, highest, unit)
+
+
+def estimated(
     value: float,
     influence: FloatArray,
     groups: Sequence[str],
     highest: float | None,
     unit: str,
-    num_samples: int | None = None,
 ) -> MetricValue:
     """Return a number with its clustered standard error and its interval from 0 to ``highest``.
 
-    ``influence`` is what each of N observations contributes to the value, in its unit. The number
-    of samples is N unless it is stated.
+    Args:
+        value: the number.
+        influence: (N,) what each observation contributes to it, in its unit.
+        groups: (N,) what the observations cluster by.
+        highest: the most that it can be; None where that is not known.
+        unit: of all.
     """
-    num_samples = len(groups) if num_samples is None else num_samples
     membership, num_clusters = number_clusters(groups)
     if num_clusters < 2:
-        return MetricValue(value, None, None, None, num_samples, unit)
+        return MetricValue(value, None, None, None, len(groups), unit)
     stderr = clustered_stderr(influence, membership)
     low, high = bounded_interval(value, stderr, num_clusters, 0.0, highest)
-    return MetricValue(value, stderr, low, high, num_samples, unit)
+    return MetricValue(value, stderr, low, high, len(groups), unit)
 
 
 _MME_QUESTIONS_PER_IMAGE = 2
@@ -278,16 +305,14 @@ def all_right(
             evaluation does: copies without their original count nowhere.
         size: count only groups of so many samples; null counts all.
     """
-    right: dict[str, list[float]] = defaultdict(list)
-    names: dict[str, set[str]] = defaultdict(set)
+    by_id: dict[str, dict[str, float]] = defaultdict(dict)
     for result, value in zip(results, sample_values(results, detail=detail), strict=True):
-        right[result.group].append(value)
-        names[result.group].add(result.id)
+        by_id[result.group][result.id] = value
     kept = {
-        group: values
-        for group, values in right.items()
-        if not np.isnan(values).any()
-        and (not lead or group in names[group])
+        group: list(values.values())
+        for group, values in by_id.items()
+        if not any(map(math.isnan, values.values()))
+        and (not lead or group in values)
         and size in (None, len(values))
     }
     if not kept:
@@ -334,13 +359,10 @@ def mme_score(
             images[category][group] = 50 * sum(values) + 100 * (sum(values) == 2)
     if not images:
         return MetricValue.none(0, "points")
-    columns = [np.array(list(scores.values())) for scores in images.values()]
-    total = sum(float(values.mean()) for values in columns)
-    influence = np.concatenate([(values - values.mean()) / len(values) for values in columns])
-    groups = [group for scores in images.values() for group in scores]
+    parts = [_Counted(np.array(list(scores.values())), list(scores)) for scores in images.values()]
     highest = _MME_HIGHEST * len(images)
-    num_samples = _MME_QUESTIONS_PER_IMAGE * len(groups)
-    return _estimated(total, influence, groups, highest, "points", num_samples)
+    total = _by_parts(parts, [1] * len(parts), 1.0, highest, "points")
+    return dataclasses.replace(total, num_samples=_MME_QUESTIONS_PER_IMAGE * total.num_samples)
 
 
 def mean_of_means(
@@ -370,7 +392,7 @@ def mean_of_means(
     influence = np.where(known, observed - means, 0.0) / counts / len(details)
     groups = [result.group for result, counted in zip(results, any_known, strict=True) if counted]
     highest = highest_value(observed[known], None, scale, unit)
-    return _estimated(
+    return estimated(
         scale * float(means.mean()),
         scale * influence.sum(axis=1)[any_known],
         groups,

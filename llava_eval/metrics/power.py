@@ -8,6 +8,7 @@ of the power, added, times that (Miller, arXiv 2411.00640, section 5).
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ from llava_eval.metrics.intervals import (
 )
 from llava_eval.metrics.paired import POWER, PairedEstimate
 
-#: More samples than any benchmark has; a smaller difference takes "more than" so many.
-MAX_SAMPLES = 100_000_000
+#: No plan asks for more.
+MAX_SAMPLES = 10**15
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Spread:
             estimate: of the two runs.
         """
         if estimate.low is None or estimate.high is None or estimate.smallest_detectable is None:
+            return None
+        if (
+            estimate.num_clusters == 2
+        ):  # its interval ends where the scale does, and tells no spread
             return None
         quantile = student_quantile(estimate.num_clusters - 1)
         stderr = (estimate.high - estimate.low) / 2 / quantile
@@ -74,7 +79,7 @@ class Spread:
         return cls(2 * len(values) * max(variances), len(values) / num_clusters)
 
     @classmethod
-    def of_flips(cls, share: float, samples_per_cluster: float = 1.0) -> Spread:
+    def of_flips(cls, share: float, samples_per_cluster: float = 1.0, scale: float = 1.0) -> Spread:
         """Return the spread where a share of right and wrong answers changes either way.
 
         Samples of a group are taken to change together, which is the safe side.
@@ -82,8 +87,9 @@ class Spread:
         Args:
             share: of samples whose score changes, in (0, 1].
             samples_per_cluster: mean number of samples in a group.
+            scale: what a right answer is worth, in the unit of the difference.
         """
-        return cls(share * samples_per_cluster, samples_per_cluster)
+        return cls(share * samples_per_cluster * scale**2, samples_per_cluster)
 
     def detectable(self, num_samples: float) -> float:
         """Return the smallest true difference that so many samples show four times in five."""
@@ -99,11 +105,6 @@ class Spread:
         Args:
             difference: above 0, in the unit of the spread.
         """
-        least, most = 1, MAX_SAMPLES
-        while least < most:  # more samples show ever smaller differences
-            middle = (least + most) // 2
-            if self.detectable(middle) <= difference:
-                most = middle
-            else:
-                least = middle + 1
-        return max(least, math.ceil(2 * self.samples_per_cluster))
+        numbers = range(1, MAX_SAMPLES)  # more samples show ever smaller differences
+        index = bisect.bisect_left(numbers, True, key=lambda n: self.detectable(n) <= difference)
+        return max(index + 1, math.ceil(2 * self.samples_per_cluster))

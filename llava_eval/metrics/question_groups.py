@@ -74,13 +74,9 @@ def videomme_v2_rating(
     Raises:
         RowsError: a group of another type or structure.
     """
-    groups: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in results:
-        groups[result.group].append(result)
     values: dict[str, float] = {}
     num_left_out = 0
-    for name, members in groups.items():
-        members.sort(key=lambda result: result.row)
+    for name, members in _groups(results).items():
         facets = members[-1].facets
         if group_type not in (None, facets["group_type"]) or level not in (None, facets["level"]):
             continue
@@ -98,6 +94,14 @@ def videomme_v2_rating(
         return MetricValue(value, None, None, None, 0, "percent", note)
     shares = [value / 100 for value in values.values()]
     return clustered_mean(shares, list(values), highest=1.0, scale=100.0, note=note)
+
+
+def _groups(results: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
+    """Return the results of each group, in the order of the rows."""
+    groups: dict[str, list[SampleResult]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: result.row):
+        groups[result.group].append(result)
+    return groups
 
 
 def _score(result: SampleResult, unread: Unread) -> int | None:
@@ -152,12 +156,9 @@ def vinoground_score(
             authors' script: if one is met among the text questions, the video score is 0 too. The
             second of two questions is looked at only where the first is right.
     """
-    pairs: dict[str, list[SampleResult]] = defaultdict(list)
-    for result in results:
-        pairs[result.group].append(result)
+    pairs = _groups(results)
     values: dict[str, float] = {}
     for name, members in pairs.items():
-        members.sort(key=lambda result: result.row)
         if len(members) != _GROUP_SIZE or any(r.generation.error is not None for r in members):
             continue
         by_part = {
@@ -236,8 +237,7 @@ def hallusion_score(
         results: of the set or of one level of a facet.
         part: which accuracy.
     """
-    right: dict[str, list[bool | None]] = defaultdict(list)
-    group_of: dict[str, str] = {}
+    right: dict[tuple[str, str], list[bool | None]] = defaultdict(list)
     for result in results:
         facets = result.facets
         has_none = facets["category"] == "VS" and facets["figure_id"] == "0"
@@ -249,13 +249,12 @@ def hallusion_score(
             "question": f"question {facets['question_id']}",
         }[part]
         place = f"{facets['category']}/{facets['subcategory']}/{facets['set_id']}"
-        name = f"{result.group}/{place}/{number}"  # the group tells resampled copies apart
+        name = (result.group, f"{place}/{number}")  # the group tells resampled copies apart
         is_known = result.generation.error is None and result.score.value is not None
         unclear = has_none and result.score.answer == "unclear"
         right[name].append((result.score.value == 1.0 or unclear) if is_known else None)
-        group_of[name] = result.group
     kept = {name: answers for name, answers in right.items() if None not in answers}
     if not kept:
         return MetricValue.none(0, "percent")
     values = [float(all(answers)) for answers in kept.values()]
-    return clustered_mean(values, [group_of[name] for name in kept], scale=100.0)
+    return clustered_mean(values, [group for group, _ in kept], scale=100.0)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from llava_eval.metrics.intervals import bounded_interval, clustered_stderr, number_clusters
+from llava_eval.metrics.groups import estimated
 from llava_eval.types import MetricValue, SampleResult
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]
@@ -50,15 +50,11 @@ def yes_no(
     if not kept or len(known) < len(values):
         return MetricValue.none(len(kept), "percent")
     value = sum(known) / len(known)
-    membership, num_clusters = number_clusters(
-        [result.group for members in levels.values() for result in members]
-    )
-    if num_clusters < 2 or any(ratio.value is None for ratio in ratios):
+    if any(ratio.value is None for ratio in ratios):
         return MetricValue(value, None, None, None, len(kept), "percent")
-    influence = np.concatenate([ratio.influence / len(ratios) for ratio in ratios])
-    stderr = 100 * clustered_stderr(influence, membership)
-    low, high = bounded_interval(value, stderr, num_clusters, 0.0, 100.0)
-    return MetricValue(value, stderr, low, high, len(kept), "percent")
+    influence = np.concatenate([100 * ratio.influence / len(ratios) for ratio in ratios])
+    groups = [result.group for members in levels.values() for result in members]
+    return estimated(value, influence, groups, 100.0, "percent")
 
 
 class _Ratio(NamedTuple):

@@ -64,6 +64,12 @@ def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
     ]
 
 
+def detectable_cell(smallest: float | None, unit: str) -> str:
+    """Return the smallest difference that is mostly found; one beyond the scale says so."""
+    is_none = unit == "percent" and smallest is not None and smallest > 100
+    return f"{number(smallest, unit)}{' (none is as large)' if is_none else ''}"
+
+
 def count_cells(run: ComparableRun) -> list[str]:
     """Return the cells of :data:`COUNT_COLUMNS`."""
     return [*map(str, (len(run.results), run.num_unreadable, run.num_errors))]

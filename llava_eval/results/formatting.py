@@ -118,6 +118,13 @@ def setting_text(value: object) -> str:
     return "null" if value is None else " ".join(str(value).split())
 
 
+def from_difference(texts: Sequence[str]) -> list[str]:
+    """Return texts from the word or dotted part on in which they differ, where that comes late."""
+    shared = os.path.commonprefix(texts)  # noqa: RUF071 - of letters, not of paths
+    start = 1 + shared.rfind(" " if " " in shared else ".")
+    return [f"…{text[start:]}" for text in texts] if start > 12 else list(texts)
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Return the first names, and how many more there are."""
     shown = ", ".join(map(printable, names[:most]))

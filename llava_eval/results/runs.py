@@ -24,7 +24,7 @@ from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.formatting import count, printable, setting_text
+from llava_eval.results.formatting import count, from_difference, printable, setting_text
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
@@ -119,9 +119,14 @@ class ComparableRun:
         return self.metric_nodes.get(metric, {}).get("measure") not in UNDIRECTED
 
     @property
+    def failed(self) -> list[str]:
+        """The ids of samples whose generation failed."""
+        return [result.id for result in self.results if result.generation.error is not None]
+
+    @property
     def num_errors(self) -> int:
         """Samples whose generation failed."""
-        return sum(result.generation.error is not None for result in self.results)
+        return len(self.failed)
 
     @property
     def num_unreadable(self) -> int:
@@ -391,7 +396,7 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
 def _differing_settings(runs: Sequence[ComparableRun]) -> list[Difference]:
     changed = differences([run.config for run in runs])
     return [
-        Difference(name, role_of(key), [_written(value) for value in changed[key]])
+        Difference(name, role_of(key), _written(changed[key]))
         for name, key in short_keys({key: key for key in changed}).items()
     ]
 
@@ -411,12 +416,17 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return in which software, weights and devices runs differ, one value per run."""
     keys = dict.fromkeys(key for run in runs for key in run.origin)
     return {
-        key: [_written(run.origin.get(key)) for run in runs]
+        key: _written([run.origin.get(key) for run in runs])
         for key in keys
         if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
 
 
-def _written(value: object) -> str:
-    text = setting_text(value)
-    return text if len(text) <= 40 else f"{text[:39]}…"
+def _written(values: Sequence[object]) -> list[str]:
+    """Return values in one line each; long ones cut, so that other values stay other texts."""
+    whole = [setting_text(value) for value in values]
+    for texts in (whole, from_difference(whole)):
+        cut = [text if len(text) <= 40 else f"{text[:39]}…" for text in texts]
+        if len(set(cut)) == len(set(whole)):
+            return cut
+    return whole

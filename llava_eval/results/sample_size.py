@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ import numpy as np
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.power import Spread
+from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
-from llava_eval.results.formatting import Table, number, wrapped
+from llava_eval.results.formatting import Table, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
@@ -79,15 +79,14 @@ def plans_of(
     """
     if not runs:
         assert flips is not None
-        spread = Spread.of_flips(flips / 100, per_group)
+        spread = Spread.of_flips(flips / 100, per_group, 100.0)
         basis = f"{flips:g} % of samples change"
         if per_group > 1:
             basis += (
                 f"; the {per_group:g} samples of a group are taken to change together, which is "
                 f"the safe side: independent ones take {per_group:g} times fewer"
             )
-        scaled = _scaled(spread, 100.0)
-        return SamplePlans("right or wrong", basis, "percent", _planned(scaled, detect, 100.0, ()))
+        return SamplePlans("right or wrong", basis, "percent", _planned(spread, detect, 100.0, ()))
     pairing = pair(runs[0], runs[-1])
     name, unit, scale, spread, basis = _of_runs(runs, pairing, flips)
     num_samples = len(pairing.firsts)
@@ -117,7 +116,7 @@ def _of_runs(
     spread: Spread | None
     if flips is not None:
         per_group = len(pairing.firsts) / pairing.num_clusters
-        spread = _scaled(Spread.of_flips(flips / 100, per_group), scale)
+        spread = Spread.of_flips(flips / 100, per_group, scale)
         basis = (
             f"{flips:g} % of samples change, as stated; those of a group are taken to change "
             "together, which is the safe side"
@@ -136,16 +135,15 @@ def _of_runs(
     else:
         counted = ~np.isnan(mean.first)
         _, membership = np.unique(pairing.membership[counted], return_inverse=True)
-        single = Spread.of_one(mean.first[counted], membership)
-        spread = None if single is None else _scaled(single, scale)
+        spread = Spread.of_one(scale * mean.first[counted], membership)
         basis = (
             "as if the other run answered independently, which is the safe side; a second run "
             "or --flips tells more"
         )
     if spread is None:
         reason = (
-            "all samples are of one group"
-            if pairing.num_clusters < 2
+            f"all samples are of {'one group' if pairing.num_clusters < 2 else 'two groups'}"
+            if pairing.num_clusters < 1 + len(runs)
             else f"{headline.name} of all samples is the same"
             if len(runs) == 1
             else f"{headline.name} of all samples differs alike, if at all"
@@ -154,10 +152,6 @@ def _of_runs(
             f"{runs[0].name}: {reason}, which says nothing of chance; --flips PERCENT states it"
         )
     return headline.name, headline.unit, scale, spread, basis
-
-
-def _scaled(spread: Spread, scale: float) -> Spread:
-    return dataclasses.replace(spread, variance=spread.variance * scale**2)
 
 
 def _planned(
@@ -205,13 +199,12 @@ def _remarks(plans: SamplePlans) -> Iterator[str]:
     if plans.at_hand is not None:
         yield (
             f"At hand: {plans.at_hand} samples show a true difference of "
-            f"{number(plans.detectable, plans.unit)} or more four times in five."
+            f"{detectable_cell(plans.detectable, plans.unit)} or more four times in five."
         )
-    most = plans.plans[0]
-    if plans.num_rows is not None and most.num_samples > plans.num_rows:
-        yield (
-            f"The whole benchmark has {plans.num_rows} rows: it cannot show {most.difference:g}."
-        )
+    unseen = [plan for plan in plans.plans if plan.num_samples > (plans.num_rows or math.inf)]
+    if unseen:
+        least = f"{unseen[-1].difference:g}{' or less' if len(unseen) > 1 else ''}"
+        yield f"The whole benchmark has {plans.num_rows} rows: it cannot show {least}."
     yield "A difference is found at 5 %, two-sided, four times in five."
 
 

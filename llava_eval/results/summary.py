@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llava_eval.config.schema import PublishedConfig
-from llava_eval.metrics.groups import levels_of
+from llava_eval.metrics.groups import rows_by_level
 from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.results.formatting import setting_text
 from llava_eval.types import MetricValue, SampleResult
@@ -131,19 +131,13 @@ def _by_level(
     results: Sequence[SampleResult], facet: str, metrics: Mapping[str, Metric]
 ) -> MetricsByLevel:
     """Compute metrics over each level; a sample counts under each of the levels that it has."""
-    last = {result.group: result for result in results}
-    members: dict[str, list[SampleResult]] = {}
-    of_groups: dict[str, list[SampleResult]] = {}
-    for result in results:
-        for chosen, owner in ((members, result), (of_groups, last[result.group])):
-            for level in levels_of(owner.facets[facet]):
-                chosen.setdefault(level, []).append(result)
+    rows = {whole: rows_by_level(results, facet, of_whole_groups=whole) for whole in (False, True)}
     return {
         level: {
-            name: metric(of_groups.get(level, []) if is_of_whole_groups(metric) else chosen)
+            name: metric([results[row] for row in rows[is_of_whole_groups(metric)].get(level, ())])
             for name, metric in metrics.items()
         }
-        for level, chosen in members.items()
+        for level in rows[False]
     }
 
 

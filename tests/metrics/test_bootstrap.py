@@ -73,3 +73,13 @@ def test_the_p_value_is_where_the_interval_reaches_zero() -> None:
     low, _ = percentile_interval(replicates, 40, 1 - p_value)
     assert low == pytest.approx(0.0, abs=0.01)
     assert sign_p_value(np.zeros(100), 40) == 1.0
+
+
+def test_p_values_are_no_larger_than_replicates_tell_apart() -> None:
+    # 40 differences, normal around -0.25: of 2000 resamples none reaches 0
+    differences = -0.25 + 0.3 * stats.norm.ppf((np.arange(40) + 0.5) / 40)
+    replicates = resampled_sums(differences[:, None])[:, 0] / 40
+    assert (replicates < 0).all()
+    expected = stats.ttest_1samp(differences, 0).pvalue  # 0.000006
+    assert sign_p_value(replicates, 40) == pytest.approx(expected, rel=0.35)
+    assert sign_p_value(replicates - 10, 40) < 1e-12

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from llava_eval.errors import RowsError
-from llava_eval.metrics.groups import macro_mean, part_mean
+from llava_eval.metrics.groups import macro_mean, nested_mean, part_mean
 from llava_eval.metrics.means import mean_score
 from llava_eval.results.summary import summarise
 from llava_eval.types import Generation, SampleResult, Score
@@ -45,6 +45,13 @@ def test_levels_count_the_same_however_large_they_are() -> None:
     expected = 100 * math.sqrt(6 / 5 * sum(part**2 for part in parts))
     assert metric.stderr == pytest.approx(expected)
     assert metric.num_samples == 6
+
+
+@pytest.mark.parametrize("num_levels", [7, 20, 49])
+def test_all_right_in_all_levels_is_exactly_100(num_levels: int) -> None:
+    results = [one for level in range(num_levels) for one in scored(str(level), 1, 1)]
+    assert macro_mean(results, facet="task").value == 100.0
+    assert nested_mean(results, outer="task", inner="task").value == 100.0
 
 
 def test_a_fixed_number_of_levels_counts_missing_ones_as_0() -> None:

@@ -12,7 +12,10 @@ from llava_eval.metrics.power import Spread
 @pytest.mark.parametrize(
     ("flips", "points", "num_samples"),
     # (1.959964 + 0.841621) ** 2 * flips / points ** 2, as tables of power have it
-    [(0.08, 1.0, 6279), (0.08, 2.0, 1570), (0.30, 1.0, 23547), (0.01, 0.5, 3140)],
+    [
+        *((0.08, 1.0, 6279), (0.08, 2.0, 1570), (0.30, 1.0, 23547), (0.01, 0.5, 3140)),
+        (0.08, 0.001, 6_279_103_790),
+    ],
 )
 def test_flips_give_the_sizes_of_the_textbook(
     flips: float, points: float, num_samples: int
@@ -43,6 +46,14 @@ def test_a_pair_shows_what_its_estimate_says() -> None:
     spread = Spread.of_pair(estimate)
     assert spread is not None
     assert spread.detectable(300) == pytest.approx(estimate.smallest_detectable)
+
+
+def test_two_clusters_tell_no_spread() -> None:
+    # one flip of six takes 523 samples for 5 points; Tango's interval fills the scale
+    first, membership = np.ones(6), np.repeat(np.arange(2), 3)
+    estimate = paired_means(first, np.array([0.0, 1, 1, 1, 1, 1]), membership)
+    assert estimate is not None
+    assert Spread.of_pair(estimate) is None
 
 
 def test_a_difference_is_found_four_times_in_five_with_the_planned_samples() -> None:

@@ -12,6 +12,7 @@ from wcwidth import ljust, rjust, width
 from llava_eval.results.formatting import (
     Table,
     cut,
+    from_difference,
     highest,
     html_text,
     interval,
@@ -191,3 +192,13 @@ def test_the_highest_is_marked_where_values_differ(
     values: list[float | None], indices: list[int]
 ) -> None:
     assert highest(values) == indices
+
+
+def test_texts_are_told_apart_where_they_differ_late() -> None:
+    names = ["llava_eval.scoring.choice.StrictChoice", "llava_eval.scoring.text.ExactMatch"]
+    assert from_difference(names) == ["…choice.StrictChoice", "…text.ExactMatch"]
+    assert from_difference(["Answer the question in a word.", "Answer the question briefly."]) == [
+        "…in a word.", "…briefly.",
+    ]  # fmt: skip
+    assert from_difference(["16", "4"]) == ["16", "4"]
+    assert from_difference(["short one", "short two"]) == ["short one", "short two"]

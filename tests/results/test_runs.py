@@ -239,3 +239,17 @@ def test_settings_that_differ_have_short_names(tmp_path: Path) -> None:
     assert differing_versions([runs[0], RunReader().read(tmp_path / "1")]) == {
         "torch": ["2.15.0", "2.14.0"]
     }
+
+
+def test_long_settings_that_differ_at_their_ends_are_told_apart(tmp_path: Path) -> None:
+    start = "Select the best answer to the question, and respond with the option's letter"
+    prompts = [f"{start}.", f"{start}. Think first.", f"{start}. Think longer."]
+    runs = [
+        RunReader().read(
+            write_run(tmp_path / str(n), [answered(0, True)], config={"benchmark.system": prompt})
+        )
+        for n, prompt in enumerate(prompts)
+    ]
+    shown = differing_settings(runs)
+    assert shown == {"system": ["…letter.", "…letter. Think first.", "…letter. Think longer."]}
+    assert differing_settings(runs[:1] * 2) == {}

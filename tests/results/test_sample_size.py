@@ -202,3 +202,5 @@ def test_plans_are_a_table_with_remarks() -> None:
     ]
     enough = dataclasses.replace(plans, num_rows=9000, at_hand=None)
     assert plans_text(enough, ["x", "z"], width=100).splitlines()[11:] == lines[13:]
+    small = plans_text(dataclasses.replace(plans, num_rows=89), ["x", "z"], width=100)
+    assert "has 89 rows: it cannot show 2.5 or less." in small

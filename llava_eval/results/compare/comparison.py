@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.differences import PairedMean
-from llava_eval.metrics.groups import levels_of
+from llava_eval.metrics.differences import PairedFunction, PairedMean
+from llava_eval.metrics.groups import rows_by_level
 from llava_eval.metrics.intervals import CONFIDENCE
-from llava_eval.metrics.paired import PairedEstimate, holm, holm_of
+from llava_eval.metrics.paired import PairedEstimate, holm_of
+from llava_eval.metrics.question_groups import is_of_whole_groups
 from llava_eval.results.compare.fidelity import Measure, fidelity_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
 from llava_eval.results.formatting import count, listed
@@ -71,7 +72,8 @@ class RunComparison:
     Attributes:
         letter: what tables call the second run; the first is A.
         pairing: the runs and their common samples.
-        metrics: the headline first.
+        metrics: as the protocol lists them.
+        headline_index: of the first of them by which all runs that are compared could be.
         facets: by facet, its levels in the order of the samples.
         better, worse: samples that the second run did better or worse on, the largest change first.
         agreement: of texts and answers.
@@ -82,6 +84,7 @@ class RunComparison:
     letter: str
     pairing: Pairing
     metrics: Sequence[ComparedMetric]
+    headline_index: int
     facets: Mapping[str, Sequence[ComparedLevel]]
     better: Sequence[Flip]
     worse: Sequence[Flip]
@@ -97,8 +100,8 @@ class RunComparison:
 
     @property
     def headline(self) -> ComparedMetric:
-        """The first metric of the protocol that could be compared, else the first."""
-        return next((item for item in self.metrics if item.estimate is not None), self.metrics[0])
+        """The metric that tables look at."""
+        return self.metrics[self.headline_index]
 
 
 def compare_runs(
@@ -118,7 +121,16 @@ def compare_runs(
     if not allow_differences:
         for pairing in pairings:
             refuse_differences(pairing)
-    return _adjusted(list(map(_compare, letters(len(runs))[1:], pairings)))
+    metrics = [compare_metrics(pairing) for pairing in pairings]
+    known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
+    index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)
+    p_values = [holm_of(one.estimate for one in of_all) for of_all in zip(*metrics, strict=True)]
+    return [
+        _compare(letter, pairing, found, index, [of_metric[n] for of_metric in p_values])
+        for n, (letter, pairing, found) in enumerate(
+            zip(letters(len(runs))[1:], pairings, metrics, strict=True)
+        )
+    ]
 
 
 def refuse_differences(pairing: Pairing) -> None:
@@ -139,16 +151,22 @@ def refuse_differences(pairing: Pairing) -> None:
         )
 
 
-def _compare(letter: str, pairing: Pairing) -> RunComparison:
-    metrics = compare_metrics(pairing)
-    headline = next((item for item in metrics if item.estimate is not None), None)
+def _compare(
+    letter: str,
+    pairing: Pairing,
+    metrics: Sequence[ComparedMetric],
+    headline_index: int,
+    p_values: Sequence[float | None],
+) -> RunComparison:
+    headline = metrics[headline_index]
     better, worse = flips_of(pairing, headline)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     return RunComparison(
         letter,
         pairing,
         metrics,
-        {} if headline is None else _by_facet(pairing, headline),
+        headline_index,
+        _by_facet(pairing, headline),
         better,
         worse,
         Agreement(
@@ -157,47 +175,34 @@ def _compare(letter: str, pairing: Pairing) -> RunComparison:
             sum(left.score.answer == right.score.answer for left, right in pairs),
         ),
         fidelity_of(pairing, headline),
-        {item.name: item.estimate.p_value if item.estimate else None for item in metrics},
+        {item.name: p_value for item, p_value in zip(metrics, p_values, strict=True)},
     )
-
-
-def _adjusted(comparisons: Sequence[RunComparison]) -> list[RunComparison]:
-    """Correct each metric's p-values for the number of runs compared."""
-    names = comparisons[0].adjusted_p_values
-    corrected = {
-        name: holm([item.adjusted_p_values.get(name) for item in comparisons]) for name in names
-    }
-    return [
-        replace(comparison, adjusted_p_values={name: corrected[name][index] for name in names})
-        for index, comparison in enumerate(comparisons)
-    ]
 
 
 def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
     """Compare each level; a sample counts under each that it has, as in the runs' own tables."""
-    assert headline.paired is not None
-    compared = {}
+    paired, compared = headline.paired, {}
+    if paired is None:
+        return {}
+    whole = isinstance(paired, PairedFunction) and is_of_whole_groups(paired.metric)
     for facet in pairing.first.parts.benchmark.facets:
-        members: dict[str, list[int]] = {}
-        for row, result in enumerate(pairing.firsts):
-            for level in levels_of(str(result.facets.get(facet, ""))):
-                members.setdefault(level, []).append(row)
+        members = rows_by_level(pairing.firsts, facet, of_whole_groups=whole)
         estimates = []
         for of_level in members.values():
             rows = np.array(of_level, np.int64)
             _, membership = np.unique(pairing.membership[rows], return_inverse=True)
-            estimates.append(headline.paired.difference(rows, membership, CONFIDENCE))
+            estimates.append(paired.difference(rows, membership, CONFIDENCE))
         levels = zip(members, estimates, holm_of(estimates), strict=True)
         compared[facet] = [ComparedLevel(*parts) for parts in levels]
     return compared
 
 
-def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Flip], list[Flip]]:
+def flips_of(pairing: Pairing, headline: ComparedMetric) -> tuple[list[Flip], list[Flip]]:
     """Return the samples that the second run did better and worse on, largest changes first.
 
     Empty for a metric that is no mean over samples.
     """
-    if headline is None or not isinstance(headline.paired, PairedMean):
+    if not isinstance(headline.paired, PairedMean):
         return [], []
     paired = headline.paired
     change = np.nan_to_num(paired.scale * (paired.second - paired.first))
@@ -211,24 +216,43 @@ def flips_of(pairing: Pairing, headline: ComparedMetric | None) -> tuple[list[Fl
     return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
 
 
-def notes(comparison: RunComparison) -> list[str]:
-    """Return what a reader must know beside the numbers."""
+def all_notes(comparisons: Sequence[RunComparison]) -> list[str]:
+    """Return each of :func:`notes` once."""
+    is_pair = len(comparisons) == 1
+    return list(dict.fromkeys(n for item in comparisons for n in notes(item, is_pair=is_pair)))
+
+
+def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
+    """Return what a reader must know beside the numbers.
+
+    Args:
+        comparison: of two runs.
+        is_pair: no other run is compared with the first.
+    """
     pairing, first, second = comparison.pairing, "A", comparison.letter
+    of = "" if is_pair else f" of {first} and {second}"
+    sides = {first: pairing.first, second: pairing.second}
     lines = [
-        f"{name} {reason}"
-        for name, run in ((first, pairing.first), (second, pairing.second))
-        if (reason := run.incomplete) is not None
+        f"{name} {run.incomplete}" for name, run in sides.items() if run.incomplete is not None
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
-    for name, ids in ((first, pairing.first_only), (second, pairing.second_only)):
-        if ids:
-            lines.append(f"{count(len(ids), 'sample')} only in {name}, not compared: {listed(ids)}")
-    if pairing.failed:
-        lines.append(
-            f"{count(len(pairing.failed), 'sample')} failed, not compared: {listed(pairing.failed)}"
-        )
+    left_out = {
+        f" only in {first}": pairing.first_only,
+        f" only in {second}": pairing.second_only,
+    }
+    if is_pair:
+        left_out[" failed"] = pairing.failed
+    else:
+        left_out |= {f" of {name} failed": run.failed for name, run in sides.items()}
     lines += [
-        f"{item.name} is not compared: {item.reason}" for item in comparison.metrics if item.reason
+        f"{count(len(ids), 'sample')}{words}, not compared: {listed(ids)}"
+        for words, ids in left_out.items()
+        if ids
+    ]
+    lines += [
+        f"{item.name}{of} is not compared: {item.reason}"
+        for item in comparison.metrics
+        if item.reason
     ]
     return lines

@@ -49,22 +49,18 @@ def metrics_table(comparisons: Sequence[RunComparison]) -> Table:
 
 
 def _pair_table(comparison: RunComparison) -> Table:
+    known = [(item, item.estimate) for item in comparison.metrics if item.estimate is not None]
     rows = [
         [
             item.name,
-            *paired_cells(item.estimate, item.unit),
-            p_text(item.estimate.p_value),
+            *paired_cells(estimate, item.unit),
+            p_text(estimate.p_value),
             p_text(item.mcnemar.p_value if item.mcnemar else None),
         ]
-        for item in comparison.metrics
-        if item.estimate is not None
+        for item, estimate in known
     ]
     is_directed = comparison.pairing.first.is_directed
-    estimates = [
-        item.estimate if is_directed(item.name) else None
-        for item in comparison.metrics
-        if item.estimate is not None
-    ]
+    estimates = [estimate if is_directed(item.name) else None for item, estimate in known]
     header = ["metric", "A", "B", "B - A", INTERVAL, "p", "McNemar p"]
     return Table(header, rows, best=_better(estimates, 1))
 
@@ -84,20 +80,17 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
     best = []
     for index, metric in enumerate(comparisons[0].metrics):
         estimates = [item.metrics[index].estimate for item in comparisons]
-        values = [number(item.first if item else None, metric.unit) for item in estimates]
-        # Each run is held to A on the samples that both answered: these may be other ones.
-        known = [item.first for item in estimates if item is not None]
-        are_same = len({number(value, metric.unit) for value in known}) <= 1
-        if are_same:
-            first = known[0] if known else None
+        firsts = values_of_first(comparisons, estimates, metric.unit)
+        if "A" in firsts:
+            first = next((item.first for item in estimates if item is not None), None)
             scores = [first, *(item.second if item else None for item in estimates)]
             if comparisons[0].pairing.first.is_directed(metric.name):
                 best += [(len(rows) + row, 2) for row in highest(scores)]
-            rows.append([metric.name, "A", number(first, metric.unit), *["-"] * 5])
-        for comparison, value in zip(comparisons, values, strict=True):
-            item = comparison.metrics[index]
-            if not are_same:
-                rows.append([metric.name, f"A, as {comparison.letter}", value, *["-"] * 5])
+            rows.append([metric.name, "A", firsts["A"], *["-"] * 5])
+        for comparison in comparisons:
+            item, name = comparison.metrics[index], f"A, as {comparison.letter}"
+            if name in firsts:
+                rows.append([metric.name, name, firsts[name], *["-"] * 5])
             _, *cells = paired_cells(item.estimate, item.unit)
             p_values = (
                 item.estimate.p_value if item.estimate else None,
@@ -107,6 +100,20 @@ def _many_table(comparisons: Sequence[RunComparison]) -> Table:
             rows.append([metric.name, f"{comparison.letter} - A", *cells, *map(p_text, p_values)])
     header = ["metric", "runs", "value", "change", INTERVAL, "p", "Holm", "McNemar"]
     return Table(header, rows, num_names=2, best=best)
+
+
+def values_of_first(
+    comparisons: Sequence[RunComparison], estimates: Sequence[PairedEstimate | None], unit: str
+) -> dict[str, str]:
+    """Return A's value by "A", or by "A, as B" for each run where it has several.
+
+    Each run is held to A on the samples that both answered: these may be other ones.
+    """
+    values = [number(item.first if item else None, unit) for item in estimates]
+    known = {value for value, item in zip(values, estimates, strict=True) if item is not None}
+    if len(known) <= 1:
+        return {"A": next(iter(known), number(None))}
+    return {f"A, as {item.letter}": v for item, v in zip(comparisons, values, strict=True)}
 
 
 def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
@@ -137,7 +144,9 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
         [
             f"{item.letter} - A",
             measure.name,
-            number(measure.estimate.difference, measure.unit, signed=measure is item.fidelity[0]),
+            number(
+                measure.estimate.difference, measure.unit, signed=measure.name == item.headline.name
+            ),
             interval(measure.estimate.low, measure.estimate.high, measure.unit),
             measure.unit,
             str(measure.estimate.num_samples),
@@ -152,9 +161,10 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
 
 def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
     """Return the headline in each level of each facet: A's value, and the differences to it."""
+    facets = dict.fromkeys(facet for item in comparisons for facet in item.facets)
     if len(comparisons) == 1:
-        return [_pair_facet(comparisons[0], facet) for facet in comparisons[0].facets]
-    return [_many_facet(comparisons, facet) for facet in comparisons[0].facets]
+        return [_pair_facet(comparisons[0], facet) for facet in facets]
+    return [_many_facet(comparisons, facet) for facet in facets]
 
 
 def _pair_facet(comparison: RunComparison, facet: str) -> Table:
@@ -176,27 +186,17 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
 def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     unit = comparisons[0].headline.unit
     levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]
-    rows = [
-        [
-            first.level,
-            _value_of_first([by_name.get(first.level) for by_name in levels], unit),
-            *(_marked(by_name.get(first.level), unit) for by_name in levels),
-        ]
-        for first in comparisons[0].facets[facet]
-    ]
+    rows = []
+    for name in dict.fromkeys(name for by_name in levels for name in by_name):
+        found = [by_name.get(name, ComparedLevel(name, None)) for by_name in levels]
+        firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
+        rows.append([name, firsts.get("A", number(None)), *(_marked(item, unit) for item in found)])
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 
-def _value_of_first(levels: Sequence[ComparedLevel | None], unit: str) -> str:
-    """Return A's value in a level; "-" where the runs are held to it on other samples."""
-    estimates = [level.estimate for level in levels if level is not None]
-    values = {number(item.first, unit) for item in estimates if item is not None}
-    return values.pop() if len(values) == 1 else number(None, unit)
-
-
-def _marked(level: ComparedLevel | None, unit: str) -> str:
+def _marked(level: ComparedLevel, unit: str) -> str:
     """Return a difference, with a star where it is significant over all levels of the facet."""
-    if level is None or level.estimate is None:
+    if level.estimate is None:
         return "-"
     difference = number(level.estimate.difference, unit, signed=True)
     significant = level.adjusted_p_value is not None and level.adjusted_p_value < SIGNIFICANT

@@ -16,7 +16,7 @@ from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Flip, RunComparison, notes
+from llava_eval.results.compare.comparison import Flip, RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     SweepPoint,
@@ -59,8 +59,8 @@ def export_comparison(
         "counts": tables.counts_table(runs),
     }
     parts = {name: table for name, table in shown.items() if table is not None}
-    for facet, table in zip(comparisons[0].facets, tables.facet_tables(comparisons), strict=True):
-        parts[f"by_{facet}"] = table
+    for table in tables.facet_tables(comparisons):
+        parts[table.header[0].replace(" ", "_", 1)] = table  # "by duration"
     data = {
         "cost": cost_data(runs),
         "agreement": agreement_data(comparisons),
@@ -71,7 +71,7 @@ def export_comparison(
         if flips:
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
             data[name] = flips_data(flips)
-    lines = [f"- {markdown_text(note)}" for item in comparisons for note in notes(item)]
+    lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons)]
     written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
     files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
     return [folder / "comparison.json", *written]
@@ -171,11 +171,14 @@ def _run(run: Run) -> dict[str, Any]:
         "model": run.model,
         "fingerprint": run.manifest.fingerprint,
         "num_samples": len(run.results),
-        "num_unreadable": run.num_unreadable,
-        "num_errors": run.num_errors,
-        "flags": flag_counts(run.results),
+        **_counts(run),
         "cost": asdict(run.cost),
     }
+
+
+def _counts(run: Run) -> dict[str, Any]:
+    flags = flag_counts(run.results)
+    return {"num_unreadable": run.num_unreadable, "num_errors": run.num_errors, "flags": flags}
 
 
 def _comparison(comparison: RunComparison) -> dict[str, Any]:
@@ -286,27 +289,26 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
     """Return what each run cost, and what must be known of its samples, one row a run."""
     import pandas as pd
 
-    names = pd.DataFrame({"run": [run.name for run in runs], "settings": settings_texts(runs)})
-    counted = [
-        {
-            "num_unreadable": run.num_unreadable,
-            "num_errors": run.num_errors,
-            "flags": flag_counts(run.results),
-            **asdict(run.cost),
-        }
-        for run in runs
+    rows = [
+        {"run": run.name, "settings": settings, **_counts(run), **asdict(run.cost)}
+        for run, settings in zip(runs, settings_texts(runs), strict=True)
     ]
-    return pd.concat([names, pd.json_normalize(counted)], axis="columns").convert_dtypes()
+    return pd.json_normalize(rows).convert_dtypes()
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
     """Return how much of what two runs wrote is the same, one row a comparison."""
     import pandas as pd
 
-    sides = [{"run": c.pairing.second.name, "against": c.pairing.first.name} for c in comparisons]
-    counts = [asdict(item.agreement) for item in comparisons]
-    rows = [{**names, **numbers} for names, numbers in zip(sides, counts, strict=True)]
-    return pd.json_normalize(rows).convert_dtypes()
+    rows = [
+        {
+            "run": item.pairing.second.name,
+            "against": item.pairing.first.name,
+            **asdict(item.agreement),
+        }
+        for item in comparisons
+    ]
+    return pd.DataFrame(rows).convert_dtypes()
 
 
 def flips_data(flips: Sequence[Flip]) -> DataFrame:

@@ -48,12 +48,12 @@ class Measure:
         return cls(name, unit, estimate, spread.samples_for(size) if spread and size else None)
 
 
-def fidelity_of(pairing: Pairing, headline: ComparedMetric | None) -> list[Measure]:
+def fidelity_of(pairing: Pairing, headline: ComparedMetric) -> list[Measure]:
     """Return how far two runs are apart, by each measure that both allow.
 
     Args:
         pairing: the runs.
-        headline: the first metric that could be compared.
+        headline: the metric that tables look at.
 
     Returns:
         The headline, the share of answers that changed, and the divergence KL(first || second) of
@@ -63,7 +63,7 @@ def fidelity_of(pairing: Pairing, headline: ComparedMetric | None) -> list[Measu
     if any(left.frame_indices != right.frame_indices for left, right in pairs):
         return []
     measures = []
-    if headline is not None and headline.estimate is not None:
+    if headline.estimate is not None:
         measures.append(Measure.of(headline.name, headline.unit, headline.estimate))
     changed = [float(left.score.answer != right.score.answer) for left, right in pairs]
     measures += _measure(CHANGED, "percent", 100.0, changed, pairing.membership)
@@ -90,8 +90,10 @@ def _measure(
     if estimate is None:
         return []
     measure = Measure.of(name, unit, estimate)
-    low = None if estimate.low is None else max(0.0, estimate.low)
-    return [replace(measure, estimate=replace(estimate, low=low))]
+    low, high = None if estimate.low is None else max(0.0, estimate.low), estimate.high
+    if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
+        low = high = None
+    return [replace(measure, estimate=replace(estimate, low=low, high=high))]
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:

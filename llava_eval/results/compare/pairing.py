@@ -20,7 +20,7 @@ from llava_eval.metrics.differences import (
     PairedMetric,
     paired_metric,
 )
-from llava_eval.metrics.intervals import CONFIDENCE, IntArray, number_clusters
+from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import listed
 from llava_eval.results.runs import ComparableRun
@@ -117,10 +117,8 @@ def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:
     """Media are the same by file name: folder and container of a data set may differ."""
-    if left.media == right.media:
-        return True
-    stems = [[PurePath(path).stem for path in result.media] for result in (left, right)]
-    return stems[0] == stems[1]
+    stems = ([PurePath(path).stem for path in result.media] for result in (left, right))
+    return left.media == right.media or next(stems) == next(stems)
 
 
 #: Where the functions of metrics live. Nothing else is imported for a run that names it: a run
@@ -158,18 +156,22 @@ class ComparedMetric:
 
 def compare_metrics(pairing: Pairing) -> list[ComparedMetric]:
     """Compare every metric of the first run's protocol, the headline first."""
-    rows = np.arange(len(pairing.firsts))
     nodes = pairing.first.metric_nodes
     if not nodes:
         raise ComparisonError(
             f"{pairing.first.name}: its manifest names no metrics (config.benchmark.metrics)"
         )
-    return [_compared(name, node, pairing, rows) for name, node in nodes.items()]
+    return [compared(name, node, pairing) for name, node in nodes.items()]
 
 
-def _compared(
-    name: str, node: Mapping[str, Any], pairing: Pairing, rows: IntArray
-) -> ComparedMetric:
+def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMetric:
+    """Compare one metric.
+
+    Args:
+        name: as in the tables.
+        node: of the configuration.
+        pairing: the runs.
+    """
     reason = _set_reason(node, pairing)
     if reason is not None:
         return ComparedMetric(name, "", None, reason=reason)
@@ -177,6 +179,7 @@ def _compared(
         metric = metric_of(node, pairing.first.allowed_targets)
         paired = paired_metric(metric, pairing.firsts, pairing.seconds)
         unit = paired.unit
+        rows = np.arange(len(pairing.firsts))
         estimate = paired.difference(rows, pairing.membership, CONFIDENCE)
     except METRIC_ERRORS as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
@@ -208,20 +211,19 @@ def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
     return metric
 
 
+def is_mean(node: Mapping[str, Any]) -> bool:
+    """Return whether a metric's node of a configuration, of any version, is a mean over samples."""
+    return str(current_node({"_target_": "", **node})["_target_"]).endswith(".mean_score")
+
+
 def _set_reason(node: Mapping[str, Any], pairing: Pairing) -> str | None:
     """Return why scores that depend on the whole set cannot be compared, or None."""
     scorer, detail = _SET_SCORER
     runs = (pairing.first, pairing.second)
-    if not str(node.get("_target_")).endswith(".mean_score"):
+    scorers = [current_target(str(run.parts.scorer.get("_target_"))) for run in runs]
+    if not is_mean(node) or node.get("detail") not in (None, detail) or scorer not in scorers:
         return None
-    if node.get("detail") not in (None, detail):
-        return None
-    targets = [str(run.parts.scorer.get("_target_")) for run in runs]
-    if scorer not in map(current_target, targets):
-        return None
-    judged = [
-        {result.id for result in run.results if result.generation.error is None} for run in runs
-    ]
+    judged = [{result.id for result in run.results} - set(run.failed) for run in runs]
     if judged[0] == judged[1]:
         return None
     return "its values weigh words by the whole set, and the runs scored different samples"

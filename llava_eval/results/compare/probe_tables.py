@@ -12,7 +12,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import RunComparison, compare_runs
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, values_of_first
 from llava_eval.results.formatting import Table, number, p_text, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
@@ -74,16 +74,9 @@ def probes_table(probes: Probes) -> Table:
         p_value = item.adjusted_p_values.get(headline.name)
         rows.append([item.letter, name, *values, p_text(p_value)])
     first = probes.comparisons[0].headline
-    # Each probe is held to A on the samples that both answered: these may be other ones.
-    plain = [paired_cells(item.headline.estimate, first.unit)[0] for item in probes.comparisons]
-    known = set(plain) - {number(None)}
-    named = [("plain", next(iter(known), number(None)))]
-    if len(known) > 1:
-        named = [
-            (f"plain, as {item.letter}", value)
-            for item, value in zip(probes.comparisons, plain, strict=True)
-        ]
-    rows[:0] = [["A", name, value, *["-"] * 3] for name, value in named]
+    estimates = [item.headline.estimate for item in probes.comparisons]
+    firsts = values_of_first(probes.comparisons, estimates, first.unit).items()
+    rows[:0] = [["A", f"plain{name[1:]}", value, *["-"] * 3] for name, value in firsts]
     rows.append(["", "chance", number(probes.chance, first.unit), *["-"] * 3])
     return Table(["", "probe", first.name, "change", INTERVAL, "Holm p"], rows, num_names=2)
 

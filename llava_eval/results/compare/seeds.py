@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llava_eval.config.roles import differences
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import FloatArray, clustered_stderr
 from llava_eval.metrics.paired import influence_of
 from llava_eval.results.compare.comparison import compare_runs
 from llava_eval.results.formatting import Table, count, number, wrapped
-from llava_eval.results.runs import Run, differing_settings
+from llava_eval.results.runs import Run
 
 #: Samples that are listed, those that flip most first.
 SHOWN_SAMPLES = 8
@@ -99,9 +100,9 @@ def _flips(ids: Sequence[str], values: FloatArray) -> dict[str, float]:
 def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
     """Return the sets of runs that differ in their seed alone; none where a run has no other."""
     groups: list[list[Run]] = []
-    for run in runs if "seed" in differing_settings(runs) else ():
+    for run in runs if "seed" in differences([run.config for run in runs]) else ():
         for group in groups:
-            if all(list(differing_settings([member, run])) == ["seed"] for member in group):
+            if all(list(differences([one.config, run.config])) == ["seed"] for one in group):
                 group.append(run)
                 break
         else:

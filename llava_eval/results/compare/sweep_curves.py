@@ -6,27 +6,20 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.differences import PairedMean, paired_metric
-from llava_eval.metrics.intervals import FloatArray, IntArray, number_clusters
-from llava_eval.metrics.paired import PairedEstimate, holm_of, paired_means
+from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
-from llava_eval.results.compare.pairing import METRIC_ERRORS, metric_of, pair
+from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, count, formatted, highest, number
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +111,17 @@ def _sweep(
     if metric is None:
         raise ComparisonError(f"{runs[0].name}: its manifest names no metrics")
     memory_name, memory = comparable_memory([run.cost for run in runs])
-    settings = [
-        SweepPoint(run, values, _score(run, metric), _num_frames(run), size)
-        for run, values, size in zip(runs, own_settings(runs), memory, strict=True)
-    ]
-    chance = runs[0].parts.benchmark.chance.get(metric)
-    return Sweep(
-        benchmark, metric, chance, _against_best(_with_frontiers(settings)), memory_name, result
+    scores = [_score(run, metric) for run in runs]
+    values = [score.value for score in scores]
+    seconds = [run.cost.model_seconds_per_sample for run in runs]
+    columns = (
+        *(runs, own_settings(runs), scores, map(_num_frames, runs), memory),
+        *(frontier(list(zip(prices, values, strict=True))) for prices in (seconds, memory)),
+        *zip(*_against_best(runs, values), strict=True),
     )
+    settings = list(itertools.starmap(SweepPoint, zip(*columns, strict=True)))
+    chance = runs[0].parts.benchmark.chance.get(metric)
+    return Sweep(benchmark, metric, chance, settings, memory_name, result)
 
 
 def _score(run: Run, metric: str) -> MetricValue:
@@ -144,17 +140,6 @@ def _num_frames(run: Run) -> float:
     return statistics.fmean(shown) if shown else 0.0
 
 
-def _with_frontiers(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
-    scores = [item.score.value for item in settings]
-    seconds = [item.run.cost.model_seconds_per_sample for item in settings]
-    by_time = frontier(list(zip(seconds, scores, strict=True)))
-    by_memory = frontier([(item.memory_bytes, item.score.value) for item in settings])
-    return [
-        replace(item, on_time_frontier=time, on_memory_frontier=memory)
-        for item, time, memory in zip(settings, by_time, by_memory, strict=True)
-    ]
-
-
 def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     """Return for each (price, score) whether no other is at least as good and as cheap.
 
@@ -169,66 +154,34 @@ def frontier(points: Sequence[tuple[float | None, float | None]]) -> list[bool]:
     return [point in best for point in points]
 
 
-def _against_best(settings: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Compare every run with the best one.
+def _against_best(
+    runs: Sequence[Run], scores: Sequence[float | None]
+) -> list[tuple[bool, PairedEstimate | None, float | None]]:
+    """Return of each run whether it is the best one, its difference to that, and the p-value.
 
     The best was chosen by the same scores, so p-values are corrected for all pairs of runs: any
     of them might have been the one that is looked at.
     """
-    values = _aligned_values([item.run for item in settings])
-    scored = [index for index, item in enumerate(settings) if item.score.value is not None]
-    if values is None or len(scored) < 2:
-        return list(settings)
-    best = max(scored, key=lambda index: settings[index].score.value or 0.0)
-    columns, answered, membership, scale = values
+    scored = [index for index, score in enumerate(scores) if score is not None]
+    name, node = next(iter(runs[0].metric_nodes.items()))
+    if len(scored) < 2 or not is_mean(node):
+        return [(False, None, None)] * len(runs)
+    best = max(scored, key=lambda index: scores[index] or 0.0)
 
     def difference(left: int, right: int) -> PairedEstimate | None:
-        both = answered[left] & answered[right]
-        return paired_means(columns[left][both], columns[right][both], membership[both])
-
-    pairs = list(itertools.combinations(range(len(settings)), 2))
-    adjusted = dict(zip(pairs, holm_of(difference(*pair) for pair in pairs), strict=True))
-    result = []
-    for index, setting in enumerate(settings):
-        to_best = difference(best, index)
-        if index == best or to_best is None:
-            result.append(replace(setting, is_best=index == best))
-        else:
-            p_value = adjusted[min(index, best), max(index, best)]
-            result.append(replace(setting, to_best=to_best.scaled(scale), p_value=p_value))
-    return result
-
-
-def _aligned_values(
-    runs: Sequence[Run],
-) -> tuple[list[FloatArray], list[BoolArray], IntArray, float] | None:
-    """Return for the first run's samples each run's headline values, which it answered, and more.
-
-    That is clusters and unit. None where the headline is no mean over samples.
-    """
-    first = runs[0]
-    try:
-        metric = metric_of(next(iter(first.metric_nodes.values())), first.allowed_targets)
-    except METRIC_ERRORS:
-        return None
-    columns, answered = [], []
-    scale = 1.0
-    for run in runs:
-        by_id = {result.id: result for result in run.results}
-        common = [index for index, item in enumerate(first.results) if item.id in by_id]
-        chosen = [by_id[first.results[index].id] for index in common]
-        paired = paired_metric(metric, chosen, chosen)
-        if not isinstance(paired, PairedMean):
+        try:
+            return compared(name, node, pair(runs[left], runs[right])).estimate
+        except ComparisonError:  # no sample that both answered
             return None
-        column = np.full(len(first.results), np.nan)
-        column[common] = paired.first
-        columns.append(column)
-        known = np.zeros(len(column), np.bool_)
-        known[common] = [item.generation.error is None for item in chosen]
-        answered.append(known)
-        scale = paired.scale
-    membership, _ = number_clusters([result.group for result in first.results])
-    return columns, answered, membership, scale
+
+    pairs = list(itertools.combinations(range(len(runs)), 2))
+    adjusted = dict(zip(pairs, holm_of(difference(*one) for one in pairs), strict=True))
+    result = []
+    for index in range(len(runs)):
+        to_best = None if index == best else difference(best, index)
+        p_value = adjusted[min(index, best), max(index, best)] if to_best else None
+        result.append((index == best, to_best, p_value))
+    return result
 
 
 def sweep_table(sweep: Sweep) -> Table:

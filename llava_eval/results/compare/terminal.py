@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from llava_eval.results.chart import to_text
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import RunComparison, notes
+from llava_eval.results.compare.comparison import RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     legend,
@@ -19,6 +19,8 @@ from llava_eval.results.runs import ComparableRun
 
 #: Changed samples that are listed each way.
 SHOWN_FLIPS = 5
+#: Columns that a setting of a run, cut, takes at least, and that the name of a row takes at most.
+_LEAST, _MOST = 8, 26
 
 
 def comparison_text(
@@ -31,21 +33,21 @@ def comparison_text(
         comparisons: of every run but the first with the first.
         width: columns of the terminal.
     """
-    differs = tables.settings_table(runs)
-    counted, fidelity = tables.counts_table(runs), tables.fidelity_table(comparisons)
+    fidelity = tables.fidelity_table(comparisons)
+    facet_text = _by_run if len(comparisons) > 1 else Table.to_text
     blocks = [
         tables.runs_table(runs).to_text(width),
-        "no setting differs" if differs is None else differs.to_text(width),
+        _by_run(tables.settings_table(runs), width, num_names=2) or "no setting differs",
         tables.metrics_table(comparisons).to_text(width),
         tables.agreement_table(comparisons).to_text(width),
         "" if fidelity is None else fidelity.to_text(width),
-        "" if counted is None else counted.to_text(width),
+        _by_run(tables.counts_table(runs), width),
         "\n".join(map(headline_sentence, comparisons)),
         "\n".join(_explanations(comparisons, width)),
         *(block for item in comparisons for block in _flips(item, width)),
     ]
-    blocks += [table.to_text(width) for table in tables.facet_tables(comparisons)]
-    blocks += _cost(runs, width)
+    blocks += [facet_text(table, width) for table in tables.facet_tables(comparisons)]
+    blocks.append(_by_run(tables.cost_table(runs), width))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -103,9 +105,7 @@ def _explanations(comparisons: Sequence[RunComparison], width: int) -> Iterator[
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
-    for item in comparisons:
-        for note in notes(item):
-            yield wrapped(f"Note: {note}.", width)
+    yield from (wrapped(f"Note: {note}.", width) for note in all_notes(comparisons))
 
 
 def _flips(comparison: RunComparison, width: int) -> Iterator[str]:
@@ -119,14 +119,24 @@ def _flips(comparison: RunComparison, width: int) -> Iterator[str]:
             yield f"{title}\n{table.to_text(width, indent='  ')}"
 
 
-def _cost(runs: Sequence[ComparableRun], width: int) -> Iterator[str]:
-    """Yield the costs, in several tables where so many runs do not fit side by side."""
-    table = tables.cost_table(runs)
-    per_table = max(1, (width - 26) // 11)
-    for start in range(1, len(table.header), per_table):
-        columns = slice(start, start + per_table)
-        part = Table(
-            [table.header[0], *table.header[columns]],
-            [[row[0], *row[columns]] for row in table.rows],
-        )
-        yield part.to_text(width)
+def _by_run(table: Table | None, width: int, *, num_names: int = 1) -> str:
+    """Return a table with a column for each run, in several where so many do not fit in one.
+
+    Args:
+        table: None for no text.
+        width: columns of the terminal.
+        num_names: columns from the left that name the rows of each.
+    """
+    if table is None:
+        return ""
+    columns = list(zip(table.header, *table.rows, strict=True))
+    sizes = [2 + max(map(len, column)) for column in columns]
+    least = _LEAST if table.num_names > num_names else max(sizes[num_names:])  # names are cut
+    room = width - sum(min(size, _MOST) for size in sizes[:num_names])
+    per_table = max(1, room // least)
+    texts = []
+    for start in range(num_names, len(columns), per_table):
+        header, *rows = zip(*columns[:num_names], *columns[start : start + per_table], strict=True)
+        part = Table(header, rows, len(header) if table.num_names > num_names else num_names)
+        texts.append(part.to_text(width))
+    return "\n\n".join(texts)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -205,10 +205,9 @@ def _denominator(node: Mapping[str, Any]) -> Denominator:
         ConfigError: it names another than there are.
     """
     given = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
-    for name in DENOMINATORS:
-        if name == given:
-            return name
-    raise ConfigError(f"benchmark.metrics: denominator is {given!r}")
+    if given not in DENOMINATORS:
+        raise ConfigError(f"benchmark.metrics: denominator is {given!r}")
+    return cast(Denominator, given)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from llava_eval.results.explain.rules import DENOMINATORS, Disagreement, Reading
 from llava_eval.results.formatting import (
     Table,
     count,
+    from_difference,
     interval,
     markdown_text,
     number,
@@ -114,8 +115,7 @@ def switches_table(explanation: Explanation) -> Table:
             switch.name,
             switch.role,
             key.rpartition(".")[2],
-            setting_text(switch.ours[key]),
-            setting_text(switch.theirs[key]),
+            *from_difference([setting_text(side[key]) for side in (switch.ours, switch.theirs)]),
         ]
         for switch in explanation.switches
         for key in switch.ours

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.config.build import build_target
-from llava_eval.config.former_names import current_node
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.metrics.attribution import attribute
 from llava_eval.metrics.intervals import FloatArray, number_clusters
 from llava_eval.metrics.means import values_under
-from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
 from llava_eval.results.explain.switches import Side, Switch, switched
@@ -133,8 +132,8 @@ def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -
     Raises:
         ComparisonError: it is no mean over samples.
     """
-    node = current_node(next(iter(config["benchmark"]["metrics"].values())))
-    if not str(node["_target_"]).endswith(".mean_score"):
+    node = next(iter(config["benchmark"]["metrics"].values()))
+    if not is_mean(node):
         raise ComparisonError(
             f"explain --run needs a mean over samples, and not {node['_target_']}"
         )

@@ -8,13 +8,13 @@ the rule and its numbers are switched apart.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.former_names import current_node
-from llava_eval.config.roles import flat, role_of, setting_of
+from llava_eval.config.roles import flat, put, role_of, setting_of
 from llava_eval.config.schema import Role
 from llava_eval.results.runs import Run
 
@@ -151,7 +151,7 @@ def switched(
             other = {**other, **{k: v for k, v in mine.items() if k in other and k != TARGET_KEY}}
         if switch.key == "benchmark.adapter" and isinstance(mine, Mapping):
             other = _with_places(mine, other)
-        put(changed, parts, other)
+        put(changed, switch.key, other)
     return changed
 
 
@@ -167,20 +167,6 @@ def _node(tree: Mapping[str, Any], parts: list[str]) -> Any:
     for part in parts:
         node = node.get(part) if isinstance(node, Mapping) else None
     return node
-
-
-def put(tree: dict[str, Any], parts: Sequence[str], value: Any) -> None:
-    """Set a value of a nested configuration, with the parts above it where they are missing.
-
-    Args:
-        tree: changed in place.
-        parts: the dotted key, taken apart.
-        value: a copy of it is set.
-    """
-    *parents, last = parts
-    for part in parents:
-        tree = tree.setdefault(part, {})
-    tree[last] = copy.deepcopy(value)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any, get_args
 from llava_eval.borders.json_text import JsonError, load_json
 from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
-from llava_eval.config.roles import with_role
+from llava_eval.config.roles import put, with_role
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
@@ -245,7 +245,9 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
             _result(row, sample, questions.get(sample.id))
             for row, sample in enumerate(baseline.samples)
         ]
-        config = _nested(baseline.protocol)
+        config: dict[str, Any] = {}
+        for key, value in baseline.protocol.items():
+            put(config, key, value)
         parts = as_type(config, ConfigParts)
     except ValueError as error:
         raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
@@ -315,24 +317,6 @@ def _read(path: Path) -> Baseline:
         return as_type(content, Baseline)
     except JsonError as error:
         raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
-
-
-def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a tree of dotted keys.
-
-    Raises:
-        ValueError: a key lies below another that has a value.
-    """
-    tree: dict[str, Any] = {}
-    for key, value in leaves.items():
-        *parents, last = key.split(".")
-        node = tree
-        for name in parents:
-            node = node.setdefault(name, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"TypeError: protocol: {key} lies below a value")
-        node[last] = value
-    return tree
 
 
 def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> SampleResult:

@@ -53,7 +53,6 @@ class Publication:
             if self._is_on_github:
                 title = "llava-eval gate: cannot compare"
                 write_out(texts.annotation("error", title, str(error)))
-            _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
             causes: list[str] = []
             with contextlib.suppress(LlavaEvalError, OSError):  # its ledger cannot be read
                 if run_path is not None and self.summary is not None:
@@ -61,7 +60,8 @@ class Publication:
             junit = texts.not_comparable_junit(str(error))
             try:
                 self._write(junit, texts.not_comparable_markdown(str(error), causes))
-            except ComparisonError as unwritten:
+                _give_to_later_steps(verdict="cannot compare", outcome=str(error), failures="")
+            except StorageError as unwritten:
                 raise ComparisonError(f"{error}; {unwritten}") from error
             if error.exit_code == 1:
                 raise ComparisonError(str(error)) from error
@@ -79,7 +79,7 @@ class Publication:
         checks: Sequence[Check],
         properties: Mapping[str, str],
     ) -> int:
-        """Print a verdict, and write it for CI servers.
+        """Print a verdict, and write it for CI servers, within :meth:`refusals_reported`.
 
         Args:
             text: for a terminal.
@@ -95,7 +95,7 @@ class Publication:
             The exit code: 0 passed, 1 not.
 
         Raises:
-            ComparisonError: a file cannot be written; the exit code 1 would call that a regression.
+            StorageError: a file cannot be written.
         """
         if self.as_json:
             print_json(content)
@@ -103,6 +103,7 @@ class Publication:
             write_out(text)
         if self._is_on_github:
             write_out("\n".join(texts.workflow_commands(label, outcome, checks)))
+        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
         failing = [check for check in checks if check.fails]
         unproven = "not shown" if failing else "passed"
         _give_to_later_steps(
@@ -110,7 +111,6 @@ class Publication:
             outcome=outcome,
             failures=",".join(check.name for check in failing),
         )
-        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
         return int(bool(failing))
 
     @property
@@ -121,15 +121,12 @@ class Publication:
     def _write(self, junit: str, markdown: str) -> None:
         for path, text in ((self.junit, junit), (self.summary, markdown)):
             if path is not None:
-                try:
-                    files.write_output(path, text)
-                except StorageError as error:
-                    raise ComparisonError(str(error)) from error
+                files.write_output(path, text)
 
 
 def _give_to_later_steps(**outputs: str) -> None:
     """Write outputs of a step of a GitHub workflow, as steps.ID.outputs.NAME gives them."""
     path = os.environ.get("GITHUB_OUTPUT")
     if path:
-        with Path(path).open("a", encoding="utf-8") as stream:
+        with files.storage_errors(Path(path)), Path(path).open("a", encoding="utf-8") as stream:
             stream.writelines(f"{name}={printable(text)}\n" for name, text in outputs.items())

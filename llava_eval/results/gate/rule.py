@@ -139,7 +139,7 @@ class GateVerdict:
     Attributes:
         pairing: baseline and run.
         checks: metrics first.
-        confidence: of the intervals.
+        confidence: of the intervals that do not say another.
         headline: the first metric that could be compared.
         underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
         worse, better: samples whose headline score changed.
@@ -191,8 +191,9 @@ def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> G
         for item in metrics
     ]
     compared = [item for item in metrics if item.estimate is not None]
-    if not compared:
-        raise ComparisonError(f"{run.name}: no metric can be compared: {metrics[0].reason}")
+    for item in metrics:
+        if item.estimate is None and (item.name in rule.tolerance or not compared):
+            raise ComparisonError(f"{run.name}: {item.name} cannot be compared: {item.reason}")
     unreadable = _unreadable(pairing)
     tested = [*compared, unreadable]
     num_tests = max(1, len({_evidence(item) for item in tested} - {None}))
@@ -360,6 +361,8 @@ def _check(metric: ComparedMetric, pairing: Pairing, rule: GateRule, alpha: floa
         if regressed:
             finding = f"worse by {number(worse_by, unit)}, allowed are {allowed}"
     before, after, change, bounds = paired_cells(estimate, unit)
+    if is_proof and alpha != rule.alpha:  # the table's other intervals are wider
+        bounds += f" at {100 * (1 - 2 * rule.alpha):.4g} %"
     return Check(
         metric.name,
         before,

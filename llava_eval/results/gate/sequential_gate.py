@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llava_eval.borders.typed_json import as_type
-from llava_eval.config.former_names import current_node
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.means import values_under
 from llava_eval.metrics.sequential import ConfidenceSequence
-from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
 from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
@@ -88,11 +87,15 @@ class SequentialGate:
             name: item.prompt for name, item in before.items() if item.generation.error is None
         }
         self._metric, node = next(iter(baseline.metric_nodes.items()))
-        if not isinstance(scorer, SampleScorer) or not _is_percent_mean(node):
+        if not isinstance(scorer, SampleScorer) or not (
+            is_mean(node) and node.get("scale", 100.0) == 100.0
+        ):
             raise ComparisonError(
                 f"gate --sequential needs a mean over samples in percent that are scored one by "
                 f"one, and {self._metric} is none"
             )
+        if self.rule.max_slowdown is not None:
+            raise ConfigError("gate --sequential checks no --max-slowdown")
         tolerance = self.rule.tolerance.get(self._metric, 0.0)
         if not tolerance > 0 or len(self.rule.tolerance) > 1:
             raise ConfigError(
@@ -180,17 +183,13 @@ class SequentialGate:
         content = self.content
         level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
         bounds = interval(content["low"], content["high"], signed=True)
+        before, after, allowed = (number(content[key]) for key in ("baseline", "run", "tolerance"))
+        change = number(content["difference"], signed=True)
         check = Check(
-            self._metric,
-            number(content["baseline"]),
-            number(content["run"]),
-            number(content["difference"], signed=True),
-            bounds,
-            number(content["tolerance"]),
+            *(self._metric, before, after, change, bounds, allowed),
             self.verdict == "regressed",
-            f"{self._metric} {number(content['baseline'])} in the baseline, "
-            f"{number(content['run'])} now: {number(content['difference'], signed=True)} "
-            f"({level} {bounds}, valid whenever one stops), {number(content['tolerance'])} allowed",
+            f"{self._metric} {before} in the baseline, {after} now: {change} ({level} {bounds}, "
+            f"valid whenever one stops), {allowed} allowed",
             is_shown=self.verdict == "no worse",
         )
         if not num_failed:
@@ -248,11 +247,6 @@ class SequentialGate:
             if not 0 <= values[result.id] <= 1:
                 raise ComparisonError(f"{result.id}: {self._metric} is {value}, expected 0 to 1")
         return values
-
-
-def _is_percent_mean(node: Mapping[str, Any]) -> bool:
-    target = str(current_node({"_target_": "", **node})["_target_"])
-    return target.endswith(".mean_score") and node.get("scale", 100.0) == 100.0
 
 
 def _planned(samples: Sequence[Sample], config: Mapping[str, Any], label: str) -> ComparableRun:

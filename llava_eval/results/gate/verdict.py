@@ -11,10 +11,11 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
-from llava_eval.results.formatting import Table, count, markdown_text, number, printable, wrapped
+from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
 from llava_eval.results.gate.rule import Check, GateVerdict
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
@@ -46,7 +47,7 @@ def outcome(verdict: GateVerdict) -> str:
 
 def _detectable(metric: ComparedMetric) -> str:
     assert metric.estimate is not None
-    return number(metric.estimate.smallest_detectable, metric.unit)
+    return detectable_cell(metric.estimate.smallest_detectable, metric.unit)
 
 
 def detectable_text(verdict: GateVerdict) -> str:
@@ -81,14 +82,9 @@ def to_terminal(verdict: GateVerdict, *, width: int = 80) -> str:
     """Return the verdict with everything that it rests on."""
     baseline, run = verdict.pairing.first, verdict.pairing.second
     counted, changes = counts_table([baseline, run], ["baseline", "run"]), _changes_table(verdict)
-    sides = Table(
-        ["", "", "benchmark", "model"],
-        [
-            ["baseline", baseline.name, baseline.label, baseline.model],
-            ["run", run.name, run.label, run.model],
-        ],
-        num_names=4,
-    )
+    named = {"baseline": baseline, "run": run}
+    rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
+    sides = Table(["", "", "benchmark", "model"], rows, num_names=4)
     blocks = [
         sides.to_text(width),
         "" if changes is None else changes.to_text(width),
@@ -167,9 +163,9 @@ def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
         reason: why.
         causes: what samples failed of.
     """
-    listed = "".join(f"\n- {markdown_text(cause)}" for cause in causes)
-    text = f"### :warning: llava-eval gate: cannot compare\n\n{markdown_text(reason)}\n"
-    return f"{text}{listed}\n" if causes else text
+    title = "### :warning: llava-eval gate: cannot compare"
+    listed = [*(f"- {markdown_text(cause)}" for cause in causes), ""] if causes else []
+    return "\n".join([title, "", markdown_text(reason), "", *listed])
 
 
 def _folded(title: str, table: Table) -> str:

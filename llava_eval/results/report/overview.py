@@ -12,7 +12,7 @@ from typing import Any
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
 from llava_eval.results.columns import COUNT_COLUMNS, count_cells, value_with_interval
-from llava_eval.results.compare.comparison import RunComparison, compare_runs, notes
+from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import (
     FIDELITY_WORDS,
     agreement_table,
@@ -79,7 +79,7 @@ class Overview:
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:
                 comparisons = compare_runs(runs, allow_differences=True)
-                result += [note for item in comparisons for note in notes(item)]
+                result += all_notes(comparisons)
             if len(runs) > 1:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
         except LlavaEvalError as error:

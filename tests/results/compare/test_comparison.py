@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
-from llava_eval.results.compare.comparison import RunComparison, compare_runs, notes
+from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs, notes
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
@@ -205,6 +205,48 @@ def test_cider_of_different_sets_is_not_compared(tmp_path: Path) -> None:
     assert "CIDEr is not compared: its values weigh words by the whole set" in notes(found)[-1]
     assert bleu.estimate is not None
     assert found.headline is bleu
+
+
+def test_all_runs_are_looked_at_by_one_metric_and_notes_name_theirs(tmp_path: Path) -> None:
+    metrics = {
+        "CIDEr": {**CAPTION_METRICS["CIDEr"]},
+        "ROUGE_L": {"_target_": "llava_eval.metrics.means.mean_score", "detail": "rouge_l"},
+    }
+    whole = [
+        answered(
+            n, n > 0, score=Score(float(n > 0), "A", details={"cider": 0.1 * n, "rouge_l": 0.5})
+        )
+        for n in range(12)
+    ]
+    partly = [*whole[:11], failed(11)]
+    found = compared(tmp_path, whole, whole, partly, metrics=metrics, config=CAPTION_SCORER)
+    assert [item.headline.name for item in found] == ["ROUGE_L", "ROUGE_L"]
+    assert [item.metrics[0].estimate is None for item in found] == [False, True]
+    said, reason = all_notes(found)
+    assert said == "1 sample of C failed, not compared: q11"
+    assert reason.startswith("CIDEr of A and C is not compared: its values weigh words")
+
+
+def test_levels_of_whole_groups_are_those_of_the_runs_own_tables(tmp_path: Path) -> None:
+    rating = {
+        "_target_": "llava_eval.metrics.question_groups.videomme_v2_rating",
+        "unread": "wrong",
+    }
+
+    def run(is_right: Callable[[int], bool]) -> list[SampleResult]:
+        facets = {"group_type": "relevance", "group_structure": ""}
+        levels = ["1", "1", "2", "3"]  # of a group it is that of its last row
+        return [
+            answered(n, is_right(n % 4), per_video=4, facets={**facets, "level": levels[n % 4]})
+            for n in range(48)
+        ]
+
+    sides = [run(lambda n: True), run(lambda n: n < 2)]
+    (found,) = compared(tmp_path, *sides, metrics={"total": rating}, facets=["level"])
+    (level,) = found.facets["level"]
+    assert level.level == "3"
+    assert level.estimate is not None
+    assert (level.estimate.first, level.estimate.second) == (100.0, 25.0)  # (2 / 4) ** 2
 
 
 def test_a_graded_score_has_a_bootstrapped_interval_and_no_mcnemar(tmp_path: Path) -> None:

@@ -63,6 +63,17 @@ def test_measures_by_hand_and_in_80_columns(
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_letters_that_never_diverge_tell_no_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    side = [moved(n, True, 0.1) for n in range(12)]
+    paths = [str(write_run(tmp_path / name, side)) for name in ("a", "b")]
+    assert run_command(["compare", "--json", *paths]) == 0
+    (comparison,) = json.loads(capsys.readouterr().out)["comparisons"]
+    diverged = comparison["fidelity"]["KL of letters"]  # has no upper end, unlike a share
+    assert (diverged["difference"], diverged["low"], diverged["high"]) == (0.0, None, None)
+
+
 def test_runs_of_other_frames_and_without_letters_are_not_told_apart_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -206,6 +206,17 @@ def test_runs_are_sets_of_seeds_where_every_setting_has_several(
     assert [len(group) for group in over_seeds(found)] == sizes
 
 
+def test_another_seed_than_that_of_decoding_makes_no_seeds(tmp_path: Path) -> None:
+    sides = [answered(n, n % 3 > 0) for n in range(12)]
+    found = [
+        RunReader().read(
+            write_run(tmp_path / str(n), sides[n:], config={"benchmark.subsample.seed": n})
+        )
+        for n in range(3)
+    ]
+    assert over_seeds(found) == []
+
+
 def test_two_runs_are_compared_in_pairs_though_they_differ_in_their_seed_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

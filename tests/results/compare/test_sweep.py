@@ -58,6 +58,20 @@ def test_runs_are_held_against_the_best_with_all_pairs_corrected(tmp_path: Path)
         assert setting.to_best.difference == pytest.approx(sign * expected.difference)
 
 
+def test_values_that_depend_on_the_set_are_held_to_no_other_set(tmp_path: Path) -> None:
+    cider = {"CIDEr": {**ACCURACY["accuracy"], "detail": "cider", "unit": "points"}}
+    whole = [
+        answered(n, True, score=Score(1.0, "A", details={"cider": 0.1 * n})) for n in range(12)
+    ]
+    scorer = {"scorer._target_": "llava_eval.scoring.captions.corpus.CaptionScorer"}
+    runs = [
+        RunReader().read(write_run(tmp_path / str(n), side, metrics=cider, config=scorer))
+        for n, side in enumerate([whole, [*whole[:11], failed(11)], whole])
+    ]
+    (sweep,) = sweeps_of(runs)
+    assert [one.to_best is None for one in sweep.settings] == [True, True, False]
+
+
 def test_benchmarks_of_a_sweep_stand_apart_and_unfinished_runs_are_left_out(
     tmp_path: Path,
 ) -> None:

@@ -33,6 +33,18 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def test_files_are_written_though_a_runner_takes_no_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "unmounted" / "o"))
+    junit = tmp_path / "gate.xml"
+    words = "they differ; cannot write .*unmounted"
+    to = Publication(junit, None, as_json=False)
+    with pytest.raises(ComparisonError, match=words), to.refusals_reported():
+        raise ComparisonError("they differ")
+    assert "they differ" in junit.read_text()
+
+
 @pytest.mark.parametrize("with_run", [False, True])
 def test_a_refusal_is_written_with_the_causes_of_a_run_that_can_be_read(
     tmp_path: Path, outputs: Path, with_run: bool

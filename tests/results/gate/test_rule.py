@@ -281,6 +281,39 @@ def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None
     assert outcome(strict).startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
+def test_nothing_is_said_to_be_detectable_beyond_the_scale(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(6)]
+    after = [answered(n, n != 2) for n in range(6)]
+    verdict = judged(tmp_path, before, after)
+    assert "(none is as large) or more in accuracy" in detectable_text(verdict)
+
+
+def test_an_interval_of_another_confidence_than_the_tables_says_so(tmp_path: Path) -> None:
+    before = [answered(n, n % 3 > 0) for n in range(90)]
+    after = [answered(n, None) if n % 9 in (0, 1) else one for n, one in enumerate(before)]
+    rule = GateRule(tolerance={"accuracy": 30.0}, mode="noninferior")
+    verdict = judged(tmp_path, before, after, rule)
+    assert verdict.confidence == pytest.approx(0.95)  # two tests share alpha, a proof has all of it
+    accuracy, unreadable = (check.interval for check in verdict.checks[:2])
+    assert accuracy.endswith(" at 90 %")
+    assert "%" not in unreadable
+
+
+def test_a_metric_whose_tolerance_is_stated_is_compared_or_nothing_passes(tmp_path: Path) -> None:
+    mean = {"_target_": "llava_eval.metrics.means.mean_score"}
+    metrics = {"overlap": {**mean, "detail": "overlap"}, "accuracy": mean}
+    before = [answered(n, n % 3 > 0) for n in range(90)]
+    with_overlap = [
+        dataclasses.replace(one, score=dataclasses.replace(one.score, details={"overlap": 0.5}))
+        for one in before
+    ]
+    baseline = make(tmp_path, "a", with_overlap, metrics=metrics)
+    run = make(tmp_path, "b", before, metrics=metrics)
+    assert verdict_of(run, baseline, GateRule()).failures == []
+    with pytest.raises(ComparisonError, match="overlap cannot be compared: one of the runs has"):
+        verdict_of(run, baseline, GateRule(tolerance={"overlap": 2.0}, mode="noninferior"))
+
+
 def test_how_it_ran_is_no_protocol(tmp_path: Path) -> None:
     results = [answered(n, True) for n in range(30)]
     config = {

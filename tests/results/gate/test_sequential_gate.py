@@ -102,6 +102,12 @@ def test_groups_stay_together_and_the_seed_decides(tmp_path: Path) -> None:
     assert videos[0::3] == videos[1::3] == videos[2::3]
 
 
+def test_it_does_not_pass_over_a_rule_that_it_cannot_check(tmp_path: Path) -> None:
+    rule = GateRule(tolerance={"accuracy": 1.0}, max_slowdown=1.5)
+    with pytest.raises(ConfigError, match="checks no --max-slowdown"):
+        gate_on(tmp_path, [answered(n, True) for n in range(30)], rule)
+
+
 @pytest.mark.parametrize("rule", [GateRule(), GateRule(tolerance={"accuracy": 1.0, "errors": 1.0})])
 def test_it_needs_the_tolerance_of_the_headline_alone(tmp_path: Path, rule: GateRule) -> None:
     with pytest.raises(ConfigError, match="needs --tolerance accuracy=POINTS above 0"):
