@@ -129,8 +129,10 @@ class Answer:
     Attributes:
         template: of the answer.
         form: a letter, a zero-based index, or the option's text; of equal texts the first or the
-            last one, or an error. "number_letter_or_text" tells these apart by the answer itself,
-            as lmms-eval does for TVBench; see :func:`_number_letter_or_text`.
+            last one, or an error. Where "last_equal_text" is none of the options, the answer is
+            "@", the letter before A, as in MVBench's and MLVU's own code: every reply is wrong.
+            "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
+            TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
     """
 
@@ -154,11 +156,13 @@ class Answer:
                 f"the answer {answer!r} is not the {self.form.rpartition('_')[2]} of one of "
                 f"{len(choices)} options {list(choices)}"
             )
-        return (_LETTERS[index],)
+        return (chr(ord("A") + index),)
 
     def _index(self, answer: str, choices: Sequence[str]) -> int | None:
         if self.form == "number_letter_or_text":
             return _number_letter_or_text(answer, choices)
+        if self.form == "last_equal_text":
+            return max((n for n, choice in enumerate(choices) if choice == answer), default=-1)
         if self.form == "letter":
             indices = [_LETTERS.find(answer) if len(answer) == 1 else -1]
         elif self.form == "index":
@@ -169,7 +173,7 @@ class Answer:
                 return None
         if not indices or not 0 <= indices[0] < len(choices):
             return None
-        return indices[-1] if self.form == "last_equal_text" else indices[0]
+        return indices[0]
 
 
 def index_of(answer: str) -> int:
