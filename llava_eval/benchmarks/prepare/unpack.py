@@ -21,6 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NoReturn, Self, cast
 
+import pyarrow
 from tqdm import tqdm
 
 from llava_eval.benchmarks.prepare.members import Limits, Unpacked, Writer
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
 ArchiveKind = Literal["zip", "tar"]
 
-_WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
+_TAR = r"tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst"
+_WHOLE_TAR = re.compile(rf".+\.({_TAR})", re.IGNORECASE)
 #: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
 #: things than parts of a zip file end in letters.
 _PART = re.compile(
-    r"(.+\.(?:tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip(?=\.(?:part[._-]?)?\d)))"
-    r"\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})",
+    rf"(.+\.(?:{_TAR}|zip(?=\.(?:part[._-]?)?\d)))\.(?!partial)(?:part[._-]?)?([a-z]{{2,3}}|\d{{1,4}})",
     re.I,
 )
 
@@ -77,6 +78,12 @@ class Archive:
     def num_bytes(self) -> int:
         """Size of all parts."""
         return sum(part.stat().st_size for part in self.parts)
+
+    @property
+    def noted(self) -> str:
+        """What tells it from others of its name, wherever it lies: its size, and how it begins."""
+        with self.parts[0].open("rb") as part:
+            return f"{self.name}.{self.num_bytes}.{zlib.crc32(part.read(_CHUNK_BYTES)):08x}"
 
     @property
     def changed(self) -> float:
@@ -145,7 +152,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
             damaged or encrypted, or it passes a limit. Nothing was written outside the target.
         StorageError: a file cannot be written.
     """
-    note = target / DONE_FOLDER / f"{archive.name}.{archive.num_bytes}"
+    note = target / DONE_FOLDER / archive.noted
     if note.exists() and note.stat().st_mtime >= archive.changed:
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
@@ -164,9 +171,12 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         ):
             unpack_members(stream, writer, bar)
     except _DAMAGE as error:
-        raise ArchiveError(
-            f"{files} cannot be unpacked: {str(error) or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        if archive.parts[0].with_suffix(".z01").exists():
+            reason = (
+                f"it is the last of several (.z01, ...): zip -s 0 {archive.name} --out whole.zip"
+            )
+        raise ArchiveError(f"{files} cannot be unpacked: {reason}") from error
     writer.note_done(note)
     return Unpacked(writer.num_members, writer.num_bytes)
 
@@ -203,6 +213,8 @@ def _plain(stream: io.BufferedReader[_Joined]) -> IO[bytes]:
         return bz2.BZ2File(stream)
     if start.startswith((b"\xfd7zXZ", b"\x5d\x00\x00\x80")):
         return lzma.LZMAFile(stream)
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("IO[bytes]", pyarrow.CompressedInputStream(stream, "zstd"))
     return stream
 
 
