@@ -135,8 +135,8 @@ class Row:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise self.error(f"the template {template!r} cannot be filled: {error}") from error
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a column that holds a list of texts, without its empty items.
+    def items(self, name: str) -> tuple[str | None, ...]:
+        """Return a column that holds a list, as :func:`list_items` reads it.
 
         Raises:
             RowsError: the column is missing or empty, or holds no list.
@@ -147,16 +147,38 @@ class Row:
             raise self.error(
                 f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
             )
-        return tuple(item for item in result if item is not None)
+        return result
 
-    def options(self, name: str) -> tuple[str, ...]:
-        """Return a column that lists options, whose letters go by their places.
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a column that holds a list of texts, without its empty items.
+
+        Raises:
+            RowsError: the column is missing or empty, or holds no list.
+        """
+        return tuple(item for item in self.items(name) if item is not None)
+
+    def options(self, name: str, *, may_lack: bool = False) -> tuple[str, ...]:
+        """Return a column that lists options; see :meth:`in_place`.
+
+        Args:
+            name: of the column.
+            may_lack: a row without the column has no options.
 
         Raises:
             RowsError: the column is missing or empty, holds no list, or an item before the last one
                 is empty.
         """
-        items = list(list_items(self.column(name)) or self.texts(name))
+        if may_lack and self.optional(name) is None:
+            return ()
+        return self.in_place(self.items(name))
+
+    def in_place(self, options: Sequence[str | None]) -> tuple[str, ...]:
+        """Return options, whose letters go by their places, without empty ones at the end.
+
+        Raises:
+            RowsError: one before the last is empty.
+        """
+        items = list(options)
         while items and items[-1] is None:
             items.pop()
         if None in items:

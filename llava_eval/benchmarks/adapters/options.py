@@ -9,11 +9,11 @@ module named after the benchmark, which puts :func:`choice_sample` and its parts
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items, mapping_of
+from llava_eval.benchmarks.rows import Row, fields_of, is_null, mapping_of
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
@@ -69,30 +69,15 @@ class Options:
         Raises:
             RowsError: fewer than 2 or more than 26 options, or a null before the last of them.
         """
-        cells = self._cells(row)
-        while cells and cells[-1] is None:
-            cells.pop()
-        options = [cell for cell in cells if cell is not None]
-        if len(options) < len(cells):
-            raise row.error(
-                f"option {cells.index(None) + 1} of {len(cells)} is empty, so that the others' "
-                "letters are not known"
-            )
+        options = row.in_place(self._cells(row))
         if not 2 <= len(options) <= len(_LETTERS):
             raise row.error(f"{len(options)} options, expected 2 to 26")
         return tuple(option.strip() if self.strip else option for option in options)
 
-    def _cells(self, row: Row) -> list[str | None]:
+    def _cells(self, row: Row) -> Sequence[str | None]:
         if self.column is not None:
-            value = row.column(self.column)
-            by_letter = mapping_of(value)
-            cells = list_items(value if by_letter is None else _by_letter(by_letter))
-            if cells is None:
-                raise row.error(
-                    f"column {self.column!r} should hold a list, "
-                    f"got {type(value).__name__} {value!r:.80}"
-                )
-            return list(cells)
+            by_letter = mapping_of(row.column(self.column))
+            return row.items(self.column) if by_letter is None else _by_letter(by_letter)
         for name in self.columns or ():
             if name not in row.columns:
                 row.column(name)  # says which columns there are
@@ -115,11 +100,12 @@ class Options:
         return listed.rstrip() if self.strip_end else listed
 
 
-def _by_letter(options: Mapping[str, Any]) -> list[Any]:
+def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
     """Return options that stand under their letters in the order of these; others as they stand."""
-    if not options or not set(options) <= set(_LETTERS):
-        return list(options.values())
-    return [options.get(letter) for letter in _LETTERS[: _LETTERS.index(max(options)) + 1]]
+    letters: Iterable[str] = options
+    if options and set(options) <= set(_LETTERS):
+        letters = _LETTERS[: _LETTERS.index(max(options)) + 1]
+    return [None if is_null(options.get(name)) else str(options[name]) for name in letters]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ ActivityNet-QA are asked by some references in a way of their own.
 from __future__ import annotations
 
 import dataclasses
+from functools import wraps
+from typing import Any
 
 from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.rows import Row
@@ -81,59 +83,31 @@ def _first_of(row: Row, *names: str) -> str:
     return str(row.column(present))
 
 
-def first_line_is_the_reference(
-    row: Row,
-    *,
-    id: str,
-    group: str,
-    media: list[str],
-    question: str,
-    answers: str,
-    prompt: str,
-) -> Sample:
-    """Make a sample whose reference is the first line of the human description.
+@wraps(open_ended, assigned=["__annotations__"])  # for its parameters
+def first_line_is_the_reference(row: Row, **parameters: Any) -> Sample:
+    """Make the sample of :func:`open_ended` whose reference is the description's first line.
 
     The script reads one text file a video and keeps ``readlines()[0]``: the line feed that ends the
     first line stays, where there is one, and a byte order mark goes.
 
     Source: LLaVA-VL/LLaVA-NeXT, branch video_inference,
     llava/eval/model_video_detail_description.py.
-
-    Args:
-        row, id, group, media, question, answers, prompt: as in
-            :func:`llava_eval.benchmarks.adapters.open_ended`.
     """
-    sample = open_ended(
-        row, id=id, group=group, media=media, question=question, answers=answers, prompt=prompt
-    )
+    sample = open_ended(row, **parameters)
     first, line_feed, _ = sample.targets[0].removeprefix("\ufeff").partition("\n")
     return dataclasses.replace(sample, targets=(first + line_feed,))
 
 
-def capitalised_question(
-    row: Row,
-    *,
-    id: str,
-    group: str,
-    media: list[str],
-    question: str,
-    answers: str,
-    prompt: str,
-) -> Sample:
-    """Make a sample whose prompt holds the question with a capital and a question mark.
+@wraps(open_ended, assigned=["__annotations__"])
+def capitalised_question(row: Row, **parameters: Any) -> Sample:
+    """Make the sample of :func:`open_ended`, with ``{asked}`` in its prompt.
 
     "what color is the Guitar" becomes "What color is the guitar?": ``str.capitalize`` lower-cases
     the rest. The judge still sees the question of the row.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, activitynetqa_doc_to_text.
-
-    Args:
-        row: as in :func:`llava_eval.benchmarks.adapters.open_ended`.
-        id, group, media, question, answers: likewise.
-        prompt: template of the user's text; beside the columns it may use ``{asked}``.
     """
-    sample = open_ended(
-        row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
+    asked = row.text(parameters["question"]).capitalize() + "?"
+    return open_ended(
+        dataclasses.replace(row, columns={**row.columns, "asked": asked}), **parameters
     )
-    text = row.text(prompt, asked=sample.question.capitalize() + "?")
-    return dataclasses.replace(sample, content=(*sample.media, text))
