@@ -218,7 +218,7 @@ class Row:
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
 
-        Each template is also tried without the folders that its text begins with.
+        Each template is also tried without some or all of the folders that its text begins with.
 
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
@@ -233,7 +233,8 @@ class Row:
             ConfigError: there is no template.
         """
         candidates = [self._under_root(template, fields) for template in templates]
-        for template in {_without_folders(template): None for template in templates}:
+        shorter = (name for template in templates for name in _without_folders(template))
+        for template in dict.fromkeys(shorter):
             with contextlib.suppress(RowsError):  # a value that leads out of that layout
                 candidates.append(self._under_root(template, fields))
         if not candidates:
@@ -257,13 +258,14 @@ class Row:
         return Path(name) if self.media_root is None else self.media_root / name
 
 
-def _without_folders(template: str) -> str:
-    """Return the template of a path without the folders that the data set's own layout has.
+def _without_folders(template: str) -> list[str]:
+    """Return the template of a path without the first, the first two, ... of its own folders.
 
-    Who unpacked the videos into one folder need not make another one around them.
+    The media folder may be one of them; who unpacked all videos into one need not make another.
     """
     before, brace, fields = template.partition("{")
-    return before.rpartition("/")[2] + brace + fields
+    folders = before.split("/")
+    return ["/".join(folders[first:]) + brace + fields for first in range(1, len(folders))]
 
 
 def is_null(value: Any) -> bool:
