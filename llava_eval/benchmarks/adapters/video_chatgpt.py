@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 from llava_eval.benchmarks.adapters.open import open_ended
+from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
@@ -41,7 +42,7 @@ def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, .
     Raises:
         RowsError: a missing column, or a row set that does not exist.
     """
-    video, answer = row.text("{video_name}"), _first_of(row, "answer", "A")
+    video, answer = row.text("{video_name}"), first_filled(row, ["{A}", "{answer}"])
     content = Media("video", row.media_path(media))
     return tuple(
         Sample(
@@ -75,12 +76,7 @@ def _questions(row: Row) -> list[tuple[str, str]]:
         raise row.error(
             f"one question, but the row set is {row_set!r}; expected generic or temporal"
         )
-    return [(row_set, _first_of(row, "question", "Q"))]
-
-
-def _first_of(row: Row, *names: str) -> str:
-    present = next((name for name in names if name in row.columns), names[0])
-    return str(row.column(present))
+    return [(row_set, first_filled(row, ["{Q}", "{question}"]))]
 
 
 @wraps(open_ended, assigned=["__annotations__"])  # for its parameters
