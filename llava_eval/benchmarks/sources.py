@@ -144,7 +144,16 @@ def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
-    content = load_json(path)
+    try:
+        content = load_json(path)
+    except JsonError as error:  # of POPE's authors, and others, .json files hold JSON lines
+        with path.open(encoding="utf-8-sig") as lines:
+            try:
+                parse_json(next(lines, ""), dict)
+            except JsonError:
+                raise error from None
+        yield from _read_jsonl(path)
+        return
     while isinstance(content, dict) and len(content) == 1 and _is_of_rows(*content.values()):
         (content,) = content.values()  # {"data": [...]}, {"Perception": {"0": {...}}}
     if isinstance(content, dict) and _is_of_rows(content):

@@ -140,6 +140,11 @@ def test_an_object_of_rows_names_them(tmp_path: Path) -> None:
     assert read_rows(str(path)) == [{"row_key": "0", "a": 1}, {"row_key": "1", "a": 2}]
     path.write_text('{"data": [{"a": 1}]}')
     assert read_rows(str(path)) == [{"a": 1}]
+    path.write_text('{"a": 1}\n{"a": 2}\n')  # POPE's authors
+    assert read_rows(str(path)) == [{"a": 1}, {"a": 2}]
+    path.write_text('[{"a": 1},\n{"a" 2}]')
+    with pytest.raises(RowsError, match="line 2 column 6"):
+        read_rows(str(path))
     path.write_text('{"v1": {"a": 1}}')
     assert read_rows(str(path)) == [{"row_key": "v1", "a": 1}]
     path.write_text('{"a": 1}')
