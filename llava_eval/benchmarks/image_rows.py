@@ -50,14 +50,15 @@ def row_image(
         RowsError: a column that holds no image, or no template that the row can fill.
     """
     value = row.optional(column) if column is not None else None
+    file = None  # what an image that comes as bytes is called in messages and in the ledger
     if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path")
+        file = value.get("path")
+        value = value.get("bytes") or file
     if isinstance(value, str) and (len(value) > _MAX_NAME_CHARACTERS or value.startswith("data:")):
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
         name = hashlib.sha256(value).hexdigest()[:16]
-        shown = _file_name(row, column, name)
-        return RowImage(Media("image", shown, data=value, upright=upright), name)
+        return RowImage(Media("image", str(file or name), data=value, upright=upright), name)
     if isinstance(value, str) and value:
         is_address = value.startswith(_ADDRESS_SCHEMES)
         path = value if is_address else row.media_path(["{path}"], path=value)
@@ -79,13 +80,6 @@ def _decoded(text: str, row: Row, column: str) -> bytes:
         return base64.b64decode("".join(written.split()), validate=True)
     except ValueError as error:  # binascii's own, or letters outside ASCII
         raise row.error(f"column {column!r} holds no base64: {error}") from error
-
-
-def _file_name(row: Row, column: str | None, name: str) -> str:
-    """Return what an image that came as bytes is called in messages and in the ledger."""
-    value = row.columns.get(column or "")
-    given = value.get("path") if isinstance(value, Mapping) else None
-    return str(given or name)
 
 
 def can_fill(row: Row, template: str, given: Mapping[str, Any] | None = None) -> bool:

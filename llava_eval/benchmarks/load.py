@@ -48,7 +48,8 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     )
     if benchmark.subset is not None and SET_SEPARATOR not in benchmark.subset:
         rows = named_rows(rows, benchmark.subset)  # those of the hub's one subset too
-    if not benchmark.where:
+    whole = _of_whole_groups(benchmark)
+    if not benchmark.where and not whole:
         rows = rows[: benchmark.limit]
     samples = []
     for number, columns in enumerate(rows):
@@ -63,17 +64,14 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
             f"{source}: no sample is left of {len(rows)} rows: none can be asked, or "
             "benchmark.where names no level"
         )
-    _warn_of_parts_of_groups(samples, kept, benchmark)
+    if whole:
+        _warn_of_parts_of_groups(samples, kept, whole)
     return probed_samples(kept, benchmark.probe)
 
 
-def _warn_of_parts_of_groups(
-    samples: Sequence[Sample], kept: Sequence[Sample], benchmark: BenchmarkConfig
-) -> None:
-    """Warn where a draw of single samples leaves parts of groups that are right only as a whole."""
-    if benchmark.subsample.size is None:
-        return
-    names = [
+def _of_whole_groups(benchmark: BenchmarkConfig) -> list[str]:
+    """Return the metrics that take a group for right only as a whole."""
+    return [
         name
         for name, node in benchmark.metrics.items()
         if isinstance(node, Mapping)
@@ -81,16 +79,23 @@ def _warn_of_parts_of_groups(
         and node.get("size") is None
         and node.get("part") != "all"
     ]
+
+
+def _warn_of_parts_of_groups(
+    samples: Sequence[Sample], kept: Sequence[Sample], metrics: Sequence[str]
+) -> None:
+    """Warn where a selection leaves parts of groups that are right only as a whole."""
     whole = Counter(sample.group for sample in samples)
-    drawn = Counter(sample.group for sample in kept)
-    num_parts = sum(count < whole[group] for group, count in drawn.items())
-    if names and num_parts:
+    chosen = Counter(sample.group for sample in kept)
+    num_parts = sum(count < whole[group] for group, count in chosen.items())
+    if num_parts:
         log.warning(
-            "benchmark.subsample draws single samples: of %d of %d groups only a part is asked, so "
-            "that %s cannot be compared with those of whole groups, and will be higher",
+            "benchmark.subsample draws single samples, benchmark.limit takes single rows: of %d of "
+            "%d groups only a part is asked, so that %s cannot be compared with those of whole "
+            "groups, and will be higher",
             num_parts,
-            len(drawn),
-            ", ".join(names),
+            len(chosen),
+            ", ".join(metrics),
         )
 
 

@@ -93,7 +93,7 @@ def _shuffled_options(sample: Sample) -> Sample:
     letters = string.ascii_uppercase
     targets = tuple(letters[order.index(letters.index(letter))] for letter in _letters(sample))
     choices = tuple(sample.choices[index] for index in order)
-    return dataclasses.replace(sample, choices=choices, targets=targets)
+    return dataclasses.replace(sample, choices=choices, targets=targets or sample.targets)
 
 
 def _without_right_option(sample: Sample) -> Sample:
@@ -147,10 +147,19 @@ def _listed(choices: Sequence[str]) -> re.Pattern[str]:
     """
     if len(choices) < 2:
         return re.compile("(?!)")
-    first, second, *others = (re.escape(choice.strip()) for choice in choices)
+    first, second, *others = map(_around, choices)
     rest = "".join(
         f"(?P=gap){letter}(?P=mark){text}"
         for letter, text in zip(string.ascii_uppercase[2:], others, strict=False)
     )
+    if others and not choices[-1].strip():  # a protocol may cut white space off at the end
+        rest = rest.removesuffix(f"(?P=mark){others[-1]}") + r"\W"
     head = rf"(?<!\w)A(?P<mark>\W{{1,4}}){first}"
     return re.compile(rf"{head}(?P<gap>\W{{1,8}})B(?P=mark){second}{rest}")
+
+
+def _around(choice: str) -> str:
+    """Return what finds an option, with the white space around it or without."""
+    text = choice.strip()
+    before, _, after = choice.partition(text) if text else (choice, "", "")
+    return f"(?:{re.escape(before)})?{re.escape(text)}(?:{re.escape(after)})?"

@@ -135,8 +135,8 @@ class Row:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise self.error(f"the template {template!r} cannot be filled: {error}") from error
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return a column that holds a list of texts, without its empty items.
+    def items(self, name: str) -> tuple[str | None, ...]:
+        """Return a column that holds a list, as :func:`list_items` reads it.
 
         Raises:
             RowsError: the column is missing or empty, or holds no list.
@@ -147,16 +147,38 @@ class Row:
             raise self.error(
                 f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
             )
-        return tuple(item for item in result if item is not None)
+        return result
 
-    def options(self, name: str) -> tuple[str, ...]:
-        """Return a column that lists options, whose letters go by their places.
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a column that holds a list of texts, without its empty items.
+
+        Raises:
+            RowsError: the column is missing or empty, or holds no list.
+        """
+        return tuple(item for item in self.items(name) if item is not None)
+
+    def options(self, name: str, *, may_lack: bool = False) -> tuple[str, ...]:
+        """Return a column that lists options; see :meth:`in_place`.
+
+        Args:
+            name: of the column.
+            may_lack: a row without the column has no options.
 
         Raises:
             RowsError: the column is missing or empty, holds no list, or an item before the last one
                 is empty.
         """
-        items = list(list_items(self.column(name)) or self.texts(name))
+        if may_lack and self.optional(name) is None:
+            return ()
+        return self.in_place(self.items(name))
+
+    def in_place(self, options: Sequence[str | None]) -> tuple[str, ...]:
+        """Return options, whose letters go by their places, without empty ones at the end.
+
+        Raises:
+            RowsError: one before the last is empty.
+        """
+        items = list(options)
         while items and items[-1] is None:
             items.pop()
         if None in items:
@@ -196,7 +218,7 @@ class Row:
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
         """Return the first existing file among the filled templates, or else the first candidate.
 
-        Each template is also tried without the folders that its text begins with.
+        Each template is also tried without some or all of the folders that its text begins with.
 
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
@@ -211,7 +233,8 @@ class Row:
             ConfigError: there is no template.
         """
         candidates = [self._under_root(template, fields) for template in templates]
-        for template in {_without_folders(template): None for template in templates}:
+        shorter = (name for template in templates for name in _without_folders(template))
+        for template in dict.fromkeys(shorter):
             with contextlib.suppress(RowsError):  # a value that leads out of that layout
                 candidates.append(self._under_root(template, fields))
         if not candidates:
@@ -235,13 +258,14 @@ class Row:
         return Path(name) if self.media_root is None else self.media_root / name
 
 
-def _without_folders(template: str) -> str:
-    """Return the template of a path without the folders that the data set's own layout has.
+def _without_folders(template: str) -> list[str]:
+    """Return the template of a path without the first, the first two, ... of its own folders.
 
-    Who unpacked the videos into one folder need not make another one around them.
+    The media folder may be one of them; who unpacked all videos into one need not make another.
     """
     before, brace, fields = template.partition("{")
-    return before.rpartition("/")[2] + brace + fields
+    folders = before.split("/")
+    return ["/".join(folders[first:]) + brace + fields for first in range(1, len(folders))]
 
 
 def is_null(value: Any) -> bool:

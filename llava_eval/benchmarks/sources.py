@@ -95,9 +95,19 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
 
 
 def _of_split(files: list[Path], split: str) -> list[Path]:
-    """Return the files named after a split, those with its name among others, or else all."""
-    names = set(split.split(SET_SEPARATOR))
-    exact = [file for file in files if _SHARD.sub("", file.stem) in names]
+    """Return the files named after a split, those with its name among others, or else all.
+
+    "shape&trend.json" is that of the split "shape_trend": the hub's names have no other marks.
+
+    Raises:
+        RowsError: of several splits some have such a file, and others have none.
+    """
+    names = {re.sub(r"\W", "_", name) for name in split.split(SET_SEPARATOR)}
+    named = [(re.sub(r"\W", "_", _SHARD.sub("", file.stem)), file) for file in files]
+    exact = [file for name, file in named if name in names]
+    missing = names.difference(name for name, _ in named)
+    if exact and missing:
+        raise RowsError(f"{files[0].parent} holds no file of the split {min(missing)}")
     return exact or [file for file in files if names & {*_WORDS.split(file.stem)}] or files
 
 
@@ -135,8 +145,19 @@ def _read_jsonl(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
-    content = load_json(path)
-    if isinstance(content, dict) and content and all(isinstance(v, dict) for v in content.values()):
+    try:
+        content = load_json(path)
+    except JsonError as error:  # of POPE's authors, and others, .json files hold JSON lines
+        with path.open(encoding="utf-8-sig") as lines:
+            try:
+                parse_json(next(lines, ""), dict)
+            except JsonError:
+                raise error from None
+        yield from _read_jsonl(path)
+        return
+    while isinstance(content, dict) and len(content) == 1 and _is_of_rows(*content.values()):
+        (content,) = content.values()  # {"data": [...]}, {"Perception": {"0": {...}}}
+    if isinstance(content, dict) and _is_of_rows(content):
         content = [{ROW_KEY_COLUMN: key, **row} for key, row in content.items()]
     if not isinstance(content, list):
         raise RowsError(f"{path} should hold one list of objects, got {type(content).__name__}")
@@ -146,6 +167,11 @@ def _read_json(path: Path) -> Iterator[Mapping[str, Any]]:
                 f"{path} should hold one list of objects, row {number} is {type(row).__name__}"
             )
         yield _with_names(row)
+
+
+def _is_of_rows(content: Any) -> bool:
+    rows = [*content.values()] if isinstance(content, dict) else content
+    return isinstance(rows, list) and bool(rows) and all(isinstance(row, dict) for row in rows)
 
 
 def _with_names(row: dict[str, Any] | list[Any]) -> Mapping[str, Any]:

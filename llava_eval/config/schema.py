@@ -134,7 +134,7 @@ class PrepareConfig:
         repository: hub data set that holds the media; null takes the one of ``source``.
         revision: of it; null takes the benchmark's.
         archives: patterns of its files that hold media: .zip, .tar, .tar.gz, or the parts of a
-            split .tar; they are unpacked into ``media_root``.
+            split .tar; they are unpacked into ``media_root``, in which they may lie too.
         split_archives: patterns of names, of which each is one archive that was split into files
             with whole names (``videos_part_1.zip``).
         files: patterns of its files that are used as they are, under their paths there.

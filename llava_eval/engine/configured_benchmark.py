@@ -125,24 +125,16 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
 
     One of ours that does is a defect.
     """
-    names = ("value", "stderr", "ci_low", "ci_high")
+
+    def fits(name: str, given: Any) -> bool:
+        if name in ("num_samples", "unit", "note"):
+            return isinstance(given, int if name == "num_samples" else str)
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        return given is None or (is_number and (math.isfinite(given) or not needs_finite))
+
+    names = ("value", "stderr", "ci_low", "ci_high", "num_samples", "unit", "note")
     given = [(name, getattr(value, name)) for name in names]
-    strange = [
-        f"{name}={number!r}"
-        for name, number in given
-        if number is not None
-        and (
-            not isinstance(number, int | float)
-            or isinstance(number, bool)
-            or (needs_finite and not math.isfinite(number))
-        )
-    ]
-    kinds = ("num_samples", int), ("unit", str), ("note", str)
-    strange += [
-        f"{name}={getattr(value, name)!r}"
-        for name, kind in kinds
-        if not isinstance(getattr(value, name), kind)
-    ]
+    strange = [f"{name}={item!r}" for name, item in given if not fits(name, item)]
     if strange:
         raise ConfigError(
             f"{key} gave a MetricValue with {', '.join(strange)}; expected finite plain numbers or "

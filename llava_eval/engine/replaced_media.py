@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -29,12 +28,8 @@ ValueT = TypeVar("ValueT")
 _TIME_DECIMALS = 6
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A medium with what a ledger says of it."""
-
-    media: Media
-    input: MediaInput | None
+#: A medium with what a ledger says of it.
+_Seen = tuple[Media, MediaInput | None]
 
 
 def replaced_samples(
@@ -69,9 +64,9 @@ def replaced_samples(
         for number, medium in enumerate(samples[identifier].media):
             if medium.data is None and not is_address(medium.path):
                 seen = result.inputs[number] if number < len(result.inputs) else None
-                users.setdefault(_Seen(medium, seen), []).append(identifier)
+                users.setdefault((medium, seen), []).append(identifier)
     changed = cache(_changed)
-    suspects = [seen for seen in users if changed(seen.media.path) > since]
+    suspects = [seen for seen in users if changed(seen[0].path) > since]
     replaced = [*_shown_otherwise(suspects, sampler, runner)]
     anew = {identifier for seen in replaced for identifier in users[seen]}
     files = {
@@ -84,7 +79,7 @@ def replaced_samples(
     asked = [samples[identifier] for identifier in files]
     reworded = [*_asked_otherwise(asked, results, sampler, runner)]
     anew |= {sample.id for sample in reworded}
-    paths = [seen.media.name for seen in replaced] + [files[sample.id] for sample in reworded]
+    paths = [medium.name for medium, _ in replaced] + [files[sample.id] for sample in reworded]
     names = [*dict.fromkeys(paths)]
     if names:
         _log.warning(
@@ -118,12 +113,12 @@ def _shown_otherwise(
     suspects: Sequence[_Seen], sampler: Sampler, runner: RunnerConfig
 ) -> Iterator[_Seen]:
     """Yield the media whose frames are not those of the ledger, or cannot be read any more."""
-    yield from (seen for seen in suspects if seen.input is None or seen.input.proof is None)
-    known = [seen for seen in suspects if seen.input is not None and seen.input.proof is not None]
+    yield from (seen for seen in suspects if seen[1] is None or seen[1].proof is None)
+    known = [seen for seen in suspects if seen[1] is not None and seen[1].proof is not None]
     for seen, now in _read_again(
-        known, lambda seen: MediaInput.of(read_media(seen.media, sampler)), runner
+        known, lambda seen: MediaInput.of(read_media(seen[0], sampler)), runner
     ):
-        if _shown(now) != _shown(seen.input):
+        if _shown(now) != _shown(seen[1]):
             yield seen
 
 

@@ -51,7 +51,8 @@ def rerun(
     reader = RunReader(config_dir)
     run = reader.read(path)
     before = {result.id: result for result in run.results}
-    resolved = {**run.config, "output_dir": None if out is None else str(out)}
+    directory = None if out is None else str(out)
+    resolved = {**run.config, "output_dir": directory, "tracker": None}
     composed = composed_of(resolved, run.choices, config_dir)
     outcome = program.run(composed, only=ids)
     after = reader.read(outcome.directory).results

@@ -11,4 +11,5 @@ from llava_eval.types import Sample
 
 def load_samples(source: str, adapter: Adapter, **settings: Any) -> list[Sample]:
     """Read and adapt rows; ``settings`` are keys of ``benchmark``."""
-    return read_samples(BenchmarkConfig(name="rows", source=source, **settings), adapter)
+    config = BenchmarkConfig(name="rows", source=source, **{"metrics": {}, **settings})
+    return read_samples(config, adapter)

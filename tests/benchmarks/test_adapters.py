@@ -293,6 +293,9 @@ def test_vsibench_has_options_or_a_number() -> None:
     ("protocol", "row", "file"),
     [
         ("mlvu/official", {"question_type": "needle"}, "video/2_needle/a.mp4"),
+        ("mlvu/official", {"question_type": "findNeedle"}, "video/2_needle/a.mp4"),
+        ("mlvu/official", {"question_type": "ego"}, "MLVU/video/3_ego/a.mp4"),
+        ("mlvu/official", {"question_type": "count"}, "4_count/a.mp4"),
         ("mvbench/official", {"task": "moving_count"}, "data0613/clevrer/video_validation/a.mp4"),
     ],
 )

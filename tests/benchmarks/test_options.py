@@ -107,6 +107,7 @@ def test_the_fewest_and_the_most_options(number: int) -> None:
         ("text", "Red", None),
         ("first_equal_text", "3", "B"),
         ("last_equal_text", "3", "D"),
+        ("last_equal_text", "4", "@"),  # chr(ord("A") - 1)
         ("first_equal_text", "4", None),
         ("number_letter_or_text", "0", "A"),
         ("number_letter_or_text", " 3 ", "D"),

@@ -65,6 +65,18 @@ def test_the_right_option_says_that_there_is_none(form: str, separator: str) -> 
     assert probed.prompt == f"Which?\n{written(form, separator, probed.choices)}\nAnswer:"
 
 
+@pytest.mark.parametrize("texts", [(" a cat", "a dog ", "both", "x\t"), ("", "a dog", "both", "")])
+def test_options_with_white_space_around_them(texts: tuple[str, ...]) -> None:
+    """MLVU's; its protocol strips the end of the last one, where one is empty its mark's too."""
+    listed = written("({}) {}", "\n", texts).rstrip()
+    asked = sample(f"Which?\n{listed}\nAnswer.", choices=texts, targets=("@",))
+    (probed,) = probed_samples([asked], "none_of_the_above")
+    assert probed.prompt == f"Which?\n{written('({}) {}', chr(10), texts)}\nAnswer."
+    (probed,) = probed_samples([asked], "shuffled_options")
+    assert probed.prompt == f"Which?\n{written('({}) {}', chr(10), probed.choices)}\nAnswer."
+    assert (sorted(probed.choices), probed.targets) == (sorted(texts), ("@",))
+
+
 @pytest.mark.parametrize("probe", ["shuffled_options", "none_of_the_above"])
 def test_a_bare_question_that_lists_its_options_says_the_same_as_the_prompt(probe: str) -> None:
     question = f"Which?\n{written('({}) {}', chr(10), CHOICES)}"

@@ -101,6 +101,8 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     made = image_list_choice(listed, **parameters, images="image")
     assert [medium.data for medium in made.media] == [b"1", b"3"]
     assert (made.targets, made.prompt) == (("B",), "Which? A, B, C\nA. x\nB. y\nC. z")
+    bare = row(**columns, image=memoryview(b"1"))  # a parquet file's own bytes
+    assert image_list_choice(bare, **parameters, images="image").media[0].data == b"1"
     nulls: dict[str, Any] = {"image_3": None, "image_4": "", "image_5": math.nan}
     nulls["image_6"] = {"bytes": None, "path": None}
     numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, **nulls)

@@ -79,7 +79,7 @@ def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(
     path = str(write_lines(tmp_path / "rows.jsonl", [{"n": n} for n in range(8)]))
     metrics = {"accuracy": {"_target_": "llava_eval.metrics.groups.all_right", "lead": True}}
 
-    def said(num_drawn: int | None, **more: int) -> list[str]:
+    def said(num_drawn: int | None, limit: int | None = None, **more: int) -> list[str]:
         caplog.clear()
         node = {"accuracy": {**metrics["accuracy"], **more}}
         load_samples(
@@ -87,12 +87,14 @@ def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(
             lambda row: Sample(str(row.number), row.number, str(row.number % 2), ("x",), ("A",)),
             subsample=SubsampleConfig(num_drawn),
             metrics=node,
+            limit=limit,
         )
         return caplog.messages
 
     (message,) = said(3)
     assert "of 2 of 2 groups only a part is asked, so that accuracy cannot be compared" in message
-    assert said(None) == said(8) == said(3, size=4) == []
+    assert "of 2 of 2 groups only a part is asked" in said(None, 6)[0]
+    assert said(None) == said(None, 8) == said(8) == said(3, size=4) == []
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ def test_files_of_a_split_are_read_alone(tmp_path: Path) -> None:
     assert read_rows(str(tmp_path), split="train") == [{"n": 0}, {"n": 1}, {"n": 2}]
     (tmp_path / "my_train_2.csv").write_text("n\n3")
     assert read_rows(str(tmp_path), split="train") == [{"n": "3"}]
+    (tmp_path / "shape&trend.jsonl").write_text('{"n": 4}')  # TOMATO's authors
+    assert read_rows(str(tmp_path), split="test+shape_trend") == [{"n": 4}, {"n": 0}]
+    with pytest.raises(RowsError, match="no file of the split direction"):
+        read_rows(str(tmp_path), split="test+direction")
 
 
 def test_folders_that_the_hubs_library_saved(tmp_path: Path) -> None:
@@ -132,6 +136,17 @@ def test_an_object_of_rows_names_them(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text('{"0": {"a": 1}, "x": {"a": 2}}')
     assert read_rows(str(path)) == [{"row_key": "0", "a": 1}, {"row_key": "x", "a": 2}]
+    path.write_text('{"Perception": {"0": {"a": 1}, "1": {"a": 2}}}')  # Video-MMMU's authors
+    assert read_rows(str(path)) == [{"row_key": "0", "a": 1}, {"row_key": "1", "a": 2}]
+    path.write_text('{"data": [{"a": 1}]}')
+    assert read_rows(str(path)) == [{"a": 1}]
+    path.write_text('{"a": 1}\n{"a": 2}\n')  # POPE's authors
+    assert read_rows(str(path)) == [{"a": 1}, {"a": 2}]
+    path.write_text('[{"a": 1},\n{"a" 2}]')
+    with pytest.raises(RowsError, match="line 2 column 6"):
+        read_rows(str(path))
+    path.write_text('{"v1": {"a": 1}}')
+    assert read_rows(str(path)) == [{"row_key": "v1", "a": 1}]
     path.write_text('{"a": 1}')
     with pytest.raises(RowsError, match="one list of objects, got dict"):
         read_rows(str(path))

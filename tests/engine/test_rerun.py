@@ -98,6 +98,8 @@ def test_an_audit_tells_what_fails_now_and_gives_no_tracker_its_runs(
     for one in json.loads(capsys.readouterr().out)["switches"]:
         assert one["num_samples"] == 3
         assert one["reason"].startswith("3 of 6 samples failed, the first of MediaError: ")
+    last = read_lines(run / "samples.jsonl")[-1]["id"]
+    assert run_command(["rerun", *mine, str(run), last, "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "tracked").read_text() == "run\n"
     shutil.rmtree(media)
     assert run_command(["audit", *mine, str(run)]) == 2

@@ -85,7 +85,7 @@ def _images(
 ) -> tuple[Media, ...]:
     """Return the images that a row holds, in order, or else the first that a template names."""
     value: Any = None if column is None else row.optional(column)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, list | tuple):
         held = {f"{column}_{number}": item for number, item in enumerate(value, start=1)}
     elif column is None:
         held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}

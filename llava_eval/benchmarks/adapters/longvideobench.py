@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
 from llava_eval.benchmarks.rows import Row
+from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.borders.json_text import load_json
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
@@ -73,14 +74,6 @@ def longvideobench(
     return dataclasses.replace(sample, content=(in_order, *sample.content[1:]))
 
 
-class _Line(NamedTuple):
-    """One subtitle line, in seconds of the video."""
-
-    start: float
-    end: float
-    text: str
-
-
 @dataclass(frozen=True, slots=True)
 class FramesAndSubtitles:
     """Each frame as an image, and between them the subtitle lines that are shown at a frame.
@@ -139,7 +132,7 @@ class FramesAndSubtitles:
             return [self.duration_seconds / num_frames * index for index in range(num_frames)]
         return range(num_frames)
 
-    def _lines(self) -> Iterator[_Line]:
+    def _lines(self) -> Iterator[Cue]:
         path = Path(self.path)
         try:
             entries = load_json(path, list)
@@ -150,7 +143,7 @@ class FramesAndSubtitles:
                 f"{path}: the subtitles cannot be read: {type(error).__name__}: {error}"
             ) from error
 
-    def _line(self, entry: Mapping[str, Any]) -> _Line:
+    def _line(self, entry: Mapping[str, Any]) -> Cue:
         if "timestamp" in entry:
             start, end = entry["timestamp"]
             # A line whose end is missing (or written without a fraction) lasts to the end.
@@ -158,7 +151,7 @@ class FramesAndSubtitles:
             text = entry["text"]
         else:
             start, end, text = _seconds(entry["start"]), _seconds(entry["end"]), entry["line"]
-        return _Line(start - self.starting_seconds, end - self.starting_seconds, str(text))
+        return Cue(start - self.starting_seconds, end - self.starting_seconds, str(text))
 
 
 def _seconds(written: str) -> float:

@@ -39,7 +39,7 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
     """
     kind, answer_type = row.text("{question_type}"), row.text("{answer_type}")
     precision = row.columns.get("precision")
-    choices = row.options("choices") if row.optional("choices") is not None else ()
+    choices = row.options("choices", may_lack=True)
     if kind == "multi_choice":
         if not choices:
             raise row.error("question_type is 'multi_choice', and there are no choices")
@@ -53,13 +53,12 @@ def mathvista(row: Row, *, media: list[str], image: str = "decoded_image") -> Sa
     unit = row.optional("unit")
     question = row.text("{question}") + (f" (Unit: {unit})" if unit else "")
     text = "\n".join([question, *lettered(choices), instruction]).strip()
-    answer = row.optional("answer")
     return Sample(
         id=row.text("{pid}"),
         row=row.number,
         group=row.text("{pid}"),
         content=(row_image(row, column=image, files=media).media, text),
-        targets=() if answer is None else (str(answer),),
+        targets=row.answers("answer", one=True),
         choices=choices,
         question=row.text("{query}"),
         facets={

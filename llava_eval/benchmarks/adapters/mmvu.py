@@ -61,7 +61,6 @@ def mmvu(
     choices = _choices(row) if kind == "multiple-choice" else {}
     listed = "\n".join(f"{letter}: {text}" for letter, text in choices.items())
     subject = file.split("/")[0] if subject_from == "folder" else _subject(row)
-    answer = row.optional("answer")
     return Sample(
         id=row.text("{id}"),
         row=row.number,
@@ -70,7 +69,7 @@ def mmvu(
             Media("video", row.media_path(media, file=file), swap_red_blue=swap_red_blue),
             row.text(choice_prompt if choices else open_prompt, options=listed),
         ),
-        targets=() if answer is None else (str(answer),),
+        targets=row.answers("answer", one=True),
         choices=tuple(choices.values()),
         question=row.text("{question}"),
         facets={

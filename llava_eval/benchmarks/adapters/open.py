@@ -37,12 +37,15 @@ def open_ended(
         RowsError: a missing column, or no answer.
     """
     asked = row.text(question)
+    targets = row.answers(answers) if row.column(answers) != "" else ("",)
+    if not targets:
+        raise row.error(f"column {answers!r} is an empty list")
     return Sample(
         id=row.text(id),
         row=row.number,
         group=row.text(group),
         content=(Media(media_kind, row.media_path(media)), row.text(prompt, question=asked)),
-        targets=_one_or_more(row, answers),
+        targets=targets,
         question=asked,
     )
 
@@ -71,18 +74,13 @@ def caption(
     Raises:
         RowsError: a missing column, or no caption.
     """
-    return Sample(
-        id=row.text(id),
-        row=row.number,
-        group=row.text(group),
-        content=(Media(media_kind, row.media_path(media)), row.text(prompt)),
-        targets=_one_or_more(row, references),
+    return open_ended(
+        row,
+        id=id,
+        group=group,
+        media=media,
+        question="",
+        answers=references,
+        prompt=prompt,
+        media_kind=media_kind,
     )
-
-
-def _one_or_more(row: Row, name: str) -> tuple[str, ...]:
-    """Return the answers of a column, which a row of these families must have."""
-    answers = row.answers(name) if row.column(name) != "" else ("",)
-    if not answers:
-        raise row.error(f"column {name!r} is an empty list")
-    return answers

@@ -9,11 +9,11 @@ module named after the benchmark, which puts :func:`choice_sample` and its parts
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llava_eval.benchmarks.rows import Row, fields_of, is_null, list_items, mapping_of
+from llava_eval.benchmarks.rows import Row, fields_of, is_null, mapping_of
 from llava_eval.benchmarks.subtitles import SubtitleRule, Subtitles
 from llava_eval.errors import ConfigError
 from llava_eval.types import FrameDependentPart, Media, MediaKind, Sample
@@ -69,30 +69,15 @@ class Options:
         Raises:
             RowsError: fewer than 2 or more than 26 options, or a null before the last of them.
         """
-        cells = self._cells(row)
-        while cells and cells[-1] is None:
-            cells.pop()
-        options = [cell for cell in cells if cell is not None]
-        if len(options) < len(cells):
-            raise row.error(
-                f"option {cells.index(None) + 1} of {len(cells)} is empty, so that the others' "
-                "letters are not known"
-            )
+        options = row.in_place(self._cells(row))
         if not 2 <= len(options) <= len(_LETTERS):
             raise row.error(f"{len(options)} options, expected 2 to 26")
         return tuple(option.strip() if self.strip else option for option in options)
 
-    def _cells(self, row: Row) -> list[str | None]:
+    def _cells(self, row: Row) -> Sequence[str | None]:
         if self.column is not None:
-            value = row.column(self.column)
-            by_letter = mapping_of(value)
-            cells = list_items(value if by_letter is None else _by_letter(by_letter))
-            if cells is None:
-                raise row.error(
-                    f"column {self.column!r} should hold a list, "
-                    f"got {type(value).__name__} {value!r:.80}"
-                )
-            return list(cells)
+            by_letter = mapping_of(row.column(self.column))
+            return row.items(self.column) if by_letter is None else _by_letter(by_letter)
         for name in self.columns or ():
             if name not in row.columns:
                 row.column(name)  # says which columns there are
@@ -115,11 +100,12 @@ class Options:
         return listed.rstrip() if self.strip_end else listed
 
 
-def _by_letter(options: Mapping[str, Any]) -> list[Any]:
+def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
     """Return options that stand under their letters in the order of these; others as they stand."""
-    if not options or not set(options) <= set(_LETTERS):
-        return list(options.values())
-    return [options.get(letter) for letter in _LETTERS[: _LETTERS.index(max(options)) + 1]]
+    letters: Iterable[str] = options
+    if options and set(options) <= set(_LETTERS):
+        letters = _LETTERS[: _LETTERS.index(max(options)) + 1]
+    return [None if is_null(options.get(name)) else str(options[name]) for name in letters]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +115,10 @@ class Answer:
     Attributes:
         template: of the answer.
         form: a letter, a zero-based index, or the option's text; of equal texts the first or the
-            last one, or an error. "number_letter_or_text" tells these apart by the answer itself,
-            as lmms-eval does for TVBench; see :func:`_number_letter_or_text`.
+            last one, or an error. Where "last_equal_text" is none of the options, the answer is
+            "@", the letter before A, as in MVBench's and MLVU's own code: every reply is wrong.
+            "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
+            TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
     """
 
@@ -154,11 +142,13 @@ class Answer:
                 f"the answer {answer!r} is not the {self.form.rpartition('_')[2]} of one of "
                 f"{len(choices)} options {list(choices)}"
             )
-        return (_LETTERS[index],)
+        return (chr(ord("A") + index),)
 
     def _index(self, answer: str, choices: Sequence[str]) -> int | None:
         if self.form == "number_letter_or_text":
             return _number_letter_or_text(answer, choices)
+        if self.form == "last_equal_text":
+            return max((n for n, choice in enumerate(choices) if choice == answer), default=-1)
         if self.form == "letter":
             indices = [_LETTERS.find(answer) if len(answer) == 1 else -1]
         elif self.form == "index":
@@ -169,7 +159,7 @@ class Answer:
                 return None
         if not indices or not 0 <= indices[0] < len(choices):
             return None
-        return indices[-1] if self.form == "last_equal_text" else indices[0]
+        return indices[0]
 
 
 def index_of(answer: str) -> int:

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from llava_eval.benchmarks.adapters.open import open_ended
@@ -56,25 +57,16 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
     )
 
 
-def one_question(
-    row: Row, *, id: str, group: str, media: list[str], question: str, answers: str, prompt: str
-) -> Sample:
-    """Make the sample of a row with one question; options that it lists come below the question.
+@wraps(open_ended, assigned=["__annotations__"])  # for its parameters
+def one_question(row: Row, **parameters: Any) -> Sample:
+    """Make the sample of :func:`open_ended`; options that the row lists come below the question.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/lvbench/utils.py, lvbench_doc_to_text.
-
-    Args:
-        row, id, group, media, question, answers, prompt: as in
-            :func:`llava_eval.benchmarks.adapters.open_ended`; rows may lack ``options``.
     """
-    options = row.options("options") if row.optional("options") is not None else ()
-    asked = "\n".join([row.text(question), *lettered(options, "({letter}) {option}")])
-    sample = open_ended(
-        row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
-    )
-    return dataclasses.replace(
-        sample, content=(*sample.media, row.text(prompt, question=asked)), question=asked
-    )
+    options = lettered(row.options("options", may_lack=True), "({letter}) {option}")
+    asked = "\n".join([row.text(parameters["question"]), *options])
+    listed = dataclasses.replace(row, columns={**row.columns, "asked": asked})
+    return open_ended(listed, **{**parameters, "question": "{asked}"})
 
 
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:

@@ -8,8 +8,11 @@ ActivityNet-QA are asked by some references in a way of their own.
 from __future__ import annotations
 
 import dataclasses
+from functools import wraps
+from typing import Any
 
 from llava_eval.benchmarks.adapters.open import open_ended
+from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
 from llava_eval.types import Media, Sample
@@ -39,7 +42,7 @@ def video_chatgpt(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, .
     Raises:
         RowsError: a missing column, or a row set that does not exist.
     """
-    video, answer = row.text("{video_name}"), _first_of(row, "answer", "A")
+    video, answer = row.text("{video_name}"), first_filled(row, ["{A}", "{answer}"])
     content = Media("video", row.media_path(media))
     return tuple(
         Sample(
@@ -73,67 +76,34 @@ def _questions(row: Row) -> list[tuple[str, str]]:
         raise row.error(
             f"one question, but the row set is {row_set!r}; expected generic or temporal"
         )
-    return [(row_set, _first_of(row, "question", "Q"))]
+    return [(row_set, first_filled(row, ["{Q}", "{question}"]))]
 
 
-def _first_of(row: Row, *names: str) -> str:
-    present = next((name for name in names if name in row.columns), names[0])
-    return str(row.column(present))
-
-
-def first_line_is_the_reference(
-    row: Row,
-    *,
-    id: str,
-    group: str,
-    media: list[str],
-    question: str,
-    answers: str,
-    prompt: str,
-) -> Sample:
-    """Make a sample whose reference is the first line of the human description.
+@wraps(open_ended, assigned=["__annotations__"])  # for its parameters
+def first_line_is_the_reference(row: Row, **parameters: Any) -> Sample:
+    """Make the sample of :func:`open_ended` whose reference is the description's first line.
 
     The script reads one text file a video and keeps ``readlines()[0]``: the line feed that ends the
     first line stays, where there is one, and a byte order mark goes.
 
     Source: LLaVA-VL/LLaVA-NeXT, branch video_inference,
     llava/eval/model_video_detail_description.py.
-
-    Args:
-        row, id, group, media, question, answers, prompt: as in
-            :func:`llava_eval.benchmarks.adapters.open_ended`.
     """
-    sample = open_ended(
-        row, id=id, group=group, media=media, question=question, answers=answers, prompt=prompt
-    )
+    sample = open_ended(row, **parameters)
     first, line_feed, _ = sample.targets[0].removeprefix("\ufeff").partition("\n")
     return dataclasses.replace(sample, targets=(first + line_feed,))
 
 
-def capitalised_question(
-    row: Row,
-    *,
-    id: str,
-    group: str,
-    media: list[str],
-    question: str,
-    answers: str,
-    prompt: str,
-) -> Sample:
-    """Make a sample whose prompt holds the question with a capital and a question mark.
+@wraps(open_ended, assigned=["__annotations__"])
+def capitalised_question(row: Row, **parameters: Any) -> Sample:
+    """Make the sample of :func:`open_ended`, with ``{asked}`` in its prompt.
 
     "what color is the Guitar" becomes "What color is the guitar?": ``str.capitalize`` lower-cases
     the rest. The judge still sees the question of the row.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, activitynetqa_doc_to_text.
-
-    Args:
-        row: as in :func:`llava_eval.benchmarks.adapters.open_ended`.
-        id, group, media, question, answers: likewise.
-        prompt: template of the user's text; beside the columns it may use ``{asked}``.
     """
-    sample = open_ended(
-        row, id=id, group=group, media=media, question=question, answers=answers, prompt=question
+    asked = row.text(parameters["question"]).capitalize() + "?"
+    return open_ended(
+        dataclasses.replace(row, columns={**row.columns, "asked": asked}), **parameters
     )
-    text = row.text(prompt, asked=sample.question.capitalize() + "?")
-    return dataclasses.replace(sample, content=(*sample.media, text))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import UNKNOWN, Row
+from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, FrameDependentPart, Media, Sample
@@ -88,21 +89,7 @@ def videomme_v2(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Words that are said one after the other.
-
-    Attributes:
-        text: the words with spaces between.
-        start, end: of the first and the last word, in seconds of the video.
-    """
-
-    text: str
-    start: float
-    end: float
-
-
-def read_words(path: str) -> list[Words]:
+def read_words(path: str) -> list[Cue]:
     """Read a subtitle file: a JSON object with text, start_time and end_time on each line.
 
     Args:
@@ -119,7 +106,7 @@ def read_words(path: str) -> list[Words]:
             if line.strip():
                 entry: dict[str, Any] = parse_json(line, dict)
                 start, end = float(entry["start_time"]), float(entry["end_time"])
-                words.append(Words(str(entry["text"]), start, end))
+                words.append(Cue(start, end, str(entry["text"])))
     except (OSError, UnicodeDecodeError, JsonError, KeyError, TypeError, ValueError) as error:
         raise MediaError(
             f"{path}: the subtitles cannot be read: {type(error).__name__}: {error}"
@@ -127,7 +114,7 @@ def read_words(path: str) -> list[Words]:
     return words
 
 
-def sentences(words: Sequence[Words]) -> Iterator[Words]:
+def sentences(words: Sequence[Cue]) -> Iterator[Cue]:
     """Yield what is said without a pause.
 
     A pause of more than half a second ends a sentence, and one of more than a tenth of a second
@@ -139,7 +126,7 @@ def sentences(words: Sequence[Words]) -> Iterator[Words]:
     Args:
         words: in the order of the file.
     """
-    begun: list[Words] = []
+    begun: list[Cue] = []
     for word in words:
         if begun:
             pause = word.start - begun[-1].end
@@ -152,8 +139,8 @@ def sentences(words: Sequence[Words]) -> Iterator[Words]:
         yield _joined(begun)
 
 
-def _joined(words: Sequence[Words]) -> Words:
-    return Words(" ".join(word.text for word in words), words[0].start, words[-1].end)
+def _joined(words: Sequence[Cue]) -> Cue:
+    return Cue(words[0].start, words[-1].end, " ".join(word.text for word in words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,13 @@ def videommmu(
         raise row.error(f"the id {row.text('{id}')!r} names no subject, as dev_Biology_3 does")
     track = str(row.optional(ROW_SET_COLUMN) or UNKNOWN).lower()
     kind = str(row.optional("question_type") or "None")
-    options = row.options("options") if row.optional("options") is not None else ()
+    options = row.options("options", may_lack=True)
     carried = all(
         option.startswith(letter[:2])
         for option, letter in zip(options, lettered(options), strict=True)
     )
     if track == _ADAPTATION:
         prompt = (choice_prompt if kind == "multiple-choice" else open_prompt) or prompt
-    answer = row.optional("answer")
     return Sample(
         id=f"{track}/{row.text('{id}')}",
         row=row.number,
@@ -66,7 +65,7 @@ def videommmu(
             Media("video", row.media_path(media, category=_CATEGORY_OF[subject[1]])),
             row.text(prompt, options="\n".join(options if carried else lettered(options))),
         ),
-        targets=() if answer is None else (str(answer),),
+        targets=row.answers("answer", one=True),
         choices=options if kind == "multiple-choice" else (),
         question=row.text("{question}"),
         facets={

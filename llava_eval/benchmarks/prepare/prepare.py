@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from llava_eval.config.compose import ComposedConfig
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError, FetchError, MediaError, StorageError, first_line
 from llava_eval.types import Media, Sample
+
+log = logging.getLogger(__name__)
 
 WIDTH = 80
 
@@ -114,8 +117,11 @@ def _unpack_archives(benchmark: BenchmarkConfig) -> None:
             result += fetch_files(repository, revision, settings.archives)
         if settings.files:
             _place(fetch_files(repository, revision, settings.files), root / settings.folder)
-    if root.is_dir():
-        result += [path for path in root.iterdir() if path.is_file()]
+    # a clone of the data set may lie there, with archives in its folders
+    result += _matching(root, ["*", *settings.archives])
+    for path in result:
+        if path.suffix.lower() in (".7z", ".rar"):
+            log.warning("%s is to be unpacked by hand; zip and tar files are unpacked here", path)
     limits = Limits(int(settings.max_unpacked_gib * 2**30), settings.max_members)
     for archive in find_archives(result, settings.split_archives):
         unpack(archive, root / settings.folder, limits)
@@ -234,5 +240,13 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         ) from error
     except (*hub_errors(), ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
-    result = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
-    return sorted(result)
+    return _matching(root, patterns)
+
+
+def _matching(root: Path, patterns: Sequence[str]) -> list[Path]:
+    """Return the files below a folder that match any of the patterns, in order."""
+    try:
+        found = {path for pattern in patterns for path in root.glob(pattern)}
+    except (ValueError, NotImplementedError) as error:
+        raise ConfigError(f"benchmark.prepare: {', '.join(patterns)}: {error}") from error
+    return sorted(path for path in found if path.is_file())

@@ -21,6 +21,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NoReturn, Self, cast
 
+import pyarrow
 from tqdm import tqdm
 
 from llava_eval.benchmarks.prepare.members import Limits, Unpacked, Writer
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
 ArchiveKind = Literal["zip", "tar"]
 
-_WHOLE_TAR = re.compile(r".+\.(tar|tar\.gz|tgz|tar\.bz2|tar\.xz)", re.IGNORECASE)
+_TAR = r"tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst"
+_WHOLE = re.compile(rf".+\.(zip|{_TAR})", re.IGNORECASE)
 #: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
 #: things than parts of a zip file end in letters.
 _PART = re.compile(
-    r"(.+\.(?:tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip(?=\.(?:part[._-]?)?\d)))"
-    r"\.(?!partial)(?:part[._-]?)?([a-z]{2,3}|\d{1,4})",
+    rf"(.+\.(?:{_TAR}|zip(?=\.(?:part[._-]?)?\d)))\.(?!partial)(?:part[._-]?)?([a-z]{{2,3}}|\d{{1,4}})",
     re.I,
 )
 
@@ -79,6 +80,12 @@ class Archive:
         return sum(part.stat().st_size for part in self.parts)
 
     @property
+    def noted(self) -> str:
+        """What tells it from others of its name, wherever it lies: its size, and how it begins."""
+        with self.parts[0].open("rb") as part:
+            return f"{self.name}.{self.num_bytes}.{zlib.crc32(part.read(_CHUNK_BYTES)):08x}"
+
+    @property
     def changed(self) -> float:
         """When the last of its parts came to lie there, in seconds since 1970."""
         return max(part.stat().st_ctime for part in self.parts)
@@ -94,28 +101,25 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
         split: patterns of names; the files of each are parts of one archive, in the order of the
             numbers in their names.
     """
-    whole: list[Archive] = []
-    parts: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    found: dict[tuple[Path, str, bool], list[Path]] = defaultdict(list)
     for path in sorted(set(paths)):
         part = _PART.fullmatch(path.name)
         pattern = next((name for name in split if fnmatchcase(path.name, name)), None)
         if pattern is not None:
-            parts[path.parent, pattern.replace("*", "")].append(path)
-        elif part is not None and not _WHOLE_TAR.fullmatch(path.name):
-            parts[path.parent, part[1]].append(path)
-        elif path.suffix.lower() == ".zip":
-            whole.append(Archive(path.name, "zip", (path,)))
-        elif _WHOLE_TAR.fullmatch(path.name):
-            whole.append(Archive(path.name, "tar", (path,)))
-    joined = [
+            found[path.parent, pattern.replace("*", ""), True].append(path)
+        elif _WHOLE.fullmatch(path.name):
+            found[path.parent, path.name, False].append(path)
+        elif part is not None:
+            found[path.parent, part[1], True].append(path)
+    archives = [
         Archive(
             name,
             "zip" if name.lower().endswith(".zip") else "tar",
             tuple(sorted(files, key=_part_order)),
         )
-        for (_, name), files in parts.items()
+        for (_, name, _), files in found.items()
     ]
-    return sorted([*whole, *joined], key=lambda archive: archive.name)
+    return sorted(archives, key=lambda archive: archive.name)
 
 
 def _part_order(path: Path) -> tuple[list[int], int, str]:
@@ -145,7 +149,7 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
             damaged or encrypted, or it passes a limit. Nothing was written outside the target.
         StorageError: a file cannot be written.
     """
-    note = target / DONE_FOLDER / f"{archive.name}.{archive.num_bytes}"
+    note = target / DONE_FOLDER / archive.noted
     if note.exists() and note.stat().st_mtime >= archive.changed:
         return Unpacked(0, 0, was_done=True)
     writer = Writer(archive.name, target, limits)
@@ -164,9 +168,12 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         ):
             unpack_members(stream, writer, bar)
     except _DAMAGE as error:
-        raise ArchiveError(
-            f"{files} cannot be unpacked: {str(error) or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        if archive.parts[0].with_suffix(".z01").exists():
+            reason = (
+                f"it is the last of several (.z01, ...): zip -s 0 {archive.name} --out whole.zip"
+            )
+        raise ArchiveError(f"{files} cannot be unpacked: {reason}") from error
     writer.note_done(note)
     return Unpacked(writer.num_members, writer.num_bytes)
 
@@ -203,6 +210,8 @@ def _plain(stream: io.BufferedReader[_Joined]) -> IO[bytes]:
         return bz2.BZ2File(stream)
     if start.startswith((b"\xfd7zXZ", b"\x5d\x00\x00\x80")):
         return lzma.LZMAFile(stream)
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("IO[bytes]", pyarrow.CompressedInputStream(stream, "zstd"))
     return stream
 
 
@@ -252,7 +261,6 @@ class _Joined(io.RawIOBase):
         self._parts = parts
         self._ends = list(accumulate(part.stat().st_size for part in parts))
         self._position = 0
-        self._open: tuple[int, IO[bytes]] | None = None
 
     def readable(self) -> bool:
         """Return that this can be read."""
@@ -261,10 +269,6 @@ class _Joined(io.RawIOBase):
     def seekable(self) -> bool:
         """Return that this can be read from anywhere."""
         return True
-
-    def tell(self) -> int:
-        """Return how many bytes lie before the next that is read."""
-        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         """Go on at another byte."""
@@ -281,33 +285,18 @@ class _Joined(io.RawIOBase):
             ArchiveError: the part cannot be read; as OSError it would pass for damage, or for a
                 file that cannot be written.
         """
-        view = memoryview(buffer)
         number = bisect.bisect_right(self._ends, self._position)
         if number == len(self._parts):
             return 0
         path = self._parts[number]
         try:
-            if self._open is None or self._open[0] != number:
-                self._close_part()
-                self._open = number, path.open("rb")
-            part = self._open[1]
-            part.seek(self._position - (self._ends[number - 1] if number else 0))
-            chunk = part.read(len(view))
+            with path.open("rb", buffering=0) as part:
+                part.seek(self._position - (self._ends[number - 1] if number else 0))
+                num_bytes = part.readinto(buffer)
         except OSError as error:
             raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
-        view[: len(chunk)] = chunk
-        self._position += len(chunk)
-        return len(chunk)
-
-    def close(self) -> None:
-        """Close the part at hand."""
-        self._close_part()
-        super().close()
-
-    def _close_part(self) -> None:
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
+        self._position += num_bytes
+        return num_bytes
 
 
 _UNIX = 3

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 from llava_eval.benchmarks.prepare.members import Limits
@@ -372,7 +373,10 @@ def test_damage_is_one_line(source: Path, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "compress"),
-    [("v.tar.gz", gzip.compress), ("v.tar.bz2", bz2.compress), ("v.tar.xz", lzma.compress)],
+    [
+        *[("v.tar.gz", gzip.compress), ("v.tar.bz2", bz2.compress), ("v.tar.xz", lzma.compress)],
+        ("v.tar.zst", lambda content: pyarrow.compress(content, "zstd", asbytes=True)),
+    ],
 )
 def test_compressed_in_several_streams(
     source: Path, tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
@@ -415,6 +419,25 @@ def test_copies_of_parts_in_two_folders(source: Path, tmp_path: Path) -> None:
         unpack(archive, tmp_path / "target", LIMITS)
     assert [archive.name for archive in archives] == ["v.tar", "v.tar"]
     assert contents(tmp_path / "target") == FILES
+
+
+def test_archives_of_one_name_and_size_in_two_folders(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    paths = [
+        make_tar(folder / "v.tar", {f"{folder.name}.mp4": b"a"})
+        for folder in (source, tmp_path / "other")
+    ]
+    for archive in find_archives(paths):
+        unpack(archive, tmp_path / "target", LIMITS)
+    assert sorted(contents(tmp_path / "target")) == ["other.mp4", "source.mp4"]
+
+
+def test_a_zip_of_several_disks_is_told(source: Path, tmp_path: Path) -> None:
+    content = make_zip(source / "v.zip", FILES).read_bytes()
+    (source / "v.zip").write_bytes(content[100:])
+    (source / "v.z01").write_bytes(content[:100])
+    with pytest.raises(ArchiveError, match=r"last of several .* zip -s 0 v\.zip --out whole\.zip"):
+        unpack_all(source, tmp_path / "target")
 
 
 def test_folders_of_a_zip_from_windows(source: Path, tmp_path: Path) -> None:

@@ -62,6 +62,18 @@ def test_an_archive_in_the_media_folder(demo: Path, rows: Path, tmp_path: Path) 
     assert (ready.num_samples, ready.num_media, ready.num_open) == (6, 2, 2)
 
 
+def test_a_clone_of_the_data_set_as_media_folder(
+    demo: Path, rows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "video").mkdir()
+    (tmp_path / "video" / "a.zip").write_bytes(zipped(videos(demo, rows)))
+    (tmp_path / "further.rar").write_bytes(b"Rar!")
+    assert run(rows, tmp_path, "benchmark.prepare.archives=[video/*.zip]").is_complete
+    assert f"{tmp_path}/further.rar is to be unpacked by hand" in caplog.text
+    with pytest.raises(ConfigError, match="Non-relative patterns"):
+        run(rows, tmp_path, "benchmark.prepare.archives=[/data/*.zip]")
+
+
 def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: Path) -> None:
     root = tmp_path / "media"
     root.mkdir()
