@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
-import os
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from llava_eval.borders.paths import folders_below
 from llava_eval.config.experiments import published_experiments
 from llava_eval.errors import ConfigError
 
@@ -37,14 +37,12 @@ def config_folder() -> Path:
 
 def config_files(folder: Path) -> list[Path]:
     """Return the files of settings below a folder; Hydra, too, follows folders linked there."""
-    result = []
-    for name, below, names in os.walk(folder, followlinks=True):
-        here = Path(name)
-        if here.resolve() in (above.resolve() for above in here.parents):
-            below.clear()  # a link to a folder above it
-        else:
-            result += [here / file for file in names if file.endswith(".yaml") and file[0] != "."]
-    return sorted(result)
+    return sorted(
+        here / file
+        for here, names in folders_below(folder)
+        for file in names
+        if file.endswith(".yaml") and file[0] != "."
+    )
 
 
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:

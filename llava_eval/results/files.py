@@ -78,7 +78,8 @@ def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> 
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
+        name = error.filename or path
+        raise kind(f"{name} cannot be read: {error.strerror or error}") from error
     except JsonError as error:
         raise kind(f"{path} cannot be read: {error}") from error
 

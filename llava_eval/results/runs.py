@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.paths import is_file, is_folder, read_file
+from llava_eval.borders.paths import folders_below, is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import USERS_FOLDER, config_files, let_import
@@ -292,23 +292,17 @@ def find_runs(path: Path) -> list[Path]:
     Folders that are linked there count too, each folder once.
 
     Raises:
-        ComparisonError: there is no such folder, or no run in it.
+        ComparisonError: there is no such folder, no run in it, or one below it may not be read.
     """
     if is_run(path):
         return [path]
     with files.reading_errors(path):
         if not is_folder(path):
             raise ComparisonError(f"there is no folder {path}")
-    result: dict[str, Path] = {}
-    seen: set[str] = set()
-    for folder, below, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()  # a link to a folder above it, or to one that has another name here
-        elif files.MANIFEST in names:
-            result[real] = Path(folder)
-        seen.add(real)
-        below.sort(key=lambda name: Path(folder, name).is_symlink())  # its own name first
+        result: dict[str, Path] = {}
+        for folder, names in folders_below(path):
+            if files.MANIFEST in names:
+                result.setdefault(os.path.realpath(folder), folder)
     if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
     return sorted(result.values(), key=lambda path: natural_order(str(path)))
