@@ -47,6 +47,19 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
 
 
 @pytest.mark.slow
+def test_a_reply_that_is_far_to_the_right_begins_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    reply = Generation(f"{' ' * 200}A\n\t \x1fB")
+    run = write_run(tmp_path / "run", [answered(0, True, generation=reply)])
+    assert run_command(["show", str(run), "q0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    after = lines.index("the model wrote") + 1
+    assert lines[after : after + 2] == [f"{' ' * 40}A", "     B"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
 def test_a_text_that_the_terminal_s_encoding_lacks_is_escaped(
     encoding: str, tmp_path: Path
