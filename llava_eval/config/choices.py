@@ -45,6 +45,17 @@ def config_files(folder: Path) -> list[Path]:
     )
 
 
+def own_files(config_dir: Path | None) -> list[Path]:
+    """Return the files of settings in a user's own folder; none where it need not exist.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if config_dir is None or config_dir.is_dir() or config_dir == USERS_FOLDER:
+        return [] if config_dir is None else config_files(config_dir)
+    raise ConfigError(f"--config-dir: there is no folder {config_dir}")
+
+
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
     """Return the options of a group, nested ones as "family/protocol", ``config_dir`` included."""
     roots = [config_folder() / group] + ([config_dir / group] if config_dir else [])
@@ -66,13 +77,11 @@ def list_groups(config_dir: Path | None = None) -> list[str]:
 
 def search_path_override(config_dir: Path | None) -> list[str]:
     """Return the override that lets Hydra find a user's own files beside the packaged ones."""
-    if config_dir is None or (config_dir == USERS_FOLDER and not config_dir.is_dir()):
-        return []
-    if not config_dir.is_dir():
-        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_files(config_dir):
+    for path in own_files(config_dir):
         if not path.is_file():
             raise ConfigError(f"--config-dir: {path} is no file that can be read")
+    if config_dir is None or not config_dir.is_dir():
+        return []
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 

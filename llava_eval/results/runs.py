@@ -17,7 +17,7 @@ from llava_eval.borders.json_text import JsonError
 from llava_eval.borders.paths import folders_below, is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.choices import USERS_FOLDER, config_files, let_import
+from llava_eval.config.choices import let_import, own_files
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
@@ -202,7 +202,7 @@ class RunReader:
 
     def __init__(self, config_dir: Path | None = None) -> None:
         let_import(config_dir)
-        self._allowed = frozenset(() if config_dir is None else targets_in(config_dir))
+        self._allowed = frozenset(targets_in(config_dir))
         self._pool: dict[Any, Any] = {}
         self._facets: dict[Hashable, Mapping[str, str]] = {}
 
@@ -318,19 +318,13 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def targets_in(config_dir: Path) -> Iterator[str]:
+def targets_in(config_dir: Path | None) -> Iterator[str]:
     """Yield the dotted paths that configuration files below a folder name as functions.
 
     Raises:
         ConfigError: there is no such folder, or one of its files cannot be read.
     """
-    with files.reading_errors(config_dir):
-        is_there = is_folder(config_dir)
-    if not is_there:
-        if config_dir == USERS_FOLDER:
-            return
-        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_files(config_dir):
+    for path in own_files(config_dir):
         try:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

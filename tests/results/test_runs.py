@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_read_leaves_no_run_out(
     write_run(tmp_path / "run", [answered(0, True)])
     monkeypatch.chdir(tmp_path)
     for _ in range(20):  # deeper than a path may be long
-        os.mkdir("x" * 250)
+        Path("x" * 250).mkdir()
         os.chdir("x" * 250)
     with pytest.raises(ComparisonError, match="xxx cannot be read: File name too long"):
         find_runs(tmp_path)
