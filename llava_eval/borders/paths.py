@@ -131,6 +131,28 @@ def is_surely_folder(path: str | os.PathLike[str]) -> bool:
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
+def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below it with the names of their files, linked ones too.
+
+    Folders stand before links beside them, and a link to a folder above it is not followed.
+
+    Raises:
+        OSError: one of them may not be read.
+    """
+    for name, below, names in os.walk(folder, onerror=_raise_unless_missing, followlinks=True):
+        here = Path(name)
+        if here.is_symlink() and here.resolve() in (above.resolve() for above in here.parents):
+            below.clear()
+        else:
+            below.sort(key=lambda inside: (here / inside).is_symlink())
+            yield here, names
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """Return why a path does not name a file with content that can be read, None if it does.
 

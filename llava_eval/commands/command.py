@@ -95,6 +95,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError where argparse would print its usage."""
         name = self.prog.partition(" ")[2]
+        if message.endswith("required: ID"):
+            message += " (one that begins with - stands behind --)"
         raise ConfigError(f"{name}: {message}; usage: {self.usage}; {self.prog} --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:

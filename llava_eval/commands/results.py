@@ -19,7 +19,7 @@ from llava_eval.commands.command import (
     path_argument,
 )
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.results.files import make_folder, write_output
+from llava_eval.results.files import write_files, write_output
 
 if TYPE_CHECKING:
     from llava_eval.results.gate.publication import Publication
@@ -355,25 +355,24 @@ def _export(arguments: argparse.Namespace) -> int:
       0  written
       2  the run cannot go into that format, or a mistake in the command
     """
-    from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
-    from llava_eval.results.exchange.hub import write_hub_entry
-    from llava_eval.results.exchange.inspect_log import write_inspect_log
-    from llava_eval.results.exchange.lm_eval import write_lm_eval
+    from llava_eval.results.exchange.every_eval_ever import every_eval_ever
+    from llava_eval.results.exchange.hub import hub_entry
+    from llava_eval.results.exchange.inspect_log import inspect_log
+    from llava_eval.results.exchange.lm_eval import lm_eval
     from llava_eval.results.exchange.run_facts import RunFacts
     from llava_eval.results.formatting import write_out
     from llava_eval.results.runs import RunReader
 
-    writers = {
-        "inspect": write_inspect_log,
-        "eee": write_every_eval_ever,
-        "lm-eval": write_lm_eval,
-        "hub": write_hub_entry,
+    makers = {
+        "inspect": inspect_log,
+        "eee": every_eval_ever,
+        "lm-eval": lm_eval,
+        "hub": hub_entry,
     }
     run = RunReader().read(arguments.run)
     if not run.tables.metrics:
         raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")
-    make_folder(arguments.out)
-    for path in writers[arguments.to](RunFacts.of(run), arguments.out):
+    for path in write_files(arguments.out, makers[arguments.to](RunFacts.of(run))):
         write_out(str(path))
     return 0
 

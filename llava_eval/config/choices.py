@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
-import os
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from llava_eval.borders.paths import folders_below
 from llava_eval.config.experiments import published_experiments
 from llava_eval.errors import ConfigError
 
@@ -37,14 +37,23 @@ def config_folder() -> Path:
 
 def config_files(folder: Path) -> list[Path]:
     """Return the files of settings below a folder; Hydra, too, follows folders linked there."""
-    result = []
-    for name, below, names in os.walk(folder, followlinks=True):
-        here = Path(name)
-        if here.resolve() in (above.resolve() for above in here.parents):
-            below.clear()  # a link to a folder above it
-        else:
-            result += [here / file for file in names if file.endswith(".yaml") and file[0] != "."]
-    return sorted(result)
+    return sorted(
+        here / file
+        for here, names in folders_below(folder)
+        for file in names
+        if file.endswith(".yaml") and file[0] != "."
+    )
+
+
+def own_files(config_dir: Path | None) -> list[Path]:
+    """Return the files of settings in a user's own folder; none where it need not exist.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if config_dir is None or config_dir.is_dir() or config_dir == USERS_FOLDER:
+        return [] if config_dir is None else config_files(config_dir)
+    raise ConfigError(f"--config-dir: there is no folder {config_dir}")
 
 
 def list_choices(group: str, config_dir: Path | None = None) -> list[str]:
@@ -68,13 +77,11 @@ def list_groups(config_dir: Path | None = None) -> list[str]:
 
 def search_path_override(config_dir: Path | None) -> list[str]:
     """Return the override that lets Hydra find a user's own files beside the packaged ones."""
-    if config_dir is None or (config_dir == USERS_FOLDER and not config_dir.is_dir()):
-        return []
-    if not config_dir.is_dir():
-        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_files(config_dir):
+    for path in own_files(config_dir):
         if not path.is_file():
             raise ConfigError(f"--config-dir: {path} is no file that can be read")
+    if config_dir is None or not config_dir.is_dir():
+        return []
     return [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"]
 
 

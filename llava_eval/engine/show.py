@@ -128,8 +128,8 @@ def _text(
 
 
 def _indented(line: str, width: int) -> str:
-    """Return a line wrapped, all of it as far to the right as it begins."""
-    indent = line[: len(line) - len(line.lstrip())]
+    """Return a line wrapped, all of it as far to the right as it begins, at most half way."""
+    indent = " " * min(len(line) - len(line.lstrip()), width // 2)
     return textwrap.indent(wrapped(line, width - len(indent)), indent)
 
 

@@ -22,6 +22,12 @@ _CHARACTER = 0.56
 #: Colours that people with any colour vision can tell apart (Okabe and Ito 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 INK, MUTED, GRID = "#1f2328", "#59636e", "#d8dee4"
+_COLOUR_OF = {
+    **dict.fromkeys(("ink", "label", "pareto"), INK),
+    **dict.fromkeys(("muted", "axis"), MUTED),
+    "grid": GRID,
+    **{f"series-{number}": colour for number, colour in enumerate(COLOURS)},
+}
 
 #: A position on the drawing; x grows to the right, y downwards, from the upper left corner.
 Position = tuple[float, float]
@@ -109,29 +115,29 @@ class _SvgDrawing:
         self._text(middle, chart.x_name, anchor="middle", size=_FONT)
         for tick in self._y_axis.ticks:
             y = self._y(tick)
-            self._line([(_LEFT, y), (right, y)], role="grid", colour=GRID, width=1)
+            self._line([(_LEFT, y), (right, y)], role="grid")
             self._text((_LEFT - 8, y + 4), tick_text(tick), anchor="end", size=_FONT)
         free = 0.0
         for tick in self._x_axis.ticks:
             x, half = self._x(tick), _text_width(tick_text(tick), _FONT) / 2
-            self._line([(x, bottom), (x, bottom + 5)], role="axis", colour=MUTED, width=1)
+            self._line([(x, bottom), (x, bottom + 5)], role="axis")
             if x - half > free:
                 self._text((x, bottom + 19), tick_text(tick), anchor="middle", size=_FONT)
                 free = x + half + 4
-        self._line([(_LEFT, bottom), (right, bottom)], role="axis", colour=MUTED, width=1)
+        self._line([(_LEFT, bottom), (right, bottom)], role="axis")
 
     def _draw_reference(self) -> None:
         if self._chart.reference is None:
             return
         height, name = self._chart.reference
         y, right = self._y(height), WIDTH - _RIGHT
-        self._line([(_LEFT, y), (right, y)], role="muted", colour=MUTED, width=1, dashed=True)
+        self._line([(_LEFT, y), (right, y)], role="muted", dashed=True)
         self._text((right, y - 5), name, anchor="end", size=11)
 
     def _draw_frontier(self) -> None:
         if len(self._chart.frontier) > 1:
             corners = [(self._x(x), self._y(y)) for x, y in step_line(self._chart.frontier)]
-            self._line(corners, role="pareto", colour=INK, width=1.5, dashed=True)
+            self._line(corners, role="pareto", width=1.5, dashed=True)
 
     def _positions(self, number: int) -> list[Position]:
         # Series at the same x stand beside each other, so that their intervals can be seen.
@@ -141,19 +147,18 @@ class _SvgDrawing:
         return [(self._x(point.x) + shift, self._y(point.y)) for point in points]
 
     def _draw_series(self, number: int, series: Series, positions: Sequence[Position]) -> None:
-        role, colour, shape = series_style(number)
+        role, _, shape = series_style(number)
         pairs = zip(series.points, positions, strict=True)
         line = [position for point, position in pairs if point.on_line]
-        self._line(line, role=role, colour=colour, width=2)
+        self._line(line, role=role, width=2)
         for point, (x, y) in zip(series.points, positions, strict=True):
             if point.low is not None and point.high is not None:
                 low, high = self._y(point.low), self._y(point.high)
-                self._line([(x, low), (x, high)], role=role, colour=colour, width=1.25)
+                self._line([(x, low), (x, high)], role=role, width=1.25)
                 for end in (low, high):
-                    cap = [(x - 3, end), (x + 3, end)]
-                    self._line(cap, role=role, colour=colour, width=1.25)
+                    self._line([(x - 3, end), (x + 3, end)], role=role, width=1.25)
             hint = f"{series.name} {point.label}: {point.y:.1f}".replace(" :", ":")
-            self._marker((x, y), shape, role=role, colour=colour, hint=hint)
+            self._marker((x, y), shape, role=role, hint=hint)
             if len(self._chart.frontier) > 1 and (point.x, point.y) in self._chart.frontier:
                 self.elements.append(
                     f'<circle class="pareto" cx="{x:.2f}" cy="{y:.2f}" r="7.5" fill="none" '
@@ -194,35 +199,28 @@ class _SvgDrawing:
             width = 24 + _text_width(shown, _FONT)
             if x > 12 and x + width > WIDTH - 12:
                 x, y = 12.0, y + 18
-            role, colour, shape = series_style(number) if number >= 0 else ("pareto", INK, "")
-            ends = [(x, y), (x + 18, y)]
-            self._line(ends, role=role, colour=colour, width=2, dashed=number < 0)
+            role, _, shape = series_style(number) if number >= 0 else ("pareto", "", "")
+            self._line([(x, y), (x + 18, y)], role=role, width=2, dashed=number < 0)
             if number >= 0:
-                self._marker((x + 9, y), shape, role=role, colour=colour, hint=name)
+                self._marker((x + 9, y), shape, role=role, hint=name)
             self._text((x + 24, y + 4), shown, role="ink", size=_FONT)
             x += width + 20
         return y - 40
 
     def _line(
-        self,
-        positions: Sequence[Position],
-        *,
-        role: str,
-        colour: str,
-        width: float,
-        dashed: bool = False,
+        self, positions: Sequence[Position], *, role: str, width: float = 1, dashed: bool = False
     ) -> None:
         points = " ".join(f"{x:.2f},{y:.2f}" for x, y in positions)
         dash = ' stroke-dasharray="5 4"' if dashed else ""
         self.elements.append(
-            f'<polyline class="{role}" points="{points}" fill="none" stroke="{colour}" '
+            f'<polyline class="{role}" points="{points}" fill="none" stroke="{_COLOUR_OF[role]}" '
             f'stroke-width="{width:g}" stroke-linejoin="round" stroke-linecap="round"{dash}/>'
         )
 
-    def _marker(self, position: Position, shape: str, *, role: str, colour: str, hint: str) -> None:
+    def _marker(self, position: Position, shape: str, *, role: str, hint: str) -> None:
         points = " ".join(f"{x:.2f},{y:.2f}" for x, y in _outline(position, shape))
         self.elements.append(
-            f'<polygon class="{role} mark" points="{points}" fill="{colour}">'
+            f'<polygon class="{role} mark" points="{points}" fill="{_COLOUR_OF[role]}">'
             f"<title>{html_text(hint)}</title></polygon>"
         )
 
@@ -236,11 +234,10 @@ class _SvgDrawing:
         role: str = "muted",
     ) -> None:
         x, y = position
-        colour = MUTED if role == "muted" else INK
         rim = ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if role == "label" else ""
         self.elements.append(
             f'<text class="{role}" x="{x:.2f}" y="{y:.2f}" font-size="{size:g}" '
-            f'text-anchor="{anchor}" fill="{colour}"{rim}>{html_text(text)}</text>'
+            f'text-anchor="{anchor}" fill="{_COLOUR_OF[role]}"{rim}>{html_text(text)}</text>'
         )
 
 

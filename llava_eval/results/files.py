@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ def reading_errors(path: Path, kind: type[LlavaEvalError] = ComparisonError) -> 
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
+        name = error.filename or path
+        raise kind(f"{name} cannot be read: {error.strerror or error}") from error
     except JsonError as error:
         raise kind(f"{path} cannot be read: {error}") from error
 
@@ -132,6 +133,19 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a value as indented JSON; NaN and infinities are refused."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
+    """Write files by their paths below a folder: texts as they are, other values as JSON.
+
+    Raises:
+        StorageError: one of them cannot be written.
+    """
+    paths = [folder / name for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        make_folder(path.parent)
+        (write_text if isinstance(content, str) else write_json)(path, content)
+    return paths
 
 
 def write_output(path: Path, content: str | bytes) -> None:

@@ -20,7 +20,7 @@ from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.borders.paths import append_line, open_file
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.results.files import storage_errors, write_bytes
+from llava_eval.results.files import reading_errors, storage_errors, write_bytes
 from llava_eval.types import MediaInput, SampleResult
 
 _OTHER_LINE_BREAKS = ("\x85", "\u2028", "\u2029")
@@ -117,7 +117,7 @@ def iterate_ledger(path: Path, *, finished: bool = False) -> Iterator[SampleResu
         RunDirectoryError: as for :func:`read_ledger`.
     """
     seen: set[str] = set()
-    with storage_errors(path), open_file(path) as stream:
+    with reading_errors(path, RunDirectoryError), open_file(path) as stream:
         for number, line in enumerate(stream, start=1):
             if not line.endswith(b"\n") and not finished:
                 return

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 from llava_eval.borders.json_text import JsonError
-from llava_eval.borders.paths import is_file, is_folder, read_file
+from llava_eval.borders.paths import folders_below, is_file, is_folder, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.build import TARGET_KEY
-from llava_eval.config.choices import USERS_FOLDER, config_files, let_import
+from llava_eval.config.choices import let_import, own_files
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
@@ -207,7 +207,7 @@ class RunReader:
 
     def __init__(self, config_dir: Path | None = None) -> None:
         let_import(config_dir)
-        self._allowed = frozenset(() if config_dir is None else targets_in(config_dir))
+        self._allowed = frozenset(targets_in(config_dir))
         self._pool: dict[Any, Any] = {}
         self._facets: dict[Hashable, Mapping[str, str]] = {}
 
@@ -297,23 +297,17 @@ def find_runs(path: Path) -> list[Path]:
     Folders that are linked there count too, each folder once.
 
     Raises:
-        ComparisonError: there is no such folder, or no run in it.
+        ComparisonError: there is no such folder, no run in it, or one below it may not be read.
     """
     if is_run(path):
         return [path]
     with files.reading_errors(path):
         if not is_folder(path):
             raise ComparisonError(f"there is no folder {path}")
-    result: dict[str, Path] = {}
-    seen: set[str] = set()
-    for folder, below, names in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            below.clear()  # a link to a folder above it, or to one that has another name here
-        elif files.MANIFEST in names:
-            result[real] = Path(folder)
-        seen.add(real)
-        below.sort(key=lambda name: Path(folder, name).is_symlink())  # its own name first
+        result: dict[str, Path] = {}
+        for folder, names in folders_below(path):
+            if files.MANIFEST in names:
+                result.setdefault(os.path.realpath(folder), folder)
     if not result:
         raise ComparisonError(f"{path} holds no run: no {files.MANIFEST} in it or below it")
     return sorted(result.values(), key=lambda path: natural_order(str(path)))
@@ -329,19 +323,13 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def targets_in(config_dir: Path) -> Iterator[str]:
+def targets_in(config_dir: Path | None) -> Iterator[str]:
     """Yield the dotted paths that configuration files below a folder name as functions.
 
     Raises:
         ConfigError: there is no such folder, or one of its files cannot be read.
     """
-    with files.reading_errors(config_dir):
-        is_there = is_folder(config_dir)
-    if not is_there:
-        if config_dir == USERS_FOLDER:
-            return
-        raise ConfigError(f"--config-dir: there is no folder {config_dir}")
-    for path in config_files(config_dir):
+    for path in own_files(config_dir):
         try:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

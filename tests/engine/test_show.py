@@ -44,6 +44,23 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     assert "target A" in text
     assert run_command(["show", str(run), "q9"]) == 2
     assert "holds no sample 'q9'" in capsys.readouterr().err
+    assert run_command(["show", str(run), "-3R3L5"]) == 2
+    assert "(one that begins with - stands behind --)" in capsys.readouterr().err
+    assert run_command(["show", str(run), "--", "-3R3L5"]) == 2
+    assert "holds no sample '-3R3L5'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_reply_that_is_far_to_the_right_begins_half_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    reply = Generation(f"{' ' * 200}A\n\t \x1fB")
+    run = write_run(tmp_path / "run", [answered(0, True, generation=reply)])
+    assert run_command(["show", str(run), "q0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    after = lines.index("the model wrote") + 1
+    assert lines[after : after + 2] == [f"{' ' * 40}A", "     B"]
 
 
 @pytest.mark.slow

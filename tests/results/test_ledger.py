@@ -83,6 +83,11 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
         assert read_ledger(path) == [make_result(0)]
 
 
+def test_one_that_cannot_be_read_is_no_failing_write(tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="cannot be read: is a folder"):
+        read_ledger(tmp_path)
+
+
 def test_another_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     path.write_text(f'{to_line(make_result(0))}\n{{"id": "x"}}\n{to_line(make_result(1))}\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,18 @@ def test_linked_folders_count_once(tmp_path: Path) -> None:
     for name, target in {"a": own, "self": sweep, "latest": other}.items():
         (sweep / name).symlink_to(target)
     assert find_runs(sweep) == [own, sweep / "latest"]
+
+
+def test_a_folder_that_cannot_be_read_leaves_no_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "run", [answered(0, True)])
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):  # deeper than a path may be long
+        Path("x" * 250).mkdir()
+        os.chdir("x" * 250)
+    with pytest.raises(ComparisonError, match="xxx cannot be read: File name too long"):
+        find_runs(tmp_path)
 
 
 def test_cost_counts_processes_that_generated(tmp_path: Path) -> None:

@@ -11,11 +11,9 @@ import json
 import math
 import re
 import uuid
-from pathlib import Path
 from typing import Any
 
 import llava_eval
-from llava_eval.results import files
 from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
 from llava_eval.types import MetricValue, SampleResult
 
@@ -23,18 +21,11 @@ SCHEMA_VERSION = "0.3.0"
 _RANGE = re.compile(r"(-?\d+)-(\d+)")
 
 
-def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
-    """Write both files below ``data/BENCHMARK/DEVELOPER/MODEL`` of a folder.
+def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
+    """Return both files, by path below the root of the data store (``data/...``).
 
     Metrics without a value have no place in the schema and are left out. Samples that have no
     score are none of its instances either; their number stands in the aggregate's details.
-
-    Args:
-        facts: the run.
-        folder: root of the data store.
-
-    Raises:
-        StorageError: they cannot be written.
     """
     run, record = facts.run, facts.run.manifest.model
     # what a server ran, or wrote texts that were scored, is not known
@@ -46,7 +37,7 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
     evaluation_id = f"{facts.file_name}/{model_id.replace('/', '_')}/{seconds}"
     # the same run has the same name, wherever and however often it is exported
     identity = uuid.UUID(bytes=hashlib.sha256(facts.fingerprint.encode()).digest()[:16], version=4)
-    below = Path("data") / facts.file_name / (developer or "local") / (name or facts.model)
+    below = f"data/{facts.file_name}/{developer or 'local'}/{name or facts.model}/{identity}"
     headline = next(iter(run.tables.metrics), None)
     lines = [
         json.dumps(_instance(result, evaluation_id, model_id, headline, facts), ensure_ascii=False)
@@ -54,7 +45,6 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
         if result.score.value is not None
     ]
     text = "".join(f"{line}\n" for line in lines)
-    samples_path = below / f"{identity}_samples.jsonl"
     content = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
@@ -86,16 +76,13 @@ def write_every_eval_ever(facts: RunFacts, folder: Path) -> list[Path]:
         ],
         "detailed_evaluation_results": {
             "format": "jsonl",
-            "file_path": samples_path.as_posix(),
+            "file_path": f"{below}_samples.jsonl",
             "hash_algorithm": "sha256",
             "checksum": sha256_of(text),
             "total_rows": len(lines),
         },
     }
-    files.make_folder(folder / below)
-    files.write_json(folder / below / f"{identity}.json", content)
-    files.write_text(folder / samples_path, text)
-    return [folder / below / f"{identity}.json", folder / samples_path]
+    return {f"{below}.json": content, f"{below}_samples.jsonl": text}
 
 
 def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def _of_json(content: bytes) -> list[Record] | None:
         line = None
     if isinstance(line, dict) and line.keys() & {"resps", "filtered_resps"}:
         texts = [first, *rest.split(b"\n")]
-        return [_of_lm_eval(parse_json(text, dict)) for text in texts if text.strip()]
+        lines = (parse_json(text, dict) for text in texts if text.strip())
+        return [record for line in lines for record in _of_lm_eval(line)]
     if isinstance(line, dict) and rest.strip():
         return None  # lines of another kind
     try:
@@ -130,7 +131,7 @@ def _of_json(content: bytes) -> list[Record] | None:
             whole = [{"prediction": row.get("response"), **row} for row in whole]
         return _of_rows(iter(whole)) if "prediction" in whole[0] else None
     if isinstance(whole, dict) and isinstance(whole.get("logs"), list):
-        return [_of_lm_eval(one) for one in whole["logs"]]
+        return [record for one in whole["logs"] for record in _of_lm_eval(one)]
     if isinstance(whole, dict) and isinstance(whole.get("eval"), dict) and "samples" in whole:
         return [_of_inspect(sample) for sample in whole["samples"] or []]
     if isinstance(whole, dict) and {"results", "configs"} <= whole.keys():
@@ -138,10 +139,12 @@ def _of_json(content: bytes) -> list[Record] | None:
     return None
 
 
-def _of_lm_eval(line: Mapping[str, Any]) -> Record:
+def _of_lm_eval(line: Mapping[str, Any]) -> Iterator[Record]:
+    """Yield the reply of a line, and then those of its further ``repeats``."""
     replies = line["resps"] if "resps" in line else line["filtered_resps"]
+    further: Sequence[Any] = ()
     while isinstance(replies, list) and replies and not _is_likelihood(replies):
-        replies = replies[0]
+        replies, *further = replies
     document = line.get("doc")
     fields = dict(document) if isinstance(document, dict) else {}
     asked = line.get("input")
@@ -157,11 +160,13 @@ def _of_lm_eval(line: Mapping[str, Any]) -> Record:
     name = f"doc_id {row}"
     number = row if isinstance(row, int) else None
     if isinstance(line.get("error"), str):  # as our own export says of a failed sample
-        return Record(name, None, fields, number, line["error"])
-    if not isinstance(replies, str):
+        yield Record(name, None, fields, number, line["error"])
+    elif not isinstance(replies, str):
         what = "likelihoods and no text" if isinstance(replies, list) and replies else "no text"
-        return Record(name, None, fields, number, f"the file holds {what} for it")
-    return Record(name, replies, fields, number)
+        yield Record(name, None, fields, number, f"the file holds {what} for it")
+    else:
+        yield Record(name, replies, fields, number)
+        yield from (Record(name, str(text), fields, number, is_repeat=True) for text in further)
 
 
 def _is_likelihood(reply: Sequence[Any]) -> bool:
@@ -285,7 +290,7 @@ def matched(
         )
     if repeats:
         told = count(len(repeats), "text")
-        log.warning("%s: %s of further epochs left out", path, told)
+        log.warning("%s: %s of further epochs left out; the first counts", path, told)
     if strange:
         log.warning(
             "%s: %d of %d texts belong to no sample of the benchmark: %s",

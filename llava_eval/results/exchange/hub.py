@@ -12,24 +12,18 @@ import yaml
 
 from llava_eval.borders.hub import hub_errors
 from llava_eval.errors import ComparisonError, first_line
-from llava_eval.results import files
 from llava_eval.results.exchange.run_facts import RunFacts
 from llava_eval.results.formatting import interval, number
 
 
-def write_hub_entry(facts: RunFacts, folder: Path) -> list[Path]:
-    """Write ``.eval_results/NAME.yaml``, to be proposed to the model's repository.
+def hub_entry(facts: RunFacts) -> dict[str, Any]:
+    """Return ``.eval_results/NAME.yaml``, to be proposed to the model's repository.
 
     The hub knows a benchmark by the ``eval.yaml`` of its data set; a run whose rows are of another
     one, or of a file, has no entry to go to.
 
-    Args:
-        facts: the run.
-        folder: a checkout of the model's repository, or any other folder.
-
     Raises:
         ComparisonError: the run is not finished, has no number, or the hub knows no such benchmark.
-        StorageError: the file cannot be written.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
@@ -58,11 +52,8 @@ def write_hub_entry(facts: RunFacts, folder: Path) -> list[Path]:
         date=facts.started[:10],
         notes="; ".join(notes),
     )
-    path = folder / ".eval_results" / f"{facts.file_name}.yaml"
-    files.make_folder(path.parent)
     text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
-    files.write_text(path, text)
-    return [path]
+    return {f".eval_results/{facts.file_name}.yaml": text}
 
 
 def _task_of(facts: RunFacts) -> str:

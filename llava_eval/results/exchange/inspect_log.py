@@ -6,26 +6,16 @@ Source: UKGovernmentBEIS/inspect_ai, src/inspect_ai/log/_log.py.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
-from llava_eval.results import files
 from llava_eval.results.exchange.run_facts import RunFacts, as_share
 from llava_eval.types import MetricValue, SampleResult
 
 _STOP_REASONS = {"eos": "stop", "stop_string": "stop", "length": "max_tokens"}
 
 
-def write_inspect_log(facts: RunFacts, folder: Path) -> list[Path]:
-    """Write one ``.json`` log.
-
-    Args:
-        facts: the run.
-        folder: of inspect's logs.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+def inspect_log(facts: RunFacts) -> dict[str, Any]:
+    """Return one ``.json`` log, by its name in the folder of inspect's logs."""
     run = facts.run
     is_whole = run.incomplete is None
     spec = {
@@ -63,9 +53,7 @@ def write_inspect_log(facts: RunFacts, folder: Path) -> list[Path]:
     }
     stamp = facts.started.replace(":", "-")
     task = re.sub(r"[^A-Za-z0-9]+", "-", facts.run.benchmark)  # inspect takes names apart at "_"
-    path = folder / f"{stamp}_{task}_{facts.fingerprint[:22]}.json"
-    files.write_json(path, content)
-    return [path]
+    return {f"{stamp}_{task}_{facts.fingerprint[:22]}.json": content}
 
 
 def _score(name: str, value: MetricValue, facts: RunFacts) -> dict[str, Any]:

@@ -9,24 +9,14 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from llava_eval.results import files
 from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
 from llava_eval.types import SampleResult
 
 
-def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
-    """Write the results and the samples into a folder named after the model.
-
-    Args:
-        facts: the run.
-        folder: lm-eval's ``--output_path``.
-
-    Raises:
-        StorageError: they cannot be written.
-    """
+def lm_eval(facts: RunFacts) -> dict[str, Any]:
+    """Return results and samples, by path below lm-eval's ``--output_path``."""
     run, task = facts.run, facts.file_name
     started = datetime.datetime.fromisoformat(facts.started)
     ended = datetime.datetime.fromisoformat(facts.ended)
@@ -58,13 +48,11 @@ def write_lm_eval(facts: RunFacts, folder: Path) -> list[Path]:
         "total_evaluation_time_seconds": str((ended - started).total_seconds()),
     }
     stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%f")
-    below = folder / sanitized
-    results, samples = below / f"results_{stamp}.json", below / f"samples_{task}_{stamp}.jsonl"
-    files.make_folder(below)
-    files.write_json(results, content)
     lines = (json.dumps(_sample(result, facts), ensure_ascii=False) for result in run.results)
-    files.write_text(samples, "".join(f"{line}\n" for line in lines))
-    return [results, samples]
+    return {
+        f"{sanitized}/results_{stamp}.json": content,
+        f"{sanitized}/samples_{task}_{stamp}.jsonl": "".join(f"{line}\n" for line in lines),
+    }
 
 
 def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         for row in samples.results
         for item in row
     )
-    columns = list(zip(*samples.results, strict=True))
+    columns = [[row[number] for row in samples.results] for number in range(len(samples.runs))]
     names = dict.fromkeys(name for run in samples.runs for name in run.parts.benchmark.facets)
     return {
         "ids": [item.id for item in questions],

@@ -59,6 +59,17 @@ def test_lm_eval_by_the_field_that_holds_ids(tmp_path: Path) -> None:
     assert texts(written(tmp_path / "samples_x.jsonl", lines)) == ["C", "B", "A"]
 
 
+def test_the_first_of_lm_evals_repeats_counts_and_the_others_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [
+        {**lm_eval_line(n, "", {"question_id": f"q{n}"}), "resps": [[text, "X", text]]}
+        for n, text in enumerate("ABC")
+    ]
+    assert texts(written(tmp_path / "samples_x.jsonl", lines)) == ["A", "B", "C"]
+    assert "6 texts of further epochs left out" in caplog.text
+
+
 def test_mmvus_published_generations(tmp_path: Path) -> None:
     path = tmp_path / "LLaVA-NeXT-Video-7B-hf_16frame.json"
     judged = {"choices": {}, "ground_truth_answer": "A", "extracted_answer": "A", "correct": True}

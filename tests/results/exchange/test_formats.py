@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from llava_eval import cli
-from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
-from llava_eval.results.exchange.inspect_log import write_inspect_log
-from llava_eval.results.exchange.lm_eval import write_lm_eval
+from llava_eval.results.exchange.every_eval_ever import every_eval_ever
+from llava_eval.results.exchange.inspect_log import inspect_log
+from llava_eval.results.exchange.lm_eval import lm_eval
 from llava_eval.results.exchange.run_facts import RunFacts
+from llava_eval.results.files import write_files
 from llava_eval.results.runs import RunReader
 from tests.results.runs_on_disk import answered, write_run
 
@@ -188,7 +189,7 @@ def facts(tmp_path: Path) -> RunFacts:
 
 
 def test_every_eval_ever_tells_how_sure_a_number_is(facts: RunFacts, tmp_path: Path) -> None:
-    path, _ = write_every_eval_ever(facts, tmp_path)
+    path, _ = write_files(tmp_path, every_eval_ever(facts))
     (result,) = json.loads(path.read_text())["evaluation_results"]
     uncertainty = result["score_details"]["uncertainty"]
     metric = metric_of(facts.run.path)
@@ -200,7 +201,7 @@ def test_every_eval_ever_tells_how_sure_a_number_is(facts: RunFacts, tmp_path: P
 
 
 def test_lm_eval_is_told_shares_and_times(facts: RunFacts, tmp_path: Path) -> None:
-    path, _ = write_lm_eval(facts, tmp_path)
+    path, _ = write_files(tmp_path, lm_eval(facts))
     content = json.loads(path.read_text())
     (numbers,) = content["results"].values()
     assert numbers["accuracy,none"] == 0.75
@@ -210,7 +211,7 @@ def test_lm_eval_is_told_shares_and_times(facts: RunFacts, tmp_path: Path) -> No
 
 
 def test_inspect_is_told_shares_and_what_was_not_scored(facts: RunFacts, tmp_path: Path) -> None:
-    (path,) = write_inspect_log(facts, tmp_path)
+    (path,) = write_files(tmp_path, inspect_log(facts))
     log = json.loads(path.read_text())
     (score,) = log["results"]["scores"]
     metric = metric_of(facts.run.path)

@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 from llava_eval.errors import ComparisonError
-from llava_eval.results.exchange.every_eval_ever import write_every_eval_ever
+from llava_eval.results.exchange.every_eval_ever import every_eval_ever
 from llava_eval.results.exchange.foreign import foreign_records
-from llava_eval.results.exchange.hub import write_hub_entry
-from llava_eval.results.exchange.inspect_log import write_inspect_log
-from llava_eval.results.exchange.lm_eval import write_lm_eval
+from llava_eval.results.exchange.hub import hub_entry
+from llava_eval.results.exchange.inspect_log import inspect_log
+from llava_eval.results.exchange.lm_eval import lm_eval
 from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
 from llava_eval.results.exchange.trackers import numbers_of, settings_of
+from llava_eval.results.files import write_files
 from llava_eval.results.report.samples import SampleSet, index_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, Score
@@ -113,7 +114,7 @@ def test_a_digest_takes_half_a_surrogate_pair_too() -> None:
 
 def test_inspect_is_told_of_every_sample(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    (path,) = write_inspect_log(RunFacts.of(run), tmp_path)
+    (path,) = write_files(tmp_path, inspect_log(RunFacts.of(run)))
     assert path.name == f"2026-03-01T10-00-00+00-00_made-up_{'f' * 22}.json"
     log = read(path)
     assert log["status"] == "success"
@@ -170,13 +171,13 @@ def test_inspect_is_told_of_every_sample(tmp_path: Path) -> None:
     assert last["error"]["message"] == "MediaError: broken"
     assert "scores" not in last
     partial = run_of(tmp_path / "b", manifest={"status": "interrupted", "fingerprint": "e" * 64})
-    (path,) = write_inspect_log(RunFacts.of(partial), tmp_path)
+    (path,) = write_files(tmp_path, inspect_log(RunFacts.of(partial)))
     assert read(path)["status"] == "cancelled"
 
 
 def test_every_eval_ever_is_told_of_what_has_a_score(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    paths = write_every_eval_ever(RunFacts.of(run), tmp_path / "store")
+    paths = write_files(tmp_path / "store", every_eval_ever(RunFacts.of(run)))
     below = tmp_path / "store" / "data" / "made_up" / "org" / "model-7b"
     assert [path.parent for path in paths] == [below, below]
     content, lines = read(paths[0]), lines_of(paths[1])
@@ -238,7 +239,7 @@ def test_a_unit_has_bounds(tmp_path: Path, unit: str, bounds: tuple[object, obje
     local = {"model.checkpoint": "/folder", "model.name": "mine", "benchmark.source": "x.csv"}
     unknown: dict[str, Any] = {"versions": {}, "model": None, "sessions": [{"started": START}]}
     run = run_of(tmp_path, metrics={"accuracy": node}, config=local, manifest=unknown)
-    aggregate, _ = write_every_eval_ever(RunFacts.of(run), tmp_path / "store")
+    aggregate, _ = write_files(tmp_path / "store", every_eval_ever(RunFacts.of(run)))
     content = read(aggregate)
     (result,) = content["evaluation_results"]
     found = (result["metric_config"]["min_score"], result["metric_config"]["max_score"])
@@ -257,7 +258,7 @@ def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
     served = {"model": {"checkpoint": "gpt", "base_url": "https://x"}}
     path = write_run(tmp_path / "run", marks, metrics={"score": node}, manifest=served)
     run = RunReader().read(path)
-    aggregate, samples = write_every_eval_ever(RunFacts.of(run), tmp_path)
+    aggregate, samples = write_files(tmp_path, every_eval_ever(RunFacts.of(run)))
     said = [line["evaluation"]["is_correct"] for line in lines_of(samples)]
     assert said == [False] * 5 + [True]
     index = index_of(SampleSet.of("made/up", [run]), {})
@@ -269,7 +270,7 @@ def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
 
 def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    results_path, samples_path = write_lm_eval(RunFacts.of(run), tmp_path / "out")
+    results_path, samples_path = write_files(tmp_path / "out", lm_eval(RunFacts.of(run)))
     folder = tmp_path / "out" / "org__model-7b"
     assert results_path == folder / "results_2026-03-01T10-00-00.000000.json"
     assert samples_path == folder / "samples_made_up_2026-03-01T10-00-00.000000.jsonl"
@@ -314,7 +315,7 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
 def test_the_hub_takes_no_other_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     facts = RunFacts.of(run_of(tmp_path, **changes))
     with pytest.raises(ComparisonError, match=message):
-        write_hub_entry(facts, tmp_path)
+        write_files(tmp_path, hub_entry(facts))
     assert not (tmp_path / ".eval_results").exists()
 
 
@@ -367,9 +368,9 @@ def test_the_hub_is_told_by_the_data_sets_own_task(
     facts = RunFacts.of(run_of(tmp_path, config={"benchmark.subset": subset}))
     if len(expected) > 1:
         with pytest.raises(ComparisonError, match=expected):
-            write_hub_entry(facts, tmp_path)
+            write_files(tmp_path, hub_entry(facts))
         return
-    (path,) = write_hub_entry(facts, tmp_path)
+    (path,) = write_files(tmp_path, hub_entry(facts))
     assert path == tmp_path / ".eval_results" / "made_up.yaml"
     (entry,) = yaml.safe_load(path.read_text())
     assert entry["dataset"] == {"id": "org/set", "task_id": expected}

@@ -179,6 +179,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert not (tmp_path / "x.html").exists()
 
 
+def test_a_run_that_ended_before_its_first_sample_has_a_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", [], manifest={"status": "running"})
+    assert cli.run_command(["report", str(run), "--out", str(tmp_path / "x.html")]) == 0
+    assert "is not finished" in (tmp_path / "x.html").read_text()
+
+
 def test_an_index_knows_graded_scores(tmp_path: Path) -> None:
     results = [answered(n, True, score=Score(n / 4, "x")) for n in range(6)]
     run = RunReader().read(write_run(tmp_path / "run", results))

@@ -96,10 +96,10 @@ const explorer = {
     return state === "r" ? 1 : state === "w" || state === "u" ? 0 : null;
   },
 
-  /** How far the second run's score lies from the first's; null where a run has no such sample. */
+  /** How far the second run's score lies from the first's; null where a run has none of the sample. */
   change(place) {
     const states = [this.index.states[this.run][place], this.index.states[this.other][place]];
-    if (states.includes("m")) return null;
+    if (states.some((state) => "emn".includes(state))) return null;
     return (this.value(this.other, place) || 0) - (this.value(this.run, place) || 0);
   },
 
