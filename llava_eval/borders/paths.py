@@ -127,10 +127,6 @@ def is_surely_folder(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-#: What lies in place of large files in a clone that was made without git-lfs.
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-
-
 def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield a folder and those below it with the names of their files, linked ones too.
 
@@ -151,6 +147,10 @@ def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+#: What lies in place of large files in a clone that was made without git-lfs.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
