@@ -48,9 +48,7 @@ class Spread:
         """
         if estimate.low is None or estimate.high is None or estimate.smallest_detectable is None:
             return None
-        if (
-            estimate.num_clusters == 2
-        ):  # its interval ends where the scale does, and tells no spread
+        if estimate.num_clusters == 2:  # the interval ends where the scale does: no spread is told
             return None
         quantile = student_quantile(estimate.num_clusters - 1)
         stderr = (estimate.high - estimate.low) / 2 / quantile
