@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llava_eval.borders.hub import hub_errors
+from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
 from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line

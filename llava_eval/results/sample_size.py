@@ -125,9 +125,12 @@ def _of_runs(
         spread = Spread.of_pair(headline.estimate)
         basis = "the spread of their paired difference"
         if mean is not None:
-            changed = int(np.count_nonzero(np.nan_to_num(mean.first) != np.nan_to_num(mean.second)))
-            basis = f"{100 * changed / len(mean.first):.1f} % of samples change between the two"
+            changed = float(np.mean(np.nan_to_num(mean.first) != np.nan_to_num(mean.second)))
+            basis = f"{100 * changed:.1f} % of samples change between the two"
             basis += "" if changed else ", so that this is a bound of what chance may do"
+            if changed and pairing.num_clusters == 2:
+                spread = Spread.of_flips(changed, len(pairing.firsts) / pairing.num_clusters, scale)
+                basis += ", those of a group together, which is the safe side"
     elif mean is None:
         raise ComparisonError(
             f"{runs[0].name}: {headline.name} is not a mean over samples; plan needs a pair of runs"

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from llava_eval.borders.hub import hub_errors
+from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint

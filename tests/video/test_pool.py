@@ -62,7 +62,7 @@ def test_no_more_than_max_pending_are_started(max_pending: int) -> None:
     for taken, outcome in enumerate(outcomes):
         assert len(started) <= taken + max_pending
         assert outcome.value == taken
-    assert started == sorted(started)
+    assert sorted(started) == list(range(30))  # which of several threads is first is chance
 
 
 def test_work_is_done_ahead_of_the_consumer() -> None:

@@ -16,7 +16,7 @@ from llava_eval.benchmarks.prepare.media_files import media_files, subtitle_file
 from llava_eval.benchmarks.prepare.members import Limits
 from llava_eval.benchmarks.prepare.unpack import find_archives, unpack
 from llava_eval.benchmarks.sources import HUB_SCHEME
-from llava_eval.borders.hub import hub_errors, snapshot
+from llava_eval.borders.hub_cache import hub_errors, snapshot
 from llava_eval.borders.paths import is_there
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig

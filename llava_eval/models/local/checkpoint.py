@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from llava_eval.borders.hub import hub_errors, snapshot
+from llava_eval.borders.hub_cache import hub_errors, snapshot
 from llava_eval.borders.paths import local_path
 from llava_eval.errors import CheckpointError, first_line
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from llava_eval.borders.hub import hub_errors
+from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.errors import ComparisonError, first_line
 from llava_eval.results.exchange.run_facts import RunFacts
 from llava_eval.results.formatting import interval, number

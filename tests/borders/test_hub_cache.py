@@ -7,7 +7,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 
-from llava_eval.borders.hub import hub_errors, snapshot
+from llava_eval.borders.hub_cache import hub_errors, snapshot
 from tests.borders.raw_server import raw_server, says
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
