@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 #: Names of tags whose content is what a model was asked to wrap its answer in.
 _ANSWER_TAG = r"(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>"
+
+
+def _with_tick_behind(option: re.Match[str]) -> str:
+    """Return "B. a kite ✓" of "[x] B. a kite", and nothing of a box that is empty."""
+    tick = option[1].strip("[]☐ ").lower().replace("x", "✓")
+    return f"{option[2].rstrip(' ,;')} {tick}\n" if tick else ""
+
+
 _LATEX_STYLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathbb|mathit|mathsf|mathcal|rm|bf|bold"
     r"|boldsymbol|operatorname|emph|underline)\s*\{([^{}]*)\}"
@@ -18,7 +27,14 @@ _TABLE_ROW = re.compile(
     r"(?m)^[ \t]*\|[ \t]*(\(?[A-Z]\)?)[.:]?[ \t]*\|"
     r"(?=[ \t]*[^\s|])(?![ \t]*\(?[A-Z]\)?[ \t]*\|)(?=[^\n]*\|[ \t]*$)"
 )
-_REPLACED = (
+_TICK = r"[✅✔☑✓❌✗✘✖🚫☐]|\[[xX✓ ]\]"
+#: A line of options with a tick, a cross or a box before each: "✅ B. a kite", "- [x] B".
+_TICKED_LINE = re.compile(
+    rf"(?m)^[ \t]*(?:[-*+•][ \t]+)?(?=(?:{_TICK})\ufe0f?[ \t]*\(?[A-Z]\b)(.+)$"
+)
+_TICKED = re.compile(rf"({_TICK})\ufe0f?((?:(?!{_TICK}).)+)")
+_REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_TICKED_LINE, lambda line: _TICKED.sub(_with_tick_behind, line[1])),
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
     (re.compile(r"<\|end_of_box\|>"), "\n"),

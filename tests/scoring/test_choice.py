@@ -83,6 +83,17 @@ def sample(target: str = "B") -> Sample:
         ("The order is A -> B.", None),
         ("The answer is A → B → A", None),
         ("The square is blue → B", "B"),
+        # Ticks, crosses and boxes before options, as after them; all letters copied, then one.
+        ("✗ A ✓ B ✗ C", "B"),
+        ("❌ A. a red circle\n✅ B. a blue square", "B"),
+        ("- [ ] A. a red circle\n- [x] B. a blue square\n- [ ] C. a tree", "B"),
+        ("☐ A\n☑ B\n☐ C\n☐ D", "B"),
+        ("☐ A\n☐ B\n☐ C\n☐ D", None),
+        ("A\nB\nC\nD\n\nAnswer: B", "B"),
+        ("First he takes A and finally B", None),
+        ("My top choice is B", "B"),
+        ("A\nB\nC\nD\n\nB", "B"),
+        ("A\nB\nC\nD\nA", None),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:

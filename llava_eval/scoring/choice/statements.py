@@ -7,6 +7,7 @@ One pass over all mentions of options, and over the lists that copy them. Nothin
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,10 @@ def find_statements(reply: str, choices: Sequence[str]) -> Statements:
         reply: the model's text, without reasoning.
         choices: the option texts without letters.
     """
-    plain = plain_text(reply)
+    # All letters, each on its line, are the list of options where more follows than one letter,
+    # which may be a list that begins again.
+    lines = r"[.:)]* ?\n\(?".join(string.ascii_uppercase[: max(3, len(choices))])
+    plain = re.sub(rf"\A\(?{lines}[.:)]* ?\n(?=\n|.*\w.*\w)", "", plain_text(reply))
     lexer = Lexer(plain, choices)
     if len(lexer.single_letters) > _MOST_LETTERS or _CUT_OFF.fullmatch(plain):
         return Statements({}, frozenset())
