@@ -148,10 +148,6 @@ def _pairs(times: Sequence[float]) -> list[Span]:
     return list(zip(times[::2], times[1::2], strict=False))
 
 
-def _rounded(spans: Sequence[Span]) -> list[Span]:
-    return [(_whole(start), _whole(end)) for start, end in spans]
-
-
 def _whole(seconds: float) -> float:
     # Hundreds of digits are no finite number: no video is as long, so nothing is shared.
     return float(round(seconds)) if math.isfinite(seconds) else seconds
@@ -160,5 +156,7 @@ def _whole(seconds: float) -> float:
 _RULES: dict[Rule, Callable[[str], list[Span]]] = {
     "charades_lmms_eval": charades_spans,
     "timelens_lmms_eval": lambda reply: timelens_spans(reply, "timelens_lmms_eval"),
-    "timelens_official": lambda reply: _rounded(timelens_spans(reply, "timelens_official")),
+    "timelens_official": lambda reply: [
+        (_whole(start), _whole(end)) for start, end in timelens_spans(reply, "timelens_official")
+    ],
 }
