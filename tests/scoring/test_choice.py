@@ -123,6 +123,25 @@ def test_letters_beyond_the_options_are_not_read() -> None:
     assert read_choice("C", ("x", "y", "z")) == "C"
 
 
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("A. F", "A"),
+        ("The correct answer is (B) A.", "B"),
+        ("B. a, the arrow's tip", "B"),
+        ("Not B. A", None),
+        ("A. F\nB. A\nC. K\n\nAnswer: C", "C"),
+        ("B. F", None),
+        ("A. K", None),
+        ("F", "A"),
+        ("A or B. A", None),
+    ],
+)
+def test_an_options_text_may_be_a_letter(reply: str, answer: str | None) -> None:
+    """As labels in a diagram are: an own text after its letter is no second letter."""
+    assert read_choice(reply, ("F", "A", "K")) == answer
+
+
 def test_equal_option_texts_are_not_told_apart() -> None:
     assert read_choice("x", ("x", "x")) is None
     assert read_choice("B. x", ("x", "x")) == "B"
