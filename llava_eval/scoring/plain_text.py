@@ -12,9 +12,9 @@ _ANSWER_TAG = r"(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|outp
 
 
 def _with_tick_behind(option: re.Match[str]) -> str:
-    """Return "B. a kite ✓" of "[x] B. a kite", and nothing of a box that is empty."""
+    """Return "B ✓. a kite" of "[x] B. a kite", and nothing of a box that is empty."""
     tick = option[1].strip("[]☐ ").lower().replace("x", "✓")
-    return f"{option[2].rstrip(' ,;')} {tick}\n" if tick else ""
+    return f"{option[2]} {tick}{option[3]}\n" if tick else ""
 
 
 _LATEX_STYLE = re.compile(
@@ -28,13 +28,12 @@ _TABLE_ROW = re.compile(
     r"(?=[ \t]*[^\s|])(?![ \t]*\(?[A-Z]\)?[ \t]*\|)(?=[^\n]*\|[ \t]*$)"
 )
 _TICK = r"[✅✔☑✓❌✗✘✖🚫☐]|\[[xX✓ ]\]"
-#: A line of options with a tick, a cross or a box before each: "✅ B. a kite", "- [x] B".
-_TICKED_LINE = re.compile(
-    rf"(?m)^[ \t]*(?:[-*+•][ \t]+)?(?=(?:{_TICK})\ufe0f?[ \t]*\(?[A-Z]\b)(.+)$"
-)
-_TICKED = re.compile(rf"({_TICK})\ufe0f?((?:(?!{_TICK}).)+)")
+#: A letter that is no article, after a tick, a cross or a box, and what follows up to the next one.
+_TICKED = rf"({_TICK})\ufe0f?[ \t]*\(?([A-Z])(?:\)|(?=[ \t]*(?:[^\w\s]|$)))((?:(?!{_TICK}).)*)"
+#: A line that begins with one: "✅ B. a kite", "- [x] B".
+_TICKED_LINE = re.compile(rf"(?m)^[ \t]*(?:[-*+•][ \t]+)?(?={_TICKED})(.+)$")
 _REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (_TICKED_LINE, lambda line: _TICKED.sub(_with_tick_behind, line[1])),
+    (_TICKED_LINE, lambda line: re.sub(_TICKED, _with_tick_behind, line[4])),
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
     (re.compile(r"<\|end_of_box\|>"), "\n"),
