@@ -25,10 +25,11 @@ _VIDEO_BEFORE_ANSWER = (
 )
 # fmt: on
 _TRIVIAL = frozenset(":,.!?;'")
+#: No number begins within another, which the originals find to no end in one that is endless.
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
-    re.compile(r"-?\d++(?:\.\d++)?[eE][+-]?\d+"),
-    re.compile(r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])"),
+    re.compile(r"-?(?<!\d)\d++(?:\.\d++)?[eE][+-]?\d+"),
+    re.compile(r"-?(?:(?<!\d)\d+\.\d+|\.\d+|(?<!\d)\d+\b)(?![eE][+-]?\d+)(?![,\d])"),
 )
 
 Comparable = str | float

@@ -5,9 +5,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 #: Names of tags whose content is what a model was asked to wrap its answer in.
 _ANSWER_TAG = r"(?:final[_\s]?)?(?:answer|ans|choice|option|result|response|output)\s*>"
+
+
+def _with_tick_behind(option: re.Match[str]) -> str:
+    """Return "B ✓. a kite" of "[x] B. a kite", and nothing of a box that is empty."""
+    tick = option[1].strip("[]☐ ").lower().replace("x", "✓")
+    return f"{option[2]} {tick}{option[3]}\n" if tick else ""
+
+
 _LATEX_STYLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathbb|mathit|mathsf|mathcal|rm|bf|bold"
     r"|boldsymbol|operatorname|emph|underline)\s*\{([^{}]*)\}"
@@ -18,7 +27,13 @@ _TABLE_ROW = re.compile(
     r"(?m)^[ \t]*\|[ \t]*(\(?[A-Z]\)?)[.:]?[ \t]*\|"
     r"(?=[ \t]*[^\s|])(?![ \t]*\(?[A-Z]\)?[ \t]*\|)(?=[^\n]*\|[ \t]*$)"
 )
-_REPLACED = (
+_TICK = r"[✅✔☑✓❌✗✘✖🚫☐]|\[[xX✓ ]\]"
+#: A letter that is no article, after a tick, a cross or a box, and what follows up to the next one.
+_TICKED = rf"({_TICK})\ufe0f?[ \t]*\(?([A-Z])(?:\)|(?=[ \t]*(?:[^\w\s]|$)))((?:(?!{_TICK}).)*)"
+#: A line that begins with one: "✅ B. a kite", "- [x] B".
+_TICKED_LINE = re.compile(rf"(?m)^[ \t]*(?:[-*+•][ \t]+)?(?={_TICKED})(.+)$")
+_REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_TICKED_LINE, lambda line: re.sub(_TICKED, _with_tick_behind, line[4])),
     (re.compile(r"<\s*([A-Z])\s*>(?!.*</)"), r"(\1)"),
     (re.compile(r"<\|begin_of_box\|>"), "\nAnswer: "),
     (re.compile(r"<\|end_of_box\|>"), "\n"),

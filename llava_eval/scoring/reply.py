@@ -16,7 +16,7 @@ _NAMES = (
     r"|chain[-_]of[-_]thought|cot|summary|caption|rationale"
 )
 _OPENS = (
-    rf"<\s*(?P<tag>{_NAMES})(?:\s[^<>]*)?>",
+    rf"<\s*(?:{_NAMES})(?:\s[^<>]*)?>",
     r"◁think▷",
     r"\[THINK\]",
     r"<\|(?:begin_of_thought|think|thinking)\|>",
@@ -35,12 +35,7 @@ _CLOSES = (
     r"<unused95>",
     r"<\|END_THINKING\|>",
 )
-_MARK = re.compile(
-    "|".join([f"(?P<open{n}>{opens})" for n, opens in enumerate(_OPENS)])
-    + "|"
-    + "|".join(f"(?P<close{n}>{closes})" for n, closes in enumerate(_CLOSES)),
-    re.IGNORECASE,
-)
+_MARK = re.compile(f"(?P<opens>{'|'.join(_OPENS)})|{'|'.join(_CLOSES)}", re.IGNORECASE)
 
 
 class Reply(NamedTuple):
@@ -69,7 +64,7 @@ def without_reasoning(text: str) -> Reply:
     has_reasoning = False
     for mark in _MARK.finditer(text):
         has_reasoning = True
-        if mark.lastgroup is not None and _is_opening(mark):
+        if mark["opens"]:
             if depth == 0:
                 kept.append(text[position : mark.start()])
             depth += 1
@@ -83,10 +78,6 @@ def without_reasoning(text: str) -> Reply:
     if depth:
         return Reply(None, has_reasoning=True)
     return Reply("".join([*kept, text[position:]]), has_reasoning=True)
-
-
-def _is_opening(mark: re.Match[str]) -> bool:
-    return any(name.startswith("open") and value for name, value in mark.groupdict().items())
 
 
 #: Pairs of marks that lmms-eval takes for those of reasoning, to the letter.

@@ -61,8 +61,8 @@ _KEYWORDS = ("starts", "ends", "happens in", "start time", "end time", "start", 
 _EXAMPLE = "a specific example is : 20.8 - 30.0 seconds"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _CLOCK_SPAN = re.compile(rf"\b({_CLOCK})\s*[–-]\s*({_CLOCK})\b")  # noqa: RUF001
-_NUMBER_SPAN = re.compile(r"(\d++(?:\.\d+)?)\s*[–-]\s*(\d+(?:\.\d+)?)")  # noqa: RUF001
-_UNIT_SPAN = re.compile(r"(\d++(?:\.\d+)?)\s*s?\s*[–-]\s*(\d+(?:\.\d+)?)\s*s?")  # noqa: RUF001
+_NUMBER_SPAN = re.compile(r"(?<!\d)(\d++(?:\.\d+)?)\s*[–-]\s*(\d+(?:\.\d+)?)")  # noqa: RUF001
+_UNIT_SPAN = re.compile(r"(?<!\d)(\d++(?:\.\d+)?)\s*s?\s*[–-]\s*(\d+(?:\.\d+)?)\s*s?")  # noqa: RUF001
 _ONE_CLOCK = re.compile(rf"\b({_CLOCK})\b")
 _ONE_NUMBER = re.compile(r"\b(\d+(?:\.\d+)?)\b")
 
@@ -109,15 +109,15 @@ def _clock_seconds(time: str) -> float:
 
 
 _TIMELENS_CLOCK = re.compile(r"\b(\d{1,2}:\d{2}:\d{2}(?:\.\d+)?|\d{1,2}:\d{2}(?:\.\d+)?)\b")
-#: The first number gives nothing back, which changes no match: a reply that is one endless number
-#: would take the cube of its length.
+#: The first number gives nothing back and begins where its digits do, which changes no match: a
+#: reply that is one endless number would take the cube of its length.
 _TIMELENS_SPANS = (
-    re.compile(r"(\d++\.?+\d*+)\s*-\s*(\d+\.?\d*)"),
-    re.compile(r"(\d++\.?+\d*+)\s+to\s+(\d+\.?\d*)"),
+    re.compile(r"(?<!\d)(\d++\.?+\d*+)\s*-\s*(\d+\.?\d*)"),
+    re.compile(r"(?<!\d)(\d++\.?+\d*+)\s+to\s+(\d+\.?\d*)"),
 )
 _TIMELENS_NUMBERS = {
     "timelens_official": re.compile(r"\b(?:\d+\.\d+|\d+)\b"),
-    "timelens_lmms_eval": re.compile(r"\b\d+\.?\d*\b"),
+    "timelens_lmms_eval": re.compile(r"\b\d+(?:\.\d*)?\b"),
 }
 
 
@@ -148,10 +148,6 @@ def _pairs(times: Sequence[float]) -> list[Span]:
     return list(zip(times[::2], times[1::2], strict=False))
 
 
-def _rounded(spans: Sequence[Span]) -> list[Span]:
-    return [(_whole(start), _whole(end)) for start, end in spans]
-
-
 def _whole(seconds: float) -> float:
     # Hundreds of digits are no finite number: no video is as long, so nothing is shared.
     return float(round(seconds)) if math.isfinite(seconds) else seconds
@@ -160,5 +156,7 @@ def _whole(seconds: float) -> float:
 _RULES: dict[Rule, Callable[[str], list[Span]]] = {
     "charades_lmms_eval": charades_spans,
     "timelens_lmms_eval": lambda reply: timelens_spans(reply, "timelens_lmms_eval"),
-    "timelens_official": lambda reply: _rounded(timelens_spans(reply, "timelens_official")),
+    "timelens_official": lambda reply: [
+        (_whole(start), _whole(end)) for start, end in timelens_spans(reply, "timelens_official")
+    ],
 }

@@ -83,6 +83,20 @@ def sample(target: str = "B") -> Sample:
         ("The order is A -> B.", None),
         ("The answer is A → B → A", None),
         ("The square is blue → B", "B"),
+        # Ticks, crosses and boxes before options, as after them; all letters copied, then one.
+        ("✗ A ✓ B ✗ C", "B"),
+        ("❌ A. a red circle\n✅ B. a blue square", "B"),
+        ("- [ ] A. a red circle\n- [x] B. a blue square\n- [ ] C. a tree", "B"),
+        ("☐ A\n☑ B\n☐ C\n☐ D", "B"),
+        ("❌ B, since she walks", None),
+        ("❌ (B)", None),
+        ("✅ A red car is seen\nAnswer: B", "B"),
+        ("☐ A\n☐ B\n☐ C\n☐ D", None),
+        ("A\nB\nC\nD\n\nAnswer: B", "B"),
+        ("First he takes A and finally B", None),
+        ("My top choice is B", "B"),
+        ("A\nB\nC\nD\n\nB", "B"),
+        ("A\nB\nC\nD\nA", None),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:
@@ -110,6 +124,25 @@ def test_an_explanation_quotes_whole_words(reply: str, quoted: str) -> None:
 def test_letters_beyond_the_options_are_not_read() -> None:
     assert read_choice("C", ("x", "y")) is None
     assert read_choice("C", ("x", "y", "z")) == "C"
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("A. F", "A"),
+        ("The correct answer is (B) A.", "B"),
+        ("B. a, the arrow's tip", "B"),
+        ("Not B. A", None),
+        ("A. F\nB. A\nC. K\n\nAnswer: C", "C"),
+        ("B. F", None),
+        ("A. K", None),
+        ("F", "A"),
+        ("A or B. A", None),
+    ],
+)
+def test_an_options_text_may_be_a_letter(reply: str, answer: str | None) -> None:
+    """As labels in a diagram are: an own text after its letter is no second letter."""
+    assert read_choice(reply, ("F", "A", "K")) == answer
 
 
 def test_equal_option_texts_are_not_told_apart() -> None:

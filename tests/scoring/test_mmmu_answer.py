@@ -43,6 +43,12 @@ def test_open_answers(reply: str, target: str, value: float) -> None:
     assert MmmuOfficial().score(reply, sample(target)).value == value
 
 
+def test_an_endless_number_is_read_in_no_time() -> None:
+    """The square of this length would take some ten seconds."""
+    assert MmmuOfficial().score(f"{'1' * 40_000}x", sample("1")).value == 0.0
+    assert MmmuOfficial().score("x1.5.3e1", sample("53")).value == 1.0
+
+
 def test_video_mmmu_knows_more_phrases() -> None:
     assert MmmuOfficial().score("red things equals blue", sample("red")).value == 1.0
     assert VideoMmmu().score("red things equals blue", sample("red")).value == 0.0

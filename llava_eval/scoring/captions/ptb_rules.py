@@ -22,7 +22,9 @@ This is why "wash." is a word and a full stop while "Wash." and "WASH." are abbr
 
 from __future__ import annotations
 
+import functools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -91,28 +93,23 @@ def _expand_hex(ranges: str) -> Iterator[int]:
         yield from range(int(first, 16), int(last or first, 16) + 1)
 
 
-class _StandIns(dict[int, str]):
-    """A table for `str.translate`: ASCII stays, everything else becomes its stand-in."""
-
-    def __init__(self) -> None:
-        super().__init__((code, chr(code)) for code in range(128))
-        for stand_in, ranges in (
-            (LETTER, ptb_characters.LETTER),
-            (MARK, ptb_characters.MARK),
-            (DIGIT, ptb_characters.DIGIT),
-            (SYMBOL, ptb_characters.SYMBOL),
-        ):
-            self.update(dict.fromkeys(_expand_hex(ranges), stand_in))
-        for stand_in, characters in _SPECIAL.items():
-            self.update(dict.fromkeys(_expand(characters), stand_in))
-
-    def __missing__(self, code: int) -> str:
-        return DROPPED
-
-
+@functools.cache
 def stand_ins() -> dict[int, str]:
-    """The table from code point to stand-in: one character for one, so offsets are kept."""
-    return _StandIns()
+    """The table from code point to stand-in for `str.translate`; ASCII stays.
+
+    One character for one, so offsets are kept.
+    """
+    table = defaultdict(lambda: DROPPED, ((code, chr(code)) for code in range(128)))
+    for stand_in, ranges in (
+        (LETTER, ptb_characters.LETTER),
+        (MARK, ptb_characters.MARK),
+        (DIGIT, ptb_characters.DIGIT),
+        (SYMBOL, ptb_characters.SYMBOL),
+    ):
+        table.update(dict.fromkeys(_expand_hex(ranges), stand_in))
+    for stand_in, characters in _SPECIAL.items():
+        table.update(dict.fromkeys(_expand(characters), stand_in))
+    return table
 
 
 # --------------------------------------------------------------------- pieces of patterns

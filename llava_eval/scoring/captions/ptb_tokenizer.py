@@ -49,74 +49,63 @@ _SPLIT_WORDS = frozenset(["cannot", "gonna", "gotta", "gimme", "lemme", "wanna"]
 _PLAIN_WORD = re.compile("[A-Za-z]+(?=[ \n])")
 _BLANKS = re.compile("[ \n]+")
 
-_Match = Callable[[str, int], "re.Match[str] | None"]
-
 
 class _CompiledRule(NamedTuple):
     starts: re.Pattern[str]
-    match: _Match
+    match: Callable[[str, int], re.Match[str] | None]
     rewrite: Callable[[str], str] | None
 
 
-class _Lexer:
-    """The rules, compiled, and for each first character those that can apply to it."""
-
-    def __init__(self) -> None:
-        self.stand_ins = ptb_rules.stand_ins()
-        self._rules = [
-            _CompiledRule(
-                re.compile(rule.starts),
-                re.compile(f"({rule.token})(?:{rule.context})").match,
-                rule.rewrite,
-            )
-            for rule in ptb_rules.rules()
-        ]
-        self._rules_by_start: dict[str, list[_CompiledRule]] = {}
-
-    def _candidates(self, start: str) -> list[_CompiledRule]:
-        result = self._rules_by_start.get(start)
-        if result is None:
-            result = [rule for rule in self._rules if rule.starts.match(start)]
-            self._rules_by_start[start] = result
-        return result
-
-    def tokens(self, text: str, shape: str, begin: int, end: int) -> list[str]:
-        """Lower-case tokens of `text[begin:end]`; contexts may look beyond `end`.
-
-        Args:
-            text: the original text.
-            shape: the text with stand-ins for its non-ASCII characters; same length.
-            begin: index of the first character that tokens are made of.
-            end: index behind the last one.
-        """
-        tokens = []
-        position = begin
-        while position < end:
-            if blanks := _BLANKS.match(shape, position):
-                position = blanks.end()
-                continue
-            if (word := _PLAIN_WORD.match(shape, position)) and (
-                token := word[0].lower()
-            ) not in _SPLIT_WORDS:
-                tokens.append(token)
-                position = word.end()
-                continue
-            longest, rewrite, token_end = position, None, position + 1
-            for rule in self._candidates(shape[position]):
-                match = rule.match(shape, position)
-                if match is not None and match.end() > longest:
-                    longest, rewrite, token_end = match.end(), rule.rewrite, match.end(1)
-            if longest > position:  # otherwise no rule knows the character: it is dropped
-                token = text[position:token_end]
-                tokens.append(_lower(rewrite(token) if rewrite else token))
-            position = token_end
-        return tokens
+@functools.cache
+def _rules() -> list[_CompiledRule]:
+    """All rules, compiled at the first use, not at import."""
+    return [
+        _CompiledRule(
+            re.compile(rule.starts),
+            re.compile(f"({rule.token})(?:{rule.context})").match,
+            rule.rewrite,
+        )
+        for rule in ptb_rules.rules()
+    ]
 
 
 @functools.cache
-def _lexer() -> _Lexer:
-    """Compiled at the first use, not at import."""
-    return _Lexer()
+def _rules_for(start: str) -> list[_CompiledRule]:
+    """The rules that can apply to a first character."""
+    return [rule for rule in _rules() if rule.starts.match(start)]
+
+
+def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
+    """Lower-case tokens of `text[begin:end]`; contexts may look beyond `end`.
+
+    Args:
+        text: the original text.
+        shape: the text with stand-ins for its non-ASCII characters; same length.
+        begin: index of the first character that tokens are made of.
+        end: index behind the last one.
+    """
+    tokens = []
+    position = begin
+    while position < end:
+        if blanks := _BLANKS.match(shape, position):
+            position = blanks.end()
+            continue
+        if (word := _PLAIN_WORD.match(shape, position)) and (
+            token := word[0].lower()
+        ) not in _SPLIT_WORDS:
+            tokens.append(token)
+            position = word.end()
+            continue
+        longest, rewrite, token_end = position, None, position + 1
+        for rule in _rules_for(shape[position]):
+            match = rule.match(shape, position)
+            if match is not None and match.end() > longest:
+                longest, rewrite, token_end = match.end(), rule.rewrite, match.end(1)
+        if longest > position:  # otherwise no rule knows the character: it is dropped
+            token = text[position:token_end]
+            tokens.append(_lower(rewrite(token) if rewrite else token))
+        position = token_end
+    return tokens
 
 
 @functools.cache
@@ -171,14 +160,14 @@ def _as_line(caption: str, index: int) -> str:
 def _tokenize_lines(lines: Sequence[str]) -> list[str]:
     """Tokens of each line, joined by a space. Lines hold no line break."""
     text = "\n".join(lines)
-    shape = text if text.isascii() else text.translate(_lexer().stand_ins)
+    shape = text if text.isascii() else text.translate(ptb_rules.stand_ins())
     tokenized = []
     begin = 0
     for line in lines:
         end = begin + len(line)
         plain = _tokenize_plain(line)
         if plain is None:
-            plain = _without_punctuation(_lexer().tokens(text, shape, begin, end))
+            plain = _without_punctuation(_tokens(text, shape, begin, end))
         tokenized.append(plain)
         begin = end + 1
     return tokenized

@@ -144,10 +144,8 @@ class LowestLoss(SampleScorer):
                 f"sample {sample.id}: answers by likelihood need {len(sample.options)} option "
                 f"losses, got {'none' if losses is None else len(losses)}"
             )
-        best: int | None = None
-        for number, loss in enumerate(losses):
-            if loss < (math.inf if best is None else losses[best]):
-                best = number
+        ranked = zip(losses, string.ascii_uppercase, strict=False)
+        best = min((pair for pair in ranked if pair[0] < math.inf), default=None)
         if best is None:
             return unread(sample, "wrong", "no loss is a number")
-        return read_letter(string.ascii_uppercase[best], sample, "the option with the lowest loss")
+        return read_letter(best[1], sample, "the option with the lowest loss")

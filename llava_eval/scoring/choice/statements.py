@@ -7,12 +7,13 @@ One pass over all mentions of options, and over the lists that copy them. Nothin
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llava_eval.scoring.choice.mention import REACH, Mention
 from llava_eval.scoring.choice.tokens import Lexer, Token
-from llava_eval.scoring.plain_text import plain_text
+from llava_eval.scoring.plain_text import plain_text, same_text
 
 #: A reply of more single letters is a model that repeats itself.
 _MOST_LETTERS = 1000
@@ -55,6 +56,14 @@ def find_statements(reply: str, choices: Sequence[str]) -> Statements:
         choices: the option texts without letters.
     """
     plain = plain_text(reply)
+    for letter, text in zip(string.ascii_uppercase, map(same_text, choices), strict=False):
+        if text in tuple(string.ascii_lowercase):  # "A. F", where F is a label in the picture
+            own = rf"(?m)(\b{letter}[.)]+) ?(?i:{text})(?=[.,](?!\w)| ?$)"
+            plain = re.sub(own, r"\1", plain)
+    # All letters, each on its line, are the list of options where more follows than one letter,
+    # which may be a list that begins again.
+    lines = r"[.:)]* ?\n\(?".join(string.ascii_uppercase[: max(3, len(choices))])
+    plain = re.sub(rf"\A\(?{lines}[.:)]* ?\n(?=\n|.*\w.*\w)", "", plain)
     lexer = Lexer(plain, choices)
     if len(lexer.single_letters) > _MOST_LETTERS or _CUT_OFF.fullmatch(plain):
         return Statements({}, frozenset())

@@ -14,7 +14,7 @@ _WORDS: Final[dict[str, str]] = {
     "a": """mine, wahl, my bet, bet, answer, answers, ans, theanswer, anwser, asnwer, awnser, answr, ansewr, response, solution, conclusion, final choice,
     final option, correct choice, correct option, right choice, right option, best choice, best option, correct one, right one, my
     choice, my pick, my guess, my selection, correct letter, prediction, vote, guess, pick, decision, verdict, selection, key answer,
-    correct statement, correct description, my vote, result, best answer, only one, only choice, only answer, only
+    correct statement, correct description, my vote, result, best answer, only one, only choice, my top choice, only answer, only
     possibility, antwort, lösung, réponse, bonne réponse, respuesta, solución, resposta, gabarito, risposta, soluzione,
     antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án,
     câu trả lời, jawaban, jawabannya, svar, svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
@@ -140,7 +140,7 @@ _WORDS: Final[dict[str, str]] = {
     # BUT: the same, and ends what was supposed before it.
     "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но, however, yet""",
     # AND: joins letters to one group.
-    "j": """but so is, but so are, but so does, so is, so are, so does, so do, so was, and, or, or else, vs, versus, then, 还是, 還是, and then,
+    "j": """but so is, but so are, but so does, so is, so are, so does, so do, so was, and, or, or else, vs, versus, then, 还是, 還是, and then, and finally, and lastly,
     followed by, before, after, and/or, as well as, plus, through, thru, und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub,
     albo, nebo, и, или, та, або, ve, veya, và, hoặc, dan, atau, och, eller, tai, și, sau, és, vagy, και, ή, 和, 或, 与, 與, 及, 以及, 或者, と,
     か, または, や, 및, 또는, 와, 과, และ, หรือ, और, या, و, أو, یا""",

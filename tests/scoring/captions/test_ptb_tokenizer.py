@@ -110,7 +110,7 @@ _plain_text = st.text(alphabet="abcdegimnost ,.-ACGIMNTW", max_size=40)
 def test_the_short_cut_for_plain_captions_equals_the_rules(caption: str, following: str) -> None:
     lines = [caption, following]
     text = "\n".join(lines)
-    tokens = ptb_tokenizer._lexer().tokens(text, text, 0, len(caption))
+    tokens = ptb_tokenizer._tokens(text, text, 0, len(caption))
     assert tokenize(lines)[0] == ptb_tokenizer._without_punctuation(tokens)
 
 
