@@ -27,6 +27,7 @@ from llava_eval.types import Sample, VideoInfo
 NONE_OF_THE_ABOVE = "None of the above"
 
 _Sampler = Callable[[VideoInfo], Sequence[int]]
+_Change = Callable[[Sample], Sample]
 
 
 def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]:
@@ -42,9 +43,9 @@ def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]
     if probe == "blind":
         return [_blind(sample) for sample in samples]
     if probe == "shuffled_options":
-        return [_with_options(sample, probe, _shuffled_options(sample)) for sample in samples]
+        return [_with_options(sample, probe, _shuffled_options) for sample in samples]
     if probe == "none_of_the_above":
-        return [_with_options(sample, probe, _without_right_option(sample)) for sample in samples]
+        return [_with_options(sample, probe, _without_right_option) for sample in samples]
     return list(samples)
 
 
@@ -107,13 +108,13 @@ def _letters(sample: Sample) -> Sequence[str]:
     return [target for target in sample.targets if len(target) == 1 and target in letters]
 
 
-def _with_options(sample: Sample, probe: str, changed: Sample) -> Sample:
-    """Return the changed sample with its own options after the letters in the prompt.
+def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
+    """Return a changed sample with its own options after the letters in the prompt.
 
     Raises:
         ConfigError: the sample's options do not stand in its prompt, one letter after the other.
     """
-    pattern = _listed(sample.choices)
+    pattern, changed = _listed(sample.choices), change(sample)
     for index, piece in enumerate(() if sample.options else sample.content):
         text = _relisted(piece, pattern, changed.choices) if isinstance(piece, str) else None
         if text is not None:
@@ -121,9 +122,40 @@ def _with_options(sample: Sample, probe: str, changed: Sample) -> Sample:
             # a bare question may list them too: judges read it, and it stands in the ledger
             asked = _relisted(sample.question, pattern, changed.choices) or sample.question
             return dataclasses.replace(changed, content=content, question=asked)
-    raise ConfigError(
-        f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each after "
-        "its letter"
+    probed = _with_own_letters(sample, change)
+    if probed is None:
+        facets = ", ".join(f"{facet}={level}" for facet, level in sample.facets.items())
+        raise ConfigError(
+            f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each "
+            f"after its letter; benchmark.where asks others alone (its facets: {facets or 'none'})"
+        )
+    return probed
+
+
+def _with_own_letters(sample: Sample, change: _Change) -> Sample | None:
+    """Return the same of options that hold their letters, one a line; answers may hold theirs."""
+    letters = string.ascii_uppercase[: len(sample.choices)]
+    own = map(re.match, (rf"\s*{letter}\W\s*" for letter in letters), sample.choices)
+    heads = [match[0] for match in own if match is not None]
+    listed = "\n".join(sample.choices)
+    if not heads or len(heads) < len(letters) or listed not in sample.prompt:
+        return None
+    letter_of = dict(zip(sample.choices, letters, strict=True))
+    texts = tuple(map(str.removeprefix, sample.choices, heads))
+    targets = tuple(letter_of.get(target, target) for target in sample.targets)
+    changed = change(dataclasses.replace(sample, choices=texts, targets=targets))
+    choices = tuple(map(str.__add__, heads, changed.choices))
+    whole = dict(zip(letters, choices, strict=True)) if targets != sample.targets else {}
+    new = "\n".join(choices)
+    return dataclasses.replace(
+        changed,
+        choices=choices,
+        targets=tuple(whole.get(target, target) for target in changed.targets),
+        content=tuple(
+            piece.replace(listed, new) if isinstance(piece, str) else piece
+            for piece in sample.content
+        ),
+        question=sample.question.replace(listed, new),
     )
 
 

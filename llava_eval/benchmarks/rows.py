@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import itertools
 import math
 import re
 import string
 import tokenize
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -239,7 +241,16 @@ class Row:
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
-        return str(next((path for path in candidates if is_there(path)), candidates[0]))
+        return str(next(filter(is_there, self._spelled(candidates)), candidates[0]))
+
+    def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
+        """Yield paths, then those with accents composed, then apart, as macOS names files."""
+        yield from paths
+        root = str(self.media_root or "")
+        for path, form in itertools.product(paths, ("NFC", "NFD")):
+            name = str(path).removeprefix(root)
+            if not unicodedata.is_normalized(form, name):  # type: ignore[arg-type]
+                yield Path(root + unicodedata.normalize(form, name))
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
         """Fill a template of a path; what its own text says is the configuration's, and allowed."""
