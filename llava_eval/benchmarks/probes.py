@@ -115,55 +115,41 @@ def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
         ConfigError: the sample's options do not stand in its prompt, one letter after the other.
     """
     pattern, changed = _listed(sample.choices), change(sample)
-    for index, piece in enumerate(() if sample.options else sample.content):
-        text = _relisted(piece, pattern, changed.choices) if isinstance(piece, str) else None
-        if text is not None:
-            content = (*sample.content[:index], text, *sample.content[index + 1 :])
-            # a bare question may list them too: judges read it, and it stands in the ledger
-            asked = _relisted(sample.question, pattern, changed.choices) or sample.question
-            return dataclasses.replace(changed, content=content, question=asked)
-    probed = _with_own_letters(sample, change)
-    if probed is None:
+    pieces = () if sample.options else sample.content
+    if any(pattern.search(piece) for piece in pieces if isinstance(piece, str)):
+        return _rewritten(changed, lambda text: _relisted(text, pattern, changed.choices))
+    letters, listed = string.ascii_uppercase[: len(sample.choices)], "\n".join(sample.choices)
+    own = map(re.match, (rf"\s*{letter}\W\s*" for letter in letters), sample.choices)
+    heads = [match[0] for match in own if match is not None]
+    if not heads or len(heads) < len(letters) or listed not in sample.prompt:
         facets = ", ".join(f"{facet}={level}" for facet, level in sample.facets.items())
         raise ConfigError(
             f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each "
             f"after its letter; benchmark.where asks others alone (its facets: {facets or 'none'})"
         )
-    return probed
-
-
-def _with_own_letters(sample: Sample, change: _Change) -> Sample | None:
-    """Return the same of options that hold their letters, one a line; answers may hold theirs."""
-    letters = string.ascii_uppercase[: len(sample.choices)]
-    own = map(re.match, (rf"\s*{letter}\W\s*" for letter in letters), sample.choices)
-    heads = [match[0] for match in own if match is not None]
-    listed = "\n".join(sample.choices)
-    if not heads or len(heads) < len(letters) or listed not in sample.prompt:
-        return None
+    # options hold their letters, and so may the answers
     letter_of = dict(zip(sample.choices, letters, strict=True))
     texts = tuple(map(str.removeprefix, sample.choices, heads))
     targets = tuple(letter_of.get(target, target) for target in sample.targets)
     changed = change(dataclasses.replace(sample, choices=texts, targets=targets))
     choices = tuple(map(str.__add__, heads, changed.choices))
     whole = dict(zip(letters, choices, strict=True)) if targets != sample.targets else {}
-    new = "\n".join(choices)
-    return dataclasses.replace(
-        changed,
-        choices=choices,
-        targets=tuple(whole.get(target, target) for target in changed.targets),
-        content=tuple(
-            piece.replace(listed, new) if isinstance(piece, str) else piece
-            for piece in sample.content
-        ),
-        question=sample.question.replace(listed, new),
-    )
+    targets = tuple(whole.get(target, target) for target in changed.targets)
+    changed = dataclasses.replace(changed, choices=choices, targets=targets)
+    return _rewritten(changed, lambda text: text.replace(listed, "\n".join(choices)))
 
 
-def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str | None:
-    """Return a text with other options after the letters, None where the pattern finds none."""
+def _rewritten(sample: Sample, rewrite: Callable[[str], str]) -> Sample:
+    """Return a sample whose texts are written anew, also the bare question, which judges read."""
+    content = tuple(rewrite(item) if isinstance(item, str) else item for item in sample.content)
+    return dataclasses.replace(sample, content=content, question=rewrite(sample.question))
+
+
+def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str:
+    """Return a text with other options after the letters, as it is where the pattern finds none."""
     match = pattern.search(text)
     if match is None:
-        return None
+        return text
     written = [
         f"{letter}{match['mark']}{choice}"
         for letter, choice in zip(string.ascii_uppercase, choices, strict=False)

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.json_text import JsonError, parse_json
@@ -31,6 +31,8 @@ EMPTY_CELLS = frozenset(
         *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     }
 )
+
+_SPELLINGS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 #: Words that stand for no value in a list which was written as text.
 _NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
@@ -247,9 +249,9 @@ class Row:
         """Yield paths, then those with accents composed, then apart, as macOS names files."""
         yield from paths
         root = str(self.media_root or "")
-        for path, form in itertools.product(paths, ("NFC", "NFD")):
+        for path, form in itertools.product(paths, _SPELLINGS):
             name = str(path).removeprefix(root)
-            if not unicodedata.is_normalized(form, name):  # type: ignore[arg-type]
+            if not unicodedata.is_normalized(form, name):
                 yield Path(root + unicodedata.normalize(form, name))
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:

@@ -42,16 +42,17 @@ def image_caption(
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
     """
-    return Sample(
-        id=row.text(id),
-        row=row.number,
-        group=row.text(id),
-        content=(
-            row_image(row, column=image, files=media, upright=upright).media,
-            row.text(prompt),
-        ),
-        targets=row.answers(references),
-        facets=row_facets(row, facets),
+    return image_question(
+        row,
+        id=id,
+        group=[id],
+        media=media,
+        prompt=prompt,
+        question="",
+        answers=references,
+        image=image,
+        upright=upright,
+        facets=facets,
     )
 
 
