@@ -27,6 +27,7 @@ from llava_eval.types import Sample, VideoInfo
 NONE_OF_THE_ABOVE = "None of the above"
 
 _Sampler = Callable[[VideoInfo], Sequence[int]]
+_Change = Callable[[Sample], Sample]
 
 
 def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]:
@@ -42,9 +43,9 @@ def probed_samples(samples: Sequence[Sample], probe: str | None) -> list[Sample]
     if probe == "blind":
         return [_blind(sample) for sample in samples]
     if probe == "shuffled_options":
-        return [_with_options(sample, probe, _shuffled_options(sample)) for sample in samples]
+        return [_with_options(sample, probe, _shuffled_options) for sample in samples]
     if probe == "none_of_the_above":
-        return [_with_options(sample, probe, _without_right_option(sample)) for sample in samples]
+        return [_with_options(sample, probe, _without_right_option) for sample in samples]
     return list(samples)
 
 
@@ -107,31 +108,48 @@ def _letters(sample: Sample) -> Sequence[str]:
     return [target for target in sample.targets if len(target) == 1 and target in letters]
 
 
-def _with_options(sample: Sample, probe: str, changed: Sample) -> Sample:
-    """Return the changed sample with its own options after the letters in the prompt.
+def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
+    """Return a changed sample with its own options after the letters in the prompt.
 
     Raises:
         ConfigError: the sample's options do not stand in its prompt, one letter after the other.
     """
-    pattern = _listed(sample.choices)
-    for index, piece in enumerate(() if sample.options else sample.content):
-        text = _relisted(piece, pattern, changed.choices) if isinstance(piece, str) else None
-        if text is not None:
-            content = (*sample.content[:index], text, *sample.content[index + 1 :])
-            # a bare question may list them too: judges read it, and it stands in the ledger
-            asked = _relisted(sample.question, pattern, changed.choices) or sample.question
-            return dataclasses.replace(changed, content=content, question=asked)
-    raise ConfigError(
-        f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each after "
-        "its letter"
-    )
+    pattern, changed = _listed(sample.choices), change(sample)
+    pieces = () if sample.options else sample.content
+    if any(pattern.search(piece) for piece in pieces if isinstance(piece, str)):
+        return _rewritten(changed, lambda text: _relisted(text, pattern, changed.choices))
+    letters, listed = string.ascii_uppercase[: len(sample.choices)], "\n".join(sample.choices)
+    own = map(re.match, (rf"\s*{letter}\W\s*" for letter in letters), sample.choices)
+    heads = [match[0] for match in own if match is not None]
+    if not heads or len(heads) < len(letters) or listed not in sample.prompt:
+        facets = ", ".join(f"{facet}={level}" for facet, level in sample.facets.items())
+        raise ConfigError(
+            f"probe={probe}: the options of sample {sample.id} do not stand in its prompt, each "
+            f"after its letter; benchmark.where asks others alone (its facets: {facets or 'none'})"
+        )
+    # options hold their letters, and so may the answers
+    letter_of = dict(zip(sample.choices, letters, strict=True))
+    texts = tuple(map(str.removeprefix, sample.choices, heads))
+    targets = tuple(letter_of.get(target, target) for target in sample.targets)
+    changed = change(dataclasses.replace(sample, choices=texts, targets=targets))
+    choices = tuple(map(str.__add__, heads, changed.choices))
+    whole = dict(zip(letters, choices, strict=True)) if targets != sample.targets else {}
+    targets = tuple(whole.get(target, target) for target in changed.targets)
+    changed = dataclasses.replace(changed, choices=choices, targets=targets)
+    return _rewritten(changed, lambda text: text.replace(listed, "\n".join(choices)))
 
 
-def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str | None:
-    """Return a text with other options after the letters, None where the pattern finds none."""
+def _rewritten(sample: Sample, rewrite: Callable[[str], str]) -> Sample:
+    """Return a sample whose texts are written anew, also the bare question, which judges read."""
+    content = tuple(rewrite(item) if isinstance(item, str) else item for item in sample.content)
+    return dataclasses.replace(sample, content=content, question=rewrite(sample.question))
+
+
+def _relisted(text: str, pattern: re.Pattern[str], choices: Sequence[str]) -> str:
+    """Return a text with other options after the letters, as it is where the pattern finds none."""
     match = pattern.search(text)
     if match is None:
-        return None
+        return text
     written = [
         f"{letter}{match['mark']}{choice}"
         for letter, choice in zip(string.ascii_uppercase, choices, strict=False)

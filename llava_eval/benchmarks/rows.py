@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import itertools
 import math
 import re
 import string
 import tokenize
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.json_text import JsonError, parse_json
@@ -29,6 +31,8 @@ EMPTY_CELLS = frozenset(
         *("NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"),
     }
 )
+
+_SPELLINGS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 #: Words that stand for no value in a list which was written as text.
 _NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
@@ -239,7 +243,16 @@ class Row:
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
-        return str(next((path for path in candidates if is_there(path)), candidates[0]))
+        return str(next(filter(is_there, self._spelled(candidates)), candidates[0]))
+
+    def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
+        """Yield paths, then those with accents composed, then apart, as macOS names files."""
+        yield from paths
+        root = str(self.media_root or "")
+        for path, form in itertools.product(paths, _SPELLINGS):
+            name = str(path).removeprefix(root)
+            if not unicodedata.is_normalized(form, name):
+                yield Path(root + unicodedata.normalize(form, name))
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
         """Fill a template of a path; what its own text says is the configuration's, and allowed."""

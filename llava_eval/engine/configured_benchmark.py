@@ -186,15 +186,12 @@ def _check_published(
     published: Sequence[PublishedConfig], metrics: Mapping[str, Metric], facets: Sequence[str]
 ) -> None:
     for number in published:
-        if number.metric not in metrics:
-            raise ConfigError(
-                f"published: there is no metric {number.metric!r}; metrics: {', '.join(metrics)}"
-            )
-        if number.facet is not None and number.facet not in facets:
-            raise ConfigError(
-                f"published: there is no facet {number.facet!r}; "
-                f"facets: {', '.join(facets) or 'none'}"
-            )
+        named = (("metric", number.metric, metrics), ("facet", number.facet, facets))
+        for kind, name, known in named:
+            if name is not None and name not in known:
+                raise ConfigError(
+                    f"published: there is no {kind} {name!r}; {kind}s: {', '.join(known) or 'none'}"
+                )
 
 
 #: Beside numbers of an experiment whose rows are of another split than the published ones.

@@ -358,7 +358,7 @@ def _spelled_number(words: Sequence[str]) -> float:
 #: Full-width forms of ASCII and the ideographic space.
 _FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
 #: The part of OCRBench that holds formulas, of which case counts and spaces do not.
-_FORMULAS = "HME100k"
+_FORMULAS = ("HME100k", "Handwritten Mathematical Expression Recognition")
 
 
 @dataclass(frozen=True)
@@ -373,7 +373,7 @@ class OcrBenchLmmsEval(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 where an answer stands in the reply, else 0.0."""
-        is_formula = sample.facets["dataset"] == _FORMULAS
+        is_formula = sample.facets["dataset"] in _FORMULAS
         form = _without_spaces if is_formula else _folded
         text = form(reply.strip())
         right = any(form(target) in text for target in sample.targets)

@@ -233,6 +233,24 @@ def test_facets_are_read_where_the_row_has_them() -> None:
     assert "OCR" not in without.prompt
 
 
+def test_ocrbench_as_its_authors_and_vlmevalkit_lay_it_out() -> None:
+    formulas = "Handwritten Mathematical Expression Recognition"
+    asked = {
+        "question": "write it",
+        "answers": ["a b"],
+        "type": formulas,
+        "image_path": "HME/1.jpg",
+    }
+    own = sampled("ocrbench/lmms_eval", {**asked, "dataset_name": "HME100k"})
+    assert (own.targets, own.media[0].path) == (("a b",), "HME/1.jpg")
+    assert own.facets == {"question_type": formulas, "dataset": "HME100k"}
+    table = {"index": "0", "question": "write it", "answer": "['a b']", "category": formulas}
+    other = sampled("ocrbench/lmms_eval", table)
+    assert (other.targets, other.facets["question_type"]) == (("a b",), formulas)
+    for made in (own, other):
+        assert protocol("ocrbench/lmms_eval").score("ab", made).value == 1.0
+
+
 def test_mmmu_shows_the_images_that_are_mentioned_in_the_order_of_their_names() -> None:
     sample = sampled("mmmu/lmms_eval_v0_2", MMMU)
     assert [medium.path for medium in sample.media] == [

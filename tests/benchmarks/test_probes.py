@@ -94,6 +94,31 @@ def test_a_question_whose_options_are_not_listed_is_refused(probe: str, prompt: 
         probed_samples([sample(prompt)], probe)
 
 
+@pytest.mark.parametrize("target", ["B", "B.a dog"])
+@pytest.mark.parametrize("probe", ["shuffled_options", "none_of_the_above"])
+def test_options_that_hold_their_letters_get_those_of_their_new_places(
+    probe: str, target: str
+) -> None:
+    """TempCompass's and EgoSchema's; a few lack a space, or have one more."""
+    own = ("A. a cat", "B.a dog", "C. both", " D. none")
+    asked = sample("Which?\n" + "\n".join(own), choices=own, targets=(target,), question="Which?")
+    (probed,) = probed_samples([asked], probe)
+    heads = ("A. ", "B.", "C. ", " D. ")
+    texts = [text.removeprefix(head) for text, head in zip(probed.choices, heads, strict=True)]
+    right = NONE_OF_THE_ABOVE if probe == "none_of_the_above" else "a dog"
+    letter = "ABCD"[texts.index(right)]
+    assert sorted(texts) == sorted(["a cat", right, "both", "none"])
+    assert [*probed.choices] == [head + text for head, text in zip(heads, texts, strict=True)]
+    assert probed.prompt == "Which?\n" + "\n".join(probed.choices)
+    assert probed.targets == (letter if target == "B" else probed.choices["ABCD".index(letter)],)
+
+
+def test_an_open_question_among_others_is_told_with_what_tells_it_apart() -> None:
+    asked = sample("Which?", choices=(), facets={"question_type": "open-ended"})
+    with pytest.raises(ConfigError, match=r"benchmark\.where .*question_type=open-ended"):
+        probed_samples([asked], "shuffled_options")
+
+
 def test_a_blind_question_has_no_media_and_no_group_with_others() -> None:
     samples = [sample("Which?", id=name) for name in ("1-1", "1-2")]
     blind = probed_samples(samples, "blind")

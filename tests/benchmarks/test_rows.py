@@ -6,8 +6,9 @@ import io
 import json
 import math
 import random
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -232,6 +233,21 @@ def test_a_row_does_not_leave_the_media_folder(
     else:
         with pytest.raises(RowsError, match=problem):
             row.media_path([template])
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_that_another_system_spells_with_other_accents(
+    tmp_path: Path, forms: tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]
+) -> None:
+    """macOS takes "é" apart; so does an archive that was packed there."""
+    stored, asked = (unicodedata.normalize(form, "v/Café ü.mp4") for form in forms)
+    root = tmp_path / unicodedata.normalize(forms[1], "é")
+    (root / "v").mkdir(parents=True)
+    (root / stored).touch()
+    row = Row(0, {"v": asked}, "rows", root)
+    assert row.media_path(["{v}"]) == str(root / stored)
+    (root / asked).touch()
+    assert row.media_path(["{v}"]) == str(root / asked)
 
 
 def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:

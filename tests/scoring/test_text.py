@@ -137,6 +137,7 @@ def test_an_option_of_vsibench(word: str, answer: str | None, value: float) -> N
         ("x", "a b", "ab", 0.0),
         ("HME100k", "x = a b", "=ab", 1.0),
         ("HME100k", "A b", "ab", 0.0),
+        ("Handwritten Mathematical Expression Recognition", "x = a b", "=ab", 1.0),
     ],
 )
 def test_ocrbench(dataset: str, reply: str, target: str, value: float) -> None:

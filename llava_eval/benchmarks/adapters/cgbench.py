@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.frame_images import FrameImages
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.subtitles import read_cues
 from llava_eval.borders.json_text import JsonError, parse_json
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, Sample
-
-_OPTIONS = Options(column="choices", form="{letter}:{option}")
 
 
 def cgbench(
@@ -45,14 +43,15 @@ def cgbench(
     Raises:
         RowsError: a missing column, or something else than intervals.
     """
-    asked = choice_sample(
+    asked = multiple_choice(
         row,
         id="{qid}",
         group="{video_uid}",
         media=media,
         question="{question}",
-        options=_OPTIONS,
-        answer=Answer(template="{right_answer}"),
+        options="choices",
+        option_format="{letter}:{option}",
+        answer="{right_answer}",
         prompt=prompt,
     )
     intervals = _intervals(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Options, multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
@@ -31,19 +31,21 @@ def by_likelihood(row: Row, *, media: list[str], prompt: str, option_delimiter: 
     Raises:
         RowsError: a missing column, or an option of another form.
     """
-    options = Options(column="option", carry_letters=True)
-    sample = choice_sample(
+    sample = multiple_choice(
         row,
         id="{video_idx}",
         group="{video_idx}",
         media=media,
         question="{question}",
-        options=options,
-        answer=Answer(template="{answer}", form="index", may_be_hidden=True),
+        options="option",
+        options_carry_letters=True,
+        answer="{answer}",
+        answer_form="index",
+        hidden_answers=True,
         prompt=prompt,
     )
     texts = []
-    for option in options.of(row):
+    for option in Options(column="option").of(row):
         parts = option.split(".")
         if len(parts) < 2:
             raise row.error(f"the option {option!r} should begin with a letter and a full stop")

@@ -42,16 +42,17 @@ def image_caption(
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
     """
-    return Sample(
-        id=row.text(id),
-        row=row.number,
-        group=row.text(id),
-        content=(
-            row_image(row, column=image, files=media, upright=upright).media,
-            row.text(prompt),
-        ),
-        targets=row.answers(references),
-        facets=row_facets(row, facets),
+    return image_question(
+        row,
+        id=id,
+        group=[id],
+        media=media,
+        prompt=prompt,
+        question="",
+        answers=references,
+        image=image,
+        upright=upright,
+        facets=facets,
     )
 
 
@@ -137,6 +138,7 @@ def image_question(
     question_form: QuestionForm = "as_is",
     delete_from_question: str | None = None,
     answers: str = "answers",
+    other_answers: str | None = None,
     one_answer: bool = False,
     lower_answers: bool = False,
     image: str = "image",
@@ -167,6 +169,7 @@ def image_question(
         delete_from_question: text that is deleted wherever it stands in the question.
         answers: name of the column with the accepted answers: one, a list, or a list of mappings
             with ``answer``; a row without any has hidden answers.
+        other_answers: name of that column in files of the data set that have it under another one.
         one_answer: the column holds one answer, also where that looks like a written list.
         lower_answers: answers are lower-cased and stripped, and no true or false.
         image: name of the column that holds the image.
@@ -187,6 +190,8 @@ def image_question(
     if ocr_tokens is not None:
         levels[OCR_FACET] = "given" if has_tokens else UNKNOWN
     targets = row.answers(answers, one=one_answer)
+    if other_answers is not None and not targets:
+        targets = row.answers(other_answers, one=one_answer)
     if lower_answers:
         targets = tuple(target.lower().strip() for target in targets)
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no

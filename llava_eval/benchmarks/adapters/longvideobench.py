@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.subtitles import Cue
 from llava_eval.borders.json_text import load_json
@@ -46,18 +46,19 @@ def longvideobench(
         subtitles: template of the subtitle file; null shows the video as it is.
         max_frames: frames that the sampler takes at most.
     """
-    if row.optional(_CANDIDATES) is not None:
-        options = Options(column=_CANDIDATES, padding="N/A")
-    else:
-        options = Options(columns=option_columns, padding="N/A")
-    sample = choice_sample(
+    is_listed = row.optional(_CANDIDATES) is not None
+    sample = multiple_choice(
         row,
         id="{id}",
         group="{video_path}",
         media=media,
         question="{question}",
-        options=options,
-        answer=Answer(template="{correct_choice}", form="index", may_be_hidden=True),
+        options=_CANDIDATES if is_listed else None,
+        option_columns=None if is_listed else option_columns,
+        option_padding="N/A",
+        answer="{correct_choice}",
+        answer_form="index",
+        hidden_answers=True,
         prompt=prompt,
     )
     if subtitles is None:

@@ -6,10 +6,10 @@ import dataclasses
 import re
 from pathlib import PurePosixPath
 
-from llava_eval.benchmarks.adapters.options import Answer, AnswerForm, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import AnswerForm, multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
-from llava_eval.types import Media, Sample
+from llava_eval.types import Sample
 
 #: Columns that may name a row's task, in the order in which they are looked at.
 _TASK_COLUMNS = (ROW_SET_COLUMN, "task_type", "task")
@@ -48,22 +48,24 @@ def mvbench(
     """
     task = _task(row)
     folder = PurePosixPath(folders.get(task, ""))
-    sample = choice_sample(
+    sample = multiple_choice(
         row,
         id=f"{task}/{{row_number}}",
         group="{video}",
         media=[str(folder / "{video}"), str(_FURTHER / folder / "{video}")],
         question="{question}",
-        options=Options(column="candidates", form=option_format, strip_end=strip_options_end),
-        answer=Answer(template="{answer}", form=answer_form),
+        options="candidates",
+        option_format=option_format,
+        strip_options_end=strip_options_end,
+        answer="{answer}",
+        answer_form=answer_form,
         prompt=prompt,
         strip_question=strip_question,
     )
     has_both = row.optional("start") is not None and row.optional("end") is not None
     if has_both and (task in cut or task not in folders):
-        whole = sample.media[0]
         start, end = row.number_of("start"), row.number_of("end")
-        part = Media(whole.kind, whole.path, start_seconds=start, end_seconds=end)
+        part = dataclasses.replace(sample.media[0], start_seconds=start, end_seconds=end)
         sample = dataclasses.replace(sample, content=(part, *sample.content[1:]))
     return dataclasses.replace(sample, facets={"task": task})
 

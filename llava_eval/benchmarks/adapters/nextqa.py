@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from llava_eval.benchmarks.adapters.open import open_ended
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
@@ -32,14 +32,16 @@ def with_types(
         options: the columns of the options.
         merge_previous: see :func:`open_answer`.
     """
-    sample = choice_sample(
+    sample = multiple_choice(
         row,
         id="{video}_{qid}",
         group="{video}",
         media=media,
         question="{question}",
-        options=Options(columns=options, strip=True),
-        answer=Answer(template="{answer}", form="index"),
+        option_columns=options,
+        strip_texts=True,
+        answer="{answer}",
+        answer_form="index",
         prompt=prompt,
     )
     return dataclasses.replace(sample, facets=_types(row, merge_previous=merge_previous))

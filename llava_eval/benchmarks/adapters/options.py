@@ -3,7 +3,7 @@
 An adapter is a function ``(row, *, parameters) -> Sample``; its parameters come from the
 ``benchmark.adapter`` node of a protocol's file. Templates such as ``"{videoID}.mp4"`` are filled
 from the row's own columns. Rows that fit none of these families get a function of their own in a
-module named after the benchmark, which puts :func:`choice_sample` and its parts together.
+module named after the benchmark.
 """
 
 from __future__ import annotations
@@ -195,68 +195,6 @@ def _lowered(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def choice_sample(
-    row: Row,
-    *,
-    id: str,
-    group: str,
-    media: Sequence[str],
-    question: str,
-    options: Options,
-    answer: Answer,
-    prompt: str,
-    media_kind: MediaKind = "video",
-    subtitles: Subtitles | None = None,
-    strip_question: bool = False,
-) -> Sample:
-    """Make a multiple-choice sample; see :func:`multiple_choice` for the templates.
-
-    Args:
-        row: the row.
-        id, group, media, prompt, media_kind: see :func:`multiple_choice`.
-        question: template of the bare question; stripped where ``options.strip`` is set.
-        options: where the options are and how they are written.
-        answer: where the right answer is.
-        subtitles: what stands for ``{subtitles}``; None for a prompt without.
-        strip_question: the question is stripped of outer white space, whatever the options are.
-
-    Raises:
-        RowsError: a missing column, no options, or an answer that is none of them.
-        ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
-    """
-    given = options.of(row)
-    if options.carry_letters and answer.form == "letter":
-        check_letters(row, given)
-    choices = options.choices(given)
-    asked = row.text(question).strip() if options.strip or strip_question else row.text(question)
-    parts = prompt.split("{subtitles}")
-    if len(parts) != (1 if subtitles is None else 2):
-        raise ConfigError(
-            "benchmark.adapter.subtitles names the file and {subtitles} in the prompt says where "
-            "its lines go: one needs the other, once"
-        )
-    before, *after = (
-        row.text(
-            part,
-            question=asked,
-            options=options.written(given),
-            options_repr=repr(list(given)),
-        )
-        for part in parts
-    )
-    shown = Media(media_kind, row.media_path(media))
-    pieces: list[str | FrameDependentPart] = [before, *filter(None, [subtitles]), *after]
-    return Sample(
-        id=row.text(id),
-        row=row.number,
-        group=row.text(group),
-        content=(shown, *(piece for piece in pieces if piece != "")),
-        targets=answer.letters(row, choices),
-        choices=choices,
-        question=asked,
-    )
-
-
 def multiple_choice(
     row: Row,
     *,
@@ -275,6 +213,7 @@ def multiple_choice(
     option_format: str = _FORM,
     option_separator: str = "\n",
     strip_texts: bool = False,
+    strip_question: bool = False,
     strip_options_end: bool = False,
     answer_form: AnswerForm = "letter",
     hidden_answers: bool = False,
@@ -304,42 +243,61 @@ def multiple_choice(
         options, option_columns, option_padding, options_carry_letters, keep_letters, option_format,
             option_separator, strip_options_end: see :class:`Options`.
         strip_texts: question and options are stripped of outer white space.
+        strip_question: the question alone is.
         subtitles: template of the video's subtitle file, whose lines stand for ``{subtitles}``.
         subtitle_rule, subtitle_heading, subtitle_missing: see
             :class:`llava_eval.benchmarks.subtitles.Subtitles`.
 
     Raises:
         RowsError: a missing column, no options, or an answer that is none of them.
+        ConfigError: subtitles without ``{subtitles}`` in the prompt, or the reverse.
     """
-    return choice_sample(
-        row,
-        id=id,
-        group=group,
-        media=media,
-        question=question,
-        options=Options(
-            column=options,
-            columns=option_columns,
-            padding=option_padding,
-            carry_letters=options_carry_letters,
-            keep_letters=keep_letters,
-            form=option_format,
-            separator=option_separator,
-            strip=strip_texts,
-            strip_end=strip_options_end,
-        ),
-        answer=Answer(template=answer, form=answer_form, may_be_hidden=hidden_answers),
-        prompt=prompt,
-        media_kind=media_kind,
-        subtitles=None
-        if subtitles is None
-        else Subtitles(
-            Media(media_kind, row.media_path(media)),
-            row.media_path([subtitles]),
-            subtitle_rule,
-            subtitle_heading,
-            subtitle_missing,
-        ),
+    listed = Options(
+        column=options,
+        columns=option_columns,
+        padding=option_padding,
+        carry_letters=options_carry_letters,
+        keep_letters=keep_letters,
+        form=option_format,
+        separator=option_separator,
+        strip=strip_texts,
+        strip_end=strip_options_end,
+    )
+    given = listed.of(row)
+    if options_carry_letters and answer_form == "letter":
+        check_letters(row, given)
+    choices = listed.choices(given)
+    asked = row.text(question).strip() if strip_texts or strip_question else row.text(question)
+    parts = prompt.split("{subtitles}")
+    if len(parts) != (1 if subtitles is None else 2):
+        raise ConfigError(
+            "benchmark.adapter.subtitles names the file and {subtitles} in the prompt says where "
+            "its lines go: one needs the other, once"
+        )
+    before, *after = (
+        row.text(
+            part,
+            question=asked,
+            options=listed.written(given),
+            options_repr=repr(list(given)),
+        )
+        for part in parts
+    )
+    shown = Media(media_kind, row.media_path(media))
+    pieces: list[str | FrameDependentPart] = [before, *after]
+    if subtitles is not None:
+        path = row.media_path([subtitles])
+        said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
+        pieces.insert(1, said)
+    right = Answer(template=answer, form=answer_form, may_be_hidden=hidden_answers)
+    return Sample(
+        id=row.text(id),
+        row=row.number,
+        group=row.text(group),
+        content=(shown, *(piece for piece in pieces if piece != "")),
+        targets=right.letters(row, choices),
+        choices=choices,
+        question=asked,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import string
 
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import Options, multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
 
@@ -31,16 +31,17 @@ def tomato(
     Raises:
         RowsError: a missing column, or an answer that is none of the options.
     """
-    options = Options(column="options")
-    listed = dict(zip(string.ascii_uppercase, options.of(row), strict=False))
+    options = Options(column="options").of(row)
+    listed = dict(zip(string.ascii_uppercase, options, strict=False))
     columns = {**row.columns, "options_by_letter": repr(listed), "frames": frames}
-    return choice_sample(
+    return multiple_choice(
         dataclasses.replace(row, columns=columns),
         id=id,
         group=group,
         media=media,
         question="{question}",
-        options=options,
-        answer=Answer(template="{answer}", form="index"),
+        options="options",
+        answer="{answer}",
+        answer_form="index",
         prompt=prompt,
     )

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import re
 
-from llava_eval.benchmarks.adapters.options import Answer, Options, choice_sample
+from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import HUB_SCHEME
 from llava_eval.borders.paths import local_path
@@ -43,14 +43,14 @@ def vinoground(row: Row, *, media: list[str], prompt: str) -> Sample:
     if index is None:
         raise row.error(f"idx is {row.text('{idx}')!r}, expected one like 0_pos")
     columns = {**row.columns, "options": ["A", "B"], "pair": index[1]}
-    sample = choice_sample(
+    sample = multiple_choice(
         dataclasses.replace(row, columns=columns),
         id="{row_set}/{idx}",
         group="{pair}",
         media=media,
         question="{question}",
-        options=Options(column="options"),
-        answer=Answer(template="{GT}"),
+        options="options",
+        answer="{GT}",
         prompt=prompt,
     )
     categories = {name: row.optional(name) for name in ("major", "minor")}

@@ -36,9 +36,9 @@ ArchiveKind = Literal["zip", "tar"]
 _TAR = r"tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst"
 _WHOLE = re.compile(rf".+\.(zip|{_TAR})", re.IGNORECASE)
 #: "videos.tar.part.aa", "videos.tar.gz.003", "videos.zip.part01": what ``split`` leaves. Many other
-#: things than parts of a zip file end in letters.
+#: things than parts of a zip file end in letters; of a tar file .sig, .asc and .idx.
 _PART = re.compile(
-    rf"(.+\.(?:{_TAR}|zip(?=\.(?:part[._-]?)?\d)))\.(?!partial)(?:part[._-]?)?([a-z]{{2,3}}|\d{{1,4}})",
+    rf"(.+\.(?:{_TAR}|zip(?=\.(?:part[._-]?)?\d)))\.(?!partial|asc)(?:part[._-]?)?(a?[a-z]{{2}}|\d{{1,4}})",
     re.I,
 )
 

@@ -305,7 +305,15 @@ def test_a_tar_that_begins_with_its_folder(source: Path, tmp_path: Path) -> None
 
 
 def test_files_that_are_no_archives_are_passed_over(source: Path) -> None:
-    for name in ("a.mp4", "rows.jsonl", "notes.tar.txt.md", "video.part.aa"):
+    for name in (
+        "a.mp4",
+        "rows.jsonl",
+        "notes.tar.txt.md",
+        "video.part.aa",
+        "v.tar.sig",
+        "v.tar.asc",
+        "0.tar.idx",
+    ):
         (source / name).touch()
     assert find_archives(source.iterdir()) == []
 
