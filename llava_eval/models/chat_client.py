@@ -50,6 +50,10 @@ _UNSUPPORTED = re.compile(
 )
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
+#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request.
+_FATAL = re.compile(
+    r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
+)
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 #: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
@@ -352,7 +356,8 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
         return RejectedError(text)  # OpenRouter says 403 of one prompt too
     if any(word in code for code in codes for word in ("content_", "moderation")):
         return RejectedError(text)  # a filter does not like this prompt; others may pass
-    if status in _FATAL_STATUSES or "insufficient_quota" in codes:
+    is_fatal = status in _FATAL_STATUSES or (status == 400 and _FATAL.search(f"{told} {codes}"))
+    if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:
         is_away = status in _AWAY_STATUSES
@@ -412,7 +417,10 @@ def read_completion(body: str) -> Completion:
     """
     try:
         content = parse_json(body, dict)
-        choice = content["choices"][0]
+        choices = content["choices"]
+        if not choices:
+            raise IndexError(f"its choices are {json.dumps(choices)}")
+        choice = choices[0]
         message = choice["message"]
         # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
         reason = choice.get("finish_reason")

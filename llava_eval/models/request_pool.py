@@ -11,7 +11,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from llava_eval.borders.http_client import RequestError
@@ -37,11 +37,13 @@ class FailureStreak:
 
     Attributes:
         num_failed: in a row, for whatever reason.
+        num_passing: in a row, in a way that may pass: an endpoint that rejects has answered.
         num_unreachable: in a row, because nobody answered, or only to come again later.
     """
 
     def __init__(self) -> None:
         self.num_failed = 0
+        self.num_passing = 0
         self.num_unreachable = 0
         self._lock = threading.Lock()
 
@@ -52,14 +54,16 @@ class FailureStreak:
             error: why it failed; None ends the streak.
         """
         is_away = isinstance(error, RequestError) and error.is_away
+        may_pass = isinstance(error, RequestError) and error.may_pass
         with self._lock:
+            self.num_passing = self.num_passing + 1 if may_pass else 0
             self.num_failed = 0 if error is None else self.num_failed + 1
             self.num_unreachable = 0 if error is None else self.num_unreachable + is_away
             return self.num_failed
 
     @property
     def is_long(self) -> bool:
-        """Whether so many have failed that nothing is worth a second attempt."""
+        """Whether so many have failed that it is no chance."""
         return self.num_failed >= MAX_FAILURES_IN_A_ROW
 
     @property
@@ -100,7 +104,8 @@ def with_retries(
             may_pass = error.may_pass and not isinstance(error, final)
             if not may_pass or pause is None or stop.is_set():
                 raise
-            if num_attempts > config.retries or streak.is_long or stop.wait(pause):
+            is_futile = streak.num_passing >= MAX_FAILURES_IN_A_ROW
+            if num_attempts > config.retries or is_futile or stop.wait(pause):
                 error.num_attempts = num_attempts
                 raise
 
@@ -126,7 +131,7 @@ def ask_all(
     *,
     concurrency: int,
     stop: threading.Event,
-) -> Iterator[tuple[ItemT, ValueT]]:
+) -> Generator[tuple[ItemT, ValueT], None, None]:
     """Yield what asking each item gives, as it comes in.
 
     The threads are daemons: neither Ctrl-C nor the end of the process waits long for a server.

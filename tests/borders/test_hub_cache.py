@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -18,6 +19,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit of the model a/b in a cache, as the client's first versions left it."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # 23 s, between the client's attempts
     folder = tmp_path / "models--a--b" / "snapshots" / COMMIT
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")

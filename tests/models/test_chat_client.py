@@ -104,6 +104,13 @@ def test_a_reply() -> None:
             AddressError,
             "HTTP 301: it has moved to http://127.0.0.1:",
         ),
+        (failure(400, "API key not valid."), RefusedError, "HTTP 400: API key not valid."),
+        (failure(400, "Your credit balance is too low"), RefusedError, "HTTP 400: Your credit"),
+        (
+            Answer(400, b'{"error": {"message": "Not served", "code": "model_not_supported"}}'),
+            RefusedError,
+            "HTTP 400: Not served",
+        ),
         (failure(408), BusyError, "HTTP 408: no"),
         (failure(409), BusyError, "HTTP 409: no"),
         (failure(425), BusyError, "HTTP 425: no"),
@@ -121,6 +128,16 @@ def test_a_reply() -> None:
             "malformed response (JsonError: not JSON: Expecting value: line 1 column 1 (char 0)",
         ),
         (reply("x", choices=[]), MalformedError, "malformed response (IndexError: "),
+        (
+            reply("x", choices=[]),
+            MalformedError,
+            "malformed response (IndexError: its choices are []",
+        ),
+        (
+            reply("x", choices=None),
+            MalformedError,
+            "malformed response (IndexError: its choices are n",
+        ),
         (
             Answer(200, b'{"error": {"message": "Provider returned\\n error", "code": 502}}'),
             MalformedError,

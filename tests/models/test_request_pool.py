@@ -104,6 +104,17 @@ def test_nothing_is_tried_again_in_a_long_streak() -> None:
     assert stop.waited == []
 
 
+def test_an_endpoint_that_rejects_is_asked_again_once_it_is_busy() -> None:
+    streak = FailureStreak()
+    for _ in range(MAX_FAILURES_IN_A_ROW):
+        streak.add(RejectedError("HTTP 400"))
+    config = RequestsConfig(retries=3)
+    assert (
+        with_retries(failing(1, BusyError("HTTP 429")), config, stop=Stop(), streak=streak)
+        == "done"
+    )
+
+
 def test_streaks() -> None:
     streak = FailureStreak()
     counts = [streak.add(UnreachableError("no")) for _ in range(MAX_FAILURES_IN_A_ROW - 1)]
@@ -173,5 +184,5 @@ def test_an_end_before_the_last_item_stops_the_threads() -> None:
     stop = threading.Event()
     results = ask_all(range(10**6), lambda item: item, concurrency=2, stop=stop)
     assert next(results) is not None
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert stop.is_set()

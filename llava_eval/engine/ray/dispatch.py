@@ -131,12 +131,10 @@ class Dispatch:
             able = [w for w in self._pool.alive if w.can_take(task, may_queue=may_queue)]
             if able:
                 self._opened.remove(task)
-                self._ask(min(able, key=lambda worker: len(worker.tasks)), task)
-
-    def _ask(self, worker: Worker, task: BatchTask) -> None:
-        decoded = task.keep_decoded()
-        worker.tasks.append(task)
-        self._asked[worker.actor.answer.remote(task.groups, *decoded)] = (worker, task)
+                worker = min(able, key=lambda worker: len(worker.tasks))
+                decoded = task.keep_decoded()
+                worker.tasks.append(task)
+                self._asked[worker.actor.answer.remote(task.groups, *decoded)] = (worker, task)
 
     def _take_decoded(self, reference: Any) -> Iterator[SampleResult]:
         ray = import_ray()

@@ -6,6 +6,7 @@ otherwise. Its count of the prompt's tokens shows it, for every frame costs toke
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -226,18 +227,17 @@ def measure_frame_cost(
         FramesMissingError: the prompt does not grow evenly with the frames.
         RequestError: there is no count.
     """
-    known: dict[int, int] = {}
+    count_once = functools.cache(count_tokens)
     for lengths in LENGTHS:
         try:
             for length in lengths:
-                if length not in known:
-                    known[length] = count_tokens(length, SMALL, QUESTION)
+                count_once(length, SMALL, QUESTION)
         except RejectedError:
             if lengths == LENGTHS[-1]:
                 raise
             continue
         break
-    short, middle, long = (known[length] for length in lengths)
+    short, middle, long = (count_once(length, SMALL, QUESTION) for length in lengths)
     per_frame = (middle - short) / (lengths[1] - lengths[0])
     is_even = abs((long - middle) - (middle - short)) <= _TOLERANCE * (middle - short)
     if per_frame <= 0 or not is_even or short < (1 - _TOLERANCE) * lengths[0] * per_frame:

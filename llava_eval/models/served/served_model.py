@@ -74,11 +74,6 @@ class ServedModel(Plan):
     answers_as: str | None = None
 
     @property
-    def words(self) -> str:
-        """How videos are shown, for messages."""
-        return _WORDS[self.video_as]
-
-    @property
     def has_answered(self) -> bool:
         """Whether it has answered a probe, so that it takes the key."""
         return self.frame_cost is not None or self.image_tokens > 0
@@ -190,7 +185,7 @@ def find_served_model(
         )
     finally:
         client.close()
-    _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, model.words)
+    _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, _WORDS[video_as])
     return model
 
 

@@ -264,7 +264,10 @@ class ServedRunner(Runner):
         texts = [piece for piece in request.content if isinstance(piece, str)]
         num_words = sum(len(text.split()) for text in [*texts, request.system or ""])
         num_images = sum(
-            medium.kind == "image" and isinstance(medium, ServedMedia) and _is_large(medium)
+            medium.kind == "image"
+            and isinstance(medium, ServedMedia)
+            and medium.size is not None
+            and min(medium.size) >= min(SMALL)  # no smaller than a probe's
             for medium in request.media
         )
         least = self.model.least_tokens(videos, num_words, num_images)
@@ -285,11 +288,6 @@ def is_same_model(asked: str, answering: str) -> bool:
     """Return whether a server's name of a model is the asked one, but for folders and a date."""
     dated = re.search(rf"{re.escape(asked)}[^a-zA-Z]*$", answering)
     return dated is not None or asked.endswith(answering)
-
-
-def _is_large(medium: ServedMedia) -> bool:
-    """Return whether an image is no smaller than a probe's."""
-    return medium.size is not None and min(medium.size) >= min(SMALL)
 
 
 def _videos(request: Request) -> tuple[Frames, ...]:

@@ -184,23 +184,15 @@ def _kind(client: ChatClient, address: str, cards: list[dict[str, Any]]) -> str:
             return kind
     if is_openai(address):
         return "openai"
-    try:
-        listed = _read(client, f"{_root(address)}/openapi.json")
-    except RequestError:
-        return "openai"
-    paths = listed.get("paths") if isinstance(listed, dict) else None
+    paths = _page(client, address, "/openapi.json").get("paths")
     is_transformers = isinstance(paths, dict) and set(paths) >= _TRANSFORMERS_PATHS
     return "transformers" if is_transformers else "openai"
 
 
 def _version(client: ChatClient, address: str, dialect: Dialect) -> str | None:
     for path in dialect.version:
-        try:
-            answer = _read(client, f"{_root(address)}{path}")
-        except RequestError:
-            continue
-        # Nothing else of the answer is kept: some servers list all their arguments there.
-        version = answer.get("version") if isinstance(answer, dict) else None
+        # Nothing else of the page is kept: some servers list all their arguments there.
+        version = _page(client, address, path).get("version")
         if _is_name(version):
             return str(version)
     return None
@@ -219,5 +211,10 @@ def _read(client: ChatClient, address: str) -> Any:
     )
 
 
-def _root(address: str) -> str:
-    return address.rstrip("/").removesuffix("/v1")
+def _page(client: ChatClient, address: str, path: str) -> dict[str, Any]:
+    """Return the JSON object at a path of the server; empty where there is none."""
+    try:
+        page = _read(client, f"{address.rstrip('/').removesuffix('/v1')}{path}")
+    except RequestError:
+        return {}
+    return page if isinstance(page, dict) else {}

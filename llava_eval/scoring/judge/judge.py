@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ class RecordedJudge:
         self._budget = Budget(config)
         self._streak = FailureStreak()
         self._stop = threading.Event()
+        self._malformed: list[MalformedError] = []
 
     def ask(self, prompts: Sequence[Messages]) -> list[JudgeReply]:
         """Return a reply for every prompt, as far as limits and the endpoint allow.
@@ -125,6 +126,7 @@ class RecordedJudge:
                     replies[key] = reply
         missing = JudgeReply(None, judging.stopped or "not asked")
         judging.num_requests = self._budget.num_requests
+        judging.num_malformed = len(self._malformed)
         judging.tokens = self._budget.tokens
         judging.cost = self._config.cost(judging.tokens.num_input, judging.tokens.num_output)
         answers = [_without_reasoning(replies.get(key, missing)) for key in keys]
@@ -157,36 +159,31 @@ class RecordedJudge:
 
     def _ask_pending(
         self, pending: Mapping[str, Messages], store: ReplyStore
-    ) -> Iterator[tuple[str, JudgeReply]]:
-        """Yield a reply for every prompt that was asked, kept already where it has a text."""
+    ) -> Generator[tuple[str, JudgeReply], None, None]:
+        """Yield a reply for every prompt that was asked, kept already where it has a text.
+
+        Once stopped, only what is under way still comes.
+        """
         config, judging = self._config, self.judging
         client = ChatClient(config.base_url, read_judge_key(config), config.timeout_seconds)
         bar = tqdm(total=len(pending), unit=" prompts", desc="judge", dynamic_ncols=True)
-        with closing(client), closing(self._results(pending, client)) as results, bar:
-            for key, result in results:
-                for malformed in result.malformed:
-                    judging.num_malformed += 1
-                    store.add_malformed(key, config, malformed)
-                if result.reply is not None:
-                    store.add(key, config, pending[key], result.reply)
-                    judging.num_asked += 1
-                    yield key, result.reply
-                elif not isinstance(result.error, LimitReachedError):
-                    log.warning("judge: a prompt failed: %s", result.error)
-                    yield key, JudgeReply(None, str(result.error))
-                bar.update(1)
-
-    def _results(
-        self, pending: Mapping[str, Messages], client: ChatClient
-    ) -> Generator[tuple[str, _Result], None, None]:
-        """Yield results as they come; once stopped, only what is under way still comes."""
-        for keys in self._rounds(list(pending)):
-            yield from ask_all(
-                keys,
-                lambda key: self._ask_one(pending[key], client),
-                concurrency=self._config.concurrency,
-                stop=self._stop,
-            )
+        with closing(client), bar:
+            for keys in self._rounds(list(pending)):
+                answers = ask_all(
+                    keys,
+                    lambda key: self._ask_one(key, pending[key], client, store),
+                    concurrency=config.concurrency,
+                    stop=self._stop,
+                )
+                with closing(answers):
+                    for key, result in answers:
+                        if isinstance(result, KeptReply):
+                            judging.num_asked += 1
+                            yield key, result
+                        elif not isinstance(result, LimitReachedError):
+                            log.warning("judge: a prompt failed: %s", result)
+                            yield key, JudgeReply(None, str(result))
+                        bar.update(1)
 
     def _rounds(self, keys: list[str]) -> Iterator[list[str]]:
         """Yield what may be asked together: one at a time, until the cost can be estimated.
@@ -211,39 +208,45 @@ class RecordedJudge:
             told += hints(error, self._config.base_url)
         has_answered = self._budget.num_settled > 0
         if isinstance(error, LimitReachedError) or ends_all(error, has_answered=has_answered):
-            self._end(told)
+            reason = told
         elif self._streak.add(error) == MAX_FAILURES_IN_A_ROW:
-            self._end(f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}")
-
-    def _end(self, reason: str) -> None:
+            reason = f"{MAX_FAILURES_IN_A_ROW} prompts in a row failed, last: {told}"
+        else:
+            return
         self.judging.stopped = self.judging.stopped or reason
         self._stop.set()
 
-    def _ask_one(self, prompt: Messages, client: ChatClient) -> _Result:
-        """Ask one prompt, with retries; runs in a thread."""
-        result = _Result()
+    def _ask_one(
+        self, key: str, prompt: Messages, client: ChatClient, store: ReplyStore
+    ) -> KeptReply | Exception:
+        """Ask one prompt, with retries; runs in a thread.
+
+        What it returns is kept already: Ctrl-C may leave nobody to take it.
+        """
         try:
             completion = with_retries(
-                lambda: self._attempt(prompt, client, result),
+                lambda: self._attempt(key, prompt, client, store),
                 self._config,
                 stop=self._stop,
                 streak=self._streak,
             )
         except (RequestError, LimitReachedError, UnicodeError) as error:
             self._count(error)
-            result.error = error
-            return result
+            return error
         self._count(None)
-        result.reply = KeptReply(
+        reply = KeptReply(
             completion.text,
             snapshot=completion.model,
             finish_reason=completion.finish_reason,
             num_input_tokens=completion.num_input_tokens,
             num_output_tokens=completion.num_output_tokens,
         )
-        return result
+        store.add(key, self._config, prompt, reply)
+        return reply
 
-    def _attempt(self, prompt: Messages, client: ChatClient, result: _Result) -> Completion:
+    def _attempt(
+        self, key: str, prompt: Messages, client: ChatClient, store: ReplyStore
+    ) -> Completion:
         """Send one prompt once, within the limits.
 
         Raises:
@@ -271,19 +274,11 @@ class RecordedJudge:
                 )
             return completion
         except MalformedError as error:
-            result.malformed.append(error)
+            self._malformed.append(error)
+            store.add_malformed(key, config, error)
             raise
         finally:
             self._budget.settle(number, estimate, counted)
-
-
-@dataclass
-class _Result:
-    """What came of one prompt: a reply or an error, and responses that were no reply at all."""
-
-    reply: KeptReply | None = None
-    error: Exception | None = None
-    malformed: list[MalformedError] = field(default_factory=list)
 
 
 def _without_reasoning(reply: JudgeReply) -> JudgeReply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -58,7 +59,7 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
 
 
 class ReplyStore:
-    """Replies by key, read from files of earlier runs and appended to one's own.
+    """Replies by key, read from files of earlier runs and appended to one's own, by any thread.
 
     Args:
         path: the run's own file; made when the first reply comes in.
@@ -79,6 +80,7 @@ class ReplyStore:
                     self._replies[line.key] = line.kept()
                     self._borrowed[line.key] = content
         self._stream: FileIO | None = None
+        self._lock = threading.Lock()
 
     def get(self, key: str) -> KeptReply | None:
         """Return a reply that is known; one of another run becomes part of this file too.
@@ -139,10 +141,11 @@ class ReplyStore:
         # ASCII only: no line can be broken by a character that some reader takes for a line break.
         line = json.dumps(content, ensure_ascii=True).encode() + b"\n"
         try:
-            if self._stream is None:
-                _drop_torn_line(self._path)
-                self._stream = self._path.open("ab", buffering=0)
-            append_line(self._stream, line)
+            with self._lock:
+                if self._stream is None:
+                    _drop_torn_line(self._path)
+                    self._stream = self._path.open("ab", buffering=0)
+                append_line(self._stream, line)
         except OSError as error:
             raise StorageError(
                 f"cannot write {self._path}: {error.strerror or error}; replies before this one "

@@ -14,6 +14,7 @@ import pytest
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError, RunDirectoryError, StorageError
 from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
+from llava_eval.scoring.judge.replies import ReplyStore
 from llava_eval.scoring.judge.report import Judging
 from llava_eval.scoring.scorer import JudgeReply, Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
@@ -101,6 +102,16 @@ def test_equal_prompts_are_asked_once(tmp_path: Path) -> None:
         judging = ask(tmp_path, server, "a", "b", "a", "a")
     assert replies(judging) == ["re: a", "re: b", "re: a", "re: a"]
     assert len(server.requests) == 2
+
+
+def test_replies_that_nobody_takes_any_more_are_kept(tmp_path: Path) -> None:
+    with serving(echo) as server, ReplyStore(tmp_path / "judge.jsonl") as store:
+        config = JudgeConfig(model="judge", base_url=server.base_url, concurrency=4)
+        judge = RecordedJudge(config, tmp_path)
+        asking = judge._ask_pending({str(n): prompt(str(n)) for n in range(9)}, store)
+        next(asking)
+        asking.close()  # as Ctrl-C does
+    assert len(lines(tmp_path)) == len(server.requests)
 
 
 def test_a_second_command_uses_what_the_first_kept(tmp_path: Path) -> None:
