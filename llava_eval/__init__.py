@@ -41,11 +41,10 @@ def evaluate(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk. Failed samples
             raise nothing: they are counted in the run.
     """
-    from llava_eval.config.choices import USERS_FOLDER
     from llava_eval.config.compose import compose_config
     from llava_eval.run import run
 
-    folder = USERS_FOLDER if config_dir is None else Path(config_dir)
+    folder = _users_folder(config_dir)
     if model is not None:
         from llava_eval.config.choices import quoted
         from llava_eval.models.own import target_of
@@ -61,26 +60,36 @@ def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:
 
     Args:
         path: the directory.
-        config_dir: a folder of configurations of your own; metrics that they name may be called.
+        config_dir: as in :func:`evaluate`; metrics that files there name may be called.
 
     Raises:
         ComparisonError, RunDirectoryError: it is none, or one of its files is damaged.
     """
     from llava_eval.results.runs import RunReader
 
-    return RunReader(None if config_dir is None else Path(config_dir)).read(Path(path))
+    return RunReader(_users_folder(config_dir)).read(Path(path))
 
 
-def load_runs(folder: str | Path) -> list[Run]:
+def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[Run]:
     """Read every run directory below a folder, in natural order.
+
+    Args:
+        folder: that holds them.
+        config_dir: as in :func:`load_run`.
 
     Raises:
         ComparisonError, RunDirectoryError: there is none, or a file of one is damaged.
     """
     from llava_eval.results.runs import RunReader, find_runs
 
-    reader = RunReader()
+    reader = RunReader(_users_folder(config_dir))
     return [reader.read(path) for path in find_runs(Path(folder))]
+
+
+def _users_folder(config_dir: str | Path | None) -> Path:
+    from llava_eval.config.choices import USERS_FOLDER
+
+    return USERS_FOLDER if config_dir is None else Path(config_dir)
 
 
 def compare(left: Run, right: Run) -> RunComparison:

@@ -41,6 +41,14 @@ def test_every_command_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFi
         assert settings["help"].partition(" ")[0] in text
 
 
+def test_help_of_commands_that_run_what_a_run_names_does_not_deny_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("explain", "show", "rerun", "audit"):
+        assert cli.run_command([name, "--help"]) == 0
+        assert "nothing else" not in capsys.readouterr().out
+
+
 def test_help_needs_the_standard_library_alone() -> None:
     """Half a second is what a person may wait for help; a package to import takes longer."""
     script = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.commands.command import (
+    CONFIG_DIR,
     JSON,
     METRICS_DIR,
     argument,
@@ -23,7 +24,7 @@ from llava_eval.results import files
     "explain",
     "RUN [--against RUN_OR_EXPERIMENT [--run N]] [options]",
     path_argument("run", "RUN", "run directory"),
-    METRICS_DIR,
+    CONFIG_DIR,
     argument(
         "--against",
         metavar="RUN_OR_EXPERIMENT",
@@ -117,7 +118,7 @@ def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: P
     "RUN ID [--out FILE.png] [--json]",
     path_argument("run", "RUN", "run directory"),
     argument("id", metavar="ID", help="of the sample"),
-    METRICS_DIR,
+    CONFIG_DIR,
     path_argument("--out", "FILE", "write its frames as a PNG"),
     JSON,
 )
@@ -147,7 +148,7 @@ def _show(arguments: argparse.Namespace) -> int:
     "RUN ID [ID ...] [--out DIR] [--json]",
     path_argument("run", "RUN", "run directory; it stays as it is"),
     argument("ids", metavar="ID", nargs="+", help="of samples"),
-    METRICS_DIR,
+    CONFIG_DIR,
     path_argument("--out", "DIR", "run directory for the answers (default: new)"),
     JSON,
 )
@@ -211,7 +212,7 @@ def _probes(arguments: argparse.Namespace) -> int:
     "audit",
     "RUN [--groups N] [--limit PERCENT] [--json]",
     path_argument("run", "RUN", "run directory; it stays as it is"),
-    METRICS_DIR,
+    CONFIG_DIR,
     number_argument("--groups", "N", "videos to answer again (default 64)", type=int, default=64),
     argument("--seed", type=int, default=0, help="of the draw of these (default 0)"),
     number_argument(

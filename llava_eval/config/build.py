@@ -128,6 +128,8 @@ def _checked_values(
 
 def _named(error: Exception) -> str:
     """Return the class and the first line of an error of foreign code."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{first_line(error)} (--config-dir names the folder of modules of your own)"
     if isinstance(error, ImportError):
         return first_line(error)
     return f"{type(error).__name__}: {first_line(error)}"

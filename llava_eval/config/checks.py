@@ -64,13 +64,14 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         if current_key(key) != key:
             raise ConfigError(f"{key} is called {current_key(key)} now")
         setting = setting_of(parent)
-        is_added = override.is_add() or override.is_force_add()
-        if is_added and setting is not None and setting.is_free:
+        is_free = setting is not None and setting.is_free
+        if is_free and (override.is_add() or override.is_force_add()):
             continue
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         nearest = suggest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
-        nearest = nearest or suggest(key, known)
-        raise ConfigError(f"unknown key {key!r}{nearest}; {_where(parent, siblings)}")
+        nearest = nearest or ("" if is_free else suggest(key, known))
+        added = f" in its file; another parameter of its function: +{key}=..." if is_free else ""
+        raise ConfigError(f"unknown key {key!r}{nearest}; {_where(parent, siblings)}{added}")
 
 
 def _where(parent: str, siblings: Sequence[str]) -> str:

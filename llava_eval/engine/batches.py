@@ -94,7 +94,7 @@ def _sampler(config: RunConfig) -> Sampler:
     if not is_fit:
         raise ConfigError(
             f"sampler: of a video of 100 frames it takes {str(indices)[:80]}; expected indices "
-            "from 0 to 99"
+            "from 0 to 99, as plain int"
         )
     return sampler
 

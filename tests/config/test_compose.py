@@ -148,6 +148,7 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("model=", ["unknown model ''", "available"]),
         ("sampler=linspace_last", ["did you mean 'linspace_to_last_frame'"]),
         ("sampler.numframes=4", ["did you mean 'num_frames'", "keys of sampler"]),
+        ("sampler.upright=4", ["'sampler.upright'; keys of sampler", "+sampler.upright=..."]),
         ("sampler.num_frames=4,8", ["several values", "-m"]),
         ("quantization=int4", ["unknown quantization 'int4'", "bnb_int8, bnb_nf4, none, torch"]),
         ("experiment=zzz", ["unknown experiment 'zzz'", "available"]),

@@ -35,7 +35,7 @@ def test_a_class_is_made() -> None:
         ({"_target_": None}, ["sampler._target_: None is not a dotted path"]),
         ({"_target_": ["a.b"]}, ["sampler._target_: ['a.b'] is not a dotted path"]),
         ({"_target_": {"a": "b"}}, ["sampler._target_: {'a': 'b'} is not a dotted path"]),
-        ({"_target_": "no.such.module"}, ["cannot import 'no.such'"]),
+        ({"_target_": "no.such.module"}, ["cannot import 'no.such'", "--config-dir"]),
         ({"_target_": LINSPACE + "s"}, ["did you mean 'linspace_to_last_frame'"]),
         ({"_target_": "llava_eval.__version__"}, ["is a str, no function"]),
         ({"_target_": LINSPACE}, ["sampler.num_frames is not set"]),

@@ -202,7 +202,7 @@ def test_settings_that_mean_nothing_to_an_engine(
         (f"{__name__}.none_of_them", "of a video of 100 frames it takes ()"),
         (f"{__name__}.beyond", "it takes (0, 100); expected indices from 0 to 99"),
         (f"{__name__}.negative", "it takes (-1,)"),
-        (f"{__name__}.floats", "it takes [0.0]"),
+        (f"{__name__}.floats", "it takes [0.0]; expected indices from 0 to 99, as plain int"),
         (f"{__name__}.refusing", "sampler: two are too many"),
         (f"{__name__}.broken", "sampler: ZeroDivisionError: "),
     ],

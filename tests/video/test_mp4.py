@@ -126,55 +126,6 @@ def test_boxes_up_to_where_they_are_damaged() -> None:
         assert len(list(mp4.boxes(file + damaged, 0, len(file + damaged)))) == 3  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("edits", "expected"),
-    [
-        ([(100, 0)], True),
-        ([(100, 512)], True),
-        ([(50, -1), (100, 0)], True),
-        ([(100, 0), (50, -1)], False),
-        ([(100, 0), (100, 50)], False),
-        ([(50, -1), (100, 0), (100, 0)], False),
-        ([], True),
-    ],
-)
-@pytest.mark.parametrize("version", [0, 1])
-def test_edit_lists_that_show_one_stretch(
-    edits: list[tuple[int, int]], expected: bool, version: int
-) -> None:
-    """EditListBox (8.6.6): each entry has a duration, a time of the media, and a rate."""
-    entries = b"".join(
-        numbers(duration, time, size=8 if version else 4) + numbers(ONE) for duration, time in edits
-    )
-    content = bytes([version, 0, 0, 0]) + numbers(len(edits)) + entries
-    data = b"before" + content + b"\0" * 20
-    assert mp4._is_plain(data, mp4.Box(b"elst", 6, 6 + len(content))) is expected  # type: ignore[arg-type]
-
-
-class Discarded(list[SimpleNamespace]):
-    """A sample table of which an edit list discards some samples."""
-
-    def __init__(self, count: int, discarded: set[int]) -> None:
-        super().__init__(SimpleNamespace(is_discard=n in discarded) for n in range(count))
-
-
-@pytest.mark.parametrize(
-    "discarded",
-    [set(), {0, 1, 2}, {299, 298}, {1, 3, 60, 299}, {0, *range(250, 300)}, set(range(300))],
-)
-def test_samples_that_an_edit_list_discards_at_both_ends(discarded: set[int]) -> None:
-    entries: Any = Discarded(300, discarded)
-    expected = [number not in discarded for number in range(300)]
-    assert mp4._shown(entries, True).tolist() == expected
-    assert mp4._shown(entries, False).tolist() == expected
-
-
-def test_samples_in_the_middle_are_looked_at_where_edits_are_not_plain() -> None:
-    entries: Any = Discarded(300, {150})
-    assert mp4._shown(entries, True).tolist() == [True] * 300
-    assert mp4._shown(entries, False).tolist() == [n != 150 for n in range(300)]
-
-
 def test_samples_and_their_ends(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     path.write_bytes(bytes(range(256)))

@@ -218,7 +218,7 @@ class Hevc(Syntax):
         kind, bits = unit[0] >> 1 & 63, BitReader(unescape(unit[2:]))
         try:
             if kind == 33:
-                number, has_planes, order_bits = _parse_hevc_sps(bits)
+                number, has_planes, order_bits, self.stated_reorder = _parse_hevc_sps(bits)
                 self._sequences[number] = has_planes, order_bits
             elif kind == 34:  # pic_parameter_set_rbsp(), 7.3.2.3.1
                 number, sequence = bits.ue(), bits.ue()
@@ -306,8 +306,8 @@ def _hevc_units(extradata: bytes, *, is_hvcc: bool) -> Iterator[bytes]:
             yield extradata[start:position]
 
 
-def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int]:
-    """Return number, separate_colour_plane_flag and the bits of orders of an SPS, 7.3.2.2.1."""
+def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int, int]:
+    """Return number, separate_colour_plane_flag, bits of orders and reordering (7.3.2.2.1)."""
     bits.bits(4)  # sps_video_parameter_set_id
     num_sub_layers = bits.bits(3)
     bits.bits(1 + 88 + 8)  # sps_temporal_id_nesting_flag, profile_tier_level() (7.3.3)
@@ -325,7 +325,12 @@ def _parse_hevc_sps(bits: BitReader) -> tuple[int, bool, int]:
             bits.ue()
     bits.ue()  # bit depths
     bits.ue()
-    return number, has_planes, bits.ue() + 4
+    order_bits, reorder = bits.ue() + 4, 0
+    for _ in range(num_sub_layers + 1 if bits.flag() else 1):
+        bits.ue()  # sps_max_dec_pic_buffering_minus1
+        reorder = bits.ue()  # sps_max_num_reorder_pics: the highest sub-layer's counts
+        bits.ue()  # sps_max_latency_increase_plus1
+    return number, has_planes, order_bits, reorder
 
 
 def _is_exact_recovery_point(sei: bytes) -> bool:

@@ -75,10 +75,14 @@ def reorders(stream: VideoStream) -> bool:
     return bool(stream.codec_context.has_b_frames)
 
 
-def check_rise(times: Integers, stream: VideoStream) -> None:
-    """Raise if times fall though the stream states no reordering, as where parts were joined."""
-    if not reorders(stream) and (np.diff(times) < 0).any():
-        raise UntrustedError("the stream states no reordering, and its times are out of order")
+def check_rise(times: Integers, stream: VideoStream, syntax: Syntax) -> None:
+    """Raise if times need more reordering than the stream states, as where parts were joined."""
+    stated = syntax.stated_reorder if reorders(stream) else 0
+    later = np.zeros(len(times), np.int64)  # of those stored before each, how many are shown after
+    for step in range(1, min(2 * syntax.max_reorder + 2, len(times))):
+        later[step:] += times[:-step] > times[step:]
+    if stated is not None and later.max(initial=0) > stated:
+        raise UntrustedError(f"times need more reordering than the stream states, {stated}")
 
 
 def _no_rows() -> Integers:

@@ -7,7 +7,7 @@ of ISO/IEC 14496-12 (2022).
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import SEEK_END, FileIO
 from itertools import pairwise
@@ -23,7 +23,6 @@ from llava_eval.video.fast.index import (
     TIMES_AS_STORED,
     UNKNOWN,
     UNSAFE,
-    Flags,
     Integers,
     UntrustedError,
     VideoIndex,
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
     from av.index import IndexEntries
     from av.video.stream import VideoStream
 
-
-#: Samples in a row that are shown, after which an edit list discards no more.
-_SETTLED = 64
 
 #: The first bytes of a sample that are enough to tell the kind of most pictures.
 _PREFIX = slice(96)
@@ -134,9 +130,9 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
         raise UntrustedError("an edit list shows the same samples twice")
     with mapped(path) as data:
         _check_sizes(data, stream)
-        as_stored = _timed_as_stored(data, stream, packets)
-        edit_lists = _found(data, b"moov", b"trak", b"edts", b"elst")
-        shown = _shown(entries, all(_is_plain(data, edits) for edits in edit_lists))
+        as_stored = _timed_as_stored(data, stream, packets, syntax)
+    # as the edit list (8.6.6) has it
+    shown = np.array([not entry.is_discard for entry in entries[:]], np.bool_)
     with open_samples(path, stream) as samples:
         _check(samples, syntax, packets)
         for numbers in as_stored:
@@ -193,31 +189,6 @@ def _keyframes(entries: IndexEntries) -> list[int]:
     return keyframes[::-1]
 
 
-def _shown(entries: IndexEntries, has_plain_edits: bool) -> Flags:
-    """Return whether each sample is shown, as the edit list (8.6.6) has it."""
-    count = len(entries)
-    shown = np.ones(count, np.bool_)
-    if has_plain_edits:
-        _note_discarded(entries, range(count), shown)
-        _note_discarded(entries, range(count - 1, -1, -1), shown)
-    else:
-        shown[:] = [not entry.is_discard for entry in entries[:]]
-    return shown
-
-
-def _note_discarded(entries: IndexEntries, numbers: Iterable[int], shown: Flags) -> None:
-    """Clear the flags of discarded samples, until many in a row are shown."""
-    in_a_row = 0
-    for number in numbers:
-        if entries[number].is_discard:
-            shown[number] = False
-            in_a_row = 0
-        else:
-            in_a_row += 1
-            if in_a_row == _SETTLED:
-                return
-
-
 def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
     """Raise if the demuxer returns fewer packets than there are samples."""
     sizes = _table(data, stream, b"stsz", 12, 4)  # SampleSizeBox, 8.7.3
@@ -227,13 +198,16 @@ def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
         raise UntrustedError("a sample is empty")
 
 
-def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -> list[range]:
+def _timed_as_stored(
+    data: mmap.mmap, stream: VideoStream, packets: list[int], syntax: Syntax
+) -> list[range]:
     """Return from which keyframe to the next samples are timed as stored, if they need not be so.
 
     Args:
         data: the file.
         stream: as it was opened from it.
         packets: numbers of the keyframes.
+        syntax: of its codec.
 
     Raises:
         UntrustedError: samples are not, and have to be.
@@ -243,7 +217,7 @@ def _timed_as_stored(data: mmap.mmap, stream: VideoStream, packets: list[int]) -
     if steps is None or offsets is None:
         return []
     times = np.cumsum(steps) - steps + offsets
-    check_rise(times, stream)
+    check_rise(times, stream, syntax)
     if not reorders(stream):
         return []
     parts = [range(*ends) for ends in pairwise([*packets, count]) if ends[1] - ends[0] > 1]
@@ -373,16 +347,6 @@ def _found(data: mmap.mmap, *path: bytes, start: int = 0, end: int | None = None
             yield box
         elif box.kind == path[0]:
             yield from _found(data, *path[1:], start=box.start, end=box.end)
-
-
-def _is_plain(data: mmap.mmap, edits: Box) -> bool:
-    """Return whether an EditListBox (8.6.6) shows one stretch of samples, at most after a pause."""
-    count = int.from_bytes(data[edits.start + 4 : edits.start + 8], "big")
-    wide = data[edits.start] == 1
-    entry = edits.start + 8
-    media_time = data[entry + 8 : entry + 16] if wide else data[entry + 4 : entry + 8]
-    starts_with_pause = int.from_bytes(media_time, "big", signed=True) == -1  # media_time -1
-    return count <= (2 if starts_with_pause else 1)
 
 
 #: The four numbers of a display matrix that turn pictures, for pictures that are not turned.

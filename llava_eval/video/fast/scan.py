@@ -141,7 +141,7 @@ def _index_of_table(
     if table.doubt:
         raise UntrustedError(table.doubt)
     if source.syntax.max_reorder and source.syntax.states_reorder:
-        check_rise(np.array(table.pts, np.int64), source.stream)
+        check_rise(np.array(table.pts, np.int64), source.stream, source.syntax)
     if table.pts and time_base is not None:
         start, last = float(min(table.pts) * time_base), float(max(table.pts) * time_base)
         fps = average_fps(source.stream, sum(table.shown), last - start)

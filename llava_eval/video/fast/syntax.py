@@ -64,6 +64,7 @@ class Syntax:
         info: which is this.
         states_references: packets state which others they refer to, so :meth:`frames` can tell.
         states_reorder: the stream states by how many packets its frames are reordered.
+        stated_reorder: so many stored before a frame are shown after it at most; None if not known.
         keyframes_may_hide_frames: a keyframe can hide frames, so all of them have to be looked at.
         marks_leading: packets themselves say that they are shown before the keyframe that they
             follow.
@@ -76,6 +77,7 @@ class Syntax:
     info = DISPOSABLE
     states_references = False
     states_reorder = True
+    stated_reorder: int | None = None
     keyframes_may_hide_frames = False
     marks_leading = False
     distrust: str | None = None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+import llava_eval
 from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
@@ -326,6 +327,11 @@ def test_a_metric_of_ones_own_is_called_where_ones_own_files_name_it(
     assert f"<td>{share:.1f}</td>" in (tmp_path / "r.html").read_text()
     assert cli.run_command(["compare", "a", "b", "--config-dir", "nowhere"]) == 2
     assert "there is no folder nowhere" in capsys.readouterr().err
+    (tmp_path / "own").rename("llava_eval_local")  # found by itself, in Python too
+    one, two = llava_eval.load_runs(tmp_path)
+    estimate = llava_eval.compare(one, two).headline.estimate
+    assert estimate is not None
+    assert estimate.first == pytest.approx(share)
 
 
 def _flat(capsys: pytest.CaptureFixture[str]) -> str:
