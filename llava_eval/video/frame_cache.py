@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 16 * 2**30
 
 #: Changes whenever an entry of the store means something else than before.
-_VERSION = 6
+_VERSION = 7
 
 
 class CacheCounts:
