@@ -131,15 +131,12 @@ def export_tables(
     Raises:
         StorageError: one of them cannot be written.
     """
-    files.make_folder(folder)
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     stems = files.file_names(parts)
     for part, table in parts.items():
         content[f"{name}_{stems[part]}.tex"] = table.to_latex(names or {})
-    for file, text in content.items():
-        files.write_text(folder / file, text)
-    written = [folder / file for file in content]
+    written = files.write_files(folder, content)
     for part in data.keys() & parts.keys():
         written += write_data(folder / f"{name}_{stems[part]}.csv", data[part])
     return written

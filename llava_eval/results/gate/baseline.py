@@ -243,9 +243,7 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
     try:
         results = [
             _result(row, sample, questions.get(sample.id))
-            for row, sample in enumerate(
-                {sample.id: sample for sample in baseline.samples}.values()
-            )
+            for row, sample in enumerate({s.id: s for s in baseline.samples}.values())
         ]
         config: dict[str, Any] = {}
         for key, value in baseline.protocol.items():
