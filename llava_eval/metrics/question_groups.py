@@ -161,20 +161,15 @@ def vinoground_score(
     for name, members in pairs.items():
         if len(members) != _GROUP_SIZE or any(r.generation.error is not None for r in members):
             continue
-        by_part = {
-            which: [r for r in members if which in r.facets[_VINOGROUND_FACET]]
+        (text, text_met_empty), (video, _) = (
+            _both_right([r for r in members if which in r.facets[_VINOGROUND_FACET]])
             for which in ("text", "video")
-        }
-        text, text_met_empty = _both_right(by_part["text"])
-        video, _ = _both_right(by_part["video"])
+        )
         if empty_ends_pair and text_met_empty:
             video = False
         values[name] = float({"text": text, "video": video, "group": text and video}[part])
-    note = (
-        f"{len(pairs) - len(values)} incomplete pairs left out"
-        if values.keys() != pairs.keys()
-        else ""
-    )
+    num_left_out = len(pairs) - len(values)
+    note = f"{num_left_out} incomplete pairs left out" if num_left_out else ""
     if not values:
         return MetricValue.none(0, "percent", note)
     return clustered_mean(list(values.values()), list(values), scale=100.0, note=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ except ImportError:  # Windows has no flock; two processes in one directory go u
 
 RUNS_ROOT = Path("results") / "runs"
 
+log = logging.getLogger(__name__)
+
 
 def runs_of(benchmark: str, model: str, root: Path = RUNS_ROOT) -> Path:
     """Return the folder that holds the runs of one benchmark and model."""
@@ -42,7 +45,11 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
     """Return the newest unfinished run of this identity below ``parent``, if any."""
     result = []
     for manifest_path in parent.glob(f"*/{files.MANIFEST}"):
-        manifest = read_manifest(manifest_path.parent)
+        try:
+            manifest = read_manifest(manifest_path.parent)
+        except RunDirectoryError as error:
+            log.warning("%s; it is not continued", error)
+            continue
         if (
             manifest is not None
             and manifest.fingerprint == digest(identity)

@@ -107,6 +107,8 @@ def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
     leave_run(tmp_path / "2026-01-03_00-00-00", IDENTITY, status="interrupted")
     leave_run(tmp_path / "2026-01-04_00-00-00", IDENTITY, status="finished")
     leave_run(tmp_path / "2026-01-05_00-00-00", {**IDENTITY, "samples": "other"})
+    (tmp_path / "2026-01-06_00-00-00").mkdir()
+    (tmp_path / "2026-01-06_00-00-00" / files.MANIFEST).write_text('{"identity": ')  # a full disk
     assert find_unfinished(tmp_path, IDENTITY) == tmp_path / "2026-01-03_00-00-00"
     assert find_unfinished(tmp_path / "nowhere", IDENTITY) is None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llava_eval.config.former_names import current_node
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedFunction, PairedMean
 from llava_eval.metrics.groups import rows_by_level
@@ -237,6 +238,12 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
+    lines += [
+        f"{name} is by the rule of {first} for both: that of {second} is configured otherwise"
+        for name, node in pairing.first.metric_nodes.items()
+        if (theirs := pairing.second.metric_nodes.get(name)) is not None
+        and current_node(theirs) != current_node(node)
+    ]
     left_out = {
         f" only in {first}": pairing.first_only,
         f" only in {second}": pairing.second_only,

@@ -6,7 +6,7 @@ In the data every number has all its digits, in a column of its own.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -131,15 +131,12 @@ def export_tables(
     Raises:
         StorageError: one of them cannot be written.
     """
-    files.make_folder(folder)
     blocks = [f"## {markdown_text(part)}\n\n{t.to_markdown()}" for part, t in parts.items()]
     content = {f"{name}.md": "\n\n".join([*blocks, "\n".join(lines)]).rstrip() + "\n"}
     stems = files.file_names(parts)
     for part, table in parts.items():
         content[f"{name}_{stems[part]}.tex"] = table.to_latex(names or {})
-    for file, text in content.items():
-        files.write_text(folder / file, text)
-    written = [folder / file for file in content]
+    written = files.write_files(folder, content)
     for part in data.keys() & parts.keys():
         written += write_data(folder / f"{name}_{stems[part]}.csv", data[part])
     return written
@@ -287,39 +284,36 @@ def metrics_data(
 
 def cost_data(runs: Sequence[Run]) -> DataFrame:
     """Return what each run cost, and what must be known of its samples, one row a run."""
-    import pandas as pd
-
-    rows = [
+    return _frame(
         {"run": run.name, "settings": settings, **_counts(run), **asdict(run.cost)}
         for run, settings in zip(runs, settings_texts(runs), strict=True)
-    ]
-    return pd.json_normalize(rows).convert_dtypes()
+    )
+
+
+def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
+    import pandas as pd
+
+    return pd.json_normalize([dict(row) for row in rows]).convert_dtypes()
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
     """Return how much of what two runs wrote is the same, one row a comparison."""
-    import pandas as pd
-
-    rows = [
+    return _frame(
         {
             "run": item.pairing.second.name,
             "against": item.pairing.first.name,
             **asdict(item.agreement),
         }
         for item in comparisons
-    ]
-    return pd.DataFrame(rows).convert_dtypes()
+    )
 
 
 def flips_data(flips: Sequence[Flip]) -> DataFrame:
     """Return the samples whose headline score changed, one row a sample."""
-    import pandas as pd
-
-    rows = [
+    return _frame(
         {**asdict(flip), "media": ", ".join(flip.media), "target": " | ".join(flip.target)}
         for flip in flips
-    ]
-    return pd.DataFrame(rows).convert_dtypes()
+    )
 
 
 def _differences(comparison: RunComparison) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -348,11 +342,9 @@ def _difference(
 
 def sweep_data(sweep: Sweep) -> DataFrame:
     """Return one row for each run of a sweep, with its paired difference to the best one."""
-    import pandas as pd
-
     best = next((item.run.name for item in sweep.settings if item.is_best), "")
     settings = settings_texts([item.run for item in sweep.settings])
-    rows = [
+    return _frame(
         {
             **dict(zip(_NAMES, (item.run.name, item.run.model, item.run.label, text), strict=True)),
             # a sweep's judge.model, which is "model" for short, is no run's model
@@ -370,8 +362,7 @@ def sweep_data(sweep: Sweep) -> DataFrame:
             "on_memory_frontier": item.on_memory_frontier,
         }
         for item, text in zip(sweep.settings, settings, strict=True)
-    ]
-    return pd.DataFrame(rows).convert_dtypes()
+    )
 
 
 def write_data(path: Path, data: DataFrame) -> list[Path]:

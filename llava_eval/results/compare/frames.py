@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 
 from llava_eval.borders.paths import is_folder, open_file
 from llava_eval.errors import ComparisonError
-from llava_eval.results.formatting import Table, count, printable, wrapped
+from llava_eval.results.formatting import Table, count, listed, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run, natural_order
 from llava_eval.types import MediaInput, SampleResult
 
@@ -85,12 +85,18 @@ class FramesDifference:
         changed: by sample id, the first difference.
         unknown: ids of samples of which one side does not know what they saw.
         media: by sample id, names of its media.
+        absent: ids of samples that failed on one side, or that it lacks.
     """
 
     num_same: int
     changed: Mapping[str, str]
     unknown: Sequence[str]
     media: Mapping[str, Sequence[str]]
+    absent: Sequence[str] = ()
+
+
+def _answered(run: Run) -> dict[str, Seen]:
+    return {item.id: Seen.of(item) for item in run.results if item.generation.error is None}
 
 
 def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
@@ -98,23 +104,24 @@ def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
     changed: dict[str, str] = {}
     unknown, num_same = [], 0
     media = {result.id: result.media for result in run.results}
-    for result in run.results:
-        left, right = Seen.of(result), seen.get(result.id)
-        if result.generation.error is not None or right is None:
+    answered = _answered(run)
+    for name, left in answered.items():
+        if (right := seen.get(name)) is None:
             continue
         if not all(
             side.media and all(medium.num_frames for medium in side.media) for side in (left, right)
         ):
-            unknown.append(result.id)
+            unknown.append(name)
         elif (difference := first_seen_difference(left, right)) is None:
             num_same += 1
         else:
-            changed[result.id] = difference
+            changed[name] = difference
     if not changed and not num_same:
         raise ComparisonError(
             f"{run.name}: there is no sample of which both sides know what it was shown"
         )
-    return FramesDifference(num_same, changed, unknown, media)
+    absent = [name for name in {**media, **seen} if name not in answered or name not in seen]
+    return FramesDifference(num_same, changed, unknown, media, absent)
 
 
 def first_seen_difference(left: Seen, right: Seen) -> str | None:
@@ -197,6 +204,11 @@ def difference_text(result: FramesDifference, *, width: int = 80) -> str:
         text += (
             f"; of {count(len(result.unknown), 'sample')} one side does not know what it was shown"
         )
+    if result.absent:
+        text += (
+            f". {count(len(result.absent), 'sample')} that one side lacks, or that failed there, "
+            f"not compared: {listed(result.absent)}"
+        )
     blocks = [wrapped(f"{text}.", width)]
     if result.changed:
         rows = [
@@ -225,11 +237,7 @@ def diff_frames(left: Path, right: Path) -> tuple[FramesDifference, str]:
     reader = RunReader()
     run = reader.read(left)
     if is_run(right):
-        seen = {
-            result.id: Seen.of(result)
-            for result in reader.read(right).results
-            if result.generation.error is None
-        }
+        seen = _answered(reader.read(right))
     elif is_folder(right):
         seen = _pictures_in(right, run)
     else:

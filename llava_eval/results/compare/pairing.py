@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -102,17 +102,14 @@ def _benchmark_differences(first: ComparableRun, second: ComparableRun) -> list[
 
 
 def _question_differences(both: Sequence[tuple[SampleResult, SampleResult]]) -> list[str]:
-    differ: Mapping[tuple[str, str], Callable[[SampleResult, SampleResult], bool]] = {
-        ("prompt", "prompts"): lambda left, right: left.prompt != right.prompt,
-        ("target", "targets"): lambda left, right: left.target != right.target,
-        ("medium", "media"): lambda left, right: not _same_media(left, right),
+    differ = {
+        ("prompt", "prompts"): [left.id for left, right in both if left.prompt != right.prompt],
+        ("target", "targets"): [left.id for left, right in both if left.target != right.target],
+        ("medium", "media"): [left.id for left, right in both if not _same_media(left, right)],
     }
-    result = []
-    for (singular, plural), differs in differ.items():
-        ids = [left.id for left, right in both if differs(left, right)]
-        if ids:
-            result.append(f"{len(ids)} {singular if len(ids) == 1 else plural} ({listed(ids)})")
-    return result
+    return [
+        f"{len(ids)} {names[len(ids) > 1]} ({listed(ids)})" for names, ids in differ.items() if ids
+    ]
 
 
 def _same_media(left: SampleResult, right: SampleResult) -> bool:

@@ -109,6 +109,8 @@ def probes_text(probes: Probes, *, width: int = 80) -> str:
     """Return probes for a terminal of so many columns."""
     headline = probes.comparisons[0].headline.name
     answers = answers_table(probes)
+    is_one = len(probes.comparisons) == 1  # its tables of levels have a column of p
+    marked = "p by level is" if is_one else f"* is below {SIGNIFICANT},"
     blocks = [
         wrapped(f"{probes.plain.label}, {probes.plain.model}", width),
         probes_table(probes).to_text(width),
@@ -118,8 +120,8 @@ def probes_text(probes: Probes, *, width: int = 80) -> str:
         blocks.append(f"letters answered, in percent\n{answers.to_text(width)}")
     blocks.append(
         wrapped(
-            f"Changes of {headline} are paired by question; * is below {SIGNIFICANT}, corrected "
-            "for the levels. Intervals treat the questions of one video as one cluster.",
+            f"Changes of {headline} are paired by question; {marked} corrected for the levels. "
+            "Intervals treat the questions of one video as one cluster.",
             width,
         )
     )

@@ -96,10 +96,8 @@ def sweeps_of(runs: Sequence[Run], *, allow_differences: bool = False) -> list[S
 def _sweep(
     benchmark: str, runs: Sequence[Run], notes: Sequence[str], allow_differences: bool
 ) -> Sweep:
-    result = list(notes)
-    result += [
-        f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in runs if run.num_errors
-    ]
+    failed = [run for run in runs if run.num_errors]
+    result = [*notes, *(f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in failed)]
     for run in runs[1:]:
         pairing = pair(runs[0], run)
         if not allow_differences:

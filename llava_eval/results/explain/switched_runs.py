@@ -69,7 +69,8 @@ def attributed(
         results_of = rerun(last, list(ours), folder / "all")
         everything = {result.id: result for result in results_of}
     sides = (ours, everything, *(results for _, results, _ in by_switch.values()))
-    ids = [name for name in ours if all(_is_answered(side.get(name)) for side in sides)]
+    answered = [{r.id for r in one.values() if r.generation.error is None} for one in sides]
+    ids = [name for name in ours if all(name in known for known in answered)]
     if not ids:
         raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
     membership, number = number_clusters([ours[name].group for name in ids])
@@ -120,10 +121,6 @@ def _results_under(
         raise ComparisonError("a rule that needs a judge or the whole set is not switched")
     reply = ReplyConfig(**config["benchmark"].get("reply", {}))
     return {result.id: result for result in rescored(list(ours.values()), scorer, reply)}
-
-
-def _is_answered(result: SampleResult | None) -> bool:
-    return result is not None and result.generation.error is None
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:

@@ -243,7 +243,7 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
     try:
         results = [
             _result(row, sample, questions.get(sample.id))
-            for row, sample in enumerate(baseline.samples)
+            for row, sample in enumerate({s.id: s for s in baseline.samples}.values())
         ]
         config: dict[str, Any] = {}
         for key, value in baseline.protocol.items():

@@ -232,9 +232,8 @@ def _is_underpowered(metric: ComparedMetric, rule: GateRule) -> bool:
     assert metric.estimate is not None
     if rule.must_be_shown(metric.name):
         return False
-    visible = rule.tolerance.get(metric.name)
-    if visible is None:
-        visible = DEFAULT_VISIBLE_PERCENT if metric.unit == "percent" else math.inf
+    usual = DEFAULT_VISIBLE_PERCENT if metric.unit == "percent" else math.inf
+    visible = rule.tolerance.get(metric.name, usual)
     smallest = metric.estimate.smallest_detectable
     return smallest is not None and smallest > visible
 
@@ -259,12 +258,12 @@ def judged_pairing(run: ComparableRun, baseline: ComparableRun) -> Pairing:
         "of the baseline are missing": [r.id for r in baseline.results if r.id not in ids],
         "are not in the baseline": [r.id for r in run.results if r.id not in expected],
     }
-    if any(only_in_one.values()):
-        parts = [
-            f"{len(names)} samples {words} ({listed(names)})"
-            for words, names in only_in_one.items()
-            if names
-        ]
+    parts = [
+        f"{len(names)} samples {words} ({listed(names)})"
+        for words, names in only_in_one.items()
+        if names
+    ]
+    if parts:
         raise ComparisonError(f"{run.name} and {baseline.name}: {'; '.join(parts)}")
     changed = protocol_difference(run.config, baseline.config)
     if changed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,13 +133,9 @@ def _value(result: SampleResult | None) -> float | None:
 
 def chunks_of(samples: SampleSet) -> Iterator[list[dict[str, Any]]]:
     """Yield the details of the samples in chunks of :data:`CHUNK_SIZE`."""
-    questions = samples.questions
-    details = (
-        _details(question, row) for question, row in zip(questions, samples.results, strict=True)
-    )
-    for start in range(0, len(samples.results), CHUNK_SIZE):
-        size = min(CHUNK_SIZE, len(samples.results) - start)
-        yield [next(details) for _ in range(size)]
+    details = map(_details, samples.questions, samples.results)
+    while chunk := list(itertools.islice(details, CHUNK_SIZE)):
+        yield chunk
 
 
 def _details(question: SampleResult, row: Sequence[SampleResult | None]) -> dict[str, Any]:

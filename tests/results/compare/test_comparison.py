@@ -17,6 +17,7 @@ from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs, notes
+from llava_eval.results.compare.comparison_tables import agreement_table
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
@@ -378,3 +379,34 @@ def test_a_sample_counts_under_each_level_that_it_has(tmp_path: Path) -> None:
         for run, value in zip((found.pairing.first, found.pairing.second), both, strict=True):
             assert isinstance(run, Run)
             assert run.tables.groups["skill"][level]["accuracy"].value == value
+
+
+def test_a_metric_that_the_other_run_counts_otherwise_is_said(tmp_path: Path) -> None:
+    results = [answered(n, None if n == 0 else True) for n in range(6)]
+    mean = "llava_eval.metrics.means.mean_score"
+    nodes = ({"_target_": mean}, {"_target_": mean, "denominator": "strict"})
+    runs = [
+        RunReader().read(write_run(tmp_path / str(n), results, metrics={"accuracy": node}))
+        for n, node in enumerate(nodes)
+    ]
+    (same,), (other,) = compare_runs([runs[0], runs[0]]), compare_runs(runs)
+    assert notes(same) == []
+    assert notes(other) == [
+        "accuracy is by the rule of A for both: that of B is configured otherwise"
+    ]
+
+
+def test_nothing_beyond_the_scale_is_called_detectable(tmp_path: Path) -> None:
+    sides = ([True] * 2, [True, False])
+    runs = [
+        RunReader().read(
+            write_run(
+                tmp_path / str(n), [answered(k, right, per_video=1) for k, right in enumerate(side)]
+            )
+        )
+        for n, side in enumerate(sides)
+    ]
+    found = compare_runs(runs)
+    assert found[0].headline.estimate is not None
+    assert (found[0].headline.estimate.smallest_detectable or 0) > 100
+    assert agreement_table(found).rows[0][-1].endswith(" (none is as large)")

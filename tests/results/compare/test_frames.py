@@ -200,3 +200,7 @@ def test_samples_that_failed_or_of_which_nothing_is_known_are_not_compared(tmp_p
     ]
     found, _ = diff_frames(*paths)
     assert (found.num_same, found.changed, found.unknown) == (1, {}, ["q2"])
+    assert found.absent == ["q1", "q3", "q4"]
+    assert " ".join(difference_text(found).split()).endswith(
+        "3 samples that one side lacks, or that failed there, not compared: q1, q3, q4."
+    )

@@ -46,6 +46,8 @@ def test_what_falls_is_seen_by_level_and_by_letter(
     assert any(line[:4] == ["B", "blind", "50.0", "-50.0"] for line in lines)
     assert any(line[:1] == ["long"] and "-100.0" in line for line in lines)
     assert ["A", "100.0", "100.0", "50.0"] in lines
+    assert "p by level is corrected for the levels." in " ".join(text.split())
+    assert "*" not in text, "no star is explained that no table has"
 
 
 def test_it_is_written_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

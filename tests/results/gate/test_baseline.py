@@ -229,6 +229,11 @@ def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
     ("change", "incomplete", "words"),
     [
         ({"num_samples": 3}, "holds 2 of its 3 samples", None),
+        (
+            {"samples": [{"id": "q0", "asked": "", "target": ""}] * 2},
+            "holds 1 of its 2 samples",
+            None,
+        ),
         ({"origin": {}, "seconds_per_sample": None}, None, None),
         ({"protocol": {"a": 1, "a.b": 2}}, None, "a.b lies below a value"),
         ({"protocol": {"benchmark.version": "x"}}, None, "is damaged"),
