@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.config.former_names import current_node
+from llava_eval.config.roles import flat
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedFunction, PairedMean
 from llava_eval.metrics.groups import rows_by_level
@@ -242,7 +242,7 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
         f"{name} is by the rule of {first} for both: that of {second} is configured otherwise"
         for name, node in pairing.first.metric_nodes.items()
         if (theirs := pairing.second.metric_nodes.get(name)) is not None
-        and current_node(theirs) != current_node(node)
+        and flat({name: theirs}) != flat({name: node})
     ]
     left_out = {
         f" only in {first}": pairing.first_only,

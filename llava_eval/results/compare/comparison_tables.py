@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
-from llava_eval.results.columns import FLAG_WORDS, INTERVAL, detectable_cell, paired_cells
+from llava_eval.results.columns import FLAG_WORDS, INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import ComparedLevel, Flip, RunComparison
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, megabytes
@@ -131,9 +131,7 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
                 f"{100 * agreement.num_same_answer / total:.1f} %",
                 str(len(item.worse)),
                 str(len(item.better)),
-                detectable_cell(
-                    estimate.smallest_detectable if estimate else None, item.headline.unit
-                ),
+                number(estimate.smallest_detectable if estimate else None, item.headline.unit),
             ]
         )
     alike = ["same text", "same answer", "worse", "better", "detectable"]

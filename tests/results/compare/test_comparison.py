@@ -17,7 +17,6 @@ from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs, notes
-from llava_eval.results.compare.comparison_tables import agreement_table
 from llava_eval.results.compare.pairing import metric_of
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
@@ -394,19 +393,3 @@ def test_a_metric_that_the_other_run_counts_otherwise_is_said(tmp_path: Path) ->
     assert notes(other) == [
         "accuracy is by the rule of A for both: that of B is configured otherwise"
     ]
-
-
-def test_nothing_beyond_the_scale_is_called_detectable(tmp_path: Path) -> None:
-    sides = ([True] * 2, [True, False])
-    runs = [
-        RunReader().read(
-            write_run(
-                tmp_path / str(n), [answered(k, right, per_video=1) for k, right in enumerate(side)]
-            )
-        )
-        for n, side in enumerate(sides)
-    ]
-    found = compare_runs(runs)
-    assert found[0].headline.estimate is not None
-    assert (found[0].headline.estimate.smallest_detectable or 0) > 100
-    assert agreement_table(found).rows[0][-1].endswith(" (none is as large)")
