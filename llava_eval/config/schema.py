@@ -293,7 +293,8 @@ class ModelConfig:
         checkpoint: local folder, hub id, or ``package://module/folder``; with ``base_url`` the name
             that the server knows the model by.
         revision: branch, tag or commit of a hub checkpoint.
-        dtype: auto (float32 on a CPU, otherwise the checkpoint's own), float32, float16, bfloat16.
+        dtype: auto (float32 on a CPU, the checkpoint's own elsewhere and where that is quantized),
+            float32, float16, bfloat16.
         attention: auto, sdpa, eager, flash_attention_2, flash_attention_3, flash_attention_4.
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...; a run may go on with another
             where ``dtype`` and ``attention`` come out the same.

@@ -15,6 +15,7 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
@@ -171,6 +172,53 @@ def test_missing_weights_are_never_made_up(copied: Path) -> None:
     save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=r"1 weights do not fit .missing keys"):
         load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
+
+
+def test_weights_that_the_model_has_no_place_for_are_told(
+    copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An adapter's that were saved without being merged: the model runs without them."""
+    weights = load_file(copied / "model.safetensors")
+    weights["model.language_model.layers.0.self_attn.q_proj.lora_A.weight"] = torch.ones(4, 4)
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
+    assert "1 weights of its files are not used" in caplog.text
+    assert "q_proj.lora_A.weight" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's of transformers
+def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> None:
+    peft = pytest.importorskip("peft")
+    model = AutoModelForImageTextToText.from_pretrained(copied)
+    lora = peft.LoraConfig(r=2, target_modules=r".*language_model.*q_proj", init_lora_weights=False)
+    peft.get_peft_model(model, lora).save_pretrained(copied)
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    before = load_model(plan).model.state_dict()
+    assert any("lora_A" in name for name in before)
+    weights = load_file(copied / "model.safetensors")
+    del weights[next(name for name in weights if "down_proj" in name)]
+    save_file(weights, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"1 weights do not fit .missing keys.*down_proj"):
+        load_model(plan)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_was_saved_quantized_answers(
+    checkpoint: CheckpointFolder, tmp_path: Path
+) -> None:
+    """Its other weights are bfloat16, and stay so whatever is asked of transformers."""
+    scheme = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["vision_tower"])
+    AutoModelForImageTextToText.from_pretrained(
+        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
+    ).save_pretrained(tmp_path)
+    AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(tmp_path)
+    model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
+    runner = ModelRunner(model, ConversationConfig("chat_template"))
+    medium = runner.prepare("video", make_clip(4, seed=1))
+    ((_, answer),) = runner.generate([make_request(medium, "Why?")])
+    assert answer.error is None
+    assert model.describe()["dtype"] == "bfloat16"
 
 
 def test_damaged_weights(copied: Path) -> None:

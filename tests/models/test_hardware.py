@@ -41,6 +41,11 @@ def test_the_dtype(requested: str, device: torch.device, stored: Any, dtype: tor
     assert f"torch.{dtype_name(dtype)}" == str(dtype)
 
 
+def test_weights_that_are_quantized_already_run_in_the_dtype_of_the_others() -> None:
+    config = SimpleNamespace(dtype=torch.bfloat16, quantization_config={"load_in_8bit": True})
+    assert choose_dtype("auto", CPU, config) is torch.bfloat16
+
+
 def test_the_device() -> None:
     assert choose_device("cpu") == CPU
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import torch
 from transformers import (
     Blip2Config,
     BlipConfig,
+    Gemma3Config,
     GenerationConfig,
     LlamaConfig,
     LlavaConfig,
@@ -20,6 +22,7 @@ from transformers import (
 )
 
 from llava_eval.errors import CheckpointError
+from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import scaled_rope
 
@@ -55,12 +58,41 @@ def test_whether_an_encoder_reads_the_prompt(config: PretrainedConfig, expected:
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}, 4096),
         # Qwen's, and model.rope_scaling, do not (huggingface.co/Qwen/Qwen2.5-7B-Instruct).
         ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}, 16384),
+        # What model.rope_scaling={rope_type: default} leaves of it, and nothing reads.
+        ({"rope_type": "default", "factor": 4.0, "original_max_position_embeddings": 4096}, 4096),
     ],
 )
 def test_the_context_after_scaling(rope: dict[str, Any], expected: int) -> None:
     text = LlamaConfig(max_position_embeddings=4096)
     text.rope_parameters = {"rope_theta": 1e4, **rope}
     assert loaded(text).context_length == expected
+
+
+@pytest.mark.parametrize(
+    ("scaling", "expected"),
+    [
+        ({}, 8192),
+        ({"full_attention": {"factor": 16.0}}, 16384),  # twice the 8 of its file
+        ({"full_attention": {"rope_type": "default"}}, 8192),
+        ({"sliding_attention": {"rope_type": "linear", "factor": 2.0}}, 8192),  # a window as before
+    ],
+)
+def test_the_context_where_kinds_of_layers_have_their_own(
+    scaling: dict[str, Any], expected: int, tmp_path: Path
+) -> None:
+    """Gemma 3's files state the length that is stretched already (131,072, with a factor of 8)."""
+    kinds = {
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
+    text = {"max_position_embeddings": 8192, "rope_parameters": kinds}
+    config = Gemma3Config(text_config=text)
+    config.save_pretrained(tmp_path)
+    config.get_text_config().rope_parameters = scaled_rope(config, scaling)
+    checkpoint = CheckpointFolder(tmp_path, "x", None, ())
+    plan = SimpleNamespace(checkpoint=checkpoint, trust_remote_code=False, rope_scaling=scaling)
+    model = dataclasses.replace(loaded(config), plan=cast(Any, plan))
+    assert model.context_length == expected
 
 
 def test_a_context_that_is_not_stated_is_not_known() -> None:
@@ -154,6 +186,8 @@ def test_rope_of_layers_of_several_kinds() -> None:
         scaled_rope(text, linear)  # Gemma 3 would not see it
     with pytest.raises(CheckpointError, match="unknown rope_type 'x'"):
         scaled_rope(text, {"full_attention": {"rope_type": "x"}})
+    with pytest.raises(CheckpointError, match="no rotary positions"):
+        scaled_rope(OPTConfig(), linear)  # its positions are learned
 
 
 def test_scaled_rope_keeps_what_is_not_replaced() -> None:

@@ -60,11 +60,13 @@ def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dty
 
     Args:
         requested: "auto" is float32 on a CPU, where half precision is slow and gains nothing, and
-            the checkpoint's own dtype elsewhere.
+            the checkpoint's own dtype elsewhere, and where its weights are quantized already: those
+            that are not keep theirs.
         device: where the model runs.
         config: of the model.
     """
-    if requested == "auto" and device.type == "cpu":
+    is_quantized = getattr(config, "quantization_config", None) is not None
+    if requested == "auto" and device.type == "cpu" and not is_quantized:
         return torch.float32
     if requested == "auto":
         stored = getattr(config, "dtype", None)

@@ -37,7 +37,6 @@ from llava_eval.models.local.plan import (
 )
 from llava_eval.models.local.quantization import (
     describe_quantization,
-    plain_size,
     quantization_config,
     stored_bytes,
 )
@@ -100,10 +99,17 @@ class LoadedModel:
         rope = getattr(text, "rope_parameters", None) or {}
         if stated is None:
             return None
-        scheme = rope.get("rope_type", "default")
-        own = stated if scheme in _STRETCHING_SCHEMES else 0
-        trained = own or rope.get("original_max_position_embeddings") or 0
-        return max(int(stated), int(trained * float(rope.get("factor") or 1.0)))
+        kinds = [name for name, value in rope.items() if isinstance(value, dict)]  # of layers
+        if kinds and self.plan.rope_scaling:  # their files state the stretched length (Gemma 3's)
+            config = read_config(self.plan.checkpoint, self.plan.trust_remote_code)
+            before = config.get_text_config().rope_parameters
+            whole = [name for name in kinds if "sliding" not in name] or kinds
+            trained = stated * min(_factor(rope[name]) / _factor(before[name]) for name in whole)
+        elif rope.get("rope_type") in _STRETCHING_SCHEMES:
+            trained = stated * _factor(rope)
+        else:
+            trained = _factor(rope) * (rope.get("original_max_position_embeddings") or 0)
+        return max(int(stated), int(trained))
 
     @cached_property
     def has_grid_positions(self) -> bool:
@@ -274,12 +280,13 @@ class LoadedModel:
         plan, checkpoint = self.plan, self.plan.checkpoint
         text = self.model.config.get_text_config()
         template = getattr(self.processor, "chat_template", None)
-        num_parameters = sum(weight.numel() for weight in self.model.parameters())
-        memory_bytes = unquantized = stored_bytes(self.model)
-        if plan.is_quantized:  # packed weights have other shapes
-            num_parameters, unquantized = plain_size(
-                checkpoint.path, plan.dtype, plan.trust_remote_code
-            )
+        plain = self.model
+        if plan.is_quantized:  # packed weights have other shapes; on "meta" nothing is allocated
+            config = read_config(checkpoint, plan.trust_remote_code)
+            with torch.device("meta"):
+                plain = AutoModelForImageTextToText.from_config(
+                    config, dtype=plan.dtype, trust_remote_code=plan.trust_remote_code
+                )
         return {
             "checkpoint": checkpoint.name,
             "path": str(checkpoint.path),
@@ -288,9 +295,9 @@ class LoadedModel:
             "file_sha256": dict(checkpoint.file_sha256),
             "class": self.name,
             "processor": type(self.processor).__name__,
-            "num_parameters": num_parameters,
-            "memory_bytes": memory_bytes,
-            "memory_bytes_unquantized": unquantized,
+            "num_parameters": sum(weight.numel() for weight in plain.parameters()),
+            "memory_bytes": stored_bytes(self.model),
+            "memory_bytes_unquantized": stored_bytes(plain),
             "device": str(plan.device),
             "device_name": device_name(plan.device),
             "dtype": dtype_name(plan.dtype),
@@ -317,6 +324,11 @@ class LoadedModel:
         }
 
 
+def _factor(rope: Mapping[str, Any]) -> float:
+    """Return how far a RoPE scheme stretches; the plain one leaves a factor of before unread."""
+    return 1.0 if rope.get("rope_type") in (None, "default") else float(rope.get("factor") or 1.0)
+
+
 def load_model(plan: ModelPlan) -> LoadedModel:
     """Load model and processor.
 
@@ -335,6 +347,9 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     placement: dict[str, Any] = {}
     if quantization is not None:
         placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
+    has_adapter = (checkpoint.path / "adapter_config.json").is_file()
+    if has_adapter:  # loaded apart: its report would take the place of the weights' own
+        placement["adapter_kwargs"] = {"subfolder": "none"}
     with foreign_code(f"{checkpoint.name} cannot be loaded"):
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             checkpoint.path,
@@ -346,10 +361,13 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             ignore_mismatched_sizes=True,  # _check_complete names them
             **placement,
         )
-        model, report = loaded
+        model, *reports = loaded
+        if has_adapter:
+            reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
         if quantization is None:
             model = model.to(plan.device)
-    _check_complete(checkpoint, report)
+    for report in reports:
+        _check_complete(checkpoint, report)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
@@ -371,7 +389,7 @@ def _ask_for_token_types(model: Any, processor: Any) -> None:
         processor.return_mm_token_type_ids = True
 
 
-_last_loaded: list[tuple[ModelPlan, LoadedModel]] = []
+_last_loaded: list[LoadedModel] = []
 
 
 def load_model_once(plan: ModelPlan) -> LoadedModel:
@@ -379,7 +397,7 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
 
     Only one is kept, and it is let go before another is read: two may not fit.
     """
-    is_there = bool(_last_loaded) and _last_loaded[0][0] == plan
+    is_there = bool(_last_loaded) and _last_loaded[0].plan == plan
     if not is_there:
         _last_loaded.clear()
     free_memory()
@@ -388,15 +406,18 @@ def load_model_once(plan: ModelPlan) -> LoadedModel:
     if not is_there:
         if plan.memory_warning is not None:
             log.warning(plan.memory_warning)
-        _last_loaded.append((plan, load_model(plan)))
-    return _last_loaded[0][1]
+        _last_loaded.append(load_model(plan))
+    return _last_loaded[0]
 
 
 def _check_complete(checkpoint: CheckpointFolder, report: Mapping[str, Any]) -> None:
-    """Raise where transformers would go on with weights that it made up."""
-    for kind in ("missing_keys", "mismatched_keys"):
+    """Raise where transformers would go on with weights that it made up; tell those left out."""
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(map(str, report.get(kind, ())))
-        if names:
+        if names and kind == "unexpected_keys":  # an adapter's that were never merged, more layers
+            said = "%s: %d weights of its files are not used: the model has no %s"
+            log.warning(said, checkpoint.name, len(names), names[0])
+        elif names:
             raise CheckpointError(
                 f"{checkpoint.name}: {len(names)} weights do not fit ({kind.replace('_', ' ')}), "
                 f"first {names[0]}; they would be random numbers"

@@ -155,7 +155,7 @@ def plan_checkpoint(
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
-    if config.dtype is None and device.type != "cpu":
+    if config.dtype is None:
         config.dtype = dtype_of_weights(checkpoint)
     dtype = choose_dtype(model.dtype, device, config)
     quantization = quantization or QuantizationConfig(name="none")
@@ -238,7 +238,9 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: transformers would refuse them, or ignore them without a word.
     """
-    stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    stored = getattr(config.get_text_config(), "rope_parameters", None)
+    if stored is None:
+        raise CheckpointError("model.rope_scaling: this checkpoint has no rotary positions")
     kinds = [name for name, value in stored.items() if isinstance(value, dict)]  # of layers
     if not kinds:
         return _scaled(stored, scaling)

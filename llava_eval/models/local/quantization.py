@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import BitsAndBytesConfig, TorchAoConfig
 
 from llava_eval.config.schema import QUANTIZATIONS, QuantizationConfig
 from llava_eval.errors import CheckpointError
@@ -49,18 +48,11 @@ def quantization_config(
             )
     # transformers matches these from the start of a module's full name, as regular expressions.
     skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
-    if library == "bitsandbytes":
-        return _bitsandbytes_config(quantization, dtype, skipped)
-    return _torchao_config(quantization, dtype, device, skipped)
-
-
-def _bitsandbytes_config(
-    quantization: QuantizationConfig, dtype: torch.dtype, skipped: list[str] | None
-) -> Any:
-    from transformers import BitsAndBytesConfig
-
-    if quantization.method == "bnb_int8":
+    if method == "bnb_int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    if library == "torchao":
+        scheme = _torchao_scheme(quantization, dtype, device)
+        return TorchAoConfig(scheme, modules_to_not_convert=skipped)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -70,11 +62,8 @@ def _bitsandbytes_config(
     )
 
 
-def _torchao_config(
-    quantization: QuantizationConfig,
-    dtype: torch.dtype,
-    device: torch.device,
-    skipped: list[str] | None,
+def _torchao_scheme(
+    quantization: QuantizationConfig, dtype: torch.dtype, device: torch.device
 ) -> Any:
     """Weights only, activations stay in `dtype`.
 
@@ -84,27 +73,23 @@ def _torchao_config(
     """
     from torchao import quantization as ao
     from torchao.quantization.granularity import PerGroup
-    from transformers import TorchAoConfig
 
-    scheme: Any
     if quantization.method == "torchao_int8":
-        scheme = ao.Int8WeightOnlyConfig()
-    elif device.type != "cuda":
-        scheme = ao.IntxWeightOnlyConfig(
+        return ao.Int8WeightOnlyConfig()
+    if device.type != "cuda":
+        return ao.IntxWeightOnlyConfig(
             weight_dtype=torch.int4,  # type: ignore[attr-defined]
             granularity=PerGroup(quantization.group_size),
             mapping_type=ao.MappingType.ASYMMETRIC,
         )
-    elif dtype != torch.bfloat16:
+    if dtype != torch.bfloat16:
         raise CheckpointError(
             f"quantization torchao_int4 computes in bfloat16 on CUDA, not in {dtype}; "
             "set model.dtype=bfloat16"
         )
-    else:
-        scheme = ao.Int4WeightOnlyConfig(
-            group_size=quantization.group_size, int4_packing_format="tile_packed_to_4d"
-        )
-    return TorchAoConfig(scheme, modules_to_not_convert=skipped)
+    return ao.Int4WeightOnlyConfig(
+        group_size=quantization.group_size, int4_packing_format="tile_packed_to_4d"
+    )
 
 
 def stored_bytes(model: torch.nn.Module) -> int:
@@ -131,19 +116,3 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
         return tensor.numel() * tensor.element_size() + beside
     names, _ = flatten()
     return sum(_tensor_bytes(getattr(tensor, name)) for name in names)
-
-
-def plain_size(checkpoint: Path, dtype: torch.dtype, trust_remote_code: bool) -> tuple[int, int]:
-    """Return number of parameters, and bytes of weights, of a model that is not quantized.
-
-    Args:
-        checkpoint: its folder; no weights are read and nothing is allocated.
-        dtype: of all weights.
-        trust_remote_code: run code from the checkpoint's folder.
-    """
-    config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=trust_remote_code)
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(
-            config, dtype=dtype, trust_remote_code=trust_remote_code
-        )
-    return sum(weight.numel() for weight in model.parameters()), stored_bytes(model)
