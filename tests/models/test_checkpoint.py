@@ -274,6 +274,17 @@ def test_a_checkpoint_without_processor(copied: Path) -> None:
         load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
+def test_a_processor_of_before_that_lacks_the_size_of_patches(copied: Path) -> None:
+    """Each sample failed with "unsupported operand type(s) for //: 'int' and 'NoneType'"."""
+    path = copied / "processor_config.json"
+    stored = json.loads(path.read_text())
+    del stored["patch_size"]
+    path.write_text(json.dumps(stored))
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    with pytest.raises(CheckpointError, match=r"processor_config\.json lacks patch_size; set it"):
+        load_processor(plan)
+
+
 def test_what_is_loaded_is_described(loaded: LoadedModel) -> None:
     described = loaded.describe()
     assert described["class"] == "LlavaNextVideoForConditionalGeneration"

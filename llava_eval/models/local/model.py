@@ -444,6 +444,12 @@ def load_processor(plan: ModelPlan) -> Any:
             f"{checkpoint.name}: it brings a {type(processor).__name__}, expected a processor "
             "with a tokenizer"
         )
+    if getattr(processor, "patch_size", 0) is None:  # transformers 4 filled it in
+        raise CheckpointError(
+            f"{checkpoint.name}: its processor_config.json lacks patch_size; set it, "
+            "vision_feature_select_strategy (both are in config.json), and "
+            "num_additional_image_tokens (1 for CLIP, 0 for SigLIP)"
+        )
     # New tokens must follow the prompt's last one in every row of a batch.
     tokenizer.padding_side = "left"
     # Processors would cut prompts to the length that training left in a tokenizer.json.
