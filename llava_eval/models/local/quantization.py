@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig, TorchAoConfig
 
 from llava_eval.config.schema import QUANTIZATIONS, QuantizationConfig
 from llava_eval.errors import CheckpointError
@@ -49,20 +49,11 @@ def quantization_config(
             )
     # transformers matches these from the start of a module's full name, as regular expressions.
     skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
-    if library == "bitsandbytes":
-        return _bitsandbytes_config(quantization, dtype, skipped)
-    return _torchao_config(quantization, dtype, device, skipped)
-
-
-def _bitsandbytes_config(
-    quantization: QuantizationConfig, dtype: torch.dtype, skipped: list[str] | None
-) -> Any:
-    from transformers import BitsAndBytesConfig
-
-    if quantization.method == "bnb_int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    if library == "torchao":
+        return _torchao_config(quantization, dtype, device, skipped)
     return BitsAndBytesConfig(
-        load_in_4bit=True,
+        load_in_8bit=method == "bnb_int8",
+        load_in_4bit=method == "bnb_nf4",
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=quantization.double_quant,
         bnb_4bit_compute_dtype=quantization.compute_dtype or dtype,
@@ -84,7 +75,6 @@ def _torchao_config(
     """
     from torchao import quantization as ao
     from torchao.quantization.granularity import PerGroup
-    from transformers import TorchAoConfig
 
     scheme: Any
     if quantization.method == "torchao_int8":
