@@ -467,7 +467,7 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
             setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
     for key in settings:
         if key not in known:
-            what = "frames, which the sampler chooses" if key in choosing else "images or videos"
-            raise CheckpointError(
-                f"model.processor.{key}: {type(processor).__name__} has no such setting of {what}"
-            )
+            said = "frames are chosen by the sampler, for instance sampler.num_frames=8"
+            if key not in choosing:
+                said = f"{type(processor).__name__} has no such setting of images or videos"
+            raise CheckpointError(f"model.processor.{key}: {said}")
