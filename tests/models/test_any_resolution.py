@@ -55,7 +55,7 @@ def preparer(loaded: LoadedModel, side: int) -> MediaPreparer:
     images.image_grid_pinpoints = [[side * rows, side * columns] for rows, columns in PINPOINTS]
     pixels = FramePreprocessor(changed.video_processor)
     other = dataclasses.replace(loaded, processor=changed, pixels=pixels)
-    return MediaPreparer(other, WholePrompts(changed), takes_apart=True)
+    return MediaPreparer(other, WholePrompts(changed, {}), takes_apart=True)
 
 
 @pytest.mark.parametrize(

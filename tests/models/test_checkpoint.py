@@ -75,7 +75,7 @@ def test_a_length_that_training_left_cuts_no_prompt(copied: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "truncation": left}))
     plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
     text = "what is it, and where is it, and which colour has it?"
-    inputs = WholePrompts(load_processor(plan)).inputs((text, ()))
+    inputs = WholePrompts(load_processor(plan), {}).inputs((text, ()))
     assert len(inputs["input_ids"][0]) > 5
 
 
@@ -422,10 +422,14 @@ def test_the_weights_digest_and_size_are_of_weight_files(tmp_path: Path) -> None
     assert (found.path, found.commit) == (tmp_path, None)
 
 
-def test_settings_go_to_every_part_that_knows_them(loaded: LoadedModel) -> None:
+def test_settings_go_to_every_part_that_knows_them(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
     processor = copy.copy(loaded.processor)
     grid = [[28, 56], [56, 28]]
     _adjust_processor(processor, {"do_normalize": False, "image_grid_pinpoints": grid})
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("model.processor.image_grid_pinpoints changes images alone: Llava")
     images, videos = processor.image_processor, processor.video_processor
     assert (images.do_normalize, videos.do_normalize) == (False, False)
     assert images.image_grid_pinpoints == grid
@@ -435,6 +439,10 @@ def test_settings_go_to_every_part_that_knows_them(loaded: LoadedModel) -> None:
         _adjust_processor(processor, {"do_normalize": True, "do_normalise": True})
     with pytest.raises(CheckpointError, match=r"^model\.processor: {'size': 'x'} is refused: "):
         _adjust_processor(processor, {"size": "x"})
+    with pytest.raises(
+        CheckpointError, match=r"^model\.processor\.fps: frames are chosen by the sampler"
+    ):
+        _adjust_processor(processor, {"do_normalize": True, "fps": 1})
     before = processor.image_processor
     _adjust_processor(processor, {})
     assert processor.image_processor is before

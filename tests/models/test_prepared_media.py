@@ -38,7 +38,7 @@ class Recorder:
 
 def given(*prompts: tuple[str, list[PreparedMedia]], **settings: Any) -> list[dict[str, Any]]:
     recorder = Recorder(**settings)
-    assert list(WholePrompts(recorder).inputs(*prompts)) == ["input_ids"]
+    assert list(WholePrompts(recorder, {}).inputs(*prompts)) == ["input_ids"]
     return recorder.given
 
 
@@ -96,7 +96,7 @@ def test_a_processor_that_wants_the_media_of_each_prompt_in_a_list() -> None:
 def test_the_first_failure_is_told() -> None:
     recorder = Recorder(is_nested=True)
     with pytest.raises(KeyError, match="images"):
-        WholePrompts(recorder).inputs(("a", []))
+        WholePrompts(recorder, {}).inputs(("a", []))
 
 
 def test_a_medium_is_preprocessed_once_while_it_is_there() -> None:
@@ -108,7 +108,7 @@ def test_a_medium_is_preprocessed_once_while_it_is_there() -> None:
             return {"pixel_values": torch.tensor([float(len(calls))]), "scale": settings["scale"]}
 
     processor = SimpleNamespace(image_processor=Counting())
-    part = WholePrompts(processor)._processor.image_processor
+    part = WholePrompts(processor, {})._processor.image_processor
     frames = [torch.zeros(1), torch.ones(1)]
     first = part(frames, scale=1)
     assert first.pop("scale") == 1  # as processors do
@@ -119,3 +119,33 @@ def test_a_medium_is_preprocessed_once_while_it_is_there() -> None:
     frames[0] = torch.zeros(1)
     assert part(frames, scale=1)["pixel_values"] == 4
     assert calls == [2, 2, 2, 2]
+
+
+def test_settings_that_were_replaced_stay_so_where_a_processor_calls_with_its_own() -> None:
+    """InternVL's cuts images into patches, whatever its image processor was told."""
+    seen: list[dict[str, Any]] = []
+
+    class Keeping:
+        def __call__(self, images: Any, **settings: Any) -> dict[str, Any]:
+            seen.append(settings)
+            return {}
+
+    processor = SimpleNamespace(image_processor=Keeping())
+    part = WholePrompts(processor, {"crop": False, "size": 3})._processor.image_processor
+    part([torch.zeros(1)], crop=True, scale=1)
+    assert seen == [{"crop": False, "scale": 1}]
+
+
+def test_seconds_between_frames_are_those_of_each_video() -> None:
+    """Qwen's Omni takes one rate for all videos: (1, 2) / 8 seconds a frame, two frames a patch."""
+
+    class Omni(Recorder):
+        video_processor = SimpleNamespace(temporal_patch_size=2)
+
+        def __call__(self, **given: Any) -> dict[str, Any]:
+            return {"video_second_per_grid": torch.ones(2)}
+
+    slow = dataclasses.replace(make_clip(3), num_source_frames=6, frame_indices=(0, 2, 4))
+    medium = shown_medium("video", slow, as_images=False)
+    made = WholePrompts(Omni(), {}).inputs(("a", [VIDEO, medium]))
+    assert made["video_second_per_grid"].tolist() == [0.25, 0.5]

@@ -233,7 +233,7 @@ def test_token_ids_are_the_processors(loaded: LoadedModel, name: str) -> None:
     runner = ModelRunner(loaded, PLAIN)
     (request,) = requests_of(runner, {name: TURNS[name]})
     conversation = Conversation(PLAIN, loaded.processor)
-    writer = PromptWriter(loaded, conversation, WholePrompts(loaded.processor))
+    writer = PromptWriter(loaded, conversation, WholePrompts(loaded.processor, {}))
     (prompt,) = writer.prompts(request)
     media = [piece for piece in TURNS[name] if not isinstance(piece, str)]
     inputs = loaded.processor(

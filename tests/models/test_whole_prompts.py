@@ -27,7 +27,7 @@ PLAIN = ConversationConfig("plain", "{system}USER: {user} ASSISTANT:{prefill}")
 
 
 def made(loaded: LoadedModel, *texts: str) -> tuple[WholeBatches, list[Prompt]]:
-    whole = WholePrompts(loaded.processor)
+    whole = WholePrompts(loaded.processor, {})
     writer = PromptWriter(loaded, Conversation(PLAIN, loaded.processor), whole)
     prompts = [prompt for text in texts for prompt in writer.prompts(make_request(text, name=text))]
     return WholeBatches(loaded, writer, Decoder(loaded)), prompts

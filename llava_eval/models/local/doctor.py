@@ -24,10 +24,6 @@ _NUM_FRAMES = 8
 _QUESTIONS = ("What is shown?", "Where is the brightest spot in the picture now?", "Why?")
 _OPTIONS = ("Yes", "No, not at all")
 
-#: Largest difference of losses (nats a token) that rounding explains, by dtype.
-_LOSS_TOLERANCE = {torch.float32: 1e-3}
-_WIDE_LOSS_TOLERANCE = 0.1
-
 #: What is shown to the model, by name.
 _SHOWN: Mapping[str, tuple[MediaKind, ...]] = {
     "one image": ("image",),
@@ -147,7 +143,7 @@ def _difference(loaded: LoadedModel, answer: Generation, plain: Generation) -> s
         return f"has {answer.num_input_tokens} tokens instead of {plain.num_input_tokens}"
     if plain.option_losses is None or answer.option_losses is None:
         return "" if answer.text == plain.text else f"gives {answer.text!r} for {plain.text!r}"
-    limit = _LOSS_TOLERANCE.get(loaded.plan.dtype, _WIDE_LOSS_TOLERANCE)
+    limit = 1e-3 if loaded.plan.dtype == torch.float32 else 0.1  # nats that rounding explains
     pairs = zip(answer.option_losses, plain.option_losses, strict=True)
     worst = max(abs(left - right) for left, right in pairs)
     return "" if worst <= limit else f"differ by {worst:.2g} nats a token"

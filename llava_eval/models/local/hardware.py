@@ -120,12 +120,11 @@ def choose_attention(
         if obstacle:
             raise CheckpointError(f"model.attention={requested} cannot run: {obstacle}")
         return AttentionChoice(requested, "asked for")
-    obstacles = []
-    for name in ("flash_attention_2", "flash_attention_3"):
-        obstacle = _obstacle(name, device, dtype)
-        if not obstacle:
-            return AttentionChoice(name, "installed, on CUDA, in half precision")
-        obstacles.append(obstacle)
+    names = ("flash_attention_2", "flash_attention_3")
+    obstacles = [_obstacle(name, device, dtype) for name in names]
+    if None in obstacles:
+        name = names[obstacles.index(None)]
+        return AttentionChoice(name, "installed, on CUDA, in half precision")
     return AttentionChoice("sdpa", f"flash-attention is not used: {obstacles[0]}", is_default=True)
 
 

@@ -91,7 +91,9 @@ class FeaturePrefixes:
             alike[medium.kind, shapes].append(index)
         features: dict[int, torch.Tensor] = {}
         for indices in alike.values():
-            step = max(1, _MAX_FRAMES // _num_frames(media[indices[0]]))
+            values = media[indices[0]].inputs.values()
+            num_frames = max(value.shape[1] if value.ndim == 5 else 1 for value in values)
+            step = max(1, _MAX_FRAMES // num_frames)
             for start in range(0, len(indices), step):
                 chosen = indices[start : start + step]
                 encoded = self._encode_alike([media[index] for index in chosen])
@@ -158,7 +160,3 @@ class FeaturePrefixes:
                 "model's; correct the checkpoint's processor_config.json"
             )
         return feature
-
-
-def _num_frames(medium: PreparedMedia) -> int:
-    return max(value.shape[1] if value.ndim == 5 else 1 for value in medium.inputs.values())

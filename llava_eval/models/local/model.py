@@ -472,21 +472,29 @@ def _adjust_processor(processor: Any, settings: Mapping[str, Any]) -> None:
     these settings, because some settings (``min_pixels``) are only read when one is made.
 
     Raises:
-        CheckpointError: neither knows a key, or a value is refused.
+        CheckpointError: neither knows a key, it chooses frames, or a value is refused.
     """
+    sample = getattr(getattr(processor, "video_processor", None), "sample_frames", None)
+    choosing = {"do_sample_frames", *inspect.signature(sample).parameters} if sample else set()
     known: set[str] = set()
     for name in ("image_processor", "video_processor"):
         part = getattr(processor, name, None)
         if part is None or not settings:
             continue
         taken = getattr(getattr(part, "valid_kwargs", None), "__annotations__", {})
-        own = {key: value for key, value in settings.items() if key in taken or hasattr(part, key)}
+        names = (key for key in settings if key not in choosing)
+        own = {key: settings[key] for key in names if key in taken or hasattr(part, key)}
+        for key in known - own.keys():  # max_pixels with Qwen3-VL, whose videos have a size
+            kind = type(part).__name__
+            log.warning(
+                "model.processor.%s changes images alone: %s has no such setting", key, kind
+            )
         known |= set(own)
         with foreign_code(f"model.processor: {own} is refused"):
             setattr(processor, name, type(part).from_dict({**part.to_dict(), **own}))
     for key in settings:
         if key not in known:
-            raise CheckpointError(
-                f"model.processor.{key}: {type(processor).__name__} has no such setting of images "
-                "or videos"
-            )
+            said = "frames are chosen by the sampler, for instance sampler.num_frames=8"
+            if key not in choosing:
+                said = f"{type(processor).__name__} has no such setting of images or videos"
+            raise CheckpointError(f"model.processor.{key}: {said}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,14 +30,15 @@ class WholePrompts:
 
     Args:
         processor: of the checkpoint.
+        settings: those of images and videos that were replaced.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, settings: Mapping[str, Any]) -> None:
         self._processor = copy.copy(processor)
         for name in ("image_processor", "video_processor"):
             part = getattr(processor, name, None)
             if part is not None:
-                setattr(self._processor, name, _Remembering(part))
+                setattr(self._processor, name, _Remembering(part, settings))
 
     def inputs(self, *prompts: tuple[str, Sequence[PreparedMedia]]) -> dict[str, Any]:
         """Return the model's inputs for some prompts, padded where there are several; on the CPU.
@@ -67,6 +68,11 @@ class WholePrompts:
                 made = self._processor(**arguments, **{**shown, **nested})
             except Exception:  # noqa: BLE001 - the first failure says more
                 raise error from None
+        if "video_second_per_grid" in made:  # of Qwen's Omni, which takes one rate or assumes it
+            frames = self._processor.video_processor.temporal_patch_size
+            videos = shown["videos_kwargs"]["video_metadata"]
+            seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
+            made["video_second_per_grid"] = frames * torch.tensor(seconds)
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
     def prepare(self, medium: PreparedMedia) -> dict[str, Any]:
@@ -86,20 +92,23 @@ class WholePrompts:
 class _Remembering:
     """Stands in for an image or video processor, and makes the same of the same media once.
 
-    What was made is forgotten when the media are.
+    What was made is forgotten when the media are. Settings that were replaced stay so where the
+    processor around it calls with its own (InternVL's ``crop_to_patches``, Aria's ``split_image``).
     """
 
-    def __init__(self, part: Any) -> None:
+    def __init__(self, part: Any, settings: Mapping[str, Any]) -> None:
         self._part = part
+        self._replaced = settings
         self._made: dict[tuple[Any, ...], Any] = {}
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_part", "_made", "_lock"):  # not there while it is copied or unpickled
+        if name in ("_part", "_replaced", "_made", "_lock"):  # while it is copied or unpickled
             raise AttributeError(name)
         return getattr(self._part, name)
 
     def __call__(self, *media: Any, **settings: Any) -> Any:
+        settings |= {name: self._replaced[name] for name in settings.keys() & self._replaced.keys()}
         named = {name: settings[name] for name in ("images", "videos") if name in settings}
         items = list(_leaves([*media, *named.values()]))
         others = {name: value for name, value in settings.items() if name not in named}

@@ -224,7 +224,7 @@ class PromptPreview:
         self._plan = plan
         processor = load_processor(plan)
         self._conversation = Conversation(conversation, processor)
-        self._whole = WholePrompts(processor)
+        self._whole = WholePrompts(processor, plan.processor)
         self._tokenizer = processor.tokenizer
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:

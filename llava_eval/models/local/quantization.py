@@ -48,13 +48,12 @@ def quantization_config(
             )
     # transformers matches these from the start of a module's full name, as regular expressions.
     skipped = [rf"(?:.*\.)?{re.escape(name)}" for name in quantization.skip_modules] or None
-    if method == "bnb_int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
     if library == "torchao":
         scheme = _torchao_scheme(quantization, dtype, device)
         return TorchAoConfig(scheme, modules_to_not_convert=skipped)
     return BitsAndBytesConfig(
-        load_in_4bit=True,
+        load_in_8bit=method == "bnb_int8",
+        load_in_4bit=method == "bnb_nf4",
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=quantization.double_quant,
         bnb_4bit_compute_dtype=quantization.compute_dtype or dtype,

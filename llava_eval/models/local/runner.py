@@ -68,7 +68,7 @@ class ModelRunner(Runner):
         self.guards["padding_side"] = loaded.tokenizer.padding_side
         self._shares = bool(self.share_prefixes)
         takes_apart = self._shares and loaded.model.config.model_type in MODEL_TYPES
-        whole = WholePrompts(loaded.processor)
+        whole = WholePrompts(loaded.processor, loaded.plan.processor)
         conversation = Conversation(self.conversation, loaded.processor)
         self._writer = PromptWriter(loaded, conversation, whole)
         self._preparer = MediaPreparer(loaded, whole, takes_apart=takes_apart)

@@ -147,5 +147,4 @@ def _key(prompt: Prompt) -> Hashable:
         for name, value in (prompt.inputs or {}).items()
         if isinstance(value, torch.Tensor) and value.is_floating_point()
     }
-    is_option = prompt.option is not None
-    return prompt.media_name, is_option, tuple(sorted(shapes.items()))
+    return prompt.media_name, prompt.option is not None, tuple(sorted(shapes.items()))

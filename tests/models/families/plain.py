@@ -98,6 +98,8 @@ class Plain:
                 }
                 for clip in clips
             ]
+            if "video_second_per_grid" in self.processor.model_input_names:  # as Qwen tells Omni
+                arguments["fps"] = 8 / 15  # each 15th frame of 8 a second, see video()
         text = self.text(turn, placeholder)
         try:
             inputs = self.processor(text=[text], return_tensors="pt", **arguments)

@@ -195,7 +195,7 @@ def _check_inputs(
     inputs: Mapping[str, Any],
 ) -> None:
     """Hold all that the model would be given to the processor's own whole prompts."""
-    whole = WholePrompts(loaded.processor)
+    whole = WholePrompts(loaded.processor, {})
     writer = PromptWriter(loaded, Conversation(conversation, loaded.processor), whole)
     runner = ModelRunner(loaded, conversation)
     for title, turn in turns.items():
