@@ -142,6 +142,7 @@ _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}"}
+    | {"[": "{[}", "*": "{*}"}  # at the start of a row they would be the break's before it
 )
 #: Text in which Markdown acts on nothing but stars and outer underscores.
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")

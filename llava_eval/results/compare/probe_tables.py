@@ -14,7 +14,6 @@ from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import RunComparison, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, values_of_first
 from llava_eval.results.formatting import Table, number, p_text, wrapped
-from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 
@@ -50,7 +49,8 @@ class Probes:
             if run.incomplete is not None:
                 raise ComparisonError(f"{run.name} {run.incomplete}")
         comparisons = compare_runs([*plain, *probed], allow_differences=True)
-        return cls(plain[0], [str(probe_of(run)) for run in probed], comparisons)
+        names = [str(probe_of(item.pairing.second)) for item in comparisons]
+        return cls(plain[0], names, comparisons)
 
     @property
     def chance(self) -> float | None:
@@ -89,7 +89,7 @@ def answers_table(probes: Probes) -> Table | None:
         return None
     right = [_shares([t for item in run.results for t in item.target[:1]]) for run in runs]
     given = [_shares([str(item.score.answer) for item in run.results]) for run in runs]
-    header = ["letter", "right", *letters(len(runs))]
+    header = ["letter", "right", "A", *(item.letter for item in probes.comparisons)]
     rows = [
         [
             name,

@@ -18,6 +18,8 @@ from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
+#: The schema has no other place to say so.
+_UNDIRECTED = {"direction": "neither more nor less of it is better"}
 _RANGE = re.compile(r"(-?\d+)-(\d+)")
 
 
@@ -27,9 +29,7 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     Metrics without a value have no place in the schema and are left out. Samples that have no
     score are none of its instances either; their number stands in the aggregate's details.
     """
-    run, record = facts.run, facts.run.manifest.model
-    # what a server ran, or wrote texts that were scored, is not known
-    is_local = record is not None and record.weights_sha256 is not None
+    run, is_local = facts.run, facts.is_local
     transformers = run.manifest.versions.get("transformers") if is_local else None
     developer, _, name = facts.model.rpartition("/")
     model_id = facts.model if developer else f"local/{facts.model}"
@@ -113,6 +113,7 @@ def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts
             "metric_name": metric,
             "metric_unit": value.unit,
             "lower_is_better": False,
+            **({} if run.is_directed(metric) else {"additional_details": _UNDIRECTED}),
             "score_type": "continuous",
             "min_score": low,
             "max_score": high,

@@ -14,6 +14,7 @@ from llava_eval.results.chart import Chart
 from llava_eval.results.columns import COUNT_COLUMNS, count_cells, value_with_interval
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import (
+    DETECTABLE_WORDS,
     FIDELITY_WORDS,
     agreement_table,
     cost_table,
@@ -79,9 +80,11 @@ class Overview:
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:
                 comparisons = compare_runs(runs, allow_differences=True)
-                result += all_notes(comparisons)
+                result += all_notes(comparisons, runs)
             if len(runs) > 1:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
+            if sweep is not None and len(runs) > MAX_PAIRED_RUNS:
+                result += sweep.notes
         except LlavaEvalError as error:
             result.append(str(error))
         return cls(runs, comparisons, sweep, list(dict.fromkeys(result)))
@@ -121,10 +124,7 @@ class Overview:
                     f" Holm is p corrected for the {len(self.comparisons)} runs compared with A."
                 )
             yield "Differences", metrics_table(self.comparisons), about
-            about = (
-                "Detectable is the smallest true difference that so many samples show four times "
-                "in five."
-            )
+            about = f"Detectable is {DETECTABLE_WORDS}"
             yield "Agreement", agreement_table(self.comparisons), about
         fidelity = fidelity_table(self.comparisons)
         if fidelity is not None:

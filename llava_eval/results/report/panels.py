@@ -17,7 +17,7 @@ from llava_eval.results.columns import (
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
-from llava_eval.results.formatting import Table, html_text, number, p_text, row_header
+from llava_eval.results.formatting import Table, count, html_text, number, p_text, row_header
 from llava_eval.results.report.overview import (
     MAX_PAIRED_RUNS,
     Overview,
@@ -188,9 +188,10 @@ def _facet_p_values(
     overview: Overview, facet: str, metric: str
 ) -> dict[tuple[int, str], float | None]:
     """Return, by run and level, p of the difference to A, corrected for the whole table."""
+    names = letters(len(overview.runs))
     raw = {
-        (index, item.level): item.estimate.p_value if item.estimate else None
-        for index, comparison in enumerate(overview.comparisons, start=1)
+        (names.index(comparison.letter), item.level): item.estimate and item.estimate.p_value
+        for comparison in overview.comparisons
         if comparison.headline.name == metric
         for item in comparison.facets.get(facet, ())
     }
@@ -267,7 +268,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     states = Counter(state_of(result, run.full_score) for result in run.results)
     speed = run.cost.samples_per_second
     return [
-        f"{len(run.results)} samples",
+        count(len(run.results), "sample"),
         *(
             _to_samples(set_index, {"run": letter, "show": word}, f"{states[state]} {word}")
             if states[state]
@@ -318,7 +319,7 @@ def table_with_plots(
             for index, value in enumerate(values)
         )
         link = _to_samples(set_index, {f"by.{facet}": level}, level)
-        named = row_header(level, f"{link}<small>{_num_samples(values)} samples</small>")
+        named = row_header(level, f"{link}<small>{_num_samples(values)}</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
     return (
         f'<table><thead><tr><th scope="col" class="name">{name}</th>'
@@ -330,9 +331,11 @@ def table_with_plots(
 
 def _num_samples(values: Sequence[MetricValue | None]) -> str:
     """Return of how many samples values are: of each, where the runs differ."""
-    counts = ["-" if value is None else str(value.num_samples) for value in values]
-    known = set(counts) - {"-"}
-    return known.pop() if len(known) == 1 else ", ".join(counts)
+    known = {value.num_samples for value in values if value is not None}
+    if len(known) == 1:
+        return count(known.pop(), "sample")
+    counts = ("-" if value is None else str(value.num_samples) for value in values)
+    return f"{', '.join(counts)} samples"
 
 
 def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
