@@ -267,13 +267,12 @@ def metrics_data(
     import pandas as pd
 
     of_pairs = {item.letter: _differences(item) for item in comparisons}
+    named = zip(letters(len(runs)), runs, settings_texts(runs), strict=True)
     rows = [
         dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
         | {name: row[name] for name in (*KEY_COLUMNS, *NUMBER_COLUMNS)}
         | of_pairs.get(letter, {}).get(tuple(row[name] for name in KEY_COLUMNS), {})
-        for letter, run, settings in zip(
-            letters(len(runs)), runs, settings_texts(runs), strict=True
-        )
+        for letter, run, settings in named
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()

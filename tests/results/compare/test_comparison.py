@@ -209,9 +209,7 @@ def test_cider_of_different_sets_is_not_compared(tmp_path: Path) -> None:
     assert "CIDEr is not compared: its values weigh words by the whole set" in notes(found)[-1]
     assert bleu.estimate is not None
     assert found.headline is bleu
-    assert agreement_table([found]).rows[0][5:7] == ["-", "-"], (
-        "BLEU has no samples that are better"
-    )
+    assert agreement_table([found]).rows[0][5:7] == ["-", "-"], "of no sample by itself"
 
 
 def test_all_runs_are_looked_at_by_one_metric_and_notes_name_theirs(tmp_path: Path) -> None:
