@@ -160,10 +160,13 @@ def heat_map(sweep: Sweep) -> str | None:
         for name in names
     )
     others = ", ".join(key for key in sweep.settings[0].values if key != FRAMES)
-    return (
-        f'<table class="heat"><thead><tr><th scope="col" class="name">{html_text(others)}</th>'
-        f"{header}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    return _table(html_text(others), header, rows, kind=' class="heat"')
+
+
+def _table(name: str, header: str, rows: str, *, kind: str = "") -> str:
+    """Return a table of HTML; its first column, of a name, is that of the rows' names."""
+    head = f'<tr><th scope="col" class="name">{name}</th>{header}</tr>'
+    return f"<table{kind}><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) -> str:
@@ -212,10 +215,7 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
         f"{''.join(f'<td>{_cell(column.get(level))}</td>' for level in levels)}</tr>"
         for letter, name, column in zip(letters(len(runs)), overview.names, columns, strict=True)
     )
-    return (
-        f'<table><thead><tr><th scope="col" class="name">run</th>{header}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
+    return _table("run", header, rows)
 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
@@ -307,7 +307,7 @@ def table_with_plots(
     chance = runs[0].tables.chance.get(metric)
     low, high = scale
     name, _, *runs_header = map(html_text, table.header)
-    header = "".join(
+    header = f'<th scope="col" class="name plot">{low:g} to {high:g}</th>' + "".join(
         f'<th scope="col"><span class="letter s{index}">{cell}</span></th>'
         for index, cell in enumerate(runs_header)
     )
@@ -321,12 +321,7 @@ def table_with_plots(
         link = _to_samples(set_index, {f"by.{facet}": level}, level)
         named = row_header(level, f"{link}<small>{_num_samples(values)}</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
-    return (
-        f'<table><thead><tr><th scope="col" class="name">{name}</th>'
-        f'<th scope="col" class="name plot">{low:g} to {high:g}</th>'
-        f"{header}</tr></thead>\n"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
+    return _table(name, header, "".join(rows))
 
 
 def _num_samples(values: Sequence[MetricValue | None]) -> str:
