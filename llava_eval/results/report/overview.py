@@ -42,7 +42,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.compare.terminal import headline_sentence
 from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.files import file_name, file_names
-from llava_eval.results.formatting import Table, formatted, highest
+from llava_eval.results.formatting import Table, formatted, highest, markdown_text
 from llava_eval.results.run_names import letters, paper_names, run_names
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
@@ -132,10 +132,13 @@ class Overview:
         with contextlib.suppress(ComparisonError):  # these runs are no such set
             about = "Changes are paired by question; p-values are corrected for all probes."
             yield "What answers rest on", probes_table(Probes.of(self.runs)), about
-        for group in over_seeds(self.runs):
+        names, groups = letters(len(self.runs)), over_seeds(self.runs)
+        for group in groups:
+            members = [name for name, run in zip(names, self.runs, strict=True) if run in group]
+            of = f" ({', '.join(members)})" if len(groups) > 1 else ""
             with contextlib.suppress(ComparisonError):
                 seeds = Seeds.of(group)
-                yield f"Seeds of {group[0].model}", seeds_table(seeds), seeds_words(seeds)
+                yield f"Seeds of {group[0].model}{of}", seeds_table(seeds), seeds_words(seeds)
         if self.sweep is not None and len(self.runs) > MAX_PAIRED_RUNS:
             yield "Settings", sweep_table(self.sweep), legend(self.sweep)
         settings = settings_table(self.runs) if len(self.runs) > 1 else None
@@ -144,7 +147,7 @@ class Overview:
         counted = counts_table(self.runs) if len(self.runs) > 1 else None
         if counted is not None:
             yield "What must be known of the samples", counted, ""
-        for name, run in zip(letters(len(self.runs)), self.runs, strict=True):
+        for name, run in zip(names, self.runs, strict=True):
             explained = stored_parts(run.path)
             if explained is not None:
                 table, against = explained
@@ -237,7 +240,7 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
         name = stems[benchmark]
-        lines = [f"- {note}" for note in overview.notes]
+        lines = [f"- {markdown_text(note)}" for note in overview.notes]
         written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
         written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
     return written
