@@ -161,6 +161,13 @@ def facets_of(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(facet for run in runs for facet in run.tables.groups))
 
 
+def metric_by(facet: str, runs: Sequence[Run]) -> str | None:
+    """Return the first metric that levels of a facet have, as a run's own table in a terminal."""
+    levels = [values for run in runs for values in run.tables.groups.get(facet, {}).values()]
+    metrics = (name for run in runs for name in run.tables.metrics)
+    return next((name for name in metrics if any(name in values for values in levels)), None)
+
+
 def level_values(run: Run, facet: str, metric: str) -> dict[str, MetricValue]:
     """Return a metric's value in each level of a facet, as the run's metrics.json has it."""
     levels = run.tables.groups.get(facet, {})
@@ -234,9 +241,9 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
             "agreement": agreement_data(overview.comparisons),
             **metrics_data(runs, overview.comparisons, name="results"),
         }
-        if overview.headline is not None:
-            for facet in facets_of(runs):
-                parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)
+        for facet in facets_of(runs):
+            if (metric := metric_by(facet, runs)) is not None:
+                parts[f"by_{facet}"] = facet_table(runs, facet, metric)
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
         name = stems[benchmark]

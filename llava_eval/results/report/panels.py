@@ -24,6 +24,7 @@ from llava_eval.results.report.overview import (
     facet_table,
     facets_of,
     level_values,
+    metric_by,
     results_table,
 )
 from llava_eval.results.report.protocol import protocol_card
@@ -72,7 +73,7 @@ def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
 
 
 def _panels(set_index: int, overview: Overview) -> Iterator[str]:
-    runs, metric = overview.runs, overview.headline
+    runs = overview.runs
     few = len(runs) <= MAX_PAIRED_RUNS
     tables = list(overview.tables())
     first = tables[:1] if few and overview.comparisons else []
@@ -83,8 +84,9 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
         yield _panel("Runs", sweep_runs_table(overview, overview.sweep).to_html(), about)
     else:
         yield _panel("Runs", results_table(runs).to_html())
-    for facet in facets_of(runs) if metric is not None else ():
-        yield _facet_panel(set_index, overview, facet, str(metric))
+    for facet in facets_of(runs):
+        if (metric := metric_by(facet, runs)) is not None:
+            yield _facet_panel(set_index, overview, facet, metric)
     # The table of a sweep's runs has all its settings anyway.
     known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
@@ -170,11 +172,7 @@ def _table(name: str, header: str, rows: str, *, kind: str = "") -> str:
 
 
 def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) -> str:
-    runs = overview.runs
-    table = facet_table(runs, facet, metric)
-    if not table.rows:
-        return ""
-    title = f"{metric} by {facet}"
+    runs, title = overview.runs, f"{metric} by {facet}"
     if len(runs) > MAX_PAIRED_RUNS:
         return _panel(title, _levels_by_run(set_index, overview, facet, metric))
     p_values = _facet_p_values(overview, facet, metric)
@@ -183,6 +181,7 @@ def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) ->
         f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
         f"{num_compared} comparisons of this table."
     )
+    table = facet_table(runs, facet, metric)
     html = table_with_plots(table, set_index, runs, facet, metric, p_values)
     return _panel(title, html, about if num_compared else "")
 
