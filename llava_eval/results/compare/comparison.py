@@ -123,12 +123,11 @@ def compare_runs(
     for name, run in zip(names[1:], runs[1:], strict=True):
         try:
             pairings[name] = pair(runs[0], run)
+            if not allow_differences:
+                refuse_differences(pairings[name])
         except ComparisonError:
             if not allow_differences or (not pairings and name == names[-1]):
                 raise
-    if not allow_differences:
-        for pairing in pairings.values():
-            refuse_differences(pairing)
     metrics = [compare_metrics(pairing) for pairing in pairings.values()]
     known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
     index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
-from llava_eval.metrics.paired import holm
+from llava_eval.metrics.paired import holm_of
 from llava_eval.results.columns import (
     COUNT_COLUMNS,
     FLAG_WORDS,
@@ -192,12 +192,12 @@ def _facet_p_values(
     """Return, by run and level, p of the difference to A, corrected for the whole table."""
     names = letters(len(overview.runs))
     raw = {
-        (names.index(comparison.letter), item.level): item.estimate and item.estimate.p_value
+        (names.index(comparison.letter), item.level): item.estimate
         for comparison in overview.comparisons
         if comparison.headline.name == metric
         for item in comparison.facets.get(facet, ())
     }
-    return dict(zip(raw, holm(list(raw.values())), strict=True))
+    return dict(zip(raw, holm_of(raw.values()), strict=True))
 
 
 def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) -> str:
@@ -241,8 +241,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
     letter = letters(len(overview.runs))[index]
     metrics = run.tables.metrics
     headline = metrics.get(name) or MetricValue.none(0, "")
-    unit = headline.unit
-    shown_unit = "%" if unit == "percent" else unit
+    unit = "%" if headline.unit == "percent" else headline.unit
     big, bounds, _ = value_cells(headline)
     others = [
         f"{other} {number(value.value, value.unit)}"
@@ -256,7 +255,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
         f'<span class="letter s{index}">{letter}</span>'
         f"<strong>{html_text(overview.names[index])}</strong></header>"
         f'<div class="big">{html_text(big)}'
-        f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
+        f"<small>{html_text(f'{unit} {name}')}</small></div>"
         f"{_counts(facts)}{_counts(_counted(set_index, run, letter))}"
         f'<div class="path">{paths}</div></article>'
     )
