@@ -179,7 +179,7 @@ def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) ->
     num_compared = sum(p is not None for p in p_values.values())
     about = (
         f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
-        f"{num_compared} comparisons of this table."
+        f"{count(num_compared, 'comparison')} of this table."
     )
     table = facet_table(runs, facet, metric)
     html = table_with_plots(table, set_index, runs, facet, metric, p_values)
