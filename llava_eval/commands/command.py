@@ -79,11 +79,13 @@ class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are a :class:`ConfigError`, and whose help fits 80 columns."""
 
     def __init__(self, name: str, command: Command) -> None:
+        others = ", ".join(other for other in COMMANDS if other != "run")
+        told = "\n\n" + textwrap.fill(f"other commands: {others}", 80)
         super().__init__(
             prog=f"llava-eval {name}",
             usage=f"llava-eval {name} {command.usage}",
             description=command.summary,
-            epilog=command.details + (_other_commands() if name == "run" else ""),
+            epilog=command.details + (told if name == "run" else ""),
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
                 prog, max_help_position=28, width=80
             ),
@@ -116,11 +118,6 @@ class Parser(argparse.ArgumentParser):
         if rest:
             self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")
         return arguments
-
-
-def _other_commands() -> str:
-    names = ", ".join(name for name in COMMANDS if name != "run")
-    return "\n\n" + textwrap.fill(f"other commands: {names}", 80)
 
 
 class _Folder(argparse.Action):

@@ -85,7 +85,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         )
     content = as_content(explanation)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        files.make_folder(out)
         files.write_json(out / EXPLANATION, content)
         files.write_text(out / "explain.md", to_markdown(explanation))
     if num_groups is not None:

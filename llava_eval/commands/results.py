@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         "--allow-differences",
         action="store_true",
         help="compare runs that are not finished, or whose prompts, targets, media or benchmark "
-        "version differ",
+        "version differ, and leave out those without a sample in common",
     ),
     path_argument(
         "--export",

@@ -208,46 +208,37 @@ class PairedFunction:
         order = np.argsort(membership, kind="stable")
         members = np.split(rows[order], np.cumsum(np.bincount(membership))[:-1])
         wanted = max(_MIN_RESAMPLES, min(NUM_RESAMPLES, _MAX_RESAMPLED_SAMPLES // len(rows)))
-        drawn = [_Copies(run, members) for run in (self.first, self.second)]
+        drawn = [_copied(run, members) for run in (self.first, self.second)]
         for chunk in resample_counts(num_clusters, wanted):
             for counts in chunk:
-                before, after = (self.metric(copies.drawn(counts)).value for copies in drawn)
+                before, after = (self.metric(copies(counts)).value for copies in drawn)
                 yield np.nan if before is None or after is None else after - before
 
 
 PairedMetric = PairedMean | PairedBleu | PairedFunction | NoDifference
 
 
-class _Copies:
-    """Results of resampled clusters; a cluster drawn twice is two clusters of different names.
+def _copied(
+    results: Results, members: Sequence[IntArray]
+) -> Callable[[IntArray], list[SampleResult]]:
+    """Return what draws clusters; one that is drawn twice is two clusters of different names.
 
     A metric may look at whole groups (all questions of an image right, for instance). Copies
     differ in ``id`` and ``group`` alone: one that joins results by anything else takes those of a
     cluster that was drawn twice for one, and its intervals become too narrow.
     """
 
-    def __init__(self, results: Results, members: Sequence[IntArray]) -> None:
-        self._members = members
-        self._results = results
-        self._made: dict[tuple[int, int], list[SampleResult]] = {}
+    @functools.cache
+    def copy(cluster: int, number: int) -> list[SampleResult]:
+        own = [results[row] for row in members[cluster]]
+        if not number:
+            return own
+        ids = ((item, f"{item.id}#{number}", f"{item.group}#{number}") for item in own)
+        return [dataclasses.replace(item, id=name, group=group) for item, name, group in ids]
 
-    def drawn(self, counts: IntArray) -> list[SampleResult]:
-        chosen: list[SampleResult] = []
-        for cluster in np.flatnonzero(counts):
-            for copy in range(counts[cluster]):
-                chosen += self._copy(int(cluster), copy)
-        return chosen
-
-    def _copy(self, cluster: int, copy: int) -> list[SampleResult]:
-        key = (cluster, copy)
-        if key not in self._made:
-            own = [self._results[row] for row in self._members[cluster]]
-            self._made[key] = [
-                dataclasses.replace(
-                    result, id=f"{result.id}#{copy}", group=f"{result.group}#{copy}"
-                )
-                if copy
-                else result
-                for result in own
-            ]
-        return self._made[key]
+    return lambda counts: [
+        result
+        for cluster in map(int, np.flatnonzero(counts))
+        for number in range(counts[cluster])
+        for result in copy(cluster, number)
+    ]

@@ -380,8 +380,8 @@ def mean_of_means(
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    observed = np.array([[_number(item, name) for name in details] for item in results], np.float64)
-    observed = observed.reshape(len(results), len(details))  # (N, K), NaN where there is none
+    # (N, K), NaN where there is none
+    observed = np.stack([sample_values(results, detail=name) for name in details], axis=1)
     known = ~np.isnan(observed)
     any_known: npt.NDArray[np.bool_] = np.any(known, axis=1)
     num_samples = int(any_known.sum())
@@ -399,8 +399,3 @@ def mean_of_means(
         None if highest is None else scale * highest,
         unit,
     )
-
-
-def _number(result: SampleResult, detail: str) -> float:
-    value = result.score.details.get(detail)
-    return float(value) if isinstance(value, int | float) else math.nan

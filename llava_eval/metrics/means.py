@@ -25,7 +25,7 @@ Denominator = Literal["scored", "all", "strict"]
 _HIGHEST_VALUE = 1e12
 #: Largest value of details that do not lie between 0 and 1.
 _HIGHEST = {"cider": 10.0}
-_RANGE_AS_UNIT = re.compile(r"(\d+)-(\d+)")
+_RANGE_AS_UNIT = re.compile(r"(-?\d+)-(\d+)")
 
 
 def mean_score(
@@ -100,14 +100,15 @@ def highest_value(
         scale: see :func:`mean_score`.
         unit: see :func:`mean_score`.
     """
-    as_unit = _RANGE_AS_UNIT.fullmatch(unit)
-    if as_unit is not None:
-        highest = float(as_unit[2]) / scale
-    elif unit == "percent":
-        highest = 100.0 / scale
-    else:
-        highest = _HIGHEST.get(detail or "", 1.0)
+    ends = range_of(unit)
+    highest = _HIGHEST.get(detail or "", 1.0) if ends is None else ends[1] / scale
     return highest if observed.max() <= highest else None
+
+
+def range_of(unit: str) -> tuple[float, float] | None:
+    """Return the least and the largest value of a unit ("0-5", "percent"); None for any other."""
+    found = _RANGE_AS_UNIT.fullmatch("0-100" if unit == "percent" else unit)
+    return None if found is None else (float(found[1]), float(found[2]))
 
 
 def sample_values(

@@ -146,11 +146,15 @@ def paired_estimate(
 
 def detectable(width: float, num_clusters: int, confidence: float = CONFIDENCE) -> float:
     """Return the true difference that is found with :data:`POWER`, from an interval's width."""
+    stderr = width / 2 / student_quantile(num_clusters - 1, confidence)
+    return stderr * errors_shown(num_clusters - 1, confidence)
+
+
+def errors_shown(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """Return how many standard errors a true difference has that is found with :data:`POWER`."""
     from scipy.special import stdtrit
 
-    quantile = student_quantile(num_clusters - 1, confidence)
-    reserve = float(stdtrit(num_clusters - 1, POWER))
-    return width / 2 * (quantile + reserve) / quantile
+    return student_quantile(freedom, confidence) + float(stdtrit(freedom, POWER))
 
 
 def influence_of(values: FloatArray, mean: float) -> FloatArray:

@@ -19,9 +19,8 @@ from llava_eval.metrics.intervals import (
     FloatArray,
     IntArray,
     clustered_stderr,
-    student_quantile,
 )
-from llava_eval.metrics.paired import POWER, PairedEstimate
+from llava_eval.metrics.paired import PairedEstimate, errors_shown
 
 #: No plan asks for more.
 MAX_SAMPLES = 10**15
@@ -46,12 +45,10 @@ class Spread:
         Args:
             estimate: of the two runs.
         """
-        if estimate.low is None or estimate.high is None or estimate.smallest_detectable is None:
+        # an interval of two clusters ends where the scale does: no spread is told
+        if estimate.smallest_detectable is None or estimate.num_clusters == 2:
             return None
-        if estimate.num_clusters == 2:  # the interval ends where the scale does: no spread is told
-            return None
-        quantile = student_quantile(estimate.num_clusters - 1)
-        stderr = (estimate.high - estimate.low) / 2 / quantile
+        stderr = estimate.smallest_detectable / errors_shown(estimate.num_clusters - 1)
         per_cluster = estimate.num_samples / estimate.num_clusters
         return cls(stderr**2 * estimate.num_samples, per_cluster)
 
@@ -91,11 +88,8 @@ class Spread:
 
     def detectable(self, num_samples: float) -> float:
         """Return the smallest true difference that so many samples show four times in five."""
-        from scipy.special import stdtrit
-
         freedom = max(1.0, num_samples / self.samples_per_cluster - 1)
-        quantiles = student_quantile(freedom) + float(stdtrit(freedom, POWER))
-        return quantiles * math.sqrt(self.variance / num_samples)
+        return errors_shown(freedom) * math.sqrt(self.variance / num_samples)
 
     def samples_for(self, difference: float) -> int:
         """Return how many samples a true difference takes to be shown four times in five.

@@ -65,7 +65,8 @@ class _Ratio(NamedTuple):
 
 
 def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
-    said = np.array([_said(result) for result in results])
+    scores = [result.score for result in results]
+    said = np.array([str(score.details.get(COUNTED_AS, score.answer)) for score in scores])
     right = np.array([result.target[0] for result in results])
     hits = (said == "yes") & (right == "yes")
     said_yes = hits | ((said == "yes") & (right == "no"))
@@ -85,7 +86,3 @@ def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
         return _Ratio(None, np.zeros(len(results)))
     value = float(numerator.sum()) / total
     return _Ratio(value, (numerator - value * base) / total)
-
-
-def _said(result: SampleResult) -> str:
-    return str(result.score.details.get(COUNTED_AS, result.score.answer))

@@ -131,17 +131,20 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people say it: "40 s", "20 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def duration(seconds: float | None) -> str:
+    """Return a time as people say it: "40 s", "20.0 min", "3.5 h", "2.0 days"; "-" for None."""
+    if seconds is None:
+        return "-"
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    found = (f"{seconds / size:.1f} {unit}" for size, unit in units if seconds >= 2 * size)
+    return next(found, f"{seconds:.0f} s")
 
 
 _LATEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}"}
+    | {"[": "{[}", "*": "{*}"}  # at the start of a row they would be the break's before it
 )
 #: Text in which Markdown acts on nothing but stars and outer underscores.
 _MARKDOWN_PLAIN = re.compile(r"[A-Za-z0-9_ .,;:%+=/()'*-]*")

@@ -21,6 +21,7 @@ from llava_eval.config.choices import let_import, own_files
 from llava_eval.config.roles import differences, role_of, short_keys
 from llava_eval.config.schema import Role
 from llava_eval.errors import ComparisonError, ConfigError
+from llava_eval.metrics.means import range_of
 from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.cost import Cost, cost_of
@@ -151,9 +152,9 @@ class Run(ComparableRun):
     @property
     def full_score(self) -> float:
         """A sample's score that is all right: 1, or where the headline's unit is 0-5, its end."""
-        units = [value.unit for value in self.tables.metrics.values()]
-        as_range = re.fullmatch(r"-?\d+-(\d+)", units[0]) if units else None
-        return 1.0 if as_range is None else float(as_range[1])
+        unit = next((value.unit for value in self.tables.metrics.values()), "percent")
+        ends = None if unit == "percent" else range_of(unit)
+        return 1.0 if ends is None else ends[1]
 
     @property
     def choices(self) -> Mapping[str, str]:

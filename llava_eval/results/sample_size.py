@@ -13,7 +13,7 @@ from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.power import Spread
 from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
-from llava_eval.results.formatting import Table, wrapped
+from llava_eval.results.formatting import Table, count, duration, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
 
@@ -92,7 +92,7 @@ def plans_of(
     num_samples = len(pairing.firsts)
     rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
     return SamplePlans(
-        f"{name} of {runs[0].label}, {num_samples} samples",
+        f"{name} of {runs[0].label}, {count(num_samples, 'sample')}",
         basis,
         unit,
         _planned(spread, detect, scale, runs),
@@ -183,7 +183,7 @@ def plans_text(plans: SamplePlans, names: Sequence[str], *, width: int = 80) -> 
     rows = []
     for plan in plans.plans:
         counts = map(str, (plan.num_samples, plan.num_groups))
-        rows.append([f"{plan.difference:g}", *counts, *map(_duration, plan.seconds)])
+        rows.append([f"{plan.difference:g}", *counts, *map(duration, plan.seconds)])
     takes = [f"{column} takes" for column in columns]
     table = Table(["to detect", "samples", "groups", *takes], rows, num_names=0)
     blocks = [
@@ -201,21 +201,13 @@ def plans_text(plans: SamplePlans, names: Sequence[str], *, width: int = 80) -> 
 def _remarks(plans: SamplePlans) -> Iterator[str]:
     if plans.at_hand is not None:
         yield (
-            f"At hand: {plans.at_hand} samples show a true difference of "
+            f"At hand: {count(plans.at_hand, 'sample')} show a true difference of "
             f"{detectable_cell(plans.detectable, plans.unit)} or more four times in five."
         )
     unseen = [plan for plan in plans.plans if plan.num_samples > (plans.num_rows or math.inf)]
     if unseen:
         least = f"{unseen[-1].difference:g}{' or less' if len(unseen) > 1 else ''}"
         yield f"The whole benchmark has {plans.num_rows} rows: it cannot show {least}."
+    if plans.unit == "percent" and plans.plans[-1].difference > 100:
+        yield "Percentages differ by 100 at most."
     yield "A difference is found at 5 %, two-sided, four times in five."
-
-
-def _duration(seconds: float | None) -> str:
-    """Return a time as people say it."""
-    if seconds is None:
-        return "-"
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

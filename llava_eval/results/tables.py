@@ -21,6 +21,7 @@ from llava_eval.results.columns import (
 )
 from llava_eval.results.formatting import (
     Table,
+    count,
     interval,
     markdown_text,
     number,
@@ -259,6 +260,6 @@ def counts_line(summary: Summary) -> str:
     """Return the counts that stand beside every number."""
     flags = [f", {number} {FLAG_WORDS.get(flag, flag)}" for flag, number in summary.flags.items()]
     return (
-        f"{summary.num_samples} samples: {summary.num_scored} scored, "
+        f"{count(summary.num_samples, 'sample')}: {summary.num_scored} scored, "
         f"{summary.num_unreadable} unreadable, {summary.num_errors} failed" + "".join(flags)
     )

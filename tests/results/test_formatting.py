@@ -120,6 +120,9 @@ def test_markdown_shows_text_as_it_is(text: str, shown: str) -> None:
 
 def test_latex_shows_text_as_it_is() -> None:
     assert latex_text("50 % of a_b & {c} \\x") == r"50 \% of a\_b \& \{c\} \textbackslash{}x"
+    # bare, after the end of a row, they would be a length and a mark of that row's break
+    assert latex_text("[0, 60) s") == "{[}0, 60) s"
+    assert latex_text("*all*") == "{*}all{*}"
 
 
 @given(st.text())

@@ -204,3 +204,9 @@ def test_plans_are_a_table_with_remarks() -> None:
     assert plans_text(enough, ["x", "z"], width=100).splitlines()[11:] == lines[13:]
     small = plans_text(dataclasses.replace(plans, num_rows=89), ["x", "z"], width=100)
     assert "has 89 rows: it cannot show 2.5 or less." in small
+
+
+def test_no_percentages_differ_by_more_than_100() -> None:
+    said = "Percentages differ by 100 at most."
+    texts = [plans_text(plans_of([], detect, 10.0), []) for detect in (100.0, 101.0)]
+    assert [said in text for text in texts] == [False, True]

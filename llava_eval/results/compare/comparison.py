@@ -112,25 +112,29 @@ def compare_runs(
 
     Args:
         runs: at least two.
-        allow_differences: compare runs that are incomplete or were not asked the same.
+        allow_differences: compare runs that are incomplete or were not asked the same, and leave
+            out one without a sample in common, see :func:`all_notes`.
 
     Raises:
-        ComparisonError: they must not be compared; the message says why.
+        ComparisonError: they must not be compared, or none is left; the message says why.
     """
-    first, *rest = runs
-    pairings = [pair(first, run) for run in rest]
-    if not allow_differences:
-        for pairing in pairings:
-            refuse_differences(pairing)
-    metrics = [compare_metrics(pairing) for pairing in pairings]
+    pairings: dict[str, Pairing] = {}
+    names = letters(len(runs))
+    for name, run in zip(names[1:], runs[1:], strict=True):
+        try:
+            pairings[name] = pair(runs[0], run)
+            if not allow_differences:
+                refuse_differences(pairings[name])
+        except ComparisonError:
+            if not allow_differences or (not pairings and name == names[-1]):
+                raise
+    metrics = [compare_metrics(pairing) for pairing in pairings.values()]
     known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
     index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)
     p_values = [holm_of(one.estimate for one in of_all) for of_all in zip(*metrics, strict=True)]
     return [
         _compare(letter, pairing, found, index, [of_metric[n] for of_metric in p_values])
-        for n, (letter, pairing, found) in enumerate(
-            zip(letters(len(runs))[1:], pairings, metrics, strict=True)
-        )
+        for n, ((letter, pairing), found) in enumerate(zip(pairings.items(), metrics, strict=True))
     ]
 
 
@@ -217,10 +221,16 @@ def flips_of(pairing: Pairing, headline: ComparedMetric) -> tuple[list[Flip], li
     return [item for item in flips if item.change > 0], [item for item in flips if item.change < 0]
 
 
-def all_notes(comparisons: Sequence[RunComparison]) -> list[str]:
-    """Return each of :func:`notes` once."""
+def all_notes(
+    comparisons: Sequence[RunComparison], runs: Sequence[ComparableRun] = ()
+) -> list[str]:
+    """Return each of :func:`notes` once, and which of the runs are not compared with the first."""
     is_pair = len(comparisons) == 1
-    return list(dict.fromkeys(n for item in comparisons for n in notes(item, is_pair=is_pair)))
+    compared = {"A", *(item.letter for item in comparisons)}
+    left_out = [name for name in letters(len(runs)) if name not in compared]
+    lines = [f"{name} is not compared: A has no sample that {name} answered" for name in left_out]
+    lines += [line for item in comparisons for line in notes(item, is_pair=is_pair)]
+    return list(dict.fromkeys(lines))
 
 
 def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
@@ -245,8 +255,8 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
         and flat({name: theirs}) != flat({name: node})
     ]
     left_out = {
-        f" only in {first}": pairing.first_only,
-        f" only in {second}": pairing.second_only,
+        f" only in {first}{of}": pairing.first_only,
+        f" only in {second}{of}": pairing.second_only,
     }
     if is_pair:
         left_out[" failed"] = pairing.failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
 from llava_eval.results.columns import FLAG_WORDS, INTERVAL, paired_cells
@@ -18,6 +19,11 @@ from llava_eval.results.summary import flag_counts
 #: Level of a test at which a difference is marked.
 SIGNIFICANT = 0.05
 
+#: What a column of :func:`agreement_table` says.
+DETECTABLE_WORDS = (
+    "the smallest true difference that so many samples show four times in five; where it is above "
+    "100 percent, none is as large."
+)
 #: What the columns of :func:`fidelity_table` say.
 FIDELITY_WORDS = (
     "Told apart by: the mean, which is 0 for runs that are the same, and the samples needed to "
@@ -61,7 +67,8 @@ def _pair_table(comparison: RunComparison) -> Table:
     ]
     is_directed = comparison.pairing.first.is_directed
     estimates = [estimate if is_directed(item.name) else None for item, estimate in known]
-    header = ["metric", "A", "B", "B - A", INTERVAL, "p", "McNemar p"]
+    name = comparison.letter
+    header = ["metric", "A", name, f"{name} - A", INTERVAL, "p", "McNemar p"]
     return Table(header, rows, best=_better(estimates, 1))
 
 
@@ -122,6 +129,8 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
     for item in comparisons:
         agreement, estimate = item.agreement, item.headline.estimate
         total = agreement.num_samples
+        # Of what is no mean over samples nobody can say which of them are better.
+        is_mean = isinstance(item.headline.paired, PairedMean)
         rows.append(
             [
                 f"{item.letter} - A",
@@ -129,8 +138,7 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
                 str(item.pairing.num_clusters),
                 f"{100 * agreement.num_same_text / total:.1f} %",
                 f"{100 * agreement.num_same_answer / total:.1f} %",
-                str(len(item.worse)),
-                str(len(item.better)),
+                *(str(len(flips)) if is_mean else "-" for flips in (item.worse, item.better)),
                 number(estimate.smallest_detectable if estimate else None, item.headline.unit),
             ]
         )
@@ -178,7 +186,8 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
         ]
         for item in comparison.facets[facet]
     ]
-    header = [f"by {facet}", "samples", "A", "B", "B - A", INTERVAL, "Holm p"]
+    name = comparison.letter
+    header = [f"by {facet}", "samples", "A", name, f"{name} - A", INTERVAL, "Holm p"]
     estimates = [item.estimate for item in comparison.facets[facet]]
     return Table(header, rows, best=_better(estimates, 2))
 

@@ -27,7 +27,7 @@ from llava_eval.results.compare.sweep_curves import (
 )
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
-from llava_eval.results.run_names import paper_names, settings_texts
+from llava_eval.results.run_names import letters, paper_names, settings_texts
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
 
@@ -71,7 +71,7 @@ def export_comparison(
         if flips:
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
             data[name] = flips_data(flips)
-    lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons)]
+    lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons, runs)]
     written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
     files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
     return [folder / "comparison.json", *written]
@@ -266,12 +266,13 @@ def metrics_data(
     """
     import pandas as pd
 
-    of_pairs = [{}, *map(_differences, comparisons)]
+    of_pairs = {item.letter: _differences(item) for item in comparisons}
+    named = zip(letters(len(runs)), runs, settings_texts(runs), strict=True)
     rows = [
         dict(zip(_NAMES, (run.name, run.model, run.label, settings), strict=True))
         | {name: row[name] for name in (*KEY_COLUMNS, *NUMBER_COLUMNS)}
-        | (of_pairs[index].get(tuple(row[name] for name in KEY_COLUMNS), {}) if comparisons else {})
-        for index, (run, settings) in enumerate(zip(runs, settings_texts(runs), strict=True))
+        | of_pairs.get(letter, {}).get(tuple(row[name] for name in KEY_COLUMNS), {})
+        for letter, run, settings in named
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()

@@ -11,10 +11,9 @@ from typing import Any
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.columns import INTERVAL, paired_cells
-from llava_eval.results.compare.comparison import RunComparison, compare_runs
+from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, values_of_first
 from llava_eval.results.formatting import Table, number, p_text, wrapped
-from llava_eval.results.run_names import letters
 from llava_eval.results.runs import ComparableRun
 
 
@@ -50,6 +49,8 @@ class Probes:
             if run.incomplete is not None:
                 raise ComparisonError(f"{run.name} {run.incomplete}")
         comparisons = compare_runs([*plain, *probed], allow_differences=True)
+        if len(comparisons) < len(probed):
+            raise ComparisonError(all_notes(comparisons, [*plain, *probed])[0])
         return cls(plain[0], [str(probe_of(run)) for run in probed], comparisons)
 
     @property
@@ -82,23 +83,25 @@ def probes_table(probes: Probes) -> Table:
 
 
 def answers_table(probes: Probes) -> Table | None:
-    """Return how often each letter is right, and how often it is answered, in percent."""
+    """Return how often each letter is right, and how often it is answered, in percent.
+
+    A probe that changes which letters are right (shuffled options) has a column of its own for it.
+    """
     runs = [probes.plain, *(comparison.pairing.second for comparison in probes.comparisons)]
     options = list(dict.fromkeys(t for run in runs for item in run.results for t in item.target))
     if not options or any(len(name) != 1 for name in options):
         return None
-    right = [_shares([t for item in run.results for t in item.target[:1]]) for run in runs]
-    given = [_shares([str(item.score.answer) for item in run.results]) for run in runs]
-    header = ["letter", "right", *letters(len(runs))]
+    columns: dict[str, dict[str, float]] = {}
+    for name, run in zip(["A", *(item.letter for item in probes.comparisons)], runs, strict=True):
+        right = _shares([t for item in run.results for t in item.target[:1]])
+        if right != columns.setdefault("right", right):
+            columns[f"right in {name}"] = right
+        columns[name] = _shares([str(item.score.answer) for item in run.results])
     rows = [
-        [
-            name,
-            number(100 * right[0].get(name, 0.0)),
-            *(number(100 * shares.get(name, 0.0)) for shares in given),
-        ]
+        [name, *(number(100 * shares.get(name, 0.0)) for shares in columns.values())]
         for name in sorted(options)
     ]
-    return Table(header, rows)
+    return Table(["letter", *columns], rows)
 
 
 def _shares(names: Sequence[str]) -> dict[str, float]:

@@ -123,7 +123,7 @@ def seeds_words(seeds: Seeds) -> str:
     return (
         f"Between seeds {seeds.metric} spreads by {seeds.spread_of_seeds:.2f} (standard "
         "deviation); the choice of questions moves the mean by "
-        f"{'-' if stderr is None else f'{stderr:.2f}'} (standard error). "
+        f"{f'{stderr:.2f}' if stderr else '-'} (standard error). "
         f"{count(len(seeds.flips), 'sample')} ({100 * len(seeds.flips) / seeds.num_samples:.1f} %) "
         "are not worth the same under all seeds."
     )

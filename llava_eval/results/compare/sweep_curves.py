@@ -99,7 +99,13 @@ def _sweep(
     failed = [run for run in runs if run.num_errors]
     result = [*notes, *(f"{run.name}: {count(run.num_errors, 'sample')} failed" for run in failed)]
     for run in runs[1:]:
-        pairing = pair(runs[0], run)
+        try:
+            pairing = pair(runs[0], run)
+        except ComparisonError as error:  # no sample that both answered
+            if not allow_differences:
+                raise
+            result.append(str(error))
+            continue
         if not allow_differences:
             refuse_differences(pairing)
         only = [*pairing.first_only, *pairing.second_only]

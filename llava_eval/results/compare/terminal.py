@@ -43,7 +43,7 @@ def comparison_text(
         "" if fidelity is None else fidelity.to_text(width),
         _by_run(tables.counts_table(runs), width),
         "\n".join(map(headline_sentence, comparisons)),
-        "\n".join(_explanations(comparisons, width)),
+        "\n".join(_explanations(comparisons, runs, width)),
         *(block for item in comparisons for block in _flips(item, width)),
     ]
     blocks += [facet_text(table, width) for table in tables.facet_tables(comparisons)]
@@ -91,11 +91,13 @@ def headline_sentence(comparison: RunComparison) -> str:
     return f"No difference in {headline.name} between A and {second} is shown ({bounds})."
 
 
-def _explanations(comparisons: Sequence[RunComparison], width: int) -> Iterator[str]:
+def _explanations(
+    comparisons: Sequence[RunComparison], runs: Sequence[ComparableRun], width: int
+) -> Iterator[str]:
     headline = comparisons[0].headline.name
     yield wrapped(
-        f"worse, better: samples, by {headline}. detectable: the smallest true difference in "
-        f"{headline} that so many samples show four times in five.",
+        f"worse, better: samples, by {headline}. detectable, in {headline}: "
+        f"{tables.DETECTABLE_WORDS}",
         width,
     )
     if any(item.fidelity for item in comparisons):
@@ -105,7 +107,7 @@ def _explanations(comparisons: Sequence[RunComparison], width: int) -> Iterator[
             "Holm: p corrected for the number of runs; * is below 0.05, corrected for the levels.",
             width,
         )
-    yield from (wrapped(f"Note: {note}.", width) for note in all_notes(comparisons))
+    yield from (wrapped(f"Note: {note}.", width) for note in all_notes(comparisons, runs))
 
 
 def _flips(comparison: RunComparison, width: int) -> Iterator[str]:

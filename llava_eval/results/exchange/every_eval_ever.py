@@ -9,16 +9,17 @@ import datetime
 import hashlib
 import json
 import math
-import re
 import uuid
 from typing import Any
 
 import llava_eval
+from llava_eval.metrics.means import range_of
 from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
-_RANGE = re.compile(r"(-?\d+)-(\d+)")
+#: The schema has no other place to say so.
+_UNDIRECTED = {"direction": "neither more nor less of it is better"}
 
 
 def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
@@ -27,9 +28,7 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     Metrics without a value have no place in the schema and are left out. Samples that have no
     score are none of its instances either; their number stands in the aggregate's details.
     """
-    run, record = facts.run, facts.run.manifest.model
-    # what a server ran, or wrote texts that were scored, is not known
-    is_local = record is not None and record.weights_sha256 is not None
+    run, is_local = facts.run, facts.is_local
     transformers = run.manifest.versions.get("transformers") if is_local else None
     developer, _, name = facts.model.rpartition("/")
     model_id = facts.model if developer else f"local/{facts.model}"
@@ -97,7 +96,7 @@ def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts
             "confidence_level": 0.95,
             "method": "clustered by group",
         }
-    low, high = _bounds(value.unit)
+    low, high = range_of(value.unit) or ("-Infinity", "Infinity")
     source: dict[str, Any] = {"dataset_name": facts.run.benchmark, "source_type": "other"}
     if facts.dataset is not None:
         source |= {"source_type": "hf_dataset", "hf_repo": facts.dataset}
@@ -113,6 +112,7 @@ def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts
             "metric_name": metric,
             "metric_unit": value.unit,
             "lower_is_better": False,
+            **({} if run.is_directed(metric) else {"additional_details": _UNDIRECTED}),
             "score_type": "continuous",
             "min_score": low,
             "max_score": high,
@@ -131,14 +131,6 @@ def _result(metric: str, value: MetricValue, evaluation_id: str, facts: RunFacts
             "additional_details": {"benchmark": run.label, "model": run.model},
         },
     }
-
-
-def _bounds(unit: str) -> tuple[float | str, float | str]:
-    """Return the least and the largest value of a unit, as the schema writes them."""
-    as_range = _RANGE.fullmatch(unit)
-    if as_range is not None:
-        return float(as_range[1]), float(as_range[2])
-    return (0.0, 100.0) if unit == "percent" else ("-Infinity", "Infinity")
 
 
 def _instance(

@@ -40,7 +40,7 @@ def lm_eval(facts: RunFacts) -> dict[str, Any]:
         "git_hash": run.manifest.git_commit,
         "date": started.timestamp(),
         "transformers_version": run.manifest.versions.get("transformers"),
-        "model_source": "hf",
+        "model_source": "hf" if facts.is_local else "unknown",
         "model_name": facts.model,
         "model_name_sanitized": sanitized,
         "start_time": started.timestamp(),

@@ -79,6 +79,12 @@ class RunFacts:
         return self.source.removeprefix(HUB_SCHEME) if is_hub else None
 
     @property
+    def is_local(self) -> bool:
+        """Whether transformers ran the model here; what a server ran is not known."""
+        model = self.run.manifest.model
+        return model is not None and model.weights_sha256 is not None
+
+    @property
     def file_name(self) -> str:
         """The benchmark's name as a part of a file's name."""
         return file_name(self.run.benchmark)

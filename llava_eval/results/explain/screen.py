@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,27 +182,23 @@ def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
 
 def to_terminal(explanation: Explanation, *, width: int = 80) -> str:
     """Return an explanation for a terminal of so many columns."""
-    texts = []
-    for title, blocks in _blocks(explanation):
-        texts.append(wrapped(title, width))
-        texts += [
-            block.to_text(width) if isinstance(block, Table) else wrapped(block, width)
-            for block in blocks
-        ]
-        texts.append("")
-    return "\n".join(texts[:-1])
+
+    def shown(block: _Block) -> str:
+        return block.to_text(width) if isinstance(block, Table) else wrapped(block, width)
+
+    parts = _blocks(explanation)
+    return "\n\n".join("\n".join(map(shown, (title, *blocks))) for title, blocks in parts)
 
 
 def to_markdown(explanation: Explanation) -> str:
     """Return an explanation as GitHub reads it."""
-    texts = []
-    for title, blocks in _blocks(explanation):
-        texts.append(f"### {markdown_text(title)}")
-        texts += [
-            block.to_markdown() if isinstance(block, Table) else markdown_text(block)
-            for block in blocks
-        ]
-    return "\n\n".join(texts) + "\n"
+
+    def shown(block: _Block) -> str:
+        return block.to_markdown() if isinstance(block, Table) else markdown_text(block)
+
+    parts = _blocks(explanation)
+    texts = ((f"### {markdown_text(title)}", *map(shown, blocks)) for title, blocks in parts)
+    return "\n\n".join(itertools.chain.from_iterable(texts)) + "\n"
 
 
 def as_content(explanation: Explanation) -> dict[str, Any]:

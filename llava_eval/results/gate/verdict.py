@@ -12,7 +12,6 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.columns import detectable_cell
-from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
@@ -93,8 +92,7 @@ def to_terminal(verdict: GateVerdict, *, width: int = 80) -> str:
         wrapped(detectable_text(verdict), width),
     ]
     blocks += [
-        f"{title}\n{_flips(flips, verdict.headline).to_text(width, indent='  ')}"
-        for title, flips in _listed(verdict)
+        f"{title}:\n{table.to_text(width, indent='  ')}" for title, table in _listed(verdict)
     ]
     blocks += [wrapped(f"Note: {note}.", width) for note in verdict.notes]
     blocks.append(wrapped(outcome(verdict), width))
@@ -124,10 +122,7 @@ def to_markdown(verdict: GateVerdict) -> str:
     changes = _changes_table(verdict)
     if changes is not None:
         blocks.append(_folded("What differs", changes))
-    blocks += [
-        _folded(title.rstrip(":"), _flips(flips, verdict.headline))
-        for title, flips in _listed(verdict)
-    ]
+    blocks += [_folded(title, table) for title, table in _listed(verdict)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -185,15 +180,13 @@ def _changes_table(verdict: GateVerdict) -> Table | None:
     return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
 
 
-def _listed(verdict: GateVerdict) -> Iterator[tuple[str, Sequence[Flip]]]:
+def _listed(verdict: GateVerdict) -> Iterator[tuple[str, Table]]:
     for name, flips in (("worse", verdict.worse), ("better", verdict.better)):
         if flips:
             first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-            yield f"{name} on {count(len(flips), 'sample')}{first}:", flips[:SHOWN_FLIPS]
-
-
-def _flips(flips: Sequence[Flip], headline: ComparedMetric) -> Table:
-    return flips_table(flips, headline, first="baseline", second="run")
+            shown = (flips[:SHOWN_FLIPS], verdict.headline)
+            table = flips_table(*shown, first="baseline", second="run")
+            yield f"{name} on {count(len(flips), 'sample')}{first}", table
 
 
 def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:

@@ -14,6 +14,7 @@ from llava_eval.results.chart import Chart
 from llava_eval.results.columns import COUNT_COLUMNS, count_cells, value_with_interval
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import (
+    DETECTABLE_WORDS,
     FIDELITY_WORDS,
     agreement_table,
     cost_table,
@@ -41,7 +42,7 @@ from llava_eval.results.compare.sweep_curves import (
 from llava_eval.results.compare.terminal import headline_sentence
 from llava_eval.results.explain.screen import stored_parts
 from llava_eval.results.files import file_name, file_names
-from llava_eval.results.formatting import Table, formatted, highest
+from llava_eval.results.formatting import Table, formatted, highest, markdown_text
 from llava_eval.results.run_names import letters, paper_names, run_names
 from llava_eval.results.runs import Run
 from llava_eval.types import MetricValue
@@ -79,9 +80,11 @@ class Overview:
         try:
             if 1 < len(runs) <= MAX_PAIRED_RUNS:
                 comparisons = compare_runs(runs, allow_differences=True)
-                result += all_notes(comparisons)
+                result += all_notes(comparisons, runs)
             if len(runs) > 1:
                 (sweep,) = sweeps_of(runs, allow_differences=True)
+            if sweep is not None and len(runs) > MAX_PAIRED_RUNS:
+                result += sweep.notes
         except LlavaEvalError as error:
             result.append(str(error))
         return cls(runs, comparisons, sweep, list(dict.fromkeys(result)))
@@ -121,10 +124,7 @@ class Overview:
                     f" Holm is p corrected for the {len(self.comparisons)} runs compared with A."
                 )
             yield "Differences", metrics_table(self.comparisons), about
-            about = (
-                "Detectable is the smallest true difference that so many samples show four times "
-                "in five."
-            )
+            about = f"Detectable is {DETECTABLE_WORDS}"
             yield "Agreement", agreement_table(self.comparisons), about
         fidelity = fidelity_table(self.comparisons)
         if fidelity is not None:
@@ -132,10 +132,13 @@ class Overview:
         with contextlib.suppress(ComparisonError):  # these runs are no such set
             about = "Changes are paired by question; p-values are corrected for all probes."
             yield "What answers rest on", probes_table(Probes.of(self.runs)), about
-        for group in over_seeds(self.runs):
+        names, groups = letters(len(self.runs)), over_seeds(self.runs)
+        for group in groups:
+            members = [name for name, run in zip(names, self.runs, strict=True) if run in group]
+            of = f" ({', '.join(members)})" if len(groups) > 1 else ""
             with contextlib.suppress(ComparisonError):
                 seeds = Seeds.of(group)
-                yield f"Seeds of {group[0].model}", seeds_table(seeds), seeds_words(seeds)
+                yield f"Seeds of {group[0].model}{of}", seeds_table(seeds), seeds_words(seeds)
         if self.sweep is not None and len(self.runs) > MAX_PAIRED_RUNS:
             yield "Settings", sweep_table(self.sweep), legend(self.sweep)
         settings = settings_table(self.runs) if len(self.runs) > 1 else None
@@ -144,7 +147,7 @@ class Overview:
         counted = counts_table(self.runs) if len(self.runs) > 1 else None
         if counted is not None:
             yield "What must be known of the samples", counted, ""
-        for name, run in zip(letters(len(self.runs)), self.runs, strict=True):
+        for name, run in zip(names, self.runs, strict=True):
             explained = stored_parts(run.path)
             if explained is not None:
                 table, against = explained
@@ -156,6 +159,13 @@ class Overview:
 def facets_of(runs: Sequence[Run]) -> list[str]:
     """Return the facets of the runs' tables."""
     return list(dict.fromkeys(facet for run in runs for facet in run.tables.groups))
+
+
+def metric_by(facet: str, runs: Sequence[Run]) -> str | None:
+    """Return the first metric that levels of a facet have, as a run's own table in a terminal."""
+    levels = [values for run in runs for values in run.tables.groups.get(facet, {}).values()]
+    metrics = (name for run in runs for name in run.tables.metrics)
+    return next((name for name in metrics if any(name in values for values in levels)), None)
 
 
 def level_values(run: Run, facet: str, metric: str) -> dict[str, MetricValue]:
@@ -231,13 +241,13 @@ def export_report(folder: Path, groups: Mapping[str, Sequence[Run]]) -> list[Pat
             "agreement": agreement_data(overview.comparisons),
             **metrics_data(runs, overview.comparisons, name="results"),
         }
-        if overview.headline is not None:
-            for facet in facets_of(runs):
-                parts[f"by_{facet}"] = facet_table(runs, facet, overview.headline)
+        for facet in facets_of(runs):
+            if (metric := metric_by(facet, runs)) is not None:
+                parts[f"by_{facet}"] = facet_table(runs, facet, metric)
         for name, table, _ in overview.tables():
             parts[file_name(name.lower())] = table
         name = stems[benchmark]
-        lines = [f"- {note}" for note in overview.notes]
+        lines = [f"- {markdown_text(note)}" for note in overview.notes]
         written += export_tables(folder, name, parts, lines, data=data, names=paper_names(runs))
         written += write_charts(folder, f"{name}_score_against", dict(overview.charts))
     return written

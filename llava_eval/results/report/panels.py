@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
-from llava_eval.metrics.paired import holm
+from llava_eval.metrics.paired import holm_of
 from llava_eval.results.columns import (
     COUNT_COLUMNS,
     FLAG_WORDS,
@@ -17,13 +17,14 @@ from llava_eval.results.columns import (
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT
 from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
-from llava_eval.results.formatting import Table, html_text, number, p_text, row_header
+from llava_eval.results.formatting import Table, count, html_text, number, p_text, row_header
 from llava_eval.results.report.overview import (
     MAX_PAIRED_RUNS,
     Overview,
     facet_table,
     facets_of,
     level_values,
+    metric_by,
     results_table,
 )
 from llava_eval.results.report.protocol import protocol_card
@@ -72,7 +73,7 @@ def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
 
 
 def _panels(set_index: int, overview: Overview) -> Iterator[str]:
-    runs, metric = overview.runs, overview.headline
+    runs = overview.runs
     few = len(runs) <= MAX_PAIRED_RUNS
     tables = list(overview.tables())
     first = tables[:1] if few and overview.comparisons else []
@@ -83,8 +84,9 @@ def _panels(set_index: int, overview: Overview) -> Iterator[str]:
         yield _panel("Runs", sweep_runs_table(overview, overview.sweep).to_html(), about)
     else:
         yield _panel("Runs", results_table(runs).to_html())
-    for facet in facets_of(runs) if metric is not None else ():
-        yield _facet_panel(set_index, overview, facet, str(metric))
+    for facet in facets_of(runs):
+        if (metric := metric_by(facet, runs)) is not None:
+            yield _facet_panel(set_index, overview, facet, metric)
     # The table of a sweep's runs has all its settings anyway.
     known = set() if few or overview.sweep is None else {*overview.sweep.settings[0].values}
     for name, table, about in tables[len(first) :]:
@@ -160,26 +162,26 @@ def heat_map(sweep: Sweep) -> str | None:
         for name in names
     )
     others = ", ".join(key for key in sweep.settings[0].values if key != FRAMES)
-    return (
-        f'<table class="heat"><thead><tr><th scope="col" class="name">{html_text(others)}</th>'
-        f"{header}</tr></thead><tbody>{rows}</tbody></table>"
-    )
+    return _table(html_text(others), header, rows, kind=' class="heat"')
+
+
+def _table(name: str, header: str, rows: str, *, kind: str = "") -> str:
+    """Return a table of HTML; its first column, of a name, is that of the rows' names."""
+    head = f'<tr><th scope="col" class="name">{name}</th>{header}</tr>'
+    return f"<table{kind}><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _facet_panel(set_index: int, overview: Overview, facet: str, metric: str) -> str:
-    runs = overview.runs
-    table = facet_table(runs, facet, metric)
-    if not table.rows:
-        return ""
-    title = f"{metric} by {facet}"
+    runs, title = overview.runs, f"{metric} by {facet}"
     if len(runs) > MAX_PAIRED_RUNS:
         return _panel(title, _levels_by_run(set_index, overview, facet, metric))
     p_values = _facet_p_values(overview, facet, metric)
     num_compared = sum(p is not None for p in p_values.values())
     about = (
         f"* p < {SIGNIFICANT:g} for the paired difference to A, after Holm's correction for the "
-        f"{num_compared} comparisons of this table."
+        f"{count(num_compared, 'comparison')} of this table."
     )
+    table = facet_table(runs, facet, metric)
     html = table_with_plots(table, set_index, runs, facet, metric, p_values)
     return _panel(title, html, about if num_compared else "")
 
@@ -188,13 +190,14 @@ def _facet_p_values(
     overview: Overview, facet: str, metric: str
 ) -> dict[tuple[int, str], float | None]:
     """Return, by run and level, p of the difference to A, corrected for the whole table."""
+    names = letters(len(overview.runs))
     raw = {
-        (index, item.level): item.estimate.p_value if item.estimate else None
-        for index, comparison in enumerate(overview.comparisons, start=1)
+        (names.index(comparison.letter), item.level): item.estimate
+        for comparison in overview.comparisons
         if comparison.headline.name == metric
         for item in comparison.facets.get(facet, ())
     }
-    return dict(zip(raw, holm(list(raw.values())), strict=True))
+    return dict(zip(raw, holm_of(raw.values()), strict=True))
 
 
 def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) -> str:
@@ -211,10 +214,7 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
         f"{''.join(f'<td>{_cell(column.get(level))}</td>' for level in levels)}</tr>"
         for letter, name, column in zip(letters(len(runs)), overview.names, columns, strict=True)
     )
-    return (
-        f'<table><thead><tr><th scope="col" class="name">run</th>{header}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
+    return _table("run", header, rows)
 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
@@ -241,8 +241,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
     letter = letters(len(overview.runs))[index]
     metrics = run.tables.metrics
     headline = metrics.get(name) or MetricValue.none(0, "")
-    unit = headline.unit
-    shown_unit = "%" if unit == "percent" else unit
+    unit = "%" if headline.unit == "percent" else headline.unit
     big, bounds, _ = value_cells(headline)
     others = [
         f"{other} {number(value.value, value.unit)}"
@@ -256,7 +255,7 @@ def _card(set_index: int, overview: Overview, index: int) -> str:
         f'<span class="letter s{index}">{letter}</span>'
         f"<strong>{html_text(overview.names[index])}</strong></header>"
         f'<div class="big">{html_text(big)}'
-        f"<small>{html_text(f'{shown_unit} {name}')}</small></div>"
+        f"<small>{html_text(f'{unit} {name}')}</small></div>"
         f"{_counts(facts)}{_counts(_counted(set_index, run, letter))}"
         f'<div class="path">{paths}</div></article>'
     )
@@ -267,7 +266,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     states = Counter(state_of(result, run.full_score) for result in run.results)
     speed = run.cost.samples_per_second
     return [
-        f"{len(run.results)} samples",
+        count(len(run.results), "sample"),
         *(
             _to_samples(set_index, {"run": letter, "show": word}, f"{states[state]} {word}")
             if states[state]
@@ -306,7 +305,7 @@ def table_with_plots(
     chance = runs[0].tables.chance.get(metric)
     low, high = scale
     name, _, *runs_header = map(html_text, table.header)
-    header = "".join(
+    header = f'<th scope="col" class="name plot">{low:g} to {high:g}</th>' + "".join(
         f'<th scope="col"><span class="letter s{index}">{cell}</span></th>'
         for index, cell in enumerate(runs_header)
     )
@@ -318,21 +317,18 @@ def table_with_plots(
             for index, value in enumerate(values)
         )
         link = _to_samples(set_index, {f"by.{facet}": level}, level)
-        named = row_header(level, f"{link}<small>{_num_samples(values)} samples</small>")
+        named = row_header(level, f"{link}<small>{_num_samples(values)}</small>")
         rows.append(f'<tr>{named}<td class="plot">{_plot(values, scale, chance)}</td>{cells}</tr>')
-    return (
-        f'<table><thead><tr><th scope="col" class="name">{name}</th>'
-        f'<th scope="col" class="name plot">{low:g} to {high:g}</th>'
-        f"{header}</tr></thead>\n"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
+    return _table(name, header, "".join(rows))
 
 
 def _num_samples(values: Sequence[MetricValue | None]) -> str:
     """Return of how many samples values are: of each, where the runs differ."""
-    counts = ["-" if value is None else str(value.num_samples) for value in values]
-    known = set(counts) - {"-"}
-    return known.pop() if len(known) == 1 else ", ".join(counts)
+    known = {value.num_samples for value in values if value is not None}
+    if len(known) == 1:
+        return count(known.pop(), "sample")
+    counts = ("-" if value is None else str(value.num_samples) for value in values)
+    return f"{', '.join(counts)} samples"
 
 
 def _cell(value: MetricValue | None, p_value: float | None = None) -> str:

@@ -90,6 +90,7 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
         thumbnails: by sample id, the number of its strip of frames.
     """
     questions = list(samples.questions)
+    asked = (item.question or item.prompt for item in questions)
     full = [run.full_score for run in samples.runs]
     graded = any(
         state_of(item, full[0]) == PARTLY or (item is not None and (item.score.value or 0) > 1)
@@ -100,7 +101,7 @@ def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any
     names = dict.fromkeys(name for run in samples.runs for name in run.parts.benchmark.facets)
     return {
         "ids": [item.id for item in questions],
-        "snippets": [_snippet(item) for item in questions],
+        "snippets": [cut(" ".join(text.split()), _SNIPPET) for text in asked],
         "facets": [_facet(name, questions) for name in names],
         "states": [
             "".join(state_of(item, score) for item in column)
@@ -120,10 +121,6 @@ def _facet(name: str, questions: Sequence[SampleResult]) -> dict[str, Any]:
     levels: dict[str, int] = {}
     values = [levels.setdefault(str(item.facets.get(name, "")), len(levels)) for item in questions]
     return {"name": name, "levels": list(levels), "values": values}
-
-
-def _snippet(result: SampleResult) -> str:
-    return cut(" ".join((result.question or result.prompt).split()), _SNIPPET)
 
 
 def _value(result: SampleResult | None) -> float | None:

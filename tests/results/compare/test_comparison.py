@@ -17,7 +17,10 @@ from llava_eval import cli
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.paired import holm, mcnemar_exact, paired_means
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs, notes
+from llava_eval.results.compare.comparison_tables import agreement_table, metrics_table
+from llava_eval.results.compare.export import metrics_data
 from llava_eval.results.compare.pairing import metric_of
+from llava_eval.results.report.overview import Overview
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.scoring.captions.corpus import CaptionScorer, corpus_bleu
 from llava_eval.types import Generation, Sample, SampleResult, Score
@@ -206,6 +209,7 @@ def test_cider_of_different_sets_is_not_compared(tmp_path: Path) -> None:
     assert "CIDEr is not compared: its values weigh words by the whole set" in notes(found)[-1]
     assert bleu.estimate is not None
     assert found.headline is bleu
+    assert agreement_table([found]).rows[0][5:7] == ["-", "-"], "of no sample by itself"
 
 
 def test_all_runs_are_looked_at_by_one_metric_and_notes_name_theirs(tmp_path: Path) -> None:
@@ -226,6 +230,42 @@ def test_all_runs_are_looked_at_by_one_metric_and_notes_name_theirs(tmp_path: Pa
     said, reason = all_notes(found)
     assert said == "1 sample of C failed, not compared: q11"
     assert reason.startswith("CIDEr of A and C is not compared: its values weigh words")
+
+
+def test_a_run_without_a_common_sample_does_not_end_the_others(tmp_path: Path) -> None:
+    short, long = [answered(n, n > 0) for n in range(6)], [answered(n, True) for n in range(6, 12)]
+    paths = [
+        write_run(tmp_path / str(number), side)
+        for number, side in enumerate((short, long, [*short, *long]))
+    ]
+    runs = [read(path) for path in paths]
+    with pytest.raises(ComparisonError, match="no sample in common"):
+        compare_runs(runs)
+    with pytest.raises(ComparisonError, match="no sample in common"):
+        compare_runs(runs[:2], allow_differences=True)
+    (found,) = compare_runs(runs, allow_differences=True)
+    assert found.letter == "C"
+    assert list(metrics_table([found]).header[1:4]) == ["A", "C", "C - A"]
+    assert all_notes([found], runs) == [
+        "B is not compared: A has no sample that B answered",
+        "6 samples only in C, not compared: q6, q7, q8, q9, q10 and 1 more",
+    ]
+    numbers = metrics_data(runs, [found])["metrics"].query("level == ''")
+    assert numbers["num_compared"].fillna(0).tolist() == [0, 0, 6]
+    overview = Overview.of(runs)
+    assert [item.letter for item in overview.comparisons] == ["C"]
+    assert overview.sweep is not None
+    assert all_notes(compare_runs([runs[2], *runs[:2]])) == [
+        "6 samples only in A of A and B, not compared: q6, q7, q8, q9, q10 and 1 more",
+        "6 samples only in A of A and C, not compared: q0, q1, q2, q3, q4 and 1 more",
+    ]
+
+
+def test_a_report_of_many_runs_says_which_hold_other_samples(tmp_path: Path) -> None:
+    sides = [[answered(n, n > 0) for n in range(size)] for size in (6, 6, 6, 6, 4)]
+    paths = [write_run(tmp_path / str(number), side) for number, side in enumerate(sides)]
+    (note,) = Overview.of([read(path) for path in paths]).notes
+    assert note == f"{paths[4]} and {paths[0]} do not share 2 samples"
 
 
 def test_levels_of_whole_groups_are_those_of_the_runs_own_tables(tmp_path: Path) -> None:

@@ -151,6 +151,41 @@ def test_an_accepted_letter_that_is_never_the_first_is_right_nowhere(tmp_path: P
     assert table.rows == [["A", "100.0", "50.0", "0.0"], ["B", "0.0", "50.0", "100.0"]]
 
 
+def test_a_probe_that_moves_the_right_letters_says_so(tmp_path: Path) -> None:
+    paths = [
+        write_run(
+            tmp_path / name,
+            [
+                answered(n, True, target=(one,), score=Score(1.0, one))
+                for n, one in enumerate(letters)
+            ],
+            config={"benchmark.probe": name} if name != "plain" else {},
+        )
+        for name, letters in {"plain": "AABB", "shuffled_options": "BABB"}.items()
+    ]
+    table = answers_table(Probes.of([RunReader().read(path) for path in paths]))
+    assert table is not None
+    assert table.header == ["letter", "right", "A", "right in B", "B"]
+    assert table.rows == [
+        ["A", "50.0", "50.0", "25.0", "25.0"],
+        ["B", "50.0", "50.0", "75.0", "75.0"],
+    ]
+
+
+def test_a_probe_of_other_samples_is_refused(tmp_path: Path) -> None:
+    sides = {"plain": range(3), "blind": range(3), "one_frame": range(3, 6)}
+    paths = [
+        write_run(
+            tmp_path / name,
+            [answered(n, True) for n in numbers],
+            config={"benchmark.probe": name} if name != "plain" else {},
+        )
+        for name, numbers in sides.items()
+    ]
+    with pytest.raises(ComparisonError, match="C is not compared: A has no sample that C answered"):
+        Probes.of([RunReader().read(path) for path in paths])
+
+
 def test_words_as_answers_have_no_table_of_letters(tmp_path: Path) -> None:
     def side() -> list[SampleResult]:
         return [answered(n, True, target=("two words",)) for n in range(3)]

@@ -122,6 +122,22 @@ def test_the_report_has_a_table_of_seeds_and_one_of_probes(tmp_path: Path) -> No
     assert [row[1] for row in table.rows] == ["plain", "blind", "chance"]
 
 
+def test_seeds_of_several_settings_are_tables_of_their_own(tmp_path: Path) -> None:
+    results = [answered(n, n % 3 > 0) for n in range(6)]
+    paths = [
+        write_run(
+            tmp_path / f"{seed}_{frames}",
+            results,
+            config={"seed": seed, "sampler.num_frames": frames},
+        )
+        for seed in (0, 1)
+        for frames in (2, 4)
+    ]
+    tables = Overview.of([RunReader().read(path) for path in paths]).tables()
+    names = [name for name, _, _ in tables if name.startswith("Seeds")]
+    assert names == ["Seeds of made (A, C)", "Seeds of made (B, D)"]
+
+
 def made(**changes: Any) -> Seeds:
     return dataclasses.replace(
         Seeds("b, m", "accuracy", "percent", {"0": 60.0, "7": 65.04}, 62.52, 3.5638, None, {}, 40),

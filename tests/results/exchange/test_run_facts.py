@@ -266,6 +266,16 @@ def test_a_score_of_0_to_5_is_right_at_5(tmp_path: Path) -> None:
     model = read(aggregate)["model_info"]
     assert model["inference_engine"]["name"] == "unknown", "a server does not say what it runs"
     assert model["additional_details"]["deployment_type"] == "unknown"
+    results, _ = lm_eval(RunFacts.of(run)).values()
+    assert results["model_source"] == "unknown"
+
+
+def test_a_share_of_yes_is_better_in_neither_direction(tmp_path: Path) -> None:
+    node = {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "yes_ratio"}
+    facts = RunFacts.of(run_of(tmp_path, metrics={**ACCURACY, "yes_ratio": node}))
+    aggregate, _ = every_eval_ever(facts).values()
+    said = [item["metric_config"] for item in aggregate["evaluation_results"]]
+    assert ["additional_details" in config for config in said] == [False, True]
 
 
 def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
@@ -284,6 +294,7 @@ def test_lm_eval_is_told_of_every_sample(tmp_path: Path) -> None:
     assert content["n-shot"] == {"made_up": 0}
     assert content["higher_is_better"] == {"made_up": {"accuracy": True}}
     assert content["versions"] == {"made_up": 1}
+    assert content["model_source"] == "hf"
     assert (content["start_time"], content["end_time"]) == (START_SECONDS, START_SECONDS + 90)
     assert content["total_evaluation_time_seconds"] == "90.0"
     assert content["model_name_sanitized"] == "org__model-7b"

@@ -210,6 +210,22 @@ def test_many_runs_are_a_table_of_runs(tmp_path: Path) -> None:
     assert re.findall(r"<td>([^<]*)</td>", cost)[:2] == ["200", "3.0"]
 
 
+def test_levels_show_the_first_metric_that_they_have(tmp_path: Path) -> None:
+    """POPE's headline, the mean over categories, is no number of one category."""
+    metrics = {"mean_f1": ACCURACY["accuracy"], "f1": ACCURACY["accuracy"]}
+    results = [answered(n, n % 3 > 0) for n in range(12)]
+    path = write_run(tmp_path / "run", results, metrics=metrics)
+    content = json.loads((path / "metrics.json").read_text())
+    for values in content["groups"]["duration"].values():
+        del values["mean_f1"]
+    (path / "metrics.json").write_text(json.dumps(content))
+    run = RunReader().read(path)
+    assert "f1 by duration" in titles(html_of([run]))
+    export_report(tmp_path / "out", {"made/up": [run]})
+    table = (tmp_path / "out" / "made_up_by_duration.tex").read_text()
+    assert len(re.findall(r"^(?:long|short) & 6 &", table, re.MULTILINE)) == 2
+
+
 def test_the_best_of_each_column_is_marked(runs: list[Run], tmp_path: Path) -> None:
     table = results_table(runs)
     assert table.header[:4] == ["run", "model", "benchmark", "accuracy"]
