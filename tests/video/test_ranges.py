@@ -32,8 +32,6 @@ def index_of(leading: list[int]) -> VideoIndex:
         timestamps=packets * 512,
         positions=packets * 1000 + 7,
         leading=np.array(leading),
-        num_packets=10 * len(leading),
-        num_shown=10 * len(leading),
     )
 
 

@@ -66,14 +66,6 @@ def index_video(source: Source) -> VideoIndex:
     Raises:
         UntrustedError: only a decode can tell which frames it shows.
     """
-    index = _index_packets(source)
-    info = replace(index.info, num_frames=index.num_shown)
-    if info.seconds <= 0 and info.fps > 0:
-        info = replace(info, seconds=info.num_frames / info.fps)
-    return replace(index, info=info)
-
-
-def _index_packets(source: Source) -> VideoIndex:
     stream, syntax = source.stream, source.syntax
     if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
         raise UntrustedError("the video stream is a cover picture")
