@@ -61,10 +61,10 @@ def _measured(
 ) -> MetricValue:
     kept = [item for item in results if item.generation.text is not None and item.target]
     if not kept:
-        return MetricValue(None, None, None, None, 0, "points")
+        return MetricValue.none(0, "points")
     missing = _missing(files)
     if missing is not None:
-        return MetricValue(None, None, None, None, len(kept), "points", f"not available: {missing}")
+        return MetricValue.none(len(kept), "points", f"not available: {missing}")
     flat = iter(tokenize([reference for item in kept for reference in item.target]))
     references = [list(itertools.islice(flat, len(item.target))) for item in kept]
     captions = tokenize([str(item.generation.text) for item in kept])
@@ -72,7 +72,7 @@ def _measured(
         value = measure(captions, references)
     except (_JavaError, subprocess.CalledProcessError, OSError, ValueError) as error:
         note = f"not available: {name} failed: {first_line(error)}"
-        return MetricValue(None, None, None, None, len(kept), "points", note)
+        return MetricValue.none(len(kept), "points", note)
     return MetricValue(100 * value, None, None, None, len(kept), "points")
 
 
