@@ -14,7 +14,6 @@ from tqdm import tqdm
 from llava_eval.borders.address import read_key
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import JudgeConfig
-from llava_eval.errors import ConfigError
 from llava_eval.models.chat_client import (
     ChatClient,
     MalformedError,
@@ -41,22 +40,6 @@ from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
 log = logging.getLogger(__name__)
-
-
-def check_judge_model(config: JudgeConfig, benchmark: str) -> None:
-    """Raise where no judge is named.
-
-    Args:
-        config: of the judge.
-        benchmark: that needs it, for messages.
-
-    Raises:
-        ConfigError: in one line.
-    """
-    if not config.model:
-        raise ConfigError(
-            f"judge.model is not set, and {benchmark} is judged by a model; give judge.model=..."
-        )
 
 
 def read_judge_key(config: JudgeConfig) -> str:
