@@ -47,8 +47,8 @@ def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
     """Return how many leading pictures a keyframe has, or UNSAFE."""
     leading = int(index.leading[keyframe])
     if leading == UNKNOWN:
-        with mp4.open_samples(source.path, source.stream) as samples:
-            leading = mp4.leading_pictures(samples, source.syntax, int(index.packets[keyframe]))
+        packet = int(index.packets[keyframe])
+        leading = mp4.leading_pictures(source.path, source.stream, source.syntax, packet)
     if leading != UNKNOWN:
         return leading
     # Only timestamps tell: of shown packets soon after the keyframe, those with an earlier one.
