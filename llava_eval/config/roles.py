@@ -28,6 +28,9 @@ from llava_eval.types import Media
 #: What is on or off about a medium: another value shows a model other pixels.
 _MEDIA_SWITCHES = tuple(entry.name for entry in dataclasses.fields(Media) if entry.type == "bool")
 
+#: What the schema's fields state that a :class:`Setting` holds as it stands there.
+_STATED = ("role", "step", "parts", "is_open", "is_path")
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -79,18 +82,14 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
         if "role" not in entry.metadata:
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
-        facts = entry.metadata
+        facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
             default = entry.default_factory()
         yield Setting(
-            key,
-            facts["role"],
-            facts["step"],
-            facts["parts"],
-            only_for or facts["only_for"],
-            facts["is_open"],
-            facts["is_path"],
+            key=key,
+            **facts,
+            only_for=only_for or entry.metadata["only_for"],
             is_free=_is_mapping(hints[entry.name]),
             default=None if default == "???" else default,
         )

@@ -28,7 +28,6 @@ from llava_eval.results.summary import (
 )
 from llava_eval.results.tables import all_values
 from llava_eval.scoring.evaluation import Evaluation
-from llava_eval.scoring.judge.judge import check_judge_model
 from llava_eval.scoring.judge.report import JudgeReport
 from llava_eval.scoring.scorer import JudgedScorer, Scorer, checked_scorer
 from llava_eval.types import Generation, MetricValue, Sample, SampleResult
@@ -78,8 +77,11 @@ class Parts:
         if benchmark.submission is not None:
             submission = build_target(benchmark.submission, key="benchmark.submission")
             _check_submission(submission, scorer)
-        if isinstance(scorer, JudgedScorer):
-            check_judge_model(config.judge, benchmark.name)
+        if isinstance(scorer, JudgedScorer) and not config.judge.model:
+            raise ConfigError(
+                f"judge.model is not set, and {benchmark.name} is judged by a model; give "
+                "judge.model=..."
+            )
         _check_published(config.published, metrics, benchmark.facets)
         check_model(config)
         check_engine(config)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from llava_eval.benchmarks.adapters.tempcompass import TASKS
 from llava_eval.errors import ConfigError
-from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.rules_first import RulesFirst
-from llava_eval.scoring.scorer import Messages, ReplyScorer, read
+from llava_eval.scoring.scorer import Messages, ReplyScorer, chat, read
 from llava_eval.types import Sample, Score
 
 TASK_FACET = "task"

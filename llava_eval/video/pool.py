@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -109,10 +110,8 @@ class _Job(Generic[ItemT, ValueT]):
 
     def __init__(self, item: ItemT) -> None:
         self.item = item
-        self.started = 0.0
-        self.running = threading.Event()
-        self.done = threading.Event()
-        self.outcome: ItemOutcome[ItemT, ValueT] | None = None
+        self.started: Future[float] = Future()  # at this time of time.monotonic()
+        self.outcome: Future[ItemOutcome[ItemT, ValueT]] = Future()
 
 
 class _WorkerPool(Generic[ItemT, ValueT]):
@@ -141,15 +140,14 @@ class _WorkerPool(Generic[ItemT, ValueT]):
     def wait_for(self, job: _Job[ItemT, ValueT]) -> ItemOutcome[ItemT, ValueT]:
         """Return the job's outcome, or a timeout error once it has run for longer than allowed."""
         if self.timeout_seconds is None:
-            job.done.wait()
-        else:
-            job.running.wait()
-            # the function's own deadline comes first, with the better message
-            grace = min(1.0, 0.1 * self.timeout_seconds + 0.05)
-            job.done.wait(job.started + self.timeout_seconds + grace - time.monotonic())
-        if job.outcome is not None:
-            return job.outcome
-        return self._give_up(job)
+            return job.outcome.result()
+        # the function's own deadline comes first, with the better message
+        grace = min(1.0, 0.1 * self.timeout_seconds + 0.05)
+        end = job.started.result() + self.timeout_seconds + grace
+        try:
+            return job.outcome.result(end - time.monotonic())
+        except TimeoutError:
+            return self._give_up(job)
 
     def stop(self) -> None:
         """Drop what has not started, cancel what runs, and give the threads a moment to end."""
@@ -168,7 +166,7 @@ class _WorkerPool(Generic[ItemT, ValueT]):
         self.overrun.add(job)
         self._start_worker()
         error = MediaError(f"{_name(job.item)}: timed out after {self.timeout_seconds:g} s")
-        return ItemOutcome(job.item, None, error, time.monotonic() - job.started)
+        return ItemOutcome(job.item, None, error, time.monotonic() - job.started.result())
 
     def _start_worker(self) -> None:
         thread = threading.Thread(target=self._work, name="decode-ahead", daemon=True)
@@ -177,21 +175,23 @@ class _WorkerPool(Generic[ItemT, ValueT]):
 
     def _work(self) -> None:
         while (job := self.queue.get()) is not None:
-            job.started = time.monotonic()
-            job.running.set()
-            value: ValueT | None = None
-            error: Exception | None = None
-            try:
-                with time_limit(self.timeout_seconds, self.cancelled):
-                    value = self.function(job.item)
-            except Exception as raised:  # noqa: BLE001 - carried in the outcome
-                error = raised
-            except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
-                error = RuntimeError(f"{_name(job.item)}: the worker was ended by {raised!r}")
-            job.outcome = ItemOutcome(job.item, value, error, time.monotonic() - job.started)
-            job.done.set()
+            job.started.set_result(time.monotonic())
+            job.outcome.set_result(self._outcome_of(job.item))
             if job in self.overrun:  # a new thread was started instead of this one
                 return
+
+    def _outcome_of(self, item: ItemT) -> ItemOutcome[ItemT, ValueT]:
+        began = time.monotonic()
+        value: ValueT | None = None
+        error: Exception | None = None
+        try:
+            with time_limit(self.timeout_seconds, self.cancelled):
+                value = self.function(item)
+        except Exception as raised:  # noqa: BLE001 - carried in the outcome
+            error = raised
+        except BaseException as raised:  # noqa: BLE001 - never leave the consumer waiting
+            error = RuntimeError(f"{_name(item)}: the worker was ended by {raised!r}")
+        return ItemOutcome(item, value, error, time.monotonic() - began)
 
 
 def _name(item: object) -> str:

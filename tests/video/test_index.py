@@ -56,7 +56,7 @@ def test_frames_are_counted_up_to_each_keyframe() -> None:
         dts=[0, 1, 2, 3, 4, 5],
     )
     index = packets.index(INFO, "mpegts", Reordered())
-    assert (index.num_packets, index.num_shown, index.by_byte) == (6, 5, True)
+    assert (index.info.num_frames, index.by_byte) == (5, True)
     assert index.shown_before.tolist() == [0, 3]
     assert index.leading.tolist() == [0, 1]
     assert index.positions.tolist() == [100, 140]
@@ -106,16 +106,16 @@ def test_tables_that_are_not_trusted(packets: PacketTable, message: str) -> None
 
 def test_the_same_timestamp_of_a_hidden_packet_is_no_matter() -> None:
     packets = table([0, 1, 1], shown=[True, True, False])
-    assert packets.index(INFO, "matroska,webm", Reordered()).num_shown == 2
+    assert packets.index(INFO, "matroska,webm", Reordered()).info.num_frames == 2
 
 
 def test_depths_that_libav_may_learn_too_late() -> None:
     late = [*range(20), 21, 20]
-    assert table(late).index(INFO, "matroska,webm", Reordered()).num_shown == 22
+    assert table(late).index(INFO, "matroska,webm", Reordered()).info.num_frames == 22
     with pytest.raises(UntrustedError, match="does not state how far its frames are reordered"):
         table(late).index(INFO, "matroska,webm", Unstated())
     early = [1, 0, *range(2, 20), 21, 20]
-    assert table(early).index(INFO, "matroska,webm", Unstated()).num_shown == 22
+    assert table(early).index(INFO, "matroska,webm", Unstated()).info.num_frames == 22
 
 
 def test_streams_in_the_order_of_their_timestamps_need_no_other_look() -> None:
@@ -123,5 +123,5 @@ def test_streams_in_the_order_of_their_timestamps_need_no_other_look() -> None:
     packets = table([0, 1, 2], dts=[0, 2, 1])
     syntax = syntax_for("vp9", b"")
     assert syntax is not None
-    assert packets.index(INFO, "matroska,webm", syntax).num_shown == 3
+    assert packets.index(INFO, "matroska,webm", syntax).info.num_frames == 3
     assert np.array_equal(packets.index(INFO, "ivf", syntax).timestamps, [0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import cast
 
 import numpy as np
@@ -32,8 +34,6 @@ def index_of(leading: list[int]) -> VideoIndex:
         timestamps=packets * 512,
         positions=packets * 1000 + 7,
         leading=np.array(leading),
-        num_packets=10 * len(leading),
-        num_shown=10 * len(leading),
     )
 
 
@@ -115,10 +115,18 @@ def test_as_many_threads_as_pay(
         index = index_video(source)
         pixels = index.info.width * index.info.height
         monkeypatch.setattr(ranges, "_WORTH_PIXELS", worth * pixels)
-        pool = ranges.RangeDecoding(source, index, collector, num_threads)
-        with pool.lock:  # a helper that had decoded everything would make room for another
-            pool._start_helpers()
+        planned = plan_ranges(source, index, indices)
+        pool = ranges.RangeDecoding(source, index.info, planned, collector, num_threads)
+        may_open = threading.Event()
+
+        def open_later(path: str) -> AbstractContextManager[Source]:
+            may_open.wait()  # a helper that had decoded everything would make room for another
+            return open_source(path)
+
+        monkeypatch.setattr(ranges, "open_source", open_later)
+        pool._start_helpers()
         assert len(pool.helpers) == num_helpers
+        may_open.set()
         pool.run()
     assert cores.busy == 0
     assert not collector.missing
@@ -140,7 +148,9 @@ def test_cores_that_are_taken_and_given_back() -> None:
 
 def test_the_longest_ranges_come_first() -> None:
     collector = FrameCollector("v.mp4", [1, 15, 22])
-    pool = ranges.RangeDecoding(cast(Source, None), index_of([0, 0, 0]), collector)
+    source, index = cast(Source, None), index_of([0, 0, 0])
+    planned = plan_ranges(source, index, collector.rows)
+    pool = ranges.RangeDecoding(source, index.info, planned, collector)
     assert [each.num_packets for each in pool.ranges] == [6, 3, 2]
     assert isinstance(pool.ranges[0], DecodeRange)
 

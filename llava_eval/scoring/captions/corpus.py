@@ -163,7 +163,7 @@ def corpus_bleu(results: Sequence[SampleResult], *, order: Literal[1, 2, 3, 4] =
     """
     kept = [item for item in results if item.generation.text is not None and item.target]
     if not kept:
-        return MetricValue(None, None, None, None, 0, "points")
+        return MetricValue.none(0, "points")
     counts = bleu_counts_of(kept)
     bleu = float(bleu_of_parts(counts.sum(axis=0, keepdims=True))[0, order - 1])
     return MetricValue(100 * bleu, None, None, None, len(kept), "points")

@@ -49,10 +49,6 @@ def spice(results: Sequence[SampleResult]) -> MetricValue:
     return _measured(results, "SPICE", _SPICE_FILES, _spice)
 
 
-class _JavaError(Exception):
-    """A program that did not end well."""
-
-
 def _measured(
     results: Sequence[SampleResult],
     name: str,
@@ -61,18 +57,18 @@ def _measured(
 ) -> MetricValue:
     kept = [item for item in results if item.generation.text is not None and item.target]
     if not kept:
-        return MetricValue(None, None, None, None, 0, "points")
+        return MetricValue.none(0, "points")
     missing = _missing(files)
     if missing is not None:
-        return MetricValue(None, None, None, None, len(kept), "points", f"not available: {missing}")
+        return MetricValue.none(len(kept), "points", f"not available: {missing}")
     flat = iter(tokenize([reference for item in kept for reference in item.target]))
     references = [list(itertools.islice(flat, len(item.target))) for item in kept]
     captions = tokenize([str(item.generation.text) for item in kept])
     try:
         value = measure(captions, references)
-    except (_JavaError, subprocess.CalledProcessError, OSError, ValueError) as error:
+    except (subprocess.CalledProcessError, OSError, ValueError) as error:
         note = f"not available: {name} failed: {first_line(error)}"
-        return MetricValue(None, None, None, None, len(kept), "points", note)
+        return MetricValue.none(len(kept), "points", note)
     return MetricValue(100 * value, None, None, None, len(kept), "points")
 
 
@@ -113,7 +109,7 @@ def _run_meteor(lines: Sequence[str], num_answers: int) -> list[str]:
     answers = done.stdout.decode(errors="replace").splitlines()
     if done.returncode != 0 or len(answers) != num_answers:
         message = done.stderr.decode(errors="replace").strip() or f"{len(answers)} answers"
-        raise _JavaError(message)
+        raise ValueError(message)
     return answers
 
 

@@ -7,6 +7,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from llava_eval.scoring.choice.letter import LetterRule
 from llava_eval.scoring.choice.ranked_letter import ranked_letter
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.scoring.text import through_spreadsheet
@@ -54,7 +55,7 @@ class MmBenchLmmsEval(ReplyScorer):
 
 
 @dataclass(frozen=True)
-class MmBenchVlmEvalKit(ReplyScorer):
+class MmBenchVlmEvalKit(LetterRule):
     """MMBench in VLMEvalKit with exact matching, after its spreadsheet.
 
     An option's letter that is the only one in the reply and stands among the last four words, a
@@ -64,8 +65,7 @@ class MmBenchVlmEvalKit(ReplyScorer):
     Source: open-compass/VLMEvalKit, vlmeval/utils/matching_util.py, can_infer.
     """
 
-    def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         text = through_spreadsheet(reply)
         # Options that are no texts for pandas are none here.
         options = {letter: option for letter, option in _options(sample).items() if option}
@@ -73,7 +73,7 @@ class MmBenchVlmEvalKit(ReplyScorer):
         if letter is None and len(text.lower()) <= 2 * sum(map(len, options.values())):
             letter = _by_text(text, options)
         how = "the only letter, near the end or in a phrase, or the text of one option"
-        return read(sample, letter, letter in sample.targets, how)
+        return letter or None, how
 
 
 def _options(sample: Sample) -> dict[str, str]:

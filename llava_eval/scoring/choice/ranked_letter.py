@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llava_eval.scoring.choice.letter import letters_of, unread
+from llava_eval.scoring.choice.letter import LetterRule, letters_of, unread
 from llava_eval.scoring.scorer import ReplyScorer, read
 from llava_eval.types import Sample, Score
 
@@ -139,7 +139,7 @@ class ScienceQaLmmsEval(ReplyScorer):
 
 
 @dataclass(frozen=True)
-class ScienceQaLlava(ReplyScorer):
+class ScienceQaLlava(LetterRule):
     """ScienceQA in LLaVA: a letter, "A. " and more, or "The answer is A." exactly once.
 
     Nothing is stripped; a letter beyond the choices, and one beyond E, is wrong.
@@ -147,12 +147,11 @@ class ScienceQaLlava(ReplyScorer):
     Source: haotian-liu/LLaVA, llava/eval/eval_science_qa.py.
     """
 
-    def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
+    def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
         letter = _llava_letter(reply)
         known = letter is not None and letter in letters_of(sample)[: len(_LLAVA_LETTERS)]
         how = 'a letter alone, "A. " at the start, or one "The answer is A."'
-        return read(sample, letter if known else None, known and letter in sample.targets, how)
+        return letter if known else None, how
 
 
 def _llava_letter(text: str) -> str | None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from llava_eval.scoring.judge.parsers import ParserName, parse_reply
-from llava_eval.scoring.judge.prompts import chat
-from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, chat
 from llava_eval.types import Sample, Score
 
 #: Dimensions by the row set whose answers they judge; the facet ``row_set`` names it.

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from tqdm import tqdm
 from llava_eval.borders.address import read_key
 from llava_eval.borders.http_client import RequestError
 from llava_eval.config.schema import JudgeConfig
-from llava_eval.errors import ConfigError
 from llava_eval.models.chat_client import (
     ChatClient,
-    Completion,
     MalformedError,
     RejectedError,
     WithheldError,
@@ -43,22 +40,6 @@ from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
 log = logging.getLogger(__name__)
-
-
-def check_judge_model(config: JudgeConfig, benchmark: str) -> None:
-    """Raise where no judge is named.
-
-    Args:
-        config: of the judge.
-        benchmark: that needs it, for messages.
-
-    Raises:
-        ConfigError: in one line.
-    """
-    if not config.model:
-        raise ConfigError(
-            f"judge.model is not set, and {benchmark} is judged by a model; give judge.model=..."
-        )
 
 
 def read_judge_key(config: JudgeConfig) -> str:
@@ -129,7 +110,7 @@ class RecordedJudge:
         judging.num_malformed = len(self._malformed)
         judging.tokens = self._budget.tokens
         judging.cost = self._config.cost(judging.tokens.num_input, judging.tokens.num_output)
-        answers = [_without_reasoning(replies.get(key, missing)) for key in keys]
+        answers = [replies.get(key, missing) for key in keys]
         judging.replies += answers
         return answers
 
@@ -224,7 +205,7 @@ class RecordedJudge:
         What it returns is kept already: Ctrl-C may leave nobody to take it.
         """
         try:
-            completion = with_retries(
+            reply = with_retries(
                 lambda: self._attempt(key, prompt, client, store),
                 self._config,
                 stop=self._stop,
@@ -234,24 +215,17 @@ class RecordedJudge:
             self._count(error)
             return error
         self._count(None)
-        reply = KeptReply(
-            completion.text,
-            snapshot=completion.model,
-            finish_reason=completion.finish_reason,
-            num_input_tokens=completion.num_input_tokens,
-            num_output_tokens=completion.num_output_tokens,
-        )
-        store.add(key, self._config, prompt, reply)
         return reply
 
     def _attempt(
         self, key: str, prompt: Messages, client: ChatClient, store: ReplyStore
-    ) -> Completion:
-        """Send one prompt once, within the limits.
+    ) -> KeptReply:
+        """Send one prompt once, within the limits, and keep the reply.
 
         Raises:
             LimitReachedError: it must not be sent.
             RequestError: there is no usable reply.
+            StorageError: it cannot be kept.
         """
         config = self._config
         estimate = estimated_tokens(config, prompt)
@@ -272,19 +246,13 @@ class RecordedJudge:
                     "the judge's endpoint returned reasoning and no reply, as vLLM does where its "
                     "--reasoning-parser is of another model or the model was told not to reason"
                 )
-            return completion
+            return store.add(key, config, prompt, completion, said)
         except MalformedError as error:
             self._malformed.append(error)
             store.add_malformed(key, config, error)
             raise
         finally:
             self._budget.settle(number, estimate, counted)
-
-
-def _without_reasoning(reply: JudgeReply) -> JudgeReply:
-    """Return what a reply says after its reasoning, which the judges of no reference send."""
-    said = reply.text and without_reasoning(reply.text).text
-    return reply if said == reply.text else replace(reply, text=said)
 
 
 def _fields(config: JudgeConfig) -> dict[str, Any]:

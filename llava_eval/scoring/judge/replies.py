@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from llava_eval.borders.paths import append_line, read_file
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import RunDirectoryError, StorageError
-from llava_eval.models.chat_client import MalformedError, is_withheld
+from llava_eval.models.chat_client import Completion, MalformedError, is_withheld
 from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import JudgeReply, Messages
 
@@ -25,7 +25,9 @@ FILE_NAME = "judge.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class KeptReply(JudgeReply):
-    """A judge's reply with what the endpoint said of it.
+    """What a judge replied, with what the endpoint said of it.
+
+    Its text is what follows the reasoning, which the judges of no reference send.
 
     Attributes:
         snapshot: the model that the endpoint says has answered.
@@ -72,13 +74,13 @@ class ReplyStore:
 
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self._path = path
-        self._replies = {line.key: line.kept() for line, _ in _lines(path)}
+        self._replies = {key: kept for key, kept, _ in _lines(path)}
         self._borrowed: dict[str, Mapping[str, Any]] = {}
         for other in others:
-            for line, content in _lines(other):
-                if line.key not in self._replies:
-                    self._replies[line.key] = line.kept()
-                    self._borrowed[line.key] = content
+            for key, kept, content in _lines(other):
+                if key not in self._replies:
+                    self._replies[key] = kept
+                    self._borrowed[key] = content
         self._stream: FileIO | None = None
         self._lock = threading.Lock()
 
@@ -93,19 +95,29 @@ class ReplyStore:
             self._append(borrowed)
         return self._replies.get(key)
 
-    def add(self, key: str, config: JudgeConfig, messages: Messages, reply: KeptReply) -> None:
+    def add(
+        self, key: str, config: JudgeConfig, messages: Messages, completion: Completion, said: str
+    ) -> KeptReply:
         """Keep a reply, on disk before anything is made of it.
 
         Args:
             key: see :func:`key_of`.
             config: of the judge.
             messages: the prompt.
-            reply: with a text.
+            completion: what the endpoint sent.
+            said: its text after the reasoning.
 
         Raises:
             StorageError: it cannot be written.
         """
-        self._replies[key] = reply
+        line = _Line(
+            key,
+            completion.text,
+            completion.model,
+            completion.finish_reason,
+            completion.num_input_tokens,
+            completion.num_output_tokens,
+        )
         self._append(
             {
                 "key": key,
@@ -114,13 +126,11 @@ class ReplyStore:
                 "temperature": config.temperature,
                 "max_tokens": config.max_tokens,
                 "messages": [dict(message) for message in messages],
-                "reply": reply.text,
-                "snapshot": reply.snapshot,
-                "finish_reason": reply.finish_reason,
-                "num_input_tokens": reply.num_input_tokens,
-                "num_output_tokens": reply.num_output_tokens,
+                **asdict(line),
             }
         )
+        self._replies[key] = reply = line.kept(said)
+        return reply
 
     def add_malformed(self, key: str, config: JudgeConfig, error: MalformedError) -> None:
         """Keep a response that was no reply at all, for people to look at; it is never used.
@@ -174,7 +184,7 @@ def _drop_torn_line(path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Line:
-    """What is read of a line that keeps a reply."""
+    """What is read of a line that keeps a reply, which is all that the endpoint sent."""
 
     key: str
     reply: str
@@ -183,9 +193,9 @@ class _Line:
     num_input_tokens: Count | None = None
     num_output_tokens: Count | None = None
 
-    def kept(self) -> KeptReply:
+    def kept(self, said: str) -> KeptReply:
         return KeptReply(
-            self.reply,
+            said,
             snapshot=self.snapshot or "unnamed",
             finish_reason=self.finish_reason,
             num_input_tokens=self.num_input_tokens,
@@ -193,8 +203,8 @@ class _Line:
         )
 
 
-def _lines(path: Path) -> Iterator[tuple[_Line, Mapping[str, Any]]]:
-    """Yield the replies of a file; a torn last line and what is no reply are passed over."""
+def _lines(path: Path) -> Iterator[tuple[str, KeptReply, Mapping[str, Any]]]:
+    """Yield key, reply and line of what a file keeps, without a torn last line and no replies."""
     try:
         content = read_file(path) if path.exists() else b""
     except OSError as error:
@@ -211,6 +221,6 @@ def _lines(path: Path) -> Iterator[tuple[_Line, Mapping[str, Any]]]:
                 "again"
             ) from error
         # What a filter left is asked again, and what ends within its reasoning.
-        is_whole = without_reasoning(line.reply).text is not None
-        if is_whole and not is_withheld(line.finish_reason):
-            yield line, whole
+        said = without_reasoning(line.reply).text
+        if said is not None and not is_withheld(line.finish_reason):
+            yield line.key, line.kept(said), whole

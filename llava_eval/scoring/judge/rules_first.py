@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 
 from llava_eval.scoring.choice import letters_of, read_letter, unread
 from llava_eval.scoring.clues import fenced_result
-from llava_eval.scoring.judge.prompts import chat
-from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, read
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, chat, read
 from llava_eval.scoring.text import edit_distance
 from llava_eval.types import Sample, Score
 

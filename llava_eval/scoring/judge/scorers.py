@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from llava_eval.scoring.judge.parsers import ParsedReply, ParserName, parse_reply
-from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.rules_first import RulesFirst
-from llava_eval.scoring.scorer import Messages
+from llava_eval.scoring.scorer import Messages, chat
 from llava_eval.types import Sample, Score
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,8 +97,6 @@ class VideoIndex:
         info: what a sampler needs to know of it.
         sequential_reason: why only the sequential decode can be trusted; empty if that is not so.
         packets, shown_before, timestamps, positions, leading: the table of keyframes.
-        num_packets: packets of the video stream.
-        num_shown: how many of them show a frame.
         by_byte: keyframes are found by their position in the file, not by their timestamp.
     """
 
@@ -109,8 +107,6 @@ class VideoIndex:
     timestamps: Integers = field(default_factory=_no_rows)
     positions: Integers = field(default_factory=_no_rows)
     leading: Integers = field(default_factory=_no_rows)
-    num_packets: int = 0
-    num_shown: int = 0
     by_byte: bool = False
 
     def keyframe_before(self, frame: int) -> int:
@@ -140,7 +136,8 @@ def keyframe_table(
     """Return an index.
 
     Args:
-        info: the video; its number of frames is counted here.
+        info: the video; its number of frames is counted here, and its seconds where none are
+            stated.
         packets: numbers of the keyframes in decoding order.
         shown: whether each packet of the stream shows a frame.
         timestamps: of each keyframe, as in :class:`VideoIndex`.
@@ -149,15 +146,16 @@ def keyframe_table(
         by_byte: as in :class:`VideoIndex`.
     """
     counts = np.concatenate([[0], np.cumsum(shown)]).astype(np.int64)
+    num_frames = int(counts[-1])
+    if info.seconds <= 0 and info.fps > 0:
+        info = replace(info, seconds=num_frames / info.fps)
     return VideoIndex(
-        info,
+        replace(info, num_frames=num_frames),
         packets=packets,
         shown_before=counts[packets],
         timestamps=np.asarray(timestamps, np.int64),
         positions=np.asarray(positions, np.int64),
         leading=np.asarray(leading, np.int64),
-        num_packets=len(shown),
-        num_shown=int(counts[-1]),
         by_byte=by_byte,
     )
 

@@ -73,8 +73,6 @@ def remember_index(index: VideoIndex, seconds: float) -> None:
         facts = {
             "info": asdict(index.info),
             "sequential_reason": index.sequential_reason,
-            "num_packets": index.num_packets,
-            "num_shown": index.num_shown,
             "by_byte": index.by_byte,
         }
         store.put(key, table, facts)
@@ -96,8 +94,6 @@ def _from_entry(entry: Entry) -> VideoIndex:
     return VideoIndex(
         as_type(facts["info"], VideoInfo),
         sequential_reason=str(facts["sequential_reason"]),
-        num_packets=int(facts["num_packets"]),
-        num_shown=int(facts["num_shown"]),
         by_byte=bool(facts["by_byte"]),
         **dict(zip(_ROWS, table, strict=True)),
     )

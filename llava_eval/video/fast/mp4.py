@@ -70,13 +70,6 @@ class Samples:
 
 
 @contextmanager
-def open_samples(path: str, stream: VideoStream) -> Iterator[Samples]:
-    """Yield the samples of a stream, which was opened from the file at ``path``."""
-    with FileIO(path) as file:
-        yield Samples(file, stream.index_entries)
-
-
-@contextmanager
 def mapped(path: str) -> Iterator[mmap.mmap]:
     """Yield a file as a sequence of bytes."""
     with (
@@ -133,7 +126,8 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
         as_stored = _timed_as_stored(data, stream, packets, syntax)
     # as the edit list (8.6.6) has it
     shown = np.array([not entry.is_discard for entry in entries[:]], np.bool_)
-    with open_samples(path, stream) as samples:
+    with FileIO(path) as file:
+        samples = Samples(file, entries)
         _check(samples, syntax, packets)
         for numbers in as_stored:
             if not rises([_order(samples, syntax, number) for number in numbers]):
@@ -151,27 +145,29 @@ def index_samples(path: str, stream: VideoStream, syntax: Syntax, info: VideoInf
     )
 
 
-def leading_pictures(samples: Samples, syntax: Syntax, packet: int) -> int:
+def leading_pictures(path: str, stream: VideoStream, syntax: Syntax, packet: int) -> int:
     """Count the pictures stored after a keyframe and shown before it.
 
     Args:
-        samples: of the stream.
+        path: the file.
+        stream: as it was opened from it.
         syntax: of its codec.
         packet: number of the keyframe in decoding order.
 
     Returns:
         Their number; UNSAFE where decoding cannot begin, UNKNOWN where only timestamps can tell.
     """
-    sample = samples.read(packet)
-    entry = syntax.entry_kind(sample)
-    if entry is EntryKind.NO:
-        return UNSAFE
-    if entry is EntryKind.CLOSED:
-        return 0
-    if not syntax.marks_leading:
-        return UNKNOWN
-    leading = _leading(samples, syntax, packet)
-    return sum(not samples.entries[number].is_discard for number in leading)
+    with FileIO(path) as file:
+        samples = Samples(file, stream.index_entries)
+        entry = syntax.entry_kind(samples.read(packet))
+        if entry is EntryKind.NO:
+            return UNSAFE
+        if entry is EntryKind.CLOSED:
+            return 0
+        if not syntax.marks_leading:
+            return UNKNOWN
+        leading = _leading(samples, syntax, packet)
+        return sum(not samples.entries[number].is_discard for number in leading)
 
 
 def _keyframes(entries: IndexEntries) -> list[int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
+from llava_eval.types import VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
@@ -28,11 +30,7 @@ def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> lis
         index: of it.
         frames: frame indices.
     """
-
-    @cache
-    def leading_of(keyframe: int) -> int:
-        return _count_leading(source, index, keyframe)
-
+    leading_of = cache(partial(_count_leading, source, index))
     groups: dict[EntryPoint, list[int]] = {}
     for frame in sorted(frames):
         entry = index.entry_point(0, 0)
@@ -49,8 +47,8 @@ def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
     """Return how many leading pictures a keyframe has, or UNSAFE."""
     leading = int(index.leading[keyframe])
     if leading == UNKNOWN:
-        with mp4.open_samples(source.path, source.stream) as samples:
-            leading = mp4.leading_pictures(samples, source.syntax, int(index.packets[keyframe]))
+        packet = int(index.packets[keyframe])
+        leading = mp4.leading_pictures(source.path, source.stream, source.syntax, packet)
     if leading != UNKNOWN:
         return leading
     # Only timestamps tell: of shown packets soon after the keyframe, those with an earlier one.
@@ -111,14 +109,15 @@ _cores = _Cores(num_cores())
 
 
 class RangeDecoding:
-    """The threads that decode the frames that a collector asks for; the longest ranges come first.
+    """The threads that decode ranges of frames; the longest ranges come first.
 
     Helpers, each with a container of its own, start while cores are free, and leave between ranges
     when other videos need the cores.
 
     Args:
         source: the opened video.
-        index: of it.
+        info: of it.
+        ranges: what to decode.
         collector: takes the frames.
         num_threads: most threads; None stands for the number of cores.
     """
@@ -126,18 +125,17 @@ class RangeDecoding:
     def __init__(
         self,
         source: Source,
-        index: VideoIndex,
+        info: VideoInfo,
+        ranges: Iterable[DecodeRange],
         collector: FrameCollector,
         num_threads: int | None = None,
     ) -> None:
         self.source = source
-        planned = plan_ranges(source, index, collector.rows)
-        self.ranges = sorted(planned, key=lambda each: -each.num_packets)
-        self.num_taken = 0
-        self.lock = threading.Lock()
+        #: That no thread has begun.
+        self.ranges = deque(sorted(ranges, key=lambda each: -each.num_packets))
         self.collector = collector
         self.num_threads = num_threads or num_cores()
-        pixels = index.info.width * index.info.height
+        pixels = info.width * info.height
         self.worth = max(1, _WORTH_PIXELS // max(1, pixels))  # num_packets that pay for a thread
         self.helpers: list[threading.Thread] = []
         self.error: Exception | None = None
@@ -150,35 +148,27 @@ class RangeDecoding:
         """
         with _cores.taken():
             try:
-                while self._has_more():
+                while self.ranges:
                     self._start_helpers()
                     self._decode_next(self.source)
             finally:
-                self._drop_rest()
+                self.ranges.clear()
                 for helper in self.helpers:
                     helper.join()
         if self.error is not None:
             raise self.error
 
-    def _has_more(self) -> bool:
-        return self.num_taken < len(self.ranges)
-
-    def _drop_rest(self) -> None:
-        with self.lock:
-            self.num_taken = len(self.ranges)
-
     def _decode_next(self, source: Source) -> None:
-        with self.lock:
-            if not self._has_more():  # another thread was faster
-                return
-            current = self.ranges[self.num_taken]
-            self.num_taken += 1
+        try:
+            current = self.ranges.popleft()
+        except IndexError:  # another thread was faster
+            return
         RangeDecoder(source, current, self.collector).run()
 
     def _start_helpers(self) -> None:
         """Start as many helpers as pay, one range being left to this thread."""
         self.helpers = [helper for helper in self.helpers if helper.is_alive()]
-        waiting = [each.num_packets for each in self.ranges[self.num_taken :]]
+        waiting = [each.num_packets for each in self.ranges.copy()]
         most = min(self.num_threads, len(waiting), 1 + sum(waiting) // self.worth) - 1
         while len(self.helpers) < most and _cores.take_if_free():
             obey_limits = copy_context().run
@@ -193,13 +183,11 @@ class RangeDecoding:
         try:
             with open_source(self.source.path) as own:
                 own.by_byte = self.source.by_byte
-                while self._has_more():
+                while self.ranges and has_core:
                     self._decode_next(own)
-                    if self._has_more() and _cores.give_back_if_crowded():
-                        has_core = False
-                        return
+                    has_core = not (self.ranges and _cores.give_back_if_crowded())
         except Exception as error:  # noqa: BLE001 - raised by the thread that waits
-            self._drop_rest()
+            self.ranges.clear()
             self.error = error
         finally:
             if has_core:

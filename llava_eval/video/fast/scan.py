@@ -45,6 +45,7 @@ from llava_eval.video.truncation import shortfall, truncation
 
 if TYPE_CHECKING:
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 #: What the demuxer of Matroska says where a file is cut off, and all before is there.
@@ -66,14 +67,6 @@ def index_video(source: Source) -> VideoIndex:
     Raises:
         UntrustedError: only a decode can tell which frames it shows.
     """
-    index = _index_packets(source)
-    info = replace(index.info, num_frames=index.num_shown)
-    if info.seconds <= 0 and info.fps > 0:
-        info = replace(info, seconds=info.num_frames / info.fps)
-    return replace(index, info=info)
-
-
-def _index_packets(source: Source) -> VideoIndex:
     stream, syntax = source.stream, source.syntax
     if int(stream.disposition) & int(av.stream.Disposition.attached_pic):
         raise UntrustedError("the video stream is a cover picture")
@@ -92,13 +85,13 @@ def _index_packets(source: Source) -> VideoIndex:
         with libav_messages(of_helpers=False) as messages:
             _look_at(packets, head, syntax, may_show_none=not has_table)
     if has_table and mp4.is_shown_upright(source.path):
-        return mp4.index_samples(source.path, stream, syntax, _info_of_header(source))
+        return mp4.index_samples(source.path, stream, syntax, _info(source))
     table = None
     if "matroska" in container_format and syntax.is_simple:
         head += islice(packets, max(0, 4 - len(head)))
         table = walk_blocks(source.path, syntax, head[:4])
         if table is not None and table.is_upright:
-            return _index_of_table(source, table, _info_of_header(source), [])
+            return _index_of_table(source, table, _info(source), [])
     info = _first_frame(source, packets, head)
     if has_table:
         return mp4.index_samples(source.path, stream, syntax, info)
@@ -171,11 +164,6 @@ def _end_of_packets(path: str) -> float:
     return float(max(ends))
 
 
-def _info_of_header(source: Source) -> VideoInfo:
-    context = source.stream.codec_context
-    return _info(source, context.width, context.height, 0)
-
-
 def _first_frame(
     source: Source, packets: Iterator[Packet[VideoStream]], head: list[Packet[VideoStream]]
 ) -> VideoInfo:
@@ -190,8 +178,7 @@ def _first_frame(
                     context.flush_buffers()
                 if frames:
                     context.flush_buffers()
-                    frame = frames[0]
-                    return _info(source, frame.width, frame.height, frame.rotation % 360)
+                    return _info(source, frames[0])
                 if len(head) > _MAX_DELAY:
                     break
     except LIBAV_ERRORS as error:
@@ -207,16 +194,18 @@ def _kept(
         yield packet
 
 
-def _info(source: Source, width: int, height: int, rotation: int) -> VideoInfo:
+def _info(source: Source, frame: VideoFrame | None = None) -> VideoInfo:
+    """Describe a video by its header, and by a frame where one was decoded."""
+    size = source.stream.codec_context if frame is None else frame
     return VideoInfo(
         path=source.path,
         num_frames=0,
         fps=average_fps(source.stream),
         seconds=duration_seconds(source.container, source.stream),
-        width=width,
-        height=height,
+        width=size.width,
+        height=size.height,
         codec=source.stream.codec_context.codec.canonical_name,
-        rotation=rotation,
+        rotation=0 if frame is None else frame.rotation % 360,
         problems=truncation(source.path, source.container.format.name),
     )
 

@@ -12,9 +12,8 @@ from llava_eval.config.build import build_target
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from llava_eval.scoring.judge.dimensions import JudgedDimensions
-from llava_eval.scoring.judge.prompts import chat
 from llava_eval.scoring.judge.scorers import JudgedText
-from llava_eval.scoring.scorer import JudgedScorer, JudgeReply
+from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, chat
 from llava_eval.types import Generation, Sample, SampleResult
 from tests.scoring.protocols import protocol as protocol_parts
 
