@@ -35,9 +35,9 @@ from llava_eval.config.hydra_session import (
 )
 from llava_eval.config.roles import short_keys
 from llava_eval.engine.configured_benchmark import Parts
-from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
+from llava_eval.engine.ray.worker_pool import pool_kept
 from llava_eval.errors import (
     ConfigError,
     EngineError,
@@ -196,7 +196,7 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
     """Run one after the other in this process, and say how far the sweep is."""
     codes: list[int] = []
     start = time.monotonic()
-    with engines_kept():
+    with pool_kept():
         for each in runs:
             position = f"run {each.number + 1} of {len(runs)}"
             if codes:

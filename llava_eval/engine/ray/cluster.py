@@ -17,7 +17,8 @@ from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 log = logging.getLogger(__name__)
 
 #: Variables of this process that hold for all workers of a cluster, if they are set.
-_PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", "HF_HUB_OFFLINE")
+_HUB = ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
+_PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", *_HUB)
 
 #: Ray ends idle processes beyond the number of cores after a second; those that decode would import
 #: everything anew each time.
