@@ -26,7 +26,8 @@ class Cost:
         num_generated: samples that were generated, over all processes of the run.
         seconds: wall time of preparing media and generating, without loading rows and model.
         model_seconds_per_sample: of the model (vision, prefill, decode; of a served one the waits
-            for its replies, of one's own its ``generate``) without the first batch of each process, if there are others.
+            for its replies, of a user's own its ``generate``) without the first batch of each
+            process, if there are others.
         prepare_seconds: of reading, decoding and resizing media, added up over all threads.
         num_cached_frames, num_decoded_frames: where the frames came from.
         stage_seconds: by stage, over all processes.

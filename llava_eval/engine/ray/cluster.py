@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
@@ -180,11 +180,6 @@ def wait_for_resources(share: Share, timeout_seconds: float) -> None:
             log.warning("%s; waiting", text)
             is_said = True
         time.sleep(min(1.0, timeout_seconds))
-
-
-def node_resources() -> list[Mapping[str, float]]:
-    """Return the resources of every node that is alive."""
-    return [dict(node["Resources"]) for node in import_ray().nodes() if node["Alive"]]
 
 
 def node_facts() -> list[dict[str, Any]]:
