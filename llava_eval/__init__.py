@@ -80,10 +80,9 @@ def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[
     Raises:
         ComparisonError, RunDirectoryError: there is none, or a file of one is damaged.
     """
-    from llava_eval.results.runs import RunReader, find_runs
+    from llava_eval.results.runs import RunReader
 
-    reader = RunReader(_users_folder(config_dir))
-    return [reader.read(path) for path in find_runs(Path(folder))]
+    return RunReader(_users_folder(config_dir)).read_all([Path(folder)])
 
 
 def _users_folder(config_dir: str | Path | None) -> Path:

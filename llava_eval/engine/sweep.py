@@ -148,8 +148,8 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
             folder
         }:
             keys = ("probe=", "benchmark.probe=")
-            overrides = {text for each in runs for text in each.overrides if text.startswith(keys)}
-            probes = {text.partition("=")[2] for text in overrides}
+            asked = {text for each in runs for text in each.overrides if text.startswith(keys)}
+            probes = {text.partition("=")[2] for text in asked}
             name = "probes" if len(probes) > 1 and probes & {"none", "null"} else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
