@@ -155,7 +155,7 @@ def run_command(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _complain(
             "interrupted; finished samples are kept, and the same command with resume=true (or "
-            "the same output_dir) continues"
+            "the same output_dir, of a sweep hydra.sweep.dir) continues"
         )
         return _INTERRUPTED
     except OSError as error:

@@ -112,7 +112,9 @@ def _generate(
             if watch.sees(result):
                 break
     record.add(**work.engine.record())
-    record.add_work(**amount(results, time.perf_counter() - start), **work.engine.work())
+    seconds = time.perf_counter() - start
+    record.add_work(generating_seconds=round(seconds, 3))
+    record.add_work(**amount(results, seconds), **work.engine.work())
     return results
 
 

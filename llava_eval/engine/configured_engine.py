@@ -1,11 +1,9 @@
-"""The engine that a configuration names: checked, opened, with workers kept between runs."""
+"""The engine that a configuration names: checked and opened."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from llava_eval.config.schema import EngineConfig, RunConfig
 from llava_eval.engine.base import Engine
@@ -69,18 +67,6 @@ def uses_all_gpus(num_gpus: int, *, has_ray: bool) -> bool:
     )
     log.info("this machine has %d GPUs: %s", num_gpus, use)
     return has_ray
-
-
-@contextmanager
-def engines_kept() -> Iterator[None]:
-    """Let the runs in the block share workers that were started for one of them."""
-    if importlib.util.find_spec("ray") is None:
-        yield
-        return
-    from llava_eval.engine.ray.worker_pool import pool_kept
-
-    with pool_kept():
-        yield
 
 
 def check_engine(config: RunConfig) -> None:

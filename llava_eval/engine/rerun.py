@@ -220,15 +220,13 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
 @contextmanager
 def _cold_cache(folder: Path) -> Iterator[None]:
     """Use an empty folder as the cache."""
-    kept = os.environ.get(CACHE_VARIABLE)
+    kept = {name: text for name, text in os.environ.items() if name == CACHE_VARIABLE}
     os.environ[CACHE_VARIABLE] = str(folder)
     try:
         yield
     finally:
-        if kept is None:
-            del os.environ[CACHE_VARIABLE]
-        else:
-            os.environ[CACHE_VARIABLE] = kept
+        del os.environ[CACHE_VARIABLE]
+        os.environ.update(kept)
 
 
 def _text(

@@ -35,9 +35,9 @@ from llava_eval.config.hydra_session import (
 )
 from llava_eval.config.roles import short_keys
 from llava_eval.engine.configured_benchmark import Parts
-from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.console import messages_shown, say
 from llava_eval.engine.outcome import print_outcome
+from llava_eval.engine.ray.worker_pool import pool_kept
 from llava_eval.errors import (
     ConfigError,
     EngineError,
@@ -147,9 +147,10 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
             folder
         }:
-            overrides = [text for each in runs for text in each.overrides]
-            is_probed = any(text.startswith(("probe=", "benchmark.probe=")) for text in overrides)
-            name = "probes" if is_probed else "compare"
+            keys = ("probe=", "benchmark.probe=")
+            asked = {text for each in runs for text in each.overrides if text.startswith(keys)}
+            probes = {text.partition("=")[2] for text in asked}
+            name = "probes" if len(probes) > 1 and probes & {"none", "null"} else "compare"
             write_out(f"\nllava-eval {name} {shlex.quote(str(folder))}")
     return max(codes)
 
@@ -195,7 +196,7 @@ def _run_here(runs: Sequence[SweepRun]) -> list[int]:
     """Run one after the other in this process, and say how far the sweep is."""
     codes: list[int] = []
     start = time.monotonic()
-    with engines_kept():
+    with pool_kept():
         for each in runs:
             position = f"run {each.number + 1} of {len(runs)}"
             if codes:
@@ -259,8 +260,16 @@ def plan_sweep(
             raise ConfigError(f"hydra.sweeper.params: got {values!r}, expected key: values")
         presets = [f"{key}={value}" for key, value in values.items()]
         launcher = _mapping(hydra, "launcher")
+        folder = Path(_mapping(hydra, "sweep")["dir"])
+        given = {str(item.key_or_group): item.value() for item in parsed}
+        if given.get("resume") is True and not given.keys() & {"hydra.sweep.dir", "output_dir"}:
+            newest = max(folder.parent.glob("*/"), default=folder.parent / "FOLDER")
+            raise ConfigError(
+                "resume=true: a sweep goes on in its own folder, which hydra.sweep.dir names; the "
+                f"newest is hydra.sweep.dir={newest}"
+            )
         # The time in its name is taken once.
-        about_sweep.append(f"hydra.sweep.dir={quoted(_mapping(hydra, 'sweep')['dir'])}")
+        about_sweep.append(f"hydra.sweep.dir={quoted(folder)}")
     options = [*presets, *about_runs]
     for variant in expand_sweep(options, config_dir):
         config = compose_config(variant, config_dir).config

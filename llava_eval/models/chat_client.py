@@ -428,6 +428,9 @@ def read_completion(body: str) -> Completion:
         may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
         text = message.get("content") if may_lack else message["content"]
         if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
+            kinds = {part["type"] for part in text}
+            if kinds and not kinds & {"text", "thinking", "reasoning"}:
+                raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
             text = "".join(part["text"] for part in text if part["type"] == "text")
         usage = content.get("usage") or {}
         ingoing = _count_or_none(usage, "prompt_tokens")

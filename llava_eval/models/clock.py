@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-#: Stages in which the model works; "server_wait" is all that is seen of a served one.
-MODEL_STAGES: Final = ("vision", "prefill", "decode", "server_wait")
+#: Stages in which the model works; "server_wait" is all that is seen of a served one, "generate" of
+#: a user's own.
+MODEL_STAGES: Final = ("vision", "prefill", "decode", "server_wait", "generate")
 #: The stage of reading, decoding and resizing media, added up over all threads. It overlaps with
 #: the model's stages, which only wait for it in "decode_wait".
 PREPARE_STAGE: Final = "prepare"

@@ -175,7 +175,7 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
     from llava_eval.models.served.served_model import ServedModel, with_checked_frames
 
     if isinstance(plan, OwnModel):
-        return OwnRunner(plan, config.runner.batch_size)
+        return OwnRunner(plan, config.runner.batch_size, clock)
     if isinstance(plan, ServedModel):
         from llava_eval.models.served.served_runner import ServedRunner
 

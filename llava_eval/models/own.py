@@ -26,6 +26,7 @@ from llava_eval.config.build import TARGET_KEY, build_target
 from llava_eval.config.schema import ModelConfig
 from llava_eval.errors import CheckpointError, ConfigError, MediaError, first_line
 from llava_eval.models.backend import Plan, Runner
+from llava_eval.models.clock import StageClock
 from llava_eval.types import Clip, Generation, MediaKind, PreparedMedia, Request
 
 #: Questions given to :meth:`Model.generate` at once, where runner.batch_size does not say.
@@ -159,11 +160,15 @@ class OwnRunner(Runner):
     Args:
         own: the model.
         batch_size: questions given to it at once; None takes a few.
+        clock: gets the seconds of the stage "generate".
     """
 
-    def __init__(self, own: OwnModel, batch_size: int | None = None) -> None:
+    def __init__(
+        self, own: OwnModel, batch_size: int | None = None, clock: StageClock | None = None
+    ) -> None:
         self._own = own
         self.batch_size = batch_size or _BATCH_SIZE
+        self._clock = clock or StageClock()
         self.first_prompt: str | None = None
         self.guards: dict[str, Any] = {}
 
@@ -189,9 +194,10 @@ class OwnRunner(Runner):
             return
         given: Any = None
         try:
-            given = self._own.model.generate(requests)
-            # What these hold are no answers in order: letters, ids, any order.
-            answers = None if isinstance(given, str | Mapping | Set) else list(given)
+            with self._clock.stage("generate"):
+                given = self._own.model.generate(requests)
+                # What these hold are no answers in order: letters, ids, any order.
+                answers = None if isinstance(given, str | Mapping | Set) else list(given)
         except Exception as error:  # noqa: BLE001 - the model is the user's, and may raise anything
             if len(requests) > 1:
                 for request in requests:

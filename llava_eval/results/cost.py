@@ -26,7 +26,8 @@ class Cost:
         num_generated: samples that were generated, over all processes of the run.
         seconds: wall time of preparing media and generating, without loading rows and model.
         model_seconds_per_sample: of the model (vision, prefill, decode; of a served one the waits
-            for its replies) without the first batch of each process, if there are others.
+            for its replies, of a user's own its ``generate``) without the first batch of each
+            process, if there are others.
         prepare_seconds: of reading, decoding and resizing media, added up over all threads.
         num_cached_frames, num_decoded_frames: where the frames came from.
         stage_seconds: by stage, over all processes.
@@ -93,10 +94,7 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
     for session in sessions:
         for stage, seconds in session.stage_seconds.items():
             stages[stage] += seconds
-    wall = sum(session.wall_seconds or 0.0 for session in sessions)
-    # The clock of a session starts after a part of the set-up; with several workers their stages
-    # overlap.
-    seconds = min(wall, sum(stages[stage] for stage in stages if stage not in _NOT_GENERATING))
+    seconds = sum(map(_generating_seconds, sessions))
     generations = [result.generation for result in results]
     frames = [session.frames for session in sessions if session.frames is not None]
     return Cost(
@@ -119,6 +117,15 @@ def cost_of(manifest: Manifest, results: Sequence[SampleResult]) -> Cost:
         judge_cost=manifest.judge.cost if manifest.judge else None,
         machine=_machine(manifest, sessions),
     )
+
+
+def _generating_seconds(session: Session) -> float:
+    if session.generating_seconds is not None:
+        return session.generating_seconds
+    # Of an earlier version: its stages, which overlap with several workers.
+    stages = session.stage_seconds.items()
+    told = sum(seconds for stage, seconds in stages if stage not in _NOT_GENERATING)
+    return min(session.wall_seconds or 0.0, told)
 
 
 def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:

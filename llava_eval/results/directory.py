@@ -43,20 +43,17 @@ def new_run_directory(parent: Path) -> Path:
 
 def find_unfinished(parent: Path, identity: Identity) -> Path | None:
     """Return the newest unfinished run of this identity below ``parent``, if any."""
-    result = []
-    for manifest_path in parent.glob(f"*/{files.MANIFEST}"):
+    wanted = digest(identity)
+    runs = [path.parent for path in parent.glob(f"*/{files.MANIFEST}")]
+    for run in sorted(runs, key=lambda path: path.name, reverse=True):
         try:
-            manifest = read_manifest(manifest_path.parent)
+            manifest = read_manifest(run) or Manifest()
         except RunDirectoryError as error:
             log.warning("%s; it is not continued", error)
             continue
-        if (
-            manifest is not None
-            and manifest.fingerprint == digest(identity)
-            and manifest.status != "finished"
-        ):
-            result.append(manifest_path.parent)
-    return max(result, key=lambda path: path.name, default=None)
+        if manifest.fingerprint == wanted and manifest.status != "finished":
+            return run
+    return None
 
 
 @contextlib.contextmanager

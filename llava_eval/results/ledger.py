@@ -43,12 +43,10 @@ def to_line(result: SampleResult) -> str:
     generation: dict[str, Any] = {
         name: getattr(result.generation, name) for name in _GENERATION_KEYS
     }
-    for name in ("option_losses", "choice_logprobs"):
-        values = getattr(result.generation, name)
-        if values is not None:
-            generation[name] = list(values)
-    if result.generation.published_correct is not None:
-        generation["published_correct"] = result.generation.published_correct
+    for name in ("option_losses", "choice_logprobs", "published_correct"):
+        value = getattr(result.generation, name)
+        if value is not None:
+            generation[name] = value
     content = {
         "id": result.id,
         "row": result.row,

@@ -66,6 +66,7 @@ class Session:
         started: when it began, in UTC.
         ended: when its manifest was last written, in UTC.
         num_generated: samples that it generated.
+        generating_seconds: of preparing media and generating, from the first sample on.
         wall_seconds: of the whole process.
         stage_seconds: by stage; stages of several workers overlap.
         warm_up: its first batch.
@@ -78,6 +79,7 @@ class Session:
     started: str | None = None
     ended: str | None = None
     num_generated: Count | None = None
+    generating_seconds: float | None = None
     wall_seconds: float | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     warm_up: WarmUp | None = None

@@ -81,6 +81,7 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
         (["seed=interval(0,1)"], "list them"),
         (["hydra/launcher=nothing"], "hydra/launcher"),
         (["hydra/sweeper=nothing"], "hydra/sweeper"),
+        (["seed=0,1", "resume=true"], "the newest is hydra.sweep.dir=results/sweeps/"),
     ],
 )
 def test_a_mistake_is_found_before_the_first_run(overrides: list[str], words: str) -> None:
@@ -208,6 +209,7 @@ class Counted:
 def test_a_sweep_in_this_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["benchmark.limit=2", "sampler.num_frames=1", "model=own"]
     words += [f"model._target_={__name__}.Counted", f"hydra.sweep.dir={tmp_path}"]
+    words += ["probe=one_frame"]  # of all: `llava-eval probes` would find no plain run
     assert sweep.run_sweep([*words, "model.arguments.letter=A,B"], None, -1) == 0
     out = capsys.readouterr().out
     for number, letter in enumerate("AB"):

@@ -466,6 +466,21 @@ def test_a_reply_in_parts() -> None:
         read_completion(json.dumps({"choices": [choice]}))
 
 
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([{"type": "output_text", "text": "A"}], "parts of output_text"),
+        ([{"type": "refusal", "refusal": "no"}, {"type": "image"}], "parts of image, refusal"),
+    ],
+)
+def test_a_reply_in_parts_of_no_known_kind_is_not_an_empty_one(
+    parts: list[dict[str, str]], words: str
+) -> None:
+    choice = {"message": {"content": parts}, "finish_reason": "stop"}
+    with pytest.raises(MalformedError, match=words):
+        read_completion(json.dumps({"choices": [choice]}))
+
+
 def test_a_filtered_reply_without_content() -> None:
     """As Azure's."""
     choice = {"message": {"role": "assistant"}, "finish_reason": "content_filter"}

@@ -14,6 +14,7 @@ import pytest
 import llava_eval
 from llava_eval import cli
 from llava_eval.errors import CheckpointError, ConfigError
+from llava_eval.models.clock import StageClock
 from llava_eval.models.own import OwnModel, OwnRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, MediaKind, Request
 from tests.models.helpers import make_request
@@ -197,7 +198,7 @@ def test_a_batch_that_fails_is_asked_one_by_one(
             return [request.id.upper() for request in requests]
 
     own = OwnModel(Echo(), "mine.Echo", {"a": 1})
-    runner = OwnRunner(own, batch_size=5)
+    runner = OwnRunner(own, batch_size=5, clock=(clock := StageClock()))
     requests = [Request(f"q{n}", ("?",), GenerationSettings()) for n in range(num_requests)]
     pairs = list(runner.generate(requests))
     assert [request for request, _ in pairs] == requests
@@ -208,6 +209,7 @@ def test_a_batch_that_fails_is_asked_one_by_one(
         for request in requests
     ]
     assert asked == batches
+    assert set(clock.seconds) == ({"generate"} if requests else set())
     assert runner.settings() == {"batch_size": 5}
     assert runner.describe() == {"target": "mine.Echo", "arguments": {"a": 1}}
     assert own.identity() == {"model": runner.describe()}

@@ -75,6 +75,14 @@ def test_parallel_stages_take_no_longer_than_the_wall() -> None:
     assert cost({**FIRST, "wall_seconds": None}).seconds is None
 
 
+def test_what_was_measured_as_a_whole_counts_before_the_stages() -> None:
+    """Workers that start, and load for half a minute, are no part of it, however many stages."""
+    stages = {"start_workers": 20.0, "load_model": 60.0, "decode": 64.0}
+    session = {"generating_seconds": 8.0, "wall_seconds": 40.0, "stage_seconds": stages}
+    found = cost({**FIRST, **session}, SECOND)
+    assert (found.seconds, found.samples_per_second) == (10.0, 0.8)
+
+
 @pytest.mark.parametrize("sessions", [(), (SCORING,)])
 def test_a_run_that_generated_nothing_knows_nothing(sessions: tuple[dict[str, Any], ...]) -> None:
     assert cost(*sessions) == Cost(num_generated=0)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from llava_eval.config.schema import EngineConfig
@@ -17,7 +17,8 @@ from llava_eval.errors import ConfigError, EngineError, LlavaEvalError
 log = logging.getLogger(__name__)
 
 #: Variables of this process that hold for all workers of a cluster, if they are set.
-_PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", "HF_HUB_OFFLINE")
+_HUB = ("HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT")
+_PASSED_ON = ("PYTHONPATH", "LLAVA_EVAL_CACHE", *_HUB)
 
 #: Ray ends idle processes beyond the number of cores after a second; those that decode would import
 #: everything anew each time.
@@ -179,11 +180,6 @@ def wait_for_resources(share: Share, timeout_seconds: float) -> None:
             log.warning("%s; waiting", text)
             is_said = True
         time.sleep(min(1.0, timeout_seconds))
-
-
-def node_resources() -> list[Mapping[str, float]]:
-    """Return the resources of every node that is alive."""
-    return [dict(node["Resources"]) for node in import_ray().nodes() if node["Alive"]]
 
 
 def node_facts() -> list[dict[str, Any]]:

@@ -82,9 +82,9 @@ class RayEngine(Engine):
                     self._clock.seconds[stage] += seconds
 
     def record(self) -> dict[str, Any]:
-        reply = None if self._dispatch is None else self._dispatch.first_reply
-        nothing: dict[str, Any] = {"first_prompt": None, "guards": {}, "runner": {}}
-        return nothing if reply is None else dict(reply.report.record)
+        if self._dispatch is None or self._dispatch.first_reply is None:
+            return {"first_prompt": None, "guards": {}, "runner": {}}
+        return dict(self._dispatch.first_reply.report.record)
 
     def work(self) -> dict[str, Any]:
         reports = [worker.report for worker in self._pool.all if worker.report is not None]

@@ -19,7 +19,6 @@ from llava_eval.engine.ray.cluster import (
     connect,
     disconnect,
     import_ray,
-    node_resources,
     own_error,
     reason_of,
     wait_for_resources,
@@ -110,7 +109,8 @@ class WorkerPool:
         self.is_idle = True
         connect(config)
         try:
-            self.share = choose_share(config, device, node_resources())
+            nodes = [node["Resources"] for node in import_ray().nodes() if node["Alive"]]
+            self.share = choose_share(config, device, nodes)
             wait_for_resources(self.share, config.start_timeout_seconds)
             options: dict[str, Any] = {
                 "num_cpus": self.share.cpus,

@@ -136,16 +136,15 @@ class MediaEncoder:
             address = self._address(clip.video)
             return ServedMedia(kind, (video_part(address),), (), metadata)
         size = (clip.frames.shape[2], clip.frames.shape[3])
+        images = map(self._image, clip.frames)
         if kind == "video" and self._clips is not None:
-            address = str(self._clips.write(clip))
-            return ServedMedia(kind, (video_part(address),), clip.frame_indices, metadata, size)
-        images = [self._image(frame) for frame in clip.frames]
-        if kind == "video" and self._video_as == "video":
-            address = f"data:video/jpeg;base64,{','.join(images)}"
-            return ServedMedia(kind, (video_part(address),), clip.frame_indices, metadata, size)
-        mime = f"data:image/{self._config.image_format};base64,"
-        parts = tuple({"type": "image_url", "image_url": {"url": mime + image}} for image in images)
-        return ServedMedia(kind, parts, clip.frame_indices, metadata, size)
+            parts = [video_part(str(self._clips.write(clip)))]
+        elif kind == "video" and self._video_as == "video":
+            parts = [video_part(f"data:video/jpeg;base64,{','.join(images)}")]
+        else:
+            mime = f"data:image/{self._config.image_format};base64,"
+            parts = [{"type": "image_url", "image_url": {"url": mime + image}} for image in images]
+        return ServedMedia(kind, tuple(parts), clip.frame_indices, metadata, size)
 
     def release(self, medium: ServedMedia) -> None:
         """Remove the file of a medium that will not be shown again, where it has one.

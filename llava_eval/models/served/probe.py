@@ -97,13 +97,10 @@ class FrameCost:
         Returns:
             None where there was no such probe.
         """
-        of_frames = 0.0
-        for video in videos:
-            tokens = self.tokens_of(video)
-            if tokens is None:
-                return None
-            of_frames += tokens
-        return int(_LEAST_SHARE * of_frames + self.per_word * num_words / 2)
+        tokens = [count for count in map(self.tokens_of, videos) if count is not None]
+        if len(tokens) < len(videos):
+            return None
+        return int(_LEAST_SHARE * sum(tokens) + self.per_word * num_words / 2)
 
     def tokens_of(self, video: Frames) -> float | None:
         """Return what frames cost by the probe that showed as many of their size, or more.

@@ -22,7 +22,6 @@ from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import MediaGroup
 from llava_eval.engine.configured_benchmark import Benchmark
-from llava_eval.engine.configured_engine import engines_kept
 from llava_eval.engine.local import LocalEngine
 from llava_eval.engine.ray.cluster import reason_of
 from llava_eval.engine.ray.engine import RayEngine
@@ -30,6 +29,7 @@ from llava_eval.engine.ray.share import Share
 from llava_eval.engine.ray.watchdog import _is_running
 from llava_eval.engine.ray.worker import ModelWorker, decode
 from llava_eval.engine.ray.worker_messages import DecodeStatus, WorkerSettings
+from llava_eval.engine.ray.worker_pool import pool_kept
 from llava_eval.errors import CheckpointError, ConfigError, EngineError, LlavaEvalError, MediaError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs, plan_model
@@ -387,6 +387,9 @@ def test_a_cluster_of_this_machine(
     assert case.ask(address=None, num_workers=1).results == plain.results
     assert ray.started["num_cpus"] == os.cpu_count()
     assert ray.joined is None
+    monkeypatch.setenv("HF_HOME", "/data/hub")  # where the checkpoint lies for the driver
+    case.ask(address="head:1", num_workers=1)
+    assert ray.started["runtime_env"]["env_vars"]["HF_HOME"] == "/data/hub"
     kept = int(os.environ["RAY_num_workers_soft_limit"])  # noqa: SIM112 - Ray's own name
     assert kept > (os.cpu_count() or 1)
 
@@ -503,7 +506,7 @@ def test_what_ray_says_in_one_line(text: str, expected: str) -> None:
 
 
 def test_runs_of_a_sweep_share_workers(ray: OneProcess, case: Case, plain: Asked) -> None:
-    with engines_kept():
+    with pool_kept():
         for _ in range(2):
             assert case.ask().results == plain.results
             assert ray.joined is not None
