@@ -32,6 +32,7 @@ EMPTY_CELLS = frozenset(
     }
 )
 
+_ADDRESS_SCHEMES = ("http://", "https://")
 _SPELLINGS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 #: Words that stand for no value in a list which was written as text.
@@ -76,8 +77,14 @@ class Row:
         return value
 
     def optional(self, name: str) -> Any:
-        """Return one column's value, or None where there is none or it is empty (null or "")."""
+        """Return the value of a column, or of a field such as "meta[name]"; None without any.
+
+        An empty one (null or "") is none.
+        """
         value = self.columns.get(name)
+        if "[" in name and value is None:
+            with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+                value, _ = string.Formatter().get_field(name, (), self.columns)
         return None if is_null(value) or (isinstance(value, str) and not value) else value
 
     def level(self, name: str) -> str | None:
@@ -223,6 +230,7 @@ class Row:
         """Return the first existing file among the filled templates, or else the first candidate.
 
         Each template is also tried without some or all of the folders that its text begins with.
+        Where there is no file, an address is the one that is meant.
 
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
@@ -243,7 +251,9 @@ class Row:
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
-        return str(next(filter(is_there, self._spelled(candidates)), candidates[0]))
+        names = (self.text(template, **fields) for template in templates)
+        address = next((name for name in names if name.startswith(_ADDRESS_SCHEMES)), None)
+        return str(next(filter(is_there, self._spelled(candidates)), address or candidates[0]))
 
     def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
         """Yield paths, then those with accents composed, then apart, as macOS names files."""
@@ -256,7 +266,9 @@ class Row:
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
         """Fill a template of a path; what its own text says is the configuration's, and allowed."""
-        name = self.text(template, **fields)
+        name, root = self.text(template, **fields), self.media_root or Path()
+        if "\\" in name and not is_there(root / name):
+            name = name.replace("\\", "/")  # rows that were written on Windows
         plain = "".join(
             literal + ("" if field is None else "x")
             for literal, field, _, _ in string.Formatter().parse(template)
@@ -268,7 +280,7 @@ class Row:
             raise self.error(
                 f"the media path {name!r} is absolute, and rows of the hub may name none"
             )
-        return Path(name) if self.media_root is None else self.media_root / name
+        return root / name
 
 
 def _without_folders(template: str) -> list[str]:
