@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llava_eval.benchmarks.probes import probed_samples
-from llava_eval.benchmarks.rows import UNKNOWN, Row, mapping_of
+from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import SET_SEPARATOR, named_rows, read_row_sets
 from llava_eval.borders.paths import local_path
@@ -141,14 +141,11 @@ def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any
     if facet in sample.facets:
         return sample.facets[facet]
     level = row.level(facet)
-    if level is None and not any(_has(columns, facet) for columns in rows):
+    if level is None and not any(
+        facet in columns or Row(0, columns, "").level(facet) for columns in rows
+    ):
         row.column(facet)
     return UNKNOWN if level is None else level
-
-
-def _has(columns: Mapping[str, Any], facet: str) -> bool:
-    outer, _, key = facet.partition(".")
-    return facet in columns or key in (mapping_of(columns.get(outer)) or ())
 
 
 def _check_unique(samples: Sequence[Sample], source: str) -> None:

@@ -68,17 +68,13 @@ def read_rows(
     return rows
 
 
-def _files_in(path: Path) -> Iterator[Path]:
-    return path.iterdir() if path.is_dir() else iter(())
-
-
 def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
     if (path / "dataset_dict.json").is_file() and split is not None:
         path /= split
     if (path / "state.json").is_file():
         return _read_saved(path)
     if path.is_dir():
-        files = sorted(file for file in _files_in(path) if file.suffix.lower() in FILE_SUFFIXES)
+        files = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in FILE_SUFFIXES)
         files = _of_split(files, split) if split is not None else files
         if not files:
             raise RowsError(
@@ -296,7 +292,7 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
         path
         for path in sorted(folder.iterdir())
         if name.lower() in path.name.lower()
-        and any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *_files_in(path)))
+        and any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))
     ]
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:

@@ -301,6 +301,31 @@ def test_values_within_columns(tmp_path: Path) -> None:
         )
 
 
+def test_lists_within_columns() -> None:
+    """ARC and many others have {"text": [...], "label": [...]}, SQuAD such answers."""
+    held = {"text": ["x", "y", "z"], "label": ["A", "B", "C"]}
+    columns = {"id": "1", "question": "Which?", "choices": held, "answer": "C"}
+    prompts = {"question": "{question}", "answer": "{answer}", "prompt": "{options}"}
+    row = Row(0, columns, "rows")
+    made = multiple_choice(row, **COMMON, **prompts, options="choices[text]")
+    assert (made.prompt, made.targets) == ("A. x\nB. y\nC. z", ("C",))
+    assert row.answers("choices[text]") == ("x", "y", "z")
+    with pytest.raises(RowsError, match=r"'choices' holds lists; one is 'choices\[text\]'"):
+        multiple_choice(row, **COMMON, **prompts, options="choices")
+    with pytest.raises(RowsError, match=r"column 'choices\[texts\]' is empty"):
+        multiple_choice(row, **COMMON, **prompts, options="choices[texts]")
+
+
+def test_mappings_in_a_list_are_no_texts() -> None:
+    captions = [{"id": 1, "caption": "a dog"}, {"id": 2, "caption": "a cat"}]
+    row = Row(0, {"captions": captions, "options": [{"label": "B", "text": "x"}]}, "rows")
+    assert row.answers("captions") == ("a dog", "a cat")
+    with pytest.raises(RowsError, match=r"a list of texts, not of {'label': 'B'"):
+        row.answers("options")
+    with pytest.raises(RowsError, match=r"a list of texts, not of {'label': 'B'"):
+        row.options("options")
+
+
 def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:
     row = Row(0, {"v": "a" * 300}, "rows", tmp_path)
     assert row.media_path(["{v}.mp4", "{v}.webm"]) == str(tmp_path / ("a" * 300 + ".mp4"))

@@ -49,6 +49,7 @@ def test_csv_values_stay_text(tmp_path: Path) -> None:
 def test_files_whose_endings_are_capitals(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id\n1\n")
     (tmp_path / "b.CSV").write_text("id\n2\n")
+    (tmp_path / "._a.csv").write_bytes(b"\0\5\x16\7")  # macOS's, on other systems' disks
     assert read_rows(str(tmp_path)) == [{"id": "1"}, {"id": "2"}]
 
 

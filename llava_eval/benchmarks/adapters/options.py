@@ -77,7 +77,11 @@ class Options:
     def _cells(self, row: Row) -> Sequence[str | None]:
         if self.column is not None:
             by_letter = mapping_of(row.column(self.column))
-            return row.items(self.column) if by_letter is None else _by_letter(by_letter)
+            if by_letter is None:
+                return row.items(self.column)
+            if lists := [key for key, value in by_letter.items() if isinstance(value, list)]:
+                raise row.error(f"{self.column!r} holds lists; one is '{self.column}[{lists[0]}]'")
+            return _by_letter(by_letter)
         for name in self.columns or ():
             if name not in row.columns:
                 row.column(name)  # says which columns there are
