@@ -6,10 +6,9 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
-import string
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.options import Options, index_of
+from llava_eval.benchmarks.adapters.options import Answer, Options
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
@@ -108,17 +107,11 @@ def image_choice(
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=(_right_letter(row, row.text(answer), len(choices)),),
+        targets=Answer(template=answer, form="index").letters(row, choices),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),
     )
-
-
-def _right_letter(row: Row, answer: str, num_choices: int) -> str:
-    if not 0 <= index_of(answer) < num_choices:
-        raise row.error(f"the answer {answer!r} is not the number of one of {num_choices} options")
-    return string.ascii_uppercase[index_of(answer)]
 
 
 QuestionForm = Literal["as_is", "stripped", "capitalized"]

@@ -142,9 +142,10 @@ class Answer:
         answer = row.text(self.template)
         index = self._index(answer, choices)
         if index is None:
+            kind = "number" if self.form == "index" else self.form.rpartition("_")[2]
             raise row.error(
-                f"the answer {answer!r} is not the {self.form.rpartition('_')[2]} of one of "
-                f"{len(choices)} options {list(choices)}"
+                f"the answer {answer!r} is not the {kind} of one of {len(choices)} options "
+                f"{list(choices)}"
             )
         return (chr(ord("A") + index),)
 
