@@ -276,7 +276,10 @@ def test_values_within_columns(tmp_path: Path) -> None:
     """Answers in a mapping were taken for hidden, and such media for missing ones."""
     common = {"question": "Which?", "options": ["x", "y"], "meta": {"file": "f", "kind": "k"}}
     columns = {"id": "1", **common, "gt": {"answer": "B"}}
-    rows = [columns, {**columns, "id": "2", "meta": {"file": "f"}, "gt": None}]
+    rows: list[dict[str, Any]] = [
+        columns,
+        {**columns, "id": "2", "meta": {"file": "f"}, "gt": None},
+    ]
     path = str(write_lines(tmp_path / "rows.jsonl", rows))
     made = load_samples(
         path,
@@ -305,7 +308,11 @@ def test_lists_within_columns() -> None:
     """ARC and many others have {"text": [...], "label": [...]}, SQuAD such answers."""
     held = {"text": ["x", "y", "z"], "label": ["A", "B", "C"]}
     columns = {"id": "1", "question": "Which?", "choices": held, "answer": "C"}
-    prompts = {"question": "{question}", "answer": "{answer}", "prompt": "{options}"}
+    prompts: dict[str, Any] = {
+        "question": "{question}",
+        "answer": "{answer}",
+        "prompt": "{options}",
+    }
     row = Row(0, columns, "rows")
     made = multiple_choice(row, **COMMON, **prompts, options="choices[text]")
     assert (made.prompt, made.targets) == ("A. x\nB. y\nC. z", ("C",))

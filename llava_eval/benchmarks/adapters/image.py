@@ -6,7 +6,6 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
-import string
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Answer, Options
@@ -192,8 +191,8 @@ def image_question(
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
     text = row.text(prompt, question=asked, ocr=line)
-    for name in set(targets) & set(string.ascii_uppercase):
-        if "{question}" in prompt and str(row.optional(name) or "") not in text:
+    for name in targets if "{question}" in prompt else ():
+        if len(name) == 1 and str(row.optional(name) or "") not in text:
             raise row.error(
                 f"the answer is the option of column {name!r}, and the prompt shows no options: "
                 "they should stand in the question"
