@@ -82,10 +82,8 @@ class Options:
             if lists := [key for key, value in by_letter.items() if isinstance(value, list)]:
                 raise row.error(f"{self.column!r} holds lists; one is '{self.column}[{lists[0]}]'")
             return _by_letter(by_letter)
-        for name in self.columns or ():
-            if name not in row.columns:
-                row.column(name)  # says which columns there are
-        values = [row.columns[name] for name in self.columns or ()]
+        names = self.columns or ()
+        values = [row.columns[name] if name in row.columns else row.column(name) for name in names]
         while values and values[-1] == "":  # a table has as many columns as the longest list
             values.pop()
         return [None if is_null(value) or value == self.padding else str(value) for value in values]
