@@ -8,6 +8,7 @@ module named after the benchmark.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,10 +141,11 @@ class Answer:
         answer = row.text(self.template)
         index = self._index(answer, choices)
         if index is None:
-            kind = "number" if self.form == "index" else self.form.rpartition("_")[2]
+            kind = self.form.rpartition("_")[2].replace("index", "number")
+            counted = ", by index from 0:" if kind == "number" else ""
             raise row.error(
-                f"the answer {answer!r} is not the {kind} of one of {len(choices)} options "
-                f"{list(choices)}"
+                f"the answer {answer!r} is not the {kind} of one of {len(choices)} options"
+                f"{counted} {list(choices)}"
             )
         return (chr(ord("A") + index),)
 
@@ -182,12 +184,8 @@ def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, tvbench_doc_to_target.
     """
     text = answer.strip()
-    if text.isdecimal():
-        number = int(text)
-        if number < len(choices):
-            return number
-        if number == len(choices):
-            return number - 1
+    if text.isdecimal() and int(text) <= len(choices):
+        return min(int(text), len(choices) - 1)
     if len(text) == 1 and text.upper() in _LETTERS:
         return _LETTERS.index(text.upper())
     flat = [_lowered(choice) for choice in choices]
@@ -267,8 +265,9 @@ def multiple_choice(
         strip_end=strip_options_end,
     )
     given = listed.of(row)
-    if options_carry_letters and answer_form == "letter":
-        check_letters(row, given)
+    is_lettered = "{options}" in prompt and "{letter}" in option_format
+    if answer_form == "letter" if options_carry_letters else is_lettered:
+        check_letters(row, given, carried=options_carry_letters)
     choices = listed.choices(given)
     asked = row.text(question).strip() if strip_texts or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
@@ -277,17 +276,11 @@ def multiple_choice(
             "benchmark.adapter.subtitles names the file and {subtitles} in the prompt says where "
             "its lines go: one needs the other, once"
         )
-    before, *after = (
-        row.text(
-            part,
-            question=asked,
-            options=listed.written(given),
-            options_repr=repr(list(given)),
-        )
-        for part in parts
-    )
+    written = {"options": listed.written(given), "options_repr": repr(list(given))}
+    pieces: list[str | FrameDependentPart] = [
+        row.text(part, question=asked, **written) for part in parts
+    ]
     shown = Media(media_kind, row.media_path(media))
-    pieces: list[str | FrameDependentPart] = [before, *after]
     if subtitles is not None:
         path = row.media_path([subtitles])
         said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
@@ -310,14 +303,20 @@ def _without_letter(option: str) -> str:
     return rest if separator and len(head) == 1 and head.isupper() else option
 
 
-def check_letters(row: Row, options: Sequence[str]) -> None:
-    """Refuse options that are to be shown with letters of their own, and have none.
+def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> None:
+    """Refuse options that are to be shown with letters of their own and have none, or the reverse.
 
     Raises:
-        RowsError: not one of them begins with its letter.
+        RowsError: not one of them begins with its letter; all do, and are to get another.
     """
-    pairs = zip(_LETTERS, options, strict=False)
-    if not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
+    pairs = list(zip(_LETTERS, options, strict=False))
+    if not carried:
+        if all(re.match(rf"\(?{letter}[.):]\s", text) for letter, text in pairs):
+            raise row.error(
+                f"the options begin with their letters, the first is {options[0]!r:.40}, and the "
+                "prompt writes them again; benchmark.adapter.options_carry_letters=true does not"
+            )
+    elif not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
         raise row.error(
             f"none of the options begins with its letter, the first is {options[0]!r:.40}, and the "
             "prompt writes none; if it is a key, benchmark.adapter.options_carry_letters=false does"
