@@ -13,8 +13,6 @@ from llava_eval.types import Media
 #: No file name is so long; a longer text is the image itself in base64.
 _MAX_NAME_CHARACTERS = 1024
 
-_ADDRESS_SCHEMES = ("http://", "https://")
-
 
 class RowImage(NamedTuple):
     """One image of a row.
@@ -60,8 +58,7 @@ def row_image(
         name = hashlib.sha256(value).hexdigest()[:16]
         return RowImage(Media("image", str(file or name), data=value, upright=upright), name)
     if isinstance(value, str) and value:
-        is_address = value.startswith(_ADDRESS_SCHEMES)
-        path = value if is_address else row.media_path(["{path}"], path=value)
+        path = row.media_path(["{path}"], path=value)
         return RowImage(Media("image", path, upright=upright), path)
     if value is not None and not isinstance(value, str):
         raise row.error(f"column {column!r} should hold an image, got {type(value).__name__}")

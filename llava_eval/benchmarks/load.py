@@ -141,7 +141,9 @@ def _level(row: Row, sample: Sample, facet: str, rows: Sequence[Mapping[str, Any
     if facet in sample.facets:
         return sample.facets[facet]
     level = row.level(facet)
-    if level is None and not any(facet in columns for columns in rows):
+    if level is None and not any(
+        facet in columns or Row(0, columns, "").level(facet) for columns in rows
+    ):
         row.column(facet)
     return UNKNOWN if level is None else level
 

@@ -114,9 +114,10 @@ def _with_options(sample: Sample, probe: str, change: _Change) -> Sample:
     Raises:
         ConfigError: the sample's options do not stand in its prompt, one letter after the other.
     """
-    pattern, changed = _listed(sample.choices), change(sample)
+    pattern = _listed(sample.choices)
     pieces = () if sample.options else sample.content
     if any(pattern.search(piece) for piece in pieces if isinstance(piece, str)):
+        changed = change(sample)
         return _rewritten(changed, lambda text: _relisted(text, pattern, changed.choices))
     letters, listed = string.ascii_uppercase[: len(sample.choices)], "\n".join(sample.choices)
     own = map(re.match, (rf"\s*{letter}\W\s*" for letter in letters), sample.choices)

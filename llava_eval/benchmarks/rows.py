@@ -32,7 +32,11 @@ EMPTY_CELLS = frozenset(
     }
 )
 
+_ADDRESS_SCHEMES = ("http://", "https://")
 _SPELLINGS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+
+#: Keys of what a list holds in place of a text.
+_TEXT_KEYS = ("answer", "caption")
 
 #: Words that stand for no value in a list which was written as text.
 _NULL_WORDS = frozenset({"nan", "NaN", "null", "None", "NA", "NaT"})
@@ -61,24 +65,31 @@ class Row:
         return RowsError(f"{self.source}, row {self.number}: {message}")
 
     def column(self, name: str) -> Any:
-        """Return one column's value.
+        """Return the value of a column, or of a field in one: "column[key]".
 
         Raises:
             RowsError: the row has no such column, or it is empty.
         """
-        if name not in self.columns:
+        if not {name, name.partition("[")[0]} & self.columns.keys():
             raise self.error(
                 f"there is no column {name!r}; columns: {', '.join(map(str, self.columns))}"
             )
-        value = self.columns[name]
+        value = self._held(name)
         if is_null(value):
             raise self.error(f"column {name!r} is empty")
         return value
 
     def optional(self, name: str) -> Any:
-        """Return one column's value, or None where there is none or it is empty (null or "")."""
-        value = self.columns.get(name)
+        """Return one value, or None where there is none or it is empty (null or "")."""
+        value = self._held(name)
         return None if is_null(value) or (isinstance(value, str) and not value) else value
+
+    def _held(self, name: str) -> Any:
+        if name in self.columns or "[" not in name:
+            return self.columns.get(name)
+        with contextlib.suppress(LookupError, TypeError, ValueError, AttributeError):
+            return string.Formatter().get_field(name, (), self.columns)[0]
+        return None
 
     def level(self, name: str) -> str | None:
         """Return the level of a facet: the text of a column, or of ``key`` in one of mappings.
@@ -146,12 +157,20 @@ class Row:
             RowsError: the column is missing or empty, or holds no list.
         """
         value = self.column(name)
-        result = list_items(value)
+        result = self._texts(name, value)
         if result is None:
             raise self.error(
                 f"column {name!r} should hold a list, got {type(value).__name__} {value!r:.80}"
             )
         return result
+
+    def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
+        for item in _listed(value) or ():
+            if isinstance(item, Mapping) and item.keys().isdisjoint(_TEXT_KEYS):
+                raise self.error(
+                    f"column {name!r} should hold a list of texts, not of {item!r:.80}"
+                )
+        return list_items(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a column that holds a list of texts, without its empty items.
@@ -209,7 +228,7 @@ class Row:
         value = self.optional(name)
         if value is None:
             return ()
-        result = None if one and isinstance(value, str) else list_items(value)
+        result = None if one and isinstance(value, str) else self._texts(name, value)
         if result is not None:
             return tuple(item for item in result if item is not None)
         if isinstance(value, Mapping | bytes | memoryview):
@@ -223,6 +242,7 @@ class Row:
         """Return the first existing file among the filled templates, or else the first candidate.
 
         Each template is also tried without some or all of the folders that its text begins with.
+        Where there is no file, an address is the one that is meant.
 
         A file that does not exist is no error here: scoring needs no media, and a missing video
         must fail its own samples only.
@@ -243,7 +263,9 @@ class Row:
                 candidates.append(self._under_root(template, fields))
         if not candidates:
             raise ConfigError("benchmark.adapter.media names no path")
-        return str(next(filter(is_there, self._spelled(candidates)), candidates[0]))
+        names = (self.text(template, **fields) for template in templates)
+        address = next((name for name in names if name.startswith(_ADDRESS_SCHEMES)), None)
+        return str(next(filter(is_there, self._spelled(candidates)), address or candidates[0]))
 
     def _spelled(self, paths: Sequence[Path]) -> Iterator[Path]:
         """Yield paths, then those with accents composed, then apart, as macOS names files."""
@@ -256,7 +278,9 @@ class Row:
 
     def _under_root(self, template: str, fields: Mapping[str, str]) -> Path:
         """Fill a template of a path; what its own text says is the configuration's, and allowed."""
-        name = self.text(template, **fields)
+        name, root = self.text(template, **fields), self.media_root or Path()
+        if "\\" in name and not is_there(root / name):
+            name = name.replace("\\", "/")  # rows that were written on Windows
         plain = "".join(
             literal + ("" if field is None else "x")
             for literal, field, _, _ in string.Formatter().parse(template)
@@ -268,7 +292,7 @@ class Row:
             raise self.error(
                 f"the media path {name!r} is absolute, and rows of the hub may name none"
             )
-        return Path(name) if self.media_root is None else self.media_root / name
+        return root / name
 
 
 def _without_folders(template: str) -> list[str]:
@@ -293,11 +317,16 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
 
     This is how options, accepted answers and references are read everywhere. A list may be one of
     JSON, Arrow or numpy, or a text that is the written form of one, as cells of CSV and TSV files
-    hold it (JSON, Python, or numpy's forms). An item may be a mapping with ``answer``.
+    hold it (JSON, Python, or numpy's forms). An item may be a mapping with one of _TEXT_KEYS.
 
     Returns:
         Each item as text; None for an item that is null.
     """
+    items = _listed(value)
+    return None if items is None else tuple(map(_item, items))
+
+
+def _listed(value: Any) -> Sequence[Any] | None:
     if isinstance(value, str):
         match = _WRITTEN_LIST.fullmatch(value)
         value = None if match is None else _written(match.group(1) or match.group(2), list)
@@ -305,9 +334,7 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
         return None
-    if any(item is ... for item in value):
-        return None  # numpy left items out
-    return tuple(_item(item) for item in value)
+    return None if any(item is ... for item in value) else value  # numpy left items out
 
 
 #: A list, a tuple of texts, or either as numpy's repr has it.
@@ -318,8 +345,8 @@ _WRITTEN_LIST = re.compile(
 
 
 def _item(item: Any) -> str | None:
-    if isinstance(item, Mapping) and "answer" in item:
-        item = item["answer"]
+    if isinstance(item, Mapping):
+        item = next((item[key] for key in _TEXT_KEYS if key in item), item)
     return None if is_null(item) else str(item)
 
 

@@ -68,17 +68,13 @@ def read_rows(
     return rows
 
 
-def _files_in(path: Path) -> Iterator[Path]:
-    return path.iterdir() if path.is_dir() else iter(())
-
-
 def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
     if (path / "dataset_dict.json").is_file() and split is not None:
         path /= split
     if (path / "state.json").is_file():
         return _read_saved(path)
     if path.is_dir():
-        files = sorted(file for file in _files_in(path) if file.suffix in FILE_SUFFIXES)
+        files = sorted(file for file in path.glob("[!.]*") if file.suffix.lower() in FILE_SUFFIXES)
         files = _of_split(files, split) if split is not None else files
         if not files:
             raise RowsError(
@@ -119,11 +115,12 @@ def _read_file(path: Path) -> list[Mapping[str, Any]]:
         ".tsv": _read_tsv,
         ".parquet": _read_parquet,
     }
-    if path.suffix not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in readers:
         raise RowsError(f"{path}: rows come as {', '.join(FILE_SUFFIXES)}, got {path.suffix!r}")
     try:
         open_file(path).close()  # a pipe or a device in a folder of rows
-        return list(readers[path.suffix](path))
+        return list(readers[suffix](path))
     except LlavaEvalError:
         raise
     except (OSError, ValueError) as error:
@@ -295,7 +292,7 @@ def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:
         path
         for path in sorted(folder.iterdir())
         if name.lower() in path.name.lower()
-        and any(file.suffix in FILE_SUFFIXES for file in (path, *_files_in(path)))
+        and any(file.suffix.lower() in FILE_SUFFIXES for file in (path, *path.glob("*")))
     ]
     paths = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if is_only:

@@ -60,6 +60,14 @@ def current_target(dotted: str) -> str:
     return dotted if moved is None else f"llava_eval.{moved}.{attribute}"
 
 
+_ADAPTERS: Final = "llava_eval.benchmarks.adapters."
+#: Adapters of earlier versions, and the parameter of ``open_ended`` that each has become.
+_OPEN_ENDED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "question_lists.one_question": {"options": "options"},
+    "video_chatgpt.capitalised_question": {},
+    "video_chatgpt.first_line_is_the_reference": {"first_line": True},
+}
+
 #: Functions whose parameters have changed since version 0.1.
 _MEANS: Final = ("llava_eval.metrics.means.mean_score", "llava_eval.metrics.groups.macro_mean")
 
@@ -72,6 +80,8 @@ def current_node(node: Mapping[str, Any]) -> dict[str, Any]:
     """
     target = node["_target_"]
     current = {**node, "_target_": current_target(target) if isinstance(target, str) else target}
+    if (further := _OPEN_ENDED.get(str(current["_target_"]).removeprefix(_ADAPTERS))) is not None:
+        current |= {**further, "_target_": f"{_ADAPTERS}open_ended"}
     if current["_target_"] in _MEANS:
         _name_denominator(current)
     return current

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from llava_eval.benchmarks.adapters.image import image_question
 from llava_eval.benchmarks.image_rows import row_image
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import read_rows
@@ -105,6 +106,21 @@ def test_an_answer_that_is_no_letter_is_named() -> None:
         protocol("mmmu/lmms_eval_v0_2").sample(
             {"id": "x", "question": "?", "options": "[]", "question_type": "open", "answer": "1"}
         )
+
+
+def test_options_of_columns_that_the_prompt_lacks() -> None:
+    """MMStar.tsv of VLMEvalKit has them so; lmms-eval's rows have them in the question."""
+    columns = {"index": "0", "question": "Which?", "A": "red", "B": "blue", "answer": "B"}
+    parameters: dict[str, Any] = {"id": "{index}", "group": ["{index}"], "media": ["{index}.jpg"]}
+    parameters |= {"answers": "answer", "prompt": "{question}"}
+    with pytest.raises(RowsError, match=r"of column 'B', and the prompt shows no options"):
+        image_question(Row(0, columns, "rows"), **parameters)
+    listed = {**columns, "question": "Which?\nOptions: A: red, B: blue"}
+    assert image_question(Row(0, listed, "rows"), **parameters).targets == ("B",)
+    in_picture = {**parameters, "prompt": "Answer."}
+    assert image_question(Row(0, columns, "rows"), **in_picture).prompt == "Answer."
+    named = {name: columns[name] for name in ("index", "question", "answer")}
+    assert image_question(Row(0, named, "rows"), **parameters).prompt == "Which?"
 
 
 def test_images_are_turned_as_the_reference_turns_them() -> None:

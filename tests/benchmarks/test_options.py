@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from llava_eval.benchmarks.adapters.options import Answer, AnswerForm, Options, lettered
+from llava_eval.benchmarks.adapters.options import (
+    Answer,
+    AnswerForm,
+    Options,
+    lettered,
+    multiple_choice,
+)
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import RowsError
 
@@ -146,3 +152,17 @@ def test_hidden_answers(value: Any, letters: tuple[str, ...]) -> None:
 def test_an_answer_that_is_not_hidden_has_to_be_there() -> None:
     with pytest.raises(RowsError, match="row 3: "):
         Answer(template="{a}").letters(row(a=None), ("x", "y"))
+
+
+def test_options_that_begin_with_their_letters_get_no_others() -> None:
+    columns = {"id": "1", "question": "Which?", "answer": "B"}
+    parameters: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
+    parameters |= {"question": "{question}", "answer": "{answer}", "prompt": "{options}"}
+    for options in (["A. red", "B. blue"], ["(A) red", "(B) blue"]):
+        with pytest.raises(RowsError, match=r"prompt writes them again; .*carry_letters=true"):
+            multiple_choice(row(**columns, o=options), **parameters, options="o")
+        as_given = {**parameters, "options": "o", "option_format": "{option}"}
+        made = multiple_choice(row(**columns, o=options), **as_given)
+        assert made.prompt == "\n".join(options)
+    made = multiple_choice(row(**columns, o=["A. red", "blue"]), **parameters, options="o")
+    assert made.prompt == "A. A. red\nB. blue"

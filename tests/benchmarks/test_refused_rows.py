@@ -17,8 +17,9 @@ from llava_eval.benchmarks.adapters.mathvista import mathvista
 from llava_eval.benchmarks.adapters.mmmu import mmmu
 from llava_eval.benchmarks.adapters.mmvu import mmvu
 from llava_eval.benchmarks.adapters.nextqa import open_answer, with_types
+from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.adapters.options import multiple_choice
-from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench, one_question
+from llava_eval.benchmarks.adapters.question_lists import lvbench, motionbench
 from llava_eval.benchmarks.adapters.tempcompass import tempcompass
 from llava_eval.benchmarks.adapters.videommmu import videommmu
 from llava_eval.benchmarks.adapters.vinoground import vinoground
@@ -303,11 +304,16 @@ def test_options_that_rows_of_one_question_list() -> None:
     )
     assert (unnamed.id, unnamed.group) == ("k.mp4_0", "k.mp4")
     parameters: dict[str, Any] = {"id": "{v}", "group": "{v}", "media": ["{v}.mp4"]}
-    parameters |= {"question": "{question}", "answers": "answer", "prompt": "{question}\nSay it"}
-    asked = one_question(row(options=["red", "blue"]), **parameters)
+    parameters |= {
+        "question": "{question}",
+        "answers": "answer",
+        "prompt": "{question}\nSay it",
+        "options": "options",
+    }
+    asked = open_ended(row(options=["red", "blue"]), **parameters)
     assert (asked.prompt, asked.targets) == ("Which?\n(A) red\n(B) blue\nSay it", ("A",))
-    assert one_question(row(), **parameters).prompt == "Which?\nSay it"
-    assert one_question(row(options=[]), **parameters).prompt == "Which?\nSay it"
+    assert open_ended(row(), **parameters).prompt == "Which?\nSay it"
+    assert open_ended(row(options=[]), **parameters).prompt == "Which?\nSay it"
 
 
 def test_tasks_of_tempcompass() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -15,12 +16,14 @@ import pandas as pd
 import pytest
 
 from llava_eval.benchmarks.adapters import caption, multiple_choice, open_ended
+from llava_eval.benchmarks.image_rows import can_fill
 from llava_eval.benchmarks.rows import Row, list_items
 from llava_eval.benchmarks.sources import read_rows
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
 from tests.benchmarks import test_image_prompts, test_prompts
 from tests.benchmarks.loading import load_samples
+from tests.conftest import write_lines
 from tests.scoring.protocols import protocol
 
 COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
@@ -248,6 +251,86 @@ def test_a_name_that_another_system_spells_with_other_accents(
     assert row.media_path(["{v}"]) == str(root / stored)
     (root / asked).touch()
     assert row.media_path(["{v}"]) == str(root / asked)
+
+
+def test_a_name_that_was_written_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v/a.mp4").touch()
+    row = Row(0, {"v": r"v\a.mp4", "up": r"..\..\a.mp4"}, "hub://a/b", tmp_path)
+    assert row.media_path(["{v}"]) == str(tmp_path / "v/a.mp4")
+    (tmp_path / r"v\a.mp4").touch()
+    assert row.media_path(["{v}"]) == str(tmp_path / r"v\a.mp4")
+    with pytest.raises(RowsError, match="climbs out"):
+        row.media_path(["{up}"])
+
+
+def test_a_video_at_an_address(tmp_path: Path) -> None:
+    row = Row(0, {"v": "https://host/a%20b.mp4?n=1", "id": "1"}, "rows", tmp_path)
+    assert row.media_path(["{v}"]) == "https://host/a%20b.mp4?n=1"
+    assert row.media_path(["{id}.mp4", "{v}"]) == "https://host/a%20b.mp4?n=1"
+    (tmp_path / "1.mp4").touch()
+    assert row.media_path(["{id}.mp4", "{v}"]) == str(tmp_path / "1.mp4")
+
+
+def test_values_within_columns(tmp_path: Path) -> None:
+    """Answers in a mapping were taken for hidden, and such media for missing ones."""
+    common = {"question": "Which?", "options": ["x", "y"], "meta": {"file": "f", "kind": "k"}}
+    columns = {"id": "1", **common, "gt": {"answer": "B"}}
+    rows: list[dict[str, Any]] = [
+        columns,
+        {**columns, "id": "2", "meta": {"file": "f"}, "gt": None},
+    ]
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+    made = load_samples(
+        path,
+        functools.partial(
+            multiple_choice,
+            **COMMON,
+            question="{question}",
+            options="options",
+            answer="{gt[answer]}",
+            hidden_answers=True,
+            prompt="{question}",
+        ),
+        facets=["meta.kind"],
+    )
+    assert [sample.targets for sample in made] == [("B",), ()]
+    assert [sample.facets["meta.kind"] for sample in made] == ["k", "unknown"]
+    assert can_fill(Row(0, columns, "rows"), "{meta[file]}.jpg")
+    assert not can_fill(Row(0, columns, "rows"), "{meta[name]}.jpg")
+    with pytest.raises(RowsError, match=r"there is no column 'meta\.kinds'"):
+        load_samples(
+            path, lambda row: Sample(row.text("{id}"), 0, "g", ("x",), ()), facets=["meta.kinds"]
+        )
+
+
+def test_lists_within_columns() -> None:
+    """ARC and many others have {"text": [...], "label": [...]}, SQuAD such answers."""
+    held = {"text": ["x", "y", "z"], "label": ["A", "B", "C"]}
+    columns = {"id": "1", "question": "Which?", "choices": held, "answer": "C"}
+    prompts: dict[str, Any] = {
+        "question": "{question}",
+        "answer": "{answer}",
+        "prompt": "{options}",
+    }
+    row = Row(0, columns, "rows")
+    made = multiple_choice(row, **COMMON, **prompts, options="choices[text]")
+    assert (made.prompt, made.targets) == ("A. x\nB. y\nC. z", ("C",))
+    assert row.answers("choices[text]") == ("x", "y", "z")
+    with pytest.raises(RowsError, match=r"'choices' holds lists; one is 'choices\[text\]'"):
+        multiple_choice(row, **COMMON, **prompts, options="choices")
+    with pytest.raises(RowsError, match=r"column 'choices\[texts\]' is empty"):
+        multiple_choice(row, **COMMON, **prompts, options="choices[texts]")
+
+
+def test_mappings_in_a_list_are_no_texts() -> None:
+    captions = [{"id": 1, "caption": "a dog"}, {"id": 2, "caption": "a cat"}]
+    row = Row(0, {"captions": captions, "options": [{"label": "B", "text": "x"}]}, "rows")
+    assert row.answers("captions") == ("a dog", "a cat")
+    with pytest.raises(RowsError, match=r"a list of texts, not of {'label': 'B'"):
+        row.answers("options")
+    with pytest.raises(RowsError, match=r"a list of texts, not of {'label': 'B'"):
+        row.options("options")
 
 
 def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_csv_values_stay_text(tmp_path: Path) -> None:
     assert second["options"] == "['A. ü', 'B. 漢']"
 
 
+def test_files_whose_endings_are_capitals(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    (tmp_path / "b.CSV").write_text("id\n2\n")
+    (tmp_path / "._a.csv").write_bytes(b"\0\5\x16\7")  # macOS's, on other systems' disks
+    assert read_rows(str(tmp_path)) == [{"id": "1"}, {"id": "2"}]
+
+
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n')

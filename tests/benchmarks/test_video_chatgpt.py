@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 
-from llava_eval.benchmarks.adapters.video_chatgpt import (
-    capitalised_question,
-    first_line_is_the_reference,
-    video_chatgpt,
-)
+from llava_eval.benchmarks.adapters.open import open_ended
+from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
 from llava_eval.benchmarks.rows import Row
 from llava_eval.errors import RowsError
 
@@ -75,11 +72,12 @@ def test_rows_of_no_set(columns: dict[str, Any], said: str) -> None:
 )
 def test_the_reference_is_what_readlines_gives_first(answer: str, reference: str) -> None:
     row = Row(0, {"question_id": 1, "video_name": "v", "question": "?", "answer": answer}, "rows")
-    assert first_line_is_the_reference(row, prompt="Describe.", **FLAT).targets == (reference,)
+    made = open_ended(row, prompt="Describe.", first_line=True, **FLAT)
+    assert made.targets == (reference,)
 
 
 def test_a_question_with_a_capital_and_a_question_mark() -> None:
     columns = {"question_id": 1, "video_name": "v", "question": "is the Guitar red", "answer": "no"}
-    made = capitalised_question(Row(0, columns, "rows"), prompt="{asked} Short.", **FLAT)
+    made = open_ended(Row(0, columns, "rows"), prompt="{asked} Short.", **FLAT)
     assert made.prompt == "Is the guitar red? Short."
     assert made.question == "is the Guitar red"

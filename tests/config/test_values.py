@@ -17,7 +17,7 @@ from llava_eval.config.compose import (
     sweep_options,
     take_path,
 )
-from llava_eval.config.former_names import FORMER_SCORERS, current_key, current_target
+from llava_eval.config.former_names import FORMER_SCORERS, current_key, current_node, current_target
 from llava_eval.config.schema import ConversationConfig, JudgeConfig, ModelConfig
 from llava_eval.errors import ConfigError
 
@@ -206,6 +206,10 @@ def test_functions_that_have_moved_are_there() -> None:
     moved = "llava_eval.benchmarks.activitynet_qa.capitalised_question"
     present = "llava_eval.benchmarks.adapters.video_chatgpt.capitalised_question"
     assert current_target(moved) == present
+    assert current_node({"_target_": moved, "prompt": "{asked}"}) == {
+        "_target_": "llava_eval.benchmarks.adapters.open_ended",
+        "prompt": "{asked}",
+    }
     assert current_target("benchmarks.mmmu.mmmu") == "benchmarks.mmmu.mmmu"
     assert current_target("llava_eval.types.Sample") == "llava_eval.types.Sample"
     assert not any(name.endswith("/_rows") for name in FORMER_SCORERS.values())

@@ -6,10 +6,9 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
-import string
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.options import Options, index_of
+from llava_eval.benchmarks.adapters.options import Answer, Options
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
@@ -108,17 +107,11 @@ def image_choice(
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=(_right_letter(row, row.text(answer), len(choices)),),
+        targets=Answer(template=answer, form="index").letters(row, choices),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),
     )
-
-
-def _right_letter(row: Row, answer: str, num_choices: int) -> str:
-    if not 0 <= index_of(answer) < num_choices:
-        raise row.error(f"the answer {answer!r} is not the number of one of {num_choices} options")
-    return string.ascii_uppercase[index_of(answer)]
 
 
 QuestionForm = Literal["as_is", "stripped", "capitalized"]
@@ -179,7 +172,8 @@ def image_question(
         facets: by facet, the columns whose first is its level; "unknown" where the row has none.
 
     Raises:
-        RowsError: a missing column, or answers of another form.
+        RowsError: a missing column, answers of another form, or an answer that is the letter of a
+            column whose option the prompt lacks, as in VLMEvalKit's tables.
     """
     asked = _formed(row.text(question), question_form).replace(delete_from_question or "\0", "")
     picture = row_image(row, column=image, files=media, upright=upright)
@@ -196,11 +190,18 @@ def image_question(
         targets = tuple(target.lower().strip() for target in targets)
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no
             raise row.error(f"the answer {targets[0]!r} is neither yes nor no")
+    text = row.text(prompt, question=asked, ocr=line)
+    for name in targets if "{question}" in prompt else ():
+        if len(name) == 1 and str(row.optional(name) or "") not in text:
+            raise row.error(
+                f"the answer is the option of column {name!r}, and the prompt shows no options: "
+                "they should stand in the question"
+            )
     return Sample(
         id=row.text(id),
         row=row.number,
         group=first_filled(row, group, image=picture.name),
-        content=(picture.media, row.text(prompt, question=asked, ocr=line)),
+        content=(picture.media, text),
         targets=targets,
         question=asked,
         facets=levels,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from llava_eval.benchmarks.rows import UNKNOWN, Row, is_null, mapping_of
+from llava_eval.benchmarks.adapters.options import Options
+from llava_eval.benchmarks.rows import UNKNOWN, Row, mapping_of
 from llava_eval.types import Media, Sample
 
 _DISCIPLINES = {
@@ -58,8 +59,11 @@ def mmvu(
     kind = row.text("{question_type}")
     if kind not in ("multiple-choice", "open-ended"):
         raise row.error(f"question_type is {kind!r}, expected multiple-choice or open-ended")
-    choices = _choices(row) if kind == "multiple-choice" else {}
-    listed = "\n".join(f"{letter}: {text}" for letter, text in choices.items())
+    given = row.optional("choices")
+    if kind == "multiple-choice" and not mapping_of(given):
+        raise row.error(f"column 'choices' should hold options by letter, got {given!r:.60}")
+    listed = Options(column="choices", form="{letter}: {option}")
+    choices = listed.of(row) if kind == "multiple-choice" else ()
     subject = file.split("/")[0] if subject_from == "folder" else _subject(row)
     return Sample(
         id=row.text("{id}"),
@@ -67,10 +71,10 @@ def mmvu(
         group=file,
         content=(
             Media("video", row.media_path(media, file=file), swap_red_blue=swap_red_blue),
-            row.text(choice_prompt if choices else open_prompt, options=listed),
+            row.text(choice_prompt if choices else open_prompt, options=listed.written(choices)),
         ),
         targets=row.answers("answer", one=True),
-        choices=tuple(choices.values()),
+        choices=choices,
         question=row.text("{question}"),
         facets={
             "question_type": kind,
@@ -78,16 +82,6 @@ def mmvu(
             "discipline": _DISCIPLINE_OF.get(subject, UNKNOWN),
         },
     )
-
-
-def _choices(row: Row) -> dict[str, str]:
-    choices = mapping_of(row.column("choices"))
-    if not choices:
-        given = row.column("choices")
-        raise row.error(f"column 'choices' should hold options by letter, got {given!r:.60}")
-    return {
-        letter: str(choices[letter]) for letter in sorted(choices) if not is_null(choices[letter])
-    }
 
 
 def _subject(row: Row) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Media, MediaKind, Sample
 
@@ -16,6 +19,8 @@ def open_ended(
     answers: str,
     prompt: str,
     media_kind: MediaKind = "video",
+    options: str | None = None,
+    first_line: bool = False,
 ) -> Sample:
     """Make a sample with a free answer.
 
@@ -30,21 +35,35 @@ def open_ended(
         media: templates of the media file; the first that exists is taken.
         question: template of the bare question.
         answers: name of the column with the accepted answer, or a list of them.
-        prompt: template of the user's text; beside the columns it may use ``{question}``.
+        prompt: template of the user's text; beside the columns it may use ``{question}``, and
+            ``{asked}``, which lmms-eval makes of ActivityNet-QA's: "what color is the Guitar" is
+            "What color is the guitar?" there.
         media_kind: video or image.
+        options: name of the column with options that come below the question; rows may lack it, as
+            LVBench's do in lmms-eval's tasks/lvbench/utils.py, lvbench_doc_to_text.
+        first_line: of an answer the first line counts, with its line feed and without a byte order
+            mark, as ``readlines()[0]`` has VideoDetailDescription's text files in
+            LLaVA-VL/LLaVA-NeXT, branch video_inference.
 
     Raises:
         RowsError: a missing column, or no answer.
     """
     asked = row.text(question)
+    if options is not None:
+        listed = lettered(row.options(options, may_lack=True), "({letter}) {option}")
+        asked = "\n".join([asked, *listed])
     targets = row.answers(answers) if row.column(answers) != "" else ("",)
     if not targets:
         raise row.error(f"column {answers!r} is an empty list")
+    if first_line:
+        targets = tuple(io.StringIO(text.removeprefix("\ufeff")).readline() for text in targets)
+    formed = {} if "asked" in row.columns else {"asked": f"{asked.capitalize()}?"}
+    text = row.text(prompt, question=asked, **formed)
     return Sample(
         id=row.text(id),
         row=row.number,
         group=row.text(group),
-        content=(Media(media_kind, row.media_path(media)), row.text(prompt, question=asked)),
+        content=(Media(media_kind, row.media_path(media)), text),
         targets=targets,
         question=asked,
     )

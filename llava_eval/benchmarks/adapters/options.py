@@ -8,6 +8,7 @@ module named after the benchmark.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,11 +78,13 @@ class Options:
     def _cells(self, row: Row) -> Sequence[str | None]:
         if self.column is not None:
             by_letter = mapping_of(row.column(self.column))
-            return row.items(self.column) if by_letter is None else _by_letter(by_letter)
-        for name in self.columns or ():
-            if name not in row.columns:
-                row.column(name)  # says which columns there are
-        values = [row.columns[name] for name in self.columns or ()]
+            if by_letter is None:
+                return row.items(self.column)
+            if lists := [key for key, value in by_letter.items() if isinstance(value, list)]:
+                raise row.error(f"{self.column!r} holds lists; one is '{self.column}[{lists[0]}]'")
+            return _by_letter(by_letter)
+        names = self.columns or ()
+        values = [row.columns[name] if name in row.columns else row.column(name) for name in names]
         while values and values[-1] == "":  # a table has as many columns as the longest list
             values.pop()
         return [None if is_null(value) or value == self.padding else str(value) for value in values]
@@ -138,9 +141,11 @@ class Answer:
         answer = row.text(self.template)
         index = self._index(answer, choices)
         if index is None:
+            kind = self.form.rpartition("_")[2].replace("index", "number")
+            counted = ", by index from 0:" if kind == "number" else ""
             raise row.error(
-                f"the answer {answer!r} is not the {self.form.rpartition('_')[2]} of one of "
-                f"{len(choices)} options {list(choices)}"
+                f"the answer {answer!r} is not the {kind} of one of {len(choices)} options"
+                f"{counted} {list(choices)}"
             )
         return (chr(ord("A") + index),)
 
@@ -179,12 +184,8 @@ def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/tvbench/utils.py, tvbench_doc_to_target.
     """
     text = answer.strip()
-    if text.isdecimal():
-        number = int(text)
-        if number < len(choices):
-            return number
-        if number == len(choices):
-            return number - 1
+    if text.isdecimal() and int(text) <= len(choices):
+        return min(int(text), len(choices) - 1)
     if len(text) == 1 and text.upper() in _LETTERS:
         return _LETTERS.index(text.upper())
     flat = [_lowered(choice) for choice in choices]
@@ -264,8 +265,9 @@ def multiple_choice(
         strip_end=strip_options_end,
     )
     given = listed.of(row)
-    if options_carry_letters and answer_form == "letter":
-        check_letters(row, given)
+    is_lettered = "{options}" in prompt and "{letter}" in option_format
+    if answer_form == "letter" if options_carry_letters else is_lettered:
+        check_letters(row, given, carried=options_carry_letters)
     choices = listed.choices(given)
     asked = row.text(question).strip() if strip_texts or strip_question else row.text(question)
     parts = prompt.split("{subtitles}")
@@ -274,17 +276,11 @@ def multiple_choice(
             "benchmark.adapter.subtitles names the file and {subtitles} in the prompt says where "
             "its lines go: one needs the other, once"
         )
-    before, *after = (
-        row.text(
-            part,
-            question=asked,
-            options=listed.written(given),
-            options_repr=repr(list(given)),
-        )
-        for part in parts
-    )
+    written = {"options": listed.written(given), "options_repr": repr(list(given))}
+    pieces: list[str | FrameDependentPart] = [
+        row.text(part, question=asked, **written) for part in parts
+    ]
     shown = Media(media_kind, row.media_path(media))
-    pieces: list[str | FrameDependentPart] = [before, *after]
     if subtitles is not None:
         path = row.media_path([subtitles])
         said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
@@ -307,14 +303,20 @@ def _without_letter(option: str) -> str:
     return rest if separator and len(head) == 1 and head.isupper() else option
 
 
-def check_letters(row: Row, options: Sequence[str]) -> None:
-    """Refuse options that are to be shown with letters of their own, and have none.
+def check_letters(row: Row, options: Sequence[str], *, carried: bool = True) -> None:
+    """Refuse options that are to be shown with letters of their own and have none, or the reverse.
 
     Raises:
-        RowsError: not one of them begins with its letter.
+        RowsError: not one of them begins with its letter; all do, and are to get another.
     """
-    pairs = zip(_LETTERS, options, strict=False)
-    if not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
+    pairs = list(zip(_LETTERS, options, strict=False))
+    if not carried:
+        if all(re.match(rf"\(?{letter}[.):]\s", text) for letter, text in pairs):
+            raise row.error(
+                f"the options begin with their letters, the first is {options[0]!r:.40}, and the "
+                "prompt writes them again; benchmark.adapter.options_carry_letters=true does not"
+            )
+    elif not any(text.lstrip(" (").startswith(letter) for letter, text in pairs):
         raise row.error(
             f"none of the options begins with its letter, the first is {options[0]!r:.40}, and the "
             "prompt writes none; if it is a key, benchmark.adapter.options_carry_letters=false does"

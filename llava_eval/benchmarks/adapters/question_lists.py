@@ -6,11 +6,8 @@ import dataclasses
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from functools import wraps
 from typing import Any
 
-from llava_eval.benchmarks.adapters.open import open_ended
-from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row, list_items, mapping_of
 from llava_eval.types import Media, Sample
@@ -55,18 +52,6 @@ def lvbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
         )
         for question in _questions(row)
     )
-
-
-@wraps(open_ended, assigned=["__annotations__"])  # for its parameters
-def one_question(row: Row, **parameters: Any) -> Sample:
-    """Make the sample of :func:`open_ended`; options that the row lists come below the question.
-
-    Source: EvolvingLMMs-Lab/lmms-eval, tasks/lvbench/utils.py, lvbench_doc_to_text.
-    """
-    options = lettered(row.options("options", may_lack=True), "({letter}) {option}")
-    asked = "\n".join([row.text(parameters["question"]), *options])
-    listed = dataclasses.replace(row, columns={**row.columns, "asked": asked})
-    return open_ended(listed, **{**parameters, "question": "{asked}"})
 
 
 def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:

@@ -1,17 +1,11 @@
-"""Open questions that a language model judges, where rows or prompts need more than a template.
+"""Video-ChatGPT's generative benchmark (arXiv 2306.05424), which a language model judges.
 
-Video-ChatGPT's generative benchmark (arXiv 2306.05424) has three sets of rows: two with one
-question each, and one with two wordings of the same question. VideoDetailDescription and
-ActivityNet-QA are asked by some references in a way of their own.
+It has three sets of rows: two with one question each, and one with two wordings of the same
+question.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from functools import wraps
-from typing import Any
-
-from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.image_rows import first_filled
 from llava_eval.benchmarks.rows import Row
 from llava_eval.benchmarks.sources import ROW_SET_COLUMN
@@ -77,33 +71,3 @@ def _questions(row: Row) -> list[tuple[str, str]]:
             f"one question, but the row set is {row_set!r}; expected generic or temporal"
         )
     return [(row_set, first_filled(row, ["{Q}", "{question}"]))]
-
-
-@wraps(open_ended, assigned=["__annotations__"])  # for its parameters
-def first_line_is_the_reference(row: Row, **parameters: Any) -> Sample:
-    """Make the sample of :func:`open_ended` whose reference is the description's first line.
-
-    The script reads one text file a video and keeps ``readlines()[0]``: the line feed that ends the
-    first line stays, where there is one, and a byte order mark goes.
-
-    Source: LLaVA-VL/LLaVA-NeXT, branch video_inference,
-    llava/eval/model_video_detail_description.py.
-    """
-    sample = open_ended(row, **parameters)
-    first, line_feed, _ = sample.targets[0].removeprefix("\ufeff").partition("\n")
-    return dataclasses.replace(sample, targets=(first + line_feed,))
-
-
-@wraps(open_ended, assigned=["__annotations__"])
-def capitalised_question(row: Row, **parameters: Any) -> Sample:
-    """Make the sample of :func:`open_ended`, with ``{asked}`` in its prompt.
-
-    "what color is the Guitar" becomes "What color is the guitar?": ``str.capitalize`` lower-cases
-    the rest. The judge still sees the question of the row.
-
-    Source: EvolvingLMMs-Lab/lmms-eval, tasks/activitynetqa/utils.py, activitynetqa_doc_to_text.
-    """
-    asked = row.text(parameters["question"]).capitalize() + "?"
-    return open_ended(
-        dataclasses.replace(row, columns={**row.columns, "asked": asked}), **parameters
-    )
