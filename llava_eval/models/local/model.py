@@ -7,10 +7,12 @@ import inspect
 import itertools
 import logging
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -347,12 +349,12 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     placement: dict[str, Any] = {}
     if quantization is not None:
         placement = {"quantization_config": quantization, "device_map": {"": plan.device}}
-    has_adapter = (checkpoint.path / "adapter_config.json").is_file()
-    if has_adapter:  # loaded apart: its report would take the place of the weights' own
-        placement["adapter_kwargs"] = {"subfolder": "none"}
-    with foreign_code(f"{checkpoint.name} cannot be loaded"):
+    with (
+        foreign_code(f"{checkpoint.name} cannot be loaded"),
+        _without_adapter(checkpoint.path) as folder,
+    ):
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            checkpoint.path,
+            folder,
             config=config,
             output_loading_info=True,
             dtype=plan.dtype,
@@ -362,7 +364,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             **placement,
         )
         model, *reports = loaded
-        if has_adapter:
+        if folder != checkpoint.path:
             reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
         if quantization is None:
             model = model.to(plan.device)
@@ -376,6 +378,19 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
     return LoadedModel(model, processor, plan, pixels)
+
+
+@contextmanager
+def _without_adapter(folder: Path) -> Iterator[Path]:
+    """Yield links to a folder's files but an adapter's: its report would hide the weights' own."""
+    if not (folder / "adapter_config.json").is_file():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as name:
+        for path in folder.glob("[!.]*"):
+            if not path.name.startswith("adapter_"):
+                Path(name, path.name).symlink_to(path.resolve())
+        yield Path(name)
 
 
 def _ask_for_token_types(model: Any, processor: Any) -> None:
