@@ -5,6 +5,7 @@ Rows may come in several sets: subsets of the hub, or files of one folder.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.borders.json_text import JsonError, load_json, parse_json
 from llava_eval.borders.paths import local_path, open_file
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError, first_line
+
+log = logging.getLogger(__name__)
 
 HUB_SCHEME = "hub://"
 FILE_SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
@@ -29,6 +32,8 @@ SET_SEPARATOR = "+"
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 #: What stands between words of a file's name, of which one may be the split.
 _WORDS = re.compile(r"[-._ \d]+")
+#: Splits that most data sets have, by the names that files have of them.
+_SPLITS = frozenset({"train", "val", "valid", "validation", "dev", "test"})
 
 #: An image cell of a table of so few characters names the row that holds the image, by its index.
 _MAX_INDEX_CHARACTERS = 64
@@ -104,7 +109,13 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
     missing = names.difference(name for name, _ in named)
     if exact and missing:
         raise RowsError(f"{files[0].parent} holds no file of the split {min(missing)}")
-    return exact or [file for file in files if names & {*_WORDS.split(file.stem)}] or files
+    words = [{*_WORDS.split(file.stem)} for file in files]
+    chosen = exact or [file for file, own in zip(files, words, strict=True) if names & own]
+    others = sorted(_SPLITS & set().union(*words))
+    if not chosen and len(others) > 1:
+        said = "%s holds files of %s, and none of the split %s: all were read; see benchmark.split"
+        log.warning(said, files[0].parent, " and ".join(others), split)
+    return chosen or files
 
 
 def _read_file(path: Path) -> list[Mapping[str, Any]]:

@@ -60,14 +60,16 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     assert [row["n"] for row in read_rows(str(tmp_path))] == [1, 2]
 
 
-def test_files_of_a_split_are_read_alone(tmp_path: Path) -> None:
+def test_files_of_a_split_are_read_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number, name in enumerate(
         ("test-00000-of-00001", "val-00000-of-00002", "val-00001-of-00002")
     ):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"n": number}) + "\n")
     assert read_rows(str(tmp_path), split="val") == [{"n": 1}, {"n": 2}]
     assert read_rows(str(tmp_path), split="test+val") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert not caplog.messages
     assert read_rows(str(tmp_path), split="train") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert "holds files of test and val, and none of the split train: all were" in caplog.text
     (tmp_path / "my_train_2.csv").write_text("n\n3")
     assert read_rows(str(tmp_path), split="train") == [{"n": "3"}]
     (tmp_path / "shape&trend.jsonl").write_text('{"n": 4}')  # TOMATO's authors
