@@ -284,11 +284,13 @@ def test_rows_counted_from_one_are_matched_by_questions_and_refused_without(
         for sample, (_, question, _) in zip(SAMPLES, rows, strict=True)
     ]
     path = tmp_path / "x.tsv"
-    path.write_text("index\tquestion\tprediction\n" + "".join("%d\t%s\t%s\n" % r for r in rows))
+    path.write_text(
+        "index\tquestion\tprediction\n" + "".join(f"{n}\t{q}\t{t}\n" for n, q, t in rows)
+    )
     found = read_generations(path, samples)
     assert [found[f"q{n}"].text for n in range(3)] == ["(1)", "(2)", "(3)"]
     path.write_text("index\tprediction\n" + "".join(f"{n}\t{text}\n" for n, _, text in rows))
-    with pytest.raises(RowsError, match="rows are 1 to 3, .* write them as counted from 0$"):
+    with pytest.raises(RowsError, match=r"rows are 1 to 3, .* write them as counted from 0$"):
         read_generations(path, samples)
 
 
