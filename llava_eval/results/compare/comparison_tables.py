@@ -198,8 +198,14 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     rows = []
     for name in dict.fromkeys(name for by_name in levels for name in by_name):
         found = [by_name.get(name, ComparedLevel(name, None)) for by_name in levels]
+        changes = [_marked(item, unit) for item in found]
         firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
-        rows.append([name, firsts.get("A", number(None)), *(_marked(item, unit) for item in found)])
+        if "A" in firsts:
+            rows.append([name, firsts["A"], *changes])
+            continue
+        for index, (label, value) in enumerate(firsts.items()):
+            of_one = [text if index == other else "-" for other, text in enumerate(changes)]
+            rows.append([label.replace("A", name, 1), value, *of_one])
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 
