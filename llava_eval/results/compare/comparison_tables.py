@@ -200,12 +200,10 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
         found = [by_name.get(name, ComparedLevel(name, None)) for by_name in levels]
         changes = [_marked(item, unit) for item in found]
         firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
-        if "A" in firsts:
-            rows.append([name, firsts["A"], *changes])
-            continue
-        for index, (label, value) in enumerate(firsts.items()):
-            of_one = [text if index == other else "-" for other, text in enumerate(changes)]
-            rows.append([label.replace("A", name, 1), value, *of_one])
+        for label, value in firsts.items():
+            held = [label in ("A", f"A, as {item.letter}") for item in comparisons]
+            shown = [text if of_it else "-" for text, of_it in zip(changes, held, strict=True)]
+            rows.append([label.replace("A", name, 1), value, *shown])
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 
