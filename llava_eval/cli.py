@@ -211,7 +211,10 @@ def _index_of_command(words: Sequence[str]) -> int | None:
     if index >= len(words) or "=" in words[index]:
         return None
     if words[index] not in COMMANDS:
-        raise ConfigError(f"there is no command {words[index]!r}; commands: {', '.join(COMMANDS)}")
+        raise ConfigError(
+            f"there is no command {words[index]!r}, and settings are key=value without blanks; "
+            f"commands: {', '.join(COMMANDS)}; llava-eval --help"
+        )
     return index
 
 

@@ -63,7 +63,7 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
     return typing.cast("Callable[..., Any]", target)
 
 
-def build_target(node: Any, *, key: str) -> Any:
+def build_target(node: Any, *, key: str, below: str = "") -> Any:
     """Make the class, or bind the function, that ``node`` names.
 
     A function's first parameter is given when it is called (a row, the results, a VideoInfo); all
@@ -72,6 +72,7 @@ def build_target(node: Any, *, key: str) -> Any:
     Args:
         node: a mapping with ``_target_`` and parameters.
         key: where the node stands in the configuration, for messages.
+        below: what follows it where parameters stand.
 
     Returns:
         An instance of the class, or a :func:`functools.partial` of the function.
@@ -86,7 +87,7 @@ def build_target(node: Any, *, key: str) -> Any:
     node = current_node(node)
     target = import_target(node[TARGET_KEY], key=key)
     given = {name: value for name, value in node.items() if name != TARGET_KEY}
-    values = _checked_values(target, given, key=key)
+    values = _checked_values(target, given, key=key + below)
     if inspect.isclass(target):
         try:
             return target(**values)

@@ -217,11 +217,6 @@ def _model(name: str, config_dir: Path | None) -> Facts:
     return {"about": "model.checkpoint=..." if checkpoint == "???" else checkpoint}
 
 
-def _described(group: str) -> Callable[[str, Path | None], Facts]:
-    """Return a reader of files whose first comment says what they are."""
-    return lambda name, config_dir: {"about": _comment(name, config_dir, group)}
-
-
 def _comment(name: str, config_dir: Path | None, group: str = "experiment") -> str:
     """Return the first comment sentence of a file."""
     text = _text(_file(group, name, config_dir))
@@ -295,8 +290,8 @@ def _chosen(content: Mapping[str, Any], group: str) -> Iterator[str]:
 _FACTS: Final[dict[str, Callable[[str, Path | None], Facts]]] = {
     "benchmarks": _benchmark,
     "models": _model,
-    "samplers": _described("sampler"),
-    "scorers": _described("scorer"),
+    "samplers": lambda name, folder: {"about": _comment(name, folder, "sampler")},
+    "scorers": lambda name, folder: {"about": _comment(name, folder, "scorer")},
     "experiments": _experiment,
 }
 

@@ -38,7 +38,9 @@ def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
         if str(value) not in available and not is_former:
             raise ConfigError(
                 f"unknown {group} {str(value)!r}{suggest(str(value), available)}; "
-                f"available: {listing(available)}"
+                f"available: {listing(available)}; one of your own: --config-dir DIR with "
+                f"{group}/NAME.yaml"
+                + (", or model=hf model.checkpoint=FOLDER_OR_HUB_ID" if group == "model" else "")
             )
         if group == "experiment" and config_dir is not None:
             own = config_dir / group / f"{value}.yaml"

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from llava_eval.config.choices import ROOT_NAME, config_folder, listing, suggest
+from llava_eval.config.choices import ROOT_NAME, config_folder, listing, quoted, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.schema import RunConfig
@@ -98,17 +98,14 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
                 raise ConfigError(f"cannot read {text!r}: there is no key before the equals sign")
             parsed.append(override)
         except HydraException as error:
+            *_, reason = [line for line in str(error).splitlines() if "https://" not in line]
+            key, equals, value = text.partition("=")
+            whole = f', or, as one text, "{key}={quoted(value)}"' if equals else ""
             raise ConfigError(
-                f"cannot read {text!r}: expected key=value, for instance sampler.num_frames=8 "
-                f"({_reason(error)})"
+                f"cannot read {text!r}: expected key=value, for instance sampler.num_frames=8"
+                f"{whole} ({reason.strip()})"
             ) from error
     return parsed
-
-
-def _reason(error: HydraException) -> str:
-    """Return the informative line of a Hydra message."""
-    lines = [line for line in str(error).splitlines() if line and "https://" not in line]
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> DictConfig:
@@ -137,9 +134,14 @@ def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> Dict
         where = (
             first_line(error).partition(":")[0] if "raised while composing" in str(error) else ""
         )
+        told = first_line(error).rstrip(".")
+        is_below = "Could not override" in told and "@" in told  # 'sampler@benchmark.sampler'
         if isinstance(cause, OmegaConfBaseException):
-            raise ConfigError(f"{where}: {_explain(cause)}".removeprefix(": ")) from error
-        raise ConfigError(first_line(error)) from error
+            told = f"{where}: {_explain(cause)}".removeprefix(": ")
+            group = where.partition("'")[2].partition("/")[0]
+            is_below = bool(where) and cause.key in (group, *RunConfig.__dataclass_fields__)
+        begin = "; a file with whole keys begins with '# @package _global_'" if is_below else ""
+        raise ConfigError(told + begin) from error
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(error)) from error
     except Exception as error:  # what Hydra stumbles over when a value is of another kind

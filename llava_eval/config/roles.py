@@ -82,6 +82,7 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
         if "role" not in entry.metadata:
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
+        hint = hints[entry.name]
         facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
@@ -90,13 +91,9 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
             key=key,
             **facts,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=_is_mapping(hints[entry.name]),
+            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
             default=None if default == "???" else default,
         )
-
-
-def _is_mapping(hint: Any) -> bool:
-    return any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint)))
 
 
 def replaceable_parts() -> list[str]:
@@ -177,11 +174,11 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     The samples themselves say what is asked, the engine what answers. How finished texts
     are scored is no part of it: a corrected scorer never costs a generation.
     """
-    result = {}
-    for key, value in flat(config).items():
-        setting = setting_of(key)
-        if setting is not None and setting.role == "protocol" and setting.step == "generation":
-            result[key] = value
+    result = {
+        key: value
+        for key, value in with_role(config, "protocol").items()
+        if (setting := setting_of(key)) is not None and setting.step == "generation"
+    }
     if not result.get("benchmark.generation.temperature"):
         result.pop("seed", None)
     return result

@@ -92,6 +92,8 @@ class OwnModel(Plan):
         Raises:
             ConfigError: it cannot.
         """
+        if isinstance(self.model, type):
+            raise ConfigError(f"model: {self.model.__name__} is a class, expected an object of it")
         missing = [
             name
             for name in ("prepare", "generate")
@@ -116,7 +118,8 @@ class OwnModel(Plan):
             ConfigError: there is no such class, it takes no such arguments, or it is no model.
         """
         node = {TARGET_KEY: config._target_, **config.arguments}
-        return cls(build_target(node, key="model"), str(config._target_), config.arguments)
+        made = build_target(node, key="model", below=".arguments")
+        return cls(made, str(config._target_), config.arguments)
 
     def identity(self) -> dict[str, Any]:
         """See :class:`llava_eval.models.backend.Plan`."""

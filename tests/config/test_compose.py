@@ -166,6 +166,8 @@ def test_another_checkpoint_under_a_models_name_is_shown() -> None:
         ("a=[1", ["'a=[1'", "key=value"]),
         ("seed=${nowhere}", ["seed", "nowhere"]),
         ("seeds=3", ["seeds=N", "word of the command line"]),
+        ("model=llava-hf/x-hf", ["unknown model", "model=hf model.checkpoint=FOLDER_OR_HUB_ID"]),
+        ("benchmark.adapter.answer={a}", ["as one text, \"benchmark.adapter.answer='{a}'\""]),
     ],
 )
 def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str]) -> None:
@@ -175,6 +177,27 @@ def test_a_mistake_gives_one_line_that_names_it(override: str, parts: list[str])
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("local/default", "runner:\n  batch_size: 2\n"),
+        ("benchmark/quiz", "benchmark:\n  name: quiz\n"),
+        ("benchmark/quiz", "defaults:\n  - override /sampler: at_fps\n  - _self_\n"),
+    ],
+)
+def test_a_file_of_whole_keys_is_told_its_first_line(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    group, _, option = name.partition("/")
+    chosen = [f"{group}={option}"] if group == "benchmark" else []
+    with pytest.raises(ConfigError, match="begins with '# @package _global_'"):
+        compose_config(chosen, tmp_path)
+    path.write_text(f"# @package _global_\n{text}")
+    if group == "local":
+        assert compose_config(chosen, tmp_path).config.runner.batch_size == 2
 
 
 @pytest.mark.slow

@@ -134,10 +134,14 @@ def test_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ConfigError, match=r"builtins\.object has no method prepare and no generate"
     ):
         llava_eval.evaluate(*FEW, f"output_dir={tmp_path / 'x'}", model=object())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Shapes is a class, expected an object of it"):
+        llava_eval.evaluate(*FEW, f"output_dir={tmp_path / 'x'}", model=Shapes)  # type: ignore[arg-type]
     assert not (tmp_path / "x").exists()
+    shapes = [f"model._target_={__name__}.Shapes"]
     for words, message in (
         (["model=own"], "model._target_ is empty"),
         (["model=own", "model._target_=llava_eval.types.Clipp"], "(did you mean 'Clip'?)"),
+        (["model=own", *shapes, "model.arguments.x=1"], "unknown key 'model.arguments.x'"),
         (["model.arguments.x=1"], "model.arguments are those of a class of your own"),
         (["model=own", "model._target_=x.Y", "engine=ray"], "it is asked from one process"),
         (["model=own", "model._target_=x.Y", "quantization=bnb_nf4"], "x.Y decides how it runs"),

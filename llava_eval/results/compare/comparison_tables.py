@@ -198,8 +198,12 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     rows = []
     for name in dict.fromkeys(name for by_name in levels for name in by_name):
         found = [by_name.get(name, ComparedLevel(name, None)) for by_name in levels]
+        changes = [_marked(item, unit) for item in found]
         firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
-        rows.append([name, firsts.get("A", number(None)), *(_marked(item, unit) for item in found)])
+        for label, value in firsts.items():
+            held = [label in ("A", f"A, as {item.letter}") for item in comparisons]
+            shown = [text if of_it else "-" for text, of_it in zip(changes, held, strict=True)]
+            rows.append([label.replace("A", name, 1), value, *shown])
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 

@@ -274,7 +274,7 @@ def matched(
     """
     repeats = [record for record in records if record.is_repeat]
     records = [record for record in records if not record.is_repeat]
-    owner_of = _rule(records, samples)
+    owner_of = _rule(records, samples, path)
     found: dict[str, Record] = {}
     strange = []
     for record in records:
@@ -317,11 +317,12 @@ def samples_by_row(samples: Sequence[Sample]) -> dict[int | None, Sample | None]
 _Rule = Callable[[Record], Sample | None]
 
 
-def _rule(records: Sequence[Record], samples: Sequence[Sample]) -> _Rule:
+def _rule(records: Sequence[Record], samples: Sequence[Sample], path: Path) -> _Rule:
     """Return what finds samples for most records: an id in one of their fields, or the row.
 
     A sample that asks something else than the record says is no owner; where that leaves nothing,
-    because the tool words questions otherwise, the ids of most records count alone.
+    because the tool words questions otherwise, the ids of most records count alone. Rows that are
+    1 to their number may be counted from 1 or lack the first, which only questions tell.
     """
     by_id = {sample.id: sample for sample in samples}
     by_row = samples_by_row(samples)
@@ -332,9 +333,17 @@ def _rule(records: Sequence[Record], samples: Sequence[Sample]) -> _Rule:
     names = dict.fromkeys(name for record in records for name in record.fields)
     by_ids = [rule for rule in map(by_field, names) if _is_distinct(records, rule)]
     rules = [*by_ids, lambda record: by_row.get(record.row)]
+    from_one = {record.row for record in records} == set(range(1, len(records) + 1))
+    if from_one:
+        rules.append(lambda record: by_row.get((record.row or 0) - 1))
     counts = [sum(_agreed(record, rule) is not None for record in records) for rule in rules]
     if any(counts):
         best = rules[counts.index(max(counts))]
+        if from_one and best in rules[-2:] and not any(map(_asked, records)):
+            raise RowsError(
+                f"{path}: its rows are 1 to {len(records)}, and no question or id tells whether "
+                "they are counted from 1 or lack row 0; write them as counted from 0"
+            )
         return lambda record: _agreed(record, best)
     held = [sum(rule(record) is not None for record in records) for rule in by_ids]
     if held and 2 * max(held) > min(len(records), len(samples)):
@@ -362,7 +371,10 @@ def _as_id(value: object) -> str:
 
 def _asks(record: Record, sample: Sample) -> bool:
     """Return whether a record is of a sample's question, as far as it says."""
-    asked = [record.fields.get(name) for name in _ASKED_FIELDS]
-    texts = ["".join(text.split()).lower() for text in asked if isinstance(text, str)]
-    own = "".join(sample.question.split()).lower()
+    texts, own = _asked(record), "".join(sample.question.split()).lower()
     return not texts or not own or any(own in text or text in own for text in texts)
+
+
+def _asked(record: Record) -> list[str]:
+    asked = [record.fields.get(name) for name in _ASKED_FIELDS]
+    return ["".join(text.split()).lower() for text in asked if isinstance(text, str)]

@@ -237,4 +237,9 @@ def test_the_first_run_has_the_value_of_the_samples_that_are_compared(tmp_path: 
     ]
     assert list(table.best) == []
     (facet,) = facet_tables(found)
-    assert [row[:2] for row in facet.rows] == [["long", "-"], ["short", "-"]]
+    assert facet.rows == [
+        ["long, as B", "0.0", "+100.0 ", "-"],
+        ["long, as C", "50.0", "-", "+50.0 "],
+        ["short, as B", "0.0", "+100.0 ", "-"],
+        ["short, as C", "50.0", "-", "+50.0 "],
+    ]

@@ -275,6 +275,25 @@ def test_ids_that_are_rows_shifted_by_one_do_not_lead_astray(tmp_path: Path) -> 
     assert {name: one.text for name, one in found.items()} == {"1": "(0)", "2": "(1)", "3": "(2)"}
 
 
+def test_rows_counted_from_one_are_matched_by_questions_and_refused_without(
+    tmp_path: Path,
+) -> None:
+    rows = [(n, "What is it?" if n < 3 else "Who?", f"({n})") for n in (1, 2, 3)]
+    samples = [
+        dataclasses.replace(sample, question=question)
+        for sample, (_, question, _) in zip(SAMPLES, rows, strict=True)
+    ]
+    path = tmp_path / "x.tsv"
+    path.write_text(
+        "index\tquestion\tprediction\n" + "".join(f"{n}\t{q}\t{t}\n" for n, q, t in rows)
+    )
+    found = read_generations(path, samples)
+    assert [found[f"q{n}"].text for n in range(3)] == ["(1)", "(2)", "(3)"]
+    path.write_text("index\tprediction\n" + "".join(f"{n}\t{text}\n" for n, _, text in rows))
+    with pytest.raises(RowsError, match=r"rows are 1 to 3, .* write them as counted from 0$"):
+        read_generations(path, samples)
+
+
 def test_inspects_archive_as_it_packs_it_now_with_epochs_and_attachments(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
