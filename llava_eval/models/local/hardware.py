@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,13 +184,34 @@ def free_memory() -> None:
     torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device."""
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
+    """Return the memory that is free on a device.
+
+    Args:
+        device: of a CPU the machine's memory, as far as limits of a container or job leave it.
+        root: where /proc and /sys lie.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    available = re.search(r"MemAvailable: +(\d+)", _text(root / "proc/meminfo"))
+    free = int(available[1]) * 1024 if available else _FALLBACK_BYTES
+    names = {"0::": ("", "memory.max", "memory.current")}  # of control groups, version 2 and 1
+    names["memory:"] = ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+    for version, path in re.findall(r"(0::|memory:)/(.*)", _text(root / "proc/self/cgroup")):
+        top, *files = names[version]
+        group = root / "sys/fs/cgroup" / top / path
+        for folder in (group, *group.parents):  # in a container the first may not be there
+            limit, used = (_text(folder / file).strip() for file in files)
+            if limit.isdecimal() and used.isdecimal():
+                cached = re.findall(
+                    r"^(?:total_)?(?:in)?active_file (\d+)", _text(folder / "memory.stat"), re.M
+                )[-2:]  # those of version 1 with the groups below it stand last
+                free = min(free, int(limit) - int(used) + sum(map(int, cached)))
+    return max(free, 0)
+
+
+def _text(path: Path) -> str:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except OSError:
-        return _FALLBACK_BYTES
-    available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(available[0]) * 1024 if available else _FALLBACK_BYTES
+        return ""
