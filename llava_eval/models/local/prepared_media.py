@@ -116,7 +116,9 @@ class _Remembering:
         with self._lock:
             made = self._made.get(key)
         if made is None:
-            made = self._part(*media, **settings)
+            frames = getattr(self._part, "temporal_patch_size", 1)
+            settings |= {name: _held(value, frames) for name, value in named.items()}
+            made = self._part(*_held(media, frames), **settings)
             with self._lock:
                 self._made[key] = made
             for item in items:
@@ -131,6 +133,18 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(item)
     elif value is not None:
         yield value
+
+
+def _held(value: Any, num_frames: int) -> Any:
+    """Return nested lists with shorter videos held on their last frame, as processors pad others.
+
+    Those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them otherwise.
+    """
+    if isinstance(value, list | tuple):
+        return [_held(item, num_frames) for item in value]
+    if isinstance(value, torch.Tensor) and len(value) < num_frames:
+        return torch.cat([value, *[value[-1:]] * (num_frames - len(value))])
+    return value
 
 
 def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
