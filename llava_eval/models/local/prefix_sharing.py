@@ -135,18 +135,22 @@ class PrefixSharing:
             trial = known.get(key)
             if trial is None or (trial.problem is None and not _paddings(alike) <= trial.paddings):
                 earlier = frozenset() if trial is None else trial.paddings
-                trial = self._tried(alike) or self._tried_apart(alike[0])
-                known[key] = replace(trial, paddings=earlier | _paddings(alike))
+                try:
+                    trial = self._tried(alike) or self._tried_apart(alike[0])
+                    known[key] = replace(trial, paddings=earlier | _paddings(alike))
+                except torch.OutOfMemoryError as error:  # the next groups may be smaller
+                    trial = _refused(error)
+                    known.pop(key, None)
                 if trial.problem is not None:
                     said = "%s: prompts with %s are asked as a whole: %s"
                     kind = alike[0].prompts[0].media_name
                     log.info(said, self._loaded.name, kind, trial.problem)
-            trial = self._trials[alike[0].prompts[0].media_name] = known[key]
+            self._trials[alike[0].prompts[0].media_name] = trial
             if trial.problem is not None and self._is_required:
                 raise CheckpointError(
                     f"{self._loaded.name}: {trial.problem}; set runner.share_prefixes=false"
                 )
-        comparisons = (known[key].comparison for key in by_key)
+        comparisons = (known[key].comparison for key in by_key if key in known)
         return next((item for item in comparisons if item is not None), None)
 
     def _tried(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
@@ -170,6 +174,8 @@ class PrefixSharing:
                 _check_ids(prompt, inputs)
             with torch.inference_mode():
                 comparison, way = self._compare(groups)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:
