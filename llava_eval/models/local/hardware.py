@@ -114,8 +114,6 @@ def choose_attention(
     Raises:
         CheckpointError: the requested implementation cannot run here.
     """
-    if requested in ("sdpa", "eager"):
-        return AttentionChoice(requested, "asked for")
     if requested != "auto":
         obstacle = _obstacle(requested, device, dtype)
         if obstacle:
@@ -130,6 +128,8 @@ def choose_attention(
 
 
 def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str | None:
+    if name not in _FLASH_MODULES:
+        return None
     module, install = _FLASH_MODULES[name]
     if device.type != "cuda":
         return f"it needs a CUDA device, and the model is on {device.type}"
@@ -195,18 +195,16 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     available = re.search(r"MemAvailable: +(\d+)", _text(root / "proc/meminfo"))
     free = int(available[1]) * 1024 if available else _FALLBACK_BYTES
-    names = {"0::": ("", "memory.max", "memory.current")}  # of control groups, version 2 and 1
-    names["memory:"] = ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
-    for version, path in re.findall(r"(0::|memory:)/(.*)", _text(root / "proc/self/cgroup")):
-        top, *files = names[version]
-        group = root / "sys/fs/cgroup" / top / path
+    for version, path in re.findall(r"(0:|memory):/(.*)", _text(root / "proc/self/cgroup")):
+        group = root / "sys/fs/cgroup" / ("memory" if version == "memory" else "") / path
         for folder in (group, *group.parents):  # in a container the first may not be there
-            limit, used = (_text(folder / file).strip() for file in files)
-            if limit.isdecimal() and used.isdecimal():
-                cached = re.findall(
-                    r"^(?:total_)?(?:in)?active_file (\d+)", _text(folder / "memory.stat"), re.M
-                )[-2:]  # those of version 1 with the groups below it stand last
-                free = min(free, int(limit) - int(used) + sum(map(int, cached)))
+            limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+            used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
+            if limit.strip().isdecimal() and used:
+                stat = _text(folder / "memory.stat")
+                cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
+                # The last two are with the groups below it, where both are told (version 1).
+                free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
     return max(free, 0)
 
 
