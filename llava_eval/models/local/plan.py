@@ -153,7 +153,11 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
-    _check_adapter(checkpoint)
+    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
+        raise CheckpointError(
+            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
+            "it needs peft, which is not installed (pip install peft)"
+        )
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
@@ -230,15 +234,6 @@ def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bo
         raise CheckpointError(
             f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
             "image-text-to-text model of transformers such as 'llava_next_video'"
-        )
-
-
-def _check_adapter(checkpoint: CheckpointFolder) -> None:
-    """Raise where transformers would leave out an adapter that lies beside the weights."""
-    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
-        raise CheckpointError(
-            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
-            "it needs peft, which is not installed (pip install peft)"
         )
 
 

@@ -156,7 +156,18 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
         assert medium.clip is not None
         if "video" in medium.shown_kinds:
             videos += medium.shown
-            metadata.append(_metadata(medium.clip))
+            clip, total = medium.clip, medium.clip.num_frames_sampled_from
+            metadata.append(
+                {
+                    "total_num_frames": total,
+                    "fps": clip.fps,
+                    # SmolVLM's prompt tells it.
+                    "duration": round(total / clip.fps, 6) if clip.fps else None,
+                    "frames_indices": list(clip.frame_indices),
+                    "height": clip.frames.shape[-2],
+                    "width": clip.frames.shape[-1],
+                }
+            )
         else:
             images += medium.shown
     arguments: dict[str, Any] = {}
@@ -171,19 +182,6 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
             "return_metadata": True,  # Muse's and Cosmos 3 Edge's read it there
         }
     return arguments
-
-
-def _metadata(clip: Clip) -> dict[str, Any]:
-    height, width = clip.frames.shape[-2:]
-    total = clip.num_frames_sampled_from
-    return {
-        "total_num_frames": total,
-        "fps": clip.fps,
-        "duration": round(total / clip.fps, 6) if clip.fps else None,  # SmolVLM's prompt tells it
-        "frames_indices": list(clip.frame_indices),
-        "height": height,
-        "width": width,
-    }
 
 
 class MediaPreparer:
