@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig
-from transformers.generation import GenerationMode
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -192,7 +191,7 @@ def plan_checkpoint(
     )
     # As ``generate`` does, whose top_k is 50 where nothing else is asked for.
     search = GenerationConfig(**plan.kept_generation_settings, top_k=50).get_generation_mode()
-    if search != GenerationMode.GREEDY_SEARCH:
+    if search != "greedy_search":
         raise CheckpointError(
             f"{checkpoint.name}: its generation_config.json asks for {search.value}, which "
             "transformers leaves to code on the hub; set model.generation_settings=protocol"
