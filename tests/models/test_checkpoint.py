@@ -54,6 +54,14 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
 
 
+def test_templates_in_their_own_folder_are_hashed(copied: Path) -> None:
+    template = copied / "additional_chat_templates" / "default.jinja"
+    template.parent.mkdir()
+    template.write_text("{{ 1 }}")
+    digest = dict(find_checkpoint(str(copied)).file_sha256)[f"{template.parent.name}/default.jinja"]
+    assert digest == hashlib.sha256(b"{{ 1 }}").hexdigest()
+
+
 def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path) -> None:
     assert dtype_of_weights(CheckpointFolder(tmp_path, "x", None, ())) is None
     names = ("adapter_model.safetensors", "model-00001-of-00002.safetensors")
@@ -66,6 +74,8 @@ def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path)
 def test_of_two_formats_one_is_read(copied: Path) -> None:
     size = (copied / "model.safetensors").stat().st_size
     torch.save({"weight": torch.zeros(9)}, copied / "pytorch_model.bin")
+    for part in ("00001-of-00002", "00002-of-00002"):  # left by another tool
+        shutil.copy(copied / "model.safetensors", copied / f"model-{part}.safetensors")
     assert find_checkpoint(str(copied)).weights_bytes == size
 
 
@@ -219,6 +229,70 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
     assert answer.error is None
     assert model.describe()["dtype"] == "bfloat16"
+
+
+@pytest.mark.slow
+def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_asked_for(
+    checkpoint: CheckpointFolder, tmp_path: Path
+) -> None:
+    scheme = BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=["vision_tower"])
+    AutoModelForImageTextToText.from_pretrained(
+        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
+    ).save_pretrained(tmp_path)
+    AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(tmp_path)
+    asked = ModelConfig(device="cpu", dtype="float32")
+    model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), asked))
+    assert {weight.dtype for weight in model.model.parameters()} == {torch.float32, torch.uint8}
+    runner = ModelRunner(model, ConversationConfig("chat_template"))
+    medium = runner.prepare("video", make_clip(4, seed=1))
+    ((_, answer),) = runner.generate([make_request(medium, "Why?")])
+    assert answer.error is None
+
+
+def test_replies_end_where_the_tokenizer_alone_names_the_token(copied: Path) -> None:
+    (copied / "generation_config.json").unlink()
+    config = json.loads((copied / "config.json").read_text())
+    for part in (config, config["text_config"]):
+        part.pop("eos_token_id", None)
+    (copied / "config.json").write_text(json.dumps(config))
+    model = load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
+    (end,) = model.end_tokens
+    assert model.tokenizer.convert_ids_to_tokens(end) == model.tokenizer.eos_token
+
+
+@pytest.mark.parametrize("value", ["2", ["2"], {"a": 1}, True])
+def test_an_end_token_that_is_no_number(value: object, copied: Path) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({"eos_token_id": value}))
+    with pytest.raises(
+        CheckpointError, match=r"generation_config\.json .*: eos_token_id is .*, exp"
+    ):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+
+
+@pytest.mark.parametrize(
+    ("stored", "search"),
+    [
+        ({"penalty_alpha": 0.6, "top_k": 4}, "contrastive_search"),
+        ({"penalty_alpha": 0.6}, "contrastive_search"),
+        ({"dola_layers": "high"}, "dola_generation"),
+        ({"force_words_ids": [[3]]}, "constrained_beam_search"),
+        ({"assistant_early_exit": 2}, None),  # changes no text
+        ({"num_beams": 4, "do_sample": True}, None),  # a protocol's to say
+        ({"watermarking_config": {"greenlist_ratio": 0.5}}, None),
+    ],
+)
+def test_settings_that_transformers_cannot_keep(
+    stored: dict[str, object], search: str | None, copied: Path
+) -> None:
+    (copied / "generation_config.json").write_text(json.dumps(stored))
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    assert plan_checkpoint(checkpoint, model).kept_generation_settings == {}
+    if search is None:
+        plan = plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
+        json.dumps(plan.identity())
+    else:
+        with pytest.raises(CheckpointError, match=f"asks for {search}, .*_settings=protocol$"):
+            plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
 
 
 def test_damaged_weights(copied: Path) -> None:

@@ -143,3 +143,46 @@ def test_a_model_that_says_nothing_is_taken_for_one_of_seven_billions() -> None:
     layers = [SimpleNamespace(**LLAMA), SimpleNamespace(**LLAMA, num_key_value_heads=1)]
     config = SimpleNamespace(per_layer_config=layers)
     assert _bytes_per_token(config, torch.float16) == 2 * (262_144 + 8 * 4096 + 3 * 11008)
+
+
+#: Memory of a control group: a limit of 1000 bytes, 400 in use, of which files are 150.
+GROUP = {"max": "1000\n", "current": "400\n", "stat": "anon 9\ninactive_file 100\nactive_file 50\n"}
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "names", "free"),
+    [
+        ("0::/", "", {"max": "max\n", "current": "4\n"}, 2048),
+        ("0::/job/step", "", GROUP, 750),  # as in a container whose host tells its own path
+        ("0::/job/step", "job", GROUP, 750),
+        ("0::/other", "job", GROUP, 2048),
+        ("0::/", "", {**GROUP, "current": "1900\n"}, 0),
+        (
+            "9:name=systemd:/\n4:memory:/a/b",
+            "memory/a/b",
+            {
+                "limit_in_bytes": "1000\n",
+                "usage_in_bytes": "400\n",
+                "stat": "inactive_file 1\nactive_file 2\ntotal_inactive_file 100\n"
+                "total_active_file 50\n",
+            },
+            750,
+        ),
+        (
+            "4:memory:/",
+            "memory",
+            {"limit_in_bytes": f"{2**63 - 4096}", "usage_in_bytes": "1"},
+            2048,
+        ),
+    ],
+)
+def test_memory_that_a_container_or_job_leaves(
+    line: str, folder: str, names: dict[str, str], free: int, tmp_path: Path
+) -> None:
+    files = {"proc/meminfo": "MemTotal:  9 kB\nMemAvailable:   2 kB\n", "proc/self/cgroup": line}
+    files |= {f"sys/fs/cgroup/{folder}/memory.{name}": text for name, text in names.items()}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert free_bytes(CPU, tmp_path) == free
+    assert free_bytes(CPU, tmp_path / "no such system") == 4 << 30

@@ -197,6 +197,8 @@ def test_scaled_rope_keeps_what_is_not_replaced() -> None:
     assert scaled_rope(text, scaling) == {"rope_type": "linear", "rope_theta": 5e5, "factor": 2}
     assert scaled_rope(text, {"rope_theta": 1e6}) == {"rope_type": "default", "rope_theta": 1e6}
     assert text.rope_parameters == {"rope_type": "default", "rope_theta": 5e5}
+    with pytest.raises(CheckpointError, match=r"unknown key 'rope_typ'; known: .*rope_type, "):
+        scaled_rope(text, {"rope_typ": "linear", "factor": 2.0})
     for factor in (0, -1.0, float("nan"), "2"):
         with pytest.raises(CheckpointError, match=r"expected more than 0$"):
             scaled_rope(text, {"rope_type": "linear", "factor": factor})

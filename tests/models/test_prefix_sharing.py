@@ -102,6 +102,22 @@ def test_whatever_a_trial_raises_means_do_not_share(loaded: LoadedModel) -> None
 
 
 @pytest.mark.slow
+def test_a_trial_that_ran_out_of_memory_is_made_again(loaded: LoadedModel) -> None:
+    passes: list[int] = []
+
+    def fail(inputs: dict[str, Any], output: Any) -> None:
+        passes.append(1)
+        if len(passes) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory (beside another process)")
+
+    runner = ModelRunner(with_hook(loaded, fail), PLAIN)
+    assert ask(runner, *QUESTIONS) == whole(loaded)
+    assert path(runner).endswith("OutOfMemoryError: CUDA out of memory (beside another process)")
+    assert ask(runner, *QUESTIONS) == whole(loaded)
+    assert path(runner).startswith("shared prefixes")
+
+
+@pytest.mark.slow
 def test_a_model_that_fails_on_one_prompt_fails_one_sample(loaded: LoadedModel) -> None:
     expected = whole(loaded)
     longest = max(QUESTIONS, key=len)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoProcessor
 
 from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
 from llava_eval.types import PreparedMedia
+from tests.models.families import FAMILIES
 from tests.models.helpers import make_clip
 
 VIDEO = shown_medium("video", make_clip(3, size=(12, 16)), as_images=False)
@@ -149,3 +152,26 @@ def test_seconds_between_frames_are_those_of_each_video() -> None:
     medium = shown_medium("video", slow, as_images=False)
     made = WholePrompts(Omni(), {}).inputs(("a", [VIDEO, medium]))
     assert made["video_second_per_grid"].tolist() == [0.25, 0.5]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # of GLM's processor
+@pytest.mark.parametrize("name", ["qwen3_vl", "glm46v", "qwen2_5_vl"])
+def test_a_video_of_one_frame_is_one_that_stands_still(name: str, tmp_path: Path) -> None:
+    """As transformers pads the last of three frames; Qwen3-VL's processor refuses one."""
+    FAMILIES[name].make(tmp_path)
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    clip = dataclasses.replace(make_clip(1), frame_indices=(5,), num_source_frames=9)
+    text = str(processor.video_token)
+    seen = WholePrompts(processor, {}).inputs(
+        (text, [shown_medium("video", clip, as_images=False)])
+    )
+    known = {"total_num_frames": 9, "fps": 8.0, "duration": 1.125, "frames_indices": [5, 5]}
+    plain = processor(
+        text=[text],
+        videos=[torch.cat([clip.frames, clip.frames])],
+        videos_kwargs={"do_sample_frames": False, "video_metadata": [known]},
+        return_tensors="pt",
+    )
+    assert torch.equal(seen["input_ids"], plain["input_ids"])
+    assert torch.equal(seen["pixel_values_videos"], plain["pixel_values_videos"])

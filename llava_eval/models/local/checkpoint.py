@@ -12,7 +12,7 @@ from llava_eval.borders.paths import local_path
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
-_SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
+_SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py", "additional_chat_templates/*.jinja")
 #: Others beside them are of adapters, trainers and other libraries.
 _MODEL_FILE = re.compile(r"(pytorch_)?model(-.*)?\.(safetensors|bin)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,9 +36,13 @@ class CheckpointFolder:
 
     @property
     def model_files(self) -> list[str]:
-        """Names of the files that transformers reads weights from: safetensors if there are any."""
+        """Names of the files that transformers reads weights from: safetensors if there are any.
+
+        One file that holds all goes before parts that lie beside it.
+        """
         names = [name for name, _ in self.file_sha256 if _MODEL_FILE.fullmatch(name)]
-        return [name for name in names if name.endswith(".safetensors")] or names
+        names = [name for name in names if name.endswith(".safetensors")] or names
+        return [name for name in names if "-" not in name] or names
 
     @property
     def weights_bytes(self) -> int:
@@ -91,8 +95,9 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
         raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):
         raise CheckpointError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
-    digests = ((file.name, _sha256(file)) for file in _files(path, _SETTINGS + _WEIGHTS))
-    return CheckpointFolder(path, checkpoint, commit, tuple(digests))
+    files = _files(path, _SETTINGS + _WEIGHTS)
+    digests = tuple((file.relative_to(path).as_posix(), _sha256(file)) for file in files)
+    return CheckpointFolder(path, checkpoint, commit, digests)
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

@@ -102,7 +102,7 @@ class Conversation:
         tokenizer = self.processor.tokenizer
         turns: list[tuple[str, Sequence[str]]] = [("user", ("Why?",)), ("assistant", ("So.",))]
         if self.config.template is None:
-            with suppress(Exception, _EndlessError, _OutOfMemoryError):  # it may refuse the turns
+            with suppress(Exception, _HarmError):  # it may refuse the turns
                 behind = str(self._in_its_form(_turns(turns))).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
@@ -118,15 +118,11 @@ class Conversation:
         try:
             end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
             text = self._in_its_form(_messages(request), **{end: True})
-        except CheckpointError:
-            raise
-        except _EndlessError as error:
+        except _HarmError as error:
             raise CheckpointError(
-                f"the checkpoint's chat template does not end ({error}); choose a literal "
-                "conversation such as conversation=plain"
+                f"the checkpoint's chat template {error}; choose a literal conversation such as "
+                "conversation=plain"
             ) from error
-        except _OutOfMemoryError as error:
-            raise CheckpointError("the checkpoint's chat template takes all memory") from error
         except TemplateSyntaxError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template is broken, line {error.lineno}: {error.message}"
@@ -169,10 +165,7 @@ class Conversation:
         if form not in self._tried:
             harm = _why_harmful(render)
             if harm is not None:
-                raise CheckpointError(
-                    f"the checkpoint's chat template {harm}; choose a literal conversation such as "
-                    "conversation=plain"
-                )
+                raise _HarmError(harm)
             self._tried.add(form)
         text = render()
         written = [] if not isinstance(text, str) else [d for d in dates if d.strip() and d in text]
@@ -274,11 +267,11 @@ def _as_string(turn: dict[str, Any], prompt: object) -> dict[str, Any]:
     return {**turn, "content": "".join(part["text"] for part in parts)}
 
 
-class _EndlessError(BaseException):
-    """Raised between two lines of code that has run too many; no ``except Exception`` stops it."""
+class _HarmError(BaseException):
+    """What a template does to a process, in words; no ``except Exception`` in it stops this."""
 
 
-class _OutOfMemoryError(BaseException):
+class _OutOfMemoryError(_HarmError):
     """Raised in place of a MemoryError, which Jinja's folding of constants passes over."""
 
 
@@ -293,7 +286,7 @@ def _limited(num_lines: int, dates: list[str]) -> Iterator[None]:
         dates: gets what transformers' ``strftime_now`` gave a template meanwhile.
 
     Raises:
-        _EndlessError: it was stopped.
+        _HarmError: it was stopped.
         _OutOfMemoryError: a MemoryError was raised in it, even if something there caught that.
     """
     num_left = num_lines
@@ -303,10 +296,10 @@ def _limited(num_lines: int, dates: list[str]) -> Iterator[None]:
         if event == "return" and frame.f_code.co_name == "strftime_now":
             dates.append(str(detail))
         if event == "exception" and issubclass(detail[0], MemoryError):
-            raise _OutOfMemoryError
+            raise _OutOfMemoryError("takes all memory")
         num_left -= 1
         if num_left < 0:
-            raise _EndlessError(f"not done after {num_lines:,} lines of Python")
+            raise _HarmError(f"does not end (not done after {num_lines:,} lines of Python)")
         return count
 
     before = sys.gettrace()

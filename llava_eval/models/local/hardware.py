@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,8 +114,6 @@ def choose_attention(
     Raises:
         CheckpointError: the requested implementation cannot run here.
     """
-    if requested in ("sdpa", "eager"):
-        return AttentionChoice(requested, "asked for")
     if requested != "auto":
         obstacle = _obstacle(requested, device, dtype)
         if obstacle:
@@ -129,6 +128,8 @@ def choose_attention(
 
 
 def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str | None:
+    if name not in _FLASH_MODULES:
+        return None
     module, install = _FLASH_MODULES[name]
     if device.type != "cuda":
         return f"it needs a CUDA device, and the model is on {device.type}"
@@ -183,13 +184,32 @@ def free_memory() -> None:
     torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device."""
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
+    """Return the memory that is free on a device.
+
+    Args:
+        device: of a CPU the machine's memory, as far as limits of a container or job leave it.
+        root: where /proc and /sys lie.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    available = re.search(r"MemAvailable: +(\d+)", _text(root / "proc/meminfo"))
+    free = int(available[1]) * 1024 if available else _FALLBACK_BYTES
+    for version, path in re.findall(r"(0:|memory):/(.*)", _text(root / "proc/self/cgroup")):
+        group = root / "sys/fs/cgroup" / ("memory" if version == "memory" else "") / path
+        for folder in (group, *group.parents):  # in a container the first may not be there
+            limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+            used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
+            if limit.strip().isdecimal() and used:
+                stat = _text(folder / "memory.stat")
+                cached = re.findall(r"^(?:total_)?(?:in)?active_file (\d+)", stat, re.MULTILINE)
+                # The last two are with the groups below it, where both are told (version 1).
+                free = min(free, int(limit) - int(used) + sum(map(int, cached[-2:])))
+    return max(free, 0)
+
+
+def _text(path: Path) -> str:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except OSError:
-        return _FALLBACK_BYTES
-    available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(available[0]) * 1024 if available else _FALLBACK_BYTES
+        return ""

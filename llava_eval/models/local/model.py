@@ -368,11 +368,17 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
         if quantization is None:
             model = model.to(plan.device)
+    if plan.stored_quantization == "bitsandbytes":  # it leaves all others as they are stored
+        for weight in model.parameters():
+            if weight.dtype == plan.stored_dtype:
+                weight.data = weight.data.to(plan.dtype)
     for report in reports:
         _check_complete(checkpoint, report)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
+    if tokens["eos_token_id"] is None:  # replies would run to their limit
+        tokens["eos_token_id"] = processor.tokenizer.eos_token_id
     model.generation_config = GenerationConfig(**tokens)
     _ask_for_token_types(model, processor)
     with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):

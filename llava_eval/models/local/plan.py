@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -46,7 +47,7 @@ _PROTOCOL_SETTINGS = (
 #: and guesses that make it faster, which it cannot make behind a prefix.
 _BOOKKEEPING = (
     *("transformers_version", "_from_model_config", "return_dict_in_generate"),
-    *("prompt_lookup_num_tokens", "max_matching_ngram_size"),
+    *("prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit", "use_mtp"),
 )
 
 
@@ -151,7 +152,11 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
-    _check_adapter(checkpoint)
+    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
+        raise CheckpointError(
+            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
+            "it needs peft, which is not installed (pip install peft)"
+        )
     if model.rope_scaling:
         scaled_rope(config, model.rope_scaling)
     device = choose_device(model.device)
@@ -169,7 +174,7 @@ def plan_checkpoint(
             f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
             "leave quantization out"
         )
-    return ModelPlan(
+    plan = ModelPlan(
         checkpoint,
         device,
         dtype,
@@ -184,6 +189,14 @@ def plan_checkpoint(
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
         stored_quantization=stored,
     )
+    # As ``generate`` does, whose top_k is 50 where nothing else is asked for.
+    search = GenerationConfig(**plan.kept_generation_settings, top_k=50).get_generation_mode()
+    if search != "greedy_search":
+        raise CheckpointError(
+            f"{checkpoint.name}: its generation_config.json asks for {search.value}, which "
+            "transformers leaves to code on the hub; set model.generation_settings=protocol"
+        )
+    return plan
 
 
 def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
@@ -223,15 +236,6 @@ def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bo
         )
 
 
-def _check_adapter(checkpoint: CheckpointFolder) -> None:
-    """Raise where transformers would leave out an adapter that lies beside the weights."""
-    if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
-        raise CheckpointError(
-            f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
-            "it needs peft, which is not installed (pip install peft)"
-        )
-
-
 def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     """Return the RoPE parameters with these entries replaced.
 
@@ -256,6 +260,9 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, Any]:
     rope = {**stored, **scaling}
+    for key in scaling.keys() - stored.keys() - RopeParameters.__annotations__.keys():
+        known = ", ".join(RopeParameters.__annotations__)
+        raise CheckpointError(f"model.rope_scaling: unknown key {key!r}; known: {known}")
     kind, factor = rope.get("rope_type", "default"), rope.get("factor", 1.0)
     if kind not in ("default", *ROPE_INIT_FUNCTIONS):
         raise CheckpointError(
@@ -285,10 +292,16 @@ def _generation_settings(checkpoint: CheckpointFolder, config: Any) -> dict[str,
             stored = GenerationConfig.from_pretrained(checkpoint.path)
         except OSError:  # there is none: transformers looks into config.json
             stored = GenerationConfig.from_model_config(config)
+        settings: dict[str, Any] = json.loads(stored.to_json_string())
+        for name in TOKEN_SETTINGS:
+            value = settings.pop(name, None)
+            ids = value if isinstance(value, list) else [0 if value is None else value]
+            if name.endswith("_id") and not all(type(item) is int for item in ids):
+                raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
     return {
         name: value
-        for name, value in stored.to_diff_dict().items()
-        if name not in (*TOKEN_SETTINGS, *_BOOKKEEPING) and not name.startswith("output_")
+        for name, value in settings.items()
+        if name not in _BOOKKEEPING and not name.startswith("output_")
     }
 
 

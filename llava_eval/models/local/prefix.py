@@ -77,15 +77,13 @@ class Prefix:
         ]
         if self.rule is RowRule.EQUAL:
             rows.sort(key=lambda row: len(row[1].token_ids))
-        start = 0
-        while start < len(rows):
-            batch = rows[start : start + (1 if self.rule is RowRule.SINGLE else batch_size)]
+        while rows:
+            length, size = len(rows[0][1].token_ids), batch_size
             if self.rule is RowRule.EQUAL:
-                batch = [
-                    row for row in batch if len(row[1].token_ids) == len(batch[0][1].token_ids)
-                ]
-            start += len(batch)
-            yield self._batch(loaded, batch, is_last=start == len(rows))
+                size = min(size, sum(len(prompt.token_ids) == length for _, prompt in rows))
+            batch = rows[: 1 if self.rule is RowRule.SINGLE else size]
+            del rows[: len(batch)]
+            yield self._batch(loaded, batch, is_last=not rows)
 
     def _batch(
         self, loaded: LoadedModel, rows: Sequence[tuple[int, Prompt]], *, is_last: bool

@@ -9,8 +9,8 @@ whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,13 +18,10 @@ import torch
 
 from llava_eval.errors import CheckpointError, ForwardError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.local.decoding import Decoder
 from llava_eval.models.local.guards import LogitComparison, compare_steps
 from llava_eval.models.local.llava_next_video import FeaturePrefixes
 from llava_eval.models.local.microbatch import PromptGroup, alone
-from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import Prefix, PromptBatch, RowRule, joined, prefill
-from llava_eval.models.local.prompt import Prompt, PromptWriter
 from llava_eval.models.local.whole_prompts import WholeBatches
 
 log = logging.getLogger(__name__)
@@ -57,46 +54,30 @@ class SharingTrial:
     paddings: frozenset[str] = frozenset()
 
 
+@dataclass
 class PrefixSharing:
     """Asks groups of prompts from shared prefixes where that is proven right.
 
-    Args:
-        loaded: the model.
-        writer: of the prompts.
-        whole: asks whole prompts.
-        decoder: asks the model.
+    Attributes:
+        whole: asks whole prompts of the same model.
         clock: gets the seconds of the stages "vision" and "prefill".
         features: encodes media apart from prompts; None for the model's own forward pass.
         is_required: prompts that cannot share are an error, instead of being asked as a whole.
     """
 
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        writer: PromptWriter,
-        whole: WholeBatches,
-        decoder: Decoder,
-        clock: Callable[[], StageClock],
-        *,
-        features: FeaturePrefixes | None,
-        is_required: bool,
-    ) -> None:
-        self._loaded = loaded
-        self._writer = writer
-        self._whole = whole
-        self._decoder = decoder
-        self._clock = clock
-        self._features = features
-        self._is_required = is_required
-        self._trials: dict[str, SharingTrial] = {}
+    whole: WholeBatches
+    clock: Callable[[], StageClock]
+    features: FeaturePrefixes | None
+    is_required: bool
+    _trials: dict[str, SharingTrial] = field(default_factory=dict, init=False)
 
     @property
     def paths(self) -> dict[str, str]:
         """How prompts are asked, by what they show, for the manifest."""
         paths = {}
-        for name in {**self._trials, **self._whole.rules}:
+        for name in {**self._trials, **self.whole.rules}:
             trial = self._trials.get(name, SharingTrial("they share no prefix"))
-            rules = self._whole.rules.get(name, {RowRule.SINGLE})
+            rules = self.whole.rules.get(name, {RowRule.SINGLE})
             together = " or ".join(words for rule, words in _TOGETHER.items() if rule in rules)
             is_shared = trial.problem is None
             whole = f"whole prompts, {together}: {trial.problem}"
@@ -110,11 +91,11 @@ class PrefixSharing:
             ForwardError: the model fails.
         """
         for prefix in self._prefixes(groups):
-            yield from prefix.batches(self._loaded, batch_size)
+            yield from prefix.batches(self.whole.loaded, batch_size)
 
     def may_share(self, group: PromptGroup) -> bool:
         """Return whether a group may share its prefix, as far as was tried."""
-        trial = _known.setdefault(self._loaded.model, {}).get(self._key(group))
+        trial = _known.setdefault(self.whole.loaded.model, {}).get(self._key(group))
         return bool(group.prefix_length) and trial is not None and trial.problem is None
 
     def try_first(self, groups: Sequence[PromptGroup]) -> LogitComparison | None:
@@ -126,7 +107,7 @@ class PrefixSharing:
         Raises:
             CheckpointError: sharing is required, and one kind of prompt must not share.
         """
-        known = _known.setdefault(self._loaded.model, {})
+        known = _known.setdefault(self.whole.loaded.model, {})
         by_key: dict[Hashable, list[PromptGroup]] = {}
         for group in groups:
             if group.prefix_length:
@@ -135,18 +116,22 @@ class PrefixSharing:
             trial = known.get(key)
             if trial is None or (trial.problem is None and not _paddings(alike) <= trial.paddings):
                 earlier = frozenset() if trial is None else trial.paddings
-                trial = self._tried(alike) or self._tried_apart(alike[0])
-                known[key] = replace(trial, paddings=earlier | _paddings(alike))
+                try:
+                    trial = self._tried(alike) or self._tried_apart(alike[0])
+                    known[key] = replace(trial, paddings=earlier | _paddings(alike))
+                except torch.OutOfMemoryError as error:  # the next groups may be smaller
+                    trial = _refused(error)
+                    known.pop(key, None)
                 if trial.problem is not None:
                     said = "%s: prompts with %s are asked as a whole: %s"
                     kind = alike[0].prompts[0].media_name
-                    log.info(said, self._loaded.name, kind, trial.problem)
-            trial = self._trials[alike[0].prompts[0].media_name] = known[key]
-            if trial.problem is not None and self._is_required:
+                    log.info(said, self.whole.loaded.name, kind, trial.problem)
+            self._trials[alike[0].prompts[0].media_name] = trial
+            if trial.problem is not None and self.is_required:
                 raise CheckpointError(
-                    f"{self._loaded.name}: {trial.problem}; set runner.share_prefixes=false"
+                    f"{self.whole.loaded.name}: {trial.problem}; set runner.share_prefixes=false"
                 )
-        comparisons = (known[key].comparison for key in by_key)
+        comparisons = (known[key].comparison for key in by_key if key in known)
         return next((item for item in comparisons if item is not None), None)
 
     def _tried(self, alike: Sequence[PromptGroup]) -> SharingTrial | None:
@@ -156,20 +141,27 @@ class PrefixSharing:
             None for media that are encoded apart and that the processor cannot put into one prompt
             (videos of different lengths): there is no truth to hold them to.
         """
-        if self._loaded.length_dependence is not None:
-            return SharingTrial(self._loaded.length_dependence)
+        if self.whole.loaded.length_dependence is not None:
+            return SharingTrial(self.whole.loaded.length_dependence)
         groups = _examples(alike)
         prompts = [prompt for group in groups for prompt in group.prompts]
         try:
-            whole = [self._writer.whole_inputs(prompt) for prompt in prompts]
+            whole = [self.whole.writer.whole_inputs(prompt) for prompt in prompts]
         except ForwardError as error:
             is_single = len(prompts[0].request.prepared_media) == 1
-            return None if self._features is not None and not is_single else _refused(error)
+            return None if self.features is not None and not is_single else _refused(error)
         try:
             for prompt, inputs in zip(prompts, whole, strict=True):
-                _check_ids(prompt, inputs)
+                num_ids = inputs["input_ids"].shape[1]
+                if tuple(inputs["input_ids"][0].tolist()) != prompt.token_ids:  # put together here
+                    raise ForwardError(
+                        f"sample {prompt.request.id}: its tokens depend on how media placeholders "
+                        f"are expanded ({num_ids} against {len(prompt.token_ids)})"
+                    )
             with torch.inference_mode():
                 comparison, way = self._compare(groups)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a trial raises means "do not share"
             return _refused(error)
         if comparison is None:
@@ -183,40 +175,42 @@ class PrefixSharing:
         trial: SharingTrial | None = None
         for medium in request.prepared_media:
             alone_with_text = replace(request, content=(medium, "What is it?"))
-            prompts = self._writer.prompts(alone_with_text)
+            prompts = self.whole.writer.prompts(alone_with_text)
             trial = self._tried([alone(prompt) for prompt in prompts[:1]])
             if trial is None or trial.problem is not None:
                 break
         return trial or SharingTrial("its prompts cannot be made as a whole")
 
     def _compare(self, groups: Sequence[PromptGroup]) -> tuple[LogitComparison | None, str]:
-        has_features = self._features is not None
+        has_features = self.features is not None
         # Behind features ``generate`` adds nothing to see.
-        is_short = has_features and self._loaded.plan.dtype == torch.float32
+        is_short = has_features and self.whole.loaded.plan.dtype == torch.float32
         shared: dict[int, list[torch.Tensor]] = {}
         prefixes = self._prefixes(groups)
         way = "features" if has_features else "the model's own forward pass"
         rule = prefixes[0].rule.value
         for prefix in prefixes:
-            for batch in prefix.batches(self._loaded, batch_size=len(groups) + 1):
-                steps = self._decoder.first_steps(batch, is_short=is_short)
+            for batch in prefix.batches(self.whole.loaded, batch_size=len(groups) + 1):
+                steps = self.whole.decoder.first_steps(batch, is_short=is_short)
                 shared.update(zip(map(id, batch.prompts), steps, strict=True))
         pairs = []
         for prompt in (prompt for group in groups for prompt in group.prompts):
-            alone = self._whole.alone(prompt)
-            (plain,) = self._decoder.first_steps(alone, is_short=is_short)
+            alone = self.whole.alone(prompt)
+            (plain,) = self.whole.decoder.first_steps(alone, is_short=is_short)
             pairs.append((shared[id(prompt)], plain))
-        return compare_steps(self._loaded, pairs), f"{way}, {rule}"
+        return compare_steps(self.whole.loaded, pairs), f"{way}, {rule}"
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
-        if self._features is not None:
-            return [self._features.prefill(groups, self._clock())]
-        with self._clock().stage("prefill"):
-            return joined([prefill(self._loaded, group) for group in groups], self._loaded)
+        if self.features is not None:
+            return [self.features.prefill(groups, self.clock())]
+        with self.clock().stage("prefill"):
+            return joined(
+                [prefill(self.whole.loaded, group) for group in groups], self.whole.loaded
+            )
 
     def _key(self, group: PromptGroup) -> Hashable:
         first = group.prompts[0]
-        return first.media_name, first.option is not None, self._features is not None
+        return first.media_name, first.option is not None, self.features is not None
 
 
 def _paddings(groups: Sequence[PromptGroup]) -> frozenset[str]:
@@ -253,17 +247,3 @@ def _examples(alike: Sequence[PromptGroup]) -> list[PromptGroup]:
 
 def _refused(error: Exception) -> SharingTrial:
     return SharingTrial(f"{type(error).__name__}: {error}")
-
-
-def _check_ids(prompt: Prompt, whole: Mapping[str, Any]) -> None:
-    """Hold tokens that were put together from parts to the processor's whole prompt.
-
-    Raises:
-        ForwardError: they differ.
-    """
-    ids = tuple(whole["input_ids"][0].tolist())
-    if ids != prompt.token_ids:
-        raise ForwardError(
-            f"sample {prompt.request.id}: its tokens depend on how media placeholders are expanded "
-            f"({len(ids)} against {len(prompt.token_ids)})"
-        )

@@ -116,7 +116,9 @@ class _Remembering:
         with self._lock:
             made = self._made.get(key)
         if made is None:
-            made = self._part(*media, **settings)
+            frames = getattr(self._part, "temporal_patch_size", 1)
+            settings |= {name: _held(value, frames) for name, value in named.items()}
+            made = self._part(*_held(media, frames), **settings)
             with self._lock:
                 self._made[key] = made
             for item in items:
@@ -133,6 +135,18 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def _held(value: Any, num_frames: int) -> Any:
+    """Return nested lists with shorter videos held on their last frame, as processors pad others.
+
+    Those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them otherwise.
+    """
+    if isinstance(value, list | tuple):
+        return [_held(item, num_frames) for item in value]
+    if isinstance(value, torch.Tensor) and len(value) < num_frames:
+        return torch.cat([value, *[value[-1:]] * (num_frames - len(value))])
+    return value
+
+
 def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
     """Return the processor's arguments for the media of one prompt."""
     images: list[Any] = []
@@ -142,7 +156,18 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
         assert medium.clip is not None
         if "video" in medium.shown_kinds:
             videos += medium.shown
-            metadata.append(_metadata(medium.clip))
+            clip, total = medium.clip, medium.clip.num_frames_sampled_from
+            metadata.append(
+                {
+                    "total_num_frames": total,
+                    "fps": clip.fps,
+                    # SmolVLM's prompt tells it.
+                    "duration": round(total / clip.fps, 6) if clip.fps else None,
+                    "frames_indices": list(clip.frame_indices),
+                    "height": clip.frames.shape[-2],
+                    "width": clip.frames.shape[-1],
+                }
+            )
         else:
             images += medium.shown
     arguments: dict[str, Any] = {}
@@ -157,19 +182,6 @@ def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:
             "return_metadata": True,  # Muse's and Cosmos 3 Edge's read it there
         }
     return arguments
-
-
-def _metadata(clip: Clip) -> dict[str, Any]:
-    height, width = clip.frames.shape[-2:]
-    total = clip.num_frames_sampled_from
-    return {
-        "total_num_frames": total,
-        "fps": clip.fps,
-        "duration": round(total / clip.fps, 6) if clip.fps else None,  # SmolVLM's prompt tells it
-        "frames_indices": list(clip.frame_indices),
-        "height": height,
-        "width": width,
-    }
 
 
 class MediaPreparer:

@@ -96,13 +96,7 @@ def stored_bytes(model: torch.nn.Module) -> int:
 
     A quantized tensor of torchao poses as one of the dtype it computes in; counted are its parts.
     """
-    seen: set[int] = set()
-    total = 0
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            total += _tensor_bytes(tensor)
-    return total
+    return sum(map(_tensor_bytes, [*model.parameters(), *model.buffers()]))  # each is told once
 
 
 def _tensor_bytes(tensor: torch.Tensor) -> int:

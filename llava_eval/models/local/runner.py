@@ -75,10 +75,7 @@ class ModelRunner(Runner):
         self._decoder = Decoder(loaded)
         self._whole = WholeBatches(loaded, self._writer, self._decoder)
         self._sharing = PrefixSharing(
-            loaded,
-            self._writer,
             self._whole,
-            self._decoder,
             lambda: self.clock,
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,

@@ -8,7 +8,7 @@ must give the logits of each alone. What was not proven is asked alone.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -46,24 +46,25 @@ class Trial:
         return RowRule.EQUAL if self.equal else RowRule.SINGLE
 
 
+@dataclass
 class WholeBatches:
     """Puts whole prompts into batches.
 
-    Args:
+    Attributes:
         loaded: the model.
         writer: of the prompts.
         decoder: asks the model.
+        rules: which rows were asked together, by what their prompts show.
     """
 
-    def __init__(self, loaded: LoadedModel, writer: PromptWriter, decoder: Decoder) -> None:
-        self._loaded = loaded
-        self._writer = writer
-        self._decoder = decoder
-        self.rules: dict[str, set[RowRule]] = {}
+    loaded: LoadedModel
+    writer: PromptWriter
+    decoder: Decoder
+    rules: dict[str, set[RowRule]] = field(default_factory=dict)
 
     def alone(self, prompt: Prompt) -> PromptBatch:
         """Return one prompt as the processor makes it, ready to be asked."""
-        inputs = self._loaded.to_device(self._writer.whole_inputs(prompt))
+        inputs = self.loaded.to_device(self.writer.whole_inputs(prompt))
         return PromptBatch((prompt,), inputs)
 
     def batches(self, prompts: Sequence[Prompt]) -> Iterator[PromptBatch]:
@@ -93,9 +94,9 @@ class WholeBatches:
             key: their kind.
             alike: the longest first.
         """
-        trial = _known.setdefault(self._loaded.model, {}).setdefault(key, Trial())
+        trial = _known.setdefault(self.loaded.model, {}).setdefault(key, Trial())
         longest, shortest = alike[0], alike[-1]
-        if self._loaded.length_dependence is not None or self._loaded.plan.kept_generation_settings:
+        if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
             trial.padded = False  # a repetition penalty would count padding, and logits do not show
         if trial.padded is None and len(longest.token_ids) > len(shortest.token_ids):
             trial.padded = self._agrees([longest, shortest])
@@ -111,13 +112,13 @@ class WholeBatches:
         """Return whether prompts have the same first logits together as each has alone."""
         try:
             with torch.inference_mode():
-                together = self._decoder.first_steps(self._together(prompts))
-                apart = [self._decoder.first_steps(self.alone(prompt))[0] for prompt in prompts]
+                together = self.decoder.first_steps(self._together(prompts))
+                apart = [self.decoder.first_steps(self.alone(prompt))[0] for prompt in prompts]
         except torch.OutOfMemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever a trial raises means "ask alone"
             return False
-        comparison = compare_steps(self._loaded, [*zip(together, apart, strict=True)])
+        comparison = compare_steps(self.loaded, [*zip(together, apart, strict=True)])
         return comparison is not None and comparison.agrees
 
     def _together(self, prompts: Sequence[Prompt]) -> PromptBatch:
@@ -128,13 +129,13 @@ class WholeBatches:
         """
         if len(prompts) == 1:
             return self.alone(prompts[0])
-        made = self._writer.whole_inputs(*prompts)
+        made = self.writer.whole_inputs(*prompts)
         rows, masks = made["input_ids"].tolist(), made["attention_mask"].bool().tolist()
         for prompt, row, mask in zip(prompts, rows, masks, strict=True):
             own = tuple(token for token, is_own in zip(row, mask, strict=True) if is_own)
             if own != prompt.token_ids or not mask[-1]:
                 raise ForwardError(f"sample {prompt.request.id}: its processor pads it otherwise")
-        return PromptBatch(tuple(prompts), self._loaded.to_device(made))
+        return PromptBatch(tuple(prompts), self.loaded.to_device(made))
 
 
 def _key(prompt: Prompt) -> Hashable:
