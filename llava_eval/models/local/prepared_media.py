@@ -71,8 +71,9 @@ class WholePrompts:
         if "video_second_per_grid" in made:  # of Qwen's Omni, which takes one rate or assumes it
             frames = self._processor.video_processor.temporal_patch_size
             videos = shown["videos_kwargs"]["video_metadata"]
-            seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
-            made["video_second_per_grid"] = frames * torch.tensor(seconds)
+            if all(video["duration"] for video in videos):
+                seconds = [video["duration"] / len(video["frames_indices"]) for video in videos]
+                made["video_second_per_grid"] = frames * torch.tensor(seconds)
         return {name: value for name, value in made.items() if name not in _NO_INPUTS}
 
     def prepare(self, medium: PreparedMedia) -> dict[str, Any]:
