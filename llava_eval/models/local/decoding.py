@@ -96,7 +96,7 @@ class Decoder:
         processors: list[LogitsProcessor] = [finite]
         config = loaded.generation_config(settings)
         letters = FirstLogprobs([prompt.letter_tokens for prompt in prompts])
-        if any(prompt.letter_tokens for prompt in prompts):
+        if letters.is_asked:
             processors.append(letters)
         if settings.temperature > 0:
             seeds = [sample_seed(settings.seed, prompt.request.id) for prompt in prompts]
@@ -181,6 +181,11 @@ class FirstLogprobs(LogitsProcessor):
     def __init__(self, rows: Sequence[Sequence[Sequence[int]]]) -> None:
         self._rows = rows
         self._kept: list[tuple[float, ...] | None] | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any row asks for one."""
+        return any(self._rows)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Look at the first logits (B, vocabulary)."""
