@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from llava_eval.borders.paths import resolve_package_path
@@ -17,6 +18,15 @@ from llava_eval.borders.paths import resolve_package_path
 # Two processes of tests whose every operation waits for threads on the other's core take ten times
 # the time of two that work alone. It is read when torch is imported, also by commands of the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples each time, whatever else the machine does meanwhile.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 #: Folder of the embedded checkpoint, videos and rows.
 DEMO = Path(resolve_package_path("package://llava_eval/demo"))

@@ -105,7 +105,7 @@ def test_captions_that_are_no_strings() -> None:
 _plain_text = st.text(alphabet="abcdegimnost ,.-ACGIMNTW", max_size=40)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(_plain_text, st.sampled_from(["", "next", "The end", "5 men", "<b>"]))
 def test_the_short_cut_for_plain_captions_equals_the_rules(caption: str, following: str) -> None:
     lines = [caption, following]
@@ -115,7 +115,7 @@ def test_the_short_cut_for_plain_captions_equals_the_rules(caption: str, followi
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_any_text_gives_one_line_of_clean_tokens_each(captions: list[str]) -> None:
     tokenized = tokenize(captions)
