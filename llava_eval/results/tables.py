@@ -21,7 +21,6 @@ from llava_eval.results.columns import (
 )
 from llava_eval.results.formatting import (
     Table,
-    count,
     interval,
     markdown_text,
     number,
@@ -257,9 +256,9 @@ def _sources(summary: Summary) -> list[str]:
 
 
 def counts_line(summary: Summary) -> str:
-    """Return the counts that stand beside every number."""
+    """Return the counts that stand beside every number, in words that scripts can look for."""
     flags = [f", {number} {FLAG_WORDS.get(flag, flag)}" for flag, number in summary.flags.items()]
     return (
-        f"{count(summary.num_samples, 'sample')}: {summary.num_scored} scored, "
+        f"{summary.num_samples} samples: {summary.num_scored} scored, "
         f"{summary.num_unreadable} unreadable, {summary.num_errors} failed" + "".join(flags)
     )

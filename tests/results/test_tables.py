@@ -80,7 +80,7 @@ def test_long_levels_are_cut_to_the_width() -> None:
     results = [make_result(0, facets={"kind": "an extremely long name of a level " * 4})]
     metrics = {"accuracy": functools.partial(mean_score)}
     long = summarise(results, metrics, benchmark="b", model=None, facets=["kind"])
-    assert "\n1 sample: 1 scored, 0 unreadable, 0 failed" in to_terminal(long)
+    assert "\n1 samples: 1 scored, 0 unreadable, 0 failed" in to_terminal(long)
     assert max(map(len, to_terminal(long, width=80).splitlines())) <= 80
 
 
