@@ -213,16 +213,21 @@ def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> 
         load_model(plan)
 
 
+def save_quantized(checkpoint: CheckpointFolder, folder: Path, **scheme: bool) -> None:
+    """Save a checkpoint as bitsandbytes does; its vision tower and the rest stay bfloat16."""
+    quantized = BitsAndBytesConfig(**scheme, llm_int8_skip_modules=["vision_tower"])
+    AutoModelForImageTextToText.from_pretrained(
+        checkpoint.path, dtype=torch.bfloat16, quantization_config=quantized, device_map="cpu"
+    ).save_pretrained(folder)
+    AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(folder)
+
+
 @pytest.mark.slow
 def test_a_checkpoint_that_was_saved_quantized_answers(
     checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
-    """Its other weights are bfloat16, and stay so whatever is asked of transformers."""
-    scheme = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=["vision_tower"])
-    AutoModelForImageTextToText.from_pretrained(
-        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
-    ).save_pretrained(tmp_path)
-    AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(tmp_path)
+    """Its other weights are bfloat16, and stay so where no dtype is asked for."""
+    save_quantized(checkpoint, tmp_path, load_in_8bit=True)
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
     runner = ModelRunner(model, ConversationConfig("chat_template"))
     medium = runner.prepare("video", make_clip(4, seed=1))
@@ -235,11 +240,7 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
 def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_asked_for(
     checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
-    scheme = BitsAndBytesConfig(load_in_4bit=True, llm_int8_skip_modules=["vision_tower"])
-    AutoModelForImageTextToText.from_pretrained(
-        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
-    ).save_pretrained(tmp_path)
-    AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(tmp_path)
+    save_quantized(checkpoint, tmp_path, load_in_4bit=True)
     asked = ModelConfig(device="cpu", dtype="float32")
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), asked))
     assert {weight.dtype for weight in model.model.parameters()} == {torch.float32, torch.uint8}
