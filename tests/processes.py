@@ -29,7 +29,7 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         "llava_eval.run",
-        "llava_eval.engine.sweep",
+        "llava_eval.commands.sweep",
         "llava_eval.models.local.runner",
         "llava_eval.video",
         "transformers.models.llava_next_video.modeling_llava_next_video",

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from llava_eval.benchmarks.prepare.prepare import prepare
+from llava_eval.commands.dry_run import dry_run
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config
-from llava_eval.engine.dry_run import dry_run
 from tests.benchmarks import test_image_prompts as images
 from tests.benchmarks import test_prompts as videos
 from tests.test_made_up_rows import NAMES, TABLES, table_lines

@@ -66,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if is_sweep and (arguments.dry_run or arguments.cfg):
         raise ConfigError("--dry-run and --cfg look at one run, not at a sweep")
     if is_sweep:
-        from llava_eval.engine.sweep import run_sweep
+        from llava_eval.commands.sweep import run_sweep
 
         return run_sweep(arguments.overrides, arguments.config_dir, arguments.verbosity)
     composed = compose_config(arguments.overrides, arguments.config_dir)
@@ -78,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import messages_shown
 
     if arguments.dry_run:
-        from llava_eval.engine.dry_run import dry_run
+        from llava_eval.commands.dry_run import dry_run
 
         with messages_shown(arguments.verbosity):
             print(dry_run(composed))

@@ -129,8 +129,8 @@ def _show(arguments: argparse.Namespace) -> int:
     model's weights; terminals that draw pictures show the frames. The text is read
     by every rule of the benchmark.
     """
+    from llava_eval.commands.show import show
     from llava_eval.engine.console import messages_shown
-    from llava_eval.engine.show import show
 
     with messages_shown(-1):
         show(
@@ -160,8 +160,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
       1  a sample failed
       2  the run has no such sample, or a mistake in the command
     """
+    from llava_eval.commands.rerun import rerun
     from llava_eval.engine.console import messages_shown
-    from llava_eval.engine.rerun import rerun
 
     with messages_shown(-1):
         return rerun(
@@ -232,8 +232,8 @@ def _audit(arguments: argparse.Namespace) -> int:
       1  one does
       2  the run cannot be answered again, or a mistake in the command
     """
+    from llava_eval.commands.rerun import audit
     from llava_eval.engine.console import messages_shown
-    from llava_eval.engine.rerun import audit
 
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")

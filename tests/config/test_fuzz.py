@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from llava_eval.commands.sweep import plan_sweep
 from llava_eval.config.choices import list_groups
 from llava_eval.config.compose import compose_config
 from llava_eval.config.roles import flat
 from llava_eval.engine.configured_benchmark import Parts
-from llava_eval.engine.sweep import plan_sweep
 from llava_eval.errors import ConfigError, LlavaEvalError
 from llava_eval.run import score
 from tests.conftest import DEMO, read_lines, write_lines

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from llava_eval.commands import show
+from llava_eval.commands.dry_run import Asked, asked_of, dry_run
+from llava_eval.commands.rerun import SWITCHES, Switched, audit, rerun
 from llava_eval.config.compose import ComposedConfig, compose_config
-from llava_eval.engine import show
-from llava_eval.engine.dry_run import Asked, asked_of, dry_run
-from llava_eval.engine.rerun import SWITCHES, Switched, audit, rerun
 from llava_eval.errors import ComparisonError, RowsError
 from llava_eval.results.formatting import duration
 from llava_eval.results.runs import RunReader

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from llava_eval import cli, load_run
-from llava_eval.engine.dry_run import Asked
+from llava_eval.commands.dry_run import Asked
 from llava_eval.types import Clip, Media, MediaProblem
 
 

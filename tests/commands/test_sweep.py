@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from llava_eval.commands import sweep
+from llava_eval.commands.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.config.compose import compose_config
-from llava_eval.engine import sweep
-from llava_eval.engine.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results.formatting import duration
 from llava_eval.types import Clip, MediaKind, MetricValue, Request, SampleResult

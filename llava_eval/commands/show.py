@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llava_eval.commands.dry_run import Asked, asked_of
 from llava_eval.config.compose import composed_of
 from llava_eval.engine.configured_benchmark import Benchmark
-from llava_eval.engine.dry_run import Asked, asked_of
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings

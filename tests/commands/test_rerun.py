@@ -11,8 +11,8 @@ import pytest
 
 from llava_eval.borders.paths import resolve_package_path
 from llava_eval.cli import run_command
+from llava_eval.commands.rerun import SWITCHES
 from llava_eval.config.roles import setting_of
-from llava_eval.engine.rerun import SWITCHES
 from llava_eval.results.runs import Run
 from tests.conftest import read_lines
 from tests.results.runs_on_disk import answered, write_run

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from llava_eval.cli import run_command
-from llava_eval.engine.show import contact_sheet
+from llava_eval.commands.show import contact_sheet
 from llava_eval.types import Clip, Generation
 from tests.results.runs_on_disk import answered, write_run
 
