@@ -214,6 +214,7 @@ class Clip:
         video: the video that the frames are of; None for an image.
         problems: what is wrong with the medium, at most one of each kind.
         proof: which pixels were read; None where nobody asked for that.
+        is_resized: the frames are as the model's processor resizes and crops them.
     """
 
     frames: torch.Tensor
@@ -226,6 +227,7 @@ class Clip:
     video: Media | None = None
     problems: tuple[MediaProblem, ...] = ()
     proof: PixelProof | None = None
+    is_resized: bool = False
 
     def __post_init__(self) -> None:
         shape = tuple(self.frames.shape)

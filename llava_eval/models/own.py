@@ -175,7 +175,7 @@ class OwnRunner(Runner):
         self.first_prompt: str | None = None
         self.guards: dict[str, Any] = {}
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         """Make one clip ready.
 
         Raises:

@@ -171,7 +171,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
             )
         collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
     clip = _proven(collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)))
-    return clip if cache is None else replace(clip, frames=cache.prepare(clip.frames))
+    return clip if cache is None else cache.resized(clip)
 
 
 def _read_image(image: Media) -> Clip:
