@@ -465,8 +465,7 @@ class PreparedMedia:
             makes of the pixels, by argument name, for instance ``pixel_values_videos``
             (1, F, 3, H, W); leading dimension 1, on the CPU.
         token_ids: for the same models: the tokens that stand for it in a prompt.
-        frame_indices: numbers of the frames that are shown.
-        clip: the frames themselves.
+        clip: the frames that are shown; None where only ``inputs`` are known.
         shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W).
         shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
         pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of what the checkpoint's
@@ -478,11 +477,15 @@ class PreparedMedia:
     kind: MediaKind
     inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
-    frame_indices: tuple[int, ...] = ()
     clip: Clip | None = None
     shown: tuple[Any, ...] = ()
     shown_kinds: tuple[MediaKind, ...] = ()
     pixel_input_digest: str | None = None
+
+    @property
+    def frame_indices(self) -> tuple[int, ...]:
+        """Numbers of the frames that are shown."""
+        return () if self.clip is None else self.clip.frame_indices
 
     @property
     def problems(self) -> tuple[MediaProblem, ...]:

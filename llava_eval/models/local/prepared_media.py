@@ -282,7 +282,6 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
     return PreparedMedia(
         kind,
-        frame_indices=clip.frame_indices,
         clip=clip,
         shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
         shown_kinds=images if as_images else ("video",),
