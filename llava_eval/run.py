@@ -75,7 +75,7 @@ def run(
                     log.info("loading %s", work.model_label)
                     for note in work.notes:
                         log.info(note)
-                record.begin(composed.resolved, work.engine.load() if pending else {})
+                record.begin(work.engine.load() if pending else {})
                 log.info("results go to %s", directory, extra={"run_directory": directory})
                 results += _generate(work, pending, results, record, watch)
                 summary = _score_and_write(
@@ -138,7 +138,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
     with claim(directory):
         run_directory.check_owner(directory, given.identity(), resume=None)
         with given.record(directory, clock, label) as record, clock.stage("score"):
-            record.begin(given.config, {})
+            record.begin({})
             summary = _score_and_write(
                 given.benchmark,
                 directory,

@@ -214,6 +214,7 @@ class Clip:
         video: the video that the frames are of; None for an image.
         problems: what is wrong with the medium, at most one of each kind.
         proof: which pixels were read; None where nobody asked for that.
+        is_resized: the frames are as the model's processor resizes and crops them.
     """
 
     frames: torch.Tensor
@@ -226,6 +227,7 @@ class Clip:
     video: Media | None = None
     problems: tuple[MediaProblem, ...] = ()
     proof: PixelProof | None = None
+    is_resized: bool = False
 
     def __post_init__(self) -> None:
         shape = tuple(self.frames.shape)
@@ -463,8 +465,7 @@ class PreparedMedia:
             makes of the pixels, by argument name, for instance ``pixel_values_videos``
             (1, F, 3, H, W); leading dimension 1, on the CPU.
         token_ids: for the same models: the tokens that stand for it in a prompt.
-        frame_indices: numbers of the frames that are shown.
-        clip: the frames themselves.
+        clip: the frames that are shown; None where only ``inputs`` are known.
         shown: the frames as the processor takes them: PIL images, or one tensor (F, 3, H, W).
         shown_kinds: what the prompt shows: the medium itself, or each frame of a video as an image.
         pixel_input_digest: BLAKE2b digest (8 bytes, in hexadecimal digits) of what the checkpoint's
@@ -476,11 +477,15 @@ class PreparedMedia:
     kind: MediaKind
     inputs: Mapping[str, torch.Tensor] = field(default_factory=dict)
     token_ids: tuple[int, ...] = ()
-    frame_indices: tuple[int, ...] = ()
     clip: Clip | None = None
     shown: tuple[Any, ...] = ()
     shown_kinds: tuple[MediaKind, ...] = ()
     pixel_input_digest: str | None = None
+
+    @property
+    def frame_indices(self) -> tuple[int, ...]:
+        """Numbers of the frames that are shown."""
+        return () if self.clip is None else self.clip.frame_indices
 
     @property
     def problems(self) -> tuple[MediaProblem, ...]:

@@ -115,8 +115,7 @@ def run_ray_data(overrides: Sequence[str]) -> tuple[float, dict[str, str]]:
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.batches import media_groups
     from llava_eval.engine.configured_benchmark import Benchmark
-    from llava_eval.engine.ray.cluster import connect
-    from llava_eval.engine.ray.share import Share
+    from llava_eval.engine.ray.cluster import Share, connect
     from llava_eval.engine.ray.worker import ModelWorker, decode
     from llava_eval.engine.ray.worker_messages import WorkerSettings
     from llava_eval.models.clock import StageClock

@@ -463,17 +463,17 @@ from llava_eval.commands import COMMANDS
 from llava_eval.engine import local
 from llava_eval.errors import CheckpointError
 
-prepare_group, start = local.prepare_group, time.monotonic()
+decode_group, start = local.decode_group, time.monotonic()
 
-def prepare_for_long(group, *rest):
+def decode_for_long(group, *rest):
     while "demo_001" not in str(group) and time.monotonic() < start + 60:
         torch.rand(3, 100, 100).sort()
-    return prepare_group(group, *rest)
+    return decode_group(group, *rest)
 
 def refuse(*_):
     raise CheckpointError("refused")
 
-local.prepare_group, local.ask_batch = prepare_for_long, refuse
+local.decode_group, local.ask_batch = decode_for_long, refuse
 cli.main(["benchmark.limit=30", "runner.batch_size=1", "output_dir=out"])
 """
     done = subprocess.run(

@@ -195,7 +195,7 @@ def test_pieces_that_depend_on_frames_name_their_media_and_files() -> None:
 
 
 def test_what_a_model_takes_is_found_in_a_request() -> None:
-    video = PreparedMedia("video", clip=clip(), frame_indices=(3, 4))
+    video = PreparedMedia("video", clip=clip())
     image = ServedMedia("image", ({"type": "image_url"},), ())
     request = Request("q", (video, "Why?", image), GenerationSettings())
     assert request.media == (video, image)

@@ -284,16 +284,6 @@ def expanded(samples: Sequence[Sample], clips: Mapping[Media, Clip]) -> GroupCon
     )
 
 
-def prepare_group(
-    group: MediaGroup, decoded: GroupContent[Clip], runner: Runner
-) -> GroupContent[ShownMedia]:
-    """Preprocess what was decoded, as the model takes it."""
-    is_resized = runner.frame_preprocessor is not None and not group.shows_frames_as_images
-    return decoded.prepared(
-        lambda kind, clip: runner.prepare(kind, clip, is_resized=is_resized and kind == "video")
-    )
-
-
 def ask_batch(
     groups: Sequence[tuple[MediaGroup, GroupContent[ShownMedia]]],
     settings: PromptSettings,

@@ -16,7 +16,6 @@ from llava_eval.engine.batches import (
     frame_cache,
     media_groups,
     plan_batches,
-    prepare_group,
     record_of,
 )
 from llava_eval.models.backend import Plan
@@ -65,8 +64,7 @@ class LocalEngine(Engine):
         cache = self._cache = frame_cache(runner.frame_preprocessor)
 
         def prepare(group: MediaGroup) -> GroupContent[ShownMedia]:
-            decoded = decode_group(group, settings.sampler, cache)
-            return prepare_group(group, decoded, runner)
+            return decode_group(group, settings.sampler, cache).prepared(runner.prepare)
 
         groups = media_groups(samples)
         outcomes = decode_ahead(

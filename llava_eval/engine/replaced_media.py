@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from llava_eval.borders.paths import is_surely_folder
 from llava_eval.config.schema import RunnerConfig
-from llava_eval.engine.batches import expanded
+from llava_eval.engine.batches import decode_group, media_groups
 from llava_eval.results.formatting import listed
 from llava_eval.results.manifest import Manifest
 from llava_eval.types import Media, MediaInput, Sample, SampleResult, ServedMedia, prompt_text
@@ -131,8 +131,8 @@ def _asked_otherwise(
     """Yield the samples whose prompt is not that of the ledger, or cannot be made any more."""
 
     def prompt(sample: Sample) -> str:
-        clips = {medium: read_media(medium, sampler) for medium in sample.media}
-        shown = expanded([sample], clips).prepared(
+        (group,) = media_groups([sample])
+        shown = decode_group(group, sampler, None).prepared(
             lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
         )
         return prompt_text(shown.turn(sample))

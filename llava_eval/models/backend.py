@@ -42,13 +42,12 @@ class Runner(Protocol):
         """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
         return None
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ShownMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> ShownMedia:
         """Make one clip ready; may be called from other threads, ahead of :meth:`generate`.
 
         Args:
             kind: video, or image (a clip of one frame).
-            clip: its frames, uint8 (N, 3, H, W).
-            is_resized: ``frame_preprocessor`` has resized the frames already.
+            clip: its frames, uint8 (N, 3, H, W), which ``frame_preprocessor`` may have resized.
 
         Raises:
             CheckpointError: the model takes no such media.

@@ -175,7 +175,7 @@ class OwnRunner(Runner):
         self.first_prompt: str | None = None
         self.guards: dict[str, Any] = {}
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         """Make one clip ready.
 
         Raises:
@@ -185,7 +185,7 @@ class OwnRunner(Runner):
             prepared = self._own.model.prepare(kind, clip)
         except Exception as error:  # the model is the user's, and may raise anything
             raise MediaError(self._own.failed("prepare", error)) from error
-        return PreparedMedia(kind, frame_indices=clip.frame_indices, clip=clip, shown=(prepared,))
+        return PreparedMedia(kind, clip=clip, shown=(prepared,))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
         """Yield a generation for every request.

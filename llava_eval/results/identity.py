@@ -39,7 +39,10 @@ def samples_digest(samples: Iterable[Sample]) -> str:
     do not count: a corrected label is a matter of scoring.
     """
     return digest(
-        [[sample.id, *map(_asked, sample.content), *_options(sample)] for sample in samples]
+        [
+            [sample.id, *map(_asked, sample.content), *([sample.options] if sample.options else [])]
+            for sample in samples
+        ]
     )
 
 
@@ -57,10 +60,6 @@ def media_places(samples: Iterable[Sample]) -> str:
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:
     """Return names in an order that depends on the seed and the names alone."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-
-
-def _options(sample: Sample) -> list[Any]:
-    return [list(sample.options)] if sample.options else []
 
 
 def _asked(piece: str | Media | FrameDependentPart) -> Any:

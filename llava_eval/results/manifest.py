@@ -243,11 +243,10 @@ class RunRecord:
             with contextlib.suppress(LlavaEvalError):
                 self.write("failed")
 
-    def begin(self, config: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    def begin(self, model: Mapping[str, Any]) -> None:
         """Write config.yaml and the first manifest: from here on the run can be continued.
 
         Args:
-            config: resolved values of the configuration.
             model: what was loaded; empty where nothing was.
 
         Raises:
@@ -262,7 +261,8 @@ class RunRecord:
                     model.get("answers_as"),
                 )
             self.add(model=dict(model))
-        text = yaml.safe_dump(_told(config), sort_keys=False, allow_unicode=True, width=100)
+        config = self._content["config"]
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
 

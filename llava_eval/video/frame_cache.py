@@ -85,8 +85,7 @@ class FrameCache:
         if missing:
             decoded = decode_frames(path, missing)
             self.counts.add(num_decoded=len(missing))
-            prepared = self.prepare(decoded.frames)  # (N, 3, h, w)
-            clip = replace(decoded, frames=prepared, proof=pixel_proof(decoded))
+            clip = self.resized(replace(decoded, proof=pixel_proof(decoded)))
             for row, index in enumerate(missing):
                 frames[index] = clip.frame(row)
                 if self.store is not None:
@@ -105,7 +104,12 @@ class FrameCache:
             notes=tuple(dict.fromkeys(note for frame in shown for note in frame.notes)),
             problems=distinct_problems((*info.problems, *met)),
             proof=replace(proofs[0], digests=tuple(proof.digests[0] for proof in proofs)),
+            is_resized=True,
         )
+
+    def resized(self, clip: Clip) -> Clip:
+        """Return a clip of frames as they were decoded with prepared ones."""
+        return replace(clip, frames=self.prepare(clip.frames), is_resized=True)
 
 
 def _frame_of(index: int, entry: Entry) -> Clip:

@@ -79,7 +79,12 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
             clip = _proven(decode_frames(path, indices))
         else:
             clip = cache.read(path, indices)
-    problems = (*clip.problems, *_fewer_frames(info, sampler, indices))
+    problems = clip.problems
+    # Of samplers that are not partial functions it is only known how many frames they picked.
+    num_asked = getattr(sampler, "keywords", {}).get("num_frames") or len(indices)
+    if info.num_frames < num_asked:
+        detail = f"{info.num_frames} frames, {num_asked} were asked for"
+        problems += (MediaProblem("fewer_frames", detail),)
     frames = clip.frames.flip(1) if media.swap_red_blue else clip.frames
     num_cut = info.num_frames if info.num_frames != clip.num_source_frames else None
     return replace(clip, frames=frames, num_cut_frames=num_cut, video=media, problems=problems)
@@ -142,20 +147,6 @@ def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     return (*keys, (0, 0, name))
 
 
-def _fewer_frames(
-    info: VideoInfo, sampler: Sampler, indices: Sequence[int]
-) -> tuple[MediaProblem, ...]:
-    """Return the problem of a video, or a cut, that is shorter than asked, if it has it.
-
-    Samplers are partial functions where a configuration makes them; of others it is only known
-    how many frames they picked.
-    """
-    num_asked = getattr(sampler, "keywords", {}).get("num_frames") or len(indices)
-    if info.num_frames >= num_asked:
-        return ()
-    return (MediaProblem("fewer_frames", f"{info.num_frames} frames, {num_asked} were asked for"),)
-
-
 def _proven(clip: Clip) -> Clip:
     return replace(clip, proof=pixel_proof(clip))
 
@@ -171,7 +162,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
             )
         collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
     clip = _proven(collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)))
-    return clip if cache is None else replace(clip, frames=cache.prepare(clip.frames))
+    return clip if cache is None else cache.resized(clip)
 
 
 def _read_image(image: Media) -> Clip:

@@ -55,7 +55,7 @@ def counting() -> tuple[list[MediaKind], Callable[[MediaKind, Clip], PreparedMed
 
     def prepare(kind: MediaKind, clip: Clip) -> PreparedMedia:
         prepared.append(kind)
-        return PreparedMedia(kind, {"pixels": clip.frames}, (7,), clip.frame_indices)
+        return PreparedMedia(kind, {"pixels": clip.frames}, (7,), clip)
 
     return prepared, prepare
 

@@ -258,8 +258,9 @@ def test_frames_that_were_resized_before_give_the_same(loaded: LoadedModel) -> N
     runner = ModelRunner(loaded, PLAIN)
     resize = runner.frame_preprocessor
     assert resize is not None
-    clip = dataclasses.replace(VIDEO_16[1], frames=resize.prepare(VIDEO_16[1].frames))
-    before, after = runner.prepare("video", clip, is_resized=True), runner.prepare(*VIDEO_16)
+    frames = resize.prepare(VIDEO_16[1].frames)
+    clip = dataclasses.replace(VIDEO_16[1], frames=frames, is_resized=True)
+    before, after = runner.prepare("video", clip), runner.prepare(*VIDEO_16)
     assert before.token_ids == after.token_ids
     assert torch.equal(before.inputs["pixel_values_videos"], after.inputs["pixel_values_videos"])
 

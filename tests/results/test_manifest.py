@@ -68,7 +68,7 @@ def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.Mon
     config = {"judge": {"base_url": address, "urls": [address], "note": f"see {address}"}}
     with record(tmp_path, fingerprint="f", config=config) as running:
         assert not (tmp_path / "manifest.json").exists()
-        running.begin(config, {"device_name": "cpu"})
+        running.begin({"device_name": "cpu"})
         content = written(tmp_path)
         assert (content["status"], content["model"]) == ("running", {"device_name": "cpu"})
         running.add(judge={"cost": 2.5})
@@ -94,12 +94,12 @@ def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_later_process_keeps_what_earlier_ones_said(tmp_path: Path) -> None:
     with record(tmp_path, benchmark="a") as first:
-        first.begin({}, {"device_name": "cpu"})
+        first.begin({"device_name": "cpu"})
     earlier = read_manifest(tmp_path)
     assert earlier is not None
     assert (earlier.status, earlier.benchmark, len(earlier.sessions)) == ("finished", "a", 1)
     with record(tmp_path, earlier, benchmark="b") as second:
-        second.begin({}, {})
+        second.begin({})
         second.add_work(peak_host_memory_bytes=1 << 50)
     content = written(tmp_path)
     assert (content["benchmark"], content["model"]) == ("b", {"device_name": "cpu"})
@@ -128,7 +128,7 @@ def test_a_manifest_says_how_the_run_ended(
             record(directory) as running,
         ):
             if has_begun:
-                running.begin({}, {})
+                running.begin({})
             running.end_as("stopped")
             if error is not None:
                 raise error
@@ -154,8 +154,8 @@ def test_another_model_than_before_is_told(
 ) -> None:
     """As where an endpoint's name stands for a newer model when a run is continued."""
     with record(tmp_path) as first:
-        first.begin({}, {"answers_as": before})
+        first.begin({"answers_as": before})
     with record(tmp_path, read_manifest(tmp_path)) as second:
-        second.begin({}, {"answers_as": now})
+        second.begin({"answers_as": now})
     told = f"finished samples are answers of {before}, and the others will be of {now}"
     assert caplog.messages == [told] * num_said

@@ -115,8 +115,7 @@ def test_as_many_threads_as_pay(
         index = index_video(source)
         pixels = index.info.width * index.info.height
         monkeypatch.setattr(ranges, "_WORTH_PIXELS", worth * pixels)
-        planned = plan_ranges(source, index, indices)
-        pool = ranges.RangeDecoding(source, index.info, planned, collector, num_threads)
+        pool = ranges.RangeDecoding(source, index, collector, num_threads)
         may_open = threading.Event()
 
         def open_later(path: str) -> AbstractContextManager[Source]:
@@ -149,8 +148,7 @@ def test_cores_that_are_taken_and_given_back() -> None:
 def test_the_longest_ranges_come_first() -> None:
     collector = FrameCollector("v.mp4", [1, 15, 22])
     source, index = cast(Source, None), index_of([0, 0, 0])
-    planned = plan_ranges(source, index, collector.rows)
-    pool = ranges.RangeDecoding(source, index.info, planned, collector)
+    pool = ranges.RangeDecoding(source, index, collector)
     assert [each.num_packets for each in pool.ranges] == [6, 3, 2]
     assert isinstance(pool.ranges[0], DecodeRange)
 

@@ -21,7 +21,6 @@ from llava_eval.engine.batches import (
     ask_batch,
     decode_group,
     frame_cache,
-    prepare_group,
     record_of,
 )
 from llava_eval.engine.ray.worker_messages import (
@@ -111,7 +110,7 @@ class ModelWorker:
         failed: list[SampleResult] = []
         for group, pieces in zip(batch, decoded, strict=True):
             try:
-                ready.append((group, prepare_group(group, pieces, runner)))
+                ready.append((group, pieces.prepared(runner.prepare)))
             except MediaError as error:  # of these samples alone
                 failed += group.failed(error)
         with self._lock:

@@ -11,7 +11,7 @@ from typing import Any
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.ray.share import Share
+from llava_eval.engine.ray.cluster import Share
 from llava_eval.errors import ConfigError, MediaError
 from llava_eval.results import environment
 from llava_eval.results.identity import first_difference

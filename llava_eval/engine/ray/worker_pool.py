@@ -16,6 +16,7 @@ from typing import Any
 from llava_eval.config.schema import EngineConfig
 from llava_eval.engine.ray.cluster import (
     check_alive,
+    choose_share,
     connect,
     disconnect,
     import_ray,
@@ -23,7 +24,6 @@ from llava_eval.engine.ray.cluster import (
     reason_of,
     wait_for_resources,
 )
-from llava_eval.engine.ray.share import choose_share
 from llava_eval.engine.ray.task import BatchTask
 from llava_eval.engine.ray.worker import ModelWorker
 from llava_eval.engine.ray.worker_messages import (

@@ -100,10 +100,13 @@ class Conversation:
         Gemma's turns end in ``<end_of_turn>``, its texts in ``<eos>``.
         """
         tokenizer = self.processor.tokenizer
-        turns: list[tuple[str, Sequence[str]]] = [("user", ("Why?",)), ("assistant", ("So.",))]
+        turns: list[dict[str, Any]] = [
+            {"role": role, "content": _parts(text)}
+            for role, text in (("user", "Why?"), ("assistant", "So."))
+        ]
         if self.config.template is None:
             with suppress(Exception, _HarmError):  # it may refuse the turns
-                behind = str(self._in_its_form(_turns(turns))).rpartition("So.")[2].strip()
+                behind = str(self._in_its_form(turns)).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
                     return str(tokenizer.decode(first))
@@ -237,10 +240,6 @@ def _messages(request: Request) -> list[dict[str, Any]]:
         turns.insert(0, ("system", (request.system,)))
     if request.assistant_prefill:
         turns.append(("assistant", (request.assistant_prefill,)))
-    return _turns(turns)
-
-
-def _turns(turns: Sequence[tuple[str, Sequence[str | ShownMedia]]]) -> list[dict[str, Any]]:
     return [
         {"role": role, "content": [part for piece in pieces for part in _parts(piece)]}
         for role, pieces in turns

@@ -47,17 +47,17 @@ def group_prompts(prompts: Sequence[Prompt]) -> list[PromptGroup]:
     for prompt in prompts:
         media = tuple(id(medium) for medium in prompt.request.prepared_media)
         members.setdefault((media or id(prompt.request), prompt.kind), []).append(prompt)
-    return [group for alike in members.values() for group in _groups_of(tuple(alike))]
-
-
-def _groups_of(alike: tuple[Prompt, ...]) -> list[PromptGroup]:
-    shared = common_prefix_length([prompt.token_ids for prompt in alike])
-    length = min(shared, *(prompt.shareable for prompt in alike))
-    has_media = length >= max(prompt.media_end for prompt in alike)
-    if has_media and _inputs_agree(alike, length):
-        return [PromptGroup(tuple(_with_inputs_of(alike[0], prompt) for prompt in alike), length)]
-    # Questions come before the media, or differ in them: nothing worth keeping is shared.
-    return [alone(prompt) for prompt in alike]
+    groups: list[PromptGroup] = []
+    for alike in members.values():
+        shared = common_prefix_length([prompt.token_ids for prompt in alike])
+        length = min(shared, *(prompt.shareable for prompt in alike))
+        has_media = length >= max(prompt.media_end for prompt in alike)
+        if has_media and _inputs_agree(alike, length):
+            kept = tuple(_with_inputs_of(alike[0], prompt) for prompt in alike)
+            groups.append(PromptGroup(kept, length))
+        else:  # questions come before the media, or differ in them: nothing worth it is shared
+            groups += map(alone, alike)
+    return groups
 
 
 def _inputs_agree(alike: Sequence[Prompt], length: int) -> bool:

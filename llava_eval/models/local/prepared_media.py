@@ -203,13 +203,12 @@ class MediaPreparer:
         self._pin = loaded.plan.device.type == "cuda"
         self._video_tokens: dict[tuple[int, ...], tuple[int, ...]] = {}
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         """Preprocess one clip.
 
         Args:
             kind: video, or image (a clip of one frame).
             clip: the frames.
-            is_resized: the frames went through the first half of their processor already.
 
         Raises:
             CheckpointError: the processor takes no media of this kind, or makes no tokens of it.
@@ -222,7 +221,7 @@ class MediaPreparer:
             made = self._whole.prepare(medium)
             return replace(medium, pixel_input_digest=pixel_input_digest(made))
         if kind == "video" and self._loaded.pixels.is_split:
-            return self._split(medium, is_resized=is_resized)
+            return self._split(medium, clip)
         inputs, token_ids = self._alone(medium)
         return replace(
             medium,
@@ -231,13 +230,13 @@ class MediaPreparer:
             pixel_input_digest=pixel_input_digest(inputs),
         )
 
-    def _split(self, medium: PreparedMedia, *, is_resized: bool) -> PreparedMedia:
+    def _split(self, medium: PreparedMedia, clip: Clip) -> PreparedMedia:
         """Return a video with its frames resized and cropped."""
-        assert medium.clip is not None
-        frames = medium.clip.frames
-        frames = frames if is_resized else self._loaded.pixels.prepare(frames)
-        medium = replace(medium, clip=replace(medium.clip, frames=frames), shown=(frames,))
-        shape = tuple(frames.shape)
+        if not clip.is_resized:
+            prepared = self._loaded.pixels.prepare(clip.frames)
+            clip = replace(clip, frames=prepared, is_resized=True)
+        frames, shape = clip.frames, tuple(clip.frames.shape)
+        medium = replace(medium, clip=clip, shown=(frames,))
         if shape not in self._video_tokens:
             # Their number follows from the shape alone; resizing again changes nothing.
             self._video_tokens[shape] = self._alone(medium)[1]
@@ -283,7 +282,6 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
     return PreparedMedia(
         kind,
-        frame_indices=clip.frame_indices,
         clip=clip,
         shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
         shown_kinds=images if as_images else ("video",),

@@ -90,19 +90,18 @@ class ModelRunner(Runner):
         is_apart = self._shares and pixels.is_split and not self.loaded.plan.shows_images
         return pixels if is_apart else None
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> PreparedMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
         """Preprocess one clip; may be called from other threads, ahead of :meth:`generate`.
 
         Args:
             kind: video, or image (a clip of one frame).
             clip: the frames.
-            is_resized: the frames come from :attr:`frame_preprocessor` already.
 
         Raises:
             CheckpointError: the processor takes no such media, or makes frames of a size that the
                 model was not trained on.
         """
-        prepared = self._preparer.prepare(kind, clip, is_resized=is_resized)
+        prepared = self._preparer.prepare(kind, clip)
         if kind not in self._seen_kinds and prepared.inputs:
             self.guards.update(check_frame_size(self.loaded, prepared))
         self._seen_kinds.add(kind)

@@ -70,19 +70,17 @@ class ServedRunner(Runner):
         self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
         self._tried: set[tuple[Frames, ...]] = set()
 
-    def prepare(self, kind: MediaKind, clip: Clip, *, is_resized: bool = False) -> ServedMedia:
+    def prepare(self, kind: MediaKind, clip: Clip) -> ServedMedia:
         """Encode one clip; may be called from other threads, ahead of :meth:`generate`.
 
         Args:
             kind: video, or image (a clip of one frame).
             clip: the frames as they were decoded.
-            is_resized: never.
 
         Raises:
             MediaError: the server cannot be given this video's address.
             StorageError: a clip cannot be written.
         """
-        assert not is_resized
         shown = self._encoder.encode(kind, clip)
         why = None if clip.video is None else self.model.unconfirmed
         if kind == "image":

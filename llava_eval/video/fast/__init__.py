@@ -20,7 +20,7 @@ from llava_eval.types import MediaProblem, VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast.index import DamagedError, UntrustedError, VideoIndex
 from llava_eval.video.fast.index_cache import forget_indices, known_index, remember_index
-from llava_eval.video.fast.ranges import RangeDecoding, plan_ranges
+from llava_eval.video.fast.ranges import RangeDecoding
 from llava_eval.video.fast.scan import index_video
 from llava_eval.video.fast.source import Source, open_source
 
@@ -84,8 +84,7 @@ def decode(collector: FrameCollector, num_threads: int | None = None) -> Attempt
                 index = _find_index(source)
             collector.require_below(index.info.num_frames)
             source.by_byte = index.by_byte
-            ranges = plan_ranges(source, index, collector.rows)
-            RangeDecoding(source, index.info, ranges, collector, num_threads).run()
+            RangeDecoding(source, index, collector, num_threads).run()
     except UntrustedError as untrusted:
         problems = _damage(untrusted)
         if problems:

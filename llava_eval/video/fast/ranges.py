@@ -11,7 +11,6 @@ from contextvars import copy_context
 from functools import cache, partial
 from itertools import islice
 
-from llava_eval.types import VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast import mp4
 from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
@@ -116,26 +115,25 @@ class RangeDecoding:
 
     Args:
         source: the opened video.
-        info: of it.
-        ranges: what to decode.
-        collector: takes the frames.
+        index: of it.
+        collector: of the frames to decode.
         num_threads: most threads; None stands for the number of cores.
     """
 
     def __init__(
         self,
         source: Source,
-        info: VideoInfo,
-        ranges: Iterable[DecodeRange],
+        index: VideoIndex,
         collector: FrameCollector,
         num_threads: int | None = None,
     ) -> None:
         self.source = source
+        ranges = plan_ranges(source, index, collector.rows)
         #: That no thread has begun.
         self.ranges = deque(sorted(ranges, key=lambda each: -each.num_packets))
         self.collector = collector
         self.num_threads = num_threads or num_cores()
-        pixels = info.width * info.height
+        pixels = index.info.width * index.info.height
         self.worth = max(1, _WORTH_PIXELS // max(1, pixels))  # num_packets that pay for a thread
         self.helpers: list[threading.Thread] = []
         self.error: Exception | None = None

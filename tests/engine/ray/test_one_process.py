@@ -23,9 +23,8 @@ from llava_eval.config.schema import RunConfig
 from llava_eval.engine.batches import MediaGroup
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.local import LocalEngine
-from llava_eval.engine.ray.cluster import reason_of
+from llava_eval.engine.ray.cluster import Share, reason_of
 from llava_eval.engine.ray.engine import RayEngine
-from llava_eval.engine.ray.share import Share
 from llava_eval.engine.ray.watchdog import _is_running
 from llava_eval.engine.ray.worker import ModelWorker, decode
 from llava_eval.engine.ray.worker_messages import DecodeStatus, WorkerSettings

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.ray.share import Share
+from llava_eval.engine.ray.cluster import Share
 from llava_eval.engine.ray.worker_messages import (
     WorkerFacts,
     WorkerSettings,
