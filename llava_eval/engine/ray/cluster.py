@@ -53,33 +53,37 @@ def connect(config: EngineConfig) -> None:
 
     Raises:
         ConfigError: there is no such cluster, or it cannot be joined.
+        EngineError: Ray cannot be started here.
     """
     global _watchdog
     ray = import_ray()
     if ray.is_initialized():
         return
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if config.address is None:
         os.environ.setdefault("RAY_num_workers_soft_limit", str(_NUM_KEPT_PROCESSES))
         wanted = (config.num_workers or 1) * (config.cpus_per_worker or 1)
-        ray.init(
-            address="local",
-            num_cpus=max(wanted, os.cpu_count() or 1),
-            include_dashboard=False,
-            **quiet,
-        )
-        _watchdog = Watchdog()
-        return
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        num_cpus = max(wanted, os.cpu_count() or 1)
+        options |= {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
+    else:
+        passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        options |= {"address": config.address, "runtime_env": {"env_vars": passed}}
     try:
-        ray.init(address=config.address, runtime_env={"env_vars": passed}, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        ray.init(**options)
+    except Exception as error:  # of any class: Ray raises Exception itself
         last = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         reason = " ".join(last[0].split())[:300]
+        if config.address is None:
+            raise EngineError(
+                f"Ray cannot be started on this machine: {reason} (it writes to the home folder, "
+                "to /dev/shm and to /tmp or RAY_TMPDIR; engine=local works without it)"
+            ) from error
         raise ConfigError(
             f"engine.address={config.address}: this process cannot join a Ray cluster there: "
             f"{reason}"
         ) from error
+    if config.address is None:
+        _watchdog = Watchdog()
 
 
 def check_alive() -> None:

@@ -304,6 +304,14 @@ def test_what_ends_a_run_is_one_error_of_ours(
     assert ray.joined is None, "the cluster is left"
 
 
+def test_a_machine_on_which_ray_cannot_start(ray: OneProcess, case: Case) -> None:
+    """Without a home folder it fails at its token, without /dev/shm by an error of no class."""
+    for error in (OSError(30, "Read-only file system", "/tmp/ray"), Exception("raylet failed")):
+        ray.faults["init"] = [error]
+        with pytest.raises(EngineError, match=r"cannot be started .*(/tmp/ray|raylet).*=local"):
+            case.ask(address=None)
+
+
 @pytest.mark.parametrize("name", ["plan", "load", "decode", "answer"])
 def test_a_defect_in_a_worker_passes_as_it_is(name: str, ray: OneProcess, case: Case) -> None:
     ray.faults[name] = [ray.error("RayTaskError", "a traceback", ZeroDivisionError("why"))]
