@@ -29,7 +29,7 @@ from llava_eval.metrics.intervals import (
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
 #: One of so many clusters is drawn again and again more often than the tail of an interval holds.
-_FEW_CLUSTERS = 4
+_FEW_CLUSTERS = 6
 
 
 @dataclass(frozen=True, slots=True)

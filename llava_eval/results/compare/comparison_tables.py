@@ -20,10 +20,7 @@ from llava_eval.results.summary import flag_counts
 SIGNIFICANT = 0.05
 
 #: What a column of :func:`agreement_table` says.
-DETECTABLE_WORDS = (
-    "the smallest true difference that so many samples show four times in five; where it is above "
-    "100 percent, none is as large."
-)
+DETECTABLE_WORDS = "the smallest true difference that so many samples show four times in five."
 #: What the columns of :func:`fidelity_table` say.
 FIDELITY_WORDS = (
     "Told apart by: the mean, which is 0 for runs that are the same, and the samples needed to "
@@ -127,8 +124,10 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
     """Return how alike the runs are, and how small a difference could have been seen."""
     rows = []
     for item in comparisons:
-        agreement, estimate = item.agreement, item.headline.estimate
+        agreement, estimate, unit = item.agreement, item.headline.estimate, item.headline.unit
         total = agreement.num_samples
+        smallest = estimate.smallest_detectable if estimate else None
+        is_none = unit == "percent" and smallest is not None and smallest > 100
         # Of what is no mean over samples nobody can say which of them are better.
         is_mean = isinstance(item.headline.paired, PairedMean)
         rows.append(
@@ -139,7 +138,7 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
                 f"{100 * agreement.num_same_text / total:.1f} %",
                 f"{100 * agreement.num_same_answer / total:.1f} %",
                 *(str(len(flips)) if is_mean else "-" for flips in (item.worse, item.better)),
-                number(estimate.smallest_detectable if estimate else None, item.headline.unit),
+                "> 100" if is_none else number(smallest, unit),
             ]
         )
     alike = ["same text", "same answer", "worse", "better", "detectable"]

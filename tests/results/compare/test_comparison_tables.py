@@ -125,6 +125,16 @@ def test_how_alike_runs_are(comparisons: list[RunComparison]) -> None:
     ]
 
 
+@pytest.mark.parametrize(("num_samples", "ends_with"), [(6, "> 100"), (12, "93.7")])
+def test_no_difference_in_percent_above_100_is_detectable(
+    tmp_path: Path, num_samples: int, ends_with: str
+) -> None:
+    results = [answered(number, True) for number in range(num_samples)]
+    pair = [RunReader().read(write_run(tmp_path / name, results)) for name in "ab"]
+    (row,) = agreement_table(compare_runs(pair)).rows
+    assert row[-1] == ends_with
+
+
 def test_samples_that_changed(comparisons: list[RunComparison]) -> None:
     (metric,) = comparisons[0].metrics
     flips = [
