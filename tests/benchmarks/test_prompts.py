@@ -404,9 +404,19 @@ def test_egoschema_by_likelihood_asks_for_the_first_sentences() -> None:
 def test_rows_without_an_answer_are_asked_all_the_same() -> None:
     hidden = {key: value for key, value in EGOSCHEMA.items() if key != "answer"}
     assert protocol("egoschema/lmms_eval").sample(hidden).targets == ()
+    test_set = {**PERCEPTIONTEST, "answer_id": None}
+    assert protocol("perceptiontest/lmms_eval").sample(test_set).targets == ()
     for choice in (None, -1):
         row = {**LONGVIDEOBENCH, "correct_choice": choice}
         assert protocol("longvideobench/lmms_eval").sample(row).targets == ()
+
+
+def test_rows_that_lack_the_second_answers_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    open_ended = protocol("nextqa_oe/llava_next", "scorer=exact_match")
+    open_ended.sample({**NEXTQA_OE, "additional_ref_answer": None})
+    assert not caplog.messages
+    open_ended.sample({k: v for k, v in NEXTQA_OE.items() if k != "additional_ref_answer"})
+    assert "without which WUPS is lower" in caplog.text  # NExT-OE's own test.csv has one answer
 
 
 def test_previous_counts_as_next_in_the_open_ended_test_only() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 from llava_eval.benchmarks.adapters.open import open_ended
 from llava_eval.benchmarks.adapters.options import multiple_choice
 from llava_eval.benchmarks.rows import Row
 from llava_eval.types import Sample
+
+log = logging.getLogger(__name__)
 
 #: Causal why and how; temporal next, previous and current; descriptive counting, location, binary
 #: (yes or no) and other.
@@ -81,6 +84,13 @@ def open_answer(
         prompt="{question}",
     )
     question = sample.question.strip() if strip_question else sample.question
+    if row.number == 0 and additional_answer not in row.columns:
+        log.warning(
+            "%s: there is no column %r in its first row. Of the test set it holds second answers "
+            "(add_reference_answer_test.json), without which WUPS is lower than published",
+            row.source,
+            additional_answer,
+        )
     further = row.optional(additional_answer)
     return dataclasses.replace(
         sample,

@@ -34,7 +34,7 @@ _GIVEN = re.compile(
     r"|>$|(?:^|,)[fsS]*i[ftoak:]*$"  # "-> B", "is B"
     r"|if+$"  # "sì, è la B"
 )
-_AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}[,:-]$")
+_AFTER_CLAUSE = re.compile(r"^[^.?;NLl]{1,40}(?:,|(?<!O)(?<!Oi)[:-])$")
 _NOUN_ONLY = re.compile(r"^[f(,-]*[ok][x.:-]?$")
 _ADDED = re.compile(r"j[ftoak:]*$")  # "..., or D"
 _DENIED = re.compile(
@@ -66,11 +66,14 @@ _ALSO_AFTER = re.compile("^[ifov]*(?:s[fv]*m|m[fv]*s)")  # "is also possible"
 #: "is possible", "would be right if"
 _POSSIBLE_AFTER = re.compile("^(?:[-,:(]?[ifovgx]{0,4}m|[ifovra]*h)")
 _CHOSEN_AFTER = re.compile(r"^(?:o?z|s?i(?:$|[.,N])|,?q(?:$|[.,N]))")  # "B it is", "B, I think"
+#: "let us look at each option:", and then the first of them
+_GOES_THROUGH = re.compile(r"(?:d[^.N]*|O[iv]?:?)N*$")
 _MARKED_RIGHT = re.compile(r"^(?:[.:)-]*r(?:[.,;)]|$|N)|[^N]*(?:V|\(r\))\.?(?:$|N))")
 _TEXT_IS_RIGHT = re.compile(r"^[.:)(-]+(?:s?if*)?r(?:[.,;)]|$|N)")
 #: "C is what happens", "C matches the video best", "C is chosen"
 _FITS_AFTER = re.compile(
-    "^o?(?:[fivpIs]*(?:osi?)?[FW][fvrpI]*(?:$|[-.,;:)N(zgW])|i[fvs]*(?:osi?)?[FW][^nmw.?N]*(?:$|[.N])"
+    "^o?(?:[fivpIs]*(?:o(?:si?)?)?[FW][fvrpI]*(?:$|[-.,;:)N(zgW])"
+    "|i[fvs]*(?:o(?:si?)?)?[FW][^nmw.?N]*(?:$|[.N])"
     "|i[fs]{1,2}(?:$|[.N])|if*c)|^if*ra"
 )
 _ASKED = re.compile(r"^[^.N]{0,12}\?")
@@ -190,11 +193,15 @@ class Mention:
             return True
         if len(self.letters) > 1:
             return False
-        if self.begins_sentence and (self.is_bracketed or _BEGINS_ANSWER.match(self.after)):
-            return self.is_early
+        if not self.has_own_text and not self.follows_own_text:
+            is_first = self.is_bracketed or _BEGINS_ANSWER.match(self.after)
+            return self.begins_sentence and bool(is_first) and self.is_early
         # As in "no run (A), no sit (C)" and "the second option is C".
         is_denied = re.search("n[^b;]*$|1o[^b;]*$", self.before) is not None
-        return not is_denied and (self.has_own_text or self.follows_own_text)
+        is_last = self.is_early or (
+            _LINE_ENDS.match(self.verdict) and not _GOES_THROUGH.search(self.earlier)
+        )
+        return bool(is_last) and not is_denied
 
     def is_said_right(self) -> bool:
         """Return whether what follows says that the letters are right or chosen."""

@@ -29,6 +29,8 @@ _GAP_TO_TEXT = re.compile(r"[-.,;:)(Nj>]*[iv]?[ok]?\(?")
 _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
 #: A letter alone on its line, before one that says more: "Option A", and then what is seen of it.
 _HEADS_A_PART = re.compile(r"[.:]?(?:$|N+(?!k?o?[Ll][.:]?(?:N|$))[^N])")
+#: What says of several letters that the answer is still among them: "which leaves us with A and B".
+_LEFT = re.compile(r"(?i)\b(?:left|leav\w+|down)(?: \w+){0,3} $")
 #: What a quote shows around a letter: whole words.
 _EDGE = r"(?!(?<=[\w'])[\w'])"
 _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
@@ -130,6 +132,8 @@ class _Reply:
         gap = _GAP_FROM_TEXT.search(self.kinds[max(0, start - 8) : start])
         text = self.tokens[start - 1 - (0 if gap is None else len(gap.group()))]
         verdict = text_end if text_letter == letters[-1] else end
+        if self.kinds[verdict - 2 : verdict + 1] == "(T)":
+            verdict += 1
         return Mention(
             letters=letters,
             start=start,
@@ -175,6 +179,7 @@ class _Reply:
         right_texts: dict[str, str] = {}
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
+            is_left = _LEFT.search(self.plain[: self.tokens[mention.start].start])
             if mention.is_rejected(is_listed=number in self.listed):
                 rejected.update(mention.letters)
             elif number in self.listed:
@@ -182,7 +187,7 @@ class _Reply:
                     stated[mention.letters[0]] = quote
                 elif mention.has_right_text:
                     right_texts[mention.letters[0]] = quote
-            elif len(set(mention.letters)) > 2:
+            elif len(set(mention.letters)) > (1 if is_left else 2):
                 continue  # options that are copied or gone through: "A, B, C, or D"
             elif mention.is_stated():
                 stated.update(dict.fromkeys(mention.letters, quote))
@@ -207,10 +212,12 @@ class _Reply:
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word."""
+        own = (mention.end for mention in self.mentions if mention.has_own_text)
+        after_letters = {self._text_after(end)[1] - 1 for end in own}
         texts = {
             number: self._mention([number])
             for number, token in enumerate(self.tokens)
-            if token.letter and token.kind not in "Ll"
+            if token.letter and token.kind not in "Ll" and number not in after_letters
         }
         rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
         named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}

@@ -97,13 +97,13 @@ class Lexer:
 
     def tokens(self) -> Iterator[Token]:
         """Yield the tokens in their order."""
-        position, previous = 0, ""
+        position, previous = 0, Token("", 0, 0)
         while position < len(self.plain):
             if self.plain[position] == " ":
                 position += 1
                 continue
             token = (
-                (self._enumerator(position) if previous == "L" else None)
+                self._enumerator(position, previous)
                 or self._letter(position)
                 or self._text(position)
                 or self._phrase(position)
@@ -111,13 +111,16 @@ class Lexer:
             )
             position = token.end
             if token.kind:
-                previous = token.kind
+                previous = token
                 yield token
 
-    def _enumerator(self, position: int) -> Token | None:
-        """Return the number of the next entry, as in "1. A 2. B"."""
-        match = _ENUMERATOR.match(self.plain, position)
-        return None if match is None else Token("x", *match.span())
+    def _enumerator(self, position: int, previous: Token) -> Token | None:
+        """Return the number of the next entry, as in "1. A 2. B"; in "B 2." it may be B's text."""
+        match = _ENUMERATOR.match(self.plain, position) if previous.kind == "L" else None
+        own = self._text(position)
+        if match is None or (own is not None and own.letter == previous.letter):
+            return None
+        return Token("x", *match.span())
 
     def _mark(self, position: int) -> Token:
         """Return the token of a punctuation mark, of no kind for one that says nothing."""

@@ -63,7 +63,7 @@ _WORDS: Final[dict[str, str]] = {
     surely, simply, just, indeed, actually, only, really, almost, still, final, given by, represented by, as follows, here, with,
     under, following, not only, with high confidence, high confidence, confidently, maybe, perhaps, possibly, die, der, das, den,
     wohl, eindeutig, klar, la, le, l', sûrement, clairement, bonne, el, los, claramente, o, os, il, lo, una, de, het, juiste,
-    prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 바로, to, you, up, itself, se""",
+    prawidłowa, тогда, yang, η, το, ο, 我认为, 我認為, 应该, 應該, 应当, 很可能, 可能, 最有可能, 显然, 只有, 바로, to, you, up, itself, se""",
     # RIGHT: said of a letter before or after it.
     "r": """proper, appropriate, spot on, fitting, apt, valid, legit, the way to go, the winner, best bet, safest bet, right one here,
     reasonable, most reasonable, about right, obvious choice, logical choice, natural choice, clear choice, correct, right, true, only possible, only plausible,
@@ -115,7 +115,7 @@ _WORDS: Final[dict[str, str]] = {
     "q": """i would have to say, i'd have to say, i have to say, i bet, i'm pretty sure, im pretty sure, i'm sure, im sure, pretty sure, i reckon, i think, i guess, i believe, i suppose, i
     assume, i'd say, i would say""",
     # CHOSEN: follows the letter that somebody chooses.
-    "z": """だ, だよ, duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
+    "z": """だ, だよ, 다, duh, obvs, easy peasy, i swear, for real, my friend, bruh, fs, ofc, no contest, lmao, haha, all good, 'em,
     라고 생각합니다, 라고 생각, lol, of course, all day, all the way, bro, ig, imo, imho, tbh, fr, dude, mate, no cap, hands down, no doubt, no question, を選, を選び,
     を選択, を答, だと思, だと考え, です, でしょう, になります, 입니다, 이다, 이에요, 예요, wählen, nehmen, 를 선택, 을 선택, 을 고르, for sure, 'dir, 'dır, 'dur, 'tir, 'tır,
     است""",
