@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_sampler
 from llava_eval.borders.paths import reason
@@ -316,12 +316,3 @@ def request_of(
         options=sample.options,
         letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
     )
-
-
-def record_of(runner: Runner) -> dict[str, Any]:
-    """Return what the manifest says of a generation, once there was some."""
-    return {
-        "first_prompt": runner.first_prompt,
-        "guards": dict(runner.guards),
-        "runner": runner.settings(),
-    }
