@@ -117,8 +117,12 @@ def _generation_settings(config: RunConfig) -> GenerationSettings:
 class MediaGroup:
     """Samples that show the same media."""
 
-    media: tuple[Media, ...]
     samples: tuple[Sample, ...]
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """What each of them shows."""
+        return self.samples[0].media
 
     @property
     def path(self) -> str:
@@ -146,7 +150,7 @@ def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
     members: dict[tuple[Media, ...] | str, list[Sample]] = {}
     for sample in samples:
         members.setdefault(sample.media or sample.id, []).append(sample)
-    return [MediaGroup(group[0].media, tuple(group)) for group in members.values()]
+    return [MediaGroup(tuple(group)) for group in members.values()]
 
 
 def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
