@@ -204,7 +204,7 @@ class GroupContent(Generic[MediumT]):
             items = shown.get(medium, [])
             inputs[medium] = replace(
                 read,
-                pixel_input_digest=_digest_of(items),
+                pixel_input_digest=_joint([item.pixel_input_digest for item in items]),
                 problems=distinct_problems(
                     chain(read.problems, *(item.problems for item in items))
                 ),
@@ -244,9 +244,8 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 
 
-def _digest_of(shown: Sequence[ShownMedia]) -> str | None:
+def _joint(digests: Sequence[str | None]) -> str | None:
     """Return one digest of all that a model is shown of a medium; None where one is not known."""
-    digests = [medium.pixel_input_digest for medium in shown]
     known = [digest for digest in digests if digest is not None]
     if not known or len(known) < len(digests):
         return None
