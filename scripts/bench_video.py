@@ -243,7 +243,7 @@ class DecodingAlone:
         from unittest import mock
 
         from llava_eval.video import decode_frames
-        from llava_eval.video.fast.range_decoder import RangeDecoder
+        from llava_eval.video.fast.ranges import RangeDecoder
 
         given: list[list[bytes]] = []
 

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llava_eval.benchmarks.probes import probed_sampler
 from llava_eval.borders.paths import reason
@@ -117,8 +117,12 @@ def _generation_settings(config: RunConfig) -> GenerationSettings:
 class MediaGroup:
     """Samples that show the same media."""
 
-    media: tuple[Media, ...]
     samples: tuple[Sample, ...]
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """What each of them shows."""
+        return self.samples[0].media
 
     @property
     def path(self) -> str:
@@ -146,7 +150,7 @@ def media_groups(samples: Iterable[Sample]) -> list[MediaGroup]:
     members: dict[tuple[Media, ...] | str, list[Sample]] = {}
     for sample in samples:
         members.setdefault(sample.media or sample.id, []).append(sample)
-    return [MediaGroup(group[0].media, tuple(group)) for group in members.values()]
+    return [MediaGroup(tuple(group)) for group in members.values()]
 
 
 def plan_batches(groups: Iterable[MediaGroup], batch_size: int) -> list[Batch]:
@@ -200,7 +204,7 @@ class GroupContent(Generic[MediumT]):
             items = shown.get(medium, [])
             inputs[medium] = replace(
                 read,
-                pixel_input_digest=_digest_of(items),
+                pixel_input_digest=_joint([item.pixel_input_digest for item in items]),
                 problems=distinct_problems(
                     chain(read.problems, *(item.problems for item in items))
                 ),
@@ -240,9 +244,8 @@ def frame_cache(resize: FramePreprocessor | None) -> FrameCache | None:
     return None if resize is None else FrameCache(default_store(), resize.prepare, resize.key)
 
 
-def _digest_of(shown: Sequence[ShownMedia]) -> str | None:
+def _joint(digests: Sequence[str | None]) -> str | None:
     """Return one digest of all that a model is shown of a medium; None where one is not known."""
-    digests = [medium.pixel_input_digest for medium in shown]
     known = [digest for digest in digests if digest is not None]
     if not known or len(known) < len(digests):
         return None
@@ -316,12 +319,3 @@ def request_of(
         options=sample.options,
         letters=tuple(letters_of(sample)) if settings.keeps_choice_logprobs else (),
     )
-
-
-def record_of(runner: Runner) -> dict[str, Any]:
-    """Return what the manifest says of a generation, once there was some."""
-    return {
-        "first_prompt": runner.first_prompt,
-        "guards": dict(runner.guards),
-        "runner": runner.settings(),
-    }

@@ -16,7 +16,6 @@ from llava_eval.engine.batches import (
     frame_cache,
     media_groups,
     plan_batches,
-    record_of,
 )
 from llava_eval.models.backend import Plan
 from llava_eval.models.clock import PREPARE_STAGE, StageClock
@@ -90,7 +89,7 @@ class LocalEngine(Engine):
 
     def record(self) -> dict[str, Any]:
         assert self._runner is not None
-        return record_of(self._runner)
+        return self._runner.record()
 
     def work(self) -> dict[str, Any]:
         assert self._runner is not None

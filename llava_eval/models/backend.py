@@ -66,6 +66,14 @@ class Runner(Protocol):
         """Return what the manifest says of the runner: limits as they ended up."""
         ...
 
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest says of a generation, once there was some."""
+        return {
+            "first_prompt": self.first_prompt,
+            "guards": dict(self.guards),
+            "runner": self.settings(),
+        }
+
     def describe(self) -> dict[str, Any]:
         """Return the manifest's record of the model."""
         ...

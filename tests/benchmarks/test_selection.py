@@ -10,8 +10,8 @@ import datasets
 import pytest
 
 from llava_eval.benchmarks.adapters.video_chatgpt import video_chatgpt
+from llava_eval.benchmarks.load import selected
 from llava_eval.benchmarks.rows import Row
-from llava_eval.benchmarks.select import selected
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import SubsampleConfig

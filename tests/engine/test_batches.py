@@ -84,9 +84,7 @@ def test_samples_with_the_same_media_are_a_group() -> None:
 def test_neighbouring_groups_up_to_a_size(
     sizes: list[int], batch_size: int, expected: list[list[int]]
 ) -> None:
-    groups = [
-        MediaGroup((), tuple(sample(str(number)) for number in range(size))) for size in sizes
-    ]
+    groups = [MediaGroup(tuple(sample(str(number)) for number in range(size))) for size in sizes]
     batches = plan_batches(groups, batch_size)
     assert [[len(group.samples) for group in batch] for batch in batches] == expected
     assert [group for batch in batches for group in batch] == groups

@@ -15,8 +15,7 @@ from llava_eval.types import VideoInfo
 from llava_eval.video.collector import FrameCollector
 from llava_eval.video.fast import ranges
 from llava_eval.video.fast.index import UNSAFE, VideoIndex
-from llava_eval.video.fast.range_decoder import DecodeRange
-from llava_eval.video.fast.ranges import plan_ranges
+from llava_eval.video.fast.ranges import DecodeRange, plan_ranges
 from llava_eval.video.fast.scan import index_video
 from llava_eval.video.fast.source import Source, open_source
 from llava_eval.video.fast.syntax import EntryKind, Syntax

@@ -12,6 +12,6 @@ the ledger. Ray Data knows blocks of rows only, and repeats a lost one without e
 whole pipeline. It was no faster either: 73 s from the start against 59 s (results/ray.md).
 
 ``engine`` is what the program sees, ``dispatch`` the loop of a run, ``worker_pool`` the model
-workers, ``worker`` what runs in their processes, ``cluster`` Ray itself. ``share``, ``task``,
+workers, ``worker`` what runs in their processes, ``cluster`` Ray itself. ``task``,
 ``worker_messages`` and ``watchdog`` need no Ray.
 """

@@ -75,9 +75,5 @@ class BatchTask:
             return [], self.samples
         batches = [self.groups]
         if num_deaths >= max_tries // 2:
-            batches = [
-                (MediaGroup(group.media, (sample,)),)
-                for group in self.groups
-                for sample in group.samples
-            ]
+            batches = [(MediaGroup((sample,)),) for sample in self.samples]
         return [BatchTask(self.number, batch, num_deaths) for batch in batches], []

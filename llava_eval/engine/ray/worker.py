@@ -21,7 +21,6 @@ from llava_eval.engine.batches import (
     ask_batch,
     decode_group,
     frame_cache,
-    record_of,
 )
 from llava_eval.engine.ray.worker_messages import (
     BatchReply,
@@ -122,7 +121,7 @@ class ModelWorker:
                 self._clock.warm_up,
                 runner.peak_device_memory_bytes(),
                 environment.peak_host_memory_bytes(),
-                record_of(runner),
+                runner.record(),
             )
             logged, self._messages.buffer = self._messages.buffer, []
             messages = [(record.levelno, record.getMessage()) for record in logged]

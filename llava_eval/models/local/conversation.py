@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.placeholders import Placeholders
-from llava_eval.types import PreparedMedia, Request, ShownMedia
+from llava_eval.types import PreparedMedia, Request
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Conversation:
         """
         tokenizer = self.processor.tokenizer
         turns: list[dict[str, Any]] = [
-            {"role": role, "content": _parts(text)}
+            {"role": role, "content": [_text(text)]}
             for role, text in (("user", "Why?"), ("assistant", "So."))
         ]
         if self.config.template is None:
@@ -235,22 +235,23 @@ class Conversation:
 
 def _messages(request: Request) -> list[dict[str, Any]]:
     """Return the turns as chat templates take them."""
-    turns: list[tuple[str, Sequence[str | ShownMedia]]] = [("user", request.content)]
+    user: list[dict[str, Any]] = []
+    for piece in request.content:
+        if isinstance(piece, PreparedMedia):
+            user += [{"type": kind} for kind in piece.shown_kinds]
+        else:
+            assert isinstance(piece, str)
+            user.append(_text(piece))
+    turns: list[dict[str, Any]] = [{"role": "user", "content": user}]
     if request.system is not None:
-        turns.insert(0, ("system", (request.system,)))
+        turns.insert(0, {"role": "system", "content": [_text(request.system)]})
     if request.assistant_prefill:
-        turns.append(("assistant", (request.assistant_prefill,)))
-    return [
-        {"role": role, "content": [part for piece in pieces for part in _parts(piece)]}
-        for role, pieces in turns
-    ]
+        turns.append({"role": "assistant", "content": [_text(request.assistant_prefill)]})
+    return turns
 
 
-def _parts(piece: str | ShownMedia) -> list[dict[str, str]]:
-    if isinstance(piece, PreparedMedia):
-        return [{"type": kind} for kind in piece.shown_kinds]
-    assert isinstance(piece, str)
-    return [{"type": "text", "text": piece}]
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def _as_string(turn: dict[str, Any], prompt: object) -> dict[str, Any]:

@@ -50,21 +50,17 @@ class FeaturePrefixes:
             CheckpointError: a medium's features and placeholder tokens differ in number.
         """
         loaded = self._loaded
-        firsts = [group.prompts[0] for group in groups]
         token_ids, mask = left_padded(
             [group.prompts[0].token_ids[: group.prefix_length] for group in groups], loaded
         )  # (G, P)
-        media = [medium for first in firsts for medium in first.request.prepared_media]
+        firsts = (group.prompts[0].request for group in groups)
+        media = [medium for first in firsts for medium in first.prepared_media]
         with clock.stage("vision"):
-            features = iter(self.encode(media))
-            rows = [
-                [(medium, next(features)) for medium in first.request.prepared_media]
-                for first in firsts
-            ]
+            features = self.encode(media)
         with clock.stage("prefill"), loaded.foreign():
             cache = DynamicCache(config=loaded.model.config)
             loaded.model.model(
-                inputs_embeds=self._scattered(token_ids, rows),
+                inputs_embeds=self._scattered(token_ids, media, features),
                 attention_mask=mask,
                 position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
                 past_key_values=cache,
@@ -128,22 +124,24 @@ class FeaturePrefixes:
     def _scattered(
         self,
         token_ids: torch.Tensor,
-        rows: Sequence[Sequence[tuple[PreparedMedia, torch.Tensor]]],
+        media: Sequence[PreparedMedia],
+        features: Sequence[torch.Tensor],
     ) -> torch.Tensor:
         """Return input embeddings with every medium's features in place of its placeholders.
 
         Args:
             token_ids: (G, P) int64.
-            rows: for each of the G rows its media with their features, in the prompt's order.
+            media: of all G rows, in the order of their prompts.
+            features: of each medium.
 
         Returns:
             (G, P, hidden) in the model's dtype.
         """
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
-        for kind in {medium.kind for row in rows for medium, _ in row}:
-            features = [feature for row in rows for medium, feature in row if medium.kind == kind]
+        for kind in {medium.kind for medium in media}:
+            alike = [features[n] for n, medium in enumerate(media) if medium.kind == kind]
             here = token_ids == self._token_id(kind)  # (G, P)
-            source = torch.cat(features).to(embeddings.dtype)  # (all tokens, hidden)
+            source = torch.cat(alike).to(embeddings.dtype)  # (all tokens, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings
 

@@ -1,24 +1,73 @@
-"""Group the frames of a video into ranges, and decode those on several cores."""
+"""Ranges of frames, each decoded from a keyframe on: planned, decoded, and shared among cores.
+
+Of a range the decoder is fed no more than its frames need.
+"""
 
 from __future__ import annotations
 
+import bisect
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, partial
 from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llava_eval.video.collector import FrameCollector
+import av
+
+from llava_eval.video.container import (
+    HARMLESS_AT_START,
+    LIBAV_ERRORS,
+    libav_messages,
+    reason,
+    sign_of_damage,
+)
+from llava_eval.video.deadline import check_deadline
 from llava_eval.video.fast import mp4
-from llava_eval.video.fast.index import UNKNOWN, UNSAFE, EntryPoint, VideoIndex
-from llava_eval.video.fast.range_decoder import DecodeRange, RangeDecoder
+from llava_eval.video.fast.index import (
+    TIMES_AS_STORED,
+    UNKNOWN,
+    UNSAFE,
+    DamagedError,
+    EntryPoint,
+    UntrustedError,
+    VideoIndex,
+    reorders,
+)
+from llava_eval.video.fast.picture_order import rises
+from llava_eval.video.fast.references import References
 from llava_eval.video.fast.source import Source, open_source
+from llava_eval.video.fast.syntax import NOT_ONE_EACH, EntryKind, PacketInfo, Syntax
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from llava_eval.video.collector import FrameCollector
 
 #: Work that pays for opening the file once more, in pixels to decode.
 _WORTH_PIXELS = 10_000_000
+
+
+class DecodeRange(NamedTuple):
+    """Frames that are decoded in one go.
+
+    Attributes:
+        entry: the keyframe where that begins.
+        frames: their indices, ascending.
+    """
+
+    entry: EntryPoint
+    frames: tuple[int, ...]
+
+    @property
+    def num_packets(self) -> int:
+        """About how many packets are decoded."""
+        return self.frames[-1] - self.entry.first_frame + 1
 
 
 def plan_ranges(source: Source, index: VideoIndex, frames: Iterable[int]) -> list[DecodeRange]:
@@ -59,6 +108,223 @@ def _count_leading(source: Source, index: VideoIndex, keyframe: int) -> int:
         packet.pts is not None and packet.pts < first.pts and not packet.is_discard
         for packet in following
     )
+
+
+class _Stored(NamedTuple):
+    """A packet in decoding order."""
+
+    number: int
+    packet: Packet[VideoStream]
+    pts: int
+    is_shown: bool
+    info: PacketInfo
+
+
+class RangeDecoder:
+    """The packets that were read from one keyframe on, and the frames expected of them.
+
+    Every packet carries its number in decoding order through the decoder in place of its
+    timestamp, so each frame that comes out says which packet it is.
+
+    Args:
+        source: the opened video.
+        planned: the range.
+        collector: takes the frames.
+    """
+
+    def __init__(self, source: Source, planned: DecodeRange, collector: FrameCollector) -> None:
+        self.source = source
+        self.syntax: Syntax = source.syntax
+        self.planned = planned
+        self.entry = planned.entry
+        self.collector = collector
+        self.wanted = set(planned.frames)
+        self.context = source.stream.codec_context
+        self.time_base = source.stream.time_base or 1
+        self.shown_pts: list[int] = []  # of all shown packets read so far, sorted
+        self.pts_of: dict[int, int] = {}  # of packets given to the decoder
+        self.frame_of: dict[int, int] = {}  # packet number to frame index, of the wanted
+        self.last_pts: int | None = None
+        self.awaited: list[int] = []  # timestamps of shown packets in the decoder, sorted
+        self.top_layer = 0
+        self.is_open = False
+        self.references: References | None = None
+
+    def run(self) -> None:
+        """Decode the frames of the range.
+
+        Raises:
+            UntrustedError: anything is not as the index says.
+            DamagedError: the decoder met damage.
+        """
+        try:
+            # a context of one thread decodes in this one
+            with libav_messages(of_helpers=self.context.thread_count > 1) as messages:
+                if self.syntax.states_references:
+                    reader = RangeDecoder(self.source, self.planned, self.collector)
+                    self.references = reader.read_references()
+                self._decode()
+        except LIBAV_ERRORS as error:
+            packet = self.entry.packet
+            raise DamagedError(f"decoding from packet {packet} fails: {reason(error)}") from error
+        ignore = HARMLESS_AT_START if self.is_open else None
+        damage = sign_of_damage(messages, self.context.codec.name, ignore=ignore)
+        if damage:
+            raise DamagedError(f"the decoder reports damage: {damage}")
+
+    def _decode(self) -> None:
+        """Read ahead far enough to know which frame each packet shows, and decode."""
+        remaining = len(self.wanted)
+        ahead: deque[_Stored] = deque()
+        packets = self._packets()
+        reading = True
+        while remaining and (reading or ahead):
+            while reading and len(ahead) <= self.syntax.max_reorder:
+                stored = next(packets, None)
+                if stored is None:
+                    reading = False
+                else:
+                    ahead.append(stored)
+            if ahead:
+                stored = ahead.popleft()
+                remaining -= self._note_if_wanted(stored)
+                self._feed(stored)
+        self._take(self.context.decode(None))
+        if self.frame_of or remaining:
+            raise UntrustedError(
+                f"{len(self.frame_of) + remaining} of {len(self.wanted)} frames did not come out "
+                f"of a decode from packet {self.entry.packet}"
+            )
+
+    def read_references(self) -> References:
+        """Read all packets up to the last that is wanted; return what their frames refer to."""
+        references = References()
+        remaining = len(self.wanted)
+        for stored in self._packets():
+            is_wanted = self._note_if_wanted(stored)
+            data = bytes(stored.packet)
+            if self.syntax.num_shown(data) != 1:
+                raise UntrustedError(NOT_ONE_EACH)
+            frames = self.syntax.frames(data)
+            references.add(stored.number, frames, is_wanted=is_wanted)
+            remaining -= is_wanted
+            if not remaining:
+                break
+        references.close()
+        return references
+
+    def _packets(self) -> Iterator[_Stored]:
+        """Yield packets from the entry point on, without those that are shown before it."""
+        # this loop sees several packets for each that is decoded: what is the same for all of
+        # them is looked up once
+        path, entry, syntax = self.source.path, self.entry.packet, self.syntax
+        packet_info, shows_all = syntax.packet_info, syntax.shows_every_packet
+        reads_data = not syntax.is_opaque or not shows_all
+        maybe_hidden = entry == 0 and syntax.marks_leading
+        first_pts: int | None = None
+        before = b""  # the packet before, where those may be shown in another order than stored
+        may_reorder = reorders(self.source.stream)
+        for number, packet in enumerate(self.source.packets_from(self.entry), start=entry):
+            check_deadline(path)
+            pts = packet.pts
+            if pts is None:
+                raise UntrustedError(f"packet {number} has no timestamp")
+            kinds = {side.data_type for side in packet.iter_sidedata()}
+            if packet.is_corrupt or "new_extradata" in kinds:
+                raise UntrustedError(f"packet {number} is corrupt or changes the parameters")
+            if first_pts is None:
+                first_pts = pts
+            elif pts < first_pts and entry > 0:
+                continue
+            data = bytes(packet) if reads_data else b""
+            if number == entry:
+                self.is_open = syntax.entry_kind(data) is EntryKind.OPEN
+            info = packet_info(data)
+            if info is None:
+                raise DamagedError(f"packet {number} is damaged")
+            is_shown = not packet.is_discard and (shows_all or syntax.shows(data[0], data[-1]))
+            if maybe_hidden and number > 0:
+                maybe_hidden = syntax.is_leading(data)
+                is_shown &= not syntax.hidden_at_start(data)
+            if is_shown:
+                last = self.shown_pts[-1] if self.shown_pts else pts
+                if before and info.is_disposable and pts > last:
+                    # one that is not decoded has to be shown after all before, as it is timed
+                    is_early = not rises([syntax.picture_order(each) for each in (before, data)])
+                else:
+                    is_early = packet.is_keyframe and pts < last
+                if is_early:
+                    raise UntrustedError(TIMES_AS_STORED)
+                self._note_shown(pts, number)
+            before = data if may_reorder and self.shown_pts else b""
+            if info.layer > self.top_layer:
+                self.top_layer = info.layer
+            yield _Stored(number, packet, pts, is_shown, info)
+
+    def _note_shown(self, pts: int, number: int) -> None:
+        """Insert the timestamp of a shown packet into the order shown."""
+        shown = self.shown_pts
+        if not shown or pts > shown[-1]:
+            shown.append(pts)
+            return
+        row = bisect.bisect_left(shown, pts)
+        if shown[row] == pts:
+            raise UntrustedError(f"packet {number} has the timestamp of another one")
+        if len(shown) - row > 2 * self.syntax.max_reorder:
+            raise UntrustedError(f"the timestamp of packet {number} is out of order")
+        shown.insert(row, pts)
+
+    def _note_if_wanted(self, stored: _Stored) -> bool:
+        """Return whether a packet shows a frame that is asked for, and note which."""
+        if not stored.is_shown:
+            return False
+        frame = self.entry.first_frame + bisect.bisect_left(self.shown_pts, stored.pts)
+        if frame not in self.wanted:
+            return False
+        self.frame_of[stored.number] = frame
+        return True
+
+    def _feed(self, stored: _Stored) -> None:
+        """Give the decoder what is needed of a packet."""
+        packet: Packet[Any] = stored.packet
+        is_disposable = stored.info.is_disposable and stored.info.layer >= self.top_layer
+        if is_disposable and stored.number not in self.frame_of:
+            return
+        if self.references is not None:
+            data = bytes(packet)
+            part = self.references.needed_part(stored.number, data)
+            if not part:
+                return
+            if part is not data:
+                packet = av.Packet(len(part))
+                packet.update(part)
+        self.pts_of[stored.number] = stored.pts
+        if stored.is_shown:
+            bisect.insort(self.awaited, stored.pts)
+        packet.pts = packet.dts = stored.number
+        self._take(self.context.decode(packet))
+
+    def _take(self, frames: Sequence[VideoFrame]) -> None:
+        """Collect what the decoder shows, after checking that it is as expected."""
+        for frame in frames:
+            number = frame.pts
+            pts = None if number is None else self.pts_of.get(number)
+            if number is None or pts is None:
+                raise UntrustedError("the decoder shows a frame that belongs to no packet")
+            is_late = self.last_pts is not None and pts <= self.last_pts
+            # the one before it is lost or shown later (with references, not all of them are fed)
+            is_early = self.references is None and bool(self.frame_of) and self.awaited[:1] != [pts]
+            if is_late or is_early:
+                raise UntrustedError(
+                    "the decoder loses a frame, or shows them in another order than stated"
+                )
+            self.last_pts = pts
+            del self.awaited[:1]
+            index = self.frame_of.pop(number, None)
+            if index is not None:
+                if frame.is_corrupt:
+                    raise DamagedError(f"the decoder marks frame {index} as corrupt")
+                self.collector.add(index, frame, float(pts * self.time_base))
 
 
 def num_cores() -> int:

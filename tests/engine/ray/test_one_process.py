@@ -438,15 +438,17 @@ def test_a_node_that_lacks_the_checkpoint_or_the_media(
     away = dataclasses.replace(settings, checkpoint_folder=str(tmp_path / "away"))
     with pytest.raises(CheckpointError, match=r"^node \S+ cannot see \S+/away, the folder of the"):
         ModelWorker().plan(away)
-    group = MediaGroup((Media("video", str(tmp_path / "v.mp4")),), tuple(case.samples[:1]))
+    missing, addressed = (
+        dataclasses.replace(case.samples[0], content=(Media("video", path), "Why?"))
+        for path in (str(tmp_path / "v.mp4"), "ftp://here/v.mp4")
+    )
     content = pickle.dumps((settings, None))
-    status, decoded = decode(content, group)
+    status, decoded = decode(content, MediaGroup((missing,)))
     assert decoded is None
     assert status.unseen == str(tmp_path / "v.mp4")
     assert str(status.error).endswith("v.mp4: no such file")
     assert status.host
-    addressed = MediaGroup((Media("video", "ftp://here/v.mp4"),), group.samples)
-    status, _ = decode(content, addressed)
+    status, _ = decode(content, MediaGroup((addressed,)))
     assert status.unseen is None
     assert status.error is not None
 
@@ -461,7 +463,7 @@ def test_relative_paths_are_the_drivers(
     settings = dataclasses.replace(settings, working_folder=str(tmp_path / "driver"))
     medium = Media("video", "v.mp4")
     asked = dataclasses.replace(case.samples[0], content=(medium, "Why?"))
-    status, decoded = decode(pickle.dumps((settings, None)), MediaGroup((medium,), (asked,)))
+    status, decoded = decode(pickle.dumps((settings, None)), MediaGroup((asked,)))
     assert status.error is None
     assert status.seconds > 0
     assert decoded is not None

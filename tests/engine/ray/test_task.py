@@ -49,7 +49,7 @@ def test_a_batch_is_repeated_then_taken_apart_then_given_up() -> None:
 
 def test_no_sample_is_given_up_that_was_never_alone() -> None:
     for max_tries in range(2, 9):
-        tasks = [BatchTask(0, (MediaGroup(SAMPLES[0].media, tuple(SAMPLES[:2])),))]
+        tasks = [BatchTask(0, (MediaGroup(tuple(SAMPLES[:2])),))]
         for _ in range(max_tries):
             tried = [task.after_death(max_tries) for task in tasks]
             for task, (_, failed) in zip(tasks, tried, strict=True):
