@@ -111,6 +111,19 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     assert plan_checkpoint(checkpoint, model).is_quantized
 
 
+def test_a_quantization_that_transformers_does_not_know(copied: Path) -> None:
+    edit_config(copied, quantization_config={"quant_method": "modelopt", "quant_algo": "FP8"})
+    with pytest.raises(CheckpointError, match=r"config\.json .*: .* got modelopt"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+
+
+def test_a_quantization_that_stands_with_the_language_model(copied: Path) -> None:
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "quantization_config": {"quant_method": "awq"}})
+    checkpoint = find_checkpoint(str(copied))
+    assert plan_checkpoint(checkpoint, ModelConfig(device="cpu")).stored_quantization == "awq"
+
+
 def test_an_adapter_without_its_model_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     save_file({"lora_A.weight": torch.zeros(2)}, tmp_path / "adapter_model.safetensors")
@@ -294,6 +307,45 @@ def test_settings_that_transformers_cannot_keep(
     else:
         with pytest.raises(CheckpointError, match=f"asks for {search}, .*_settings=protocol$"):
             plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_always_in_force"),
+    [
+        ("bad_words_ids", [5], True),
+        ("bad_words_ids", [[99999]], True),
+        ("suppress_tokens", "5", True),
+        ("begin_suppress_tokens", 5, True),
+        ("repetition_penalty", "1.5", False),
+        ("guidance_scale", "a", False),
+        ("exponential_decay_length_penalty", 3, False),
+    ],
+)
+def test_a_setting_that_would_fail_every_sample(
+    name: str, value: object, is_always_in_force: bool, copied: Path
+) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({name: value}))
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    with pytest.raises(CheckpointError, match=f"{name}=.* of its generation_config.json: "):
+        plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
+    if not is_always_in_force:
+        assert name in plan_checkpoint(checkpoint, model).unstated_generation_settings
+
+
+def test_settings_that_change_no_text_are_not_kept(copied: Path) -> None:
+    stored = {
+        "custom_generate": "someone/search",
+        "max_window_size": 6144,
+        "repetition_penalty": 1.0,
+        "top_h": 0.5,
+        "min_length": 30,
+    }
+    (copied / "generation_config.json").write_text(json.dumps(stored))
+    plan = plan_checkpoint(
+        find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    assert plan.kept_generation_settings == {"min_length": 30}
+    assert plan.generation_settings == stored
 
 
 def test_damaged_weights(copied: Path) -> None:
