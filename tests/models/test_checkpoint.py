@@ -54,12 +54,33 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
 
 
-def test_templates_in_their_own_folder_are_hashed(copied: Path) -> None:
-    template = copied / "additional_chat_templates" / "default.jinja"
-    template.parent.mkdir()
-    template.write_text("{{ 1 }}")
-    digest = dict(find_checkpoint(str(copied)).file_sha256)[f"{template.parent.name}/default.jinja"]
+@pytest.mark.parametrize(
+    "name", ["additional_chat_templates/default.jinja", "custom_generate/generate.py"]
+)
+def test_what_lies_in_a_folder_of_its_own_is_hashed(name: str, copied: Path) -> None:
+    (copied / name).parent.mkdir()
+    (copied / name).write_text("{{ 1 }}")
+    digest = dict(find_checkpoint(str(copied)).file_sha256)[name]
     assert digest == hashlib.sha256(b"{{ 1 }}").hexdigest()
+
+
+def test_code_of_another_repository_is_hashed_as_its_main_branch_has_it(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--some--code"
+    for commit in ("a" * 40, "b" * 40):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        (repository / "snapshots" / commit / "own.py").write_text(f"NAME = {commit!r}")
+    (repository / "refs").mkdir()
+    edit_config(copied, auto_map={"AutoProcessor": "some/code--own.Processor"})
+    for commit in ("a" * 40, "b" * 40):
+        (repository / "refs" / "main").write_text(commit)
+        plan = plan_checkpoint(
+            find_checkpoint(str(copied)), ModelConfig(device="cpu", trust_remote_code=True)
+        )
+        digest = plan.identity()["checkpoint_files"]["some/code/own.py"]
+        assert digest == hashlib.sha256(f"NAME = {commit!r}".encode()).hexdigest()
 
 
 def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path) -> None:

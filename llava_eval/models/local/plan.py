@@ -18,7 +18,7 @@ from transformers.quantizers import AutoQuantizationConfig
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
-from llava_eval.models.local.checkpoint import CheckpointFolder
+from llava_eval.models.local.checkpoint import CheckpointFolder, with_code_elsewhere
 from llava_eval.models.local.hardware import (
     AttentionChoice,
     choose_attention,
@@ -140,6 +140,9 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
+    if model.trust_remote_code:
+        with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
+            checkpoint = with_code_elsewhere(checkpoint)
     if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
         raise CheckpointError(
             f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
