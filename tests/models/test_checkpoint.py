@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -32,6 +33,7 @@ from llava_eval.models.local.model import (
 )
 from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
+from llava_eval.models.local.quantization import quantization_config
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
 from tests.models.helpers import make_clip, make_request
@@ -247,11 +249,10 @@ def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> 
         load_model(plan)
 
 
-def save_quantized(checkpoint: CheckpointFolder, folder: Path, **scheme: bool) -> None:
-    """Save a checkpoint as bitsandbytes does; its vision tower and the rest stay bfloat16."""
-    quantized = BitsAndBytesConfig(**scheme, llm_int8_skip_modules=["vision_tower"])
+def save_quantized(checkpoint: CheckpointFolder, folder: Path, scheme: Any) -> None:
+    """Save a checkpoint as a library of quantization does; some of its weights stay bfloat16."""
     AutoModelForImageTextToText.from_pretrained(
-        checkpoint.path, dtype=torch.bfloat16, quantization_config=quantized, device_map="cpu"
+        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
     ).save_pretrained(folder)
     AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(folder)
 
@@ -261,7 +262,9 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
     checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
     """Its other weights are bfloat16, and stay so where no dtype is asked for."""
-    save_quantized(checkpoint, tmp_path, load_in_8bit=True)
+    skipped = ["vision_tower"]
+    scheme = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    save_quantized(checkpoint, tmp_path, scheme)
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
     runner = ModelRunner(model, ConversationConfig("chat_template"))
     medium = runner.prepare("video", make_clip(4, seed=1))
@@ -271,13 +274,21 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "dtypes"),
+    [("bnb_nf4", {torch.float32, torch.uint8}), ("torchao_int4", {torch.float32})],
+)
 def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_asked_for(
-    checkpoint: CheckpointFolder, tmp_path: Path
+    method: str, dtypes: set[torch.dtype], checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
-    save_quantized(checkpoint, tmp_path, load_in_4bit=True)
+    quantization = QuantizationConfig(
+        method, method, group_size=32, skip_modules=["lm_head", "vision_tower"]
+    )
+    scheme = quantization_config(quantization, torch.bfloat16, torch.device("cpu"))
+    save_quantized(checkpoint, tmp_path, scheme)
     asked = ModelConfig(device="cpu", dtype="float32")
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), asked))
-    assert {weight.dtype for weight in model.model.parameters()} == {torch.float32, torch.uint8}
+    assert {weight.dtype for weight in model.model.parameters()} == dtypes
     runner = ModelRunner(model, ConversationConfig("chat_template"))
     medium = runner.prepare("video", make_clip(4, seed=1))
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
@@ -422,14 +433,15 @@ def test_a_checkpoint_without_processor(copied: Path) -> None:
         load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
-def test_a_processor_of_before_that_lacks_the_size_of_patches(copied: Path) -> None:
+@pytest.mark.parametrize("name", ["patch_size", "vision_feature_select_strategy"])
+def test_a_processor_of_before_that_lacks_the_size_of_patches(name: str, copied: Path) -> None:
     """Each sample failed with "unsupported operand type(s) for //: 'int' and 'NoneType'"."""
     path = copied / "processor_config.json"
     stored = json.loads(path.read_text())
-    del stored["patch_size"]
+    del stored[name]
     path.write_text(json.dumps(stored))
     plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
-    with pytest.raises(CheckpointError, match=r"processor_config\.json lacks patch_size; set it"):
+    with pytest.raises(CheckpointError, match=rf"processor_config\.json lacks {name}; set it"):
         load_processor(plan)
 
 

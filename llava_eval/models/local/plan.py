@@ -232,17 +232,28 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     stored = getattr(config.get_text_config(), "rope_parameters", None)
     if stored is None:
         raise CheckpointError("model.rope_scaling: this checkpoint has no rotary positions")
-    kinds = [name for name, value in stored.items() if isinstance(value, dict)]  # of layers
+    kinds = _kinds_of_layers(stored)
     if not kinds:
         return _scaled(stored, scaling)
     for name, value in scaling.items():
         if name not in kinds or not isinstance(value, dict):
             raise CheckpointError(
                 f"model.rope_scaling: {name} is no kind of this checkpoint's layers; expected "
-                f"entries of {' or '.join(kinds)}, for instance "
-                f"model.rope_scaling='{{{kinds[0]}: {{rope_type: linear, factor: 2.0}}}}'"
+                f"entries of {' or '.join(kinds)}, for instance {rope_example(config)}"
             )
     return {**stored, **{name: _scaled(stored[name], value) for name, value in scaling.items()}}
+
+
+def rope_example(config: Any) -> str:
+    """Return how the command line stretches the context of a checkpoint with rotary positions."""
+    stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    linear = "{rope_type: linear, factor: 2.0}"
+    whole = [f"{kind}: {linear}" for kind in _kinds_of_layers(stored) if "sliding" not in kind]
+    return f"model.rope_scaling='{f'{{{whole[0]}}}' if whole else linear}'"
+
+
+def _kinds_of_layers(rope: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in rope.items() if isinstance(value, dict)]
 
 
 def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, Any]:
