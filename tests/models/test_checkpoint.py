@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -32,6 +33,7 @@ from llava_eval.models.local.model import (
 )
 from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
+from llava_eval.models.local.quantization import quantization_config
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
 from tests.models.helpers import make_clip, make_request
@@ -54,12 +56,33 @@ def test_every_file_is_hashed(checkpoint: CheckpointFolder) -> None:
     assert {"config.json", "processor_config.json", "tokenizer.json"} <= set(digests)
 
 
-def test_templates_in_their_own_folder_are_hashed(copied: Path) -> None:
-    template = copied / "additional_chat_templates" / "default.jinja"
-    template.parent.mkdir()
-    template.write_text("{{ 1 }}")
-    digest = dict(find_checkpoint(str(copied)).file_sha256)[f"{template.parent.name}/default.jinja"]
+@pytest.mark.parametrize(
+    "name", ["additional_chat_templates/default.jinja", "custom_generate/generate.py"]
+)
+def test_what_lies_in_a_folder_of_its_own_is_hashed(name: str, copied: Path) -> None:
+    (copied / name).parent.mkdir()
+    (copied / name).write_text("{{ 1 }}")
+    digest = dict(find_checkpoint(str(copied)).file_sha256)[name]
     assert digest == hashlib.sha256(b"{{ 1 }}").hexdigest()
+
+
+def test_code_of_another_repository_is_hashed_as_its_main_branch_has_it(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--some--code"
+    for commit in ("a" * 40, "b" * 40):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        (repository / "snapshots" / commit / "own.py").write_text(f"NAME = {commit!r}")
+    (repository / "refs").mkdir()
+    edit_config(copied, auto_map={"AutoProcessor": "some/code--own.Processor"})
+    for commit in ("a" * 40, "b" * 40):
+        (repository / "refs" / "main").write_text(commit)
+        plan = plan_checkpoint(
+            find_checkpoint(str(copied)), ModelConfig(device="cpu", trust_remote_code=True)
+        )
+        digest = plan.identity()["checkpoint_files"]["some/code/own.py"]
+        assert digest == hashlib.sha256(f"NAME = {commit!r}".encode()).hexdigest()
 
 
 def test_the_dtype_of_weights_where_the_configuration_names_none(tmp_path: Path) -> None:
@@ -109,6 +132,19 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     with pytest.raises(CheckpointError, match=r"already \(bitsandbytes\), so .*=nf4 would"):
         plan_checkpoint(checkpoint, model, QuantizationConfig("nf4", method="bnb_nf4"))
     assert plan_checkpoint(checkpoint, model).is_quantized
+
+
+def test_a_quantization_that_transformers_does_not_know(copied: Path) -> None:
+    edit_config(copied, quantization_config={"quant_method": "modelopt", "quant_algo": "FP8"})
+    with pytest.raises(CheckpointError, match=r"config\.json .*: .* got modelopt"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+
+
+def test_a_quantization_that_stands_with_the_language_model(copied: Path) -> None:
+    text = json.loads((copied / "config.json").read_text())["text_config"]
+    edit_config(copied, text_config={**text, "quantization_config": {"quant_method": "awq"}})
+    checkpoint = find_checkpoint(str(copied))
+    assert plan_checkpoint(checkpoint, ModelConfig(device="cpu")).stored_quantization == "awq"
 
 
 def test_an_adapter_without_its_model_is_said_to_be_one(tmp_path: Path) -> None:
@@ -213,11 +249,10 @@ def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> 
         load_model(plan)
 
 
-def save_quantized(checkpoint: CheckpointFolder, folder: Path, **scheme: bool) -> None:
-    """Save a checkpoint as bitsandbytes does; its vision tower and the rest stay bfloat16."""
-    quantized = BitsAndBytesConfig(**scheme, llm_int8_skip_modules=["vision_tower"])
+def save_quantized(checkpoint: CheckpointFolder, folder: Path, scheme: Any) -> None:
+    """Save a checkpoint as a library of quantization does; some of its weights stay bfloat16."""
     AutoModelForImageTextToText.from_pretrained(
-        checkpoint.path, dtype=torch.bfloat16, quantization_config=quantized, device_map="cpu"
+        checkpoint.path, dtype=torch.bfloat16, quantization_config=scheme, device_map="cpu"
     ).save_pretrained(folder)
     AutoProcessor.from_pretrained(checkpoint.path).save_pretrained(folder)
 
@@ -227,7 +262,9 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
     checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
     """Its other weights are bfloat16, and stay so where no dtype is asked for."""
-    save_quantized(checkpoint, tmp_path, load_in_8bit=True)
+    skipped = ["vision_tower"]
+    scheme = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    save_quantized(checkpoint, tmp_path, scheme)
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu")))
     runner = ModelRunner(model, ConversationConfig("chat_template"))
     medium = runner.prepare("video", make_clip(4, seed=1))
@@ -237,13 +274,21 @@ def test_a_checkpoint_that_was_saved_quantized_answers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "dtypes"),
+    [("bnb_nf4", {torch.float32, torch.uint8}), ("torchao_int4", {torch.float32})],
+)
 def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_asked_for(
-    checkpoint: CheckpointFolder, tmp_path: Path
+    method: str, dtypes: set[torch.dtype], checkpoint: CheckpointFolder, tmp_path: Path
 ) -> None:
-    save_quantized(checkpoint, tmp_path, load_in_4bit=True)
+    quantization = QuantizationConfig(
+        method, method, group_size=32, skip_modules=["lm_head", "vision_tower"]
+    )
+    scheme = quantization_config(quantization, torch.bfloat16, torch.device("cpu"))
+    save_quantized(checkpoint, tmp_path, scheme)
     asked = ModelConfig(device="cpu", dtype="float32")
     model = load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), asked))
-    assert {weight.dtype for weight in model.model.parameters()} == {torch.float32, torch.uint8}
+    assert {weight.dtype for weight in model.model.parameters()} == dtypes
     runner = ModelRunner(model, ConversationConfig("chat_template"))
     medium = runner.prepare("video", make_clip(4, seed=1))
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
@@ -294,6 +339,45 @@ def test_settings_that_transformers_cannot_keep(
     else:
         with pytest.raises(CheckpointError, match=f"asks for {search}, .*_settings=protocol$"):
             plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_always_in_force"),
+    [
+        ("bad_words_ids", [5], True),
+        ("bad_words_ids", [[99999]], True),
+        ("suppress_tokens", "5", True),
+        ("begin_suppress_tokens", 5, True),
+        ("repetition_penalty", "1.5", False),
+        ("guidance_scale", "a", False),
+        ("exponential_decay_length_penalty", 3, False),
+    ],
+)
+def test_a_setting_that_would_fail_every_sample(
+    name: str, value: object, is_always_in_force: bool, copied: Path
+) -> None:
+    (copied / "generation_config.json").write_text(json.dumps({name: value}))
+    checkpoint, model = find_checkpoint(str(copied)), ModelConfig(device="cpu")
+    with pytest.raises(CheckpointError, match=f"{name}=.* of its generation_config.json: "):
+        plan_checkpoint(checkpoint, model, keeps_generation_settings=True)
+    if not is_always_in_force:
+        assert name in plan_checkpoint(checkpoint, model).unstated_generation_settings
+
+
+def test_settings_that_change_no_text_are_not_kept(copied: Path) -> None:
+    stored = {
+        "custom_generate": "someone/search",
+        "max_window_size": 6144,
+        "repetition_penalty": 1.0,
+        "top_h": 0.5,
+        "min_length": 30,
+    }
+    (copied / "generation_config.json").write_text(json.dumps(stored))
+    plan = plan_checkpoint(
+        find_checkpoint(str(copied)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    assert plan.kept_generation_settings == {"min_length": 30}
+    assert plan.generation_settings == stored
 
 
 def test_damaged_weights(copied: Path) -> None:
@@ -349,14 +433,15 @@ def test_a_checkpoint_without_processor(copied: Path) -> None:
         load_model(plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu")))
 
 
-def test_a_processor_of_before_that_lacks_the_size_of_patches(copied: Path) -> None:
+@pytest.mark.parametrize("name", ["patch_size", "vision_feature_select_strategy"])
+def test_a_processor_of_before_that_lacks_the_size_of_patches(name: str, copied: Path) -> None:
     """Each sample failed with "unsupported operand type(s) for //: 'int' and 'NoneType'"."""
     path = copied / "processor_config.json"
     stored = json.loads(path.read_text())
-    del stored["patch_size"]
+    del stored[name]
     path.write_text(json.dumps(stored))
     plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
-    with pytest.raises(CheckpointError, match=r"processor_config\.json lacks patch_size; set it"):
+    with pytest.raises(CheckpointError, match=rf"processor_config\.json lacks {name}; set it"):
         load_processor(plan)
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+import yaml
 from transformers import (
     Blip2Config,
     BlipConfig,
@@ -24,7 +25,7 @@ from transformers import (
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.plan import scaled_rope
+from llava_eval.models.local.plan import rope_example, scaled_rope
 
 
 def loaded(config: PretrainedConfig | None = None, **parts: Any) -> LoadedModel:
@@ -174,10 +175,14 @@ def test_rope_of_layers_of_several_kinds() -> None:
     text = LlamaConfig()
     kept = {"rope_type": "default", "rope_theta": 1e4}
     text.rope_parameters = {
-        "full_attention": {**kept, "rope_theta": 1e6},
         "sliding_attention": kept,
+        "full_attention": {**kept, "rope_theta": 1e6},
     }
     linear = {"rope_type": "linear", "factor": 2.0}
+    written = "{full_attention: {rope_type: linear, factor: 2.0}}"
+    assert rope_example(text) == f"model.rope_scaling='{written}'"
+    assert rope_example(LlamaConfig()) == "model.rope_scaling='{rope_type: linear, factor: 2.0}'"
+    assert scaled_rope(text, yaml.safe_load(written))["full_attention"]["factor"] == 2.0
     assert scaled_rope(text, {"full_attention": linear}) == {
         "full_attention": {**linear, "rope_theta": 1e6},
         "sliding_attention": kept,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llava_eval.borders.hub_cache import hub_errors, snapshot
@@ -12,7 +12,12 @@ from llava_eval.borders.paths import local_path
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
-_SETTINGS = ("*.json", "*.model", "*.txt", "*.jinja", "*.py", "additional_chat_templates/*.jinja")
+_SETTINGS = (
+    *("*.json", "*.model", "*.txt", "*.jinja", "*.py"),
+    *("additional_chat_templates/*.jinja", "custom_generate/*.py"),
+)
+#: Code of another repository, as an auto_map names it: "organisation/name--module.Class".
+_CODE_ELSEWHERE = re.compile(r'"([\w.-]+/[\w.-]+)--[\w.]+"')
 #: Others beside them are of adapters, trainers and other libraries.
 _MODEL_FILE = re.compile(r"(pytorch_)?model(-.*)?\.(safetensors|bin)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -95,9 +100,28 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
         raise CheckpointError(f"{path} has no config.json, so it is not a transformers checkpoint")
     if not _files(path, _WEIGHTS):
         raise CheckpointError(f"{path} holds no weights ({' or '.join(_WEIGHTS)})")
-    files = _files(path, _SETTINGS + _WEIGHTS)
-    digests = tuple((file.relative_to(path).as_posix(), _sha256(file)) for file in files)
-    return CheckpointFolder(path, checkpoint, commit, digests)
+    return CheckpointFolder(path, checkpoint, commit, _digests(path, _SETTINGS + _WEIGHTS))
+
+
+def with_code_elsewhere(checkpoint: CheckpointFolder) -> CheckpointFolder:
+    """Return a checkpoint with the digests of code that it takes from other repositories.
+
+    transformers takes it from their main branches, which move.
+
+    Raises:
+        OSError, ValueError: see :func:`llava_eval.borders.hub_cache.snapshot`.
+    """
+    digests = dict(checkpoint.file_sha256)
+    for file in _files(checkpoint.path, ("*config.json",)):
+        for name in sorted(_CODE_ELSEWHERE.findall(file.read_text(encoding="utf-8"))):
+            code = _digests(snapshot(name, None, ["*.py"]), ("*.py",))
+            digests |= {f"{name}/{module}": digest for module, digest in code}
+    return replace(checkpoint, file_sha256=tuple(digests.items()))
+
+
+def _digests(folder: Path, patterns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    files = _files(folder, patterns)
+    return tuple((file.relative_to(folder).as_posix(), _sha256(file)) for file in files)
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

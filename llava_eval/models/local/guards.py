@@ -14,6 +14,7 @@ import torch
 
 from llava_eval.errors import CheckpointError, PromptError
 from llava_eval.models.local.model import LoadedModel
+from llava_eval.models.local.plan import rope_example
 from llava_eval.models.local.prompt import Prompt
 from llava_eval.types import PreparedMedia
 
@@ -38,7 +39,7 @@ def check_length(prompt: Prompt, loaded: LoadedModel) -> None:
             f"sample {prompt.request.id}: {num_tokens} prompt tokens and up to {num_new} new ones "
             f"exceed the model's context of {limit}; set sampler.num_frames lower, or "
             "model.rope_scaling as the checkpoint's authors did, for instance "
-            "model.rope_scaling='{rope_type: linear, factor: 2.0}'"
+            f"{rope_example(loaded.model.config)}"
         )
 
 

@@ -368,7 +368,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
         if quantization is None:
             model = model.to(plan.device)
-    if plan.stored_quantization == "bitsandbytes":  # it leaves all others as they are stored
+    if plan.stored_quantization is not None:  # weights are left as they are stored
         for weight in model.parameters():
             if weight.dtype == plan.stored_dtype:
                 weight.data = weight.data.to(plan.dtype)
@@ -465,12 +465,15 @@ def load_processor(plan: ModelPlan) -> Any:
             f"{checkpoint.name}: it brings a {type(processor).__name__}, expected a processor "
             "with a tokenizer"
         )
-    if getattr(processor, "patch_size", 0) is None:  # transformers 4 filled it in
-        raise CheckpointError(
-            f"{checkpoint.name}: its processor_config.json lacks patch_size; set it, "
-            "vision_feature_select_strategy (both are in config.json), and "
-            "num_additional_image_tokens (1 for CLIP, 0 for SigLIP)"
-        )
+    config = read_config(checkpoint, plan.trust_remote_code)
+    for name in ("patch_size", "vision_feature_select_strategy"):  # transformers 4 filled them in
+        needed = getattr(config, name, "default") == "default"  # others leave it unread
+        if needed and getattr(processor, name, 0) is None:
+            raise CheckpointError(
+                f"{checkpoint.name}: its processor_config.json lacks {name}; set it: "
+                "patch_size and vision_feature_select_strategy as config.json has them, "
+                "num_additional_image_tokens 1 for CLIP and 0 for SigLIP"
+            )
     # New tokens must follow the prompt's last one in every row of a batch.
     tokenizer.padding_side = "left"
     # Processors would cut prompts to the length that training left in a tokenizer.json.

@@ -10,14 +10,15 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import AutoConfig, GenerationConfig
+from transformers import AutoConfig, GenerationConfig, GenerationMixin
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+from transformers.quantizers import AutoQuantizationConfig
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
-from llava_eval.models.local.checkpoint import CheckpointFolder
+from llava_eval.models.local.checkpoint import CheckpointFolder, with_code_elsewhere
 from llava_eval.models.local.hardware import (
     AttentionChoice,
     choose_attention,
@@ -36,18 +37,9 @@ TOKEN_SETTINGS = (
     *("suppress_tokens", "begin_suppress_tokens", "bad_words_ids"),
 )
 
-#: Settings that a protocol always decides (how much, whether and how widely to sample or search).
-_PROTOCOL_SETTINGS = (
-    *("max_length", "max_new_tokens", "min_length", "do_sample", "temperature", "top_k", "top_p"),
-    *("min_p", "typical_p", "epsilon_cutoff", "eta_cutoff", "num_beams", "num_return_sequences"),
-    *("early_stopping", "length_penalty", "use_cache", "cache_implementation", "stop_strings"),
-)
-
-#: Entries of a generation_config.json that no text depends on: what ``generate`` returns beside it,
-#: and guesses that make it faster, which it cannot make behind a prefix.
-_BOOKKEEPING = (
-    *("transformers_version", "_from_model_config", "return_dict_in_generate"),
-    *("prompt_lookup_num_tokens", "max_matching_ngram_size", "assistant_early_exit", "use_mtp"),
+#: Searches that transformers leaves to code on the hub.
+_SEARCHES_OF_THE_HUB = (
+    *("contrastive_search", "dola_generation", "constrained_beam_search", "group_beam_search"),
 )
 
 
@@ -65,8 +57,9 @@ class ModelPlan:
         rope_scaling: entries that replace those of the RoPE parameters.
         processor: settings that replace those of the image and video processor.
         generation_settings: of the checkpoint's generation_config.json, apart from tokens.
-        keeps_generation_settings: those that no protocol states (a repetition penalty) stay in
-            force.
+        unstated_generation_settings: those of them that change a text and that no protocol states
+            (a repetition penalty).
+        keeps_generation_settings: the latter stay in force.
         shows_images: each frame of a video is shown as an image of its own.
         trust_remote_code: run code from the checkpoint's folder.
     """
@@ -79,6 +72,7 @@ class ModelPlan:
     rope_scaling: Mapping[str, Any] = field(default_factory=dict)
     processor: Mapping[str, Any] = field(default_factory=dict)
     generation_settings: Mapping[str, Any] = field(default_factory=dict)
+    unstated_generation_settings: Mapping[str, Any] = field(default_factory=dict)
     keeps_generation_settings: bool = False
     shows_images: bool = False
     trust_remote_code: bool = False
@@ -104,15 +98,9 @@ class ModelPlan:
         )
 
     @property
-    def unstated_generation_settings(self) -> dict[str, Any]:
-        """Generation settings of the checkpoint that no protocol states."""
-        stored = self.generation_settings.items()
-        return {name: value for name, value in stored if name not in _PROTOCOL_SETTINGS}
-
-    @property
     def kept_generation_settings(self) -> dict[str, Any]:
         """Generation settings of the checkpoint that are in force beside the protocol's."""
-        return self.unstated_generation_settings if self.keeps_generation_settings else {}
+        return dict(self.unstated_generation_settings) if self.keeps_generation_settings else {}
 
     def identity(self) -> dict[str, Any]:
         """Return what about the model can change a generation, for a run's identity."""
@@ -126,7 +114,7 @@ class ModelPlan:
             model["processor"] = dict(self.processor)
         if self.unstated_generation_settings:
             kept = "kept" if self.keeps_generation_settings else "dropped"
-            model["generation_settings"] = {kept: self.unstated_generation_settings}
+            model["generation_settings"] = {kept: dict(self.unstated_generation_settings)}
         if self.shows_images:
             model["video_as"] = "images"
         return {"checkpoint_files": dict(self.checkpoint.file_sha256), "model": model}
@@ -152,6 +140,9 @@ def plan_checkpoint(
     """
     config = read_config(checkpoint, model.trust_remote_code)
     _check_kind(config, checkpoint, model.trust_remote_code)
+    if model.trust_remote_code:
+        with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
+            checkpoint = with_code_elsewhere(checkpoint)
     if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
         raise CheckpointError(
             f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
@@ -174,7 +165,7 @@ def plan_checkpoint(
             f"{quantization.name} would change nothing; name a checkpoint with plain weights, or "
             "leave quantization out"
         )
-    plan = ModelPlan(
+    return ModelPlan(
         checkpoint,
         device,
         dtype,
@@ -182,21 +173,13 @@ def plan_checkpoint(
         quantization,
         dict(model.rope_scaling or {}),
         dict(model.processor),
-        _generation_settings(checkpoint, config),
+        *_generation_settings(checkpoint, config, keeps=keeps_generation_settings),
         keeps_generation_settings,
         shows_images=model.video_as == "images",
         trust_remote_code=model.trust_remote_code,
         stored_dtype=config.dtype if isinstance(config.dtype, torch.dtype) else None,
         stored_quantization=stored,
     )
-    # As ``generate`` does, whose top_k is 50 where nothing else is asked for.
-    search = GenerationConfig(**plan.kept_generation_settings, top_k=50).get_generation_mode()
-    if search != "greedy_search":
-        raise CheckpointError(
-            f"{checkpoint.name}: its generation_config.json asks for {search.value}, which "
-            "transformers leaves to code on the hub; set model.generation_settings=protocol"
-        )
-    return plan
 
 
 def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
@@ -222,7 +205,11 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
     """
     with foreign_code(f"{checkpoint.name}: config.json cannot be used"):
         config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=trust_remote_code)
-        config.get_text_config()
+        inner = getattr(config.get_text_config(decoder=True), "quantization_config", None)
+        stored = getattr(config, "quantization_config", None) or inner  # as transformers looks
+        if stored:  # of an unknown kind it would leave the scales out, and say nothing here
+            AutoQuantizationConfig.from_dict(dict(stored))
+            config.quantization_config = stored
         return config
 
 
@@ -245,17 +232,28 @@ def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
     stored = getattr(config.get_text_config(), "rope_parameters", None)
     if stored is None:
         raise CheckpointError("model.rope_scaling: this checkpoint has no rotary positions")
-    kinds = [name for name, value in stored.items() if isinstance(value, dict)]  # of layers
+    kinds = _kinds_of_layers(stored)
     if not kinds:
         return _scaled(stored, scaling)
     for name, value in scaling.items():
         if name not in kinds or not isinstance(value, dict):
             raise CheckpointError(
                 f"model.rope_scaling: {name} is no kind of this checkpoint's layers; expected "
-                f"entries of {' or '.join(kinds)}, for instance "
-                f"model.rope_scaling='{{{kinds[0]}: {{rope_type: linear, factor: 2.0}}}}'"
+                f"entries of {' or '.join(kinds)}, for instance {rope_example(config)}"
             )
     return {**stored, **{name: _scaled(stored[name], value) for name, value in scaling.items()}}
+
+
+def rope_example(config: Any) -> str:
+    """Return how the command line stretches the context of a checkpoint with rotary positions."""
+    stored = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    linear = "{rope_type: linear, factor: 2.0}"
+    whole = [f"{kind}: {linear}" for kind in _kinds_of_layers(stored) if "sliding" not in kind]
+    return f"model.rope_scaling='{f'{{{whole[0]}}}' if whole else linear}'"
+
+
+def _kinds_of_layers(rope: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in rope.items() if isinstance(value, dict)]
 
 
 def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,31 +276,69 @@ def _scaled(stored: Mapping[str, Any], scaling: Mapping[str, Any]) -> dict[str, 
     return rope
 
 
-def _generation_settings(checkpoint: CheckpointFolder, config: Any) -> dict[str, Any]:
-    """Return what a checkpoint says of generating, apart from tokens.
+def _generation_settings(
+    checkpoint: CheckpointFolder, config: Any, *, keeps: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a checkpoint says of generating apart from tokens, and what of it changes a text.
 
     It may bring a temperature or a repetition penalty that would change scores without a word; how
     to generate is the protocol's to say.
 
     Raises:
-        CheckpointError: generation_config.json is damaged.
+        CheckpointError: generation_config.json is damaged, or a setting in force cannot be used.
     """
     with foreign_code(f"{checkpoint.name}: generation_config.json cannot be used"):
         try:
             stored = GenerationConfig.from_pretrained(checkpoint.path)
         except OSError:  # there is none: transformers looks into config.json
             stored = GenerationConfig.from_model_config(config)
-        settings: dict[str, Any] = json.loads(stored.to_json_string())
-        for name in TOKEN_SETTINGS:
-            value = settings.pop(name, None)
-            ids = value if isinstance(value, list) else [0 if value is None else value]
+        settings: dict[str, Any] = json.loads(stored.to_json_string(ignore_metadata=True))
+        for name in filter(settings.__contains__, TOKEN_SETTINGS):
+            value = settings[name]
+            ids = value if isinstance(value, list) else [value]
             if name.endswith("_id") and not all(type(item) is int for item in ids):
                 raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in _BOOKKEEPING and not name.startswith("output_")
-    }
+    changing = set()
+    for name, value in settings.items():
+        try:
+            with foreign_code(f"{checkpoint.name}: {name}={value!r} of its generation_config.json"):
+                if _changes_texts(name, getattr(stored, name), config):
+                    changing.add(name)
+        except CheckpointError:
+            if keeps or name in TOKEN_SETTINGS:
+                raise
+            changing.add(name)
+    own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
+    return own, {name: value for name, value in own.items() if name in changing}
+
+
+def _changes_texts(name: str, value: Any, config: Any) -> bool:
+    """Return whether ``generate`` does anything for a setting where nothing is drawn or searched.
+
+    Raises:
+        Exception: what it would raise of each sample.
+    """
+    wanted = GenerationConfig(max_length=3, top_k=50)  # as of ``generate`` where none is named
+    setattr(wanted, name, value)
+    search = wanted.get_generation_mode()
+    if search in _SEARCHES_OF_THE_HUB:
+        raise ValueError(
+            f"asks for {search.value}, which transformers leaves to code on the hub; "
+            "set model.generation_settings=protocol"
+        )
+    wanted.do_sample, wanted._eos_token_tensor = False, torch.tensor([0])
+    generating, text = GenerationMixin(), config.get_text_config()
+    generating.config = config
+    tokens = torch.zeros((1, 2), dtype=torch.long)
+    made = generating._get_logits_processor(
+        wanted, input_ids_seq_length=2, encoder_input_ids=tokens, device="cpu"
+    )
+    size = getattr(text, "vocab_size", 1 << 20) + getattr(text, "additional_vocab_size", 0)
+    if name == "guidance_scale":  # it asks the model once more
+        float(value)
+    else:
+        made(tokens, torch.zeros((1, size)))
+    return bool(made)
 
 
 @contextmanager
