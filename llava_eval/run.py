@@ -100,21 +100,24 @@ def _generate(
     evaluation, results = work.benchmark.evaluation, []
     progress = Progress(len(pending) + len(finished), finished)
     start = time.perf_counter()
-    with (
-        LedgerWriter(record.directory / files.LEDGER) as ledger,
-        progress,
-        contextlib.closing(work.engine.answer(pending)) as answered,
-    ):
-        for result in map(evaluation.scored, answered):
-            ledger.append(result)
-            results.append(result)
-            progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
-            if watch.sees(result):
-                break
+    try:
+        with (
+            LedgerWriter(record.directory / files.LEDGER) as ledger,
+            progress,
+            contextlib.closing(work.engine.answer(pending)) as answered,
+        ):
+            for result in map(evaluation.scored, answered):
+                ledger.append(result)
+                results.append(result)
+                progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
+                if watch.sees(result):
+                    break
+    finally:  # what an interrupted session did is part of what the run costs
+        seconds = time.perf_counter() - start
+        record.add_work(generating_seconds=round(seconds, 3), warm_up=work.clock.warm_up or None)
+        record.add_work(**amount(results, seconds))
     record.add(**work.engine.record())
-    seconds = time.perf_counter() - start
-    record.add_work(generating_seconds=round(seconds, 3))
-    record.add_work(**amount(results, seconds), **work.engine.work())
+    record.add_work(**work.engine.work())
     return results
 
 

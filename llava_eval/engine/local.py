@@ -95,7 +95,6 @@ class LocalEngine(Engine):
         assert self._runner is not None
         return {
             "peak_device_memory_bytes": self._runner.peak_device_memory_bytes(),
-            "warm_up": self._clock.warm_up or None,
             **({} if self._cache is None else {"frames": self._cache.counts.as_dict()}),
         }
 

@@ -17,11 +17,17 @@ PREPARE_STAGE: Final = "prepare"
 
 
 class StageClock:
-    """Adds up the wall time of named stages, for instance "decode_wait" or "prefill"."""
+    """Adds up the wall time of named stages, for instance "decode_wait" or "prefill".
+
+    Attributes:
+        seconds: by stage.
+        warm_up: the samples of the first batch and the model's seconds until its end, for the
+            manifest; empty until then.
+    """
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._warm_up: dict[str, Any] = {}
+        self.warm_up: Mapping[str, Any] = {}
 
     def end_warm_up(self, num_generated: int) -> None:
         """Note the first batch of a process, which includes what is done once: checks, tuning.
@@ -29,17 +35,9 @@ class StageClock:
         Args:
             num_generated: samples of that batch.
         """
-        if not self._warm_up:
+        if not self.warm_up:
             seconds = {stage: round(self.seconds.get(stage, 0.0), 6) for stage in MODEL_STAGES}
-            self._warm_up = {"num_generated": num_generated, "stage_seconds": seconds}
-
-    @property
-    def warm_up(self) -> Mapping[str, Any]:
-        """The samples of the first batch and the model's seconds until its end, for the manifest.
-
-        Empty until then.
-        """
-        return dict(self._warm_up)
+            self.warm_up = {"num_generated": num_generated, "stage_seconds": seconds}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -388,6 +388,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert [name for names in model.asked for name in names] == ids[len(before) :]
     assert (tmp_path / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
     assert (tmp_path / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    sessions = manifest_of(tmp_path)["sessions"]
+    assert [session["num_generated"] for session in sessions] == [len(before), 9 - len(before)]
+    assert all(session["generating_seconds"] > 0 for session in sessions)
     again = Letters()
     assert run(named, model=again).exit_code == 0
     assert again.asked == []

@@ -13,13 +13,13 @@ from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
 from llava_eval.engine.ray.worker import warm_up
-from llava_eval.engine.ray.worker_messages import Loaded, WorkerSettings, joint_versions
-from llava_eval.engine.ray.worker_pool import (
-    Worker,
-    close_pool,
-    open_pool,
-    release_pool,
+from llava_eval.engine.ray.worker_messages import (
+    Loaded,
+    Report,
+    WorkerSettings,
+    joint_versions,
 )
+from llava_eval.engine.ray.worker_pool import Worker, close_pool, open_pool, release_pool
 from llava_eval.models.clock import StageClock, joint_warm_up
 from llava_eval.types import Sample, SampleResult
 
@@ -71,15 +71,18 @@ class RayEngine(Engine):
         assert self._loaded is not None
         self._dispatch = Dispatch(self._pool, self._settings, self._loaded, self._clock)
         self._pool.is_idle = False
-        with cluster_errors():
-            yield from self._dispatch.run(
-                plan_batches(media_groups(samples), self._loaded.batch_size)
-            )
-        self._pool.is_idle = True
-        for worker in self._pool.all:
-            if worker.report is not None:
-                for stage, seconds in worker.report.stage_seconds.items():
+        try:
+            with cluster_errors():
+                yield from self._dispatch.run(
+                    plan_batches(media_groups(samples), self._loaded.batch_size)
+                )
+            self._pool.is_idle = True
+        finally:
+            for report in self._reports():
+                for stage, seconds in report.stage_seconds.items():
                     self._clock.seconds[stage] += seconds
+            warm_ups = [report.warm_up for report in self._reports()]
+            self._clock.warm_up = joint_warm_up(warm_ups) or {}
 
     def record(self) -> dict[str, Any]:
         if self._dispatch is None or self._dispatch.first_reply is None:
@@ -87,12 +90,11 @@ class RayEngine(Engine):
         return dict(self._dispatch.first_reply.report.record)
 
     def work(self) -> dict[str, Any]:
-        reports = [worker.report for worker in self._pool.all if worker.report is not None]
+        reports = self._reports()
         return {
             "engine": "ray",
             "nodes": node_facts(),
             "workers": [_describe(worker) for worker in self._pool.all],
-            "warm_up": joint_warm_up([report.warm_up for report in reports]),
             **{
                 name: max((n for r in reports if (n := getattr(r, name)) is not None), default=None)
                 for name in ("peak_device_memory_bytes", "peak_host_memory_bytes")
@@ -101,6 +103,9 @@ class RayEngine(Engine):
 
     def close(self) -> None:
         release_pool()
+
+    def _reports(self) -> list[Report]:
+        return [worker.report for worker in self._pool.all if worker.report is not None]
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

@@ -255,7 +255,10 @@ def cost_table(runs: Sequence[ComparableRun]) -> Table:
     costs = [run.cost for run in runs]
     stages = dict.fromkeys(stage for cost in costs for stage in cost.stage_seconds)
     stages.pop(PREPARE_STAGE, None)  # shown by sample
+    # A process that is killed says nothing of what it did.
+    is_whole = all(cost.num_generated in (0, cost.num_samples) for cost in costs)
     lines: list[tuple[str, str, Callable[[Cost], float | None]]] = [
+        ("samples timed", "", lambda cost: None if is_whole else cost.num_generated),
         ("model (ms a sample)", ".3g", lambda cost: _times(1000, cost.model_seconds_per_sample)),
         *(_stage_line(stage) for stage in stages if stage in MODEL_STAGES),
         (

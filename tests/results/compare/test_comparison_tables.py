@@ -194,6 +194,9 @@ def test_what_runs_cost(runs: list[Run], tmp_path: Path) -> None:
         ["output tokens a sample", "2.0", "2.0"],
         ["judge's cost", "-", "0.1235"],
     ]
+    killed = {"sessions": [{**session, "num_generated": None}, {**session, "num_generated": 5}]}
+    continued = read(tmp_path / "continued", WRONG_OF_A, manifest=killed)
+    assert cost_table([runs[0], continued]).rows[0] == ["samples timed", "12", "5"]
 
 
 def test_a_metric_without_a_difference_is_dashes_beside_the_others(
