@@ -14,7 +14,8 @@ from typing import Any
 
 import llava_eval
 from llava_eval.metrics.means import range_of
-from llava_eval.results.exchange.run_facts import RunFacts, json_lines, sha256_of
+from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
+from llava_eval.results.ledger import json_line
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
@@ -39,7 +40,8 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     below = f"data/{facts.file_name}/{developer or 'local'}/{name or facts.model}/{identity}"
     headline = next(iter(run.tables.metrics), None)
     scored = [result for result in run.results if result.score.value is not None]
-    text = json_lines(_instance(item, evaluation_id, model_id, headline, facts) for item in scored)
+    named = (evaluation_id, model_id, headline, facts)
+    text = "".join(f"{json_line(_instance(item, *named))}\n" for item in scored)
     content = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,

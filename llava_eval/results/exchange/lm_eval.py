@@ -11,7 +11,8 @@ import json
 import re
 from typing import Any
 
-from llava_eval.results.exchange.run_facts import RunFacts, as_share, json_lines, sha256_of
+from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
+from llava_eval.results.ledger import json_line
 from llava_eval.types import SampleResult
 
 
@@ -50,8 +51,8 @@ def lm_eval(facts: RunFacts) -> dict[str, Any]:
     stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%f")
     return {
         f"{sanitized}/results_{stamp}.json": content,
-        f"{sanitized}/samples_{task}_{stamp}.jsonl": json_lines(
-            _sample(result, facts) for result in run.results
+        f"{sanitized}/samples_{task}_{stamp}.jsonl": "".join(
+            f"{json_line(_sample(result, facts))}\n" for result in run.results
         ),
     }
 

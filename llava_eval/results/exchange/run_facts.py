@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,12 +93,6 @@ class RunFacts:
 def sha256_of(text: str) -> str:
     """Return the digest of a text, in hexadecimal; half a surrogate pair counts as its code."""
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
-
-
-def json_lines(values: Iterable[object]) -> str:
-    """Return a line of JSON for each value, which holds nothing else that readers end lines at."""
-    text = "".join(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
-    return re.sub("[\x85\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def as_share(value: float | None, unit: str) -> float | None:
