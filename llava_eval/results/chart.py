@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import wcwidth
+
 from llava_eval.results.formatting import cut, printable
 
 #: A range of this ratio or more is drawn on a logarithmic axis.
@@ -198,7 +200,8 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
             below[start : start + len(text)] = text
     return "\n".join(
         [
-            cut(printable(f"{chart.title} ({chart.y_name})"), width),
+            # Nothing stands beside a point of characters, as the name of the axis says.
+            cut(printable(f"{chart.title} ({chart.y_name.partition('; ')[0]})"), width),
             *lines,
             f"{'':>{margin}} +{'-' * columns}",
             f"{'':>{margin}}  {''.join(below)}".rstrip(),
@@ -209,13 +212,15 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
 
 
 def _legend(chart: Chart, width: int) -> list[str]:
-    parts = [
+    """Return the names of series in one line, or in one each where they do not fit."""
+    names = [
         f"{_MARKS[number % len(_MARKS)]} {printable(series.name)}"
         for number, series in enumerate(chart.series)
         if series.name
     ]
-    if len(chart.frontier) > 1:
-        parts.append("--- Pareto set")
-    if chart.reference is not None:
-        parts.append(f"... {chart.reference[1]}")
-    return [cut(f"  {'   '.join(parts)}", width)] if parts else []
+    others = ["--- Pareto set"] if len(chart.frontier) > 1 else []
+    others += [] if chart.reference is None else [f"... {chart.reference[1]}"]
+    lines = ["   ".join([*names, *others])]
+    if wcwidth.width("   ".join(names)) + 2 > width:
+        lines = [*names, "   ".join(others)]
+    return [cut(f"  {line}", width) for line in lines if line]

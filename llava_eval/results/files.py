@@ -138,13 +138,19 @@ def write_json(path: Path, content: Any) -> None:
 def write_files(folder: Path, contents: Mapping[str, Any]) -> list[Path]:
     """Write files by their paths below a folder: texts as they are, other values as JSON.
 
+    Half a surrogate pair in JSON is "?": readers of other tools refuse a file with its escape.
+
     Raises:
         StorageError: one of them cannot be written.
     """
     paths = [folder / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         make_folder(path.parent)
-        (write_text if isinstance(content, str) else write_json)(path, content)
+        if isinstance(content, str):
+            write_text(path, content)
+        else:
+            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+            write_bytes(path, f"{text}\n".encode(errors="replace"))
     return paths
 
 

@@ -63,8 +63,12 @@ def to_line(result: SampleResult) -> str:
         "generation": generation,
         "score": score,
     }
+    return json_line(content)
+
+
+def json_line(content: object) -> str:
+    """Return JSON in one line, also for str.splitlines() and editors that know more line ends."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    # Legal in JSON, but str.splitlines() and many editors would break the line here.
     for character in _OTHER_LINE_BREAKS:
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text

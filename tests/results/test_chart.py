@@ -170,6 +170,14 @@ def test_characters_stand_where_values_are() -> None:
     assert plain[2] == " 100 |                             o", "series stand beside each other"
     assert plain[-1] == "  o one   x two"
     assert "." not in "".join(plain)
+    points = [Point(0, 1), Point(1, 2)]
+    assert to_text(small(y_name="y (%); beside points: z")).startswith("T (y (%))\n")
+    many = [Series(f"{4 * n} frames, quantization {n}", points) for n in (1, 2)]
+    assert to_text(small(series=many), width=40).splitlines()[-3:] == [
+        "  o 4 frames, quantization 1",
+        "  x 8 frames, quantization 2",
+        "  --- Pareto set   ... chance",
+    ]
     nameless = Chart("T", "x", "y", [Series("", [Point(1, 1), Point(2, 2)])])
     assert to_text(nameless, width=40).splitlines()[-1].strip() == "x"
 

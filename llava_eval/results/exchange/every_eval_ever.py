@@ -15,6 +15,7 @@ from typing import Any
 import llava_eval
 from llava_eval.metrics.means import range_of
 from llava_eval.results.exchange.run_facts import RunFacts, sha256_of
+from llava_eval.results.ledger import json_line
 from llava_eval.types import MetricValue, SampleResult
 
 SCHEMA_VERSION = "0.3.0"
@@ -38,12 +39,9 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
     identity = uuid.UUID(bytes=hashlib.sha256(facts.fingerprint.encode()).digest()[:16], version=4)
     below = f"data/{facts.file_name}/{developer or 'local'}/{name or facts.model}/{identity}"
     headline = next(iter(run.tables.metrics), None)
-    lines = [
-        json.dumps(_instance(result, evaluation_id, model_id, headline, facts), ensure_ascii=False)
-        for result in run.results
-        if result.score.value is not None
-    ]
-    text = "".join(f"{line}\n" for line in lines)
+    scored = [result for result in run.results if result.score.value is not None]
+    named = (evaluation_id, model_id, headline, facts)
+    text = "".join(f"{json_line(_instance(item, *named))}\n" for item in scored)
     content = {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": evaluation_id,
@@ -78,7 +76,7 @@ def every_eval_ever(facts: RunFacts) -> dict[str, Any]:
             "file_path": f"{below}_samples.jsonl",
             "hash_algorithm": "sha256",
             "checksum": sha256_of(text),
-            "total_rows": len(lines),
+            "total_rows": len(scored),
         },
     }
     return {f"{below}.json": content, f"{below}_samples.jsonl": text}

@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from llava_eval.results.exchange.run_facts import RunFacts, as_share, sha256_of
+from llava_eval.results.ledger import json_line
 from llava_eval.types import SampleResult
 
 
@@ -48,10 +49,11 @@ def lm_eval(facts: RunFacts) -> dict[str, Any]:
         "total_evaluation_time_seconds": str((ended - started).total_seconds()),
     }
     stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%f")
-    lines = (json.dumps(_sample(result, facts), ensure_ascii=False) for result in run.results)
     return {
         f"{sanitized}/results_{stamp}.json": content,
-        f"{sanitized}/samples_{task}_{stamp}.jsonl": "".join(f"{line}\n" for line in lines),
+        f"{sanitized}/samples_{task}_{stamp}.jsonl": "".join(
+            f"{json_line(_sample(result, facts))}\n" for result in run.results
+        ),
     }
 
 

@@ -23,8 +23,8 @@ from llava_eval.results.tables import all_values
 
 log = logging.getLogger(__name__)
 
-#: What no tracker takes in the name of a number.
-_NOT_IN_NAMES = re.compile(r"[^\w ./-]+")
+#: What no tracker takes in the name of a number: other marks, and parts that no path has.
+_NOT_IN_NAMES = re.compile(r"[^\w ./-]+|(?<![^/])\.{0,2}(?![^/])")
 
 
 class Tracker(Protocol):
@@ -110,7 +110,7 @@ def numbers_of(run: Run) -> dict[str, float]:
 
 
 def _codes(marks: re.Match[str]) -> str:
-    return "".join(f"_u{ord(character):04x}_" for character in marks[0])
+    return "".join(f"_u{ord(character):04x}_" for character in marks[0]) or "_empty_"
 
 
 def settings_of(run: Run) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def section(set_index: int, title: str, overview: Overview) -> Iterator[str]:
     if heat is not None:
         about = "Darker is higher; the best has a frame."
         drawings.insert(0, _panel(f"{overview.headline} by frames", heat, about))
-    if drawings:
+    if overview.charts:
         drawings.append(f'<p class="muted">{_ABOUT_CURVES}</p>')
+    if drawings:
         yield f'<div class="curves">{"".join(drawings)}</div>\n'
     yield f'<div class="tables">\n{"".join(_panels(set_index, overview))}</div>\n</section>\n'
 

@@ -6,11 +6,13 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import posixpath
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic_core import from_json
 
 from llava_eval.errors import ComparisonError
 from llava_eval.results.exchange.every_eval_ever import every_eval_ever
@@ -392,3 +394,33 @@ def test_the_hub_is_told_by_the_data_sets_own_task(
     assert second.startswith("95 % interval ")
     assert third == "3 scored, 1 unreadable, 1 failed"
     assert name == "made", "the hub's name is that of the checkpoint"
+
+
+def test_other_tools_read_texts_with_any_character(tmp_path: Path) -> None:
+    """Some readers end lines where Python does, and some refuse half a surrogate pair."""
+    text = "one\u2028two\u2029three\x85four \ud800"
+    results = [answered(n, True, generation=Generation(text)) for n in range(3)]
+    facts = RunFacts.of(RunReader().read(write_run(tmp_path / "run", results)))
+    for maker, get in (
+        (lm_eval, lambda line: line["resps"][0][0]),
+        (every_eval_ever, lambda line: line["output"]["raw"][0]),
+    ):
+        write_files(tmp_path / maker.__name__, maker(facts))
+        (path,) = (tmp_path / maker.__name__).rglob("*samples*.jsonl")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert [get(json.loads(line)) for line in lines] == [text] * 3
+    (path,) = write_files(tmp_path / "inspect", inspect_log(facts))
+    samples = from_json(path.read_bytes())["samples"]
+    assert samples[0]["output"]["choices"][0]["message"]["content"] == f"{text[:-1]}?"
+
+
+def test_no_part_of_a_trackers_name_is_one_that_no_path_has(tmp_path: Path) -> None:
+    """MLflow takes none of the numbers where a name is another one as a path."""
+    levels = (".", "..", "", "a/./b", "/c/", "...")
+    results = [answered(n, True, facets={"duration": level}) for n, level in enumerate(levels)]
+    names = numbers_of(RunReader().read(write_run(tmp_path / "run", results)))
+    assert all(posixpath.normpath(name) == name for name in names)
+    found = [name for name in names if "/duration/" in name and name.endswith("/accuracy")]
+    assert [name.removeprefix("made/up/duration/").removesuffix("/accuracy") for name in found] == [
+        *("_u002e_", "_u002e__u002e_", "_empty_", "a/_/b", "_/c/_", "..."),
+    ]
