@@ -6,6 +6,7 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Answer, Options
@@ -115,7 +116,11 @@ def image_choice(
 
 
 QuestionForm = Literal["as_is", "stripped", "capitalized"]
-_FORMED = {"as_is": str, "stripped": str.strip, "capitalized": str.capitalize}
+_FORMED: dict[QuestionForm, Callable[[str], str]] = {
+    "as_is": str,
+    "stripped": str.strip,
+    "capitalized": str.capitalize,
+}
 
 #: Facet of a prompt with OCR tokens: whether the row had any to give.
 OCR_FACET = "ocr_tokens"
