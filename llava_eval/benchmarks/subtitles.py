@@ -67,10 +67,7 @@ class Subtitles:
         if Path(self.path).is_file():
             if not clip.fps:
                 raise MediaError(f"{self.media.path}: matching subtitles needs a frame rate")
-            if self.rule == "cgbench_lmms_eval":
-                lines = cues_at_even_times(Path(self.path), clip)
-            else:
-                lines = _RULES[self.rule](Path(self.path), clip.frame_indices, clip.fps)
+            lines = _RULES[self.rule](Path(self.path), clip)
         if lines is None or (not lines and self.missing is None):
             lines = self.missing
         return () if lines is None else (f"{self.heading}{lines}\n",)
@@ -219,7 +216,8 @@ def _read(path: Path) -> str:
         raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
 
 
-_RULES: dict[str, Callable[[Path, Sequence[int], float], str]] = {
-    "first_cue": first_cues,
-    "lmms_eval": windows_of_frames,
+_RULES: dict[SubtitleRule, Callable[[Path, Clip], str | None]] = {
+    "first_cue": lambda path, clip: first_cues(path, clip.frame_indices, clip.fps or 0),
+    "lmms_eval": lambda path, clip: windows_of_frames(path, clip.frame_indices, clip.fps or 0),
+    "cgbench_lmms_eval": cues_at_even_times,
 }

@@ -138,11 +138,12 @@ def normalised_distance(reply: str, answer: str) -> float:
     length = max(len(answer.upper()), len(reply.upper()))
     if not length:
         return 0.0
-    return edit_distance(_flat(answer), _flat(reply)) / length
+    return edit_distance(flat(answer), flat(reply)) / length
 
 
-def _flat(text: str) -> str:
-    return " ".join(text.strip().lower().split())
+def flat(text: str) -> str:
+    """Return a text in lower case, with one space between words."""
+    return " ".join(text.lower().split())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -31,17 +32,16 @@ class CacheCounts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._num_cached = self._num_decoded = 0
+        self._counts = Counter(num_cached=0, num_decoded=0)
 
-    def add(self, *, num_cached: int = 0, num_decoded: int = 0) -> None:
-        """Add frames."""
+    def add(self, **frames: int) -> None:
+        """Add frames, by the name of their count."""
         with self._lock:
-            self._num_cached += num_cached
-            self._num_decoded += num_decoded
+            self._counts.update(frames)
 
     def as_dict(self) -> dict[str, int]:
         """Return the counts for the manifest."""
-        return {"num_cached": self._num_cached, "num_decoded": self._num_decoded}
+        return dict(self._counts)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ questions are those of VQAv2 and its relatives, POPE, MME and ChartQA.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from llava_eval.benchmarks.adapters.options import Answer, Options
@@ -115,6 +116,11 @@ def image_choice(
 
 
 QuestionForm = Literal["as_is", "stripped", "capitalized"]
+_FORMED: dict[QuestionForm, Callable[[str], str]] = {
+    "as_is": str,
+    "stripped": str.strip,
+    "capitalized": str.capitalize,
+}
 
 #: Facet of a prompt with OCR tokens: whether the row had any to give.
 OCR_FACET = "ocr_tokens"
@@ -175,7 +181,7 @@ def image_question(
         RowsError: a missing column, answers of another form, or an answer that is the letter of a
             column whose option the prompt lacks, as in VLMEvalKit's tables.
     """
-    asked = _formed(row.text(question), question_form).replace(delete_from_question or "\0", "")
+    asked = _FORMED[question_form](row.text(question)).replace(delete_from_question or "\0", "")
     picture = row_image(row, column=image, files=media, upright=upright)
     has_tokens = ocr_tokens is not None and row.optional(ocr_tokens) is not None
     tokens = row.texts(ocr_tokens) if ocr_tokens is not None and has_tokens else ()
@@ -206,9 +212,3 @@ def image_question(
         question=asked,
         facets=levels,
     )
-
-
-def _formed(question: str, form: QuestionForm) -> str:
-    if form == "stripped":
-        return question.strip()
-    return question.capitalize() if form == "capitalized" else question

@@ -64,7 +64,11 @@ def mmvu(
         raise row.error(f"column 'choices' should hold options by letter, got {given!r:.60}")
     listed = Options(column="choices", form="{letter}: {option}")
     choices = listed.of(row) if kind == "multiple-choice" else ()
-    subject = file.split("/")[0] if subject_from == "folder" else _subject(row)
+    named = row.level("metadata.subject") if subject_from == "metadata" else file.split("/")[0]
+    if named is None:
+        given = row.column("metadata")
+        raise row.error(f"column 'metadata' should hold a subject, got {given!r:.60}")
+    subject = named.replace(" ", "_")
     return Sample(
         id=row.text("{id}"),
         row=row.number,
@@ -82,11 +86,3 @@ def mmvu(
             "discipline": _DISCIPLINE_OF.get(subject, UNKNOWN),
         },
     )
-
-
-def _subject(row: Row) -> str:
-    subject = row.level("metadata.subject")
-    if subject is None:
-        given = row.column("metadata")
-        raise row.error(f"column 'metadata' should hold a subject, got {given!r:.60}")
-    return subject.replace(" ", "_")

@@ -125,21 +125,6 @@ class OnlyTheLetter(ReplyScorer):
 
 
 @dataclass(frozen=True)
-class SeedBenchLmmsEval(ReplyScorer):
-    """SEED-Bench in lmms-eval: the first character of the reply, in either case.
-
-    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/seedbench/utils.py, seed_process_result.
-    """
-
-    def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, 0.0 for another or none."""
-        letter = reply.strip()[:1]
-        right = any(letter.lower() == target.lower().strip() for target in sample.targets)
-        known = letter.upper() in tuple(letters_of(sample))
-        return read(sample, letter.upper() if known else None, right, "the first character")
-
-
-@dataclass(frozen=True)
 class FirstCharacter(ReplyScorer):
     """Vinoground's rule: the first character of the reply, in either case.
 
@@ -154,6 +139,18 @@ class FirstCharacter(ReplyScorer):
         right = any(reply[0].lower() == target.lower() for target in sample.targets)
         known = reply[0].upper() in tuple(letters_of(sample))
         return read(sample, reply[0].upper() if known else None, right, "the first character")
+
+
+@dataclass(frozen=True)
+class SeedBenchLmmsEval(FirstCharacter):
+    """SEED-Bench in lmms-eval: the first character that is no white space, in either case.
+
+    Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/seedbench/utils.py, seed_process_result.
+    """
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, 0.0 for another or none."""
+        return super().score(reply.strip(), sample)
 
 
 _BLINK_START = re.compile(r"[\(\s]*([A-Z])", re.IGNORECASE)

@@ -14,6 +14,7 @@ from llava_eval.scoring.choice.letter import (
     unread,
 )
 from llava_eval.scoring.scorer import ReplyScorer, read
+from llava_eval.scoring.text import flat
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Sample, Score
 
@@ -184,10 +185,10 @@ def _mvbench_letter(text: str) -> str | None:
     option = _OPTION.fullmatch(text.strip())
     if option is not None:
         return option.group(1).upper()
-    flat = without_punctuation(on_one_line(text))
+    bare = without_punctuation(on_one_line(text))
     for edge in "'\")(":
-        flat = flat.strip(edge)
-    letter = _LETTER.search(flat.strip().lower())
+        bare = bare.strip(edge)
+    letter = _LETTER.search(bare.strip().lower())
     return None if letter is None else letter.group().upper()
 
 
@@ -211,16 +212,12 @@ class TvBenchLmmsEval(LetterRule):
         for match in (re.search(r"\b([A-Z])\b", text.upper()), _TVBENCH_START.match(text.upper())):
             if match is not None and match.group(1) in letters:
                 return match.group(1), "as a word or at the start"
-        lowered = _words(text)
+        lowered = flat(text)
         fitting = [
             letter
             for letter, choice in zip(letters, sample.choices, strict=True)
-            if _words(choice) and _words(choice) in lowered
+            if flat(choice) and flat(choice) in lowered
         ]
         if len(fitting) != 1:
             return None, "no letter as a word or at the start, no one candidate"
         return fitting[0], "whose text stands in the reply"
-
-
-def _words(text: str) -> str:
-    return " ".join(text.lower().split())

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.scoring.choice import letters_of, read_letter, unread
 from llava_eval.scoring.clues import fenced_result
 from llava_eval.scoring.scorer import JudgedScorer, JudgeReply, Messages, chat, read
@@ -295,7 +296,7 @@ class TomatoOfficial(RulesFirst):
 def _plain_letter(reply: str, sample: Sample) -> str | None:
     """Return the letter of a reply that has one of the forms, or None."""
     text, letters = reply.strip(), tuple(letters_of(sample))
-    listed = [f"{letter}: {choice}" for letter, choice in zip(letters, sample.choices, strict=True)]
+    listed = lettered(sample.choices, "{letter}: {option}")
     if text.upper() in letters or text.upper() in listed:
         return text[0].upper()
     form = _FORM.match(text)

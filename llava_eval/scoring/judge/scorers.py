@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from string import ascii_uppercase
 
+from llava_eval.benchmarks.adapters.options import lettered
 from llava_eval.scoring.judge.parsers import ParsedReply, ParserName, parse_reply
 from llava_eval.scoring.judge.rules_first import RulesFirst
 from llava_eval.scoring.scorer import Messages, chat
@@ -56,10 +56,7 @@ class JudgedText(RulesFirst):
                 "question": sample.question,
                 "answer": self._answer(sample.targets[0]),
                 "prediction": text,
-                "options": "\n".join(
-                    f"{letter}: {choice}"
-                    for letter, choice in zip(ascii_uppercase, sample.choices, strict=False)
-                ),
+                "options": "\n".join(lettered(sample.choices, "{letter}: {option}")),
             },
         )
 

@@ -130,16 +130,9 @@ def _tagger() -> Any:
     return tagger
 
 
-_Rule = tuple[re.Pattern[str], str]
-
-
-def _rules(*pairs: tuple[str, str]) -> tuple[_Rule, ...]:
-    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
-
-
 #: Penn Treebank tokenization as pywsd's tokenizer has it, in the order of application. It lags
 #: behind NLTK's: there "*" and ".." are marks of their own, and a quote before a word is split off.
-_BEFORE_PADDING = _rules(
+_BEFORE_PADDING = (
     (r"([«“\u2018„]|[`]+)", r" \1 "),
     (r"^\"", r"``"),
     ("(``)", r" \1 "),
@@ -155,7 +148,7 @@ _BEFORE_PADDING = _rules(
     (r"[\]\[\(\)\{\}\<\>]", r" \g<0> "),
     (r"--", r" -- "),
 )
-_AFTER_PADDING = _rules(
+_AFTER_PADDING = (
     (r"([»”\u2019]+)", r" \1 "),
     ('"', " '' "),
     (r"(\S)('')", r"\1 \2 "),
@@ -191,8 +184,8 @@ def pywsd_words(text: str, sentences: Callable[[str], Sequence[str]]) -> list[st
 
 def _sentence_words(sentence: str) -> list[str]:
     for pattern, replacement in _BEFORE_PADDING:
-        sentence = pattern.sub(replacement, sentence)
+        sentence = re.sub(pattern, replacement, sentence)
     sentence = f" {sentence} "
     for pattern, replacement in _AFTER_PADDING:
-        sentence = pattern.sub(replacement, sentence)
+        sentence = re.sub(pattern, replacement, sentence)
     return sentence.split()
