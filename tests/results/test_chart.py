@@ -118,6 +118,10 @@ def test_png_is_drawn_in_the_series_colours(chart: Chart) -> None:
         wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
         assert np.abs(pixels - wanted).sum(axis=1).min() < 12
     assert to_image(chart, "png") == to_image(chart, "png")
+    others = [dataclasses.replace(series, name="other") for series in chart.series]
+    assert to_image(chart, "png") != to_image(dataclasses.replace(chart, series=others), "png"), (
+        "its series are named"
+    )
 
 
 @pytest.mark.slow
