@@ -113,7 +113,7 @@ class _Remembering:
         named = {name: settings[name] for name in ("images", "videos") if name in settings}
         items = list(_leaves([*media, *named.values()]))
         others = {name: value for name, value in settings.items() if name not in named}
-        key = (*map(id, items), repr(sorted(others.items(), key=lambda pair: pair[0])))
+        key = (*map(id, items), repr(sorted(others.items())))
         with self._lock:
             made = self._made.get(key)
         if made is None:
