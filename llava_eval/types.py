@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from llava_eval.errors import shown_address
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from PIL.Image import Image
 
@@ -250,9 +252,14 @@ class Clip:
         """How many frames these were chosen from, as far as that is known."""
         return self.num_cut_frames or self.num_source_frames or len(self)
 
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The frames as pictures: RGB (N, H, W, 3), each in one piece of memory."""
+        return self.frames.permute(0, 2, 3, 1).contiguous().numpy()
+
     def proven(self) -> Clip:
         """Return the clip with the proof of its frames, which must be as they were decoded."""
-        pixels = self.frames.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3)
+        pixels = self.pixels
         digests: dict[int, str] = {}  # frames that are shown again need no second look
         for row, index in enumerate(self.frame_indices):
             if index not in digests:

@@ -277,17 +277,12 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     Args:
         kind: video, or image (a clip of one frame).
         clip: the frames.
-        as_images: each is shown as an image of its own.
+        as_images: each is shown as an image of its own, of PIL: some processors take nothing else.
     """
     images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
     return PreparedMedia(
         kind,
         clip=clip,
-        shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
+        shown=tuple(map(Image.fromarray, clip.pixels)) if as_images else (clip.frames,),
         shown_kinds=images if as_images else ("video",),
     )
-
-
-def _to_pil(frame: torch.Tensor) -> Image.Image:
-    """Return a frame (3, H, W) as an image of PIL; some processors take nothing else."""
-    return Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
