@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from llava_eval.errors import shown_address
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from PIL.Image import Image
 
@@ -249,6 +251,22 @@ class Clip:
     def num_frames_sampled_from(self) -> int:
         """How many frames these were chosen from, as far as that is known."""
         return self.num_cut_frames or self.num_source_frames or len(self)
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The frames as pictures: RGB (N, H, W, 3), each in one piece of memory."""
+        return self.frames.permute(0, 2, 3, 1).contiguous().numpy()
+
+    def proven(self) -> Clip:
+        """Return the clip with the proof of its frames, which must be as they were decoded."""
+        pixels = self.pixels
+        digests: dict[int, str] = {}  # frames that are shown again need no second look
+        for row, index in enumerate(self.frame_indices):
+            if index not in digests:
+                digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
+        height, width = pixels.shape[1:3]
+        shown = tuple(digests[index] for index in self.frame_indices)
+        return replace(self, proof=PixelProof(width, height, shown))
 
     def frame(self, row: int) -> Clip:
         """Return one of the frames as a clip of its own.

@@ -50,6 +50,6 @@ def as_jpeg(image: Clip) -> Clip:
     from PIL import Image
 
     content = io.BytesIO()
-    Image.fromarray(image.frames[0].permute(1, 2, 0).contiguous().numpy()).save(content, "JPEG")
+    Image.fromarray(image.pixels[0]).save(content, "JPEG")
     pixels = np.array(Image.open(content).convert("RGB"))  # (H, W, 3)
     return dataclasses.replace(image, frames=torch.from_numpy(pixels).permute(2, 0, 1)[None])

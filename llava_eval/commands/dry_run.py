@@ -23,7 +23,7 @@ from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.preflight import check_before_loading
 from llava_eval.errors import RunDirectoryError
 from llava_eval.models.clock import StageClock
-from llava_eval.models.configured_model import Needs, plan_model, preview_prompts
+from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.results import files
 from llava_eval.results.cost import cost_of
 from llava_eval.results.directory import RUNS_ROOT
@@ -160,9 +160,13 @@ def asked_of(benchmark: Benchmark) -> Asked:
     content = decode_group(group, settings.sampler, None)
     if plan.memory_warning is not None:
         log.warning(plan.memory_warning)
-    preview = preview_prompts(plan, config)
-    if preview is None:
+    if not config.model.is_loaded:
         return Asked(content.media, sample.prompt, None)
+    from llava_eval.models.local.plan import ModelPlan
+    from llava_eval.models.local.prompt import PromptPreview
+
+    assert isinstance(plan, ModelPlan)
+    preview = PromptPreview(plan, config.conversation)
     shown = content.prepared(preview.prepare)
     return Asked(content.media, *preview.prompt(request_of(sample, shown, settings)))
 

@@ -444,7 +444,7 @@ def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]
 
     def read(request: FrameRequest) -> Any:
         clip = read_media(Media("video", request.path), lambda _: request.frame_indices)
-        return clip.frames.permute(0, 2, 3, 1).contiguous().numpy()
+        return clip.pixels
 
     outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
     for outcome in outcomes:

@@ -163,7 +163,7 @@ def contact_sheet(clips: Sequence[Clip]) -> Image:
     """Return all frames of some clips on one picture, in reading order."""
     from PIL import Image
 
-    frames = [frame for clip in clips for frame in clip.frames.permute(0, 2, 3, 1).numpy()]
+    frames = [frame for clip in clips for frame in clip.pixels]
     width = min(_FRAME_WIDTH, max(frame.shape[1] for frame in frames))
     height = max(round(frame.shape[0] * width / frame.shape[1]) for frame in frames)
     columns = min(_COLUMNS, len(frames))

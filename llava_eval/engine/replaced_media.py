@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,6 @@ from llava_eval.video.remote import is_address
 _log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
-ValueT = TypeVar("ValueT")
 
 #: Decimals of presentation times in a ledger.
 _TIME_DECIMALS = 6
@@ -67,7 +66,12 @@ def replaced_samples(
                 users.setdefault((medium, seen), []).append(identifier)
     changed = cache(_changed)
     suspects = [seen for seen in users if changed(seen[0].path) > since]
-    replaced = [*_shown_otherwise(suspects, sampler, runner)]
+    replaced = _otherwise(
+        suspects,
+        lambda seen: _shown(MediaInput.of(read_media(seen[0], sampler))),
+        lambda seen: _shown(seen[1]),
+        runner,
+    )
     anew = {identifier for seen in replaced for identifier in users[seen]}
     files = {
         identifier: path
@@ -77,7 +81,12 @@ def replaced_samples(
         if changed(path) > since
     }
     asked = [samples[identifier] for identifier in files]
-    reworded = [*_asked_otherwise(asked, results, sampler, runner)]
+    reworded = _otherwise(
+        asked,
+        lambda sample: _prompt(sample, sampler),
+        lambda sample: results[sample.id].prompt,
+        runner,
+    )
     anew |= {sample.id for sample in reworded}
     paths = [medium.name for medium, _ in replaced] + [files[sample.id] for sample in reworded]
     names = [*dict.fromkeys(paths)]
@@ -109,55 +118,38 @@ def _changed(path: str) -> float:
     return float(max(max(status.st_mtime, status.st_ctime) for status in found))
 
 
-def _shown_otherwise(
-    suspects: Sequence[_Seen], sampler: Sampler, runner: RunnerConfig
-) -> Iterator[_Seen]:
-    """Yield the media whose frames are not those of the ledger, or cannot be read any more."""
-    yield from (seen for seen in suspects if seen[1] is None or seen[1].proof is None)
-    known = [seen for seen in suspects if seen[1] is not None and seen[1].proof is not None]
-    for seen, now in _read_again(
-        known, lambda seen: MediaInput.of(read_media(seen[0], sampler)), runner
-    ):
-        if _shown(now) != _shown(seen[1]):
-            yield seen
-
-
-def _asked_otherwise(
-    suspects: Sequence[Sample],
-    results: Mapping[str, SampleResult],
-    sampler: Sampler,
+def _otherwise(
+    items: Sequence[ItemT],
+    now: Callable[[ItemT], object],
+    before: Callable[[ItemT], object],
     runner: RunnerConfig,
-) -> Iterator[Sample]:
-    """Yield the samples whose prompt is not that of the ledger, or cannot be made any more."""
-
-    def prompt(sample: Sample) -> str:
-        (group,) = media_groups([sample])
-        shown = decode_group(group, sampler, None).prepared(
-            lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
-        )
-        return prompt_text(shown.turn(sample))
-
-    for sample, now in _read_again(suspects, prompt, runner):
-        if now != results[sample.id].prompt:
-            yield sample
-
-
-def _read_again(
-    items: Sequence[ItemT], read: Callable[[ItemT], ValueT], runner: RunnerConfig
-) -> Iterator[tuple[ItemT, ValueT | None]]:
-    """Yield each item with what it reads as now; None where its media cannot be read."""
-    for outcome in decode_ahead(
+) -> list[ItemT]:
+    """Return the items that read otherwise now than before, or cannot be read any more."""
+    outcomes = decode_ahead(
         items,
-        read,
+        now,
         num_workers=runner.decode_workers,
         max_pending=runner.decode_workers,
         timeout_seconds=runner.decode_timeout_seconds,
-    ):
-        yield outcome.item, outcome.unwrap() if outcome.media_error() is None else None
+    )
+    return [
+        outcome.item
+        for outcome in outcomes
+        if outcome.media_error() is not None or outcome.value != before(outcome.item)
+    ]
+
+
+def _prompt(sample: Sample, sampler: Sampler) -> str:
+    """Return how the frames that a sample shows now let it be asked."""
+    (group,) = media_groups([sample])
+    shown = decode_group(group, sampler, None).prepared(
+        lambda kind, clip: ServedMedia(kind, ({},), clip.frame_indices)
+    )
+    return prompt_text(shown.turn(sample))
 
 
 def _shown(seen: MediaInput | None) -> object:
-    """Return which frames at which times were shown."""
+    """Return which frames at which times were shown, as far as a ledger says so."""
     if seen is None:
         return None
     return seen.proof, [round(time, _TIME_DECIMALS) for time in seen.pts_seconds]

@@ -17,7 +17,6 @@ from llava_eval.types import Media, Sample
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
-    from llava_eval.models.local.prompt import PromptPreview
 
 
 def check_model(config: RunConfig) -> None:
@@ -148,25 +147,6 @@ def load_checkpoint(config: RunConfig) -> LoadedModel:
 
 def _kind(config: RunConfig) -> str:
     return "a model of your own" if config.model.is_own else "a served model"
-
-
-def preview_prompts(plan: Plan, config: RunConfig) -> PromptPreview | None:
-    """Return what writes prompts without the model's weights; None where the model writes them.
-
-    Args:
-        plan: which model.
-        config: of the run.
-
-    Raises:
-        CheckpointError: the checkpoint's processor cannot be loaded.
-    """
-    if not config.model.is_loaded:
-        return None
-    from llava_eval.models.local.plan import ModelPlan
-    from llava_eval.models.local.prompt import PromptPreview
-
-    assert isinstance(plan, ModelPlan)
-    return PromptPreview(plan, config.conversation)
 
 
 def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:

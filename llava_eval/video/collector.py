@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from llava_eval.errors import MediaError
-from llava_eval.types import Clip, MediaProblem, PixelProof
+from llava_eval.types import Clip, MediaProblem
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -119,17 +118,6 @@ class FrameCollector:
             notes=tuple(notes),
             problems=tuple(problems),
         )
-
-
-def pixel_proof(clip: Clip) -> PixelProof:
-    """Return which pixels a clip holds, whose frames must be as they were decoded."""
-    pixels = clip.frames.permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3)
-    digests: dict[int, str] = {}  # frames that are shown again need no second look
-    for row, index in enumerate(clip.frame_indices):
-        if index not in digests:
-            digests[index] = hashlib.blake2b(pixels[row].data, digest_size=8).hexdigest()
-    height, width = pixels.shape[1:3]
-    return PixelProof(width, height, tuple(digests[index] for index in clip.frame_indices))
 
 
 class _Converter(threading.local):

@@ -14,7 +14,6 @@ import numpy as np
 from llava_eval.borders.paths import file_identity
 from llava_eval.types import Clip, MediaProblem, PixelProof, distinct_problems
 from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
-from llava_eval.video.collector import pixel_proof
 from llava_eval.video.decode import decode_frames, probe
 
 if TYPE_CHECKING:
@@ -83,9 +82,9 @@ class FrameCache:
         self.counts.add(num_cached=len(frames))
         missing = sorted(names.keys() - frames.keys())
         if missing:
-            decoded = decode_frames(path, missing)
+            decoded = decode_frames(path, missing).proven()
             self.counts.add(num_decoded=len(missing))
-            clip = self.resized(replace(decoded, proof=pixel_proof(decoded)))
+            clip = self.resized(decoded)
             for row, index in enumerate(missing):
                 frames[index] = clip.frame(row)
                 if self.store is not None:

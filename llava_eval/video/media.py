@@ -15,7 +15,7 @@ import numpy as np
 from llava_eval.borders.paths import is_surely_folder, reason
 from llava_eval.errors import MediaError
 from llava_eval.types import Clip, Media, MediaProblem, VideoInfo
-from llava_eval.video.collector import FrameCollector, Pixels, pixel_proof
+from llava_eval.video.collector import FrameCollector, Pixels
 from llava_eval.video.container import media_errors, require_file
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import cut, decode_frames, probe
@@ -76,7 +76,7 @@ def read_media(media: Media, sampler: Sampler, *, cache: FrameCache | None = Non
         if is_surely_folder(path):
             clip = _read_folder(path, indices, cache)
         elif cache is None:
-            clip = _proven(decode_frames(path, indices))
+            clip = decode_frames(path, indices).proven()
         else:
             clip = cache.read(path, indices)
     problems = clip.problems
@@ -147,10 +147,6 @@ def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     return (*keys, (0, 0, name))
 
 
-def _proven(clip: Clip) -> Clip:
-    return replace(clip, proof=pixel_proof(clip))
-
-
 def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) -> Clip:
     names = frame_files(folder)
     collector = FrameCollector(folder, indices)
@@ -161,7 +157,7 @@ def _read_folder(folder: str, indices: Sequence[int], cache: FrameCache | None) 
                 f"{folder}: frame index {index} is out of range, the folder has {len(names)} images"
             )
         collector.add(index, _load(str(Path(folder) / names[index])), index / FOLDER_FPS)
-    clip = _proven(collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)))
+    clip = collector.clip(fps=FOLDER_FPS, num_source_frames=len(names)).proven()
     return clip if cache is None else cache.resized(clip)
 
 
@@ -169,7 +165,7 @@ def _read_image(image: Media) -> Clip:
     content = None if image.data is None else io.BytesIO(image.data)
     collector = FrameCollector(image.path, [0])
     collector.add(0, _load(image.path, content, upright=image.upright), 0.0)
-    return _proven(collector.clip(num_source_frames=1))
+    return collector.clip(num_source_frames=1).proven()
 
 
 def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:

@@ -180,6 +180,10 @@ class LoadedModel:
         token = getattr(self.processor, f"{kind}_token", None)
         return None if token is None else str(token)
 
+    def placeholder_id(self, kind: MediaKind) -> int:
+        """Return that text's token."""
+        return int(self.tokenizer.convert_tokens_to_ids(self.placeholder(kind)))
+
     def letter_tokens(self, letter: str) -> tuple[int, ...]:
         """Return the tokens that write an option's letter with or without a space before it.
 

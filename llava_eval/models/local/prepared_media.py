@@ -113,7 +113,7 @@ class _Remembering:
         named = {name: settings[name] for name in ("images", "videos") if name in settings}
         items = list(_leaves([*media, *named.values()]))
         others = {name: value for name, value in settings.items() if name not in named}
-        key = (*map(id, items), repr(sorted(others.items(), key=lambda pair: pair[0])))
+        key = (*map(id, items), repr(sorted(others.items())))
         with self._lock:
             made = self._made.get(key)
         if made is None:
@@ -258,7 +258,7 @@ class MediaPreparer:
             for name, value in made.items()
             if name not in TEXT_INPUTS and isinstance(value, torch.Tensor)
         }
-        token_id = self._loaded.tokenizer.convert_tokens_to_ids(token)
+        token_id = self._loaded.placeholder_id(medium.kind)
         ids = made["input_ids"][0].tolist()
         if token_id not in ids:
             name = type(self._loaded.processor).__name__
@@ -277,17 +277,12 @@ def shown_medium(kind: MediaKind, clip: Clip, *, as_images: bool) -> PreparedMed
     Args:
         kind: video, or image (a clip of one frame).
         clip: the frames.
-        as_images: each is shown as an image of its own.
+        as_images: each is shown as an image of its own, of PIL: some processors take nothing else.
     """
     images: tuple[MediaKind, ...] = tuple("image" for _ in clip.frame_indices)
     return PreparedMedia(
         kind,
         clip=clip,
-        shown=tuple(map(_to_pil, clip.frames)) if as_images else (clip.frames,),
+        shown=tuple(map(Image.fromarray, clip.pixels)) if as_images else (clip.frames,),
         shown_kinds=images if as_images else ("video",),
     )
-
-
-def _to_pil(frame: torch.Tensor) -> Image.Image:
-    """Return a frame (3, H, W) as an image of PIL; some processors take nothing else."""
-    return Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())

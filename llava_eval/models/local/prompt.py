@@ -193,11 +193,10 @@ class PromptWriter:
         bos = tokenizer.bos_token
         has_bos = bos is not None and text.startswith(bos)
         ids = tokenizer(text, add_special_tokens=not has_bos)["input_ids"]
-        placeholders = {
-            tokenizer.convert_tokens_to_ids(self._loaded.placeholder(medium.kind))
-            for medium in request.prepared_media
-        }
         media = iter(request.prepared_media)
+        placeholders = {
+            self._loaded.placeholder_id(medium.kind) for medium in request.prepared_media
+        }
         expanded: list[int] = []
         media_end = 0
         for token in ids:

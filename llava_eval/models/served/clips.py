@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from llava_eval.config.schema import ServerConfig
 from llava_eval.errors import CheckpointError, MediaError, StorageError
@@ -56,9 +55,7 @@ class ClipFolder:
         """
         path = self._folder / f"{uuid.uuid4().hex}.mkv"
         try:
-            _write(
-                path, clip.frames.permute(0, 2, 3, 1).contiguous().numpy(), _frames_per_second(clip)
-            )
+            _write(path, clip.pixels, _frames_per_second(clip))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be written: {error}") from error
@@ -136,7 +133,7 @@ class MediaEncoder:
             address = self._address(clip.video)
             return ServedMedia(kind, (video_part(address),), (), metadata)
         size = (clip.frames.shape[2], clip.frames.shape[3])
-        images = map(self._image, clip.frames)
+        images = map(self._image, clip.pixels)
         if kind == "video" and self._clips is not None:
             parts = [video_part(str(self._clips.write(clip)))]
         elif kind == "video" and self._video_as == "video":
@@ -160,12 +157,12 @@ class MediaEncoder:
         if self._clips is not None:
             self._clips.close()
 
-    def _image(self, frame: torch.Tensor) -> str:
-        """Return a frame (3, H, W) as an image file in base64."""
+    def _image(self, frame: np.ndarray) -> str:
+        """Return a frame (H, W, 3) as an image file in base64."""
         from PIL import Image
 
         config, content = self._config, io.BytesIO()
-        image = Image.fromarray(frame.permute(1, 2, 0).numpy())
+        image = Image.fromarray(frame)
         if config.image_format == "jpeg":
             image.save(content, "JPEG", quality=config.jpeg_quality, subsampling=0)
         else:

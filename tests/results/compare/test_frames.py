@@ -23,7 +23,6 @@ from llava_eval.results.compare.frames import (
 from llava_eval.results.runs import RunReader
 from llava_eval.types import MediaInput, PixelProof, SampleResult
 from llava_eval.video import decode_frames
-from llava_eval.video.collector import pixel_proof
 from tests.conftest import DEMO
 from tests.results.runs_on_disk import answered, failed, write_run
 
@@ -77,7 +76,7 @@ def test_the_first_difference_is_named(left: Seen, right: Seen, difference: str 
 def result_of(number: int, indices: tuple[int, ...]) -> SampleResult:
     """Return the result of a question that was shown frames of a real video."""
     clip = decode_frames(str(VIDEO), indices)
-    inputs = (MediaInput(clip.pts_seconds, pixel_proof(clip)),)
+    inputs = (MediaInput(clip.pts_seconds, clip.proven().proof),)
     return answered(number, True, media=(VIDEO.name,), frame_indices=(indices,), inputs=inputs)
 
 
@@ -134,7 +133,7 @@ def test_pictures_of_another_tool(
 
 def test_a_digest_is_of_rgb_bytes_as_anybody_can_compute_it() -> None:
     clip = decode_frames(str(VIDEO), (5,))
-    proof = pixel_proof(clip)
+    proof = clip.proven().proof
     pixels = np.asarray(Image.fromarray(clip.frames[0].permute(1, 2, 0).numpy()))
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=8).hexdigest()
     assert proof == PixelProof(pixels.shape[1], pixels.shape[0], (digest,))
