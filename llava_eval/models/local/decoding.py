@@ -16,7 +16,7 @@ from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, position_ids
 from llava_eval.models.local.prompt import Prompt
-from llava_eval.types import Generation, GenerationSettings, StopReason
+from llava_eval.types import Generation, StopReason
 
 #: New tokens of each prompt that are compared.
 _NUM_STEPS = 4
@@ -122,9 +122,7 @@ class Decoder:
         sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
-            _stopped_early(self._to_generation(tokens, prompt, logprobs), settings)
-            if is_finite
-            else None
+            self._to_generation(tokens, prompt, logprobs) if is_finite else None
             for tokens, prompt, logprobs, is_finite in zip(
                 new_tokens, prompts, letters.rows(), finite.rows(), strict=True
             )
@@ -134,7 +132,8 @@ class Decoder:
         self, tokens: Sequence[int], prompt: Prompt, choice_logprobs: tuple[float, ...] | None
     ) -> Generation:
         """Return the text up to the end token or the first stop string."""
-        ends, stops = self._loaded.end_tokens, prompt.request.settings.stop_strings
+        settings = prompt.request.settings
+        ends, stops = self._loaded.end_tokens, settings.stop_strings
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
         marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
@@ -150,6 +149,10 @@ class Decoder:
             # A row that a stop string has ended is padded until the last of its batch ends.
             while own and own[-1] == self._loaded.tokenizer.pad_token_id:
                 own.pop()
+            if end is None and len(own) < settings.max_new_tokens:
+                # Its text need not hold the stop string: transformers finds those that begin in the
+                # prompt, and special tokens, which no text shows.
+                reason = "stop_string"
         return Generation(
             text=text,
             num_input_tokens=len(prompt.token_ids),
@@ -157,18 +160,6 @@ class Decoder:
             stop_reason=reason,
             choice_logprobs=choice_logprobs,
         )
-
-
-def _stopped_early(generation: Generation, settings: GenerationSettings) -> Generation:
-    """Return a generation that ended before its limit as one that a stop string has ended.
-
-    Its text need not hold the stop string: transformers finds those that begin in the prompt, and
-    special tokens, which no text shows.
-    """
-    is_short = (generation.num_output_tokens or 0) < settings.max_new_tokens
-    if generation.stop_reason == "length" and settings.stop_strings and is_short:
-        return replace(generation, stop_reason="stop_string")
-    return generation
 
 
 class FirstLogprobs(LogitsProcessor):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig, GenerationMixin
+from transformers.generation.utils import GENERATION_MODES_MAPPING
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -35,11 +36,6 @@ TOKEN_SETTINGS = (
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id"),
     *("suppress_tokens", "begin_suppress_tokens", "bad_words_ids"),
-)
-
-#: Searches that transformers leaves to code on the hub.
-_SEARCHES_OF_THE_HUB = (
-    *("contrastive_search", "dola_generation", "constrained_beam_search", "group_beam_search"),
 )
 
 
@@ -298,18 +294,15 @@ def _generation_settings(
             ids = value if isinstance(value, list) else [value]
             if name.endswith("_id") and not all(type(item) is int for item in ids):
                 raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
-    changing = set()
-    for name, value in settings.items():
-        try:
-            with foreign_code(f"{checkpoint.name}: {name}={value!r} of its generation_config.json"):
-                if _changes_texts(name, getattr(stored, name), config):
-                    changing.add(name)
-        except CheckpointError:
-            if keeps or name in TOKEN_SETTINGS:
-                raise
-            changing.add(name)
     own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
-    return own, {name: value for name, value in own.items() if name in changing}
+    changing = dict(own)
+    for name, value in settings.items():
+        said = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
+        is_in_force = keeps or name not in own
+        with foreign_code(said) if is_in_force else suppress(Exception):
+            if not _changes_texts(name, getattr(stored, name), config):
+                changing.pop(name, None)
+    return own, changing
 
 
 def _changes_texts(name: str, value: Any, config: Any) -> bool:
@@ -321,7 +314,7 @@ def _changes_texts(name: str, value: Any, config: Any) -> bool:
     wanted = GenerationConfig(max_length=3, top_k=50)  # as of ``generate`` where none is named
     setattr(wanted, name, value)
     search = wanted.get_generation_mode()
-    if search in _SEARCHES_OF_THE_HUB:
+    if "/" in GENERATION_MODES_MAPPING[search]:
         raise ValueError(
             f"asks for {search.value}, which transformers leaves to code on the hub; "
             "set model.generation_settings=protocol"
