@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, TopPLogitsWarper
 
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
@@ -247,24 +247,15 @@ class SeededSampler(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return perturbed log-probabilities (B, vocabulary)."""
-        logits = _nucleus(scores.float() / self._temperature, self._top_p)
+        logits = scores.float() / self._temperature
+        if self._top_p < 1.0:
+            logits = TopPLogitsWarper(self._top_p)(input_ids, logits)
         uniform = torch.stack(
             [torch.rand(scores.shape[1], generator=stream) for stream in self._generators]
         )
         smallest = torch.finfo(torch.float32).tiny
         gumbel = -torch.log(-torch.log(uniform.clamp(min=smallest)))
         return logits + gumbel.to(scores.device)
-
-
-def _nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Return logits with everything outside the nucleus at minus infinity."""
-    if top_p >= 1.0:
-        return logits
-    ordered, order = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    outside = before >= top_p
-    return logits.masked_fill(outside.scatter(1, order, outside), -torch.inf)
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -20,7 +20,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.models.local.microbatch import PromptGroup
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import Prefix, RowRule, left_padded
-from llava_eval.types import MediaKind, PreparedMedia
+from llava_eval.types import PreparedMedia
 
 #: Model types whose media are encoded apart from their prompts.
 MODEL_TYPES = ("llava_next_video",)
@@ -142,17 +142,13 @@ class FeaturePrefixes:
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
         for kind in {medium.kind for row in rows for medium, _ in row}:
             features = [feature for row in rows for medium, feature in row if medium.kind == kind]
-            here = token_ids == self._token_id(kind)  # (G, P)
+            here = token_ids == self._loaded.placeholder_id(kind)  # (G, P)
             source = torch.cat(features).to(embeddings.dtype)  # (all tokens, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings
 
-    def _token_id(self, kind: MediaKind) -> int:
-        token = self._loaded.placeholder(kind)
-        return int(self._loaded.tokenizer.convert_tokens_to_ids(token))
-
     def _checked(self, feature: torch.Tensor, medium: PreparedMedia) -> torch.Tensor:
-        expected = medium.token_ids.count(self._token_id(medium.kind))
+        expected = medium.token_ids.count(self._loaded.placeholder_id(medium.kind))
         if feature.shape[0] != expected:
             raise CheckpointError(
                 f"a {medium.kind} has {expected} placeholder tokens but {feature.shape[0]} "

@@ -259,7 +259,7 @@ class MediaPreparer:
             for name, value in made.items()
             if name not in TEXT_INPUTS and isinstance(value, torch.Tensor)
         }
-        token_id = self._loaded.tokenizer.convert_tokens_to_ids(token)
+        token_id = self._loaded.placeholder_id(medium.kind)
         ids = made["input_ids"][0].tolist()
         if token_id not in ids:
             name = type(self._loaded.processor).__name__
