@@ -135,7 +135,12 @@ def plan_checkpoint(
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
     """
     config = read_config(checkpoint, model.trust_remote_code)
-    _check_kind(config, checkpoint, model.trust_remote_code)
+    is_known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if not is_known and not (model.trust_remote_code and hasattr(config, "auto_map")):
+        raise CheckpointError(
+            f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
+            "image-text-to-text model of transformers such as 'llava_next_video'"
+        )
     if model.trust_remote_code:
         with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
             checkpoint = with_code_elsewhere(checkpoint)
@@ -207,16 +212,6 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
             AutoQuantizationConfig.from_dict(dict(stored))
             config.quantization_config = stored
         return config
-
-
-def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bool) -> None:
-    known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    remote = trust_remote_code and hasattr(config, "auto_map")
-    if not known and not remote:
-        raise CheckpointError(
-            f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
-            "image-text-to-text model of transformers such as 'llava_next_video'"
-        )
 
 
 def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
