@@ -15,7 +15,7 @@ from transformers.generation.utils import GENERATION_MODES_MAPPING
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.quantizers import AutoQuantizationConfig
+from transformers.quantizers.auto import AutoQuantizationConfig
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
@@ -315,8 +315,8 @@ def _changes_texts(name: str, value: Any, config: Any) -> bool:
             "set model.generation_settings=protocol"
         )
     wanted.do_sample, wanted._eos_token_tensor = False, torch.tensor([0])
-    generating, text = GenerationMixin(), config.get_text_config()
-    generating.config = config
+    generating: Any = GenerationMixin()
+    generating.config, text = config, config.get_text_config()
     tokens = torch.zeros((1, 2), dtype=torch.long)
     made = generating._get_logits_processor(
         wanted, input_ids_seq_length=2, encoder_input_ids=tokens, device="cpu"
