@@ -100,7 +100,7 @@ def test_a_text_ends_at_its_first_end(
     tokens = loaded.tokenizer("What is shown?", add_special_tokens=False)["input_ids"]
     assert loaded.tokenizer.decode(tokens) == "What is shown?"
     (end,) = loaded.end_tokens
-    settings = GenerationSettings(max_new_tokens=9, stop_strings=stops)
+    settings = GenerationSettings(max_new_tokens=len(tokens), stop_strings=stops)
     prompt = Prompt(make_request("x", settings=settings), "", (1, 2, 3), 0)
     written = [*tokens, *[end, *tokens] * ends]
     found = Decoder(loaded)._to_generation(written, prompt, None)

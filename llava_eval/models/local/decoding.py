@@ -10,13 +10,13 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, TopPLogitsWarper
 
 from llava_eval.errors import ForwardError
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, position_ids
 from llava_eval.models.local.prompt import Prompt
-from llava_eval.types import Generation, GenerationSettings, StopReason
+from llava_eval.types import Generation, StopReason
 
 #: New tokens of each prompt that are compared.
 _NUM_STEPS = 4
@@ -122,9 +122,7 @@ class Decoder:
         sequences = output.sequences if self._ignores_processors else output  # (B, L)
         new_tokens = loaded.new_tokens(sequences, batch.inputs["input_ids"]).tolist()
         return [
-            _stopped_early(self._to_generation(tokens, prompt, logprobs), settings)
-            if is_finite
-            else None
+            self._to_generation(tokens, prompt, logprobs) if is_finite else None
             for tokens, prompt, logprobs, is_finite in zip(
                 new_tokens, prompts, letters.rows(), finite.rows(), strict=True
             )
@@ -134,7 +132,8 @@ class Decoder:
         self, tokens: Sequence[int], prompt: Prompt, choice_logprobs: tuple[float, ...] | None
     ) -> Generation:
         """Return the text up to the end token or the first stop string."""
-        ends, stops = self._loaded.end_tokens, prompt.request.settings.stop_strings
+        settings = prompt.request.settings
+        ends, stops = self._loaded.end_tokens, settings.stop_strings
         end = next((index for index, token in enumerate(tokens) if token in ends), None)
         own = list(tokens if end is None else tokens[: end + 1])
         marks, decode = self._loaded.reasoning_marks, self._loaded.tokenizer.decode
@@ -150,6 +149,10 @@ class Decoder:
             # A row that a stop string has ended is padded until the last of its batch ends.
             while own and own[-1] == self._loaded.tokenizer.pad_token_id:
                 own.pop()
+            if end is None and len(own) < settings.max_new_tokens:
+                # Its text need not hold the stop string: transformers finds those that begin in the
+                # prompt, and special tokens, which no text shows.
+                reason = "stop_string"
         return Generation(
             text=text,
             num_input_tokens=len(prompt.token_ids),
@@ -157,18 +160,6 @@ class Decoder:
             stop_reason=reason,
             choice_logprobs=choice_logprobs,
         )
-
-
-def _stopped_early(generation: Generation, settings: GenerationSettings) -> Generation:
-    """Return a generation that ended before its limit as one that a stop string has ended.
-
-    Its text need not hold the stop string: transformers finds those that begin in the prompt, and
-    special tokens, which no text shows.
-    """
-    is_short = (generation.num_output_tokens or 0) < settings.max_new_tokens
-    if generation.stop_reason == "length" and settings.stop_strings and is_short:
-        return replace(generation, stop_reason="stop_string")
-    return generation
 
 
 class FirstLogprobs(LogitsProcessor):
@@ -256,24 +247,15 @@ class SeededSampler(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return perturbed log-probabilities (B, vocabulary)."""
-        logits = _nucleus(scores.float() / self._temperature, self._top_p)
+        logits = scores.float() / self._temperature
+        if self._top_p < 1.0:
+            logits = TopPLogitsWarper(self._top_p)(input_ids, logits)
         uniform = torch.stack(
             [torch.rand(scores.shape[1], generator=stream) for stream in self._generators]
         )
         smallest = torch.finfo(torch.float32).tiny
         gumbel = -torch.log(-torch.log(uniform.clamp(min=smallest)))
         return logits + gumbel.to(scores.device)
-
-
-def _nucleus(logits: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Return logits with everything outside the nucleus at minus infinity."""
-    if top_p >= 1.0:
-        return logits
-    ordered, order = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    outside = before >= top_p
-    return logits.masked_fill(outside.scatter(1, order, outside), -torch.inf)
 
 
 def sample_seed(seed: int, sample_id: str) -> int:

@@ -135,16 +135,11 @@ def _obstacle(name: str, device: torch.device, dtype: torch.dtype | None) -> str
         return f"it needs a CUDA device, and the model is on {device.type}"
     if dtype is not None and dtype not in _HALF:
         return f"it needs float16 or bfloat16, and model.dtype is {dtype}".replace("torch.", "")
-    if not _importable(module):
-        return f"{module} is not installed ({install})"
-    return None
-
-
-def _importable(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None  # imports its package
+        found = importlib.util.find_spec(module)  # imports its package
     except (ImportError, OSError):  # OSError: of a library that it loads
-        return False
+        found = None
+    return f"{module} is not installed ({install})" if found is None else None
 
 
 def max_batch_tokens(config: Any, dtype: torch.dtype, device: torch.device) -> int:

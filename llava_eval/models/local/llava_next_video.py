@@ -94,7 +94,15 @@ class FeaturePrefixes:
                 chosen = indices[start : start + step]
                 encoded = self._encode_alike([media[index] for index in chosen])
                 features.update(zip(chosen, encoded, strict=True))
-        return [self._checked(features[index], medium) for index, medium in enumerate(media)]
+        for index, medium in enumerate(media):
+            expected = medium.token_ids.count(self._loaded.placeholder_id(medium.kind))
+            if len(features[index]) != expected:
+                raise CheckpointError(
+                    f"a {medium.kind} has {expected} placeholder tokens but {len(features[index])} "
+                    "features: the processor's frame size, patch size or pooling does not fit the "
+                    "model's; correct the checkpoint's processor_config.json"
+                )
+        return [features[index] for index in range(len(media))]
 
     def _encode_alike(self, media: Sequence[PreparedMedia]) -> list[torch.Tensor]:
         """Encode media of one kind and shape together."""
@@ -144,13 +152,3 @@ class FeaturePrefixes:
             source = torch.cat(alike).to(embeddings.dtype)  # (all tokens, hidden)
             embeddings = embeddings.masked_scatter(here.unsqueeze(-1), source)
         return embeddings
-
-    def _checked(self, feature: torch.Tensor, medium: PreparedMedia) -> torch.Tensor:
-        expected = medium.token_ids.count(self._loaded.placeholder_id(medium.kind))
-        if feature.shape[0] != expected:
-            raise CheckpointError(
-                f"a {medium.kind} has {expected} placeholder tokens but {feature.shape[0]} "
-                "features: the processor's frame size, patch size or pooling does not fit the "
-                "model's; correct the checkpoint's processor_config.json"
-            )
-        return feature

@@ -145,9 +145,7 @@ class LoadedModel:
     def end_tokens(self) -> frozenset[int]:
         """Ids of the tokens that end a text; none where the checkpoint names none."""
         stored = self.model.generation_config.eos_token_id
-        if stored is None:
-            return frozenset()
-        return frozenset(stored if isinstance(stored, list) else [stored])
+        return frozenset(stored if isinstance(stored, list) else {stored} - {None})
 
     @cached_property
     def reasoning_marks(self) -> frozenset[int]:
@@ -181,7 +179,7 @@ class LoadedModel:
         return None if token is None else str(token)
 
     def placeholder_id(self, kind: MediaKind) -> int:
-        """Return that text's token."""
+        """Return the token of the text that stands for a medium."""
         return int(self.tokenizer.convert_tokens_to_ids(self.placeholder(kind)))
 
     def letter_tokens(self, letter: str) -> tuple[int, ...]:

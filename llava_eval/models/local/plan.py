@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig, GenerationMixin
+from transformers.generation.utils import GENERATION_MODES_MAPPING
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RopeParameters
 from transformers.modeling_utils import get_state_dict_dtype, load_state_dict
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.quantizers import AutoQuantizationConfig
+from transformers.quantizers.auto import AutoQuantizationConfig
 
 from llava_eval.config.schema import ModelConfig, QuantizationConfig
 from llava_eval.errors import CheckpointError, first_line
@@ -35,11 +36,6 @@ TOKEN_SETTINGS = (
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("forced_bos_token_id", "forced_eos_token_id"),
     *("suppress_tokens", "begin_suppress_tokens", "bad_words_ids"),
-)
-
-#: Searches that transformers leaves to code on the hub.
-_SEARCHES_OF_THE_HUB = (
-    *("contrastive_search", "dola_generation", "constrained_beam_search", "group_beam_search"),
 )
 
 
@@ -139,7 +135,12 @@ def plan_checkpoint(
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
     """
     config = read_config(checkpoint, model.trust_remote_code)
-    _check_kind(config, checkpoint, model.trust_remote_code)
+    is_known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if not is_known and not (model.trust_remote_code and hasattr(config, "auto_map")):
+        raise CheckpointError(
+            f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
+            "image-text-to-text model of transformers such as 'llava_next_video'"
+        )
     if model.trust_remote_code:
         with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
             checkpoint = with_code_elsewhere(checkpoint)
@@ -211,16 +212,6 @@ def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
             AutoQuantizationConfig.from_dict(dict(stored))
             config.quantization_config = stored
         return config
-
-
-def _check_kind(config: Any, checkpoint: CheckpointFolder, trust_remote_code: bool) -> None:
-    known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    remote = trust_remote_code and hasattr(config, "auto_map")
-    if not known and not remote:
-        raise CheckpointError(
-            f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
-            "image-text-to-text model of transformers such as 'llava_next_video'"
-        )
 
 
 def scaled_rope(config: Any, scaling: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,18 +289,15 @@ def _generation_settings(
             ids = value if isinstance(value, list) else [value]
             if name.endswith("_id") and not all(type(item) is int for item in ids):
                 raise ValueError(f"{name} is {value!r}, expected a token's number, or several")
-    changing = set()
-    for name, value in settings.items():
-        try:
-            with foreign_code(f"{checkpoint.name}: {name}={value!r} of its generation_config.json"):
-                if _changes_texts(name, getattr(stored, name), config):
-                    changing.add(name)
-        except CheckpointError:
-            if keeps or name in TOKEN_SETTINGS:
-                raise
-            changing.add(name)
     own = {name: value for name, value in settings.items() if name not in TOKEN_SETTINGS}
-    return own, {name: value for name, value in own.items() if name in changing}
+    changing = dict(own)
+    for name, value in settings.items():
+        said = f"{checkpoint.name}: {name}={value!r} of its generation_config.json"
+        is_in_force = keeps or name not in own
+        with foreign_code(said) if is_in_force else suppress(Exception):
+            if not _changes_texts(name, getattr(stored, name), config):
+                changing.pop(name, None)
+    return own, changing
 
 
 def _changes_texts(name: str, value: Any, config: Any) -> bool:
@@ -321,14 +309,14 @@ def _changes_texts(name: str, value: Any, config: Any) -> bool:
     wanted = GenerationConfig(max_length=3, top_k=50)  # as of ``generate`` where none is named
     setattr(wanted, name, value)
     search = wanted.get_generation_mode()
-    if search in _SEARCHES_OF_THE_HUB:
+    if "/" in GENERATION_MODES_MAPPING[search]:
         raise ValueError(
             f"asks for {search.value}, which transformers leaves to code on the hub; "
             "set model.generation_settings=protocol"
         )
     wanted.do_sample, wanted._eos_token_tensor = False, torch.tensor([0])
-    generating, text = GenerationMixin(), config.get_text_config()
-    generating.config = config
+    generating: Any = GenerationMixin()
+    generating.config, text = config, config.get_text_config()
     tokens = torch.zeros((1, 2), dtype=torch.long)
     made = generating._get_logits_processor(
         wanted, input_ids_seq_length=2, encoder_input_ids=tokens, device="cpu"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from PIL import Image
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.model import LoadedModel
@@ -111,7 +112,7 @@ class _Remembering:
     def __call__(self, *media: Any, **settings: Any) -> Any:
         settings |= {name: self._replaced[name] for name in settings.keys() & self._replaced.keys()}
         named = {name: settings[name] for name in ("images", "videos") if name in settings}
-        items = list(_leaves([*media, *named.values()]))
+        items = [item for item in tree_leaves([*media, *named.values()]) if item is not None]
         others = {name: value for name, value in settings.items() if name not in named}
         key = (*map(id, items), repr(sorted(others.items())))
         with self._lock:
@@ -127,25 +128,17 @@ class _Remembering:
         return copy.copy(made)  # processors take entries out
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """Yield the images and tensors in nested lists."""
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None:
-        yield value
-
-
-def _held(value: Any, num_frames: int) -> Any:
+def _held(media: Any, num_frames: int) -> Any:
     """Return nested lists with shorter videos held on their last frame, as processors pad others.
 
     Those of Qwen3-VL, Qwen3.5 and GLM-4V refuse them otherwise.
     """
-    if isinstance(value, list | tuple):
-        return [_held(item, num_frames) for item in value]
-    if isinstance(value, torch.Tensor) and len(value) < num_frames:
-        return torch.cat([value, *[value[-1:]] * (num_frames - len(value))])
-    return value
+
+    def hold(value: torch.Tensor) -> torch.Tensor:
+        missing = num_frames - len(value)
+        return torch.cat([value, *[value[-1:]] * missing]) if missing > 0 else value
+
+    return tree_map_only(torch.Tensor, hold, media)
 
 
 def _media_arguments(media: Iterable[PreparedMedia]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from llava_eval.config.schema import ConversationConfig
-from llava_eval.errors import CheckpointError, PromptError, first_line
+from llava_eval.errors import PromptError
 from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.model import LoadedModel, load_processor
-from llava_eval.models.local.plan import ModelPlan
+from llava_eval.models.local.plan import ModelPlan, foreign_code
 from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
 from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
 
@@ -246,13 +246,9 @@ class PromptPreview:
             CheckpointError: the checkpoint has no chat template, or its processor fails.
         """
         text = self._conversation.render(request)
-        try:
+        name = self._plan.checkpoint.name
+        with foreign_code(f"{name}: its processor fails on the first prompt"):
             inputs = self._whole.inputs((text, request.prepared_media))
-        except Exception as error:  # a border: foreign code is given any media
-            raise CheckpointError(
-                f"{self._plan.checkpoint.name}: its processor fails on the first prompt: "
-                f"{type(error).__name__}: {first_line(error)}"
-            ) from error
         ids = inputs["input_ids"][0].tolist()
         return text, list(map(str, self._tokenizer.convert_ids_to_tokens(ids)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,28 +22,9 @@ from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prefix import PromptBatch, RowRule
 from llava_eval.models.local.prompt import Prompt, PromptWriter
 
-#: What was found, by model and kind of prompt; the next run of a sweep would find the same.
-_known: WeakKeyDictionary[Any, dict[Hashable, Trial]] = WeakKeyDictionary()
-
-
-@dataclass
-class Trial:
-    """Which whole prompts of one kind may be asked together, as far as it was tried.
-
-    Attributes:
-        padded: prompts of any length; None before it was tried.
-        equal: prompts of equal length, likewise.
-    """
-
-    padded: bool | None = None
-    equal: bool | None = None
-
-    @property
-    def rule(self) -> RowRule:
-        """Which rows may be asked together."""
-        if self.padded:
-            return RowRule.PADDED
-        return RowRule.EQUAL if self.equal else RowRule.SINGLE
+#: Which rows may be asked together, as far as it was tried, by model and kind of prompt; the next
+#: run of a sweep would find the same.
+_known: WeakKeyDictionary[Any, dict[Hashable, dict[RowRule, bool]]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -94,19 +75,20 @@ class WholeBatches:
             key: their kind.
             alike: the longest first.
         """
-        trial = _known.setdefault(self.loaded.model, {}).setdefault(key, Trial())
+        known = _known.setdefault(self.loaded.model, {}).setdefault(key, {})
         longest, shortest = alike[0], alike[-1]
         if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
-            trial.padded = False  # a repetition penalty would count padding, and logits do not show
-        if trial.padded is None and len(longest.token_ids) > len(shortest.token_ids):
-            trial.padded = self._agrees([longest, shortest])
-        if not trial.padded and trial.equal is None:
+            # A repetition penalty would count padding, and logits do not show it.
+            known[RowRule.PADDED] = False
+        elif RowRule.PADDED not in known and len(longest.token_ids) > len(shortest.token_ids):
+            known[RowRule.PADDED] = self._agrees([longest, shortest])
+        if not known.get(RowRule.PADDED) and RowRule.EQUAL not in known:
             equal = (
                 pair for pair in pairwise(alike) if len({len(item.token_ids) for item in pair}) == 1
             )
-            pair = next(equal, None)
-            trial.equal = None if pair is None else self._agrees(pair)
-        return trial.rule
+            for pair in islice(equal, 1):
+                known[RowRule.EQUAL] = self._agrees(pair)
+        return next(filter(known.get, (RowRule.PADDED, RowRule.EQUAL)), RowRule.SINGLE)
 
     def _agrees(self, prompts: Sequence[Prompt]) -> bool:
         """Return whether prompts have the same first logits together as each has alone."""
