@@ -40,7 +40,7 @@ options
 exit codes
   0    done
   1    samples failed, a regression, or a disk, a server or a network refuses
-  2    a mistake in the command or its files
+  2    a mistake in the command or its files; no model server at its address
   70   a defect of llava-eval; the line names a file with the traceback
   130  interrupted; finished samples are kept
 """

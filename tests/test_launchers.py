@@ -54,3 +54,6 @@ def test_jobs_elsewhere_tell_how_they_ended(tmp_path: Path) -> None:
         assert line.endswith(f"exit code {code}")
         metrics = json.loads((tmp_path / "sweep" / str(number) / "metrics.json").read_text())
         assert metrics["num_errors"] == 2 * code
+    (told,) = [text for text in done.stderr.splitlines() if "exit code 1; what it said" in text]
+    logs = Path(tmp_path, told.partition(" in ")[2]).glob("*_log.err")
+    assert any("2 samples failed" in path.read_text() for path in logs)

@@ -81,7 +81,7 @@ def by_proxy(address: str) -> str:
     """
     parts, proxies = urlsplit(address), urllib.request.getproxies()
     proxy, host = proxies.get(parts.scheme) or proxies.get("all"), parts.hostname or ""
-    if not proxy or urllib.request.proxy_bypass(host):
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):  # NO_PROXY may name the port
         return ""
     return f"; asked by way of the proxy {without_secrets(proxy)} (NO_PROXY={host} goes without)"
 

@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     exit codes
       0    done
       1    samples failed, or a disk, a server, a judge or a network refuses
-      2    a mistake in the command or its files
+      2    a mistake in the command or its files; no model server at its address
       130  interrupted; finished samples are kept
     """
     from llava_eval.config.compose import compose_config

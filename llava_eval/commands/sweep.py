@@ -375,11 +375,14 @@ def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, 
 
 
 def _exit_code(job: Any) -> int:
-    """Wait for a job and return its run's exit code; one that was ended by others is named."""
+    """Wait for a job and return its run's exit code; one that did not succeed is named."""
     import submitit
 
     try:
-        return int(job.results()[0])
+        code = int(job.results()[0])
+        if code:
+            say(f"job {job.job_id}: exit code {code}; what it said is in {job.paths.folder}")
+        return code
     except submitit.core.utils.UncompletedJobError as error:
         reason = " ".join(str(error).split())
         say(f"job {job.job_id} did not end by itself: {reason}")

@@ -209,7 +209,7 @@ def compare_to_published(summary: Summary, published: PublishedConfig) -> Publis
 
 
 #: What differs between failures of one cause: words with a slash or a digit in them.
-_PARTICULARS = re.compile(r"[^\s:;,]*[/\d][^\s:;,]*")
+_PARTICULARS = re.compile(r"(?:[^\s:;,(][^\s:;,]*)?[/\d][^\s:;,]*")
 
 
 def cause_of(result: SampleResult) -> str:

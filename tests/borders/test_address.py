@@ -103,10 +103,11 @@ def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("node7", "; asked by way of the proxy http://proxy:3128 (NO_PROXY=node7 goes without)"),
         ("node8", ""),
+        ("node9", ""),
     ],
 )
 def test_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch, host: str, told: str) -> None:
     monkeypatch.setenv("http_proxy", "http://me:word@proxy:3128")
-    monkeypatch.setenv("no_proxy", "node8")
+    monkeypatch.setenv("no_proxy", "node8,node9:8000")
     assert by_proxy(f"http://{host}:8000/v1") == told
     assert by_proxy("https://node7/v1") == ""

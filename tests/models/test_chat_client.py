@@ -282,6 +282,7 @@ def test_a_refusal_in_place_of_a_reply() -> None:
     [
         (None, (None, None)),
         ({}, (None, None)),
+        (["prompt_tokens", 3], (None, None)),
         ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
         # xAI's, see vercel/ai pull request 12425: 12 of the prompt, 386 of reasoning, 1 of text.
         ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, (12, 387)),

@@ -187,6 +187,7 @@ def test_overrides_are_written_in_one_line(overrides: dict[str, object], name: s
 def test_failures_are_told_by_cause_the_most_frequent_first() -> None:
     errors = [
         None, "rare", "cannot read /a/b.mp4: broken", "cannot read /c/d9.mp4: broken", "at 17, no",
+        *["HTTP 500: no (6 attempts)", "HTTP 500: no (1 attempts)"] * 2,
     ]  # fmt: skip
     results = [
         make_result(
@@ -195,6 +196,7 @@ def test_failures_are_told_by_cause_the_most_frequent_first() -> None:
         for n, error in enumerate(errors)
     ]
     assert failures_by_cause(results) == [
+        "4 x HTTP ...: no (... attempts); for instance sample q5: HTTP 500: no (6 attempts)",
         "2 x cannot read ...: broken; for instance sample q2: cannot read /a/b.mp4: broken",
         "1 x rare; for instance sample q1: rare",
         "1 x at ..., no; for instance sample q4: at 17, no",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +70,7 @@ def connect(config: EngineConfig) -> None:
     else:
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         options |= {"address": config.address, "runtime_env": {"env_vars": passed}}
+    on_sigterm = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     try:
         ray.init(**options)
     except Exception as error:  # of any class: Ray raises Exception itself
@@ -82,6 +85,9 @@ def connect(config: EngineConfig) -> None:
             f"engine.address={config.address}: this process cannot join a Ray cluster there: "
             f"{reason}"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray's own handler aborts this process, with a page of addresses in the log of SLURM's job.
+        signal.signal(signal.SIGTERM, on_sigterm)
     if config.address is None:
         _watchdog = Watchdog()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
@@ -91,6 +92,7 @@ class OneProcess(ModuleType):
     def init(self, **options: Any) -> None:
         self._raise_fault("init")
         self.joined = self.started = options
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray itself does
 
     def shutdown(self) -> None:
         self.joined = None

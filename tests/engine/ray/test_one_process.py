@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -388,7 +389,9 @@ def test_a_cluster_of_this_machine(
     monkeypatch.setattr(psutil.Process, "children", lambda *_, recursive: [])
     monkeypatch.delenv("RAY_num_workers_soft_limit", raising=False)
     ray.present = {"CPU": 4000.0}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     assert case.ask(address=None, num_workers=2, cpus_per_worker=1000).results == plain.results
+    assert signal.getsignal(signal.SIGTERM) is on_sigterm, "SLURM's signal ends the run"
     assert ray.started["address"] == "local"
     assert ray.started["num_cpus"] == 2000
     assert case.ask(address=None, num_workers=1).results == plain.results
