@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from llava_eval.metrics.intervals import (
-    CONFIDENCE,
     NO_SPREAD,
     FloatArray,
     IntArray,
@@ -41,16 +40,6 @@ class Attribution:
     rest_low: float | None
     rest_high: float | None
 
-    def scaled(self, scale: float) -> Attribution:
-        """Return the same in another unit."""
-        return Attribution(
-            {name: part.scaled(scale) for name, part in self.parts.items()},
-            self.whole.scaled(scale),
-            scale * self.rest,
-            None if self.rest_low is None else scale * self.rest_low,
-            None if self.rest_high is None else scale * self.rest_high,
-        )
-
 
 def attribute(
     base: FloatArray,
@@ -58,7 +47,7 @@ def attribute(
     whole: FloatArray,
     membership: IntArray,
     *,
-    confidence: float = CONFIDENCE,
+    scale: float = 1.0,
 ) -> Attribution | None:
     """Take the difference between two settings apart.
 
@@ -67,17 +56,14 @@ def attribute(
         switched: by change, (N,) values with this change alone.
         whole: (N,) values with all changes.
         membership: (N,) cluster of each sample, numbered from 0.
-        confidence: of each interval.
+        scale: factor from the values to the unit of the differences.
 
     Returns:
         None where one of the settings has no value at all.
     """
-    parts = {
-        name: paired_means(base, values, membership, confidence=confidence)
-        for name, values in switched.items()
-    }
-    total = paired_means(base, whole, membership, confidence=confidence)
-    known = {name: part for name, part in parts.items() if part is not None}
+    found = [paired_means(base, values, membership) for values in (whole, *switched.values())]
+    total, *parts = [None if part is None else part.scaled(scale) for part in found]
+    known = {name: part for name, part in zip(switched, parts, strict=True) if part is not None}
     if total is None or len(known) < len(parts):
         return None
     rest = total.difference - sum(part.difference for part in known.values())
@@ -90,8 +76,8 @@ def attribute(
         influence -= item - before
     low = high = None
     if total.num_clusters >= 2:
-        half = student_quantile(total.num_clusters - 1, confidence)
-        half *= clustered_stderr(influence, membership)
+        half = student_quantile(total.num_clusters - 1) * clustered_stderr(influence, membership)
         # Where no sample says anything else than the others, how far others may be is not known.
-        low, high = (rest - half, rest + half) if half > NO_SPREAD else (None, None)
+        if half > NO_SPREAD:
+            low, high = rest - scale * half, rest + scale * half
     return Attribution(known, total, rest, low, high)

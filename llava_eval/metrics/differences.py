@@ -11,7 +11,6 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -58,9 +57,11 @@ def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetr
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}
     if function is mean_score:
-        return PairedMean.of(parameters, first, second)
+        values = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
+        scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
+        return PairedMean(values[0], values[1], scale, unit)
     if function is corpus_bleu:
-        return PairedBleu.of(parameters, first, second)
+        return PairedBleu(_counted(first), _counted(second), int(parameters.get("order", 4)))
     if function in (meteor, spice):
         return NoDifference()
     return PairedFunction(metric, first, second)
@@ -95,13 +96,6 @@ class PairedMean:
     scale: float = 100.0
     unit: str = "percent"
 
-    @classmethod
-    def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedMean:
-        """Take the values of :func:`~llava_eval.metrics.means.mean_score` apart."""
-        values = [np.round(values_under(parameters, run), DECIMALS) for run in (first, second)]
-        scale, unit = float(parameters.get("scale", 100.0)), parameters.get("unit", "percent")
-        return cls(values[0], values[1], scale, unit)
-
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
@@ -132,11 +126,6 @@ class PairedBleu:
     second: FloatArray
     order: int
     unit: str = "points"
-
-    @classmethod
-    def of(cls, parameters: dict[str, Any], first: Results, second: Results) -> PairedBleu:
-        """Take the counts of both runs."""
-        return cls(_counted(first), _counted(second), int(parameters.get("order", 4)))
 
     def difference(
         self, rows: IntArray, membership: IntArray, confidence: float

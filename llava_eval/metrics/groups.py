@@ -58,15 +58,10 @@ def macro_mean(
             f"the {facet} {unknown[0]!r} is none of the levels that the mean is taken over: "
             f"{', '.join(levels or ())}"
         )
-    counted = {
-        level: counted
-        for level, chosen in members.items()
-        if (counted := _counted(chosen, denominator)).groups
-    }
-    num_levels = len(counted) if levels is None else len(levels)
-    if not counted:
+    parts = [part for one in members.values() if (part := _counted(one, denominator)).groups]
+    num_levels = len(parts) if levels is None else len(levels)
+    if not parts:
         return MetricValue.none(0, unit)
-    parts = list(counted.values())
     highest = scale if all(part.values.max() <= 1.0 for part in parts) else None
     return _by_parts(parts, [num_levels] * len(parts), scale, highest, unit)
 

@@ -30,6 +30,8 @@ from llava_eval.metrics.intervals import (
 POWER = 0.8
 #: One of so many clusters is drawn again and again more often than the tail of an interval holds.
 _FEW_CLUSTERS = 6
+#: So many that all differ alike prove nothing.
+_FEW_ALIKE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ def _bootstrapped_means(
     seen = np.concatenate([first, second, [0.0, 1.0]])
     width = float(np.nanmax(seen) - np.nanmin(seen))
     num_clusters = int(membership.max()) + 1
-    if num_clusters <= _FEW_CLUSTERS and np.nanstd(replicates) <= NO_SPREAD * width:
+    if num_clusters <= _FEW_ALIKE and np.nanstd(replicates) <= NO_SPREAD * width:
         # A few that all differ alike say as much as pairs of which such a share changed.
         share = float(np.nanmean(replicates)) / width
         low, high, p_value = _score_test(share, abs(share), num_clusters, num_clusters, confidence)

@@ -86,7 +86,9 @@ def test_the_interval_of_the_rest_is_students_of_what_each_sample_adds() -> None
     low, high = stats.t.interval(0.95, 11, loc=rest.mean(), scale=stats.sem(rest))
     assert found.rest == pytest.approx(rest.mean())
     assert (found.rest_low, found.rest_high) == pytest.approx((low, high))
-    scaled = found.scaled(-10.0)
+    changes = {"frames": frames, "prompt": prompt}
+    scaled = attribute(base, changes, whole, np.arange(12), scale=-10.0)
+    assert scaled is not None
     assert (scaled.rest, scaled.rest_low) == pytest.approx((-10 * rest.mean(), -10 * low))
     assert scaled.rest_high == pytest.approx(-10 * high)
     assert scaled.parts["frames"].difference == pytest.approx(-10 * (frames - base).mean())
@@ -96,10 +98,13 @@ def test_the_interval_of_the_rest_is_students_of_what_each_sample_adds() -> None
 @pytest.mark.parametrize(("membership", "has_interval"), [([0, 0, 0], False), ([0, 1, 1], True)])
 def test_two_clusters_are_needed_for_an_interval(membership: list[int], has_interval: bool) -> None:
     columns = np.array([[0.0, 1.0, 0.5], [0.25, 1.0, 1.0], [1.0, 1.0, 0.0]])
-    found = attribute(columns[0], {"x": columns[1]}, columns[2], np.array(membership))
-    assert found is not None
-    assert (found.rest_low is not None) is has_interval
-    assert (found.scaled(2.0).rest_high is not None) is has_interval
+    for scale in (1.0, 2.0):
+        found = attribute(
+            columns[0], {"x": columns[1]}, columns[2], np.array(membership), scale=scale
+        )
+        assert found is not None
+        assert (found.rest_low is not None) is has_interval
+        assert (found.rest_high is not None) is has_interval
 
 
 def test_nothing_left_over_of_any_sample_says_nothing_of_others() -> None:

@@ -213,7 +213,7 @@ def test_graded_scores_of_a_few_clusters_have_the_paired_t_interval(num_clusters
     assert found.p_value == pytest.approx(expected.pvalue, rel=0.1)
 
 
-@pytest.mark.parametrize("num_clusters", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("num_clusters", [2, 3, 4])
 def test_a_few_clusters_that_differ_alike_prove_nothing(num_clusters: int) -> None:
     videos = np.repeat(np.arange(num_clusters), 2)
     first = np.tile([1.0, 0.75], num_clusters)

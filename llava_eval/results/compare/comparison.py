@@ -27,7 +27,7 @@ class ComparedLevel:
 
     Attributes:
         level: its name.
-        estimate: of the headline metric; None where one of the runs has no value.
+        estimate: of one metric; None where one of the runs has no value.
         adjusted_p_value: Holm's, over the levels of the facet.
     """
 
@@ -75,7 +75,8 @@ class RunComparison:
         pairing: the runs and their common samples.
         metrics: as the protocol lists them.
         headline_index: of the first of them by which all runs that are compared could be.
-        facets: by facet, its levels in the order of the samples.
+        level_metric: the first metric from there on that levels have, as in the runs' own tables.
+        facets: by facet, its levels by that metric, in the order of the samples.
         better, worse: samples that the second run did better or worse on, the largest change first.
         agreement: of texts and answers.
         fidelity: how far the answers are apart, by several measures; none for other frames.
@@ -86,6 +87,7 @@ class RunComparison:
     pairing: Pairing
     metrics: Sequence[ComparedMetric]
     headline_index: int
+    level_metric: ComparedMetric
     facets: Mapping[str, Sequence[ComparedLevel]]
     better: Sequence[Flip]
     worse: Sequence[Flip]
@@ -164,6 +166,13 @@ def _compare(
     p_values: Sequence[float | None],
 ) -> RunComparison:
     headline = metrics[headline_index]
+    having = flat(pairing.first.config).get("benchmark.facet_metrics")
+    of_levels = (
+        item
+        for item in metrics[headline_index:]
+        if not isinstance(having, list) or item.name in having
+    )
+    level_metric = next(of_levels, headline)
     better, worse = flips_of(pairing, headline)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
     return RunComparison(
@@ -171,7 +180,8 @@ def _compare(
         pairing,
         metrics,
         headline_index,
-        _by_facet(pairing, headline),
+        level_metric,
+        _by_facet(pairing, level_metric),
         better,
         worse,
         Agreement(
@@ -184,9 +194,9 @@ def _compare(
     )
 
 
-def _by_facet(pairing: Pairing, headline: ComparedMetric) -> dict[str, list[ComparedLevel]]:
+def _by_facet(pairing: Pairing, metric: ComparedMetric) -> dict[str, list[ComparedLevel]]:
     """Compare each level; a sample counts under each that it has, as in the runs' own tables."""
-    paired, compared = headline.paired, {}
+    paired, compared = metric.paired, {}
     if paired is None:
         return {}
     whole = isinstance(paired, PairedFunction) and is_of_whole_groups(paired.metric)

@@ -167,7 +167,7 @@ def fidelity_table(comparisons: Sequence[RunComparison]) -> Table | None:
 
 
 def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
-    """Return the headline in each level of each facet: A's value, and the differences to it."""
+    """Return a metric in each level of each facet: A's value, and the differences to it."""
     facets = dict.fromkeys(facet for item in comparisons for facet in item.facets)
     if len(comparisons) == 1:
         return [_pair_facet(comparisons[0], facet) for facet in facets]
@@ -175,7 +175,7 @@ def facet_tables(comparisons: Sequence[RunComparison]) -> list[Table]:
 
 
 def _pair_facet(comparison: RunComparison, facet: str) -> Table:
-    unit = comparison.headline.unit
+    unit = comparison.level_metric.unit
     rows = [
         [
             item.level,
@@ -192,7 +192,7 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
 
 
 def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
-    unit = comparisons[0].headline.unit
+    unit = comparisons[0].level_metric.unit
     levels = [{level.level: level for level in item.facets.get(facet, ())} for item in comparisons]
     rows = []
     for name in dict.fromkeys(name for by_name in levels for name in by_name):

@@ -319,7 +319,7 @@ def flips_data(flips: Sequence[Flip]) -> DataFrame:
 
 def _differences(comparison: RunComparison) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return the differences of a comparison by facet, level and metric."""
-    against, headline = comparison.pairing.first.name, comparison.headline.name
+    against, of_levels = comparison.pairing.first.name, comparison.level_metric.name
     adjusted = comparison.adjusted_p_values
     by_number = {
         ("", "", item.name): _difference(item.estimate, adjusted.get(item.name), against)
@@ -328,7 +328,7 @@ def _differences(comparison: RunComparison) -> dict[tuple[str, str, str], dict[s
     for facet, levels in comparison.facets.items():
         for item in levels:
             difference = _difference(item.estimate, item.adjusted_p_value, against)
-            by_number[facet, item.level, headline] = difference
+            by_number[facet, item.level, of_levels] = difference
     return by_number
 
 

@@ -94,10 +94,11 @@ def headline_sentence(comparison: RunComparison) -> str:
 def _explanations(
     comparisons: Sequence[RunComparison], runs: Sequence[ComparableRun], width: int
 ) -> Iterator[str]:
-    headline = comparisons[0].headline.name
+    headline, of_levels = comparisons[0].headline.name, comparisons[0].level_metric.name
     yield wrapped(
         f"worse, better: samples, by {headline}. detectable, in {headline}: "
-        f"{tables.DETECTABLE_WORDS}",
+        f"{tables.DETECTABLE_WORDS}"
+        f"{f' Levels are compared by {of_levels}.' if of_levels != headline else ''}",
         width,
     )
     if any(item.fidelity for item in comparisons):

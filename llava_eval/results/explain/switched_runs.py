@@ -74,17 +74,18 @@ def attributed(
     if not ids:
         raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
     membership, number = number_clusters([ours[name].group for name in ids])
+    scale, unit = _unit(run)
     result = attribute(
         _values(ours, ids, run.config),
         {key: _values(results, ids, config) for key, (_, results, config) in by_switch.items()},
         _values(everything, ids, last),
         membership,
+        scale=scale,
     )
     if result is None:
         raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
-    scale, unit = _unit(run)
     parts = GapParts(
-        result.scaled(scale),
+        result,
         unit,
         [switch.name for switch, _, _ in by_switch.values()],
         failed,

@@ -195,7 +195,7 @@ def _facet_p_values(
     raw = {
         (names.index(comparison.letter), item.level): item.estimate
         for comparison in overview.comparisons
-        if comparison.headline.name == metric
+        if comparison.level_metric.name == metric
         for item in comparison.facets.get(facet, ())
     }
     return dict(zip(raw, holm_of(raw.values()), strict=True))

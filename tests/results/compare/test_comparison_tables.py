@@ -17,11 +17,13 @@ from llava_eval.results.compare.comparison_tables import (
     flips_table,
     metrics_table,
 )
+from llava_eval.results.compare.export import metrics_data
+from llava_eval.results.compare.terminal import comparison_text
 from llava_eval.results.formatting import Table
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Score
-from tests.results.runs_on_disk import answered, failed, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 #: Of 12 questions, three to a video: A alone is right on 0, 1, 2; B alone on 3; none on 10, 11.
 WRONG_OF_A, WRONG_OF_B = (3, 10, 11), (0, 1, 2, 10, 11)
@@ -133,6 +135,26 @@ def test_no_difference_in_percent_above_100_is_detectable(
     pair = [RunReader().read(write_run(tmp_path / name, results)) for name in "ab"]
     (row,) = agreement_table(compare_runs(pair)).rows
     assert row[-1] == ends_with
+
+
+def test_levels_are_compared_by_the_metric_that_the_runs_tables_have_for_them(
+    tmp_path: Path,
+) -> None:
+    """The overall score is none of a level: the mean of both levels' accuracies, as in MLVU."""
+    overall = {"_target_": "llava_eval.metrics.groups.macro_mean", "facet": "duration"}
+    changes = {
+        "metrics": {"overall": overall, **ACCURACY},
+        "config": {"benchmark.facet_metrics": ["accuracy"]},
+    }
+    pair = [read(tmp_path / name, wrong, **changes) for name, wrong in (("a", ()), ("b", (0, 1)))]
+    found = compare_runs(pair)
+    assert found[0].headline.name == "overall"
+    rows = metrics_data(pair, found)["by_duration"]
+    of_second = rows[(rows["run"] == pair[1].name) & (rows["metric"] == "accuracy")]
+    assert dict(zip(of_second["level"], of_second["difference"], strict=True)) == pytest.approx(
+        {"long": -100 / 6, "short": -100 / 6}
+    )
+    assert "Levels are compared by accuracy" in " ".join(comparison_text(pair, found).split())
 
 
 def test_samples_that_changed(comparisons: list[RunComparison]) -> None:

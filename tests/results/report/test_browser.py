@@ -111,6 +111,23 @@ def test_it_loads_and_shows_the_numbers(report: Path, watched: OpenPage) -> None
     assert "at most 16 tokens" in page.locator(".protocol").inner_text()
 
 
+def test_a_link_of_a_level_shows_the_samples_that_its_table_counts(
+    tmp_path: Path, watched: OpenPage
+) -> None:
+    kinds = ("action+object", "object", "18+", "action")
+    results = [answered(n, True, facets={"kind": kinds[n % 4]}) for n in range(8)]
+    run, out = write_run(tmp_path / "run", results, facets=("kind",)), tmp_path / "report.html"
+    assert cli.run_command(["report", str(run), "--out", str(out)]) == 0
+    for level, number in (("action", 4), ("object", 4), ("18+", 2)):
+        page = watched().open(out)
+        named = page.locator("th", has=page.get_by_role("link", name=level, exact=True))
+        assert f"{number} samples" in named.inner_text()
+        named.get_by_role("link").click()
+        expect(page.locator("#count")).to_have_text(f"{number} of 8 samples")
+        names = page.locator("#facets option").all_inner_texts()
+        assert names == ["all", "action", "object", "18+"]
+
+
 def chip(name: str) -> str:
     return f"#chips button:has-text('{name}')"
 

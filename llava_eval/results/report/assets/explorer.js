@@ -65,6 +65,12 @@ const explorer = {
     this.loading = set;
     const index = await unpack(`index-${set}`);
     if (this.loading !== set) return;
+    for (const facet of index.facets) {
+      // As in the tables, a sample of "action+object" has both levels; "18+" is one.
+      const parts = (level) => level.split("+");
+      facet.parts = facet.levels.map((level) => (parts(level).every(Boolean) ? parts(level) : [level]));
+      facet.names = [...new Set(facet.parts.flat())];
+    }
     Object.assign(this, { set, index, chunks: new Map(), haystacks: new Map() }, defaultView());
     this.search += 1;
     const { letters, names } = report.sets[set];
@@ -76,7 +82,7 @@ const explorer = {
     const selects = index.facets.map((facet, number) => {
       const select = make("select", {},
         make("option", { value: "" }, "all"),
-        facet.levels.map((level, place) => make("option", { value: place }, level || "(empty)")));
+        facet.names.map((level, place) => make("option", { value: place }, level || "(empty)")));
       select.addEventListener("change", () => {
         if (select.value === "") delete this.levels[number];
         else this.levels[number] = Number(select.value);
@@ -109,14 +115,19 @@ const explorer = {
     return Math.abs(this.change(place) || 0) >= FLIP;
   },
 
+  hasLevel(facet, level, place) {
+    return facet.parts[facet.values[place]].includes(facet.names[level]);
+  },
+
   /** Filter and sort anew. */
   apply() {
     const places = [];
     const counts = Object.fromEntries(CHIPS.map(([chip]) => [chip, 0]));
+    const { facets } = this.index;
     const levels = Object.entries(this.levels);
     for (let place = 0; place < this.index.ids.length; place += 1) {
       if (this.matches && !this.matches.has(place)) continue;
-      if (levels.some(([facet, level]) => this.index.facets[facet].values[place] !== level)) continue;
+      if (!levels.every(([number, level]) => this.hasLevel(facets[number], level, place))) continue;
       let wanted = this.chips.size === 0;
       for (const [chip] of CHIPS) {
         if (!this.isIn(chip, place)) continue;
@@ -291,7 +302,7 @@ const explorer = {
     }
     for (const [number, level] of Object.entries(this.levels)) {
       const facet = this.index.facets[number];
-      say(`by.${facet.name}`, facet.levels[level]);
+      say(`by.${facet.name}`, facet.names[level]);
     }
     if (this.query) say("search", this.query);
     if (this.order !== "wrong") say("order", this.order);
@@ -325,7 +336,7 @@ const explorer = {
     this.chips = new Set(CHIPS.flatMap(([chip, name]) => (words.includes(name) ? [chip] : [])));
     this.index.facets.forEach((facet, place) => {
       const wanted = said.get(`by.${facet.name}`);
-      const level = facet.levels.findIndex((name) => name.toWellFormed() === wanted);
+      const level = facet.names.findIndex((name) => name.toWellFormed() === wanted);
       if (level >= 0) this.levels[place] = level;
     });
     const order = said.get("order");

@@ -41,7 +41,7 @@ addEventListener("beforeprint", () => {
   const places = explorer.list.samples;
   const filters = [
     ...CHIPS.flatMap(([chip, name]) => (explorer.chips.has(chip) ? [name] : [])),
-    ...Object.entries(explorer.levels).map(([facet, level]) => explorer.index.facets[facet].levels[level]),
+    ...Object.entries(explorer.levels).map(([facet, level]) => explorer.index.facets[facet].names[level]),
     ...(explorer.query ? [`"${explorer.query}"`] : []),
   ];
   byId("printed").replaceChildren(
