@@ -63,7 +63,8 @@ def shortfall(
         end_seconds: when the last frame ends.
     """
     names = set(container_format.split(",")) & _CHECKS.keys()
-    states_duration = bool(names - {"mpegts", "gif", "ogg"})  # of those libav reads it off the frames
+    # of those three libav reads it off the frames
+    states_duration = bool(names - {"mpegts", "gif", "ogg"})
     missing = stated_seconds - end_seconds
     if not states_duration or missing <= max(_LEAST_SECONDS, _LEAST_SHARE * stated_seconds):
         return ()

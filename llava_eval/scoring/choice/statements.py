@@ -138,7 +138,7 @@ class _Reply:
             letters=letters,
             start=start,
             end=end,
-            before=self._sentence_before(start),
+            before=_SEVERAL.sub("x", _SENTENCE_BREAK.split(self.kinds[:start][-REACH:])[-1]),
             earlier=self.kinds[:start],
             after=self.kinds[end:],
             verdict=self.kinds[verdict:],
@@ -159,10 +159,6 @@ class _Reply:
         if self.kinds[at] != "T" and re.search("[iv]", self.kinds[start:at]):
             return "", start  # "D is right", where an option is "right"
         return self.tokens[at].letter, at + 1
-
-    def _sentence_before(self, start: int) -> str:
-        before = _SENTENCE_BREAK.split(self.kinds[max(0, start - REACH) : start])[-1]
-        return _SEVERAL.sub("x", before)
 
     def _quote(self, start: int, end: int) -> str:
         """Return the words around tokens, for people."""
