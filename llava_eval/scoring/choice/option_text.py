@@ -211,12 +211,8 @@ class TvBenchLmmsEval(LetterRule):
         for match in (re.search(r"\b([A-Z])\b", text.upper()), _TVBENCH_START.match(text.upper())):
             if match is not None and match.group(1) in letters:
                 return match.group(1), "as a word or at the start"
-        lowered = flat(text)
-        fitting = [
-            letter
-            for letter, choice in zip(letters, sample.choices, strict=True)
-            if flat(choice) and flat(choice) in lowered
-        ]
+        candidates = zip(letters, map(flat, sample.choices), strict=True)
+        fitting = [letter for letter, choice in candidates if choice and choice in flat(text)]
         if len(fitting) != 1:
             return None, "no letter as a word or at the start, no one candidate"
         return fitting[0], "whose text stands in the reply"

@@ -220,12 +220,11 @@ class _Reply:
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word."""
-        own = (mention.end for mention in self.mentions if mention.has_own_text)
-        after_letters = {self._text_after(end)[1] - 1 for end in own}
+        own = {self._text_after(item.end)[1] - 1 for item in self.mentions if item.has_own_text}
         texts = {
             number: self._mention([number])
             for number, token in enumerate(self.tokens)
-            if token.letter and token.kind not in "Ll" and number not in after_letters
+            if token.letter and token.kind not in "Ll" and number not in own
         }
         rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
         named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}
