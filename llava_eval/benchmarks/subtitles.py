@@ -76,13 +76,9 @@ class Subtitles:
 def first_cues(path: Path, frame_indices: Sequence[int], fps: float) -> str:
     """Return the text of the first cue around each frame, one a line; see :class:`Subtitles`."""
     cues = read_cues(path)
-    lines = []
-    for index in frame_indices:
-        now = round(index * (1000 / fps))
-        text = next((cue.text for cue in cues if cue.start < now < cue.end), "")
-        if text.strip():
-            lines.append(text)
-    return "\n".join(lines)
+    times = (round(index * (1000 / fps)) for index in frame_indices)
+    texts = (next((cue.text for cue in cues if cue.start < now < cue.end), "") for now in times)
+    return "\n".join(text for text in texts if text.strip())
 
 
 def read_cues(path: Path) -> list[Cue]:

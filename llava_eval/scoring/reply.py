@@ -12,7 +12,7 @@ HAS_REASONING: Final = "has_reasoning"
 
 #: Names of tags around reasoning, in any case; those of stages before a conclusion too.
 _NAMES = (
-    r"(?:seed:)?think(?:ing)?|thoughts?|reasoning|reason|analysis|scratchpad|reflection|inner_thoughts"
+    r"(?:\w{1,20}[:_])?(?:re)?think(?:ing)?|thoughts?|reasoning|reason|analysis|scratchpad|reflection|inner_thoughts"
     r"|chain[-_]of[-_]thought|cot|summary|caption|rationale"
 )
 _OPENS = (

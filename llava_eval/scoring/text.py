@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llava_eval.benchmarks.adapters.options import flat
 from llava_eval.benchmarks.rows import EMPTY_CELLS
 from llava_eval.scoring.reply import without_reasoning
 from llava_eval.scoring.scorer import ReplyScorer, read
@@ -141,11 +142,6 @@ def normalised_distance(reply: str, answer: str) -> float:
     return edit_distance(flat(answer), flat(reply)) / length
 
 
-def flat(text: str) -> str:
-    """Return a text in lower case, with one space between words."""
-    return " ".join(text.lower().split())
-
-
 @dataclass(frozen=True)
 class Anls(ReplyScorer):
     """Average normalised Levenshtein similarity (arXiv 1907.00490); below a half it is 0.
@@ -240,16 +236,12 @@ class MmeLmmsEval(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for the right word, 0.0 for the other or neither."""
-        answer = _mme_answer(reply.lower().strip().replace(".", ""))
+        text = reply.lower().strip().replace(".", "")
+        found = (word for word in ("yes", "no") if word in text[:4])
+        answer = {"y": "yes", "n": "no"}.get(text) or next(found, None)
         where = "among the first four characters"
         how = where if answer else f"neither yes nor no {where}"
         return read(sample, answer, answer in sample.targets, how)
-
-
-def _mme_answer(reply: str) -> str | None:
-    if len(reply) == 1:
-        return {"y": "yes", "n": "no"}.get(reply)
-    return next((word for word in ("yes", "no") if word in reply[:4]), None)
 
 
 #: VSI-Bench's thresholds: 0.5, 0.55, ... 0.95.
@@ -375,15 +367,11 @@ class OcrBenchLmmsEval(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 where an answer stands in the reply, else 0.0."""
         is_formula = sample.facets["dataset"] in _FORMULAS
-        form = _without_spaces if is_formula else _folded
-        text = form(reply.strip())
-        right = any(form(target) in text for target in sample.targets)
+        text, *accepted = (
+            text.strip().replace("\n", " ").replace(" ", "")
+            if is_formula
+            else text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")
+            for text in (reply.strip(), *sample.targets)
+        )
+        right = any(target in text for target in accepted)
         return read(sample, reply.strip(), right, "an accepted answer stands anywhere in it")
-
-
-def _without_spaces(text: str) -> str:
-    return text.strip().replace("\n", " ").replace(" ", "")
-
-
-def _folded(text: str) -> str:
-    return text.translate(_FULL_WIDTH).lower().strip().replace("\n", " ")

@@ -132,16 +132,20 @@ def reason(error: BaseException) -> str:
 def average_fps(stream: VideoStream, num_frames: int = 0, span_seconds: float = 0.0) -> float:
     """Return the average frames per second as the container states it, else as frames are shown.
 
-    What browsers record states none, and libav's guess of it is the 1000 of its milliseconds.
+    What browsers record states none, and libav's guess of it is the 1000 of its milliseconds. AVI
+    counts packets that show nothing, two for each frame in a copy of mp4, and DV the units of time.
 
     Args:
         stream: of the video.
         num_frames: so many are shown, as far as that is known; libav's guess stands for no more.
         span_seconds: from when the first one is shown to when the last one is.
     """
-    if not stream.average_rate and num_frames > 1 and span_seconds > 0:
-        return (num_frames - 1) / span_seconds
-    return float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0.0)
+    stated = float(stream.average_rate or 0.0)
+    shown = (num_frames - 1) / span_seconds if num_frames > 1 and span_seconds > 0 else 0.0
+    is_of_packets = stream.container.format.name in ("avi", "dv") and shown < 0.99 * stated
+    if shown and (is_of_packets or not stated):
+        return shown
+    return stated or float(stream.guessed_rate or stream.base_rate or 0.0)
 
 
 def duration_seconds(container: InputContainer, stream: VideoStream) -> float:

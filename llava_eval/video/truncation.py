@@ -63,7 +63,8 @@ def shortfall(
         end_seconds: when the last frame ends.
     """
     names = set(container_format.split(",")) & _CHECKS.keys()
-    states_duration = bool(names - {"mpegts", "gif"})  # of those libav reads it off the frames
+    # of those three libav reads it off the frames
+    states_duration = bool(names - {"mpegts", "gif", "ogg"})
     missing = stated_seconds - end_seconds
     if not states_duration or missing <= max(_LEAST_SECONDS, _LEAST_SHARE * stated_seconds):
         return ()
@@ -160,6 +161,15 @@ def _end_of_mpegts(file: BinaryIO, size: int) -> int | None:
     return None
 
 
+def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
+    """Return where the last page ends, which has at most 65,307 bytes (RFC 3533, 6)."""
+    start = file.seek(max(0, size - 65307))
+    tail = file.read()
+    page = tail.rfind(b"OggS")
+    lengths = tail[page + 27 : page + 27 + tail[page + 26]] if 0 <= page < len(tail) - 26 else b""
+    return start + page + 27 + len(lengths) + sum(lengths) if lengths else _MORE
+
+
 def _end_of_gif(file: BinaryIO, size: int) -> int | None:
     """Return more than the size unless the file ends with a trailer (GIF89a, 27)."""
     file.seek(max(0, size - 1024))
@@ -173,5 +183,6 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], int | None]] = {
     "flv": _end_of_flv,
     "asf": _end_of_asf,
     "gif": _end_of_gif,
+    "ogg": _end_of_ogg,
     "mpegts": _end_of_mpegts,
 }

@@ -28,6 +28,8 @@ from llava_eval.types import Generation, Sample, SampleResult
         ("<reasoning>no</reasoning><answer>cat</answer>", "<answer>cat</answer>"),
         ("◁think▷no◁/think▷cat", "cat"),
         ("[THINK]no[/THINK]cat", "cat"),
+        ("<longcat_think>no</longcat_think>cat", "cat"),
+        ("<think>no</think><rethink>or</rethink>cat", "cat"),
         ("<|channel|>analysis<|message|>no<|end|><|channel|>final<|message|>cat", "cat"),
         ("<|channel>thought\nno<channel|>cat", "cat"),
         ("<|channel>thought\n<channel|>cat", "cat"),

@@ -267,6 +267,7 @@ ENCODED: dict[str, dict[str, Any]] = {
     "mjpeg.avi": {"codec": "mjpeg", "pixels": "yuvj420p"},
     "mjpeg.mov": {"codec": "mjpeg", "pixels": "yuvj420p"},
     "prores.mov": {"codec": "prores_ks", "pixels": "yuv422p10le"},
+    "vp8.ogv": {"codec": "libvpx", "options": {"g": "25"}},
     "lossless.mkv": {"codec": "ffv1", "count": 20},
     "animation.gif": {"codec": "gif", "pixels": "rgb8", "count": 20},
 }

@@ -241,6 +241,15 @@ def test_sets_are_decoded_together(file_of: FileOf) -> None:
         row += len(indices)
 
 
+def test_frames_a_second_of_avi_are_those_that_are_shown(tmp_path: Path) -> None:
+    """Every second packet is empty, as in copies of mp4: the header counts it all the same."""
+    corpus.encode(tmp_path / "copy.avi", "mpeg4", count=40, times=lambda number: 2 * number)
+    with av.open(str(tmp_path / "copy.avi")) as container:
+        assert container.streams.video[0].average_rate == 25
+    info = probe(tmp_path / "copy.avi")
+    assert (info.num_frames, info.fps) == (40, 12.5)
+
+
 @pytest.mark.parametrize(
     ("codec", "suffix"), [("libvpx", ".webm"), ("libx264", ".mkv"), ("mpeg4", ".mkv")]
 )

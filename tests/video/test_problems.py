@@ -64,7 +64,7 @@ def test_problems_of_every_kind_of_file(name: str, file_of: FileOf) -> None:
 
 CUT = (
     "faststart.mp4 fragmented.mp4 h264.mkv vp9.webm live.webm h264.flv flv1.flv mpeg4.avi "
-    "mjpeg.avi wmv2.asf h264.ts animation.gif"
+    "mjpeg.avi wmv2.asf h264.ts vp8.ogv animation.gif"
 )
 
 

@@ -190,8 +190,7 @@ def image_question(
     if ocr_tokens is not None:
         levels[OCR_FACET] = "given" if has_tokens else UNKNOWN
     targets = row.answers(answers, one=one_answer)
-    if other_answers is not None and not targets:
-        targets = row.answers(other_answers, one=one_answer)
+    targets = targets or row.answers(other_answers or answers, one=one_answer)
     if lower_answers:
         targets = tuple(target.lower().strip() for target in targets)
         if {"true", "false"} & set(targets):  # a JSON of one's own; replies say yes or no

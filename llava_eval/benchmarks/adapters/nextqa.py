@@ -85,12 +85,8 @@ def open_answer(
     )
     question = sample.question.strip() if strip_question else sample.question
     if row.number == 0 and additional_answer not in row.columns:
-        log.warning(
-            "%s: there is no column %r in its first row. Of the test set it holds second answers "
-            "(add_reference_answer_test.json), without which WUPS is lower than published",
-            row.source,
-            additional_answer,
-        )
+        said = "%s has no column %r, the test set's second answers, without which WUPS is lower"
+        log.warning(said, row.source, additional_answer)
     further = row.optional(additional_answer)
     return dataclasses.replace(
         sample,

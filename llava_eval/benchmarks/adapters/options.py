@@ -188,11 +188,12 @@ def _number_letter_or_text(answer: str, choices: Sequence[str]) -> int | None:
         return min(int(text), len(choices) - 1)
     if len(text) == 1 and text.upper() in _LETTERS:
         return _LETTERS.index(text.upper())
-    flat = [_lowered(choice) for choice in choices]
-    return flat.index(_lowered(text)) if _lowered(text) in flat else None
+    texts = [flat(choice) for choice in choices]
+    return texts.index(flat(text)) if flat(text) in texts else None
 
 
-def _lowered(text: str) -> str:
+def flat(text: str) -> str:
+    """Return a text in lower case, with one space between words."""
     return " ".join(text.lower().split())
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llava_eval.benchmarks.adapters.options import flat
 from llava_eval.scoring.choice.letter import (
     LetterOrDraw,
     LetterRule,
@@ -14,7 +15,6 @@ from llava_eval.scoring.choice.letter import (
     unread,
 )
 from llava_eval.scoring.scorer import ReplyScorer, read
-from llava_eval.scoring.text import flat
 from llava_eval.scoring.vqa import on_one_line, without_punctuation
 from llava_eval.types import Sample, Score
 
@@ -147,16 +147,15 @@ class MvBenchOfficial(ReplyScorer):
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, and the letter where the reply fits exactly one option."""
         first_word = f"({reply.strip().split(chr(10))[0]}".lower().split(" ")[0]
+        options = {letter: f"({letter.lower()})" for letter in letters_of(sample)}
         fitting = [
-            letter for letter in letters_of(sample) if _fits(first_word, f"({letter.lower()})")
+            letter
+            for letter, option in options.items()
+            if first_word.replace(".", "") in option or option in first_word
         ]
         right = any(letter in sample.targets for letter in fitting)
         how = f"the first word, {first_word!r}, fits {', '.join(fitting) or 'no option'}"
         return read(sample, fitting[0] if len(fitting) == 1 else None, right, how)
-
-
-def _fits(word: str, option: str) -> bool:
-    return word.replace(".", "") in option or option in word
 
 
 @dataclass(frozen=True)
@@ -212,12 +211,8 @@ class TvBenchLmmsEval(LetterRule):
         for match in (re.search(r"\b([A-Z])\b", text.upper()), _TVBENCH_START.match(text.upper())):
             if match is not None and match.group(1) in letters:
                 return match.group(1), "as a word or at the start"
-        lowered = flat(text)
-        fitting = [
-            letter
-            for letter, choice in zip(letters, sample.choices, strict=True)
-            if flat(choice) and flat(choice) in lowered
-        ]
+        candidates = zip(letters, map(flat, sample.choices), strict=True)
+        fitting = [letter for letter, choice in candidates if choice and choice in flat(text)]
         if len(fitting) != 1:
             return None, "no letter as a word or at the start, no one candidate"
         return fitting[0], "whose text stands in the reply"

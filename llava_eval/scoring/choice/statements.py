@@ -31,6 +31,8 @@ _GAP_FROM_TEXT = re.compile(r"[-(,:.]*[fok]*$")
 _HEADS_A_PART = re.compile(r"[.:]?(?:$|N+(?!k?o?[Ll][.:]?(?:N|$))[^N])")
 #: What says of several letters that the answer is still among them: "which leaves us with A and B".
 _LEFT = re.compile(r"(?i)\b(?:left|leav\w+|down)(?: \w+){0,3} $")
+#: The same: "it is either A or B".
+_OR = re.compile(r"(?i)\b(?:or|oder|ou)\b|或|还是|または|또는")
 #: What a quote shows around a letter: whole words.
 _EDGE = r"(?!(?<=[\w'])[\w'])"
 _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
@@ -138,7 +140,7 @@ class _Reply:
             letters=letters,
             start=start,
             end=end,
-            before=self._sentence_before(start),
+            before=_SEVERAL.sub("x", _SENTENCE_BREAK.split(self.kinds[:start][-REACH:])[-1]),
             earlier=self.kinds[:start],
             after=self.kinds[end:],
             verdict=self.kinds[verdict:],
@@ -160,10 +162,6 @@ class _Reply:
             return "", start  # "D is right", where an option is "right"
         return self.tokens[at].letter, at + 1
 
-    def _sentence_before(self, start: int) -> str:
-        before = _SENTENCE_BREAK.split(self.kinds[max(0, start - REACH) : start])[-1]
-        return _SEVERAL.sub("x", before)
-
     def _quote(self, start: int, end: int) -> str:
         """Return the words around tokens, for people."""
         first, last = self.tokens[start].start, self.tokens[end - 1].end
@@ -171,15 +169,19 @@ class _Reply:
         after = next(_WORDS_AFTER.finditer(self.plain, last))[0]
         return " ".join(f"{before}{self.plain[first:last]}{after}".split())
 
+    def _is_open(self, pair: Mention) -> bool:
+        first, last = self.tokens[pair.start].start, self.tokens[pair.end - 1].end
+        return bool(_LEFT.search(self.plain[:first]) or _OR.search(self.plain, first, last))
+
     def statements(self) -> Statements:
         """Return what is stated and rejected."""
         stated: dict[str, str] = {}
         rejected: set[str] = set()
         open_mentions: list[Mention] = []
         right_texts: dict[str, str] = {}
+        open_pair: dict[str, str] = {}  # until one of both is stated
         for number, mention in enumerate(self.mentions):
             quote = self._quote(mention.start, mention.end)
-            is_left = _LEFT.search(self.plain[: self.tokens[mention.start].start])
             if mention.is_rejected(is_listed=number in self.listed):
                 rejected.update(mention.letters)
             elif number in self.listed:
@@ -187,10 +189,15 @@ class _Reply:
                     stated[mention.letters[0]] = quote
                 elif mention.has_right_text:
                     right_texts[mention.letters[0]] = quote
-            elif len(set(mention.letters)) > (1 if is_left else 2):
+            elif len(set(mention.letters)) > 2:
                 continue  # options that are copied or gone through: "A, B, C, or D"
             elif mention.is_stated():
-                stated.update(dict.fromkeys(mention.letters, quote))
+                group = dict.fromkeys(mention.letters, quote)
+                if len(group) > 1 and self._is_open(mention):
+                    open_pair = group
+                    continue
+                open_pair = {} if open_pair.keys() & group.keys() else open_pair
+                stated.update(group)
                 other, _ = self._text_after(mention.end)
                 if other and other not in mention.letters:
                     stated[other] = quote  # another option's text: "A. a pretty girl"
@@ -198,6 +205,7 @@ class _Reply:
                 stated[mention.letters[0]] = quote
             elif not mention.is_unsaid():
                 open_mentions.append(mention)
+        stated.update(open_pair)
         stated.update(right_texts if rejected else ())  # else it may be "on the right"
         stated.update(self._stated_texts(by_any_phrase=not stated))
         if (
@@ -212,12 +220,11 @@ class _Reply:
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word."""
-        own = (mention.end for mention in self.mentions if mention.has_own_text)
-        after_letters = {self._text_after(end)[1] - 1 for end in own}
+        own = {self._text_after(item.end)[1] - 1 for item in self.mentions if item.has_own_text}
         texts = {
             number: self._mention([number])
             for number, token in enumerate(self.tokens)
-            if token.letter and token.kind not in "Ll" and number not in after_letters
+            if token.letter and token.kind not in "Ll" and number not in own
         }
         rejected = {n for n, text in texts.items() if text.is_rejected(is_listed=False)}
         named = {token.letter for n, token in enumerate(self.tokens) if n not in rejected} - {""}

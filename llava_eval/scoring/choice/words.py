@@ -138,7 +138,7 @@ _WORDS: Final[dict[str, str]] = {
     # YES: the same.
     "Y": """yup, yea, yas, yes, yeah, yep, ja, oui, sí, sim, да, tak, はい, 네, 是的""",
     # BUT: the same, and ends what was supposed before it.
-    "b": """but, but rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но, however, yet""",
+    "b": """but, but rather, or rather, sondern, mais, sino, mas, ma, bensì, maar, ale, а, 而是, 하지만, aber, pero, но, however, yet""",
     # AND: joins letters to one group.
     "j": """but so is, but so are, but so does, so is, so are, so does, so do, so was, and, or, or else, vs, versus, then, 还是, 還是, and then, and finally, and lastly,
     followed by, before, after, and/or, as well as, plus, through, thru, und, oder, sowie, et, ou, y, e, u, ed, en, of, i, oraz, lub,

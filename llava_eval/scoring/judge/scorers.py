@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from llava_eval.benchmarks.adapters.options import lettered
-from llava_eval.scoring.judge.parsers import ParsedReply, ParserName, parse_reply
+from llava_eval.scoring.judge.parsers import ParserName, parse_reply
 from llava_eval.scoring.judge.rules_first import RulesFirst
 from llava_eval.scoring.scorer import Messages, chat
 from llava_eval.types import Sample, Score
@@ -71,7 +71,8 @@ class JudgedText(RulesFirst):
         value = parsed.score if parsed.is_right is None else float(parsed.is_right)
         if parsed.verdict is not None and parsed.is_right is None:
             value = None  # neither yes nor no: out of the accuracy, inside the mean score
-        answer = None if parsed.unreadable else _answer(parsed)
+        number = None if parsed.score is None else f"{parsed.score:g}"
+        answer = None if parsed.unreadable else number if parsed.verdict is None else parsed.verdict
         said = "the judge's reply cannot be read" if answer is None else f"the judge says {answer}"
         return Score(
             value=value,
@@ -80,9 +81,3 @@ class JudgedText(RulesFirst):
             explanation=said if value is not None else f"{said}; not scored",
             details={"judge_score": parsed.score},
         )
-
-
-def _answer(parsed: ParsedReply) -> str | None:
-    if parsed.verdict is not None:
-        return parsed.verdict
-    return None if parsed.score is None else f"{parsed.score:g}"
