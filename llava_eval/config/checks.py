@@ -18,6 +18,9 @@ from llava_eval.config.hydra_session import compose_root, without_hydra
 from llava_eval.config.roles import setting_of
 from llava_eval.errors import ConfigError
 
+#: No number of seconds, tokens, threads or samples is as large; Python and torch take none that is.
+_LARGEST = 1_000_000_000
+
 
 def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
     """Raise for a group that was given an option that does not exist."""
@@ -121,7 +124,8 @@ def check_constraints(node: Any, prefix: str) -> None:
                 f"expected one of {listing(names)}"
             )
         minimum = entry.metadata.get("minimum")
-        if minimum is not None and value is not None and value < minimum:
-            raise ConfigError(f"{key}: got {value}, expected at least {minimum}")
+        if minimum is not None and value is not None and not minimum <= value <= _LARGEST:
+            expected = f"least {minimum}" if value < minimum else f"most {_LARGEST:,}"
+            raise ConfigError(f"{key}: got {value}, expected at {expected}")
         if entry.metadata.get("not_empty") and value == "":
             raise ConfigError(f"{key} is empty")

@@ -41,6 +41,7 @@ class Setting:
         role, step, parts, only_for, is_open, is_path: as in
             :func:`llava_eval.config.schema.setting`.
         is_free: a mapping, whose keys below belong to a function, a class or the user.
+        is_list: a list.
         default: its default value; None where it has to be given.
     """
 
@@ -52,6 +53,7 @@ class Setting:
     is_open: bool
     is_path: bool
     is_free: bool
+    is_list: bool
     default: Any
 
     @property
@@ -83,6 +85,7 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
         hint = hints[entry.name]
+        kinds = [typing.get_origin(part) for part in (hint, *typing.get_args(hint))]
         facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
@@ -91,7 +94,8 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
             key=key,
             **facts,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
+            is_free=dict in kinds,
+            is_list=list in kinds,
             default=None if default == "???" else default,
         )
 
@@ -176,7 +180,7 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = {
         key: value
-        for key, value in with_role(config, "protocol").items()
+        for key, value in flat(config).items()
         if (setting := setting_of(key)) is not None and setting.step == "generation"
     }
     if not result.get("benchmark.generation.temperature"):

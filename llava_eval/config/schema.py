@@ -377,9 +377,15 @@ class ConversationConfig:
         """Check the template.
 
         Raises:
-            ConfigError: it cannot be filled in, or has no place for the user's turn.
+            ConfigError: it cannot be filled in, or has no place for the user's turn; or there is
+                none, which the other keys are for.
         """
         if self.template is None:
+            if self.system or self.media_separator != "\n":
+                raise ConfigError(
+                    "conversation.system and conversation.media_separator are for a literal "
+                    "conversation.template; with a chat template: benchmark.system=..."
+                )
             return
         try:
             self.template.format(system="", user="", prefill="")

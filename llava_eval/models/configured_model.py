@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.config.roles import declared_settings
-from llava_eval.config.schema import RunConfig
+from llava_eval.config.schema import QUANTIZATIONS, RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.backend import Plan, Runner
 from llava_eval.models.clock import StageClock
@@ -18,6 +18,15 @@ from llava_eval.types import Media, Sample
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
     from llava_eval.models.local.prompt import PromptPreview
+
+
+#: By setting, the methods of quantization that read it.
+_READ_BY = {
+    "double_quant": ("bnb_nf4",),
+    "compute_dtype": ("bnb_nf4",),
+    "group_size": ("torchao_int4",),
+    "skip_modules": QUANTIZATIONS,
+}
 
 
 def check_model(config: RunConfig) -> None:
@@ -33,6 +42,13 @@ def check_model(config: RunConfig) -> None:
         for key, _ in _changed(config, only_for="served"):
             part = "model.server" if key.startswith("model.server.") else key
             raise ConfigError(f"{part} is for served models: model=openai_server")
+    quantization = config.quantization
+    for name, methods in _READ_BY.items():
+        value, setting = getattr(quantization, name), declared_settings()[f"quantization.{name}"]
+        if value != setting.default and quantization.method not in methods:
+            raise ConfigError(
+                f"{setting.key}={value} means nothing to quantization={quantization.name}"
+            )
     if model.is_loaded:
         return
     kind = _kind(config)
