@@ -11,6 +11,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import list_choices, list_groups, listing, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
@@ -98,7 +99,9 @@ def check_complete(own: DictConfig) -> None:
     """Raise for a key that has to be given and was not."""
     missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
     if missing:
-        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...")
+        is_own = missing[0] == "model.checkpoint" and own.model.get(TARGET_KEY)
+        begin = "; the file of a class of your own begins with 'defaults: [own]'" if is_own else ""
+        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...{begin}")
 
 
 def check_finite(value: Any, key: str = "") -> None:

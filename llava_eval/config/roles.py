@@ -21,7 +21,7 @@ from typing import Any
 
 from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.former_names import current_key, current_node
-from llava_eval.config.schema import Role, RunConfig, Step
+from llava_eval.config.schema import OnlyFor, Role, RunConfig, Step
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 
@@ -49,7 +49,7 @@ class Setting:
     role: Role
     step: Step | None
     parts: Mapping[str, Role]
-    only_for: str | None
+    only_for: OnlyFor | None
     is_open: bool
     is_path: bool
     is_free: bool
@@ -77,7 +77,9 @@ def declared_settings() -> Mapping[str, Setting]:
     return {setting.key: setting for setting in _settings_of(RunConfig)}
 
 
-def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> Iterator[Setting]:
+def _settings_of(
+    kind: type, prefix: str = "", only_for: OnlyFor | None = None
+) -> Iterator[Setting]:
     hints = typing.get_type_hints(kind)
     for entry in dataclasses.fields(kind):
         key = f"{prefix}{entry.name}"
@@ -227,19 +229,15 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
     """
     ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
     parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
-    unknown = {
-        setting.key
-        for setting in declared_settings().values()
-        if not setting.is_open  # nothing below it means that nothing was set
-        and not setting.is_optional_step  # a run without the key did not use it
-        and not (_has(ours, setting.key) and _has(theirs, setting.key))
-    }
+    stated = [{getattr(setting_of(key), "key", None) for key in side} for side in (ours, theirs)]
     changed = {}
     for key in {**theirs, **ours}:
         setting = setting_of(key)
-        if key.partition(".")[0] not in parts:
+        if key.partition(".")[0] not in parts or (setting and setting.makes_samples):
             continue
-        if setting is not None and (setting.key in unknown or setting.makes_samples):
+        # Nothing below an open one means that nothing was set, and that a step was not used.
+        must_be_stated = setting and not (setting.is_open or setting.is_optional_step)
+        if setting and must_be_stated and not all(setting.key in side for side in stated):
             continue
         left, right = ours.get(key), theirs.get(key)
         if left != right:
@@ -272,10 +270,6 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
     switches = {f"{prefix}{name}": defaults.get(name) for name in _MEDIA_SWITCHES}
     stated = {key: leaves.get(key, default) for key, default in switches.items()}
     return {key: value for key, value in stated.items() if value is not None}
-
-
-def _has(leaves: Mapping[str, Any], key: str) -> bool:
-    return any(leaf == key or leaf.startswith(f"{key}.") for leaf in leaves)
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -56,7 +56,6 @@ def test_what_a_model_is_called(
         (ConversationConfig, {"template": "{user"}, r"its fields are \{system\}, \{user\} and"),
         (ConversationConfig, {"template": "{user} {0}"}, r"conversation\.template: "),
         (ConversationConfig, {"template": "{system}"}, r"has no \{user\}: '\{system\}'"),
-        (ConversationConfig, {"system": "Be brief."}, r"chat template: benchmark\.system="),
     ],
 )
 def test_what_makes_no_sense_is_refused(kind: Any, settings: dict[str, Any], said: str) -> None:

@@ -93,6 +93,10 @@ def average(results: Sequence[SampleResult]) -> float:
             r"benchmark\.facet_metrics: there is no metric 'acuracy'; metrics: accuracy",
         ),
         (
+            {"conversation": {"system": "Be brief."}},
+            r"conversation\.system=Be brief\. means nothing to conversation=chat_template",
+        ),
+        (
             {"quantization": {"name": "none", "group_size": 32}},
             r"quantization\.group_size=32 means nothing to quantization=none",
         ),
