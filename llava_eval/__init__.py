@@ -42,8 +42,12 @@ def evaluate(
             raise nothing: they are counted in the run.
     """
     from llava_eval.config.compose import compose_config
+    from llava_eval.errors import ConfigError
     from llava_eval.run import run
 
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f'evaluate takes texts, evaluate("a=b", "c=d"), got {override!r}')
     folder = _users_folder(config_dir)
     if model is not None:
         from llava_eval.config.choices import quoted
@@ -91,13 +95,18 @@ def _users_folder(config_dir: str | Path | None) -> Path:
     return USERS_FOLDER if config_dir is None else Path(config_dir)
 
 
-def compare(left: Run, right: Run) -> RunComparison:
+def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:
     """Compare two runs of the same questions, sample by sample.
+
+    Args:
+        left: a run, or its directory.
+        right: likewise.
 
     Raises:
         ComparisonError: they are incomplete, or were not asked the same.
     """
     from llava_eval.results.compare.comparison import compare_runs
 
-    (comparison,) = compare_runs([left, right])
+    runs = [load_run(side) if isinstance(side, str | Path) else side for side in (left, right)]
+    (comparison,) = compare_runs(runs)
     return comparison

@@ -22,6 +22,7 @@ from pathlib import Path
 import llava_eval
 from llava_eval.borders.paths import reason
 from llava_eval.commands import COMMANDS, HelpShown, Parser
+from llava_eval.config.choices import suggest
 from llava_eval.errors import ConfigError, LlavaEvalError, StorageError, defect_line
 
 OVERVIEW = """\
@@ -212,8 +213,8 @@ def _index_of_command(words: Sequence[str]) -> int | None:
         return None
     if words[index] not in COMMANDS:
         raise ConfigError(
-            f"there is no command {words[index]!r}, and settings are key=value without blanks; "
-            f"commands: {', '.join(COMMANDS)}; llava-eval --help"
+            f"there is no command {words[index]!r}{suggest(words[index], COMMANDS)}, and settings "
+            f"are key=value without blanks; commands: {', '.join(COMMANDS)}; llava-eval --help"
         )
     return index
 

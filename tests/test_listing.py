@@ -148,7 +148,10 @@ def test_json_holds_what_the_text_says() -> None:
     assert all(isinstance(number, str) for number in one["published"])
 
 
-@pytest.mark.parametrize("content", ["a: [", "- 1\n- 2\n", "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["a: [", "- 1\n- 2\n", "\xff", "benchmark: x", "benchmark: {generation: 3}"],
+)
 def test_a_file_of_ones_own_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "benchmark").mkdir()
     (tmp_path / "benchmark" / "mine.yaml").write_bytes(content.encode("latin-1"))

@@ -11,7 +11,7 @@ import pytest
 
 import llava_eval
 from llava_eval.config.compose import compose_config
-from llava_eval.errors import ComparisonError
+from llava_eval.errors import ComparisonError, ConfigError
 
 
 @pytest.mark.slow
@@ -36,8 +36,16 @@ def test_evaluate_load_and_compare(tmp_path: Path) -> None:
     shown = repr(llava_eval.compare(run, again)).splitlines()
     assert "difference" in "\n".join(shown)
     assert max(map(len, shown)) <= 80
+    estimate = llava_eval.compare(tmp_path / "a", str(tmp_path / "a")).headline.estimate
+    assert estimate is not None
+    assert estimate.num_samples == 6
     with pytest.raises(ComparisonError, match="no run directory"):
         llava_eval.load_run(tmp_path / "nowhere")
+
+
+def test_settings_are_texts() -> None:
+    with pytest.raises(ConfigError, match=r"evaluate\(\"a=b\", \"c=d\"\), got \['a=b'\]"):
+        llava_eval.evaluate(["a=b"])  # type: ignore[arg-type]
 
 
 def test_threads_compose_configurations_one_after_the_other() -> None:

@@ -21,7 +21,6 @@ from llava_eval import run
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.compose import (
-    as_meant,
     compose_config,
     expand_sweep,
     sweep_options,
@@ -247,7 +246,7 @@ def plan_sweep(
         ConfigError: a mistake in one of the values.
     """
     search = search_path_override(config_dir)
-    parsed = parse_overrides(list(map(as_meant, overrides)))
+    parsed = parse_overrides(overrides)
     about_sweep = [str(item.input_line) for item in parsed if _is_about_sweep(item)]
     about_runs = [str(item.input_line) for item in parsed if not _is_about_sweep(item)]
     fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]

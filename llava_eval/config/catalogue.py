@@ -59,7 +59,7 @@ def listing_text(
     listed = {}
     for name in KINDS if kind is None else (kind,):
         choices = list_choices(name.removesuffix("s"), config_dir)
-        facts = [{"name": choice, **_FACTS[name](choice, config_dir)} for choice in choices]
+        facts = [_facts(name, choice, config_dir) for choice in choices]
         wanted = [
             fact
             for fact in facts
@@ -73,6 +73,22 @@ def listing_text(
     if as_json:
         return json.dumps(listed, indent=2, ensure_ascii=False)
     return "\n\n".join(_section(name, choices) for name, choices in listed.items())
+
+
+def _facts(kind: str, name: str, config_dir: Path | None) -> Facts:
+    """Return what is said of one choice.
+
+    Raises:
+        ConfigError: its file holds something else than such files do.
+    """
+    try:
+        return {"name": name, **_FACTS[kind](name, config_dir)}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        group = kind.removesuffix("s")
+        raise ConfigError(
+            f"{_file(group, name, config_dir)} is no {group} ({type(error).__name__}: "
+            f"{first_line(error)}); llava-eval --cfg {group}={name} says what is wrong"
+        ) from error
 
 
 def _section(kind: str, choices: Sequence[Facts]) -> str:

@@ -11,12 +11,16 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.choices import list_choices, list_groups, listing, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.hydra_session import compose_root, without_hydra
 from llava_eval.config.roles import setting_of
 from llava_eval.errors import ConfigError
+
+#: No number of seconds, tokens, threads or samples is as large; Python and torch take none that is.
+_LARGEST = 1_000_000_000
 
 
 def check_choices(parsed: Sequence[Override], config_dir: Path | None) -> None:
@@ -95,7 +99,9 @@ def check_complete(own: DictConfig) -> None:
     """Raise for a key that has to be given and was not."""
     missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
     if missing:
-        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...")
+        is_own = missing[0] == "model.checkpoint" and own.model.get(TARGET_KEY)
+        begin = "; the file of a class of your own begins with 'defaults: [own]'" if is_own else ""
+        raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...{begin}")
 
 
 def check_finite(value: Any, key: str = "") -> None:
@@ -121,7 +127,8 @@ def check_constraints(node: Any, prefix: str) -> None:
                 f"expected one of {listing(names)}"
             )
         minimum = entry.metadata.get("minimum")
-        if minimum is not None and value is not None and value < minimum:
-            raise ConfigError(f"{key}: got {value}, expected at least {minimum}")
+        if minimum is not None and value is not None and not minimum <= value <= _LARGEST:
+            expected = f"least {minimum}" if value < minimum else f"most {_LARGEST:,}"
+            raise ConfigError(f"{key}: got {value}, expected at {expected}")
         if entry.metadata.get("not_empty") and value == "":
             raise ConfigError(f"{key} is empty")

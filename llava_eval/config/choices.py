@@ -105,7 +105,7 @@ def quoted(value: object) -> str:
 
 
 def suggest(word: str, choices: Iterable[str]) -> str:
-    """Return " (did you mean 'x'?)" for the closest choice, or nothing when none is close.
+    """Return " (did you mean 'x'?)" for what is closest, or nothing when none is close.
 
     A model of another size is never offered: "llava_next_video_13b" is not a slip for "..._7b".
 
@@ -113,12 +113,16 @@ def suggest(word: str, choices: Iterable[str]) -> str:
         word: what was given.
         choices: what there is.
     """
-    options = [choice for choice in choices if _sizes(choice) == _sizes(word)]
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    given = word.lower()
+    options = {choice.lower(): choice for choice in choices if _sizes(choice) == _sizes(word)}
+    close = [option for option in options if option.startswith(f"{given}/")]  # all of a benchmark
     if not close:
         # "lmms" for "videomme/lmms_eval": part of a name that exists only once.
-        close = [option for option in options if word and word.lower() in option.lower()]
-    return f" (did you mean {close[0]!r}?)" if len(close) == 1 else ""
+        holding = [option for option in options if given and given in option]
+        close = difflib.get_close_matches(given, options, n=1, cutoff=0.6) or holding
+        close = close if len(close) == 1 else []
+    named = " or ".join(repr(options[option]) for option in close)
+    return f" (did you mean {named}?)" if named else ""
 
 
 def _sizes(name: str) -> list[str]:

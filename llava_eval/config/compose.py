@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from llava_eval.borders.paths import is_there, local_path
+from llava_eval.borders.paths import local_path
 from llava_eval.config.build import TARGET_KEY
 from llava_eval.config.checks import (
     check_choices,
@@ -33,6 +33,7 @@ from llava_eval.config.hydra_session import (
     compose_root,
     hydra_session,
     parse_overrides,
+    path_as_meant,
     plain_values,
     typed,
     without_hydra,
@@ -86,24 +87,23 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     """
     search = search_path_override(config_dir)
     let_import(config_dir)
-    overrides = [as_meant(text) for text in overrides]
     parsed = parse_overrides(overrides)
-    for override in parsed:
+    for text, override in zip(overrides, parsed, strict=True):
         if str(override.key_or_group).startswith("hydra"):
-            raise ConfigError(f"{override.input_line!r} is for a sweep, and there is no -m")
+            raise ConfigError(f"{text!r} is for a sweep, which llava-eval -m makes")
         if override.is_delete():
-            raise ConfigError(f"{override.input_line!r}: parts cannot be removed, only replaced")
+            raise ConfigError(f"{text!r}: parts cannot be removed, only replaced")
         if override.is_sweep_override():
             raise ConfigError(
-                f"{override.input_line!r} has several values; add -m to run each of them, "
-                f"or write {_as_one_value(override)}"
+                f"{text!r} has several values; llava-eval -m runs each of them, and "
+                f"{_as_one_value(text)}"
             )
     with hydra_session():
         check_choices(parsed, config_dir)
         if any(override.is_add() or override.is_force_add() for override in parsed):
             check_keys(parsed, search)  # Hydra adds whatever it is told to add
         try:
-            root = compose_root([*search, *overrides])
+            root = compose_root([*search, *(str(item.input_line) for item in parsed)])
         except ConfigError:
             check_keys(parsed, search)  # says it better where a key is the reason
             raise
@@ -342,8 +342,8 @@ def _one_value(key: str, text: str) -> str:
     setting = setting_of(key.lstrip("+"))
     if setting is None or not setting.is_path:
         return written
-    (override,) = parse_overrides([written])
-    path = override.value()
+    override = as_read(text)
+    path = override and override.value()
     # In quotes :func:`as_meant` leaves a path alone; otherwise it takes it as it was typed.
     return f"{key}={quoted(path)}" if isinstance(path, str) else written
 
@@ -359,21 +359,6 @@ def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> li
     for position, values in enumerate(options):
         variants += [[*first[:position], value, *first[position + 1 :]] for value in values[1:]]
     return variants
-
-
-def as_meant(override: str) -> str:
-    """Return an override as Hydra has to be given it to mean what was typed.
-
-    ``benchmark.where.x=y`` and the like become additions: the schema cannot know x. A path is
-    quoted where its characters (blanks, commas, letters outside ASCII, ...) would be grammar.
-    """
-    key, equals, value = override.partition("=")
-    setting = setting_of(key)
-    if setting is None or not equals:
-        return override
-    if setting.is_open:
-        return f"++{override}"
-    return _path_as_meant(key, value) if setting.is_path else override
 
 
 def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -394,32 +379,18 @@ def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str
     if not given:
         return None, others
     value = given[-1].partition("=")[2]
-    (override,) = parse_overrides([_path_as_meant(key, value)])
+    (override,) = parse_overrides([path_as_meant(key, value)])
     path = None if override.is_sweep_override() else override.value()
     if isinstance(path, dict | list) or override.is_sweep_override():
         raise ConfigError(f'{given[-1]!r}: expected one path; quoted, "{key}={quoted(value)}"')
     return (None if path in (None, "") else local_path(str(path))), others
 
 
-def _as_one_value(override: Override) -> str:
-    """Return how several values are written as one, for a message."""
-    key, _, value = str(override.input_line).partition("=")
+def _as_one_value(override: str) -> str:
+    """Say how several values are written as one."""
+    key, _, value = override.partition("=")
     setting = setting_of(key)
     is_path = setting is not None and setting.is_path
-    return f'a path as "{key}={quoted(value)}"' if is_path else "a list as key=[a,b]"
-
-
-def _path_as_meant(key: str, path: str) -> str:
-    return f"{key}={quoted(path)}" if _needs_quotes(path) else f"{key}={path}"
-
-
-def _needs_quotes(path: str) -> bool:
-    """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
-    override = as_read(path)
-    if override is None or "${" in path:
-        return "${" not in path
-    if override.is_sweep_override():
-        return "," in path and is_there(local_path(path))
-    value = override.value()
-    # What stands in quotes is a path already.
-    return value is not None and str(value) != path and path[:1] not in ("'", '"')
+    return (
+        f'a path is written "{key}={quoted(value)}"' if is_path else "a list is written key=[a,b]"
+    )

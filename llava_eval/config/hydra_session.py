@@ -19,9 +19,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from llava_eval.borders.paths import is_there, local_path
 from llava_eval.config.choices import ROOT_NAME, config_folder, listing, quoted, suggest
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
+from llava_eval.config.roles import declared_settings, setting_of
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError, first_line
 
@@ -80,11 +82,43 @@ def as_read(value: str) -> Override | None:
         return None
 
 
+def as_meant(override: str) -> str:
+    """Return an override as Hydra has to be given it to mean what was typed.
+
+    ``benchmark.where.x=y`` and the like become additions: the schema cannot know x. A path is
+    quoted where its characters (blanks, commas, letters outside ASCII, ...) would be grammar.
+    """
+    key, equals, value = override.partition("=")
+    setting = setting_of(key)
+    if setting is None or not equals:
+        return override
+    if setting.is_open:
+        return f"++{override}"
+    return path_as_meant(key, value) if setting.is_path else override
+
+
+def path_as_meant(key: str, path: str) -> str:
+    """Return ``key=path`` with the path in quotes where it needs them."""
+    return f"{key}={quoted(path)}" if _needs_quotes(path) else f"{key}={path}"
+
+
+def _needs_quotes(path: str) -> bool:
+    """Whether a path, as typed, is no plain value of Hydra's grammar, or names what exists."""
+    override = as_read(path)
+    if override is None or "${" in path:
+        return "${" not in path
+    if override.is_sweep_override():
+        return "," in path and is_there(local_path(path))
+    value = override.value()
+    # What stands in quotes is a path already.
+    return value is not None and str(value) != path and path[:1] not in ("'", '"')
+
+
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Take overrides apart.
 
     Args:
-        overrides: as on the command line.
+        overrides: as on the command line; each is read as :func:`as_meant`.
 
     Raises:
         ConfigError: one of them is no key=value.
@@ -93,7 +127,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            override = parser.parse_override(text)
+            override = parser.parse_override(as_meant(text))
             if not override.key_or_group:
                 raise ConfigError(f"cannot read {text!r}: there is no key before the equals sign")
             parsed.append(override)
@@ -184,7 +218,18 @@ def _explain(error: OmegaConfBaseException) -> str:
             return f"{key} is called {current_key(str(key))} now"
         names = [entry.name for entry in dataclasses.fields(error.object_type)]
         return f"unknown key {str(key)!r}{suggest(str(error.key), names)}; keys: {listing(names)}"
-    return f"{key}: {first_line(error)}" if key else first_line(error)
+    if not key:
+        return first_line(error)
+    below = [name for name in declared_settings() if name.startswith(f"{key}.")]
+    exact, expected = declared_settings().get(str(key)), ""
+    if exact is not None and exact.is_list:
+        expected = f"; expected a list, for instance {key}=[a,b]"
+    elif below or (exact is not None and exact.is_free):
+        example = [*below, f"{'' if exact and exact.is_open else '+'}{key}.NAME"][0]
+        expected = f"; expected keys and values, for instance {example}=..."
+    elif setting_of(str(key)) is not None and isinstance(error, KeyError | AttributeError):
+        expected = f"; +{key}=... adds it"
+    return f"{key}: {first_line(error).rstrip('.')}{expected}"
 
 
 def without_hydra(root: DictConfig) -> DictConfig:

@@ -21,7 +21,7 @@ from typing import Any
 
 from llava_eval.config.build import TARGET_KEY, import_target
 from llava_eval.config.former_names import current_key, current_node
-from llava_eval.config.schema import Role, RunConfig, Step
+from llava_eval.config.schema import OnlyFor, Role, RunConfig, Step
 from llava_eval.errors import ConfigError
 from llava_eval.types import Media
 
@@ -41,6 +41,7 @@ class Setting:
         role, step, parts, only_for, is_open, is_path: as in
             :func:`llava_eval.config.schema.setting`.
         is_free: a mapping, whose keys below belong to a function, a class or the user.
+        is_list: a list.
         default: its default value; None where it has to be given.
     """
 
@@ -48,10 +49,11 @@ class Setting:
     role: Role
     step: Step | None
     parts: Mapping[str, Role]
-    only_for: str | None
+    only_for: OnlyFor | None
     is_open: bool
     is_path: bool
     is_free: bool
+    is_list: bool
     default: Any
 
     @property
@@ -75,7 +77,9 @@ def declared_settings() -> Mapping[str, Setting]:
     return {setting.key: setting for setting in _settings_of(RunConfig)}
 
 
-def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> Iterator[Setting]:
+def _settings_of(
+    kind: type, prefix: str = "", only_for: OnlyFor | None = None
+) -> Iterator[Setting]:
     hints = typing.get_type_hints(kind)
     for entry in dataclasses.fields(kind):
         key = f"{prefix}{entry.name}"
@@ -83,6 +87,7 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
         hint = hints[entry.name]
+        kinds = [typing.get_origin(part) for part in (hint, *typing.get_args(hint))]
         facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
@@ -91,7 +96,8 @@ def _settings_of(kind: type, prefix: str = "", only_for: str | None = None) -> I
             key=key,
             **facts,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
+            is_free=dict in kinds,
+            is_list=list in kinds,
             default=None if default == "???" else default,
         )
 
@@ -176,7 +182,7 @@ def identity_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = {
         key: value
-        for key, value in with_role(config, "protocol").items()
+        for key, value in flat(config).items()
         if (setting := setting_of(key)) is not None and setting.step == "generation"
     }
     if not result.get("benchmark.generation.temperature"):
@@ -223,19 +229,15 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
     """
     ours, theirs = with_role(ours, "protocol"), with_role(theirs, "protocol")
     parts = {key.partition(".")[0] for key in ours} & {key.partition(".")[0] for key in theirs}
-    unknown = {
-        setting.key
-        for setting in declared_settings().values()
-        if not setting.is_open  # nothing below it means that nothing was set
-        and not setting.is_optional_step  # a run without the key did not use it
-        and not (_has(ours, setting.key) and _has(theirs, setting.key))
-    }
+    stated = [{getattr(setting_of(key), "key", None) for key in side} for side in (ours, theirs)]
     changed = {}
     for key in {**theirs, **ours}:
         setting = setting_of(key)
-        if key.partition(".")[0] not in parts:
+        if key.partition(".")[0] not in parts or (setting and setting.makes_samples):
             continue
-        if setting is not None and (setting.key in unknown or setting.makes_samples):
+        # Nothing below an open one means that nothing was set, and that a step was not used.
+        must_be_stated = setting and not (setting.is_open or setting.is_optional_step)
+        if setting and must_be_stated and not all(setting.key in side for side in stated):
             continue
         left, right = ours.get(key), theirs.get(key)
         if left != right:
@@ -268,10 +270,6 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
     switches = {f"{prefix}{name}": defaults.get(name) for name in _MEDIA_SWITCHES}
     stated = {key: leaves.get(key, default) for key, default in switches.items()}
     return {key: value for key, value in stated.items() if value is not None}
-
-
-def _has(leaves: Mapping[str, Any], key: str) -> bool:
-    return any(leaf == key or leaf.startswith(f"{key}.") for leaf in leaves)
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -39,6 +39,7 @@ QUANTIZATIONS = ("bnb_nf4", "bnb_int8", "torchao_int8", "torchao_int4")
 
 Role = Literal["protocol", "model", "place", "speed", "label"]
 Step = Literal["rows", "generation", "scoring"]
+OnlyFor = Literal["loaded", "served", "literal", "quantized", "bnb_nf4", "torchao_int4"]
 
 
 def setting(
@@ -51,7 +52,7 @@ def setting(
     not_empty: bool = False,
     is_open: bool = False,
     is_path: bool = False,
-    only_for: Literal["loaded", "served"] | None = None,
+    only_for: OnlyFor | None = None,
     parts: Mapping[str, Role] | None = None,
 ) -> Any:
     """Declare one key of the configuration: its default, what is allowed, and its role.
@@ -69,7 +70,9 @@ def setting(
         not_empty: the empty text is refused.
         is_open: keys below it are the user's own and may be added on the command line.
         is_path: the value names a file or folder, so the command line takes it as it is written.
-        only_for: the key means nothing to models that are served (or loaded) instead.
+        only_for: the key means nothing to other models (that are served instead of loaded, or the
+            reverse), to conversations without a literal template, or to weights that are not
+            quantized, or by another method.
         parts: roles of single keys below a node whose other keys have ``role``.
     """
     metadata = {
@@ -88,9 +91,7 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def section(
-    kind: type, *, is_named: bool = False, only_for: Literal["loaded", "served"] | None = None
-) -> Any:
+def section(kind: type, *, is_named: bool = False, only_for: OnlyFor | None = None) -> Any:
     """Declare a part of the configuration that has keys of its own.
 
     Args:
@@ -370,8 +371,8 @@ class ConversationConfig:
 
     name: str = setting("label")
     template: str | None = setting("model", None)
-    system: str = setting("model", "")
-    media_separator: str = setting("model", "\n")
+    system: str = setting("model", "", only_for="literal")
+    media_separator: str = setting("model", "\n", only_for="literal")
 
     def __post_init__(self) -> None:
         """Check the template.
@@ -399,18 +400,18 @@ class QuantizationConfig:
     Attributes:
         name: for tables.
         method: null, or the scheme that the loader builds.
-        double_quant: nf4 only: quantize the quantization constants too.
-        compute_dtype: nf4 only: null takes the model's dtype.
-        group_size: torchao_int4 only: how many weights of a row share a scale.
+        double_quant: quantize the quantization constants too.
+        compute_dtype: null takes the model's dtype.
+        group_size: how many weights of a row share a scale.
         skip_modules: parts that keep their precision.
     """
 
     name: str = setting("label")
     method: str | None = setting("model", None, choices=QUANTIZATIONS)
-    double_quant: bool = setting("model", True)
-    compute_dtype: str | None = setting("model", None, choices=DTYPES[1:])
-    group_size: int = setting("model", 64)
-    skip_modules: list[str] = setting("model", [])
+    double_quant: bool = setting("model", True, only_for="bnb_nf4")
+    compute_dtype: str | None = setting("model", None, choices=DTYPES[1:], only_for="bnb_nf4")
+    group_size: int = setting("model", 64, only_for="torchao_int4")
+    skip_modules: list[str] = setting("model", [], only_for="quantized")
 
 
 @dataclass

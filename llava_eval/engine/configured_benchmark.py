@@ -12,7 +12,7 @@ from typing import Any
 from llava_eval.benchmarks.load import Adapter, read_samples
 from llava_eval.config.build import build_target
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.config.schema import JudgeConfig, PublishedConfig, RunConfig
+from llava_eval.config.schema import JudgeConfig, RunConfig
 from llava_eval.engine.batches import PromptSettings
 from llava_eval.engine.configured_engine import check_engine
 from llava_eval.errors import ConfigError, RowsError, first_line
@@ -82,7 +82,7 @@ class Parts:
                 f"judge.model is not set, and {benchmark.name} is judged by a model; give "
                 "judge.model=..."
             )
-        _check_published(config.published, metrics, benchmark.facets)
+        _check_names(config)
         check_model(config)
         check_engine(config)
         return cls(
@@ -184,16 +184,20 @@ def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> 
             ) from error
 
 
-def _check_published(
-    published: Sequence[PublishedConfig], metrics: Mapping[str, Metric], facets: Sequence[str]
-) -> None:
-    for number in published:
-        named = (("metric", number.metric, metrics), ("facet", number.facet, facets))
-        for kind, name, known in named:
-            if name is not None and name not in known:
-                raise ConfigError(
-                    f"published: there is no {kind} {name!r}; {kind}s: {', '.join(known) or 'none'}"
-                )
+def _check_names(config: RunConfig) -> None:
+    """Raise ConfigError for a name of a metric or facet that no table would have a place for."""
+    benchmark = config.benchmark
+    named: list[tuple[str, str, str | None]] = [
+        ("benchmark.facet_metrics", "metric", name) for name in benchmark.facet_metrics or ()
+    ]
+    for number in config.published:
+        named += [("published", "metric", number.metric), ("published", "facet", number.facet)]
+    for key, kind, name in named:
+        known = benchmark.metrics if kind == "metric" else benchmark.facets
+        if name is not None and name not in known:
+            raise ConfigError(
+                f"{key}: there is no {kind} {name!r}; {kind}s: {', '.join(known) or 'none'}"
+            )
 
 
 #: Beside numbers of an experiment whose rows are of another split than the published ones.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llava_eval.config.roles import declared_settings
 from llava_eval.config.schema import RunConfig
@@ -28,24 +28,41 @@ def check_model(config: RunConfig) -> None:
     model = config.model
     if model.arguments and not model.is_own:
         raise ConfigError("model.arguments are those of a class of your own: model=own")
-    if model.base_url is None or model.is_own:
-        for key, _ in _changed(config, only_for="served"):
-            part = "model.server" if key.startswith("model.server.") else key
-            raise ConfigError(f"{part} is for served models: model=openai_server")
-    if model.is_loaded:
-        return
-    kind = _kind(config)
-    if config.engine.name == "ray":
+    kind, method = _kind(config), config.quantization.method
+    if not model.is_loaded and config.engine.name == "ray":
         raise ConfigError(
             f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
             "process (engine=local); it has machines of its own"
         )
-    strange = list(_changed(config, only_for="loaded"))
-    if config.quantization.method is not None:
-        strange.append(("quantization", config.quantization.name))
-    for key, value in strange:
-        decides = model._target_ or model.base_url
-        raise ConfigError(f"{key}={value} means nothing to {kind}: {decides} decides how it runs")
+    is_chosen = {
+        None: True,
+        "loaded": model.is_loaded,
+        "served": not model.is_loaded and not model.is_own,
+        "quantized": method is not None,
+        "literal": config.conversation.template is not None,
+    }
+    decides = model._target_ or model.base_url
+    for key, setting in declared_settings().items():
+        value = functools.reduce(getattr, key.split("."), config)
+        if value == setting.default or is_chosen.get(setting.only_for, setting.only_for == method):
+            continue
+        part = key.partition(".")[0]
+        if setting.only_for == "served":
+            part = "model.server" if key.startswith("model.server.") else key
+            raise ConfigError(f"{part} is for served models: model=openai_server")
+        if setting.only_for == "loaded":
+            raise ConfigError(
+                f"{key}={value} means nothing to {kind}: {decides} decides how it runs"
+            )
+        name = getattr(config, part).name
+        raise ConfigError(f"{key}={value} means nothing to {part}={name}")
+    if model.is_loaded:
+        return
+    if method is not None:
+        raise ConfigError(
+            f"quantization={config.quantization.name} means nothing to {kind}: {decides} decides "
+            "how it runs"
+        )
     if config.conversation.template is not None:
         raise ConfigError(
             f"conversation={config.conversation.name} is a literal template, but {kind} has a "
@@ -183,11 +200,3 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
         share_prefixes=config.runner.share_prefixes,
         clock=clock,
     )
-
-
-def _changed(config: RunConfig, *, only_for: str) -> Iterator[tuple[str, Any]]:
-    """Yield the keys for one kind of model that were changed from their defaults, with values."""
-    for key, setting in declared_settings().items():
-        value = functools.reduce(getattr, key.split("."), config)
-        if setting.only_for == only_for and value != setting.default:
-            yield key, value

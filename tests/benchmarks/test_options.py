@@ -45,6 +45,8 @@ def test_options_under_letters_keep_their_letters() -> None:
     options = Options(column="o")
     assert options.of(row(o={"B": "y", "A": "x", "C": None})) == ("x", "y")
     assert options.of(row(o={"first": "x", "a": "y"})) == ("x", "y")
+    assert options.of(row(o={"b": "y", "a": "x"})) == ("x", "y")
+    assert options.of(row(o={"b": "y", "B": "x"})) == ("y", "x")
     assert options.of(row(o="{'B': \"it's\", 'A': 'x'}")) == ("x", "it's")
     with pytest.raises(RowsError, match="option 2 of 3 is empty"):
         options.of(row(o={"A": "x", "C": "z"}))

@@ -32,12 +32,18 @@ from llava_eval.results.runs import targets_in
         ("modle_0.5B", ["model_0.5b"], "model_0.5b"),
         ("LMMS", ["videomme/lmms_eval", "videomme/official"], "videomme/lmms_eval"),
         ("lmms", ["videomme/lmms_eval", "mvbench/lmms_eval"], None),
+        ("GQA", ["gqa/llava", "vqav2/official"], "gqa/llava"),
         ("", ["a"], None),
         ("a", [], None),
     ],
 )
 def test_the_closest_is_suggested(word: str, choices: list[str], meant: str | None) -> None:
     assert suggest(word, choices) == ("" if meant is None else f" (did you mean {meant!r}?)")
+
+
+def test_all_protocols_of_a_benchmark_are_suggested() -> None:
+    choices = ["gqa/llava", "gqa/lmms_eval", "gqa_2/llava"]
+    assert suggest("gqa", choices) == " (did you mean 'gqa/llava' or 'gqa/lmms_eval'?)"
 
 
 def test_a_long_listing_is_cut() -> None:

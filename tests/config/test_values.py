@@ -256,9 +256,27 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
     [
         ("no.such=1", "unknown key 'no.such'; there is no 'no' either"),
         ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
+        ("benchmark.where.a=b,c", "'benchmark.where.a=b,c' has several values; llava-eval -m runs"),
+        ("benchmark.where.a=[b", "cannot read 'benchmark.where.a=[b': "),
     ],
 )
-def test_a_key_that_is_not_there(override: str, said: str) -> None:
+def test_what_was_typed_is_quoted(override: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose_config([override])
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("benchmark.facets=duration", r"expected a list, for instance benchmark\.facets=\[a,b\]"),
+        ("benchmark.chance=25", r"for instance \+benchmark\.chance\.NAME="),
+        ("benchmark.where=short", r"for instance benchmark\.where\.NAME="),
+        ("benchmark.chance={acc: 2}", r"\+benchmark\.chance\.acc=\.\.\. adds it"),
+        ("errors=5", r"expected keys and values, for instance errors\.max="),
+        ("runner.decode_timeout_seconds=1e30", r"got 1e\+30, expected at most 1,000,000,000"),
+    ],
+)
+def test_what_a_key_takes_is_said(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        compose_config([override])

@@ -89,6 +89,18 @@ def average(results: Sequence[SampleResult]) -> float:
             "published: there is no facet 'size'; facets: duration, task_type",
         ),
         (
+            {"benchmark": {"facet_metrics": ["acuracy"]}},
+            r"benchmark\.facet_metrics: there is no metric 'acuracy'; metrics: accuracy",
+        ),
+        (
+            {"conversation": {"system": "Be brief."}},
+            r"conversation\.system=Be brief\. means nothing to conversation=chat_template",
+        ),
+        (
+            {"quantization": {"name": "none", "group_size": 32}},
+            r"quantization\.group_size=32 means nothing to quantization=none",
+        ),
+        (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.how_many"}}}},
             r"benchmark\.metrics\.m: got a int, expected a MetricValue",
         ),

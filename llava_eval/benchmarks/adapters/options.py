@@ -106,8 +106,9 @@ class Options:
 def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
     """Return options that stand under their letters in the order of these; others as they stand."""
     letters: Iterable[str] = options
-    if options and set(options) <= set(_LETTERS):
-        letters = _LETTERS[: _LETTERS.index(max(options)) + 1]
+    named = {str(name).upper(): text for name, text in options.items()}
+    if named and len(named) == len(options) and set(named) <= set(_LETTERS):
+        options, letters = named, _LETTERS[: _LETTERS.index(max(named)) + 1]
     return [None if is_null(options.get(name)) else str(options[name]) for name in letters]
 
 

@@ -226,6 +226,7 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
         FetchError: the repository, the revision or the network is not to be had, or terms must be
             agreed to first.
     """
+    from huggingface_hub import is_offline_mode
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
     try:
@@ -235,8 +236,9 @@ def fetch_files(repository: str, revision: str | None, patterns: Sequence[str]) 
             f"{repository} is gated: agree to its terms on the hub, then log in (hf auth login)"
         ) from error
     except LocalEntryNotFoundError as error:
+        why = "HF_HUB_OFFLINE is set" if is_offline_mode() else first_line(error)
         raise FetchError(
-            f"{repository} is not on this machine, and cannot be fetched: {first_line(error)}"
+            f"{repository} is not on this machine, and cannot be fetched: {why}"
         ) from error
     except (*hub_errors(), ValueError) as error:
         raise FetchError(f"cannot fetch {repository}: {first_line(error)}") from error
