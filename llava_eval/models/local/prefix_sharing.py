@@ -9,7 +9,7 @@ whole prompts (:mod:`llava_eval.models.local.whole_prompts`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -66,7 +66,7 @@ class PrefixSharing:
     """
 
     whole: WholeBatches
-    clock: Callable[[], StageClock]
+    clock: StageClock
     features: FeaturePrefixes | None
     is_required: bool
     _trials: dict[str, SharingTrial] = field(default_factory=dict, init=False)
@@ -202,8 +202,8 @@ class PrefixSharing:
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
         if self.features is not None:
-            return [self.features.prefill(groups, self.clock())]
-        with self.clock().stage("prefill"):
+            return [self.features.prefill(groups, self.clock)]
+        with self.clock.stage("prefill"):
             return joined(
                 [prefill(self.whole.loaded, group) for group in groups], self.whole.loaded
             )

@@ -76,7 +76,7 @@ class ModelRunner(Runner):
         self._whole = WholeBatches(loaded, self._writer, self._decoder)
         self._sharing = PrefixSharing(
             self._whole,
-            lambda: self.clock,
+            self.clock,
             features=FeaturePrefixes(loaded) if takes_apart else None,
             is_required=self.share_prefixes is True,
         )
