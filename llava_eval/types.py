@@ -355,14 +355,11 @@ def prompt_text(content: Content) -> str:
     ``<video>`` or ``<image>`` on a line of its own, and a frame-dependent part as
     its description.
     """
-    start = next((n for n, item in enumerate(content) if not _is_media(item)), len(content))
-    if any(_is_media(item) for item in content[start:]):
+    are_media = [isinstance(piece, Media | PreparedMedia | ServedMedia) for piece in content]
+    start = [*are_media, False].index(False)
+    if any(are_media[start:]):
         start = 0
-    return "".join(_written(item) for item in content[start:])
-
-
-def _is_media(piece: str | Media | ShownMedia | FrameDependentPart) -> bool:
-    return isinstance(piece, Media | PreparedMedia | ServedMedia)
+    return "".join(map(_written, content[start:]))
 
 
 def _written(piece: str | Media | ShownMedia | FrameDependentPart) -> str:

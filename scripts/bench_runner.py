@@ -32,7 +32,6 @@ import transformers
 
 from gpu.shapes import QWEN_SHAPES, write_llava_next_video, write_qwen2_5_vl
 from llava_eval.config.schema import ConversationConfig, ModelConfig
-from llava_eval.models.clock import StageClock
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
 from llava_eval.models.local.runner import ModelRunner
@@ -144,7 +143,7 @@ def compare(model: str, loaded: LoadedModel, work: Work, rounds: int) -> dict[st
     plain, ours, outside = [], [], []
     for _ in range(rounds):
         plain.append(processor_seconds(partial(ask_plainly, loaded, work)))
-        runner.clock = StageClock()
+        runner.clock.seconds.clear()
         start = time.perf_counter()
         ours.append(processor_seconds(partial(ask_with_runner, runner, work)))
         inside = sum(runner.clock.seconds[stage] for stage in FORWARD_STAGES)
