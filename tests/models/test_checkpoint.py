@@ -198,6 +198,17 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
         find_checkpoint(str(tmp_path), revision="main")
 
 
+def test_code_of_its_own_that_is_not_run_or_has_no_such_model(copied: Path) -> None:
+    edit_config(copied, model_type="own", auto_map={"AutoConfig": "own.Config"})
+    with pytest.raises(CheckpointError, match=r"custom code .*; model\.trust_remote_code=true"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    edit_config(copied, model_type="bert", auto_map={"AutoModelForCausalLM": "own.Model"})
+    with pytest.raises(CheckpointError, match="or an auto_map with AutoModelForImageTextToText"):
+        plan_checkpoint(
+            find_checkpoint(str(copied)), ModelConfig(device="cpu", trust_remote_code=True)
+        )
+
+
 def test_a_model_of_another_kind(copied: Path) -> None:
     (copied / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(CheckpointError, match="'bert' checkpoint; expected an image-text-to-text"):
