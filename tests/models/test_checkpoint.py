@@ -75,7 +75,8 @@ def test_code_of_another_repository_is_hashed_as_its_main_branch_has_it(
         (repository / "snapshots" / commit).mkdir(parents=True)
         (repository / "snapshots" / commit / "own.py").write_text(f"NAME = {commit!r}")
     (repository / "refs").mkdir()
-    edit_config(copied, auto_map={"AutoProcessor": "some/code--own.Processor"})
+    auto_map = {"AutoModel": "not/here--own.Model", "AutoProcessor": "some/code--own.Processor"}
+    edit_config(copied, auto_map=auto_map)
     for commit in ("a" * 40, "b" * 40):
         (repository / "refs" / "main").write_text(commit)
         plan = plan_checkpoint(

@@ -144,8 +144,7 @@ def plan_checkpoint(
             "with AutoModelForImageTextToText"
         )
     if model.trust_remote_code:
-        with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
-            checkpoint = with_code_elsewhere(checkpoint)
+        checkpoint = with_code_elsewhere(checkpoint)
     if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
         raise CheckpointError(
             f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
