@@ -75,7 +75,8 @@ def test_code_of_another_repository_is_hashed_as_its_main_branch_has_it(
         (repository / "snapshots" / commit).mkdir(parents=True)
         (repository / "snapshots" / commit / "own.py").write_text(f"NAME = {commit!r}")
     (repository / "refs").mkdir()
-    edit_config(copied, auto_map={"AutoProcessor": "some/code--own.Processor"})
+    auto_map = {"AutoModel": "not/here--own.Model", "AutoProcessor": "some/code--own.Processor"}
+    edit_config(copied, auto_map=auto_map)
     for commit in ("a" * 40, "b" * 40):
         (repository / "refs" / "main").write_text(commit)
         plan = plan_checkpoint(
@@ -196,6 +197,17 @@ def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
         find_checkpoint(str(tmp_path / "config.json"))
     with pytest.raises(CheckpointError, match=r"model\.revision=main is for hub"):
         find_checkpoint(str(tmp_path), revision="main")
+
+
+def test_code_of_its_own_that_is_not_run_or_has_no_such_model(copied: Path) -> None:
+    edit_config(copied, model_type="own", auto_map={"AutoConfig": "own.Config"})
+    with pytest.raises(CheckpointError, match=r"custom code .*; model\.trust_remote_code=true"):
+        plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    edit_config(copied, model_type="bert", auto_map={"AutoModelForCausalLM": "own.Model"})
+    with pytest.raises(CheckpointError, match="or an auto_map with AutoModelForImageTextToText"):
+        plan_checkpoint(
+            find_checkpoint(str(copied)), ModelConfig(device="cpu", trust_remote_code=True)
+        )
 
 
 def test_a_model_of_another_kind(copied: Path) -> None:

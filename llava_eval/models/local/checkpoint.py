@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,16 +107,14 @@ def find_checkpoint(checkpoint: str, revision: str | None = None) -> CheckpointF
 def with_code_elsewhere(checkpoint: CheckpointFolder) -> CheckpointFolder:
     """Return a checkpoint with the digests of code that it takes from other repositories.
 
-    transformers takes it from their main branches, which move.
-
-    Raises:
-        OSError, ValueError: see :func:`llava_eval.borders.hub_cache.snapshot`.
+    transformers takes it from their main branches, which move, and says what it needs and lacks.
     """
     digests = dict(checkpoint.file_sha256)
     for file in _files(checkpoint.path, ("*config.json",)):
-        for name in sorted(_CODE_ELSEWHERE.findall(file.read_text(encoding="utf-8"))):
-            code = _digests(snapshot(name, None, ["*.py"]), ("*.py",))
-            digests |= {f"{name}/{module}": digest for module, digest in code}
+        for name in _CODE_ELSEWHERE.findall(file.read_text(encoding="utf-8", errors="replace")):
+            with suppress(ValueError, *hub_errors()):
+                code = _digests(snapshot(name, None, ["*.py"]), ("*.py",))
+                digests |= {f"{name}/{module}": digest for module, digest in code}
     return replace(checkpoint, file_sha256=tuple(digests.items()))
 
 

@@ -135,15 +135,16 @@ def plan_checkpoint(
         CheckpointError: the checkpoint is of another kind, or something cannot run here.
     """
     config = read_config(checkpoint, model.trust_remote_code)
-    is_known = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-    if not is_known and not (model.trust_remote_code and hasattr(config, "auto_map")):
+    own = getattr(config, "auto_map", {}) if model.trust_remote_code else {}
+    known = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if config.model_type not in known and "AutoModelForImageTextToText" not in own:
         raise CheckpointError(
             f"{checkpoint.name} is a {config.model_type!r} checkpoint; expected an "
-            "image-text-to-text model of transformers such as 'llava_next_video'"
+            "image-text-to-text model of transformers such as 'llava_next_video', or an auto_map "
+            "with AutoModelForImageTextToText"
         )
     if model.trust_remote_code:
-        with foreign_code(f"{checkpoint.name}: code that it takes from elsewhere cannot be read"):
-            checkpoint = with_code_elsewhere(checkpoint)
+        checkpoint = with_code_elsewhere(checkpoint)
     if (checkpoint.path / "adapter_config.json").is_file() and find_spec("peft") is None:
         raise CheckpointError(
             f"{checkpoint.name} brings an adapter (adapter_config.json), which would be left out: "
@@ -189,13 +190,12 @@ def dtype_of_weights(checkpoint: CheckpointFolder) -> torch.dtype | None:
     Raises:
         CheckpointError: they are damaged.
     """
-    if not checkpoint.model_files:
-        return None
-    first = checkpoint.model_files[0]
-    with foreign_code(f"{checkpoint.name}: {first} cannot be read"):
-        found = get_state_dict_dtype(load_state_dict(checkpoint.path / first, map_location="meta"))
-        assert isinstance(found, torch.dtype)
-        return found
+    for name in checkpoint.model_files[:1]:
+        with foreign_code(f"{checkpoint.name}: {name} cannot be read"):
+            weights = load_state_dict(checkpoint.path / name, map_location="meta")
+            found: torch.dtype = get_state_dict_dtype(weights)
+            return found
+    return None
 
 
 def read_config(checkpoint: CheckpointFolder, trust_remote_code: bool) -> Any:
@@ -345,4 +345,6 @@ def foreign_code(problem: str) -> Iterator[None]:
         said, kind = first_line(error), type(error).__name__
         is_usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
         cause = said if is_usual or said == kind else f"{kind}: {said}"
+        if "contains custom code" in said:
+            cause += "; model.trust_remote_code=true runs it"
         raise CheckpointError(f"{problem}: {cause}") from error
