@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import os
 import io
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
