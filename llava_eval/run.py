@@ -97,7 +97,8 @@ def _generate(
     """Ask what is not finished, and put every result into the ledger as soon as it exists."""
     if not pending:
         return []
-    evaluation, results = work.benchmark.evaluation, []
+    evaluation = work.benchmark.evaluation
+    results: list[SampleResult] = []
     progress = Progress(len(pending) + len(finished), finished)
     start = time.perf_counter()
 
