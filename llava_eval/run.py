@@ -97,9 +97,16 @@ def _generate(
     """Ask what is not finished, and put every result into the ledger as soon as it exists."""
     if not pending:
         return []
-    evaluation, results = work.benchmark.evaluation, []
+    evaluation = work.benchmark.evaluation
+    results: list[SampleResult] = []
     progress = Progress(len(pending) + len(finished), finished)
     start = time.perf_counter()
+
+    def account() -> None:
+        seconds = time.perf_counter() - start
+        record.add_work(generating_seconds=round(seconds, 3), warm_up=work.clock.warm_up or None)
+        record.add_work(**amount(results, seconds))
+
     try:
         with (
             LedgerWriter(record.directory / files.LEDGER) as ledger,
@@ -112,10 +119,10 @@ def _generate(
                 progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
                 if watch.sees(result):
                     break
-    finally:  # what an interrupted session did is part of what the run costs
-        seconds = time.perf_counter() - start
-        record.add_work(generating_seconds=round(seconds, 3), warm_up=work.clock.warm_up or None)
-        record.add_work(**amount(results, seconds))
+    except KeyboardInterrupt:
+        account()  # not after an error: waits for a server that is lost cost no model's time
+        raise
+    account()
     record.add(**work.engine.record())
     record.add_work(**work.engine.work())
     return results

@@ -111,20 +111,8 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-def is_there(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file or folder surely lies at a path."""
-    try:
-        return status_of(path) is not None
-    except OSError:
-        return False
-
-
-def is_surely_folder(path: str | os.PathLike[str]) -> bool:
-    """Return whether a folder surely lies at a path."""
-    try:
-        return is_folder(path)
-    except OSError:
-        return False
+#: Whether a file or folder, and whether a folder, surely lies at a path; these raise nothing.
+is_there, is_surely_folder = os.path.exists, os.path.isdir
 
 
 def folders_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -80,6 +80,8 @@ def claim(directory: Path) -> Iterator[None]:
                     f"{directory} is in use by another llava-eval process; wait for it or choose "
                     "another output_dir"
                 ) from error
+            except OSError as error:  # of a file system without locks
+                log.debug("%s cannot be locked: %s", directory, error)
             files.remove_partial_files(directory)
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,15 @@ def test_two_processes_cannot_claim_one_directory(tmp_path: Path) -> None:
         pass
     with claim(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with claim(tmp_path / "run"):
+        assert (tmp_path / "run").is_dir()
 
 
 def test_halves_of_files_go_and_what_is_not_ours_stays(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class ClipFolder:
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="llava_eval_", dir=parent))
             if parent is not None:
-                self._folder.chmod(0o755)  # the server may be another user's
+                self._folder.chmod(0o755)
         except OSError as error:
             raise StorageError(f"no folder for clips can be made: {error}") from error
 
@@ -56,6 +56,7 @@ class ClipFolder:
         path = self._folder / f"{uuid.uuid4().hex}.mkv"
         try:
             _write(path, clip.pixels, _frames_per_second(clip))
+            path.chmod(0o644)  # the server may be another user's, whatever the umask says
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be written: {error}") from error

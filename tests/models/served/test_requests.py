@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,15 @@ def test_clips_of_odd_sizes(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         found = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert torch.equal(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2), frames)
+
+
+def test_clips_are_read_by_a_server_of_another_user(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = ClipFolder(tmp_path).write(video_clip())
+    finally:
+        os.umask(before)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o644, 0o755)
 
 
 @pytest.mark.slow
