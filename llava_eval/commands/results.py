@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llava_eval.results.gate.publication import Publication
     from llava_eval.results.gate.rule import GateRule
     from llava_eval.results.report.thumbnails import FrameRequest
+    from llava_eval.results.runs import Run
 
 
 @command(
@@ -156,12 +157,22 @@ def _plan(arguments: argparse.Namespace) -> int:
     if len(paths) > 2 or not (paths or flips):
         raise ConfigError("plan needs one run, a pair of runs, or --flips PERCENT")
     reader = RunReader(arguments.config_dir)
-    plans = plans_of([reader.read(path) for path in paths], detect, flips, per_group)
+    runs = [_as_it_is(reader.read(path)) for path in paths]
+    plans = plans_of(runs, detect, flips, per_group)
     if arguments.json:
         print_json(dataclasses.asdict(plans))
     else:
         write_out(plans_text(plans, [str(path) for path in paths], width=terminal_width()))
     return 0
+
+
+def _as_it_is(run: Run) -> Run:
+    """Return a run, and say where it is not whole."""
+    from llava_eval.engine.console import say
+
+    if run.incomplete is not None:
+        say(f"{run.name} {run.incomplete}")
+    return run
 
 
 @command(
@@ -369,7 +380,7 @@ def _export(arguments: argparse.Namespace) -> int:
         "lm-eval": lm_eval,
         "hub": hub_entry,
     }
-    run = RunReader().read(arguments.run)
+    run = _as_it_is(RunReader().read(arguments.run))
     if not run.tables.metrics:
         raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")
     for path in write_files(arguments.out, makers[arguments.to](RunFacts.of(run))):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from llava_eval.errors import RowsError
 from llava_eval.metrics.intervals import (
@@ -375,22 +374,17 @@ def mean_of_means(
         scale: factor to the unit of the published table.
         unit: that unit.
     """
-    # (N, K), NaN where there is none
-    observed = np.stack([sample_values(results, detail=name) for name in details], axis=1)
+    # (K, N), NaN where there is none
+    observed = np.stack([sample_values(results, detail=name) for name in details])
     known = ~np.isnan(observed)
-    any_known: npt.NDArray[np.bool_] = np.any(known, axis=1)
-    num_samples = int(any_known.sum())
-    if not known.any(axis=0).all():
+    num_samples = int(known.any(axis=0).sum())
+    if not known.any(axis=1).all():
         return MetricValue.none(num_samples, unit)
-    counts = known.sum(axis=0)
-    means = np.nansum(observed, axis=0) / counts
-    influence = np.where(known, observed - means, 0.0) / counts / len(details)
-    groups = [result.group for result, counted in zip(results, any_known, strict=True) if counted]
+    groups = np.array([result.group for result in results], object)
+    parts = [
+        _Counted(row[at], groups[at].tolist()) for row, at in zip(observed, known, strict=True)
+    ]
     highest = highest_value(observed[known], None, scale, unit)
-    return estimated(
-        scale * float(means.mean()),
-        scale * influence.sum(axis=1)[any_known],
-        groups,
-        None if highest is None else scale * highest,
-        unit,
-    )
+    highest = None if highest is None else scale * highest
+    total = _by_parts(parts, [len(parts)] * len(parts), scale, highest, unit)
+    return dataclasses.replace(total, num_samples=num_samples)

@@ -210,3 +210,15 @@ def test_no_percentages_differ_by_more_than_100() -> None:
     said = "Percentages differ by 100 at most."
     texts = [plans_text(plans_of([], detect, 10.0), []) for detect in (100.0, 101.0)]
     assert [said in text for text in texts] == [False, True]
+
+
+def test_commands_on_a_run_that_goes_on_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [answered(n, n % 3 > 0) for n in range(30)]
+    path = str(write_run(tmp_path / "run", results, manifest={"status": "running"}))
+    for words in (["plan", path], ["export", path, "--to", "eee", "--out", str(tmp_path)]):
+        assert run_command(words) == 0
+        assert "run is not finished (status 'running')" in capsys.readouterr().err
+    assert run_command(["explain", path]) == 0
+    assert "It is not finished (status 'running')." in capsys.readouterr().out

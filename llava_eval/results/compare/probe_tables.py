@@ -110,7 +110,10 @@ def _shares(names: Sequence[str]) -> dict[str, float]:
 
 def probes_text(probes: Probes, *, width: int = 80) -> str:
     """Return probes for a terminal of so many columns."""
-    headline = probes.comparisons[0].headline.name
+    first = probes.comparisons[0]
+    metrics = " and, of levels, ".join(
+        dict.fromkeys((first.headline.name, first.level_metric.name))
+    )
     answers = answers_table(probes)
     is_one = len(probes.comparisons) == 1  # its tables of levels have a column of p
     marked = "p by level is" if is_one else f"* is below {SIGNIFICANT},"
@@ -123,7 +126,7 @@ def probes_text(probes: Probes, *, width: int = 80) -> str:
         blocks.append(f"letters answered, in percent\n{answers.to_text(width)}")
     blocks.append(
         wrapped(
-            f"Changes of {headline} are paired by question; {marked} corrected for the levels. "
+            f"Changes of {metrics} are paired by question; {marked} corrected for the levels. "
             "Intervals treat the questions of one video as one cluster.",
             width,
         )

@@ -140,7 +140,8 @@ def _parts_table(parts: _StoredParts) -> Table:
 def _blocks(explanation: Explanation) -> Iterator[tuple[str, list[_Block]]]:
     """Yield the parts of an explanation: a title, and texts and tables below it."""
     run, readings = explanation.run, explanation.readings
-    yield f"{run.name}: {run.label}, {run.model}", []
+    told: list[_Block] = [] if run.incomplete is None else [f"It {run.incomplete}."]
+    yield f"{run.name}: {run.label}, {run.model}", told
     unlike = explanation.disagreements
     names = letters(len(readings))
     under: list[_Block] = [

@@ -140,7 +140,8 @@ def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     exists: dict[str, bool] = {}
     rows = zip(samples.questions, samples.results, strict=True)
     # samples that all runs got right come last
-    for question, row in sorted(rows, key=lambda pair: {*map(state_of, pair[1])} == {RIGHT}):
+    full = [run.full_score for run in samples.runs]
+    for question, row in sorted(rows, key=lambda pair: {*map(state_of, pair[1], full)} == {RIGHT}):
         key = _key(row, roots)
         for request in key:
             if request.path not in exists:

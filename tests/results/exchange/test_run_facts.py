@@ -401,14 +401,12 @@ def test_other_tools_read_texts_with_any_character(tmp_path: Path) -> None:
     text = "one\u2028two\u2029three\x85four \ud800"
     results = [answered(n, True, generation=Generation(text)) for n in range(3)]
     facts = RunFacts.of(RunReader().read(write_run(tmp_path / "run", results)))
-    for maker, get in (
-        (lm_eval, lambda line: line["resps"][0][0]),
-        (every_eval_ever, lambda line: line["output"]["raw"][0]),
-    ):
-        write_files(tmp_path / maker.__name__, maker(facts))
-        (path,) = (tmp_path / maker.__name__).rglob("*samples*.jsonl")
-        lines = path.read_text(encoding="utf-8").splitlines()
-        assert [get(json.loads(line)) for line in lines] == [text] * 3
+    written = write_files(tmp_path / "lm_eval", lm_eval(facts))
+    lines = written[1].read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["resps"] for line in lines] == [[[text]]] * 3
+    written = write_files(tmp_path / "eee", every_eval_ever(facts))
+    lines = written[1].read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["output"]["raw"] for line in lines] == [[text]] * 3
     (path,) = write_files(tmp_path / "inspect", inspect_log(facts))
     samples = from_json(path.read_bytes())["samples"]
     assert samples[0]["output"]["choices"][0]["message"]["content"] == f"{text[:-1]}?"

@@ -238,6 +238,21 @@ def test_what_went_wrong_has_pictures_first(tmp_path: Path) -> None:
     assert (jpeg.format, jpeg.size) == ("JPEG", (192, 108))
 
 
+def test_a_judged_answer_of_few_points_is_not_right(tmp_path: Path) -> None:
+    """Of 0 to 5, 5 is right, and what is less has its pictures first."""
+    videos = sorted(path.name for path in (DEMO / "videos").iterdir())
+    results = [
+        answered(n, True, media=(videos[n],), frame_indices=((0, 4),), score=Score(points, "x"))
+        for n, points in enumerate((5.0, 1.0, 5.0, 2.0))
+    ]
+    node = {**ACCURACY["accuracy"], "scale": 1.0, "unit": "0-5"}
+    root = {"benchmark.media_root": str(DEMO / "videos")}
+    path = write_run(tmp_path / "run", results, metrics={"score": node}, config=root)
+    samples = SampleSet.of("made/up", [RunReader().read(path)])
+    found = make_thumbnails(samples, Frames(), budget())
+    assert list(found.by_sample) == ["q1", "q3", "q0", "q2"]
+
+
 def test_pictures_stop_at_their_limits(tmp_path: Path) -> None:
     samples = set_of(tmp_path, [True, False, None, True])
     frames = Frames()
