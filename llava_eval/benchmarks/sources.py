@@ -33,7 +33,8 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 #: What stands between words of a file's name, of which one may be the split.
 _WORDS = re.compile(r"[-._ \d]+")
 #: Splits that most data sets have, by the names that files have of them.
-_SPLITS = frozenset({"train", "val", "valid", "validation", "dev", "test"})
+_VALIDATION = frozenset({"val", "valid", "validation"})
+_SPLITS = _VALIDATION | {"train", "dev", "test"}
 
 #: An image cell of a table of so few characters names the row that holds the image, by its index.
 _MAX_INDEX_CHARACTERS = 64
@@ -110,6 +111,7 @@ def _of_split(files: list[Path], split: str) -> list[Path]:
     if exact and missing:
         raise RowsError(f"{files[0].parent} holds no file of the split {min(missing)}")
     words = [{*_WORDS.split(file.stem)} for file in files]
+    names |= _VALIDATION if names & _VALIDATION else set()
     chosen = exact or [file for file, own in zip(files, words, strict=True) if names & own]
     others = sorted(_SPLITS & set().union(*words))
     if not chosen and len(others) > 1:

@@ -119,12 +119,9 @@ def whole_steps(info: VideoInfo, num_frames: int) -> tuple[int, ...]:
     one.
     """
     total = _checked_total(info, num_frames)
-    if info.stated_seconds is None:
-        seconds = info.seconds
-        total = min(int(seconds * info.fps), total)
-    else:
-        seconds = info.stated_seconds
-        total = int(seconds * info.fps)
+    seconds = info.seconds if info.stated_seconds is None else info.stated_seconds
+    num_stated = int(seconds * info.fps)
+    total = min(num_stated, total) if info.stated_seconds is None else num_stated
     num_shown = max(1, min(num_frames, int(seconds)))
     step = int(total / num_shown)
     return tuple(info.first_frame_index + step * i for i in range(num_shown))

@@ -67,6 +67,7 @@ def test_files_of_a_split_are_read_alone(tmp_path: Path, caplog: pytest.LogCaptu
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"n": number}) + "\n")
     assert read_rows(str(tmp_path), split="val") == [{"n": 1}, {"n": 2}]
     assert read_rows(str(tmp_path), split="test+val") == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert read_rows(str(tmp_path), split="validation") == [{"n": 1}, {"n": 2}]
     assert not caplog.messages
     assert read_rows(str(tmp_path), split="train") == [{"n": 0}, {"n": 1}, {"n": 2}]
     assert "holds files of test and val, and none of the split train: all were" in caplog.text

@@ -117,7 +117,7 @@ class Lexer:
     def _enumerator(self, position: int, previous: Token) -> Token | None:
         """Return the number of the next entry, as in "1. A 2. B"; in "B 2." it may be B's text."""
         match = _ENUMERATOR.match(self.plain, position) if previous.kind == "L" else None
-        own = self._text(position)
+        own = None if match is None else self._text(position)
         if match is None or (own is not None and own.letter == previous.letter):
             return None
         return Token("x", *match.span())
