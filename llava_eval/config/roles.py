@@ -62,13 +62,10 @@ class Setting:
         return self.step == "rows" and self.is_free and not self.is_open
 
     @property
-    def is_optional_step(self) -> bool:
-        """Whether null, or no such key, means that a step is left out, as for a probe."""
-        return self.step == "generation" and self.default is None and not self.is_free
-
-    def role_of(self, key: str) -> Role:
-        """Return the role of this key, or of one below it."""
-        return self.parts.get(key.removeprefix(f"{self.key}.").partition(".")[0], self.role)
+    def may_be_missing(self) -> bool:
+        """Whether no such key means that nothing was set, or a step left out, as for a probe."""
+        is_optional_step = self.step == "generation" and self.default is None and not self.is_free
+        return self.is_open or is_optional_step
 
 
 @functools.cache
@@ -131,7 +128,8 @@ def role_of(key: str) -> Role:
     """
     setting = setting_of(key)
     if setting is not None:
-        return setting.role_of(key)
+        part = key.removeprefix(f"{setting.key}.").partition(".")[0]
+        return setting.parts.get(part, setting.role)
     below = [
         other.role for other in declared_settings().values() if other.key.startswith(f"{key}.")
     ]
@@ -235,9 +233,7 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         setting = setting_of(key)
         if key.partition(".")[0] not in parts or (setting and setting.makes_samples):
             continue
-        # Nothing below an open one means that nothing was set, and that a step was not used.
-        must_be_stated = setting and not (setting.is_open or setting.is_optional_step)
-        if setting and must_be_stated and not all(setting.key in side for side in stated):
+        if setting and not (setting.may_be_missing or all(setting.key in side for side in stated)):
             continue
         left, right = ours.get(key), theirs.get(key)
         if left != right:
