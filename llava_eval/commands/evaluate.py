@@ -209,11 +209,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import messages_shown
     from llava_eval.models.configured_model import load_checkpoint
 
-    overrides = arguments.overrides
-    has_model = any(word.startswith("model=") for word in overrides)
-    composed = compose_config(
-        [*([] if has_model else ["model=hf"]), *overrides], arguments.config_dir
-    )
+    composed = compose_config(["model=hf", *arguments.overrides], arguments.config_dir)
     is_right = True
     with messages_shown():
         loaded = load_checkpoint(composed.config)

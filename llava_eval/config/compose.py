@@ -45,7 +45,6 @@ from llava_eval.errors import ConfigError, first_line
 #: What stands beside the name of a benchmark, and beside that of a model.
 NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
 
-
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
 
@@ -233,11 +232,12 @@ def _files_alone(
     """
     groups = ("benchmark", "model", *replaceable_parts())
     compose_files = _compose_files if search else _compose_packaged_files
-    return compose_files(tuple((group, choices.get(group)) for group in groups), tuple(search))
+    chosen = tuple((group, choices[group]) for group in groups if group in choices)
+    return compose_files(chosen, tuple(search))
 
 
 def _compose_files(
-    choices: tuple[tuple[str, str | None], ...], search: tuple[str, ...]
+    choices: tuple[tuple[str, str], ...], search: tuple[str, ...]
 ) -> tuple[list[str], Mapping[str, Any]]:
     """See :func:`_files_alone`."""
     chosen = dict(choices)
@@ -372,7 +372,7 @@ def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str
         return None, others
     value = given[-1].partition("=")[2]
     (override,) = parse_overrides([f"output_dir={value}"])  # a path, too
-    path = None if override.is_sweep_override() else override.value()
-    if isinstance(path, dict | list) or override.is_sweep_override():
+    path = override.value()
+    if override.is_sweep_override() or isinstance(path, dict | list):
         raise ConfigError(f'{given[-1]!r}: expected one path; quoted, "{key}={quoted(value)}"')
     return (None if path in (None, "") else local_path(str(path))), others

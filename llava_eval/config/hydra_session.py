@@ -217,7 +217,7 @@ def _explain(error: OmegaConfBaseException) -> str:
         return first_line(error)
     below = [name for name in declared_settings() if name.startswith(f"{key}.")]
     exact, expected = declared_settings().get(str(key)), ""
-    if exact is not None and exact.is_list:
+    if exact is not None and isinstance(exact.default, list):
         expected = f"; expected a list, for instance {key}=[a,b]"
     elif below or (exact is not None and exact.is_free):
         example = [*below, f"{'' if exact and exact.is_open else '+'}{key}.NAME"][0]

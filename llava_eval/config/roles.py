@@ -41,7 +41,6 @@ class Setting:
         role, step, parts, only_for, is_open, is_path: as in
             :func:`llava_eval.config.schema.setting`.
         is_free: a mapping, whose keys below belong to a function, a class or the user.
-        is_list: a list.
         default: its default value; None where it has to be given.
     """
 
@@ -53,7 +52,6 @@ class Setting:
     is_open: bool
     is_path: bool
     is_free: bool
-    is_list: bool
     default: Any
 
     @property
@@ -84,7 +82,6 @@ def _settings_of(
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
         hint = hints[entry.name]
-        kinds = [typing.get_origin(part) for part in (hint, *typing.get_args(hint))]
         facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
@@ -93,8 +90,7 @@ def _settings_of(
             key=key,
             **facts,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=dict in kinds,
-            is_list=list in kinds,
+            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
             default=None if default == "???" else default,
         )
 
@@ -263,9 +259,9 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
         except (ConfigError, ValueError):  # of another version
             return {}
         defaults = {name: item.default for name, item in parameters.items()}
-    switches = {f"{prefix}{name}": defaults.get(name) for name in _MEDIA_SWITCHES}
-    stated = {key: leaves.get(key, default) for key, default in switches.items()}
-    return {key: value for key, value in stated.items() if value is not None}
+    values = {**{f"{prefix}{name}": value for name, value in defaults.items()}, **leaves}
+    switches = [f"{prefix}{name}" for name in _MEDIA_SWITCHES]
+    return {key: values[key] for key in switches if values.get(key) is not None}
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
