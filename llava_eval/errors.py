@@ -125,28 +125,26 @@ class LlavaEvalError(Exception):
         super().__init__(one_line(message))
 
 
-class ConfigError(LlavaEvalError):
+class _Mistake(LlavaEvalError):
+    """One in the command or its files."""
+
+    exit_code = 2
+
+
+class ConfigError(_Mistake):
     """A mistyped key, a wrong type, an unknown choice."""
 
-    exit_code = 2
 
-
-class RunDirectoryError(LlavaEvalError):
+class RunDirectoryError(_Mistake):
     """An output folder that belongs to another configuration or is in use."""
 
-    exit_code = 2
 
-
-class RowsError(LlavaEvalError):
+class RowsError(_Mistake):
     """Rows that are missing, lack a column, or have duplicate ids."""
 
-    exit_code = 2
 
-
-class CheckpointError(LlavaEvalError):
+class CheckpointError(_Mistake):
     """A checkpoint that does not exist, is of another kind, or does not fit its processor."""
-
-    exit_code = 2
 
 
 class ArchiveError(LlavaEvalError):
@@ -181,10 +179,8 @@ class StorageError(LlavaEvalError):
     """The run directory cannot be written, for instance because no space is left."""
 
 
-class ComparisonError(LlavaEvalError):
+class ComparisonError(_Mistake):
     """Runs that cannot be compared, or a file that is no run, ledger or baseline."""
-
-    exit_code = 2
 
 
 def defect_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ Four modules hold the commands with their arguments; what a command needs beyond
 beside them, and is imported when it is called: ``sweep``, ``dry_run``, ``show``, ``rerun``.
 """
 
-from llava_eval.commands import evaluate, explain, lookup, results
+from llava_eval.commands import evaluate, explain, results
 from llava_eval.commands.command import COMMANDS, Command, HelpShown, Parser
 
-__all__ = ["COMMANDS", "Command", "HelpShown", "Parser", "evaluate", "explain", "lookup", "results"]
+__all__ = ["COMMANDS", "Command", "HelpShown", "Parser", "evaluate", "explain", "results"]

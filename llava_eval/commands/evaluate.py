@@ -1,11 +1,20 @@
-"""Commands on the way to a number: run, score, list, prepare, doctor."""
+"""Commands on the way to a number: run, score, list, prepare, doctor, published, completion."""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import textwrap
 
-from llava_eval.commands.command import CONFIG_DIR, JSON, OVERRIDES, VERBOSITY, argument, command
+from llava_eval.commands.command import (
+    COMMANDS,
+    CONFIG_DIR,
+    JSON,
+    OVERRIDES,
+    VERBOSITY,
+    argument,
+    command,
+)
 from llava_eval.errors import ConfigError, without_secrets
 
 
@@ -200,11 +209,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import messages_shown
     from llava_eval.models.configured_model import load_checkpoint
 
-    overrides = arguments.overrides
-    has_model = any(word.startswith("model=") for word in overrides)
-    composed = compose_config(
-        [*([] if has_model else ["model=hf"]), *overrides], arguments.config_dir
-    )
+    composed = compose_config(["model=hf", *arguments.overrides], arguments.config_dir)
     is_right = True
     with messages_shown():
         loaded = load_checkpoint(composed.config)
@@ -215,3 +220,41 @@ def _doctor(arguments: argparse.Namespace) -> int:
             print(textwrap.fill(finding.text, 80, subsequent_indent="    "))
             is_right &= finding.is_right
     return 0 if is_right else 1
+
+
+@command(
+    "published",
+    "[--benchmark B] [--model M]",
+    argument("--benchmark", metavar="B", help="a family, for instance videomme"),
+    argument("--model", metavar="M", help="part of the model's name"),
+)
+def _published(arguments: argparse.Namespace) -> int:
+    """Show published scores and their sources."""
+    from llava_eval.benchmarks.published.scores import read_scores, scores_text
+
+    scores = read_scores(benchmark=arguments.benchmark, model=arguments.model)
+    print(scores_text(scores, width=shutil.get_terminal_size().columns))
+    return 0
+
+
+@command(
+    "completion",
+    "bash|zsh|fish",
+    argument("shell", choices=("bash", "zsh", "fish"), help="the shell that reads the script"),
+)
+def _completion(arguments: argparse.Namespace) -> int:
+    """Write a script that completes commands, options, keys and choices.
+
+    where the script goes
+      bash  ~/.local/share/bash-completion/completions/llava-eval
+      zsh   a folder of $fpath, as _llava-eval
+      fish  ~/.config/fish/completions/llava-eval.fish
+    """
+    from llava_eval.config.completion import completion_script
+
+    options = {
+        name: [word for names, _ in command.arguments for word in names if word.startswith("-")]
+        for name, command in COMMANDS.items()
+    }
+    print(completion_script(arguments.shell, options), end="")
+    return 0

@@ -20,12 +20,7 @@ from omegaconf import DictConfig
 from llava_eval import run
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
-from llava_eval.config.compose import (
-    compose_config,
-    expand_sweep,
-    sweep_options,
-    take_path,
-)
+from llava_eval.config.compose import compose_config, expand_sweep, sweep_options, take_path
 from llava_eval.config.hydra_session import (
     compose_root,
     hydra_session,

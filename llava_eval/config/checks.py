@@ -76,15 +76,11 @@ def check_keys(parsed: Sequence[Override], search: Sequence[str]) -> None:
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         nearest = suggest(key.rpartition(".")[2], [name.rpartition(".")[2] for name in siblings])
         nearest = nearest or ("" if is_free else suggest(key, known))
+        names = listing(name.rpartition(".")[2] for name in siblings)
+        where = f"keys of {parent}: {names}" if parent else f"top-level keys: {names}"
+        where = where if siblings else f"there is no {parent!r} either"
         added = f" in its file; another parameter of its function: +{key}=..." if is_free else ""
-        raise ConfigError(f"unknown key {key!r}{nearest}; {_where(parent, siblings)}{added}")
-
-
-def _where(parent: str, siblings: Sequence[str]) -> str:
-    names = listing(name.rpartition(".")[2] for name in siblings)
-    if not siblings:
-        return f"there is no {parent!r} either"
-    return f"keys of {parent}: {names}" if parent else f"top-level keys: {names}"
+        raise ConfigError(f"unknown key {key!r}{nearest}; {where}{added}")
 
 
 def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:

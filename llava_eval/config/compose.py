@@ -33,7 +33,6 @@ from llava_eval.config.hydra_session import (
     compose_root,
     hydra_session,
     parse_overrides,
-    path_as_meant,
     plain_values,
     typed,
     without_hydra,
@@ -45,7 +44,6 @@ from llava_eval.errors import ConfigError, first_line
 
 #: What stands beside the name of a benchmark, and beside that of a model.
 NAMED_ROLES: Final[tuple[Role, Role]] = ("protocol", "model")
-
 
 #: The part that stands whole in a protocol's file, where other protocols have no use for it.
 _SCORER: Final = "scorer"
@@ -94,9 +92,10 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         if override.is_delete():
             raise ConfigError(f"{text!r}: parts cannot be removed, only replaced")
         if override.is_sweep_override():
+            key, _, value = text.partition("=")
             raise ConfigError(
-                f"{text!r} has several values; llava-eval -m runs each of them, and "
-                f"{_as_one_value(text)}"
+                f"{text!r} has several values; llava-eval -m runs each of them, a list is written "
+                f'key=[a,b], and one text or path "{key}={quoted(value)}"'
             )
     with hydra_session():
         check_choices(parsed, config_dir)
@@ -231,20 +230,19 @@ def _files_alone(
         replaced sampler there is only the function, so that all its settings stand beside its name:
         the protocol's number of frames stays, and may mean something else to it.
     """
-    parts = {part: choices[part] for part in replaceable_parts() if part in choices}
+    groups = ("benchmark", "model", *replaceable_parts())
     compose_files = _compose_files if search else _compose_packaged_files
-    return compose_files(
-        choices["benchmark"], choices["model"], tuple(parts.items()), tuple(search)
-    )
+    chosen = tuple((group, choices[group]) for group in groups if group in choices)
+    return compose_files(chosen, tuple(search))
 
 
 def _compose_files(
-    benchmark: str, model: str, parts: tuple[tuple[str, str], ...], search: tuple[str, ...]
+    choices: tuple[tuple[str, str], ...], search: tuple[str, ...]
 ) -> tuple[list[str], Mapping[str, Any]]:
-    """See :func:`_files_alone`; ``parts`` are the options chosen in the replaceable groups."""
+    """See :func:`_files_alone`."""
+    chosen = dict(choices)
     # A user's own settings (local) are no part of these files.
-    named = [f"benchmark={benchmark}", f"model={model}", "local=none"]
-    chosen = dict(parts)
+    named = [f"benchmark={chosen['benchmark']}", f"model={chosen['model']}", "local=none"]
     alone = compose_root([*search, *named])
     swapped = [
         part
@@ -333,19 +331,13 @@ def _values_of(override: Override, config_dir: Path | None) -> list[str]:
         raise ConfigError(f"{line!r}: {first_line(error)}") from error
     if not values:
         raise ConfigError(f"{line!r} has no value")
-    return [_one_value(override.get_key_element(), value) for value in values]
-
-
-def _one_value(key: str, text: str) -> str:
-    """Return one value of a swept key as an override; ``text`` is as Hydra's grammar writes it."""
-    written = f"{key}={text}"
+    key = override.get_key_element()
     setting = setting_of(key.lstrip("+"))
-    if setting is None or not setting.is_path:
-        return written
-    override = as_read(text)
-    path = override and override.value()
-    # In quotes :func:`as_meant` leaves a path alone; otherwise it takes it as it was typed.
-    return f"{key}={quoted(path)}" if isinstance(path, str) else written
+    if setting is not None and setting.is_path:  # a path in quotes is left alone
+        for position, value in enumerate(values):
+            path = (read := as_read(value)) and read.value()
+            values[position] = quoted(path) if isinstance(path, str) else value
+    return [f"{key}={value}" for value in values]
 
 
 def expand_sweep(overrides: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
@@ -379,18 +371,8 @@ def take_path(key: str, overrides: Sequence[str]) -> tuple[Path | None, list[str
     if not given:
         return None, others
     value = given[-1].partition("=")[2]
-    (override,) = parse_overrides([path_as_meant(key, value)])
-    path = None if override.is_sweep_override() else override.value()
-    if isinstance(path, dict | list) or override.is_sweep_override():
+    (override,) = parse_overrides([f"output_dir={value}"])  # a path, too
+    path = override.value()
+    if override.is_sweep_override() or isinstance(path, dict | list):
         raise ConfigError(f'{given[-1]!r}: expected one path; quoted, "{key}={quoted(value)}"')
     return (None if path in (None, "") else local_path(str(path))), others
-
-
-def _as_one_value(override: str) -> str:
-    """Say how several values are written as one."""
-    key, _, value = override.partition("=")
-    setting = setting_of(key)
-    is_path = setting is not None and setting.is_path
-    return (
-        f'a path is written "{key}={quoted(value)}"' if is_path else "a list is written key=[a,b]"
-    )

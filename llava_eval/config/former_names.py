@@ -112,13 +112,17 @@ def current_key(key: str) -> str:
     return key
 
 
+#: Protocols whose own scorer was called as they are, with an underscore.
+_CALLED_AS_PROTOCOLS: Final = (
+    "ai2d/lmms_eval gqa/llava mlvu/official mmbench/lmms_eval mmbench/vlmevalkit mme/lmms_eval "
+    "mvbench/lmms_eval mvbench/official pope/llava pope/lmms_eval tempcompass/lmms_eval "
+    "tempcompass/official videomme/lmms_eval_v0_2 videomme/vlmevalkit vqav2/lmms_eval "
+)
 #: Scorers of version 0.1 that stand in a protocol's own file now; users' files name them.
 FORMER_SCORERS: Final = {
-    "ai2d_lmms_eval": "ai2d/lmms_eval",
     "anls": "docvqa/lmms_eval",
     "chartqa_relaxed": "chartqa/lmms_eval",
     "egoschema": "egoschema/lmms_eval",
-    "gqa_llava": "gqa/llava",
     "judged_answer_lmms_eval": "activitynet_qa/lmms_eval",
     "judged_answer_lmms_eval_v0_2": "activitynet_qa/lmms_eval_v0_2",
     "judged_detail": "video_detail_description/llava_next",
@@ -127,25 +131,13 @@ FORMER_SCORERS: Final = {
     "judged_dimensions_llava_next": "video_chatgpt/llava_next",
     "lmms_eval_exact_match": "gqa/lmms_eval",
     "lowest_loss": "egoschema/mc_ppl",
-    "mlvu_official": "mlvu/official",
-    "mmbench_lmms_eval": "mmbench/lmms_eval",
-    "mmbench_vlmevalkit": "mmbench/vlmevalkit",
-    "mme_lmms_eval": "mme/lmms_eval",
     "mmmu_official": "mmmu/lmms_eval_v0_2",
-    "mvbench_lmms_eval": "mvbench/lmms_eval",
-    "mvbench_official": "mvbench/official",
     "nextqa_mc": "nextqa_mc/lmms_eval",
     "perceptiontest": "perceptiontest/lmms_eval",
-    "pope_llava": "pope/llava",
-    "pope_lmms_eval": "pope/lmms_eval",
     "scienceqa_llava": "scienceqa_img/llava",
     "scienceqa_lmms_eval": "scienceqa_img/lmms_eval",
-    "tempcompass_lmms_eval": "tempcompass/lmms_eval",
-    "tempcompass_official": "tempcompass/official",
-    "videomme_lmms_eval_v0_2": "videomme/lmms_eval_v0_2",
-    "videomme_vlmevalkit": "videomme/vlmevalkit",
     "vqa_official": "vqav2/official",
-    "vqav2_lmms_eval": "vqav2/lmms_eval",
     "wups": "nextqa_oe/llava_next",
     "wups_lmms_eval": "nextqa_oe/lmms_eval",
+    **{path.replace("/", "_"): path for path in _CALLED_AS_PROTOCOLS.split()},
 }

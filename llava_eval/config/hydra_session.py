@@ -94,12 +94,7 @@ def as_meant(override: str) -> str:
         return override
     if setting.is_open:
         return f"++{override}"
-    return path_as_meant(key, value) if setting.is_path else override
-
-
-def path_as_meant(key: str, path: str) -> str:
-    """Return ``key=path`` with the path in quotes where it needs them."""
-    return f"{key}={quoted(path)}" if _needs_quotes(path) else f"{key}={path}"
+    return f"{key}={quoted(value)}" if setting.is_path and _needs_quotes(value) else override
 
 
 def _needs_quotes(path: str) -> bool:
@@ -222,7 +217,7 @@ def _explain(error: OmegaConfBaseException) -> str:
         return first_line(error)
     below = [name for name in declared_settings() if name.startswith(f"{key}.")]
     exact, expected = declared_settings().get(str(key)), ""
-    if exact is not None and exact.is_list:
+    if exact is not None and isinstance(exact.default, list):
         expected = f"; expected a list, for instance {key}=[a,b]"
     elif below or (exact is not None and exact.is_free):
         example = [*below, f"{'' if exact and exact.is_open else '+'}{key}.NAME"][0]

@@ -41,7 +41,6 @@ class Setting:
         role, step, parts, only_for, is_open, is_path: as in
             :func:`llava_eval.config.schema.setting`.
         is_free: a mapping, whose keys below belong to a function, a class or the user.
-        is_list: a list.
         default: its default value; None where it has to be given.
     """
 
@@ -53,7 +52,6 @@ class Setting:
     is_open: bool
     is_path: bool
     is_free: bool
-    is_list: bool
     default: Any
 
     @property
@@ -62,13 +60,10 @@ class Setting:
         return self.step == "rows" and self.is_free and not self.is_open
 
     @property
-    def is_optional_step(self) -> bool:
-        """Whether null, or no such key, means that a step is left out, as for a probe."""
-        return self.step == "generation" and self.default is None and not self.is_free
-
-    def role_of(self, key: str) -> Role:
-        """Return the role of this key, or of one below it."""
-        return self.parts.get(key.removeprefix(f"{self.key}.").partition(".")[0], self.role)
+    def may_be_missing(self) -> bool:
+        """Whether no such key means that nothing was set, or a step left out, as for a probe."""
+        is_optional_step = self.step == "generation" and self.default is None and not self.is_free
+        return self.is_open or is_optional_step
 
 
 @functools.cache
@@ -87,7 +82,6 @@ def _settings_of(
             yield from _settings_of(hints[entry.name], f"{key}.", entry.metadata["only_for"])
             continue
         hint = hints[entry.name]
-        kinds = [typing.get_origin(part) for part in (hint, *typing.get_args(hint))]
         facts = {name: entry.metadata[name] for name in _STATED}
         default = entry.default
         if entry.default_factory is not dataclasses.MISSING:
@@ -96,8 +90,7 @@ def _settings_of(
             key=key,
             **facts,
             only_for=only_for or entry.metadata["only_for"],
-            is_free=dict in kinds,
-            is_list=list in kinds,
+            is_free=any(typing.get_origin(kind) is dict for kind in (hint, *typing.get_args(hint))),
             default=None if default == "???" else default,
         )
 
@@ -131,7 +124,8 @@ def role_of(key: str) -> Role:
     """
     setting = setting_of(key)
     if setting is not None:
-        return setting.role_of(key)
+        part = key.removeprefix(f"{setting.key}.").partition(".")[0]
+        return setting.parts.get(part, setting.role)
     below = [
         other.role for other in declared_settings().values() if other.key.startswith(f"{key}.")
     ]
@@ -235,9 +229,7 @@ def protocol_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> d
         setting = setting_of(key)
         if key.partition(".")[0] not in parts or (setting and setting.makes_samples):
             continue
-        # Nothing below an open one means that nothing was set, and that a step was not used.
-        must_be_stated = setting and not (setting.is_open or setting.is_optional_step)
-        if setting and must_be_stated and not all(setting.key in side for side in stated):
+        if setting and not (setting.may_be_missing or all(setting.key in side for side in stated)):
             continue
         left, right = ours.get(key), theirs.get(key)
         if left != right:
@@ -267,9 +259,9 @@ def _media_options(leaves: Mapping[str, Any]) -> dict[str, Any]:
         except (ConfigError, ValueError):  # of another version
             return {}
         defaults = {name: item.default for name, item in parameters.items()}
-    switches = {f"{prefix}{name}": defaults.get(name) for name in _MEDIA_SWITCHES}
-    stated = {key: leaves.get(key, default) for key, default in switches.items()}
-    return {key: value for key, value in stated.items() if value is not None}
+    values = {**{f"{prefix}{name}": value for name, value in defaults.items()}, **leaves}
+    switches = [f"{prefix}{name}" for name in _MEDIA_SWITCHES]
+    return {key: values[key] for key in switches if values.get(key) is not None}
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

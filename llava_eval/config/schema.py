@@ -70,9 +70,8 @@ def setting(
         not_empty: the empty text is refused.
         is_open: keys below it are the user's own and may be added on the command line.
         is_path: the value names a file or folder, so the command line takes it as it is written.
-        only_for: the key means nothing to other models (that are served instead of loaded, or the
-            reverse), to conversations without a literal template, or to weights that are not
-            quantized, or by another method.
+        only_for: the key means nothing to models that are served (or loaded) instead, without a
+            literal template of the conversation, or to weights that are quantized otherwise.
         parts: roles of single keys below a node whose other keys have ``role``.
     """
     metadata = {

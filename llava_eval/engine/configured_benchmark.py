@@ -72,7 +72,6 @@ class Parts:
         benchmark = config.benchmark
         scorer = checked_scorer(build_target(config.scorer, key="scorer"))
         metrics = {name: _metric(name, node) for name, node in benchmark.metrics.items()}
-        _check_facets(metrics, benchmark.facets)
         submission: SubmissionMaker | None = None
         if benchmark.submission is not None:
             submission = build_target(benchmark.submission, key="benchmark.submission")
@@ -82,7 +81,7 @@ class Parts:
                 f"judge.model is not set, and {benchmark.name} is judged by a model; give "
                 "judge.model=..."
             )
-        _check_names(config)
+        _check_names(config, metrics)
         check_model(config)
         check_engine(config)
         return cls(
@@ -144,23 +143,6 @@ def _check_value(key: str, value: MetricValue, *, needs_finite: bool) -> None:
         )
 
 
-def _check_facets(metrics: Mapping[str, Metric], facets: Sequence[str]) -> None:
-    """Raise ConfigError where a metric's own setting names no facet of the benchmark.
-
-    It would end a run with this after all its work.
-    """
-    for name, metric in metrics.items():
-        if not _is_ours(metric, _OUR_METRICS):
-            continue
-        for key, parameter in inspect.signature(metric).parameters.items():
-            facet = parameter.default
-            if key in _FACET_SETTINGS and isinstance(facet, str) and facet not in facets:
-                raise ConfigError(
-                    f"benchmark.metrics.{name}.{key}: there is no facet {facet!r}; "
-                    f"benchmark.facets has to name it (it has {', '.join(facets) or 'none'})"
-                )
-
-
 def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> None:
     """Raise ConfigError where answers as the scorer reads them do not go into the file.
 
@@ -184,20 +166,28 @@ def _check_submission(maker: SubmissionMaker, scorer: Scorer | JudgedScorer) -> 
             ) from error
 
 
-def _check_names(config: RunConfig) -> None:
-    """Raise ConfigError for a name of a metric or facet that no table would have a place for."""
+def _check_names(config: RunConfig, metrics: Mapping[str, Metric]) -> None:
+    """Raise ConfigError for a name of a metric or facet that is none.
+
+    It would end a run after all its work, or leave a table out.
+    """
     benchmark = config.benchmark
-    named: list[tuple[str, str, str | None]] = [
-        ("benchmark.facet_metrics", "metric", name) for name in benchmark.facet_metrics or ()
-    ]
+    named = [("benchmark.facet_metrics", "metric", name) for name in benchmark.facet_metrics or ()]
     for number in config.published:
-        named += [("published", "metric", number.metric), ("published", "facet", number.facet)]
+        named += [("published", "metric", number.metric)]
+        named += [("published", "facet", number.facet)] if number.facet is not None else []
+    for name, metric in metrics.items():
+        given = inspect.signature(metric).parameters if _is_ours(metric, _OUR_METRICS) else {}
+        for key in _FACET_SETTINGS & given.keys():
+            if isinstance(facet := given[key].default, str):
+                named.append((f"benchmark.metrics.{name}.{key}", "facet", facet))
     for key, kind, name in named:
         known = benchmark.metrics if kind == "metric" else benchmark.facets
-        if name is not None and name not in known:
-            raise ConfigError(
-                f"{key}: there is no {kind} {name!r}; {kind}s: {', '.join(known) or 'none'}"
-            )
+        listed = f"{kind}s: {', '.join(known) or 'none'}"
+        if key.startswith("benchmark.metrics."):
+            listed = f"benchmark.facets has to name it (it has {', '.join(known) or 'none'})"
+        if name not in known:
+            raise ConfigError(f"{key}: there is no {kind} {name!r}; {listed}")
 
 
 #: Beside numbers of an experiment whose rows are of another split than the published ones.

@@ -54,8 +54,7 @@ def check_model(config: RunConfig) -> None:
             raise ConfigError(
                 f"{key}={value} means nothing to {kind}: {decides} decides how it runs"
             )
-        name = getattr(config, part).name
-        raise ConfigError(f"{key}={value} means nothing to {part}={name}")
+        raise ConfigError(f"{key}={value} means nothing to {part}={getattr(config, part).name}")
     if model.is_loaded:
         return
     if method is not None:

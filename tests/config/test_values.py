@@ -107,6 +107,7 @@ def test_a_path_is_one_value(value: str) -> None:
     [
         ("seed=3", ["seed=3"]),
         ("seed=1,2", ["seed=1", "seed=2"]),
+        ("output_dir=a b,c d", ["output_dir='a b'", "output_dir='c d'"]),
         ("seed=range(1,4)", ["seed=1", "seed=2", "seed=3"]),
         ("+a.b=x,y", ["+a.b=x", "+a.b=y"]),
         ("model.checkpoint='a b','c,d'", ["model.checkpoint='a b'", "model.checkpoint='c,d'"]),

@@ -95,7 +95,7 @@ def _knows(leaves: Mapping[str, Any], key: str) -> bool:
     """Return whether a configuration, perhaps of an earlier version, has the setting of a key."""
     setting = setting_of(key)
     base = key if setting is None else setting.key
-    if setting is not None and (setting.is_open or setting.is_optional_step):
+    if setting is not None and setting.may_be_missing:
         return True
     return any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
 
