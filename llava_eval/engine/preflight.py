@@ -49,7 +49,7 @@ def check_before_loading(
 
 def _find_judge(address: str, directory: Path) -> None:
     parts = urlsplit(address)
-    if urllib.request.getproxies() or parts.hostname is None:
+    if urllib.request.getproxies().keys() - {"no"} or parts.hostname is None:
         return  # the way there is somebody else's
     port = parts.port or {"http": 80}.get(parts.scheme, 443)
     try:

@@ -38,6 +38,7 @@ def test_a_judge_that_is_away_is_a_warning(
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
         assert said(caplog, tmp_path, JudgeConfig(model="m", base_url=address)) == []
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")  # alone it names no proxy
     (message,) = said(caplog, tmp_path, JudgeConfig(model="m", base_url=address))
     assert message.startswith(f"the judge at {address} cannot be reached now (Connection refused)")
     assert message.endswith(f"the same command with output_dir={tmp_path} asks it later")
