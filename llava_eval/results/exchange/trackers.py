@@ -68,22 +68,19 @@ def track(tracker: Tracker | None, directory: Path) -> None:
     """
     if tracker is None:
         return
+    name = type(tracker).__name__.lower()
     try:
         tracker.track(RunReader().read(directory))
     except Exception as error:  # noqa: BLE001 - other people's code, network and servers
         reason = f"{type(error).__name__}: {first_line(error)}"
         log.warning(
             "%s did not take the run, which is whole in %s: %s",
-            _name(tracker),
+            name,
             directory,
             str(error) if isinstance(error, LlavaEvalError) else reason,
         )
     else:
-        log.info("%s has the run", _name(tracker))
-
-
-def _name(tracker: Tracker) -> str:
-    return type(tracker).__name__.lower()
+        log.info("%s has the run", name)
 
 
 def numbers_of(run: Run) -> dict[str, float]:

@@ -19,7 +19,6 @@ from llava_eval.results.explain.rules import rescored
 from llava_eval.results.explain.switches import Side, Switch, switched
 from llava_eval.results.files import file_name
 from llava_eval.results.identity import seeded_order
-from llava_eval.results.runs import Run
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
 
@@ -74,19 +73,19 @@ def attributed(
     if not ids:
         raise ComparisonError(f"{run.name} and {side.name}: no sample was answered on all sides")
     membership, number = number_clusters([ours[name].group for name in ids])
-    scale, unit = _unit(run)
+    node = next(iter(run.metric_nodes.values()))
     result = attribute(
         _values(ours, ids, run.config),
         {key: _values(results, ids, config) for key, (_, results, config) in by_switch.items()},
         _values(everything, ids, last),
         membership,
-        scale=scale,
+        scale=float(node.get("scale", 100.0)),
     )
     if result is None:
         raise ComparisonError(f"{run.name} and {side.name}: one of the sides has no value")
     parts = GapParts(
         result,
-        unit,
+        str(node.get("unit", "percent")),
         [switch.name for switch, _, _ in by_switch.values()],
         failed,
         number,
@@ -137,8 +136,3 @@ def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -
         )
     parameters = metric_of(node).keywords  # type: ignore[attr-defined]
     return values_under(parameters, [results[name] for name in ids])
-
-
-def _unit(run: Run) -> tuple[float, str]:
-    node = next(iter(run.metric_nodes.values()))
-    return float(node.get("scale", 100.0)), str(node.get("unit", "percent"))
