@@ -108,6 +108,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "parts"),
     [
         (["evaluate"], ["no command 'evaluate'", "run, score, list"]),
+        (["compar", "a", "b"], ["did you mean 'compare'"]),
         (["benchmark:", "demo/caption"], ["no command 'benchmark:'", "settings are key=value"]),
         (["--verbose"], ["no option '--verbose'"]),
         (["--config-dir"], ["--config-dir needs a folder"]),

@@ -325,3 +325,13 @@ def test_a_path_with_a_comma_that_exists_is_no_sweep(tmp_path: Path) -> None:
     assert config.benchmark.media_root == str(folder)
     with pytest.raises(ConfigError, match="has several values"):
         compose_config([f"benchmark.media_root={folder}_not_there,x"])
+
+
+def test_a_model_file_of_ones_own_is_told_how_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    own = tmp_path / "model" / "mine.yaml"
+    own.write_text("# @package _global_\nmodel: {_target_: mine.Model}\n")
+    with pytest.raises(ConfigError, match=r"begins with 'defaults: \[own\]'"):
+        compose_config(["model=mine"], tmp_path)
+    own.write_text("# @package _global_\ndefaults: [own]\nmodel: {_target_: mine.Model}\n")
+    assert compose_config(["model=mine"], tmp_path).config.model.is_own
