@@ -1,6 +1,6 @@
 """The commands of the command line, one function each; importing them registers them.
 
-Four modules hold the commands with their arguments; what a command needs beyond one call stands
+Three modules hold the commands with their arguments; what a command needs beyond one call stands
 beside them, and is imported when it is called: ``sweep``, ``dry_run``, ``show``, ``rerun``.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from llava_eval.config.choices import list_choices, list_groups, listing, sugges
 from llava_eval.config.experiments import published_experiments
 from llava_eval.config.former_names import FORMER_SCORERS, current_key
 from llava_eval.config.hydra_session import compose_root, without_hydra
-from llava_eval.config.roles import setting_of
+from llava_eval.config.roles import Setting, declared_settings, setting_of
+from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 
 #: No number of seconds, tokens, threads or samples is as large; Python and torch take none that is.
@@ -128,3 +130,27 @@ def check_constraints(node: Any, prefix: str) -> None:
             raise ConfigError(f"{key}: got {value}, expected at {expected}")
         if entry.metadata.get("not_empty") and value == "":
             raise ConfigError(f"{key} is empty")
+
+
+def meaningless_settings(config: RunConfig) -> Iterator[tuple[str, object, Setting]]:
+    """Yield what was set and changes nothing for the chosen model, conversation or quantization.
+
+    Args:
+        config: of the run.
+
+    Yields:
+        A dotted key, its value, and the setting.
+    """
+    model, method = config.model, config.quantization.method
+    is_chosen = {
+        None: True,
+        "loaded": model.is_loaded,
+        "served": not model.is_loaded and not model.is_own,
+        "quantized": method is not None,
+        "literal": config.conversation.template is not None,
+    }
+    for key, setting in declared_settings().items():
+        value = functools.reduce(getattr, key.split("."), config)
+        is_used = is_chosen.get(setting.only_for, setting.only_for == method)
+        if not is_used and value != setting.default:
+            yield key, value, setting

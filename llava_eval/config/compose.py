@@ -26,6 +26,7 @@ from llava_eval.config.checks import (
     check_constraints,
     check_finite,
     check_keys,
+    meaningless_settings,
 )
 from llava_eval.config.choices import let_import, list_choices, quoted, search_path_override
 from llava_eval.config.hydra_session import (
@@ -152,6 +153,8 @@ def _named(
         for key, value in protocol.items()
         if key not in judge and not key.startswith("benchmark.subsample.")
     }
+    for key, _, _ in meaningless_settings(config):
+        model.pop(key, None)
     judge.pop("judge.model", None)  # every judged number carries its judge's name
     return ComposedConfig(
         config=config,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llava_eval.config.roles import declared_settings
+from llava_eval.config.checks import meaningless_settings
 from llava_eval.config.schema import RunConfig
 from llava_eval.errors import ConfigError
 from llava_eval.models.backend import Plan, Runner
@@ -17,6 +17,8 @@ from llava_eval.types import Media, Sample
 
 if TYPE_CHECKING:
     from llava_eval.models.local.model import LoadedModel
+
+log = logging.getLogger(__name__)
 
 
 def check_model(config: RunConfig) -> None:
@@ -34,19 +36,8 @@ def check_model(config: RunConfig) -> None:
             f"engine=ray with {kind}: {'it' if model.is_own else 'a server'} is asked from one "
             "process (engine=local); it has machines of its own"
         )
-    is_chosen = {
-        None: True,
-        "loaded": model.is_loaded,
-        "served": not model.is_loaded and not model.is_own,
-        "quantized": method is not None,
-        "literal": config.conversation.template is not None,
-    }
     decides = model._target_ or model.base_url
-    for key, setting in declared_settings().items():
-        value = functools.reduce(getattr, key.split("."), config)
-        if value == setting.default or is_chosen.get(setting.only_for, setting.only_for == method):
-            continue
-        part = key.partition(".")[0]
+    for key, value, setting in meaningless_settings(config):
         if setting.only_for == "served":
             part = "model.server" if key.startswith("model.server.") else key
             raise ConfigError(f"{part} is for served models: model=openai_server")
@@ -54,7 +45,12 @@ def check_model(config: RunConfig) -> None:
             raise ConfigError(
                 f"{key}={value} means nothing to {kind}: {decides} decides how it runs"
             )
-        raise ConfigError(f"{key}={value} means nothing to {part}={getattr(config, part).name}")
+        if setting.only_for == "literal":
+            raise ConfigError(
+                f"{key}={value} means nothing to conversation={config.conversation.name}"
+            )
+        # A sweep over ways to quantize has them for some of its runs.
+        log.warning("%s=%s means nothing to quantization=%s", key, value, config.quantization.name)
     if model.is_loaded:
         return
     if method is not None:

@@ -10,6 +10,7 @@ import pytest
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import compose_config, expand_sweep
 from llava_eval.errors import ConfigError
+from llava_eval.models.configured_model import check_model
 
 
 def test_defaults_are_the_embedded_benchmark() -> None:
@@ -239,6 +240,20 @@ def test_a_mistake_in_a_users_file_gives_one_line(
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_settings_of_another_quantization_are_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A sweep over ways to quantize has them for all of its runs."""
+    quantized = "quantization.skip_modules=[lm_head]"
+    none = compose_config(["quantization=none", quantized])
+    assert none.model_overrides == {}
+    assert compose_config(["quantization=bnb_nf4", quantized]).model_overrides == {
+        "quantization": "bnb_nf4",
+        "skip_modules": ["lm_head"],
+    }
+    check_model(none.config)
+    said = "quantization.skip_modules=['lm_head'] means nothing to quantization=none"
+    assert [record.getMessage() for record in caplog.records] == [said]
 
 
 def test_a_missing_config_dir_is_named(tmp_path: Path) -> None:

@@ -97,10 +97,6 @@ def average(results: Sequence[SampleResult]) -> float:
             r"conversation\.system=Be brief\. means nothing to conversation=chat_template",
         ),
         (
-            {"quantization": {"name": "none", "group_size": 32}},
-            r"quantization\.group_size=32 means nothing to quantization=none",
-        ),
-        (
             {"benchmark": {"metrics": {"m": {"_target_": f"{__name__}.how_many"}}}},
             r"benchmark\.metrics\.m: got a int, expected a MetricValue",
         ),
