@@ -432,7 +432,9 @@ def read_completion(body: str) -> Completion:
             if kinds and not kinds & {"text", "thinking", "reasoning"}:
                 raise TypeError(f"the reply has parts of {', '.join(sorted(kinds))}")
             text = "".join(part["text"] for part in text if part["type"] == "text")
-        usage = content.get("usage")
+        usage = content.get("usage") or {}
+        if not isinstance(usage, dict):
+            raise TypeError(f"its usage is a {type(usage).__name__}")
         ingoing = _count_or_none(usage, "prompt_tokens")
         outgoing = _count_or_none(usage, "completion_tokens")
         both = _count_or_none(usage, "total_tokens")
@@ -469,13 +471,13 @@ def _name(value: object) -> str:
     return shown[:_LONGEST_NAME] or "unnamed"
 
 
-def _count_or_none(usage: object, name: str) -> int | None:
+def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
     """Return a count of tokens, or None where there is none.
 
     Raises:
         ValueError: it cannot be one.
     """
-    value = usage.get(name) if isinstance(usage, dict) else None
+    value = usage.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     if not 0 <= value <= _MAX_TOKENS:

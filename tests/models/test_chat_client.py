@@ -282,7 +282,6 @@ def test_a_refusal_in_place_of_a_reply() -> None:
     [
         (None, (None, None)),
         ({}, (None, None)),
-        (["prompt_tokens", 3], (None, None)),
         ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
         # xAI's, see vercel/ai pull request 12425: 12 of the prompt, 386 of reasoning, 1 of text.
         ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, (12, 387)),
@@ -294,6 +293,11 @@ def test_a_refusal_in_place_of_a_reply() -> None:
 def test_counts(usage: object, expected: tuple[int | None, int | None]) -> None:
     found = completion(usage=usage)
     assert (found.num_input_tokens, found.num_output_tokens) == expected
+
+
+def test_counts_in_what_is_no_object() -> None:
+    with pytest.raises(MalformedError, match="TypeError: its usage is a list"):
+        completion(usage=["prompt_tokens", 3])
 
 
 @pytest.mark.parametrize("count", [-1, -(10**400), 10**13, 10**400])

@@ -13,12 +13,7 @@ from llava_eval.engine.batches import media_groups, plan_batches
 from llava_eval.engine.ray.cluster import cluster_errors, import_ray, node_facts
 from llava_eval.engine.ray.dispatch import Dispatch
 from llava_eval.engine.ray.worker import warm_up
-from llava_eval.engine.ray.worker_messages import (
-    Loaded,
-    Report,
-    WorkerSettings,
-    joint_versions,
-)
+from llava_eval.engine.ray.worker_messages import Loaded, Report, WorkerSettings, joint_versions
 from llava_eval.engine.ray.worker_pool import Worker, close_pool, open_pool, release_pool
 from llava_eval.models.clock import StageClock, joint_warm_up
 from llava_eval.types import Sample, SampleResult

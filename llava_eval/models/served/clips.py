@@ -55,7 +55,7 @@ class ClipFolder:
         """
         path = self._folder / f"{uuid.uuid4().hex}.mkv"
         try:
-            _write(path, clip.pixels, _frames_per_second(clip))
+            _write(path, clip)
             path.chmod(0o644)  # the server may be another user's, whatever the umask says
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -75,12 +75,13 @@ def _frames_per_second(clip: Clip) -> Fraction:
     return max(Fraction(1, 100), Fraction(rate).limit_denominator(100))
 
 
-def _write(path: Path, frames: np.ndarray, rate: Fraction) -> None:
-    """Write frames, uint8 (N, H, W, 3), as a Matroska file."""
+def _write(path: Path, clip: Clip) -> None:
+    """Write frames as a Matroska file."""
     import av
 
+    frames = clip.pixels  # (N, H, W, 3)
     with av.open(str(path), "w", format="matroska") as container:
-        video = container.add_stream("ffv1", rate=rate)
+        video = container.add_stream("ffv1", rate=_frames_per_second(clip))
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "bgr0"
         audio = container.add_stream("pcm_s16le", rate=_SAMPLES_PER_SECOND)
