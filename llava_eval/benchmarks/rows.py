@@ -166,7 +166,8 @@ class Row:
 
     def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
         for item in _listed(value) or ():
-            if isinstance(item, Mapping) and item.keys().isdisjoint(_TEXT_KEYS):
+            is_nested = isinstance(item, Mapping | list | tuple | bytes)
+            if is_nested and set(_TEXT_KEYS).isdisjoint(item):
                 raise self.error(
                     f"column {name!r} should hold a list of texts, not of {item!r:.80}"
                 )
@@ -198,11 +199,13 @@ class Row:
     def in_place(self, options: Sequence[str | None]) -> tuple[str, ...]:
         """Return options, whose letters go by their places, without empty ones at the end.
 
+        There a text of white space is empty too: lists are padded to the length of the longest.
+
         Raises:
-            RowsError: one before the last is empty.
+            RowsError: one before the last is null.
         """
         items = list(options)
-        while items and items[-1] is None:
+        while items and not (items[-1] or "").strip():
             items.pop()
         if None in items:
             raise self.error(
@@ -328,6 +331,8 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
 
 def _listed(value: Any) -> Sequence[Any] | None:
     if isinstance(value, str):
+        if value.lstrip().startswith('"['):  # a list that was encoded twice
+            value = _written(value, str) or value
         match = _WRITTEN_LIST.fullmatch(value)
         value = None if match is None else _written(match.group(1) or match.group(2), list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
@@ -341,6 +346,12 @@ def _listed(value: Any) -> Sequence[Any] | None:
 _WRITTEN_LIST = re.compile(
     r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\))\s*""",
     re.DOTALL,
+)
+
+
+#: An item of a list as numpy 2 writes it: "np.str_('two')".
+_NUMPY_SCALAR = re.compile(
+    r"""(?<=[\[,\s])np\.\w+\(('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+.\d]+|nan|True|False)\)"""
 )
 
 
@@ -364,7 +375,7 @@ def _written(text: str, kind: type) -> Any:
     except JsonError:
         pass
     try:
-        return ast.literal_eval(_as_python(text))
+        return ast.literal_eval(_as_python(_NUMPY_SCALAR.sub(r"\1", text)))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 

@@ -142,6 +142,10 @@ def test_open_ended_and_caption() -> None:
     assert several.targets == ("one", "two")
     described = caption(row, **common, references="refs", prompt="Describe.")
     assert (described.prompt, described.targets) == ("Describe.", ("one", "two"))
+    shown = open_ended(
+        row, **common, question="{q}", answers="a", prompt="?", media_kind="image"
+    ).media
+    assert shown == (Media("image", "x.mp4", upright=True),)
     with pytest.raises(RowsError, match="empty list"):
         caption(Row(0, {"v": "x", "refs": []}, "r"), **common, references="refs", prompt="D")
 

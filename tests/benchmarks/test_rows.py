@@ -59,6 +59,13 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         ("[{'answer': 'two', 'id': 1}\n {'answer': None}]", ("two", None)),
         ("\ufeff['two']", ("two",)),
         ("['two', '']", ("two", "")),
+        (
+            "[np.str_('two'), np.str_(\"it's\"), np.int64(3), np.float64(nan)]",
+            ("two", "it's", "3", None),
+        ),
+        ("['np.str_(x)']", ("np.str_(x)",)),
+        (r'"[\"two\", \"a pair\"]"', ("two", "a pair")),  # JSON in JSON
+        ('"[" is a bracket', None),
         ("['two' ... 'a pair']", None),  # numpy left something out
         ("two", None),
         ("(two)", None),
@@ -122,6 +129,8 @@ def choice(**columns: Any) -> Sample:
     [
         {"options": ["x", "y", None, None]},
         {"options": ["x", "y", math.nan]},
+        {"options": ["x", "y", "", " "]},
+        {"options": {"A": "x", "B": "y", "C": ""}},
         {"options": '["x", "y", null]'},
         {"a": "x", "b": "y", "c": None},
         {"a": "x", "b": "y", "c": ""},
@@ -331,6 +340,8 @@ def test_mappings_in_a_list_are_no_texts() -> None:
         row.answers("options")
     with pytest.raises(RowsError, match=r"a list of texts, not of {'label': 'B'"):
         row.options("options")
+    with pytest.raises(RowsError, match=r"a list of texts, not of \['two'\]"):
+        Row(0, {"a": "[['two'], ['a pair']]"}, "rows").answers("a")
 
 
 def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:

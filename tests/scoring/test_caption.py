@@ -54,6 +54,13 @@ def test_cider_of_a_single_video_is_not_available_and_says_why() -> None:
     assert mean_score([result], detail="rouge_l", unit="points").value == pytest.approx(100.0)
 
 
+def test_cider_of_videos_with_the_same_references_is_not_available() -> None:
+    same = [replace(sample, targets=REFERENCES["a"]) for sample in samples()]
+    scores = CaptionScorer().score_all([*map(Generation, TEXTS.values())], same)
+    assert [score.value for score in scores] == [None] * 3
+    assert "all have the same references" in scores[0].explanation
+
+
 def test_captions_with_hidden_references_stand_beside_the_others() -> None:
     hidden = replace(samples()[1], targets=())
     mixed = [samples()[0], hidden, samples()[2]]

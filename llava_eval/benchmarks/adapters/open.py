@@ -63,7 +63,7 @@ def open_ended(
         id=row.text(id),
         row=row.number,
         group=row.text(group),
-        content=(Media(media_kind, row.media_path(media)), text),
+        content=(Media(media_kind, row.media_path(media), upright=media_kind == "image"), text),
         targets=targets,
         question=asked,
     )

@@ -85,8 +85,6 @@ class Options:
             return _by_letter(by_letter)
         names = self.columns or ()
         values = [row.columns[name] if name in row.columns else row.column(name) for name in names]
-        while values and values[-1] == "":  # a table has as many columns as the longest list
-            values.pop()
         return [None if is_null(value) or value == self.padding else str(value) for value in values]
 
     def choices(self, options: Sequence[str]) -> tuple[str, ...]:
@@ -282,7 +280,7 @@ def multiple_choice(
     pieces: list[str | FrameDependentPart] = [
         row.text(part, question=asked, **written) for part in parts
     ]
-    shown = Media(media_kind, row.media_path(media))
+    shown = Media(media_kind, row.media_path(media), upright=media_kind == "image")
     if subtitles is not None:
         path = row.media_path([subtitles])
         said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)

@@ -34,7 +34,7 @@ BLEU_COUNTS = "bleu_counts"
 
 _ONE_CAPTION = (
     f"{NOT_SCORED_BECAUSE}CIDEr weighs words by how few of the captioned items have them, so that "
-    "of a single one it is 0 whatever the caption"
+    "of a single one it is 0 whatever the caption, as where all have the same references"
 )
 
 
@@ -135,8 +135,8 @@ class CaptionScorer:
         counted = CountedCaptions.of([text for text, _ in pairs], [refs for _, refs in pairs])
         details = {name: score.per_sample.tolist() for name, score in counted.scores().items()}
         details[BLEU_COUNTS] = counted.bleu_counts().tolist()
-        if len(pairs) == 1:
-            details["cider"] = [None]
+        if len(set(map(frozenset, counted.references))) == 1:
+            details["cider"] = [None] * len(pairs)
         return [
             Score(
                 value=details["cider"][row],

@@ -19,14 +19,14 @@ _WORDS: Final[dict[str, str]] = {
     antwoord, odpowiedź, odpověď, odpoveď, ответ, ответа, ответом, відповідь, cevap, cevabı, cevabım, yanıt, yanıtı, yanıtım, đáp án,
     câu trả lời, jawaban, jawabannya, svar, svaret, vastaus, răspuns, răspunsul, válasz, a válasz, απάντηση, 答案, 正解, 正答, 答え, 回答, 解答,
     正确选项, 正確選項, 答, 正しいの, 正しいもの, 정답, 답변, 답, คำตอบ, उत्तर, जवाब, উত্তর, الإجابة, الاجابة, إجابة, الجواب, جواب, پاسخ, התשובה, תשובה,
-    إجابتي, doğru cevap, doğru cevaptır""",
+    إجابتي, doğru cevap, doğru cevaptır, sagot, ang sagot, ang tamang sagot, vastus, odgovor, atsakymas, atbilde, պատասխան, ճիշտ պատասխանը""",
     # OPTIONS: names several of them, which nobody answers with.
     "O": """options, choices, alternatives, statements, optionen, antworten, opciones, opções, alternativas""",
     # OPTION: stands before or after a letter as its noun.
     "o": """description, option, opt, choice, alternative, statement, candidate, möglichkeit, auswahl, variante, choix, proposition, opción, opcion,
     inciso, opção, opcao, alternativa, opzione, scelta, optie, opcja, opcji, вариант, варианта, вариантом, варіант, seçenek, seçeneği,
     şık, şıkkı, lựa chọn, phương án, pilihan, opsi, 选项, 選項, 選択肢, 項, 项, 번, 선택지, 보기, 옵션, ข้อ, ตัวเลือก, विकल्प, الخيار, خيار, گزینه,
-    item""",
+    item, seçeneğidir, şıkkıdır, možnost, opcija, ang opsyon, opsyon""",
     # LETTER: an option's noun that other letters have too ("the letter B on his shirt").
     "k": """labeled, labelled, letter, label, buchstabe, lettre, letra, lettera, буква, الحرف, 字母""",
     # IS: joins a phrase and a letter.
@@ -34,7 +34,7 @@ _WORDS: Final[dict[str, str]] = {
     be, could be, would have to be, ought to be, can be, can only be, appears to be, seems to be, remains, equals, 's, 're, ist, está,
     estão, lautet, wäre, muss, sein, est, serait, doit être, sería, seria, debe ser, é, è, sia, sea, seja, soit, sarebbe, deve ser,
     jest, je, это, є, là, adalah, ialah, är, er, on, este, είναι, 是, 为, 為, 应为, 应该是, 應該是, 应是, 就是, は, では, じゃ, で, が, 은, 는, 이, 가, คือ, है,
-    هي, هو, היא, হলো, হল, est la, es la, to be, is that, being""",
+    هي, هو, היא, হলো, হল, est la, es la, to be, is that, being, ay, ay ang, je to, yra""",
     # VERB: carries what is said of a letter before it.
     "v": """seems, seem, sounds, looks, look, appears, appear, all, both, can, could, been, does, do, did, has, have, had, will, would,
     should, makes, gets, remain, stays, 的, の, つ, 可以, 被, について, kann, peut, puede, pode""",
@@ -73,7 +73,7 @@ _WORDS: Final[dict[str, str]] = {
     verdadera, adecuada, certo, certa, correto, correta, corretto, corretta, giusto, giusta, esatto, esatta, juist, goed, poprawna,
     správná, правильный, правильная, правильно, верный, верно, верен, верна, правильним, doğru, doğrudur, đúng, chính xác, benar,
     tepat, rätt, rätta, rigtig, rigtige, riktig, riktige, oikea, oikein, corect, corectă, helyes, σωστή, 正确, 正确的, 正確, 对, 对的, 對的, 最符合,
-    最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞, 옳, ถูกต้อง, सही, صحيح, صحیح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense""",
+    最合适, 最佳, 正しい, 正しく, 適切, 最も適切, 맞, 옳, ถูกต้อง, सही, صحيح, صحیح, صحيحة, الصحيح, الصحيحة, درست, נכונה, sense, tamang, tama, õige, točan, točna, tačan, tačna, ispravan, ispravna, pravilen, pravilna, teisingas, teisinga""",
     # WRONG: said of a letter before or after it.
     "w": """wrong, 排除, incorrect, worse, worse than, false, inaccurate, untrue, invalid, implausible, impossible, unlikely, least likely,
     least, worst, opposite of, irrelevant, eliminated, excluded, ruled out, out, rejected, dismissed, mistaken, contradicted, refuted,
@@ -90,7 +90,7 @@ _WORDS: Final[dict[str, str]] = {
     chẳng, bukan, tidak, inte, ikke, ej, ei, nu, δεν, όχι, 不, 没, 沒, 非, 未, ない, ません, ありません, 아니, 아닙, 않, ไม่, ไม่ใช่, नहीं, ليس, ليست, لا,
     نیست, לא, fails, fail, lacks""",
     # UNLIKE: stands before what is no answer.
-    "u": """rather than, instead of, as opposed to, unlike, than, rule out, rules out, ruling out, eliminate, eliminates, eliminating,
+    "u": """rather than, compared to, compared with, in contrast to, instead of, as opposed to, unlike, than, rule out, rules out, ruling out, eliminate, eliminates, eliminating,
     exclude, excludes, rejecting, reject, discard, contrary to, doubt, doubt that, statt, anstatt, anstelle von, plutôt que, au lieu
     de, en lugar de, en vez de, descarto, ao invés de, em vez de, invece di, piuttosto che, in plaats van, zamiast, вместо, исключаем,
     yerine, thay vì, loại, alih-alih, i stället för, 而不是, 而非, 并非, 不是, 不选, 不選""",
