@@ -109,7 +109,7 @@ class PairedMean:
         estimate = paired_means(
             self.first[rows], self.second[rows], membership, confidence=confidence
         )
-        return None if estimate is None else estimate.scaled(self.scale)
+        return None if estimate is None else estimate.scaled(self.scale, self.unit)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,8 @@ class PairedFunction:
             replicates = np.array(list(self._replicates(rows, membership)), np.float64)
             width = max(100.0 if self.unit == "percent" else 1.0, abs(values[0]), abs(values[1]))
             test = bootstrap_test(replicates, num_clusters, confidence, width)
-        return paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
+        found = paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
+        return found.scaled(1.0, self.unit)
 
     def _replicates(self, rows: IntArray, membership: IntArray) -> Iterator[float]:
         num_clusters = int(membership.max()) + 1

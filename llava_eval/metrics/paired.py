@@ -25,6 +25,7 @@ from llava_eval.metrics.intervals import (
     sign_p_value,
     student_quantile,
 )
+from llava_eval.metrics.means import range_of
 
 #: Probability with which a difference of ``smallest_detectable`` would have been found.
 POWER = 0.8
@@ -58,11 +59,14 @@ class PairedEstimate:
     num_samples: int
     num_clusters: int
 
-    def scaled(self, scale: float) -> PairedEstimate:
-        """Return the same in another unit."""
+    def scaled(self, scale: float, unit: str = "") -> PairedEstimate:
+        """Return the same in another unit, with no interval beyond what that unit allows."""
         names = ("first", "second", "difference", "low", "high", "smallest_detectable")
         values = {name: getattr(self, name) for name in names}
         known = {name: scale * value for name, value in values.items() if value is not None}
+        if (ends := range_of(unit)) and "low" in known:
+            most = ends[1] - ends[0]
+            known |= {"low": max(-most, known["low"]), "high": min(most, known["high"])}
         return replace(self, **known)
 
 

@@ -113,7 +113,7 @@ def _reading(
         results,
         denominator,
         {name: _percent(column) for name, column in values.items()},
-        None if change is None else change.scaled(100),
+        None if change is None else change.scaled(100, "percent"),
     )
 
 
