@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -218,28 +218,25 @@ def _known_level(sample: Sample, facet: str) -> str:
 
 def _drawn(samples: Sequence[Sample], subsample: SubsampleConfig) -> list[str]:
     """Draw from every stratum its share, rounded by largest remainders."""
-    strata: dict[tuple[str, ...], list[Sample]] = defaultdict(list)
+    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for sample in samples:
-        strata[tuple(_known_level(sample, facet) for facet in subsample.by)].append(sample)
+        strata[tuple(_known_level(sample, facet) for facet in subsample.by)].append(sample.id)
     size = subsample.size or 0
-    exact = {name: Fraction(size * len(all_), len(samples)) for name, all_ in strata.items()}
+    exact = {name: Fraction(size * len(ids), len(samples)) for name, ids in strata.items()}
     shares = {name: int(share) for name, share in exact.items()}
     by_remainder = sorted(strata, key=lambda name: (shares[name] - exact[name], name))
     for name in by_remainder[: size - sum(shares.values())]:
         shares[name] += 1
     return [
-        sample.id
-        for name, members in strata.items()
-        for sample in sorted(members, key=lambda member: _ticket(member, subsample.seed))[
-            : shares[name]
-        ]
+        drawn
+        for name, ids in strata.items()
+        for drawn in seeded_order(ids, subsample.seed)[: shares[name]]
     ]
 
 
-def _ticket(sample: Sample, seed: int) -> str:
-    """Return a sample's rank in the draw.
+def seeded_order(names: Iterable[str], seed: int) -> list[str]:
+    """Return names in an order that is the same on every machine.
 
-    It depends on the seed and the sample's id alone, so that it is the same on every machine, and
-    rows that are added or removed do not move the others.
+    It depends on the seed and the names alone: those that are added or removed move no others.
     """
-    return hashlib.sha256(f"{seed}:{sample.id}".encode()).hexdigest()
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())

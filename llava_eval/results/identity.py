@@ -57,11 +57,6 @@ def media_places(samples: Iterable[Sample]) -> str:
     return digest([[folder(path.parent), path.name] for path in paths])
 
 
-def seeded_order(names: Iterable[str], seed: int) -> list[str]:
-    """Return names in an order that depends on the seed and the names alone."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-
-
 def _asked(piece: str | Media | FrameDependentPart) -> Any:
     if isinstance(piece, str):
         return piece

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llava_eval.benchmarks.load import seeded_order
 from llava_eval.config.build import build_target
 from llava_eval.config.schema import ReplyConfig
 from llava_eval.errors import ComparisonError, LlavaEvalError
@@ -18,7 +19,6 @@ from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
 from llava_eval.results.explain.switches import Side, Switch, switched
 from llava_eval.results.files import file_name
-from llava_eval.results.identity import seeded_order
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from llava_eval.benchmarks.load import seeded_order
 from llava_eval.borders.typed_json import as_type
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.means import values_under
@@ -18,7 +19,6 @@ from llava_eval.results.formatting import count, interval, markdown_text, number
 from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
 from llava_eval.results.gate.rule import Check, GateRule, judged_pairing
 from llava_eval.results.gate.verdict import checks_table, markdown_title
-from llava_eval.results.identity import seeded_order
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
