@@ -197,9 +197,7 @@ class Row:
         return self.in_place(self.items(name))
 
     def in_place(self, options: Sequence[str | None]) -> tuple[str, ...]:
-        """Return options, whose letters go by their places, without empty ones at the end.
-
-        There a text of white space is empty too: lists are padded to the length of the longest.
+        """Return options, whose letters go by their places, without null or blank ones at the end.
 
         Raises:
             RowsError: one before the last is null.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,8 +67,7 @@ class WordNet:
             }
         self.similarity = functools.lru_cache(maxsize=1_000_000)(self._uncached_similarity)
         self._steps_up = functools.cache(self._uncached_steps_up)
-        self._max_depth = functools.cache(self._uncached_max_depth)
-        self._min_depth = functools.cache(self._uncached_min_depth)
+        self._depth = functools.cache(self._uncached_depth)
         self._synset = functools.cache(self._uncached_synset)
 
     def base_forms(self, word: str, pos: str) -> list[str]:
@@ -114,9 +113,9 @@ class WordNet:
         with_root = not left.pos == right.pos == NOUN
         steps_left, steps_right = self._steps_up(left), self._steps_up(right)
         common = steps_left.keys() & steps_right.keys()
-        deepest = max(map(self._min_depth, common), default=0)
+        deepest = max((self._depth(synset, min) for synset in common), default=0)
         subsumers = sorted(
-            (synset for synset in common if self._min_depth(synset) == deepest),
+            (synset for synset in common if self._depth(synset, min) == deepest),
             key=lambda synset: synset.name,
         )
         if left not in subsumers and with_root and deepest == 0:
@@ -126,7 +125,7 @@ class WordNet:
         if not subsumers:
             return 0.0
         subsumer = left if left in subsumers else subsumers[0]
-        depth = self._max_depth(subsumer) + 1
+        depth = self._depth(subsumer, max) + 1
         steps = self._distance(left, subsumer) + self._distance(right, subsumer)
         return (2.0 * depth) / (steps + 2 * depth)
 
@@ -148,11 +147,8 @@ class WordNet:
     def _above(self, synset: Synset) -> list[Synset]:
         return [self._synset(pos, offset) for pos, offset in synset.hypernyms]
 
-    def _uncached_max_depth(self, synset: Synset) -> int:
-        return max((1 + self._max_depth(up) for up in self._above(synset)), default=0)
-
-    def _uncached_min_depth(self, synset: Synset) -> int:
-        return min((1 + self._min_depth(up) for up in self._above(synset)), default=0)
+    def _uncached_depth(self, synset: Synset, furthest: Callable[..., int]) -> int:
+        return furthest((1 + self._depth(up, furthest) for up in self._above(synset)), default=0)
 
     def _uncached_synset(self, pos: str, offset: int) -> Synset:
         file_pos = ADJECTIVE if pos == SATELLITE else pos
