@@ -122,13 +122,11 @@ def paired_means(
     ours, theirs = float(first[first_counts].mean()), float(second[second_counts].mean())
     num_clusters = int(membership.max()) + 1
     values = np.concatenate([first[first_counts], second[second_counts]])
-    test: Test | None
-    if num_clusters < 2:
-        test = None
-    elif np.isin(values, (0.0, 1.0)).all():
+    test: Test | None = None
+    if num_clusters >= 2 and np.isin(values, (0.0, 1.0)).all():
         influence = influence_of(second, theirs) - influence_of(first, ours)
         test = _proportions(theirs - ours, influence, membership, confidence)
-    else:
+    elif num_clusters >= 2:
         test = _bootstrapped_means(first, second, membership, confidence)
     return paired_estimate(ours, theirs, test, len(first), num_clusters, confidence)
 

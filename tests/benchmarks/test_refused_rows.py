@@ -258,6 +258,11 @@ def test_questions_of_motionbench_that_are_left_out() -> None:
     [
         ["He  waves.", "He sits.", None],
         ["A. He waves.", "B) He sits."],
+        [
+            {"label": "A", "text": "He waves."},
+            {"label": "B", "text": "He sits."},
+            {"label": "C", "text": None},
+        ],
         [{"label": "a", "text": "He waves."}, {"label": "B", "text": "He sits."}],
     ],
 )
@@ -287,6 +292,8 @@ def test_an_option_that_is_null_moves_no_letters() -> None:
     directions = {**ids, **listed, "question_type": "route_planning"}
     prompts = {"choice_prompt": "{options}", "number_prompt": "{question}"}
     assert refusal(vsibench, directions, media=["{v}.mp4"], **prompts) == said
+    asked = {"key": "k", "answer": "C", "question": "Why?", **listed}
+    assert refusal(motionbench, asked, media=["{v}.mp4"], prompt="{options}") == said
     listed["options"] = ["x", "y", None]
     assert videommmu(row(**ids, **listed), **both).prompt == "Which?"
 

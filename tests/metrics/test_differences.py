@@ -48,6 +48,18 @@ def answers(seed: int, num_samples: int = 90) -> list[SampleResult]:
     ]
 
 
+def test_no_interval_in_percent_ends_beyond_100() -> None:
+    first, second = np.array([0.9, *[1.0] * 5]), np.zeros(6)  # Student's would end at -102.7
+    paired = PairedMean(first, second)
+    found = paired.difference(np.arange(6), np.arange(6), 0.95)
+    assert found is not None
+    assert (found.low, found.high) == (-100.0, pytest.approx(-94.0, abs=0.1))
+    points = PairedMean(first, second, 100.0, "points").difference(np.arange(6), np.arange(6), 0.95)
+    assert points is not None
+    assert points.low == pytest.approx(-102.7, abs=0.1)
+    assert points.smallest_detectable == found.smallest_detectable
+
+
 def all_rows(results: Sequence[SampleResult]) -> tuple[np.ndarray, np.ndarray]:
     rows = np.arange(len(results))
     return rows, rows // 3

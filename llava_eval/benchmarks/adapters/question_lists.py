@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llava_eval.benchmarks.image_rows import first_filled
-from llava_eval.benchmarks.rows import Row, list_items, mapping_of
+from llava_eval.benchmarks.rows import Row, is_null, list_items, mapping_of
 from llava_eval.types import Media, Sample
 
 _QUESTIONS = "qa"
@@ -96,7 +96,7 @@ def motionbench(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...
             asked=asked,
             choices=[option for _, option in options],
             answer=answer,
-            question_type=str(row.columns.get("question_type", "Unknown")),
+            question_type=row.level("question_type") or "Unknown",
         )
         samples.append(sample)
     return tuple(samples)
@@ -112,8 +112,10 @@ def _listed_options(question: Row) -> list[tuple[str, str]]:
             marked = _MARKED.fullmatch(option or "")
             letter, text = marked.groups() if marked else (letter, option)
             own = {"label": letter, "text": text or ""}
-        pairs.append((str(own.get("label", "")).strip().upper(), _flat(str(own.get("text", "")))))
-    return [(label, text) for label, text in pairs if label and text]
+        text = "" if is_null(own.get("text")) else _flat(str(own["text"]))
+        pairs.append((str(own.get("label", "")).strip().upper(), text or None))
+    texts = question.in_place([text for _, text in pairs])
+    return [(label, text) for (label, _), text in zip(pairs, texts, strict=False) if label]
 
 
 def _questions(row: Row) -> Iterator[Row]:
