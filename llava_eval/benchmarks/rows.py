@@ -219,8 +219,8 @@ class Row:
             one: the column holds one answer, also where that looks like a written list.
 
         Returns:
-            The answers in their order; none where the row has no such column, or it is empty or
-            lists empty texts alone, as TextVQA's test set does: then they are hidden.
+            The answers in their order; none where the row has no such column or it is empty: then
+            they are hidden.
 
         Raises:
             RowsError: the column holds a mapping.
@@ -230,7 +230,7 @@ class Row:
             return ()
         result = None if one and isinstance(value, str) else self._texts(name, value)
         if result is not None:
-            return tuple(item for item in result if item is not None) if any(result) else ()
+            return tuple(item for item in result if item is not None)
         if isinstance(value, Mapping | bytes | memoryview):
             raise self.error(
                 f"column {name!r} should hold an answer or a list of them, "
