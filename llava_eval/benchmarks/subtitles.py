@@ -143,7 +143,8 @@ def windows_of_frames(path: Path, frame_indices: Sequence[int], fps: float) -> s
 def cues_at_even_times(path: Path, clip: Clip) -> str | None:
     """Return the cues that are shown at evenly spaced times, in the file's order; None without any.
 
-    There are as many times as frames, of which the last is the video's last frame.
+    There are as many times as frames, of which the last is the video's last frame. Bytes that are
+    no UTF-8 become U+FFFD, as there.
 
     Source: EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/cgbench/utils.py, _sampled_subtitles.
 
@@ -152,13 +153,13 @@ def cues_at_even_times(path: Path, clip: Clip) -> str | None:
         clip: what is shown, with its frame rate.
 
     Raises:
-        MediaError: the file is not UTF-8 text, or what stands around " --> " is no time.
+        MediaError: the file cannot be read, or what stands around " --> " is no time.
     """
     fps, total = clip.fps or 0.0, clip.num_source_frames or len(clip)
     count = max(1, min(len(clip), total))
     times = [index * (total - 1) / max(count - 1, 1) / fps for index in range(count)]
     lines = []
-    for block in re.split(r"\n\n", _read(path).strip()):
+    for block in _read(path, errors="replace").strip().split("\n\n"):
         rows = block.splitlines()
         number = next((n for n, row in enumerate(rows) if " --> " in row), None)
         if number is None:
@@ -204,10 +205,10 @@ def _seconds(written: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(thousandths) / 1000
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, errors: str = "strict") -> str:
     """Return a file's text with its line breaks as line feeds, as the references open it."""
     try:
-        return read_file(path).decode().replace("\r\n", "\n").replace("\r", "\n")
+        return re.sub("\r\n?", "\n", read_file(path).decode(errors=errors))
     except (OSError, UnicodeDecodeError) as error:
         raise MediaError(f"{path}: the subtitles cannot be read: {error}") from error
 

@@ -178,6 +178,14 @@ def test_load_samples_keeps_facets_and_limit(tmp_path: Path) -> None:
     assert [sample.facets for sample in samples] == [{"kind": "3"}, {"kind": "four"}]
 
 
+def test_answers_that_are_all_empty_are_hidden(tmp_path: Path) -> None:
+    """An empty reply was right of all of TextVQA's test set, whose rows hold "" ten times."""
+    hidden = load_samples(rows_file(tmp_path, row(a=[""] * 10), row(id="2", a=[""] * 10)), ADAPTER)
+    assert [sample.targets for sample in hidden] == [(), ()]
+    known = load_samples(rows_file(tmp_path, row(a=["", ""]), row(id="2", a=["no"])), ADAPTER)
+    assert [sample.targets for sample in known] == [("", ""), ("no",)]
+
+
 def test_load_samples_refuses_duplicates_and_missing_facets(tmp_path: Path) -> None:
     source = rows_file(tmp_path, row(), row(id="2"), row())
     with pytest.raises(RowsError, match="'1' in rows 0, 2"):

@@ -211,6 +211,8 @@ def test_types_of_nextqa() -> None:
         ([3], "column 'qa' holds 3, no question"),
         ([{"uid": "9", "question": "No options", "answer": "A"}], "question 9: 0 options and"),
         ([{"uid": "9", "question": "Q\n(A) x", "answer": "?"}], "question 9: 1 options and"),
+        ([{"uid": "9", "question": "Q\n(A) x", "answer": ""}], "question 9: 1 options and"),
+        ([{"uid": "9", "question": "Q\n(A) x", "answer": "AB"}], "question 9: 1 options and"),
     ],
 )
 def test_lists_of_questions(qa: Any, said: str) -> None:

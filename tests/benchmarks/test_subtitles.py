@@ -147,6 +147,13 @@ def test_unusable_subtitles_fail_the_sample(
         Subtitles(VIDEO, str(path), "first_cue").expand(clip([1], fps))
 
 
+def test_cgbench_shows_subtitles_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "v.srt"
+    path.write_bytes(SRT.replace("Hello", "caf\xe9").encode("latin-1"))
+    shown = Subtitles(VIDEO, str(path), "cgbench_lmms_eval").expand(clip([0, 40]))
+    assert shown == ("caf\ufffd <i>there</i>.\n",)
+
+
 def test_a_cue_without_times_is_named(tmp_path: Path) -> None:
     path = tmp_path / "v.srt"
     path.write_text("1\nsoon\ntext\n")

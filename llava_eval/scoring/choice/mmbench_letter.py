@@ -16,7 +16,7 @@ from llava_eval.types import Sample, Score
 _LMMS_EVAL_LETTERS = "ABCDE"
 #: What may stand around a letter as a word of its own, in the order in which forms are tried.
 _LMMS_EVAL_FORMS = (
-    *("{}.", "{},", "{}:", "{})", "{}).", "({})", "({})."),
+    *("{}", "{}.", "{},", "{}:", "{})", "{}).", "({})", "({})."),
     *(":{}", ":{},", ":{}.", ":{})", ":{})."),
 )
 _NO_ANSWER_FROM_API = "Failed to obtain answer via API"
@@ -90,13 +90,10 @@ def _lmms_eval_letter(reply: str) -> str | None:
     if _NO_ANSWER_FROM_API in reply:
         return None
     words = reply.split()
-    alone = [letter for letter in _LMMS_EVAL_LETTERS if letter in words]
-    is_article = alone == ["A"] and len(words) > 3
-    if len(alone) == 1 and not is_article:
-        return alone[0]
     for form in _LMMS_EVAL_FORMS:
         fitting = [letter for letter in _LMMS_EVAL_LETTERS if form.format(letter) in words]
-        if len(fitting) == 1:
+        is_article = form == "{}" and fitting == ["A"] and len(words) > 3
+        if len(fitting) == 1 and not is_article:
             return fitting[0]
     return None
 

@@ -117,6 +117,7 @@ class RealWorldQaLmmsEval(ReplyScorer):
 
 
 _LLAVA_LETTERS = "ABCDE"
+_LLAVA_START = re.compile(rf"([{_LLAVA_LETTERS}])(?:\. .*)?", re.DOTALL)
 #: The dot stands for any character but a newline, as in the original.
 _LLAVA_PHRASE = re.compile(r"The answer is ([A-Z]).")
 
@@ -155,9 +156,6 @@ class ScienceQaLlava(LetterRule):
 
 
 def _llava_letter(text: str) -> str | None:
-    if len(text) == 1 and text in _LLAVA_LETTERS:
-        return text
-    if len(text) >= 3 and text[0] in _LLAVA_LETTERS and text[1:3] == ". ":
-        return text[0]
-    fitting = _LLAVA_PHRASE.findall(text)
+    start = _LLAVA_START.fullmatch(text)
+    fitting = _LLAVA_PHRASE.findall(text) if start is None else [start[1]]
     return str(fitting[0]) if len(fitting) == 1 else None

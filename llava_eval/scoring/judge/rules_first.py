@@ -9,7 +9,7 @@ import re
 import string
 import textwrap
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from llava_eval.benchmarks.adapters.options import lettered
@@ -128,14 +128,12 @@ def _read_at_once(reply: str, sample: Sample) -> str | None:
     """Return the answer of a reply that needs no language model, "" for an empty one, or None."""
     if not reply or (sample.facets["question_type"] == "multi_choice" and reply in sample.choices):
         return reply
+    kinds: dict[str, Callable[[str], float]] = {"integer": int, "float": float}
+    kind = kinds.get(sample.facets["answer_type"])
     try:
-        if sample.facets["answer_type"] == "integer":
-            return str(int(reply))
-        if sample.facets["answer_type"] == "float":
-            return str(float(reply))
+        return None if kind is None else str(kind(reply))
     except ValueError:
-        pass
-    return None
+        return None
 
 
 def _normalised(answer: str, sample: Sample) -> str | None:
