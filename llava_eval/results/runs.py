@@ -151,10 +151,12 @@ class Run(ComparableRun):
 
     @property
     def full_score(self) -> float:
-        """A sample's score that is all right: 1, or where the headline's unit is 0-5, its end."""
-        unit = next((value.unit for value in self.tables.metrics.values()), "percent")
-        ends = None if unit == "percent" else range_of(unit)
-        return 1.0 if ends is None else ends[1]
+        """A sample's score that is all right: 1, or where the headline has its range, its end."""
+        ends = range_of(next((value.unit for value in self.tables.metrics.values()), ""))
+        if ends is None:
+            return 1.0
+        node: Mapping[str, Any] = next(iter(self.metric_nodes.values()), {})
+        return ends[1] / float(node.get("scale", 100.0 if ends[1] == 100 else 1.0))
 
     @property
     def choices(self) -> Mapping[str, str]:

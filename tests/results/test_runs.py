@@ -19,7 +19,7 @@ from llava_eval.results.runs import (
     differing_versions,
     find_runs,
 )
-from tests.results.runs_on_disk import answered, failed, write_run
+from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 
 def test_a_run_is_read_back(tmp_path: Path) -> None:
@@ -266,3 +266,22 @@ def test_long_settings_that_differ_at_their_ends_are_told_apart(tmp_path: Path) 
     shown = differing_settings(runs)
     assert shown == {"system": ["…letter.", "…letter. Think first.", "…letter. Think longer."]}
     assert differing_settings(runs[:1] * 2) == {}
+
+
+@pytest.mark.parametrize(
+    ("node", "full"),
+    [
+        ({}, 1.0),
+        ({"scale": 1.0}, 100.0),
+        ({"unit": "0-100"}, 1.0),
+        ({"unit": "0-10", "scale": 10.0}, 1.0),
+        ({"unit": "0-5", "scale": 1.0}, 5.0),
+        ({"unit": "points", "scale": 1.0}, 1.0),
+    ],
+)
+def test_what_is_all_right_is_worth_the_end_of_the_scale(
+    tmp_path: Path, node: dict[str, Any], full: float
+) -> None:
+    metrics = {"accuracy": {**ACCURACY["accuracy"], **node}}
+    path = write_run(tmp_path / "run", [answered(0, True)], metrics=metrics)
+    assert RunReader().read(path).full_score == full
