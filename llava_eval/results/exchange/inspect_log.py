@@ -63,11 +63,13 @@ def _score(name: str, value: MetricValue, facts: RunFacts) -> dict[str, Any]:
         "ci_low": as_share(value.ci_low, value.unit),
         "ci_high": as_share(value.ci_high, value.unit),
     }
+    # a metric may count groups of samples, or a part of them
+    unscored = sum(result.score.value is None for result in facts.run.results)
     return {
         "name": name,
         "scorer": facts.scorer,
-        "scored_samples": value.num_samples,
-        "unscored_samples": len(facts.run.results) - value.num_samples,
+        "scored_samples": len(facts.run.results) - unscored,
+        "unscored_samples": unscored,
         "metrics": {
             key: {"name": key, "value": number}
             for key, number in numbers.items()
