@@ -223,7 +223,7 @@ class RunReader:
         """
         with files.reading_errors(path):
             if not is_folder(path):
-                raise ComparisonError(f"there is no run directory {path}")
+                raise ComparisonError(f"there is no run directory {path}{_told(path)}")
             for name in (files.MANIFEST, files.LEDGER):
                 if not is_file(path / name):
                     raise ComparisonError(f"{path} is no run directory: it has no {name}")
@@ -269,6 +269,10 @@ class RunReader:
         return dataclasses.replace(result, **changes, facets=facets)
 
 
+def _told(path: Path) -> str:
+    return ": it is a file; unpack it, if it holds runs" if is_file(path) else ""
+
+
 def _incomplete(manifest: Manifest, tables: Tables, num_results: int) -> str | None:
     if manifest.status != "finished":
         return f"is not finished (status {manifest.status!r})"
@@ -306,7 +310,7 @@ def find_runs(path: Path) -> list[Path]:
         return [path]
     with files.reading_errors(path):
         if not is_folder(path):
-            raise ComparisonError(f"there is no folder {path}")
+            raise ComparisonError(f"there is no folder {path}{_told(path)}")
         result: dict[str, Path] = {}
         for folder, names in folders_below(path):
             if files.MANIFEST in names:
