@@ -155,8 +155,10 @@ class Run(ComparableRun):
         ends = range_of(next((value.unit for value in self.tables.metrics.values()), ""))
         if ends is None:
             return 1.0
-        node: Mapping[str, Any] = next(iter(self.metric_nodes.values()), {})
-        return ends[1] / float(node.get("scale", 100.0 if ends[1] == 100 else 1.0))
+        scale = next(iter(self.metric_nodes.values()), {}).get("scale")
+        if not isinstance(scale, int | float) or scale <= 0:
+            scale = 100.0 if ends[1] == 100 else 1.0
+        return ends[1] / scale
 
     @property
     def choices(self) -> Mapping[str, str]:
