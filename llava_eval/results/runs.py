@@ -149,15 +149,17 @@ class Run(ComparableRun):
     manifest: Manifest
     tables: Tables
 
-    @property
+    @functools.cached_property
     def full_score(self) -> float:
         """A sample's score that is all right: 1, or where the headline has its range, its end."""
-        ends = range_of(next((value.unit for value in self.tables.metrics.values()), ""))
-        if ends is None:
+        unit = next((value.unit for value in self.tables.metrics.values()), "")
+        if (ends := range_of(unit)) is None:
             return 1.0
+        if unit == "percent" and all((item.score.value or 0) <= 1 for item in self.results):
+            return 1.0  # shares, whatever they are multiplied by
         scale = next(iter(self.metric_nodes.values()), {}).get("scale")
         if not isinstance(scale, int | float) or scale <= 0:
-            scale = 100.0 if ends[1] == 100 else 1.0
+            scale = 100.0 if unit == "0-100" else 1.0
         return ends[1] / scale
 
     @property

@@ -19,6 +19,7 @@ from llava_eval.results.runs import (
     differing_versions,
     find_runs,
 )
+from llava_eval.types import Score
 from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 
@@ -274,19 +275,21 @@ def test_long_settings_that_differ_at_their_ends_are_told_apart(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("node", "full"),
+    ("node", "score", "full"),
     [
-        ({}, 1.0),
-        ({"scale": 1.0}, 100.0),
-        ({"unit": "0-100"}, 1.0),
-        ({"unit": "0-10", "scale": 10.0}, 1.0),
-        ({"unit": "0-5", "scale": 1.0}, 5.0),
-        ({"unit": "points", "scale": 1.0}, 1.0),
+        ({}, 1.0, 1.0),
+        ({"scale": 1.0}, 1.0, 1.0),
+        ({"scale": 1.0}, 50.0, 100.0),
+        ({"unit": "0-100"}, 1.0, 1.0),
+        ({"unit": "0-10", "scale": 10.0}, 1.0, 1.0),
+        ({"unit": "0-5", "scale": 1.0}, 1.0, 5.0),
+        ({"unit": "points", "scale": 1.0}, 1.0, 1.0),
     ],
 )
 def test_what_is_all_right_is_worth_the_end_of_the_scale(
-    tmp_path: Path, node: dict[str, Any], full: float
+    tmp_path: Path, node: dict[str, Any], score: float, full: float
 ) -> None:
     metrics = {"accuracy": {**ACCURACY["accuracy"], **node}}
-    path = write_run(tmp_path / "run", [answered(0, True)], metrics=metrics)
+    results = [answered(0, True, score=Score(score, "A"))]
+    path = write_run(tmp_path / "run", results, metrics=metrics)
     assert RunReader().read(path).full_score == full
