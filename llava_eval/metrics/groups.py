@@ -67,7 +67,7 @@ def macro_mean(
 
 def levels_of(level: str) -> list[str]:
     """Return the levels that a sample has of a facet: "action+object" is two, "18+" is one."""
-    levels = level.split("+")
+    levels = list(dict.fromkeys(level.split("+")))
     return levels if all(levels) else [level]
 
 
@@ -249,30 +249,31 @@ def _by_parts(
         for part, mean, each in zip(parts, means, divisors, strict=True)
     ]
     groups = [group for part in parts for group in part.groups]
-    return estimated(value, np.concatenate(influence), groups, highest, unit)
+    lowest = 0.0 if all(part.values.min() >= 0 for part in parts) else None
+    return estimated(value, np.concatenate(influence), groups, (lowest, highest), unit)
 
 
 def estimated(
     value: float,
     influence: FloatArray,
     groups: Sequence[str],
-    highest: float | None,
+    ends: tuple[float | None, float | None],
     unit: str,
 ) -> MetricValue:
-    """Return a number with its clustered standard error and its interval from 0 to ``highest``.
+    """Return a number with its clustered standard error and its interval.
 
     Args:
         value: the number.
         influence: (N,) what each observation contributes to it, in its unit.
         groups: (N,) what the observations cluster by.
-        highest: the most that it can be; None where that is not known.
+        ends: the least and the most that it can be; None for one that is not known.
         unit: of all.
     """
     membership, num_clusters = number_clusters(groups)
     if num_clusters < 2:
         return MetricValue(value, None, None, None, len(groups), unit)
     stderr = clustered_stderr(influence, membership)
-    low, high = bounded_interval(value, stderr, num_clusters, 0.0, highest)
+    low, high = bounded_interval(value, stderr, num_clusters, *ends)
     return MetricValue(value, stderr, low, high, len(groups), unit)
 
 

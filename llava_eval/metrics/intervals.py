@@ -209,7 +209,7 @@ def sign_p_value(replicates: FloatArray, num_clusters: int) -> float:
     beyond = min(int((known <= 0).sum()), int((known >= 0).sum()))
     tail = min(0.5, (beyond + 1) / (len(known) + 1))
     spread = float(known.std())
-    if not beyond and spread > 0:
+    if not beyond and spread > NO_SPREAD * abs(known.mean()):
         tail = min(tail, float(ndtr(-abs(known.mean()) / spread)))
     statistic = float(ndtri(tail)) * math.sqrt((num_clusters - 1) / num_clusters)
     return min(1.0, 2 * float(stdtr(num_clusters - 1, statistic)))

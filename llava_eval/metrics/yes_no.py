@@ -54,7 +54,7 @@ def yes_no(
         return MetricValue(value, None, None, None, len(kept), "percent")
     influence = np.concatenate([100 * ratio.influence / len(ratios) for ratio in ratios])
     groups = [result.group for members in levels.values() for result in members]
-    return estimated(value, influence, groups, 100.0, "percent")
+    return estimated(value, influence, groups, (0.0, 100.0), "percent")
 
 
 class _Ratio(NamedTuple):

@@ -149,12 +149,18 @@ class Run(ComparableRun):
     manifest: Manifest
     tables: Tables
 
-    @property
+    @functools.cached_property
     def full_score(self) -> float:
-        """A sample's score that is all right: 1, or where the headline's unit is 0-5, its end."""
-        unit = next((value.unit for value in self.tables.metrics.values()), "percent")
-        ends = None if unit == "percent" else range_of(unit)
-        return 1.0 if ends is None else ends[1]
+        """A sample's score that is all right: 1, or where the headline has its range, its end."""
+        unit = next((value.unit for value in self.tables.metrics.values()), "")
+        if (ends := range_of(unit)) is None:
+            return 1.0
+        if unit == "percent" and all((item.score.value or 0) <= 1 for item in self.results):
+            return 1.0  # shares, whatever they are multiplied by
+        scale = next(iter(self.metric_nodes.values()), {}).get("scale")
+        if not isinstance(scale, int | float) or scale <= 0:
+            scale = 100.0 if unit == "0-100" else 1.0
+        return ends[1] / scale
 
     @property
     def choices(self) -> Mapping[str, str]:
@@ -221,7 +227,7 @@ class RunReader:
         """
         with files.reading_errors(path):
             if not is_folder(path):
-                raise ComparisonError(f"there is no run directory {path}")
+                raise ComparisonError(f"there is no run directory {path}{_told(path)}")
             for name in (files.MANIFEST, files.LEDGER):
                 if not is_file(path / name):
                     raise ComparisonError(f"{path} is no run directory: it has no {name}")
@@ -267,6 +273,10 @@ class RunReader:
         return dataclasses.replace(result, **changes, facets=facets)
 
 
+def _told(path: Path) -> str:
+    return ": it is a file; unpack it, if it holds runs" if is_file(path) else ""
+
+
 def _incomplete(manifest: Manifest, tables: Tables, num_results: int) -> str | None:
     if manifest.status != "finished":
         return f"is not finished (status {manifest.status!r})"
@@ -304,7 +314,7 @@ def find_runs(path: Path) -> list[Path]:
         return [path]
     with files.reading_errors(path):
         if not is_folder(path):
-            raise ComparisonError(f"there is no folder {path}")
+            raise ComparisonError(f"there is no folder {path}{_told(path)}")
         result: dict[str, Path] = {}
         for folder, names in folders_below(path):
             if files.MANIFEST in names:

@@ -10,6 +10,7 @@ import numpy as np
 
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedMean
+from llava_eval.metrics.means import range_of
 from llava_eval.metrics.power import Spread
 from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
@@ -105,14 +106,17 @@ def plans_of(
 def _of_runs(
     runs: Sequence[Run], pairing: Pairing, flips: float | None
 ) -> tuple[str, str, float, Spread, str]:
-    """Return name, unit and scale of the headline metric, its spread, and what that rests on."""
+    """Return name, unit, best value of the headline metric, its spread, what that rests on."""
     compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
     if not compared:
         raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
     headline = compared[0]
     assert headline.estimate is not None
     mean = headline.paired if isinstance(headline.paired, PairedMean) else None
-    scale = mean.scale if mean is not None else 100.0
+    ends = range_of(headline.unit)
+    scale = 100.0 if ends is None else ends[1]
+    if mean is not None:
+        scale = mean.scale * runs[0].full_score
     spread: Spread | None
     if flips is not None:
         per_group = len(pairing.firsts) / pairing.num_clusters
@@ -138,7 +142,7 @@ def _of_runs(
     else:
         counted = ~np.isnan(mean.first)
         _, membership = np.unique(pairing.membership[counted], return_inverse=True)
-        spread = Spread.of_one(scale * mean.first[counted], membership)
+        spread = Spread.of_one(mean.scale * mean.first[counted], membership)
         basis = (
             "as if the other run answered independently, which is the safe side; a second run "
             "or --flips tells more"

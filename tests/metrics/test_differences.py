@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from llava_eval.metrics.differences import (
     Metric,
@@ -19,6 +21,7 @@ from llava_eval.metrics.differences import (
 from llava_eval.metrics.groups import part_mean
 from llava_eval.metrics.means import mean_score
 from llava_eval.metrics.question_groups import cgbench_accuracy_at_iou, hallusion_score
+from llava_eval.metrics.yes_no import yes_no
 from llava_eval.scoring.captions.corpus import corpus_bleu
 from llava_eval.scoring.captions.java import meteor, spice
 from llava_eval.types import NOT_SCORED, Generation, MetricValue, SampleResult, Score
@@ -285,3 +288,24 @@ def test_a_group_that_is_drawn_twice_counts_twice_whatever_a_metric_joins() -> N
         assert found is not None
         assert expected is not None
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("num_groups", [2, 4, 8])
+def test_a_function_of_groups_that_differ_alike_proves_little(num_groups: int) -> None:
+    """One of two questions about each image is answered yes, then both: F1 falls from 1 to 2/3."""
+    asked = [
+        make_result(n, group=f"image {n // 2}", target=("no" if n % 2 else "yes",))
+        for n in range(2 * num_groups)
+    ]
+    first = [dataclasses.replace(item, score=Score(1.0, item.target[0])) for item in asked]
+    second = [
+        dataclasses.replace(item, score=Score(1.0 - n % 2, "yes")) for n, item in enumerate(asked)
+    ]
+    paired = paired_metric(functools.partial(yes_no, measure="f1"), first, second)
+    rows = np.arange(2 * num_groups)
+    found = paired.difference(rows, rows // 2, 0.95)
+    assert found is not None
+    assert found.difference == pytest.approx(-100 / 3)
+    # None of 2000 resamples differs, which tells no tail below 1 / 2001.
+    tail = stats.norm.ppf(1 / 2001) * (1 - 1 / num_groups) ** 0.5
+    assert found.p_value == pytest.approx(2 * stats.t.cdf(tail, num_groups - 1))

@@ -7,9 +7,10 @@ import math
 from functools import partial
 
 import pytest
+from scipy import stats
 
 from llava_eval.errors import RowsError
-from llava_eval.metrics.groups import macro_mean, nested_mean, part_mean
+from llava_eval.metrics.groups import macro_mean, nested_mean, part_mean, rows_by_level
 from llava_eval.metrics.means import mean_score
 from llava_eval.results.summary import summarise
 from llava_eval.types import Generation, SampleResult, Score
@@ -126,3 +127,15 @@ def test_the_interval_ends_at_the_unit_where_no_value_lies_above(
     metric = macro_mean(results, facet="task", scale=10.0, unit="points")
     assert metric.ci_high is not None
     assert (metric.ci_high == 10.0) is bounded
+
+
+def test_the_interval_of_negative_scores_holds_them() -> None:
+    """Levels of -1, -0.5 and of -1, -1: -87.5, with Student's interval for four groups."""
+    metric = macro_mean([*scored("a", -1, -0.5), *scored("b", -1, -1)], facet="task")
+    assert metric.value == pytest.approx(-87.5)
+    half = stats.t.ppf(0.975, 3) * 100 * math.sqrt(4 / 3 * 2 * (0.25 / 4) ** 2)
+    assert (metric.ci_low, metric.ci_high) == pytest.approx((-87.5 - half, -87.5 + half))
+
+
+def test_a_level_that_is_named_twice_counts_once() -> None:
+    assert rows_by_level([result("a+b+a", Score(1.0, "A"))], "task") == {"a": [0], "b": [0]}

@@ -19,7 +19,8 @@ from llava_eval.results.runs import (
     differing_versions,
     find_runs,
 )
-from tests.results.runs_on_disk import answered, failed, write_run
+from llava_eval.types import Score
+from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 
 def test_a_run_is_read_back(tmp_path: Path) -> None:
@@ -84,6 +85,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
             RunReader().read(other)
     with pytest.raises(ComparisonError, match="there is no run directory"):
         RunReader().read(tmp_path / "nothing")
+    (tmp_path / "runs.zip").write_bytes(b"PK")
+    with pytest.raises(ComparisonError, match=r"no run directory .*runs\.zip: it is a file"):
+        RunReader().read(tmp_path / "runs.zip")
+    with pytest.raises(ComparisonError, match=r"no folder .*runs\.zip: it is a file"):
+        find_runs(tmp_path / "runs.zip")
     (path / "samples.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(LlavaEvalError, match="line 1 is damaged"):
         RunReader().read(path)
@@ -266,3 +272,24 @@ def test_long_settings_that_differ_at_their_ends_are_told_apart(tmp_path: Path) 
     shown = differing_settings(runs)
     assert shown == {"system": ["…letter.", "…letter. Think first.", "…letter. Think longer."]}
     assert differing_settings(runs[:1] * 2) == {}
+
+
+@pytest.mark.parametrize(
+    ("node", "score", "full"),
+    [
+        ({}, 1.0, 1.0),
+        ({"scale": 1.0}, 1.0, 1.0),
+        ({"scale": 1.0}, 50.0, 100.0),
+        ({"unit": "0-100"}, 1.0, 1.0),
+        ({"unit": "0-10", "scale": 10.0}, 1.0, 1.0),
+        ({"unit": "0-5", "scale": 1.0}, 1.0, 5.0),
+        ({"unit": "points", "scale": 1.0}, 1.0, 1.0),
+    ],
+)
+def test_what_is_all_right_is_worth_the_end_of_the_scale(
+    tmp_path: Path, node: dict[str, Any], score: float, full: float
+) -> None:
+    metrics = {"accuracy": {**ACCURACY["accuracy"], **node}}
+    results = [answered(0, True, score=Score(score, "A"))]
+    path = write_run(tmp_path / "run", results, metrics=metrics)
+    assert RunReader().read(path).full_score == full

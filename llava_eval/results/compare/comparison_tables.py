@@ -197,7 +197,7 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     rows = []
     for name in dict.fromkeys(name for by_name in levels for name in by_name):
         found = [by_name.get(name, ComparedLevel(name, None)) for by_name in levels]
-        changes = [_marked(item, unit) for item in found]
+        changes = [marked(item.estimate, item.adjusted_p_value, unit) for item in found]
         firsts = values_of_first(comparisons, [item.estimate for item in found], unit)
         for label, value in firsts.items():
             held = [label in ("A", f"A, as {item.letter}") for item in comparisons]
@@ -206,13 +206,12 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
     return Table([f"by {facet}", "A", *(f"{item.letter} - A" for item in comparisons)], rows)
 
 
-def _marked(level: ComparedLevel, unit: str) -> str:
-    """Return a difference, with a star where it is significant over all levels of the facet."""
-    if level.estimate is None:
+def marked(estimate: PairedEstimate | None, p_value: float | None, unit: str) -> str:
+    """Return a difference, with a star where its corrected p-value is significant."""
+    if estimate is None:
         return "-"
-    difference = number(level.estimate.difference, unit, signed=True)
-    significant = level.adjusted_p_value is not None and level.adjusted_p_value < SIGNIFICANT
-    return f"{difference}*" if significant else f"{difference} "
+    star = "*" if p_value is not None and p_value < SIGNIFICANT else " "
+    return f"{number(estimate.difference, unit, signed=True)}{star}"
 
 
 def flips_table(

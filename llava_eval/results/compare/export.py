@@ -16,7 +16,7 @@ from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import Flip, RunComparison, all_notes
+from llava_eval.results.compare.comparison import RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     SweepPoint,
@@ -70,7 +70,8 @@ def export_comparison(
         flips, name = [*item.worse, *item.better], f"flips_{item.letter}"
         if flips:
             parts[name] = tables.flips_table(flips, item.headline, second=item.letter)
-            data[name] = flips_data(flips)
+            texts = ({"media": ", ".join(f.media), "target": " | ".join(f.target)} for f in flips)
+            data[name] = _frame(asdict(f) | text for f, text in zip(flips, texts, strict=True))
     lines = [f"- {markdown_text(note)}" for note in all_notes(comparisons, runs)]
     written = export_tables(folder, "comparison", parts, lines, data=data, names=paper_names(runs))
     files.write_json(folder / "comparison.json", comparison_content(runs, comparisons))
@@ -306,14 +307,6 @@ def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
             **asdict(item.agreement),
         }
         for item in comparisons
-    )
-
-
-def flips_data(flips: Sequence[Flip]) -> DataFrame:
-    """Return the samples whose headline score changed, one row a sample."""
-    return _frame(
-        {**asdict(flip), "media": ", ".join(flip.media), "target": " | ".join(flip.target)}
-        for flip in flips
     )
 
 

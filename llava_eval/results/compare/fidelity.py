@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
-from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.intervals import FloatArray
-from llava_eval.metrics.paired import PairedEstimate
+from llava_eval.metrics.paired import PairedEstimate, paired_means
 from llava_eval.metrics.power import Spread
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
 
@@ -85,11 +84,10 @@ def _measure(
     """Return the mean of values that are 0 for equal runs; nothing without any (NaN: not known)."""
     column = np.array(values, np.float64)
     nothing = np.where(np.isnan(column), np.nan, 0.0)
-    rows = np.arange(len(column))
-    estimate = PairedMean(nothing, column, scale, unit).difference(rows, membership, 0.95)
-    if estimate is None:
+    found = paired_means(nothing, column, membership)
+    if found is None:
         return []
-    measure = Measure.of(name, unit, estimate)
+    measure = Measure.of(name, unit, estimate := found.scaled(scale))
     low, high = None if estimate.low is None else max(0.0, estimate.low), estimate.high
     if unit == "nats" and not np.nanmax(column):  # how far others may diverge is not known
         low = high = None

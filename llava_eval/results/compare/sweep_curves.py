@@ -13,10 +13,10 @@ from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, marked
 from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
-from llava_eval.results.formatting import Table, count, formatted, highest, number
+from llava_eval.results.formatting import Table, count, formatted, highest
 from llava_eval.results.run_names import FRAMES
 from llava_eval.results.runs import Run, by_benchmark, own_settings
 from llava_eval.types import MetricValue
@@ -239,9 +239,7 @@ def _row(setting: SweepPoint) -> list[str]:
 def _to_best(setting: SweepPoint) -> str:
     if setting.to_best is None:
         return "best" if setting.is_best else "-"
-    significant = setting.p_value is not None and setting.p_value < SIGNIFICANT
-    difference = number(setting.to_best.difference, setting.score.unit, signed=True)
-    return f"{difference}*" if significant else difference
+    return marked(setting.to_best, setting.p_value, setting.score.unit).rstrip()
 
 
 def legend(sweep: Sweep) -> str:

@@ -57,20 +57,17 @@ def inspect_log(facts: RunFacts) -> dict[str, Any]:
 
 
 def _score(name: str, value: MetricValue, facts: RunFacts) -> dict[str, Any]:
-    numbers = {
-        name: as_share(value.value, value.unit),
-        "stderr": as_share(value.stderr, value.unit),
-        "ci_low": as_share(value.ci_low, value.unit),
-        "ci_high": as_share(value.ci_high, value.unit),
-    }
+    bounds = {key: getattr(value, key) for key in ("stderr", "ci_low", "ci_high")}
+    # a metric may count groups of samples, or a part of them
+    unscored = sum(result.score.value is None for result in facts.run.results)
     return {
         "name": name,
         "scorer": facts.scorer,
-        "scored_samples": value.num_samples,
-        "unscored_samples": len(facts.run.results) - value.num_samples,
+        "scored_samples": len(facts.run.results) - unscored,
+        "unscored_samples": unscored,
         "metrics": {
-            key: {"name": key, "value": number}
-            for key, number in numbers.items()
+            key: {"name": key, "value": as_share(number, value.unit)}
+            for key, number in {name: value.value, **bounds}.items()
             if number is not None
         },
     }

@@ -112,13 +112,9 @@ def _reading(
         names,
         results,
         denominator,
-        {name: _percent(column) for name, column in values.items()},
+        {n: None if np.isnan(v).all() else 100 * float(np.nanmean(v)) for n, v in values.items()},
         None if change is None else change.scaled(100, "percent"),
     )
-
-
-def _percent(values: FloatArray) -> float | None:
-    return None if np.isnan(values).all() else 100 * float(np.nanmean(values))
 
 
 def rescored(

@@ -224,7 +224,7 @@ def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
     pairs = {name: value.encode("utf-16", "surrogatepass") for name, value in view.items()}
     said = {name: value.decode("utf-16", "replace") for name, value in pairs.items()}
     query = html_text(urlencode({"set": set_index, **said}, quote_via=quote))
-    return f'<a href="#{query}">{html_text(text)}</a>'
+    return f'<a href="#{query}">{html_text(text) or "(empty)"}</a>'
 
 
 def _panel(title: str, content: str, about: str = "") -> str:

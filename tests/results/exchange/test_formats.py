@@ -17,6 +17,7 @@ from llava_eval.results.exchange.lm_eval import lm_eval
 from llava_eval.results.exchange.run_facts import RunFacts
 from llava_eval.results.files import write_files
 from llava_eval.results.runs import RunReader
+from llava_eval.types import Score
 from tests.results.runs_on_disk import answered, write_run
 
 
@@ -208,6 +209,16 @@ def test_lm_eval_is_told_shares_and_times(facts: RunFacts, tmp_path: Path) -> No
     assert numbers["accuracy_stderr,none"] == metric_of(facts.run.path)["stderr"] / 100
     assert content["total_evaluation_time_seconds"] == "10.0"
     assert content["end_time"] - content["start_time"] == 10
+
+
+def test_inspect_counts_samples_of_metrics_that_count_groups(tmp_path: Path) -> None:
+    results = [answered(n, True) for n in range(5)]
+    results.append(answered(5, True, score=Score(None, None)))
+    metrics = {"circular": {"_target_": "llava_eval.metrics.groups.all_right"}}
+    run = RunReader().read(write_run(tmp_path / "run", results, metrics=metrics))
+    (content,) = inspect_log(RunFacts.of(run)).values()
+    (score,) = content["results"]["scores"]
+    assert (score["scored_samples"], score["unscored_samples"]) == (5, 1)
 
 
 def test_inspect_is_told_shares_and_what_was_not_scored(facts: RunFacts, tmp_path: Path) -> None:

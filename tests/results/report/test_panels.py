@@ -496,3 +496,9 @@ def test_a_level_says_of_how_many_samples_each_run_s_value_is(tmp_path: Path) ->
         count = level["accuracy"].num_samples
         assert count < 6
         assert f">{name}</a><small>6, {count} samples</small>" in html
+
+
+def test_a_level_without_a_name_can_be_clicked(tmp_path: Path) -> None:
+    results = [answered(n, True, facets={"duration": "" if n % 2 else "long"}) for n in range(6)]
+    run = RunReader().read(write_run(tmp_path / "run", results))
+    assert '<a href="#set=3&amp;by.duration=">(empty)</a><small>3 samples</small>' in html_of([run])
