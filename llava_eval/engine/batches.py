@@ -89,7 +89,7 @@ def _sampler(config: RunConfig) -> Sampler:
         is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from error
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise ConfigError(f"sampler: {type(error).__name__}: {error}") from error
     if not is_fit:
         raise ConfigError(

@@ -242,7 +242,7 @@ class LoadedModel:
             yield
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # a border: one sample's error, whatever it is
+        except (Exception, SystemExit) as error:  # a border: one sample's, whatever it is
             raise ForwardError(f"{type(error).__name__}: {first_line(error)}") from error
 
     def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
