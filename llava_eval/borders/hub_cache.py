@@ -16,7 +16,12 @@ def hub_errors() -> tuple[type[Exception], type[Exception]]:
 
 
 def snapshot(
-    repository: str, revision: str | None, patterns: Sequence[str], kind: str = "model"
+    repository: str,
+    revision: str | None,
+    patterns: Sequence[str],
+    kind: str = "model",
+    *,
+    without: Sequence[str] = (),
 ) -> Path:
     """Return the folder in the hub's cache that holds files of a repository, fetched if need be.
 
@@ -28,6 +33,7 @@ def snapshot(
         revision: branch, tag or commit; None is the main branch.
         patterns: as the shell's, on paths inside the repository.
         kind: "model" or "dataset".
+        without: patterns of files that are left out.
 
     Raises:
         OSError, ValueError: as :func:`huggingface_hub.snapshot_download` does; also all other
@@ -42,6 +48,7 @@ def snapshot(
         repo_type=kind,
         revision=revision,
         allow_patterns=list(patterns),
+        ignore_patterns=list(without),
     )
     no_answer, _ = hub_errors()
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
@@ -662,3 +663,30 @@ def test_a_connection_to_the_hub_that_breaks(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(huggingface_hub, "snapshot_download", breaks)
     with pytest.raises(CheckpointError, match="does not hand out a/b: Server disconnected"):
         find_checkpoint("a/b", None)
+
+
+def test_what_is_downloaded_of_a_hub_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = ["model-00001-of-00002.safetensors", "adapter_model.safetensors"]
+    others = ["consolidated.safetensors", "consolidated-00001-of-00002.safetensors", "x.msgpack"]
+    steps = [f"checkpoint-500/{name}" for name in ("model.safetensors", "optimizer.bin")]
+    settings = ["config.json", "model.safetensors.index.json", "custom_generate/generate.py"]
+    held = [*weights, *others, *steps, *settings]
+    taken: list[str] = []
+
+    def download(
+        _: str, *, allow_patterns: list[str], ignore_patterns: list[str], **__: object
+    ) -> str:
+        taken.extend(
+            filter_repo_objects(
+                held, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+            )
+        )
+        return str(tmp_path)
+
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        find_checkpoint("a/b", None)
+    assert list(dict.fromkeys(taken)) == [*weights, *settings]

@@ -17,6 +17,9 @@ _SETTINGS = (
     *("*.json", "*.model", "*.txt", "*.jinja", "*.py"),
     *("additional_chat_templates/*.jinja", "custom_generate/*.py"),
 )
+#: Weights that transformers does not read, in the folder of each step of a training or once more
+#: in Mistral's own format: a pattern's "*" stands for folders, too.
+_OTHER_WEIGHTS = ("*/*.safetensors", "*/*.bin", "consolidated*.safetensors")
 #: Code of another repository, as an auto_map names it: "organisation/name--module.Class".
 _CODE_ELSEWHERE = re.compile(r'"([\w.-]+/[\w.-]+)--[\w.]+"')
 #: Others beside them are of adapters, trainers and other libraries.
@@ -138,9 +141,9 @@ def _download(checkpoint: str, revision: str | None) -> Path:
     named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
     try:
         patterns = [*_SETTINGS, "*.safetensors", "*.safetensors.index.json"]
-        folder = snapshot(checkpoint, revision, patterns)
+        folder = snapshot(checkpoint, revision, patterns, without=_OTHER_WEIGHTS)
         if not _files(folder, _WEIGHTS):
-            snapshot(checkpoint, revision, ["*.bin"])
+            snapshot(checkpoint, revision, ["*.bin"], without=_OTHER_WEIGHTS)
     except HFValidationError as error:
         raise CheckpointError(
             f"model.checkpoint={checkpoint} is no folder and no hub id"

@@ -185,7 +185,9 @@ def find_served_model(
         )
     finally:
         client.close()
-    _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, _WORDS[video_as])
+    _log.info("%s is %s", config.base_url, server.dialect.label)
+    if shows_videos:
+        _log.info("videos go to it as %s", _WORDS[video_as])
     return model
 
 
