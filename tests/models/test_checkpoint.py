@@ -262,6 +262,26 @@ def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> 
         load_model(plan)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("use_dora", [False, True])
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's of transformers
+def test_an_adapter_answers_as_peft_has_it(copied: Path, use_dora: bool) -> None:
+    peft = pytest.importorskip("peft")
+    plain = AutoModelForImageTextToText.from_pretrained(copied, dtype=torch.float32)
+    lora = peft.LoraConfig(
+        r=2, target_modules=["q_proj"], init_lora_weights=False, use_dora=use_dora
+    )
+    model = peft.get_peft_model(plain, lora).eval()
+    for name, weight in model.named_parameters():
+        if "magnitude" in name:
+            weight.data *= 1.3
+    model.save_pretrained(copied)
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu", dtype="float32"))
+    tokens = torch.arange(5, 15)[None]
+    with torch.no_grad():
+        assert torch.equal(load_model(plan).model(tokens).logits, model(tokens).logits)
+
+
 def save_quantized(checkpoint: CheckpointFolder, folder: Path, scheme: Any) -> None:
     """Save a checkpoint as a library of quantization does; some of its weights stay bfloat16."""
     AutoModelForImageTextToText.from_pretrained(

@@ -367,7 +367,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         )
         model, *reports = loaded
         if folder != checkpoint.path:
-            reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
+            reports.append(_load_adapter(model, checkpoint.path).to_dict())
         if quantization is None:
             model = model.to(plan.device)
     if plan.stored_quantization is not None:  # weights are left as they are stored
@@ -399,6 +399,19 @@ def _without_adapter(folder: Path) -> Iterator[Path]:
             if not path.name.startswith("adapter_"):
                 Path(name, path.name).symlink_to(path.resolve())
         yield Path(name)
+
+
+def _load_adapter(model: Any, folder: Path) -> Any:
+    """Put a folder's adapter into a model, and return transformers' report of it."""
+    from peft import PeftConfig, load_peft_weights
+
+    # peft saves magnitudes of DoRA without the end that transformers looks for.
+    weights = {
+        f"{name}.weight" if name.endswith("lora_magnitude_vector") else name: weight
+        for name, weight in load_peft_weights(str(folder), device="cpu").items()
+    }
+    config = PeftConfig.from_pretrained(str(folder))
+    return model.load_adapter(peft_config=config, adapter_state_dict=weights)
 
 
 def _ask_for_token_types(model: Any, processor: Any) -> None:
