@@ -7,6 +7,10 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
+#: Weights that transformers does not read, in the folder of each step of a training or once more
+#: in Mistral's own format: a pattern's "*" stands for folders, too.
+_OTHER_WEIGHTS = ["*/*.safetensors", "*/*.bin", "consolidated*.safetensors"]
+
 
 def hub_errors() -> tuple[type[Exception], type[Exception]]:
     """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
@@ -16,12 +20,7 @@ def hub_errors() -> tuple[type[Exception], type[Exception]]:
 
 
 def snapshot(
-    repository: str,
-    revision: str | None,
-    patterns: Sequence[str],
-    kind: str = "model",
-    *,
-    without: Sequence[str] = (),
+    repository: str, revision: str | None, patterns: Sequence[str], kind: str = "model"
 ) -> Path:
     """Return the folder in the hub's cache that holds files of a repository, fetched if need be.
 
@@ -33,7 +32,6 @@ def snapshot(
         revision: branch, tag or commit; None is the main branch.
         patterns: as the shell's, on paths inside the repository.
         kind: "model" or "dataset".
-        without: patterns of files that are left out.
 
     Raises:
         OSError, ValueError: as :func:`huggingface_hub.snapshot_download` does; also all other
@@ -48,7 +46,7 @@ def snapshot(
         repo_type=kind,
         revision=revision,
         allow_patterns=list(patterns),
-        ignore_patterns=list(without),
+        ignore_patterns=_OTHER_WEIGHTS if kind == "model" else None,
     )
     no_answer, _ = hub_errors()
     try:

@@ -129,11 +129,6 @@ class MediaGroup:
         """Its name in messages."""
         return ", ".join(medium.name for medium in self.media) or "no media"
 
-    @property
-    def shows_frames_as_images(self) -> bool:
-        """Whether frames of a video stand in its prompts as images of their own."""
-        return any(sample.frame_dependent_parts for sample in self.samples)
-
     def failed(self, error: Exception) -> list[SampleResult]:
         """Return the results of samples whose media could not be read."""
         return [SampleResult.failed(sample, error) for sample in self.samples]
@@ -263,8 +258,8 @@ def decode_group(
     """
     from llava_eval.video import read_media
 
-    # A processor treats images in another way than videos.
-    used = None if group.shows_frames_as_images else cache
+    # A processor treats images, as which frames stand there, in another way than videos.
+    used = None if any(sample.frame_dependent_parts for sample in group.samples) else cache
     clips = {medium: read_media(medium, sampler, cache=used) for medium in group.media}
     return expanded(group.samples, clips)
 

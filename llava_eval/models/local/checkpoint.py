@@ -17,9 +17,6 @@ _SETTINGS = (
     *("*.json", "*.model", "*.txt", "*.jinja", "*.py"),
     *("additional_chat_templates/*.jinja", "custom_generate/*.py"),
 )
-#: Weights that transformers does not read, in the folder of each step of a training or once more
-#: in Mistral's own format: a pattern's "*" stands for folders, too.
-_OTHER_WEIGHTS = ("*/*.safetensors", "*/*.bin", "consolidated*.safetensors")
 #: Code of another repository, as an auto_map names it: "organisation/name--module.Class".
 _CODE_ELSEWHERE = re.compile(r'"([\w.-]+/[\w.-]+)--[\w.]+"')
 #: Others beside them are of adapters, trainers and other libraries.
@@ -140,10 +137,9 @@ def _download(checkpoint: str, revision: str | None) -> Path:
         )
     named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
     try:
-        patterns = [*_SETTINGS, "*.safetensors", "*.safetensors.index.json"]
-        folder = snapshot(checkpoint, revision, patterns, without=_OTHER_WEIGHTS)
+        folder = snapshot(checkpoint, revision, [*_SETTINGS, "*.safetensors"])
         if not _files(folder, _WEIGHTS):
-            snapshot(checkpoint, revision, ["*.bin"], without=_OTHER_WEIGHTS)
+            snapshot(checkpoint, revision, ["*.bin"])
     except HFValidationError as error:
         raise CheckpointError(
             f"model.checkpoint={checkpoint} is no folder and no hub id"

@@ -405,11 +405,10 @@ def _load_adapter(model: Any, folder: Path) -> Any:
     """Put a folder's adapter into a model, and return transformers' report of it."""
     from peft import PeftConfig, load_peft_weights
 
-    # peft saves magnitudes of DoRA without the end that transformers looks for.
-    weights = {
-        f"{name}.weight" if name.endswith("lora_magnitude_vector") else name: weight
-        for name, weight in load_peft_weights(str(folder), device="cpu").items()
-    }
+    weights = load_peft_weights(str(folder), device="cpu")
+    for name in [*weights]:
+        if name.endswith("lora_magnitude_vector"):  # DoRA's; transformers looks for another end
+            weights[f"{name}.weight"] = weights.pop(name)
     config = PeftConfig.from_pretrained(str(folder))
     return model.load_adapter(peft_config=config, adapter_state_dict=weights)
 

@@ -158,10 +158,9 @@ class ServedRunner(Runner):
             self._check_frames(request, generation.num_input_tokens)
         except (RequestError, PromptError, UnicodeError) as error:
             self._streak.add(error)
-            num_passing = self._streak.num_passing
-            if self._streak.is_silence or self._is_lost(num_passing):
-                num_failed = max(self._streak.num_unreachable, num_passing)
-                raise self._lost_server(f"{num_failed} questions in a row", error) from None
+            num_failed = max(self._streak.num_unreachable, self._streak.num_passing)
+            if self._streak.is_silence or self._is_lost(self._streak.num_passing):
+                raise self._given_up(f"{num_failed} questions", error) from None
             is_sent = isinstance(error, RequestError)
             return Generation.failed(ServerError(str(error)) if is_sent else error)
         self._streak.add(None)
@@ -177,11 +176,11 @@ class ServedRunner(Runner):
             return error.may_pass
         return False
 
-    def _lost_server(self, failed: str, error: Exception) -> ServerError:
+    def _given_up(self, failed: str, error: Exception) -> ServerError:
         self._stop.set()
         return ServerError(
-            f"{self.model.config.base_url} answers nothing any more, {failed}, last: {error}; "
-            "what is done is kept, resume=true goes on"
+            f"{self.model.config.base_url} answers nothing any more, {failed} in a row, last: "
+            f"{error}; what is done is kept, resume=true goes on"
         )
 
     def _generate(self, request: Request) -> Generation:
@@ -231,7 +230,7 @@ class ServedRunner(Runner):
                 streak=self._streak,
             )
         except (RefusedError, AddressError) as error:
-            has_answered = bool(self._answered_by) or self.model.has_answered
+            has_answered = bool(self._answered_by) or self.model.answers_as is not None
             if not ends_all(error, has_answered=has_answered and not self._streak.is_long):
                 raise RejectedError(str(error)) from None
             self._stop.set()
@@ -264,7 +263,7 @@ class ServedRunner(Runner):
                 if self._num_late == 1:
                     _log.warning("%s: %s; it is asked again", self.model.config.base_url, error)
                 if self._is_lost(self._num_late):
-                    raise self._lost_server(f"{self._num_late} requests in a row", error) from None
+                    raise self._given_up(f"{self._num_late} requests", error) from None
             raise
         self._num_late = 0
         return completion
