@@ -17,7 +17,12 @@ import pytest
 import torch
 from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    TorchAoConfig,
+)
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
@@ -326,6 +331,19 @@ def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_as
     medium = runner.prepare("video", make_clip(4, seed=1))
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
     assert answer.error is None
+
+
+@pytest.mark.slow
+def test_a_dtype_that_quantized_weights_do_not_compute_in(
+    checkpoint: CheckpointFolder, tmp_path: Path
+) -> None:
+    from torchao.quantization import Float8WeightOnlyConfig
+
+    save_quantized(checkpoint, tmp_path, TorchAoConfig(Float8WeightOnlyConfig()))
+    folder = find_checkpoint(str(tmp_path))
+    load_model(plan_checkpoint(folder, ModelConfig(device="cpu")))
+    with pytest.raises(CheckpointError, match=r"bfloat16 alone; set model\.dtype=auto"):
+        load_model(plan_checkpoint(folder, ModelConfig(device="cpu", dtype="float32")))
 
 
 def test_replies_end_where_the_tokenizer_alone_names_the_token(copied: Path) -> None:

@@ -374,6 +374,10 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         for weight in model.parameters():
             if weight.dtype == plan.stored_dtype:
                 weight.data = weight.data.to(plan.dtype)
+                if weight.dtype != plan.dtype:  # torchao's float8
+                    raise CheckpointError(
+                        f"{checkpoint.name} computes in {weight.dtype} alone; set model.dtype=auto"
+                    )
     for report in reports:
         _check_complete(checkpoint, report)
     model.eval()
