@@ -169,7 +169,7 @@ def run_command(argv: Sequence[str]) -> int:
             return _DEFECT
         _complain(f"{os.fsdecode(error.filename)}: {reason(error)}")
         return ConfigError.exit_code
-    except Exception as error:  # noqa: BLE001 - the last net: what is left is a defect of ours
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last net: defects of ours
         _complain(defect_line(error))
         return _DEFECT
 

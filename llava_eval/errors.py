@@ -183,7 +183,7 @@ class ComparisonError(_Mistake):
     """Runs that cannot be compared, or a file that is no run, ledger or baseline."""
 
 
-def defect_line(error: Exception) -> str:
+def defect_line(error: BaseException) -> str:
     """Keep the traceback of a defect in a file, and return one line that says where."""
     import tempfile
     import traceback

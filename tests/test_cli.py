@@ -512,6 +512,29 @@ def test_an_unforeseen_error_is_one_line_and_a_file(
     assert "me:word" not in text
 
 
+def test_code_that_leaves_the_process_ends_no_run_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "leaves_at_once.py").write_text("def count(given):\n    raise SystemExit(0)\n")
+    write_lines(tmp_path / "texts.jsonl", [{"row": 0, "text": "A"}])
+    overrides = [
+        "benchmark.limit=1",
+        "benchmark.metrics.accuracy={_target_: leaves_at_once.count}",
+        "output_dir=out",
+    ]
+    assert cli.run_command(["score", "generations=texts.jsonl", *overrides]) == 70
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unexpected SystemExit in " in line
+    (tmp_path / "leaves_when_imported.py").write_text("raise SystemExit\n")
+    node = "benchmark.metrics.accuracy={_target_: leaves_when_imported.count}"
+    assert cli.run_command(["score", "generations=texts.jsonl", node]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot import 'leaves_when_imported': SystemExit" in line
+
+
 @pytest.mark.slow
 def test_what_is_logged_acts_on_no_terminal_and_names_no_secret(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

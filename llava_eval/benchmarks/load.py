@@ -115,7 +115,7 @@ def _adapt(row: Row, adapter: Adapter) -> tuple[Sample, ...]:
         raise
     except ValueError as error:
         raise row.error(str(error)) from error
-    except Exception as error:  # rows are foreign, and an adapter may be a user's
+    except (Exception, SystemExit) as error:  # rows are foreign, an adapter may be a user's
         raise row.error(f"{type(error).__name__}: {error}") from error
     samples = (adapted,) if isinstance(adapted, Sample) else adapted
     if not isinstance(samples, Sequence) or not all(isinstance(item, Sample) for item in samples):

@@ -7,6 +7,10 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
+#: Weights that transformers does not read, in the folder of each step of a training or once more
+#: in Mistral's own format: a pattern's "*" stands for folders, too.
+_OTHER_WEIGHTS = ["*/*.safetensors", "*/*.bin", "consolidated*.safetensors"]
+
 
 def hub_errors() -> tuple[type[Exception], type[Exception]]:
     """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
@@ -42,6 +46,7 @@ def snapshot(
         repo_type=kind,
         revision=revision,
         allow_patterns=list(patterns),
+        ignore_patterns=_OTHER_WEIGHTS if kind == "model" else None,
     )
     no_answer, _ = hub_errors()
     try:

@@ -96,7 +96,7 @@ class SweepRun:
             return error.exit_code
         except OSError:  # what is printed goes nowhere
             raise
-        except Exception as error:  # noqa: BLE001 - one run's defect, or its foreign code's
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one run's defect
             say(defect_line(error))
             return os.EX_SOFTWARE
 

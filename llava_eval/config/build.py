@@ -48,7 +48,7 @@ def import_target(dotted: object, *, key: str) -> Callable[..., Any]:
         )
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ConfigError(
             f"{key}.{TARGET_KEY}: cannot import {module_name!r}: {_named(error)}"
         ) from error
@@ -93,7 +93,7 @@ def build_target(node: Any, *, key: str, below: str = "") -> Any:
             return target(**values)
         except ValueError as error:
             raise ConfigError(f"{key}: {error}") from error
-        except Exception as error:  # a user's class may raise anything
+        except (Exception, SystemExit) as error:  # a user's class may raise anything
             raise ConfigError(
                 f"{key}: {target.__name__} cannot be made: {_named(error)}"
             ) from error
@@ -127,7 +127,7 @@ def _checked_values(
     }
 
 
-def _named(error: Exception) -> str:
+def _named(error: BaseException) -> str:
     """Return the class and the first line of an error of foreign code."""
     if isinstance(error, ModuleNotFoundError):
         return f"{first_line(error)} (--config-dir names the folder of modules of your own)"

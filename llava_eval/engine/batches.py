@@ -89,7 +89,7 @@ def _sampler(config: RunConfig) -> Sampler:
         is_fit = all(type(index) is int and 0 <= index < 100 for index in indices) and len(indices)
     except ValueError as error:
         raise ConfigError(f"sampler: {error}") from error
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise ConfigError(f"sampler: {type(error).__name__}: {error}") from error
     if not is_fit:
         raise ConfigError(
@@ -128,11 +128,6 @@ class MediaGroup:
     def path(self) -> str:
         """Its name in messages."""
         return ", ".join(medium.name for medium in self.media) or "no media"
-
-    @property
-    def shows_frames_as_images(self) -> bool:
-        """Whether frames of a video stand in its prompts as images of their own."""
-        return any(sample.frame_dependent_parts for sample in self.samples)
 
     def failed(self, error: Exception) -> list[SampleResult]:
         """Return the results of samples whose media could not be read."""
@@ -263,8 +258,8 @@ def decode_group(
     """
     from llava_eval.video import read_media
 
-    # A processor treats images in another way than videos.
-    used = None if group.shows_frames_as_images else cache
+    # A processor treats images, as which frames stand there, in another way than videos.
+    used = None if any(sample.frame_dependent_parts for sample in group.samples) else cache
     clips = {medium: read_media(medium, sampler, cache=used) for medium in group.media}
     return expanded(group.samples, clips)
 

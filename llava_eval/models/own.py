@@ -232,21 +232,16 @@ class OwnRunner(Runner):
             CheckpointError: it has values that a ledger cannot hold, or not under that name.
         """
         generation = Generation(answer) if isinstance(answer, str) else answer
-        whole: dict[str, Any] = {  # half characters can be neither written nor sent
-            name: text.encode("utf-8", "replace").decode("utf-8")
-            for name in ("text", "error")
-            if isinstance(text := getattr(generation, name), str)
-        }
-        generation = dataclasses.replace(generation, **whole)
+        fields = dataclasses.asdict(generation)
         try:
-            content = json.dumps(dataclasses.asdict(generation), allow_nan=False)
-            as_type(json.loads(content), Generation)
+            content = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+            # half characters can be neither written nor sent
+            return as_type(json.loads(content.encode("utf-8", "replace")), Generation)
         except (TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self._own.target}.generate gave a Generation for sample {request.id} that the "
                 f"ledger cannot hold: {first_line(error)}"
             ) from error
-        return generation
 
     def settings(self) -> dict[str, Any]:
         """Return what the manifest says of the runner."""

@@ -15,8 +15,14 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    TorchAoConfig,
+)
 
 from llava_eval.borders.hub_cache import hub_errors
 from llava_eval.config.schema import ConversationConfig, ModelConfig, QuantizationConfig
@@ -261,6 +267,26 @@ def test_weights_that_an_adapter_lies_beside_are_never_made_up(copied: Path) -> 
         load_model(plan)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("use_dora", [False, True])
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's of transformers
+def test_an_adapter_answers_as_peft_has_it(copied: Path, use_dora: bool) -> None:
+    peft = pytest.importorskip("peft")
+    plain = AutoModelForImageTextToText.from_pretrained(copied, dtype=torch.float32)
+    lora = peft.LoraConfig(
+        r=2, target_modules=["q_proj"], init_lora_weights=False, use_dora=use_dora
+    )
+    model = peft.get_peft_model(plain, lora).eval()
+    for name, weight in model.named_parameters():
+        if "magnitude" in name:
+            weight.data *= 1.3
+    model.save_pretrained(copied)
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu", dtype="float32"))
+    tokens = torch.arange(5, 15)[None]
+    with torch.no_grad():
+        assert torch.equal(load_model(plan).model(tokens).logits, model(tokens).logits)
+
+
 def save_quantized(checkpoint: CheckpointFolder, folder: Path, scheme: Any) -> None:
     """Save a checkpoint as a library of quantization does; some of its weights stay bfloat16."""
     AutoModelForImageTextToText.from_pretrained(
@@ -305,6 +331,19 @@ def test_the_other_weights_of_a_quantized_checkpoint_run_in_the_dtype_that_is_as
     medium = runner.prepare("video", make_clip(4, seed=1))
     ((_, answer),) = runner.generate([make_request(medium, "Why?")])
     assert answer.error is None
+
+
+@pytest.mark.slow
+def test_a_dtype_that_quantized_weights_do_not_compute_in(
+    checkpoint: CheckpointFolder, tmp_path: Path
+) -> None:
+    from torchao.quantization import Float8WeightOnlyConfig
+
+    save_quantized(checkpoint, tmp_path, TorchAoConfig(Float8WeightOnlyConfig()))
+    folder = find_checkpoint(str(tmp_path))
+    load_model(plan_checkpoint(folder, ModelConfig(device="cpu")))
+    with pytest.raises(CheckpointError, match=r"bfloat16 alone; set model\.dtype=auto"):
+        load_model(plan_checkpoint(folder, ModelConfig(device="cpu", dtype="float32")))
 
 
 def test_replies_end_where_the_tokenizer_alone_names_the_token(copied: Path) -> None:
@@ -662,3 +701,30 @@ def test_a_connection_to_the_hub_that_breaks(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(huggingface_hub, "snapshot_download", breaks)
     with pytest.raises(CheckpointError, match="does not hand out a/b: Server disconnected"):
         find_checkpoint("a/b", None)
+
+
+def test_what_is_downloaded_of_a_hub_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = ["model-00001-of-00002.safetensors", "adapter_model.safetensors"]
+    others = ["consolidated.safetensors", "consolidated-00001-of-00002.safetensors", "x.msgpack"]
+    steps = [f"checkpoint-500/{name}" for name in ("model.safetensors", "optimizer.bin")]
+    settings = ["config.json", "model.safetensors.index.json", "custom_generate/generate.py"]
+    held = [*weights, *others, *steps, *settings]
+    taken: list[str] = []
+
+    def download(
+        _: str, *, allow_patterns: list[str], ignore_patterns: list[str], **__: object
+    ) -> str:
+        taken.extend(
+            filter_repo_objects(
+                held, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+            )
+        )
+        return str(tmp_path)
+
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        find_checkpoint("a/b", None)
+    assert list(dict.fromkeys(taken)) == [*weights, *settings]

@@ -91,7 +91,9 @@ class Dispatch:
                     continue  # a batch without any readable media
                 start = time.monotonic()
                 done, _ = ray.wait(references, num_returns=1, timeout=_POLL_SECONDS)
-                self._count_waiting(time.monotonic() - start)
+                if self._decoding:  # the time of workers that are free meanwhile
+                    idle = sum(w.is_ready and not w.tasks for w in self._pool.alive)
+                    self._clock.seconds["decode_wait"] += idle * (time.monotonic() - start)
                 check_alive()
                 if done or self._asked:
                     last_event = time.monotonic()
@@ -216,9 +218,3 @@ class Dispatch:
         self._waiting.extendleft(reversed(tasks))
         error = EngineError(f"ended its worker {self._max_tries} times, last: {reason}")
         yield from (SampleResult.failed(sample, error) for sample in given_up)
-
-    def _count_waiting(self, seconds: float) -> None:
-        """Count the time of workers that are free while media are being decoded."""
-        if self._decoding:
-            idle = sum(worker.is_ready and not worker.tasks for worker in self._pool.alive)
-            self._clock.seconds["decode_wait"] += seconds * idle

@@ -22,6 +22,7 @@ from llava_eval.engine.batches import (
     decode_group,
     frame_cache,
 )
+from llava_eval.engine.ray.cluster import import_ray
 from llava_eval.engine.ray.worker_messages import (
     BatchReply,
     DecodeStatus,
@@ -153,7 +154,7 @@ class ModelWorker:
             self._plan = plan_model(settings.config, Needs())
         self._settings, self._prompts = settings, PromptSettings.of(settings.config)
         self._facts = WorkerFacts(
-            node=_node_id(),
+            node=str(import_ray().get_runtime_context().get_node_id()),
             host=host,
             process_id=os.getpid(),
             identity=self._plan.identity(),
@@ -162,12 +163,6 @@ class ModelWorker:
             machine=machine,
         )
         return self._facts
-
-
-def _node_id() -> str:
-    import ray
-
-    return str(ray.get_runtime_context().get_node_id())
 
 
 def warm_up() -> None:

@@ -177,7 +177,7 @@ class WorkerPool:
         timeout_seconds = self._config.start_timeout_seconds
         end = time.monotonic() + timeout_seconds
         for worker in self.alive:
-            self._start_loading(worker)
+            worker.loading = worker.actor.load.remote(self._settings)
         while True:
             loading = {worker.loading: worker for worker in self.alive}
             done, _ = import_ray().wait(list(loading), num_returns=1, timeout=1.0)
@@ -241,18 +241,14 @@ class WorkerPool:
         worker.end = reason
         worker.tasks = []
         _kill(worker)
-        successor = Worker(self._actor_class.remote())
-        self._start_loading(successor)
-        self.all.append(successor)
+        actor = self._actor_class.remote()
+        self.all.append(Worker(actor, actor.load.remote(self._settings)))
 
     def close(self) -> None:
         """End all workers, and leave the cluster."""
         for worker in self.alive:
             _kill(worker)
         disconnect()
-
-    def _start_loading(self, worker: Worker) -> None:
-        worker.loading = worker.actor.load.remote(self._settings)
 
 
 def _kill(worker: Worker) -> None:

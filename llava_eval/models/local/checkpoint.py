@@ -137,8 +137,7 @@ def _download(checkpoint: str, revision: str | None) -> Path:
         )
     named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
     try:
-        patterns = [*_SETTINGS, "*.safetensors", "*.safetensors.index.json"]
-        folder = snapshot(checkpoint, revision, patterns)
+        folder = snapshot(checkpoint, revision, [*_SETTINGS, "*.safetensors"])
         if not _files(folder, _WEIGHTS):
             snapshot(checkpoint, revision, ["*.bin"])
     except HFValidationError as error:

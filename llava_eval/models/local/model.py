@@ -242,7 +242,7 @@ class LoadedModel:
             yield
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # a border: one sample's error, whatever it is
+        except (Exception, SystemExit) as error:  # a border: one sample's, whatever it is
             raise ForwardError(f"{type(error).__name__}: {first_line(error)}") from error
 
     def generation_config(self, settings: GenerationSettings) -> GenerationConfig:
@@ -367,13 +367,17 @@ def load_model(plan: ModelPlan) -> LoadedModel:
         )
         model, *reports = loaded
         if folder != checkpoint.path:
-            reports.append(model.load_adapter(str(checkpoint.path)).to_dict())
+            reports.append(_load_adapter(model, checkpoint.path).to_dict())
         if quantization is None:
             model = model.to(plan.device)
     if plan.stored_quantization is not None:  # weights are left as they are stored
         for weight in model.parameters():
             if weight.dtype == plan.stored_dtype:
                 weight.data = weight.data.to(plan.dtype)
+                if weight.dtype != plan.dtype:  # torchao's float8
+                    raise CheckpointError(
+                        f"{checkpoint.name} computes in {weight.dtype} alone; set model.dtype=auto"
+                    )
     for report in reports:
         _check_complete(checkpoint, report)
     model.eval()
@@ -399,6 +403,18 @@ def _without_adapter(folder: Path) -> Iterator[Path]:
             if not path.name.startswith("adapter_"):
                 Path(name, path.name).symlink_to(path.resolve())
         yield Path(name)
+
+
+def _load_adapter(model: Any, folder: Path) -> Any:
+    """Put a folder's adapter into a model, and return transformers' report of it."""
+    from peft import PeftConfig, load_peft_weights
+
+    weights = load_peft_weights(str(folder), device="cpu")
+    for name in [*weights]:
+        if name.endswith("lora_magnitude_vector"):  # DoRA's; transformers looks for another end
+            weights[f"{name}.weight"] = weights.pop(name)
+    config = PeftConfig.from_pretrained(str(folder))
+    return model.load_adapter(peft_config=config, adapter_state_dict=weights)
 
 
 def _ask_for_token_types(model: Any, processor: Any) -> None:

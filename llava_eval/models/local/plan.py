@@ -341,7 +341,7 @@ def foreign_code(problem: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # a border: foreign code reads files of any content
+    except (Exception, SystemExit) as error:  # a border: foreign code reads files of any content
         said, kind = first_line(error), type(error).__name__
         is_usual = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
         cause = said if is_usual or said == kind else f"{kind}: {said}"

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from llava_eval.models.chat_client import RejectedError
-from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.types import Clip, GenerationSettings, Request
+from llava_eval.types import Clip
 
 #: What is asked of a probe's clip; one token of the answer is enough.
 QUESTION = "Which numbers do the frames show?"
@@ -190,24 +189,6 @@ def numbered_clip(num_frames: int, size: tuple[int, int] = SMALL) -> Clip:
         fps=1.0,
         num_source_frames=num_frames,
     )
-
-
-def probe_request(
-    encoder: MediaEncoder,
-    num_frames: int,
-    size: tuple[int, int] = SMALL,
-    question: str = QUESTION,
-) -> Request:
-    """Return the request that shows so many numbered frames as a video.
-
-    Args:
-        encoder: of the server.
-        num_frames: none is a request without a video.
-        size: height and width of the frames in pixels.
-        question: the text.
-    """
-    shown = (encoder.encode("video", numbered_clip(num_frames, size)),) if num_frames else ()
-    return Request("probe", (*shown, question), GenerationSettings(max_new_tokens=1))
 
 
 def measure_frame_cost(

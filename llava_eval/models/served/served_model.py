@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from llava_eval.models.served.probe import (
     Frames,
     FramesMissingError,
     measure_frame_cost,
-    probe_request,
+    numbered_clip,
 )
 from llava_eval.models.served.server import Dialect, Server, find_server
+from llava_eval.types import GenerationSettings, Request
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +73,6 @@ class ServedModel(Plan):
     unconfirmed: str | None = None
     unconfirmed_images: str | None = None
     answers_as: str | None = None
-
-    @property
-    def has_answered(self) -> bool:
-        """Whether it has answered a probe, so that it takes the key."""
-        return self.frame_cost is not None or self.image_tokens > 0
 
     def identity(self) -> dict[str, Any]:
         """Return what can change a generation; where the server is does not."""
@@ -185,7 +181,8 @@ def find_served_model(
         )
     finally:
         client.close()
-    _log.info("%s is %s; videos go as %s", config.base_url, server.dialect.label, _WORDS[video_as])
+    videos = f"; videos go as {_WORDS[video_as]}" if shows_videos else ""
+    _log.info("%s is %s%s", config.base_url, server.dialect.label, videos)
     return model
 
 
@@ -217,7 +214,8 @@ class FrameProbe:
         config, dialect = self._model.config, self._model.server.dialect
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
         try:
-            request = probe_request(encoder, num_frames, size, question)
+            shown = [encoder.encode("video", numbered_clip(num_frames, size))] if num_frames else []
+            request = Request("probe", (*shown, question), GenerationSettings(max_new_tokens=1))
             messages = chat_messages(request)
             # No temperature: some models refuse most.
             fields = {"max_tokens": 1, **media_fields(request, dialect)}
@@ -319,7 +317,8 @@ def _with_checked_videos(
         try:
             return replace(model, frame_cost=measure_frame_cost(probe.count_tokens, num_frames))
         except FramesMissingError as error:
-            if not _counts_no_images(model, error, probe.count_tokens):
+            may_count_none = model.video_as == "images" and error.is_constant
+            if not may_count_none or probe.count_tokens(0) != probe.count_tokens(LENGTHS[0][0]):
                 raise CheckpointError(
                     f"{address} does not show the model every frame that it is sent: {error} "
                     '(start vLLM with --media-io-kwargs \'{"video":{"num_frames":-1}}\')'
@@ -333,15 +332,6 @@ def _with_checked_videos(
             raise CheckpointError(f"{address} does not answer a probe: {told}") from None
     _log.warning("could not check whether %s sees every frame: %s", address, told)
     return replace(model, unconfirmed=told)
-
-
-def _counts_no_images(
-    model: ServedModel, error: FramesMissingError, count_tokens: Callable[[int], int]
-) -> bool:
-    """Return whether a server's counts are of the text alone, each frame an image of its own."""
-    if model.video_as != "images" or not error.is_constant:
-        return False
-    return count_tokens(0) == count_tokens(LENGTHS[0][0])
 
 
 def open_client(config: ModelConfig) -> ChatClient:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,12 @@ from llava_eval.errors import CheckpointError, PromptError, ServerError
 from llava_eval.models.backend import Runner
 from llava_eval.models.chat_client import Completion, RefusedError, RejectedError, ends_all
 from llava_eval.models.clock import StageClock
-from llava_eval.models.request_pool import FailureStreak, ask_all, with_retries
+from llava_eval.models.request_pool import (
+    MAX_FAILURES_IN_A_ROW,
+    FailureStreak,
+    ask_all,
+    with_retries,
+)
 from llava_eval.models.served.clips import MediaEncoder
 from llava_eval.models.served.messages import (
     Messages,
@@ -65,6 +71,7 @@ class ServedRunner(Runner):
         self._lock = threading.Lock()
         self._answered_by: Counter[str] = Counter()
         self._num_requests = 0
+        self._num_late = 0  # attempts in a row that took the whole time, over all questions
         self._keeps_spaces = False  # before an option; looked at with the first
         self._proving = threading.Lock()
         self._lost: dict[int, str] = {}  # by number of frames, what a probe with so many found
@@ -151,17 +158,30 @@ class ServedRunner(Runner):
             self._check_frames(request, generation.num_input_tokens)
         except (RequestError, PromptError, UnicodeError) as error:
             self._streak.add(error)
-            if self._streak.is_silence:
-                self._stop.set()
-                raise ServerError(
-                    f"{self.model.config.base_url} answers nothing any more, "
-                    f"{self._streak.num_unreachable} questions in a row, last: {error}; what is "
-                    "done is kept, resume=true goes on"
-                ) from None
+            num_failed = max(self._streak.num_unreachable, self._streak.num_passing)
+            if self._streak.is_silence or self._is_lost(self._streak.num_passing):
+                raise self._given_up(f"{num_failed} questions", error) from None
             is_sent = isinstance(error, RequestError)
             return Generation.failed(ServerError(str(error)) if is_sent else error)
         self._streak.add(None)
         return generation
+
+    def _is_lost(self, num_failed: int) -> bool:
+        """Return whether too many failed to be a chance, and the list of models fails too."""
+        if num_failed < MAX_FAILURES_IN_A_ROW:
+            return False
+        try:
+            self._client.get("/models", min(60.0, self._asked.timeout_seconds))
+        except RequestError as error:
+            return error.may_pass
+        return False
+
+    def _given_up(self, failed: str, error: Exception) -> ServerError:
+        self._stop.set()
+        return ServerError(
+            f"{self.model.config.base_url} answers nothing any more, {failed} in a row, last: "
+            f"{error}; what is done is kept, resume=true goes on"
+        )
 
     def _generate(self, request: Request) -> Generation:
         """Return the model's text or the likeliest option.
@@ -210,7 +230,7 @@ class ServedRunner(Runner):
                 streak=self._streak,
             )
         except (RefusedError, AddressError) as error:
-            has_answered = bool(self._answered_by) or self.model.has_answered
+            has_answered = bool(self._answered_by) or self.model.answers_as is not None
             if not ends_all(error, has_answered=has_answered and not self._streak.is_long):
                 raise RejectedError(str(error)) from None
             self._stop.set()
@@ -234,7 +254,19 @@ class ServedRunner(Runner):
     def _send_once(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
         with self._lock:
             self._num_requests += 1
-        return self._client.chat(self.model.config.checkpoint, messages, fields)
+        start, limit = time.monotonic(), self._asked.timeout_seconds
+        try:
+            completion = self._client.chat(self.model.config.checkpoint, messages, fields)
+        except RequestError as error:
+            if time.monotonic() - start >= limit:  # further attempts would take as long
+                self._num_late += 1
+                if self._num_late == 1:
+                    _log.warning("%s: %s; it is asked again", self.model.config.base_url, error)
+                if self._is_lost(self._num_late):
+                    raise self._given_up(f"{self._num_late} requests", error) from None
+            raise
+        self._num_late = 0
+        return completion
 
     def _prove_frames(self, request: Request) -> None:
         """Raise RejectedError where the server keeps fewer frames than its longest video has."""

@@ -259,6 +259,28 @@ def test_errors_are_recorded_and_never_scored(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fault", ["500", "cut before the body", "slow"])
+def test_a_server_whose_list_of_models_fails_too_is_lost(fault: str) -> None:
+    def ill(content: dict[str, Any], count: int) -> Answer:
+        return echo(content, count) if count < 3 else FAULTS[fault]
+
+    with serving(ill, PAGES["openai"]) as server:
+        retries = 9 if fault == "slow" else 0
+        runner = make_runner(server, timeout_seconds=0.4, retries=retries)
+        server.page = lambda path: (500, {})  # type: ignore[method-assign]
+        with pytest.raises(ServerError, match=r"answers nothing any more, .* in a row"):
+            ask(runner, make_questions(30))
+    assert len(server.requests) < 30
+
+
+@pytest.mark.slow
+def test_a_server_that_fails_on_all_questions_and_lists_its_models_is_not_lost() -> None:
+    with serving(lambda content, count: FAULTS["500"], PAGES["openai"]) as server:
+        found = ask(make_runner(server, retries=0), make_questions(30))
+    assert [str(each.error)[:22] for each in found.values()] == ["ServerError: HTTP 500:"] * 30
+
+
+@pytest.mark.slow
 def test_a_server_that_dies_in_mid_run_and_comes_back_elsewhere(tmp_path: Path) -> None:
     with serving(letter, PAGES["vllm"]) as server:
         run(tmp_path / "whole", server)
