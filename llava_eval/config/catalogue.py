@@ -243,8 +243,12 @@ def _comment(name: str, config_dir: Path | None, group: str = "experiment") -> s
 
 
 def _file(group: str, name: str, config_dir: Path | None) -> Path:
-    own = None if config_dir is None else config_dir / group / f"{name}.yaml"
-    return own if own is not None and own.is_file() else config_folder() / group / f"{name}.yaml"
+    for folder in (*([] if config_dir is None else [config_dir]), config_folder()):
+        if (path := folder / group / f"{name}.yaml").is_file():
+            return path
+    raise ValueError(
+        f"there is no {group} {name!r}{suggest(name, list_choices(group, config_dir))}"
+    )
 
 
 def _text(path: Path) -> str:

@@ -25,11 +25,13 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
+from llava_eval.results.cost import Cost
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
 from llava_eval.results.run_names import letters, paper_names, settings_texts
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import Run, with_types
 from llava_eval.results.summary import flag_counts
+from llava_eval.types import MetricValue
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -276,9 +278,8 @@ def metrics_data(
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()
-    data = pd.DataFrame(
-        rows, columns=[*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
-    ).convert_dtypes()
+    columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
+    data = with_types(pd.DataFrame(rows, columns=columns), MetricValue)
     facets = [facet for facet in data["facet"].unique() if facet]
     return {name: data, **{f"by_{facet}": data[data["facet"] == facet] for facet in facets}}
 
@@ -294,7 +295,8 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
 def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
     import pandas as pd
 
-    return pd.json_normalize([dict(row) for row in rows]).convert_dtypes()
+    data = pd.json_normalize([dict(row) for row in rows])
+    return with_types(data, MetricValue, Cost, Flip)
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:
