@@ -28,14 +28,7 @@ from llava_eval.config.checks import (
     check_keys,
     meaningless_settings,
 )
-from llava_eval.config.choices import (
-    let_import,
-    list_choices,
-    listing,
-    quoted,
-    search_path_override,
-    suggest,
-)
+from llava_eval.config.choices import let_import, list_choices, quoted, search_path_override
 from llava_eval.config.hydra_session import (
     as_read,
     compose_root,
@@ -128,13 +121,6 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
         check_finite(resolved)
         config = typed(resolved)
         check_constraints(config, "")
-        metrics = list(config.benchmark.metrics)
-        for name in config.benchmark.chance:
-            if name not in metrics:
-                raise ConfigError(
-                    f"benchmark.chance: there is no metric {name!r}{suggest(name, metrics)}; "
-                    f"metrics: {listing(metrics)}"
-                )
     return _named(config, resolved, choices, swapped, files)
 
 

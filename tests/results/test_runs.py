@@ -36,9 +36,9 @@ def test_a_run_is_read_back(tmp_path: Path) -> None:
 
 
 def test_columns_without_a_value_have_the_type_of_those_with_one(tmp_path: Path) -> None:
-    one, two = ([answered(n, right) for n in range(count)] for count, right in ((1, None), (9, 1)))
+    one, nine = [answered(0, None)], [answered(n, True) for n in range(9)]
     bare = RunReader().read(write_run(tmp_path / "bare", one))
-    full = RunReader().read(write_run(tmp_path / "full", [*two, failed(9)]))
+    full = RunReader().read(write_run(tmp_path / "full", [*nine, failed(9)]))
     assert bare.metrics["stderr"].isna().all()
     assert list(bare.metrics.dtypes) == list(full.metrics.dtypes)
     assert list(bare.samples.dtypes) == list(full.samples.dtypes)

@@ -211,8 +211,12 @@ def _marked(level: ComparedLevel, unit: str) -> str:
     if level.estimate is None:
         return "-"
     difference = number(level.estimate.difference, unit, signed=True)
-    significant = level.adjusted_p_value is not None and level.adjusted_p_value < SIGNIFICANT
-    return f"{difference}*" if significant else f"{difference} "
+    return starred(difference, level.adjusted_p_value).ljust(len(difference) + 1)
+
+
+def starred(text: str, p_value: float | None) -> str:
+    """Return a difference with a star behind it where it is significant."""
+    return f"{text}*" if p_value is not None and p_value < SIGNIFICANT else text
 
 
 def flips_table(

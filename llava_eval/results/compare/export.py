@@ -192,7 +192,7 @@ def _comparison(comparison: RunComparison) -> dict[str, Any]:
                 "unit": item.unit,
                 **(asdict(item.estimate) if item.estimate is not None else {"reason": item.reason}),
                 "holm_p_value": comparison.adjusted_p_values.get(item.name),
-                "mcnemar": None if item.mcnemar is None else asdict(item.mcnemar),
+                "mcnemar": item.mcnemar and asdict(item.mcnemar),
             }
             for item in comparison.metrics
         },
@@ -246,7 +246,7 @@ def _setting(setting: SweepPoint) -> dict[str, Any]:
         "memory_bytes": setting.memory_bytes,
         "on_time_frontier": setting.on_time_frontier,
         "on_memory_frontier": setting.on_memory_frontier,
-        "to_best": None if setting.to_best is None else asdict(setting.to_best),
+        "to_best": setting.to_best and asdict(setting.to_best),
         "holm_p_value": setting.p_value,
         "cost": asdict(setting.run.cost),
     }

@@ -13,7 +13,7 @@ from llava_eval.metrics.paired import PairedEstimate, holm_of
 from llava_eval.results.chart import Chart, Point, Series
 from llava_eval.results.columns import INTERVAL, value_cells
 from llava_eval.results.compare.comparison import refuse_differences
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, starred
 from llava_eval.results.compare.pairing import METRIC_ERRORS, compared, is_mean, metric_of, pair
 from llava_eval.results.cost import comparable_memory, megabytes
 from llava_eval.results.formatting import Table, count, formatted, highest, number
@@ -239,9 +239,8 @@ def _row(setting: SweepPoint) -> list[str]:
 def _to_best(setting: SweepPoint) -> str:
     if setting.to_best is None:
         return "best" if setting.is_best else "-"
-    significant = setting.p_value is not None and setting.p_value < SIGNIFICANT
     difference = number(setting.to_best.difference, setting.score.unit, signed=True)
-    return f"{difference}*" if significant else difference
+    return starred(difference, setting.p_value)
 
 
 def legend(sweep: Sweep) -> str:
@@ -281,7 +280,6 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
         known = [item for item in sweep.settings if price(item) and item.score.value is not None]
         if len({price(item) for item in known}) < 2:
             continue
-        on_frontier = {"time": "on_time_frontier", "memory": "on_memory_frontier"}.get(name)
         charts[name] = Chart(
             title=f"{sweep.benchmark}: score against {name}",
             x_name=x_name,
@@ -290,7 +288,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
             frontier=[
                 (price(item) or 0.0, item.score.value or 0.0)
                 for item in known
-                if on_frontier is not None and getattr(item, on_frontier)
+                if getattr(item, f"on_{name}_frontier", False)
             ],
             reference=chance,
         )
