@@ -130,10 +130,9 @@ def _data(parts: Sequence[Part]) -> Iterator[str]:
         yield _element(f"index-{index}", "text/plain", packed(index_of(part.samples, numbers)))
         for chunk, details in enumerate(chunks_of(part.samples)):
             yield _element(f"chunk-{index}-{chunk}", "text/plain", packed(details))
-        for strip in part.thumbnails.strips:
-            pictures = _safe_json(strip.pictures)
-            yield _element(f"strip-{first_strip}", "application/json", pictures)
-            first_strip += 1
+        for number, strip in enumerate(part.thumbnails.strips, first_strip):
+            yield _element(f"strip-{number}", "application/json", _safe_json(strip.pictures))
+        first_strip += len(part.thumbnails.strips)
 
 
 def _element(name: str, kind: str, content: str) -> str:
