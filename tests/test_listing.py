@@ -232,3 +232,15 @@ def test_what_a_benchmark_shows() -> None:
     media = {facts["name"]: facts["media"] for facts in listed}
     shown = ("videomme/official", "tomato/lmms_eval", "vqav2/official", "mmbench/vlmevalkit")
     assert [media[name] for name in shown] == ["videos", "videos", "images", "images"]
+
+
+def test_a_sampler_that_is_not_there_is_told_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    file = tmp_path / "benchmark" / "mine.yaml"
+    file.write_text("defaults: [override /sampler: linspace_to_last]\n")
+    with pytest.raises(ConfigError) as caught:
+        listing_text("benchmarks", tmp_path, pattern="mine")
+    assert str(caught.value).startswith(
+        f"{file} is no benchmark (ValueError: there is no sampler 'linspace_to_last' (did you mean "
+        "'linspace_to_last_frame'?)"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,11 @@ class Parser(argparse.ArgumentParser):
         """
         if not words:
             return self.parse_args([])  # names all that is missing, which the next does not
+        for word in itertools.takewhile(lambda word: word != "--", words):
+            # before its value is taken for another argument
+            is_option = word.startswith("--") and " " not in word
+            if is_option and word.partition("=")[0] not in self._option_string_actions:
+                self.error(f"there is no option {word!r}")
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
             self.error(f"there is no {'option' if rest[0][0] == '-' else 'use for'} {rest[0]!r}")

@@ -137,10 +137,8 @@ def run_sweep(overrides: Sequence[str], config_dir: Path | None, verbosity: int 
         write_out(f"\n{_over_seeds([each.directory for each in runs], config_dir)}")
     elif len(runs) > 1:
         write_out("\n" + results_table(runs, codes).to_text(_UNCUT))
-        folder = runs[0].directory.parent
-        if any(code == 0 for code in codes) and {each.directory.parent for each in runs} == {
-            folder
-        }:
+        folder, *others = {each.directory.parent for each in runs}
+        if not others and any(code == 0 for code in codes):
             keys = ("probe=", "benchmark.probe=")
             asked = {text for each in runs for text in each.overrides if text.startswith(keys)}
             probes = {text.partition("=")[2] for text in asked}

@@ -7,14 +7,13 @@ import json
 import math
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from llava_eval.borders.paths import read_file
-from llava_eval.config.build import build_target
+from llava_eval.config.build import build_target, import_target
 from llava_eval.config.choices import (
     config_files,
     config_folder,
@@ -195,10 +194,10 @@ def _sampling(sampler: Mapping[str, Any]) -> str | None:
 
 def _upright(adapter: Mapping[str, Any]) -> Any:
     """Return whether an adapter turns images by their EXIF orientation; None where it has none."""
-    module, _, function = str(adapter.get("_target_")).rpartition(".")
     try:
-        parameters = inspect.signature(getattr(import_module(module), function)).parameters
-    except (ImportError, AttributeError, ValueError, TypeError):
+        adapter_of = import_target(adapter.get("_target_"), key="benchmark.adapter")
+        parameters = inspect.signature(adapter_of).parameters
+    except (ConfigError, ValueError, TypeError):
         return None
     default = parameters["upright"].default if "upright" in parameters else None
     return adapter.get("upright", default)
@@ -243,8 +242,12 @@ def _comment(name: str, config_dir: Path | None, group: str = "experiment") -> s
 
 
 def _file(group: str, name: str, config_dir: Path | None) -> Path:
-    own = None if config_dir is None else config_dir / group / f"{name}.yaml"
-    return own if own is not None and own.is_file() else config_folder() / group / f"{name}.yaml"
+    for folder in (*([] if config_dir is None else [config_dir]), config_folder()):
+        if (path := folder / group / f"{name}.yaml").is_file():
+            return path
+    raise ValueError(
+        f"there is no {group} {name!r}{suggest(name, list_choices(group, config_dir))}"
+    )
 
 
 def _text(path: Path) -> str:

@@ -94,12 +94,17 @@ def _all_keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 
 def check_complete(own: DictConfig) -> None:
-    """Raise for a key that has to be given and was not."""
+    """Raise for a key that has to be given and was not, and for chance of what is no metric."""
     missing = sorted(str(key) for key in OmegaConf.missing_keys(own))
     if missing:
         is_own = missing[0] == "model.checkpoint" and own.model.get(TARGET_KEY)
         begin = "; the file of a class of your own begins with 'defaults: [own]'" if is_own else ""
         raise ConfigError(f"{missing[0]} is not set; give it as {missing[0]}=...{begin}")
+    metrics = list(map(str, own.benchmark.metrics))
+    for name in map(str, own.benchmark.chance):
+        if name not in metrics:
+            told = f"there is no metric {name!r}{suggest(name, metrics)}"
+            raise ConfigError(f"benchmark.chance: {told}; metrics: {listing(metrics)}")
 
 
 def check_finite(value: Any, key: str = "") -> None:

@@ -152,7 +152,11 @@ def compose_root(overrides: Sequence[str], name: str | None = ROOT_NAME) -> Dict
     except MissingConfigException as error:
         if _register_former_scorer(str(error.missing_cfg_file)):
             return compose_root(overrides, name)
-        raise ConfigError(first_line(error)) from error
+        told = first_line(error)
+        if error.options:
+            name = str(error.missing_cfg_file).rpartition("/")[2]
+            told += f"{suggest(name, error.options)}; available: {listing(error.options)}"
+        raise ConfigError(told) from error
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{mark.name}, line {mark.line + 1}: " if mark else ""

@@ -209,15 +209,15 @@ class BenchmarkConfig:
         prepare: what ``llava-eval prepare`` fetches and checks.
     """
 
-    name: str = setting("label")
-    version: int = setting("protocol", 1, step="generation")
+    name: str = setting("label", not_empty=True)
+    version: int = setting("protocol", 1, step="generation", minimum=0)
     description: str = setting("label", "")
     source: str = setting("place", not_empty=True, is_path=True)
     subset: str | None = setting("protocol", None, step="rows")
     split: str | None = setting("protocol", None, step="rows")
     revision: str | None = setting("protocol", None, step="rows")
     media_root: str | None = setting("place", None, is_path=True)
-    num_rows: int | None = setting("label", None)
+    num_rows: int | None = setting("label", None, minimum=1)
     licence: str = setting("label", "")
     adapter: dict[str, Any] = setting("protocol", step="rows", parts={"media": "place"})
     system: str | None = setting("protocol", None, step="generation")

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.formatting import interval, number
 from llava_eval.types import MetricValue
 
-if TYPE_CHECKING:
-    from llava_eval.results.runs import ComparableRun
-
 #: In files: which number a row is of (the whole set has an empty facet and level), and the number.
 KEY_COLUMNS = ("facet", "level", "metric")
 NUMBER_COLUMNS = tuple(field.name for field in fields(MetricValue) if field.name != "note")
 
-#: On screens and pages: the interval of a value or difference, and the counts of a run.
+#: On screens and pages: the interval of a value or difference.
 INTERVAL = "95 % interval"
 VALUE_COLUMNS = ("value", INTERVAL, "samples")
-COUNT_COLUMNS = ("samples", "unreadable", "failed")
 
 #: What tables call the flags of samples.
 FLAG_WORDS = {
@@ -68,8 +63,3 @@ def detectable_cell(smallest: float | None, unit: str) -> str:
     """Return the smallest difference that is mostly found; one beyond the scale says so."""
     is_none = unit == "percent" and smallest is not None and smallest > 100
     return f"{number(smallest, unit)}{' (none is as large)' if is_none else ''}"
-
-
-def count_cells(run: ComparableRun) -> list[str]:
-    """Return the cells of :data:`COUNT_COLUMNS`."""
-    return [*map(str, (len(run.results), run.num_unreadable, run.num_errors))]

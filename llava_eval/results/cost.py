@@ -130,17 +130,12 @@ def _generating_seconds(session: Session) -> float:
 
 def _model_seconds_per_sample(sessions: Sequence[Session]) -> float | None:
     """Return the model's time for a sample, without warm-ups unless there is nothing else."""
-    totals = [(session.num_generated or 0, _model_seconds(session)) for session in sessions]
-    warm_ups = [
-        (session.warm_up.num_generated, _model_seconds(session.warm_up))
-        for session in sessions
-        if session.warm_up is not None
-    ]
-    num_samples = sum(number for number, _ in totals)
-    num_warm_up = sum(number for number, _ in warm_ups)
-    seconds = sum(total for _, total in totals)
+    warm_ups = [session.warm_up for session in sessions if session.warm_up is not None]
+    num_samples = sum(session.num_generated or 0 for session in sessions)
+    num_warm_up = sum(warm_up.num_generated for warm_up in warm_ups)
+    seconds = sum(map(_model_seconds, sessions))
     if num_samples > num_warm_up:
-        seconds -= sum(total for _, total in warm_ups)
+        seconds -= sum(map(_model_seconds, warm_ups))
         num_samples -= num_warm_up
     return seconds / num_samples if seconds > 0 and num_samples else None
 

@@ -29,7 +29,7 @@ from llava_eval.results.formatting import count, from_difference, printable, set
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
-from llava_eval.types import SampleResult
+from llava_eval.types import Generation, MetricValue, SampleResult, Score
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -188,7 +188,7 @@ class Run(ComparableRun):
             }
             for result in self.results
         ]
-        return pd.DataFrame(rows).convert_dtypes()
+        return with_types(pd.DataFrame(rows), Generation, Score)
 
     @functools.cached_property
     def metrics(self) -> DataFrame:
@@ -199,7 +199,18 @@ class Run(ComparableRun):
             {"facet": facet, "level": level, "metric": name, **dataclasses.asdict(value)}
             for facet, level, name, value in all_values(self.tables)
         ]
-        return pd.DataFrame(rows).convert_dtypes()
+        return with_types(pd.DataFrame(rows), MetricValue)
+
+
+#: What pandas calls a field's type.
+_TYPES = {"float | None": "Float64", "int | None": "Int64", "str | None": "string"}
+
+
+def with_types(data: DataFrame, *kinds: type) -> DataFrame:
+    """Give columns pandas' types with missing values, those of fields whatever they hold."""
+    fields = [item for kind in kinds for item in dataclasses.fields(kind) if item.name in data]
+    types = {item.name: _TYPES[str(item.type)] for item in fields if item.type in _TYPES}
+    return data.convert_dtypes().astype(types)
 
 
 class RunReader:

@@ -106,7 +106,7 @@ class ArrayStore:
             with suppress(OSError):  # of somebody else, or on a disk that cannot be written
                 os.utime(path)
             return value
-        except (FileNotFoundError, PermissionError):
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return None
         except _UNREADABLE as error:
             _log.info("%s: unreadable cache entry (%s)", path, error)
@@ -131,8 +131,10 @@ class ArrayStore:
                 file.write(content)
             self._make_space(array.nbytes)
         except OSError as error:
-            self._works = False
-            _log.warning("%s: nothing more is cached (%s)", self.folder, error)
+            with self._lock:
+                is_first, self._works = self._works, False
+            if is_first:
+                _log.warning("%s: nothing more is cached (%s)", self.folder, error)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}{_SUFFIX}"

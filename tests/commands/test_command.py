@@ -86,6 +86,7 @@ def test_options_stand_anywhere(words: list[str], changes: dict[str, object]) ->
     ("words", "said"),
     [
         (["--jso"], "there is no option '--jso'"),
+        (["--num", "3", "--no-such", "x", "a=1"], "there is no option '--no-such'"),
         (["--config-dir"], "--config-dir needs a folder"),
         (["--alpha", "x"], "argument --alpha: invalid float value: 'x'"),
         (["--num", "1.5"], "argument --num: invalid int value: '1.5'"),

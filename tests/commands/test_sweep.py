@@ -80,6 +80,7 @@ def test_a_folder_may_have_any_name_and_be_named_by_what_is_swept() -> None:
         (["experiment=demo_curve", "quantization=none,fp1"], "unknown quantization 'fp1'"),
         (["seed=interval(0,1)"], "list them"),
         (["hydra/launcher=nothing"], "hydra/launcher"),
+        (["hydra/launcher=slurn"], "'slurm'?); available: basic, slurm, submitit_local"),
         (["hydra/sweeper=nothing"], "hydra/sweeper"),
         (["seed=0,1", "resume=true"], "the newest is hydra.sweep.dir=results/sweeps/"),
     ],

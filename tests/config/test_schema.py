@@ -47,6 +47,8 @@ MINIMA = {
     "benchmark.generation.max_new_tokens": 1,
     "benchmark.generation.temperature": 0,
     "benchmark.limit": 1,
+    "benchmark.version": 0,
+    "benchmark.num_rows": 1,
     "benchmark.subsample.size": 1,
     "benchmark.prepare.max_unpacked_gib": 0,
     "benchmark.prepare.max_members": 1,
@@ -78,6 +80,7 @@ MINIMA = {
     "judge.price_per_million_output_tokens": 0,
 }
 NOT_EMPTY = {
+    "benchmark.name",
     "benchmark.source",
     "model.checkpoint",
     "model.base_url",

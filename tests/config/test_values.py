@@ -259,6 +259,10 @@ def test_a_class_that_cannot_be_made(node: dict[str, Any], said: str) -> None:
         ("+runner.batch=1", "unknown key 'runner.batch' (did you mean 'batch_size'?); keys of "),
         ("benchmark.where.a=b,c", "'benchmark.where.a=b,c' has several values; llava-eval -m runs"),
         ("benchmark.where.a=[b", "cannot read 'benchmark.where.a=[b': "),
+        (
+            "+benchmark.chance.acuracy=25",
+            "benchmark.chance: there is no metric 'acuracy' (did you mean 'accuracy'?); metrics: ",
+        ),
     ],
 )
 def test_what_was_typed_is_quoted(override: str, said: str) -> None:

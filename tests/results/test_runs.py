@@ -36,6 +36,15 @@ def test_a_run_is_read_back(tmp_path: Path) -> None:
     assert run.incomplete is None
 
 
+def test_columns_without_a_value_have_the_type_of_those_with_one(tmp_path: Path) -> None:
+    one, nine = [answered(0, None)], [answered(n, True) for n in range(9)]
+    bare = RunReader().read(write_run(tmp_path / "bare", one))
+    full = RunReader().read(write_run(tmp_path / "full", [*nine, failed(9)]))
+    assert bare.metrics["stderr"].isna().all()
+    assert list(bare.metrics.dtypes) == list(full.metrics.dtypes)
+    assert list(bare.samples.dtypes) == list(full.samples.dtypes)
+
+
 def test_what_samples_share_is_held_once(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [answered(0, True), answered(1, False)])
     reader = RunReader()

@@ -7,7 +7,9 @@ import json
 import multiprocessing
 import os
 import stat
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +129,24 @@ def test_a_disk_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCapture
     store = ArrayStore(tmp_path / "file", 1000)
     for _ in range(2):
         store.put("key", np.zeros(3, np.uint8))
-    assert store.get("key", whole) is None
+    with caplog.at_level("INFO"):
+        assert store.get("key", whole) is None
+    assert caplog.text.count("nothing more is cached") == 1
+    assert "unreadable" not in caplog.text
+
+
+def test_several_threads_say_once_that_nothing_is_cached(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    store, start = ArrayStore(tmp_path / "file", 1000), threading.Barrier(8)
+
+    def put(number: int) -> None:
+        start.wait()
+        store.put(f"key {number}", np.zeros(3, np.uint8))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(8)))
     assert caplog.text.count("nothing more is cached") == 1
 
 

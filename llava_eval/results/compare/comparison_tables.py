@@ -207,11 +207,16 @@ def _many_facet(comparisons: Sequence[RunComparison], facet: str) -> Table:
 
 
 def marked(estimate: PairedEstimate | None, p_value: float | None, unit: str) -> str:
-    """Return a difference, with a star where its corrected p-value is significant."""
+    """Return an estimate's difference as a cell, with room for the star."""
     if estimate is None:
         return "-"
-    star = "*" if p_value is not None and p_value < SIGNIFICANT else " "
-    return f"{number(estimate.difference, unit, signed=True)}{star}"
+    difference = number(estimate.difference, unit, signed=True)
+    return starred(difference, p_value).ljust(len(difference) + 1)
+
+
+def starred(text: str, p_value: float | None) -> str:
+    """Return a difference with a star behind it where its corrected p-value is significant."""
+    return f"{text}*" if p_value is not None and p_value < SIGNIFICANT else text
 
 
 def flips_table(

@@ -16,7 +16,7 @@ from llava_eval.results import files
 from llava_eval.results.chart import Chart
 from llava_eval.results.columns import KEY_COLUMNS, NUMBER_COLUMNS
 from llava_eval.results.compare import comparison_tables as tables
-from llava_eval.results.compare.comparison import RunComparison, all_notes
+from llava_eval.results.compare.comparison import Flip, RunComparison, all_notes
 from llava_eval.results.compare.sweep_curves import (
     Sweep,
     SweepPoint,
@@ -25,11 +25,13 @@ from llava_eval.results.compare.sweep_curves import (
     sweep_charts,
     sweep_table,
 )
+from llava_eval.results.cost import Cost
 from llava_eval.results.drawing import ImageForm, to_image, to_svg
 from llava_eval.results.formatting import Table, markdown_text, safe_cell
 from llava_eval.results.run_names import letters, paper_names, settings_texts
-from llava_eval.results.runs import Run
+from llava_eval.results.runs import Run, with_types
 from llava_eval.results.summary import flag_counts
+from llava_eval.types import MetricValue
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -191,7 +193,7 @@ def _comparison(comparison: RunComparison) -> dict[str, Any]:
                 "unit": item.unit,
                 **(asdict(item.estimate) if item.estimate is not None else {"reason": item.reason}),
                 "holm_p_value": comparison.adjusted_p_values.get(item.name),
-                "mcnemar": None if item.mcnemar is None else asdict(item.mcnemar),
+                "mcnemar": item.mcnemar and asdict(item.mcnemar),
             }
             for item in comparison.metrics
         },
@@ -245,7 +247,7 @@ def _setting(setting: SweepPoint) -> dict[str, Any]:
         "memory_bytes": setting.memory_bytes,
         "on_time_frontier": setting.on_time_frontier,
         "on_memory_frontier": setting.on_memory_frontier,
-        "to_best": None if setting.to_best is None else asdict(setting.to_best),
+        "to_best": setting.to_best and asdict(setting.to_best),
         "holm_p_value": setting.p_value,
         "cost": asdict(setting.run.cost),
     }
@@ -277,9 +279,8 @@ def metrics_data(
         for row in run.metrics.to_dict("records")
     ]
     differences = _DIFFERENCES if comparisons else ()
-    data = pd.DataFrame(
-        rows, columns=[*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
-    ).convert_dtypes()
+    columns = [*_NAMES, *KEY_COLUMNS, *NUMBER_COLUMNS, *differences]
+    data = with_types(pd.DataFrame(rows, columns=columns), MetricValue)
     facets = [facet for facet in data["facet"].unique() if facet]
     return {name: data, **{f"by_{facet}": data[data["facet"] == facet] for facet in facets}}
 
@@ -295,7 +296,8 @@ def cost_data(runs: Sequence[Run]) -> DataFrame:
 def _frame(rows: Iterable[Mapping[str, Any]]) -> DataFrame:
     import pandas as pd
 
-    return pd.json_normalize([dict(row) for row in rows]).convert_dtypes()
+    data = pd.json_normalize([dict(row) for row in rows])
+    return with_types(data, MetricValue, Cost, Flip)
 
 
 def agreement_data(comparisons: Sequence[RunComparison]) -> DataFrame:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from llava_eval.config.roles import flat
 from llava_eval.errors import ComparisonError
-from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.results.columns import INTERVAL, paired_cells
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import SIGNIFICANT, facet_tables, values_of_first
@@ -61,8 +60,7 @@ class Probes:
 
 def probe_of(run: ComparableRun) -> str | None:
     """Return the probe of a run; None for a plain one."""
-    benchmark = run.config.get("benchmark")
-    name = benchmark.get("probe") if isinstance(benchmark, dict) else None
+    name = flat(run.config).get("benchmark.probe")
     return None if name is None else str(name)
 
 
@@ -136,10 +134,6 @@ def probes_text(probes: Probes, *, width: int = 80) -> str:
 
 def probes_content(probes: Probes) -> dict[str, Any]:
     """Return probes as JSON values."""
-
-    def fields(estimate: PairedEstimate | None) -> dict[str, Any] | None:
-        return None if estimate is None else dataclasses.asdict(estimate)
-
     return {
         "benchmark": probes.plain.label,
         "model": probes.plain.model,
@@ -148,9 +142,9 @@ def probes_content(probes: Probes) -> dict[str, Any]:
         "probes": [
             {
                 "probe": name,
-                "change": fields(comparison.headline.estimate),
+                "change": (estimate := comparison.headline.estimate) and asdict(estimate),
                 "levels": {
-                    facet: {level.level: fields(level.estimate) for level in levels}
+                    facet: {item.level: item.estimate and asdict(item.estimate) for item in levels}
                     for facet, levels in comparison.facets.items()
                 },
             }

@@ -279,7 +279,6 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
         known = [item for item in sweep.settings if price(item) and item.score.value is not None]
         if len({price(item) for item in known}) < 2:
             continue
-        on_frontier = {"time": "on_time_frontier", "memory": "on_memory_frontier"}.get(name)
         charts[name] = Chart(
             title=f"{sweep.benchmark}: score against {name}",
             x_name=x_name,
@@ -288,7 +287,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
             frontier=[
                 (price(item) or 0.0, item.score.value or 0.0)
                 for item in known
-                if on_frontier is not None and getattr(item, on_frontier)
+                if getattr(item, f"on_{name}_frontier", False)
             ],
             reference=chance,
         )

@@ -46,8 +46,7 @@ class RunFacts:
         Args:
             run: the run.
         """
-        config, manifest = run.config, run.manifest
-        parts = flat(config)
+        manifest, parts = run.manifest, flat(run.config)
         sessions = manifest.content.get("sessions") or [{}]
         first, last = sessions[0], sessions[-1]
         command = first.get("command")

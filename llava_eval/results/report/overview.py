@@ -11,7 +11,7 @@ from typing import Any
 
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.results.chart import Chart
-from llava_eval.results.columns import COUNT_COLUMNS, count_cells, value_with_interval
+from llava_eval.results.columns import value_with_interval
 from llava_eval.results.compare.comparison import RunComparison, all_notes, compare_runs
 from llava_eval.results.compare.comparison_tables import (
     DETECTABLE_WORDS,
@@ -49,6 +49,8 @@ from llava_eval.types import MetricValue
 
 #: More runs than this are a sweep: a table and curves say more than cards and pairs.
 MAX_PAIRED_RUNS = 4
+#: The counts of a run.
+COUNT_COLUMNS = ("samples", "unreadable", "failed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +196,11 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
         for column in highest([_score(column.get(name)) for column in columns])
     ]
     return Table([facet, "samples", *letters(len(runs))], rows, best=best)
+
+
+def count_cells(run: Run) -> list[str]:
+    """Return the cells of :data:`COUNT_COLUMNS`."""
+    return [*map(str, (len(run.results), run.num_unreadable, run.num_errors))]
 
 
 def results_table(runs: Sequence[Run]) -> Table:

@@ -104,12 +104,11 @@ def _pictures_text(part: Part) -> str:
 
 
 def _origin(run: Run) -> str:
-    versions, sessions = run.manifest.versions, run.manifest.sessions
+    sessions = run.manifest.sessions
     ended = str(sessions[-1].ended) if sessions else "at an unknown time"
-    named = [f"{name} {versions[name]}" for name in ("llava_eval", "torch") if name in versions]
-    commit = (run.manifest.git_commit or "")[:10]
-    parts = [f"{run.name}: {ended}", *named, f"commit {commit}" if commit else ""]
-    return ", ".join(part for part in [*parts, run.cost.machine] if part)
+    names = ("llava_eval", "torch", "commit")
+    named = [f"{name} {version}" for name in names if (version := run.origin.get(name))]
+    return ", ".join(filter(None, [f"{run.name}: {ended}", *named, run.cost.machine]))
 
 
 def _data(parts: Sequence[Part]) -> Iterator[str]:
@@ -131,10 +130,9 @@ def _data(parts: Sequence[Part]) -> Iterator[str]:
         yield _element(f"index-{index}", "text/plain", packed(index_of(part.samples, numbers)))
         for chunk, details in enumerate(chunks_of(part.samples)):
             yield _element(f"chunk-{index}-{chunk}", "text/plain", packed(details))
-        for strip in part.thumbnails.strips:
-            pictures = _safe_json(strip.pictures)
-            yield _element(f"strip-{first_strip}", "application/json", pictures)
-            first_strip += 1
+        for number, strip in enumerate(part.thumbnails.strips, first_strip):
+            yield _element(f"strip-{number}", "application/json", _safe_json(strip.pictures))
+        first_strip += len(part.thumbnails.strips)
 
 
 def _element(name: str, kind: str, content: str) -> str:

@@ -7,20 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm_of
-from llava_eval.results.columns import (
-    COUNT_COLUMNS,
-    FLAG_WORDS,
-    count_cells,
-    value_cells,
-    value_with_interval,
-)
-from llava_eval.results.compare.comparison_tables import SIGNIFICANT
+from llava_eval.results.columns import FLAG_WORDS, value_cells, value_with_interval
+from llava_eval.results.compare.comparison_tables import SIGNIFICANT, starred
 from llava_eval.results.compare.sweep_curves import Sweep, SweepPoint, sweep_table
 from llava_eval.results.drawing import series_style, to_svg
 from llava_eval.results.formatting import Table, count, html_text, number, p_text, row_header
 from llava_eval.results.report.overview import (
+    COUNT_COLUMNS,
     MAX_PAIRED_RUNS,
     Overview,
+    count_cells,
     facet_table,
     facets_of,
     level_values,
@@ -335,12 +331,10 @@ def _num_samples(values: Sequence[MetricValue | None]) -> str:
 def _cell(value: MetricValue | None, p_value: float | None = None) -> str:
     if value is None or value.value is None:
         return "-"
-    star = "*" if p_value is not None and p_value < SIGNIFICANT else ""
     text, bounds, _ = map(html_text, value_cells(value))
-    small = f"<small>{bounds}</small>"
-    if star:
-        small += f" <small>p {html_text(p_text(p_value))}</small>"
-    return f"{text}{star} {small}"
+    shown = starred(text, p_value)
+    told = "" if shown == text else f" <small>p {html_text(p_text(p_value))}</small>"
+    return f"{shown} <small>{bounds}</small>{told}"
 
 
 def _scale(values: Sequence[MetricValue]) -> tuple[float, float] | None:
