@@ -159,7 +159,7 @@ class Run(ComparableRun):
             return 1.0  # shares, whatever they are multiplied by
         scale = next(iter(self.metric_nodes.values()), {}).get("scale")
         if not isinstance(scale, int | float) or scale <= 0:
-            scale = 100.0 if unit == "0-100" else 1.0
+            scale = 100.0 if ends[1] == 100 else 1.0  # as of the mean where none is named
         return ends[1] / scale
 
     @property
