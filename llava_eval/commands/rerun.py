@@ -106,7 +106,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "alone": {"runner.batch_size": 1, "runner.share_prefixes": False},
     # without shared prefixes every prompt is asked alone: a batch there is shares them
     "in batches of 8": {"runner.batch_size": 8, "runner.share_prefixes": "auto"},
-    "shared": {"runner.share_prefixes": "auto"},
+    "shared": {"runner.share_prefixes": True},  # or it says why they are not
     "attention eager": {"model.attention": "eager"},
     "cold cache": {},
     "float32": {"model.dtype": "float32"},

@@ -267,6 +267,8 @@ def test_switches_that_change_answers_are_counted(
         }
     assert by_name["alone"]["num_samples"] == 0
     assert "runner.share_prefixes=False" in by_name["alone"]["reason"]
+    assert by_name["shared"]["num_samples"] == 0
+    assert "runner.share_prefixes=True means nothing" in by_name["shared"]["reason"]
     cold = by_name["cold cache"]
     assert [cold[f"num_{name}"] for name in ("samples", "texts", "answers")] == [3, 3, 3]
     assert audit(made, num_groups=1, seed=0, limit=100.0, as_json=False) == 0
