@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 from llava_eval import run as program
 from llava_eval.config.compose import composed_of
@@ -192,9 +192,8 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
         put(config, key, value)
     directory = folder / name.replace(" ", "_")
     config |= {"output_dir": str(directory), "resume": None, "tracker": None}
-    cache = {CACHE_VARIABLE: str(folder / "cache")} if name == "cold cache" else {}
     try:
-        with patch.dict(os.environ, cache):
+        with _cold_cache(folder / "cache") if name == "cold cache" else nullcontext():
             program.run(composed_of(config), only=list(before))
         after = {result.id: result for result in RunReader().read(directory).results}
     except LlavaEvalError as error:
@@ -216,6 +215,18 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
         sum(old.score.value != new.score.value for old, new in pairs),
         reason,
     )
+
+
+@contextmanager
+def _cold_cache(folder: Path) -> Iterator[None]:
+    """Use an empty folder as the cache."""
+    kept = {name: text for name, text in os.environ.items() if name == CACHE_VARIABLE}
+    os.environ[CACHE_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[CACHE_VARIABLE]
+        os.environ.update(kept)
 
 
 def _text(
