@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from llava_eval.results import files
 from llava_eval.results.directory import claim
 from llava_eval.results.exchange.trackers import build_tracker, track
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
-from llava_eval.results.manifest import RunRecord, amount
+from llava_eval.results.manifest import RunRecord
 from llava_eval.results.summary import Summary
 from llava_eval.results.tables import write_tables
 from llava_eval.types import Sample, SampleResult
@@ -100,29 +99,18 @@ def _generate(
     evaluation = work.benchmark.evaluation
     results: list[SampleResult] = []
     progress = Progress(len(pending) + len(finished), finished)
-    start = time.perf_counter()
-
-    def account() -> None:
-        seconds = time.perf_counter() - start
-        record.add_work(generating_seconds=round(seconds, 3), warm_up=work.clock.warm_up or None)
-        record.add_work(**amount(results, seconds))
-
-    try:
-        with (
-            LedgerWriter(record.directory / files.LEDGER) as ledger,
-            progress,
-            contextlib.closing(work.engine.answer(pending)) as answered,
-        ):
-            for result in map(evaluation.scored, answered):
-                ledger.append(result)
-                results.append(result)
-                progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
-                if watch.sees(result):
-                    break
-    except KeyboardInterrupt:
-        account()  # not after an error: waits for a server that is lost cost no model's time
-        raise
-    account()
+    with (
+        LedgerWriter(record.directory / files.LEDGER) as ledger,
+        progress,
+        record.counting(results, work.clock),
+        contextlib.closing(work.engine.answer(pending)) as answered,
+    ):
+        for result in map(evaluation.scored, answered):
+            ledger.append(result)
+            results.append(result)
+            progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
+            if watch.sees(result):
+                break
     record.add(**work.engine.record())
     record.add_work(**work.engine.work())
     return results

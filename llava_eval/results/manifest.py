@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ import yaml
 from llava_eval.borders.json_text import load_json
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.errors import LlavaEvalError, RunDirectoryError, without_secrets
+from llava_eval.models.clock import StageClock
 from llava_eval.results import files
 from llava_eval.results.environment import git_commit, machine, peak_host_memory_bytes, versions
 from llava_eval.results.identity import digest
@@ -273,6 +274,28 @@ class RunRecord:
     def add_work(self, **work: Any) -> None:
         """Add facts about this process's own share, for instance how much it generated."""
         self._session.update(work)
+
+    @contextlib.contextmanager
+    def counting(self, results: Sequence[SampleResult], clock: StageClock) -> Iterator[None]:
+        """Note how much the block has generated and in what time, also where Ctrl-C ends it.
+
+        After an error nothing is noted: waits for a server that is lost cost no model's time.
+
+        Args:
+            results: of this process; the block adds to them.
+            clock: of the engine.
+        """
+        start = time.perf_counter()
+        interrupt: KeyboardInterrupt | None = None
+        try:
+            yield
+        except KeyboardInterrupt as caught:
+            interrupt = caught
+        seconds = time.perf_counter() - start
+        self.add_work(generating_seconds=round(seconds, 3), warm_up=clock.warm_up or None)
+        self.add_work(**amount(results, seconds))
+        if interrupt is not None:
+            raise interrupt
 
     def add(self, **content: Any) -> None:
         """Add facts that the next write will hold."""
