@@ -115,10 +115,11 @@ class Parser(argparse.ArgumentParser):
         """
         if not words:
             return self.parse_args([])  # names all that is missing, which the next does not
-        for word in itertools.takewhile(lambda word: word != "--", words):
+        known = self._option_string_actions
+        given = [*itertools.takewhile(lambda word: word != "--", words)]
+        for word in [] if {"-h", "--help"} & set(given) else given:
             # before its value is taken for another argument
-            is_option = word.startswith("--") and " " not in word
-            if is_option and word.partition("=")[0] not in self._option_string_actions:
+            if word.startswith("--") and " " not in word and word.partition("=")[0] not in known:
                 self.error(f"there is no option {word!r}")
         arguments, rest = self.parse_known_intermixed_args(list(words))
         if rest:
