@@ -61,5 +61,9 @@ def paired_cells(estimate: PairedEstimate | None, unit: str) -> list[str]:
 
 def detectable_cell(smallest: float | None, unit: str) -> str:
     """Return the smallest difference that is mostly found; one beyond the scale says so."""
-    is_none = unit == "percent" and smallest is not None and smallest > 100
-    return f"{number(smallest, unit)}{' (none is as large)' if is_none else ''}"
+    return number(smallest, unit) + " (none is as large)" * is_beyond_scale(smallest, unit)
+
+
+def is_beyond_scale(smallest: float | None, unit: str) -> bool:
+    """Return whether no difference is as large as the smallest one that would be found."""
+    return unit == "percent" and smallest is not None and smallest > 100

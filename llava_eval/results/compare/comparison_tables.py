@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.paired import PairedEstimate
 from llava_eval.models.clock import MODEL_STAGES, PREPARE_STAGE
-from llava_eval.results.columns import FLAG_WORDS, INTERVAL, paired_cells
+from llava_eval.results.columns import FLAG_WORDS, INTERVAL, is_beyond_scale, paired_cells
 from llava_eval.results.compare.comparison import ComparedLevel, Flip, RunComparison
 from llava_eval.results.compare.pairing import ComparedMetric
 from llava_eval.results.cost import Cost, megabytes
@@ -127,7 +127,6 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
         agreement, estimate, unit = item.agreement, item.headline.estimate, item.headline.unit
         total = agreement.num_samples
         smallest = estimate.smallest_detectable if estimate else None
-        is_none = unit == "percent" and smallest is not None and smallest > 100
         # Of what is no mean over samples nobody can say which of them are better.
         is_mean = isinstance(item.headline.paired, PairedMean)
         rows.append(
@@ -138,7 +137,7 @@ def agreement_table(comparisons: Sequence[RunComparison]) -> Table:
                 f"{100 * agreement.num_same_text / total:.1f} %",
                 f"{100 * agreement.num_same_answer / total:.1f} %",
                 *(str(len(flips)) if is_mean else "-" for flips in (item.worse, item.better)),
-                "> 100" if is_none else number(smallest, unit),
+                "> 100" if is_beyond_scale(smallest, unit) else number(smallest, unit),
             ]
         )
     alike = ["same text", "same answer", "worse", "better", "detectable"]
