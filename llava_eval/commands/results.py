@@ -245,7 +245,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import say
     from llava_eval.results.formatting import printable, terminal_width, write_out
     from llava_eval.results.gate import verdict as texts
-    from llava_eval.results.gate.baseline import baseline_or_run, write_baseline
+    from llava_eval.results.gate.baseline import read_baseline, write_baseline
     from llava_eval.results.gate.publication import Publication
     from llava_eval.results.gate.rule import rule_of, verdict_of
     from llava_eval.results.runs import RunReader
@@ -272,7 +272,7 @@ def _gate(arguments: argparse.Namespace) -> int:
     with publication.refusals_reported(path):
         reader = RunReader(arguments.config_dir)
         run = reader.read(path)
-        verdict = verdict_of(run, baseline_or_run(arguments.baseline, run, reader), rule)
+        verdict = verdict_of(run, read_baseline(arguments.baseline, run, reader), rule)
         return publication.publish(
             texts.to_terminal(verdict, width=terminal_width()),
             texts.to_markdown(verdict),

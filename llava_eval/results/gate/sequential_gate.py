@@ -16,7 +16,7 @@ from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
-from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
+from llava_eval.results.gate.baseline import is_prompt_of, read_baseline
 from llava_eval.results.gate.rule import Check, GateRule, judged_pairing
 from llava_eval.results.gate.verdict import checks_table, markdown_title
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
@@ -75,7 +75,7 @@ class SequentialGate:
         """
         self._label = label
         planned = _planned(samples, config, label)
-        baseline = baseline_or_run(self.baseline_path, planned, RunReader(self.config_dir))
+        baseline = read_baseline(self.baseline_path, planned, RunReader(self.config_dir))
         # What depends on the frames that are shown is known once they are: it is compared then.
         late = {sample.id for sample in samples if sample.frame_dependent_parts}
         before = {item.id: item for item in baseline.results if item.id in late}
