@@ -17,7 +17,7 @@ from llava_eval.metrics.means import values_under
 from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
-from llava_eval.results.explain.switches import Side, Switch, switched
+from llava_eval.results.explain.switches import Switch, switched
 from llava_eval.results.files import file_name
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
@@ -28,7 +28,7 @@ Rerun = Callable[[Mapping[str, Any], Collection[str], Path], Sequence[SampleResu
 
 
 def attributed(
-    explanation: Explanation, side: Side, num_groups: int, seed: int, folder: Path, rerun: Rerun
+    explanation: Explanation, num_groups: int, seed: int, folder: Path, rerun: Rerun
 ) -> Explanation:
     """Return an explanation with the parts of the gap.
 
@@ -37,7 +37,6 @@ def attributed(
 
     Args:
         explanation: of the run and the other side.
-        side: the other side.
         num_groups: groups (videos) to draw.
         seed: of the draw.
         folder: for the run directories.
@@ -46,7 +45,8 @@ def attributed(
     Raises:
         LlavaEvalError: nothing can be generated or compared.
     """
-    run = explanation.run
+    run, side = explanation.run, explanation.side
+    assert side is not None
     chosen = drawn_groups([result.group for result in run.results], num_groups, seed)
     ours = {result.id: result for result in run.results if result.group in chosen}
     by_switch: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}

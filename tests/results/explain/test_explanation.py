@@ -281,14 +281,14 @@ def ours_of(tmp_path: Path, **changes: Any) -> Run:
     return RunReader().read(write_run(tmp_path / "ours", results, **changes))
 
 
-def experiment(run: Run, **leaves: Any) -> tuple[Explanation, Side]:
+def experiment(run: Run, **leaves: Any) -> Explanation:
     """Explain a run by an experiment that differs in some settings."""
     tree = json.loads(json.dumps(run.config))
     for key, value in leaves.items():
         part, name = key.split("__")
         tree[part][name] = value
     side = Side("experiment=x", tree)
-    return Explanation(run, [], [], side, switches(run.config, tree)), side
+    return Explanation(run, [], [], side, switches(run.config, tree))
 
 
 class Rerun:
@@ -314,9 +314,9 @@ class Rerun:
 def test_an_experiments_changes_are_made_one_by_one_and_all_at_once(tmp_path: Path) -> None:
     run = ours_of(tmp_path, config={"benchmark.limit": None})
     changes = {"sampler__num_frames": 8, "model__dtype": "float16", "benchmark__limit": 5}
-    base, side = experiment(run, **changes)
+    base = experiment(run, **changes)
     rerun = Rerun()
-    parts = attributed(base, side, 99, 0, tmp_path, rerun).parts
+    parts = attributed(base, 99, 0, tmp_path, rerun).parts
     assert parts is not None
     # float16 cannot be had and a limit is no change of a sample: neither is among "all".
     assert rerun.asked == [("sampler.num_frames", 8, 12), ("all", 8, 12)]
@@ -334,9 +334,9 @@ def test_an_experiments_changes_are_made_one_by_one_and_all_at_once(tmp_path: Pa
 
 
 def test_some_videos_are_drawn(tmp_path: Path) -> None:
-    base, side = experiment(ours_of(tmp_path), sampler__num_frames=8)
+    base = experiment(ours_of(tmp_path), sampler__num_frames=8)
     rerun = Rerun()
-    parts = attributed(base, side, 2, 5, tmp_path, rerun).parts
+    parts = attributed(base, 2, 5, tmp_path, rerun).parts
     assert parts is not None
     assert [number for _, _, number in rerun.asked] == [6, 6]
     assert (parts.num_groups, parts.seed) == (2, 5)
@@ -361,7 +361,7 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     side = Side("experiment=x", tree)
     base = Explanation(run, [], [], side, switches(run.config, tree))
     rerun = Rerun()
-    parts = attributed(base, side, 4, 0, tmp_path, rerun).parts
+    parts = attributed(base, 4, 0, tmp_path, rerun).parts
     assert parts is not None
     assert (parts.names, parts.failed) == (["denominator"], [])
     assert [folder for folder, _, _ in rerun.asked] == ["all"]
@@ -370,7 +370,7 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     tree["scorer"] = {"_target_": "llava_eval.scoring.text.ExactMatch"}
     side = Side("experiment=x", tree)
     base = Explanation(run, [], [], side, switches(run.config, tree))
-    parts = attributed(base, side, 4, 0, tmp_path, Rerun()).parts
+    parts = attributed(base, 4, 0, tmp_path, Rerun()).parts
     assert parts is not None
     # "The answer is A" had no score, and is no exact match.
     assert parts.attribution.parts["scorer"].difference == pytest.approx(-400 / 11)
@@ -378,16 +378,17 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
 
 def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
     metrics = {"other": {"_target_": "llava_eval.metrics.groups.macro_mean", "facet": "duration"}}
-    base, side = experiment(ours_of(tmp_path), sampler__num_frames=8)
+    base = experiment(ours_of(tmp_path), sampler__num_frames=8)
     nobody = Rerun()
     with pytest.raises(ComparisonError, match="no sample was answered on all sides"):
-        attributed(base, side, 4, 0, tmp_path, lambda *_: [])
+        attributed(base, 4, 0, tmp_path, lambda *_: [])
     assert nobody.asked == []
     changed = json.loads(json.dumps(base.run.config))
     changed["benchmark"]["metrics"] = metrics
-    base = dataclasses.replace(base, switches=switches(base.run.config, changed))
+    differing = switches(base.run.config, changed)
+    base = dataclasses.replace(base, switches=differing, side=Side("x", changed))
     with pytest.raises(ComparisonError, match=r"needs a mean over samples, and not .*macro_mean"):
-        attributed(base, Side("x", changed), 4, 0, tmp_path, Rerun())
+        attributed(base, 4, 0, tmp_path, Rerun())
 
 
 def test_a_denominator_that_there_is_not_is_named(tmp_path: Path) -> None:
