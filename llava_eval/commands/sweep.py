@@ -336,13 +336,7 @@ def _cluster(launcher: Mapping[str, Any]) -> str | None:
 def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, Any]) -> list[int]:
     """Hand every run to a cluster, wait for all, and return their exit codes.
 
-    Args:
-        runs: to be pickled.
-        cluster: Submitit's name of it.
-        launcher: Submitit's settings under the names of hydra-submitit-launcher.
-
-    Raises:
-        EngineError: the cluster refuses them.
+    ``launcher`` holds Submitit's settings under the names of hydra-submitit-launcher.
     """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf

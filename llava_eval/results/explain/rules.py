@@ -172,11 +172,7 @@ def _module(node: Mapping[str, Any]) -> str:
 
 
 def _denominator(node: Mapping[str, Any]) -> Denominator:
-    """Return the denominator of a metric's node; one that is no plain mean counts what it scores.
-
-    Raises:
-        ConfigError: it names another than there are.
-    """
+    """Return the denominator of a metric's node; what is no plain mean counts what it scores."""
     given = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
     if given not in DENOMINATORS:
         raise ConfigError(f"benchmark.metrics: denominator is {given!r}")

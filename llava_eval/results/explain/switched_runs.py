@@ -104,11 +104,7 @@ def drawn_groups(groups: Sequence[str], number: int, seed: int) -> set[str]:
 def _results_under(
     config: Mapping[str, Any], switch: Switch, ours: Results, folder: Path, rerun: Rerun
 ) -> Results:
-    """Return results of some samples with one change made.
-
-    Raises:
-        LlavaEvalError: it cannot be made.
-    """
+    """Return results of some samples with one change made."""
     if switch.work == "none":
         raise ComparisonError("other rows or another judge cannot be switched sample by sample")
     if switch.work == "generate":
@@ -124,11 +120,7 @@ def _results_under(
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
-    """Return (N,) values of the headline metric.
-
-    Raises:
-        ComparisonError: it is no mean over samples.
-    """
+    """Return (N,) values of the headline metric, which has to be a mean over samples."""
     node = next(iter(config["benchmark"]["metrics"].values()))
     if not is_mean(node):
         raise ComparisonError(

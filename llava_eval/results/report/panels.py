@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm_of
 from llava_eval.results.columns import FLAG_WORDS, value_cells, value_with_interval
@@ -24,7 +23,7 @@ from llava_eval.results.report.overview import (
     results_table,
 )
 from llava_eval.results.report.protocol import protocol_card
-from llava_eval.results.report.samples import STATES, state_of
+from llava_eval.results.report.samples import STATES, address_text, state_of
 from llava_eval.results.run_names import FRAMES, letters
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
@@ -216,10 +215,10 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
     """Return a link that shows samples in the list: a filter, as the page writes it itself."""
-    # Half of a surrogate pair cannot stand in an address.
-    pairs = {name: value.encode("utf-16", "surrogatepass") for name, value in view.items()}
-    said = {name: value.decode("utf-16", "replace") for name, value in pairs.items()}
-    query = html_text(urlencode({"set": set_index, **said}, quote_via=quote))
+    said = {"set": str(set_index), **view}.items()
+    query = html_text(
+        "&".join(f"{address_text(name)}={address_text(value)}" for name, value in said)
+    )
     return f'<a href="#{query}">{html_text(text) or "(empty)"}</a>'
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from llava_eval.errors import (
     StorageError,
 )
 from llava_eval.results.gate.publication import Publication
-from llava_eval.results.gate.rule import Check
+from llava_eval.results.gate.verdict import Check
 from tests.results.runs_on_disk import answered, failed, write_run
 
 PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
@@ -106,17 +108,19 @@ def test_the_exit_code_and_the_outputs_follow_the_checks(
     verdict: str,
     failures: str,
 ) -> None:
+    made: Any = SimpleNamespace(
+        text=lambda width: "a text",
+        markdown=lambda: "markdown",
+        content={"passed": not code},
+        label="x (limit=3)",
+        benchmark="x",
+        outcome="so\nit went",
+        checks=checks,
+        properties={},
+    )
+
     def published(*, as_json: bool) -> int:
-        return Publication(None, None, as_json).publish(
-            "a text",
-            "markdown",
-            {"passed": not code},
-            label="x (limit=3)",
-            benchmark="x",
-            outcome="so\nit went",
-            checks=checks,
-            properties={},
-        )
+        return Publication(None, None, as_json).publish(made)
 
     assert published(as_json=False) == code
     assert capsys.readouterr().out == "a text\n"
