@@ -212,7 +212,9 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
         varied = [text.partition("=") for text in each.overrides if text not in constant]
         named = short_keys({key.lstrip("+"): value for key, _, value in varied})
         settings = [f"{key}={value}" for key, value in named.items()]
-        rows.append([str(each.number), " ".join(settings), *_headline(each.directory), str(code)])
+        # of what was refused the directory may hold a run with other settings
+        came = _headline(each.directory) if code < ConfigError.exit_code else ["-"] * 3
+        rows.append([str(each.number), " ".join(settings), *came, str(code)])
     return Table(["run", "settings", "metric", *VALUE_COLUMNS[:2], "exit code"], rows, 3)
 
 

@@ -63,6 +63,18 @@ def test_a_refusal_is_written_with_the_causes_of_a_run_that_can_be_read(
     assert outputs.read_text() == "verdict=cannot compare\noutcome=they differ\nfailures=\n"
 
 
+def test_a_summary_of_a_step_is_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "step_summary"
+    path.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    for reason in ("one", "two"):
+        to = Publication(None, path, as_json=False)
+        with pytest.raises(ComparisonError), to.refusals_reported():
+            raise ComparisonError(reason)
+    title = "### :warning: llava-eval gate: cannot compare"
+    assert path.read_text() == f"before\n{title}\n\none\n\n{title}\n\ntwo\n\n"
+
+
 def test_a_mistake_in_the_command_is_no_verdict(tmp_path: Path, outputs: Path) -> None:
     to = Publication(tmp_path / "junit.xml", tmp_path / "summary.md", as_json=False)
     with pytest.raises(ConfigError), to.refusals_reported():

@@ -143,6 +143,18 @@ def test_a_verdict_is_published_alike_everywhere(tmp_path: Path) -> None:
     assert terminal.count("q63") == 1
 
 
+def test_a_sample_named_by_half_a_pair_is_linked_as_reports_do(tmp_path: Path) -> None:
+    sides = [
+        [answered(n, n > num_wrong, id=f"q{n}\ud800") for n in range(9)] for num_wrong in (0, 1)
+    ]
+    old, new = (
+        RunReader().read(write_run(tmp_path / name, side))
+        for name, side in zip(("old", "new"), sides, strict=True)
+    )
+    link = verdict_of(new, old, GateRule()).properties["worse: q1\ud800"]
+    assert link == "report.html#sample=0/q1%EF%BF%BD"  # U+FFFD, as toWellFormed() of a browser
+
+
 def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
     changed = verdict(tmp_path, av="3").text(width=200)
     table = changed.partition("differs in")[2].partition("\n\n")[0]
