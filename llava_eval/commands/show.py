@@ -154,13 +154,12 @@ def contact_sheet(clips: Sequence[Clip]) -> Image:
 
     frames = [frame for clip in clips for frame in clip.pixels]
     width = min(_FRAME_WIDTH, max(frame.shape[1] for frame in frames))
-    height = max(round(frame.shape[0] * width / frame.shape[1]) for frame in frames)
+    heights = [max(1, round(frame.shape[0] * width / frame.shape[1])) for frame in frames]
     columns = min(_COLUMNS, len(frames))
-    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
-    for index, frame in enumerate(frames):
-        size = (width, round(frame.shape[0] * width / frame.shape[1]))
-        corner = (index % columns * width, index // columns * height)
-        sheet.paste(Image.fromarray(frame).resize(size), corner)
+    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * max(heights)))
+    for index, (frame, height) in enumerate(zip(frames, heights, strict=True)):
+        corner = (index % columns * width, index // columns * max(heights))
+        sheet.paste(Image.fromarray(frame).resize((width, height)), corner)
     return sheet
 
 

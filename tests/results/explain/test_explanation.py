@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval.cli import run_command
-from llava_eval.config.compose import compose_config
+from llava_eval.config.compose import compose_config, composed_of
 from llava_eval.errors import CheckpointError, ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.metrics.paired import PairedEstimate
@@ -135,6 +135,25 @@ def test_what_else_differs_is_told(explanation: Explanation) -> None:
         f"1 sample only in {theirs.name} (q8)",
         "torch 2.15.0 and 2.16.0",
     ]
+
+
+def test_what_scored_texts_do_not_say_differs_in_nothing(tmp_path: Path) -> None:
+    """Texts of another tool have media and no frames, and no model's settings."""
+    theirs = RunReader().read(
+        write_run(
+            tmp_path / "theirs", [answered(0, True)], config={"model.arguments": {"letter": "A"}}
+        )
+    )
+    path = write_run(tmp_path / "ours", [answered(0, True, frame_indices=())])
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["config"] = {name: manifest["config"][name] for name in ("benchmark", "scorer")}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    side = Side("theirs", theirs.config, run=theirs)
+    explanation = explain(RunReader().read(path), side)
+    assert list(explanation.switches) == []
+    assert list(explanation.seen) == ["1 of 1 texts are the same"]
+    with pytest.raises(ConfigError, match="there is no model to ask: these texts were scored"):
+        composed_of(explanation.run.config)
 
 
 def test_json_holds_all_of_it(explanation: Explanation) -> None:
