@@ -261,6 +261,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     """Return counts as HTML; what went wrong leads to its samples."""
     states = Counter(state_of(result, run.full_score) for result in run.results)
     speed = run.cost.samples_per_second
+    form = ".2g" if (speed or 1) < 1 else ".1f" if (speed or 1) < 100 else ".0f"
     return [
         count(len(run.results), "sample"),
         *(
@@ -274,7 +275,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
             html_text(f"{number} {FLAG_WORDS.get(flag, flag)}")
             for flag, number in flag_counts(run.results).items()
         ),
-        *([] if speed is None else [f"{speed:,.{1 if speed < 100 else 0}f} samples/s"]),
+        *([] if speed is None else [f"{speed:,{form}} samples/s"]),
     ]
 
 

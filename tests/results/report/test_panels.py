@@ -339,6 +339,12 @@ def test_details_of_a_sample_are_those_of_its_runs(tmp_path: Path) -> None:
     assert index["states"] == ["wr", "rm"]
 
 
+def test_a_slow_model_answers_more_than_no_samples(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "slow", [answered(n, True) for n in range(24)], seconds=3000.0)
+    run = RunReader().read(path)
+    assert "<span>0.008 samples/s</span>" in "".join(section(0, "A", Overview.of([run])))
+
+
 # The page
 
 
