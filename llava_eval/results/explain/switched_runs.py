@@ -47,6 +47,8 @@ def attributed(
     """
     run, side = explanation.run, explanation.side
     assert side is not None
+    for config in (run.config, side.config):
+        _parameters(config)  # before anything is generated
     chosen = drawn_groups([result.group for result in run.results], num_groups, seed)
     ours = {result.id: result for result in run.results if result.group in chosen}
     by_switch: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}
@@ -120,11 +122,15 @@ def _results_under(
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
-    """Return (N,) values of the headline metric, which has to be a mean over samples."""
+    """Return (N,) values of the headline metric."""
+    return values_under(_parameters(config), [results[name] for name in ids])
+
+
+def _parameters(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of the headline metric, which has to be a mean over samples."""
     node = next(iter(config["benchmark"]["metrics"].values()))
     if not is_mean(node):
         raise ComparisonError(
             f"explain --run needs a mean over samples, and not {node['_target_']}"
         )
-    parameters = metric_of(node).keywords  # type: ignore[attr-defined]
-    return values_under(parameters, [results[name] for name in ids])
+    return metric_of(node).keywords  # type: ignore[attr-defined, no-any-return]

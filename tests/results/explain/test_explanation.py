@@ -407,7 +407,8 @@ def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
     differing = switches(base.run.config, changed)
     base = dataclasses.replace(base, switches=differing, side=Side("x", changed))
     with pytest.raises(ComparisonError, match=r"needs a mean over samples, and not .*macro_mean"):
-        attributed(base, 4, 0, tmp_path, Rerun())
+        attributed(base, 4, 0, tmp_path, nobody)
+    assert nobody.asked == [], "told before anything is generated"
 
 
 def test_a_denominator_that_there_is_not_is_named(tmp_path: Path) -> None:
