@@ -222,5 +222,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")
+    if not arguments.limit >= 0:
+        raise ConfigError(f"audit: --limit {arguments.limit:g}: expected a percentage from 0 on")
     with messages_shown(-1):
         return audit(arguments)
