@@ -1,7 +1,7 @@
 """The program: evaluate one benchmark with one model.
 
     rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
-    results -> score all anew, where a rule needs the whole set, or a judge -> ledger, tables
+    results -> score all anew, by rules that need the whole set and judges too -> ledger, tables
 
 :func:`run` does all of it; :func:`score` begins at texts that were generated already.
 """
@@ -190,5 +190,5 @@ def _choose_directory(work: Work) -> Path:
         unfinished = run_directory.find_unfinished(runs, work.identity())
         if unfinished is not None:
             return unfinished
-        log.info("there is no unfinished run of this configuration below %s; starting one", runs)
+        log.info("there is no run of this configuration to continue below %s; starting one", runs)
     return run_directory.new_run_directory(runs)

@@ -1,10 +1,4 @@
-"""Multiple choice about a video or an image.
-
-An adapter is a function ``(row, *, parameters) -> Sample``; its parameters come from the
-``benchmark.adapter`` node of a protocol's file. Templates such as ``"{videoID}.mp4"`` are filled
-from the row's own columns. Rows that fit none of these families get a function of their own in a
-module named after the benchmark.
-"""
+"""Multiple choice about a video or an image."""
 
 from __future__ import annotations
 
