@@ -192,7 +192,19 @@ def sweep_table(sweep: Sweep) -> Table:
     """Return what each setting scores and costs; :func:`legend` explains the columns."""
     keys = _keys(sweep)
     header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
-    rows = [_row(setting) for setting in sweep.settings]
+    rows = [
+        [
+            *item.values.values(),
+            *value_cells(item.score)[:2],
+            "best"
+            if item.is_best
+            else marked(item.to_best, item.p_value, item.score.unit).rstrip(),
+            formatted(item.run.cost.model_seconds_per_sample, ".3g"),
+            formatted(megabytes(item.memory_bytes), ".1f"),
+            "T" * item.on_time_frontier + "M" * item.on_memory_frontier,
+        ]
+        for item in sweep.settings
+    ]
     best = [(row, len(keys)) for row in highest([item.score.value for item in sweep.settings])]
     return Table([*header, "MB", "Pareto"], rows, num_names=len(keys), best=best)
 
@@ -222,24 +234,6 @@ def preparing_table(sweep: Sweep) -> Table | None:
 
 def _keys(sweep: Sweep) -> list[str]:
     return ["frames" if key == FRAMES else key for key in sweep.settings[0].values]
-
-
-def _row(setting: SweepPoint) -> list[str]:
-    on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
-    return [
-        *setting.values.values(),
-        *value_cells(setting.score)[:2],
-        _to_best(setting),
-        formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
-        formatted(megabytes(setting.memory_bytes), ".1f"),
-        "".join(mark for mark, is_on in on.items() if is_on),
-    ]
-
-
-def _to_best(setting: SweepPoint) -> str:
-    if setting.to_best is None:
-        return "best" if setting.is_best else "-"
-    return marked(setting.to_best, setting.p_value, setting.score.unit).rstrip()
 
 
 def legend(sweep: Sweep) -> str:
