@@ -171,20 +171,25 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def samples(self) -> DataFrame:
-        """One row a sample: what was asked, generated and scored, and a column for each facet."""
+        """One row a sample: what was asked, generated and scored, and a column for each facet.
+
+        A facet that is called as another column ("answer") has "facet_" before its name.
+        """
         import pandas as pd
 
         generated = ("text", "error", "num_input_tokens", "num_output_tokens")
+        scored = ("answer", "value", "unreadable")
+        taken = {"id", "row", "group", "prompt", "target", *generated, *scored}
         rows = [
             {
                 "id": result.id,
                 "row": result.row,
                 "group": result.group,
-                **result.facets,
+                **{(f"facet_{n}" if n in taken else n): v for n, v in result.facets.items()},
                 "prompt": result.prompt,
                 "target": list(result.target),
                 **{name: getattr(result.generation, name) for name in generated},
-                **{name: getattr(result.score, name) for name in ("answer", "value", "unreadable")},
+                **{name: getattr(result.score, name) for name in scored},
             }
             for result in self.results
         ]
