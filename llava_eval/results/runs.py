@@ -306,8 +306,8 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
     model = manifest.model
     return {
         **manifest.versions,
-        "commit": (manifest.git_commit or "")[:10],
-        "weights": ((model.weights_sha256 if model else None) or "")[:10],
+        "commit": (manifest.git_commit or "")[:10] or None,
+        "weights": ((model.weights_sha256 if model else None) or "")[:10] or None,
         "device": model.device_name if model else None,
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.config.roles import flat
+from llava_eval.config.roles import flat, is_of_scored_texts
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedFunction, PairedMean
 from llava_eval.metrics.groups import rows_by_level
@@ -254,6 +254,11 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
+    lines += [
+        f"of {name} only how it was scored is known; its other settings are not compared"
+        for name, run in sides.items()
+        if is_of_scored_texts(run.config)
+    ]
     lines += [
         f"{name} is by the rule of {first} for both: that of {second} is configured otherwise"
         for name, node in pairing.first.metric_nodes.items()
