@@ -81,7 +81,7 @@ def run(
                     work.benchmark, directory, results, work.model_label, record, notes=work.notes
                 )
                 if len(results) < len(samples):
-                    record.end_as("stopped")
+                    record.end = "stopped"
         track(tracker, directory)
     return Outcome(directory, summary, composed.config.errors.max)
 
@@ -170,7 +170,7 @@ def _score_and_write(
     write_tables(directory, summary)
     if summary.judge is not None:
         record.add(benchmark=summary.benchmark, judge=dict(summary.judge))
-        record.end_as("finished" if summary.judge.get("stopped") is None else "stopped")
+        record.end = "finished" if summary.judge.get("stopped") is None else "stopped"
     return summary
 
 
