@@ -13,8 +13,8 @@ from llava_eval.scoring.reply import without_reasoning
 from llava_eval.types import Sample
 
 
-def read_choice(reply: str, choices: Sequence[str]) -> str | None:
-    """Return the one letter that a reply gives as its answer, or None.
+def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
+    """Return the one letter that a reply gives as its answer, or None, and why.
 
     Our own rule, made so that no reply is ever guessed at: see :mod:`llava_eval.scoring.choice`.
 
@@ -22,11 +22,6 @@ def read_choice(reply: str, choices: Sequence[str]) -> str | None:
         reply: the model's reply.
         choices: the option texts without letters; letters beyond them are not read.
     """
-    return _explained_choice(reply, choices)[0]
-
-
-def _explained_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
-    """Return what :func:`read_choice` does, and why."""
     text = without_reasoning(reply).text
     if text is None:
         return None, "its reasoning does not end"
@@ -61,4 +56,4 @@ class StrictChoice(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        return _explained_choice(reply, sample.choices)
+        return read_choice(reply, sample.choices)

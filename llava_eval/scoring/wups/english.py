@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class English:
         A word becomes the lemma of its part of speech, in lower case; where WordNet does not know
         that, its stem; where WordNet does not know that either, it stays.
         """
-        words = pywsd_words(text, self._sentences.tokenize)
+        sentences = self._sentences.tokenize(text)
+        words = [word for sentence in sentences for word in pywsd_words(sentence)]
         tagged: Sequence[tuple[str, str]] = self._tagger.tag(words)
         return [self._lemma(word.lower(), _part_of_speech(tag)) for word, tag in tagged]
 
@@ -172,17 +173,8 @@ _AFTER_PADDING = (
 )
 
 
-def pywsd_words(text: str, sentences: Callable[[str], Sequence[str]]) -> list[str]:
-    """Return the tokens of a text.
-
-    Args:
-        text: any text.
-        sentences: splits it into sentences.
-    """
-    return [word for sentence in sentences(text) for word in _sentence_words(sentence)]
-
-
-def _sentence_words(sentence: str) -> list[str]:
+def pywsd_words(sentence: str) -> list[str]:
+    """Return the tokens of a sentence."""
     for pattern, replacement in _BEFORE_PADDING:
         sentence = re.sub(pattern, replacement, sentence)
     sentence = f" {sentence} "
