@@ -36,12 +36,12 @@ def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
         if len(by_text) > 1:
             return None, "the reply is the text of several options"
         return by_text[0], "whose text is the whole reply"
-    found = find_statements(text, choices)
-    if len(found.stated) != 1:
-        named = ", ".join(sorted(found.stated))
+    stated, rejected = find_statements(text, choices)
+    if len(stated) != 1:
+        named = ", ".join(sorted(stated))
         return None, f"the reply states {named}" if named else "the reply states no option"
-    ((letter, quote),) = found.stated.items()
-    if letter in found.rejected:
+    ((letter, quote),) = stated.items()
+    if letter in rejected:
         return None, f"the reply states {letter} and rules it out"
     if letter not in letters:
         return None, f"the reply states {letter}, which is no option"

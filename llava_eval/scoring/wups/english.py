@@ -52,11 +52,11 @@ class English:
         sentences = self._sentences.tokenize(text)
         words = [word for sentence in sentences for word in pywsd_words(sentence)]
         tagged: Sequence[tuple[str, str]] = self._tagger.tag(words)
-        return [self._lemma(word.lower(), _part_of_speech(tag)) for word, tag in tagged]
+        return [self._lemma(word.lower(), _PARTS_OF_SPEECH.get(tag[:2])) for word, tag in tagged]
 
     def _uncached_lemma(self, word: str, pos: str | None) -> str:
         if pos is None:  # a preposition, say: what it would be alone, or a noun
-            pos = _part_of_speech(self._tagger.tag([word])[0][1]) or NOUN
+            pos = _PARTS_OF_SPEECH.get(self._tagger.tag([word])[0][1][:2], NOUN)
         lemma = self.wordnet.lemma(word, pos)
         if self.wordnet.is_known(lemma):
             return lemma
@@ -75,10 +75,6 @@ def check_english() -> None:
         raise ConfigError(f"WUPS needs the package {missing[0]!r}; {_INSTALL}")
     _wordnet_folder()
     _tagger_folder()
-
-
-def _part_of_speech(tag: str) -> str | None:
-    return _PARTS_OF_SPEECH.get(tag[:2])
 
 
 def _wordnet_folder() -> Path:
