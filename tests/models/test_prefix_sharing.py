@@ -20,6 +20,7 @@ from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
+from llava_eval.models.local.prefix import CACHE
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.families import FAMILIES
@@ -66,7 +67,7 @@ def test_what_differs_is_asked_as_a_whole_and_said(
     loaded: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     def change(inputs: dict[str, Any], output: Any) -> None:
-        if inputs.get("past_key_values") is not None and inputs["input_ids"].shape[0] > 1:
+        if inputs.get(CACHE) is not None and inputs["input_ids"].shape[0] > 1:
             output.logits[..., 5] += 100.0
 
     other = with_hook(loaded, change)
