@@ -259,6 +259,31 @@ def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_least_length_counts_no_padding_between_prefixes(tmp_path: Path) -> None:
+    FAMILIES["llava_next_video"].make(tmp_path)
+    path = tmp_path / "generation_config.json"
+    own = {"min_length": 101, "eos_token_id": [2, *range(30, 250, 2)]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    plain = Plain.load(tmp_path)
+    plan = plan_checkpoint(
+        find_checkpoint(str(tmp_path)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    runner = ModelRunner(load_model(plan), CHAT)
+    expected, requests = {}, []
+    for seed, before in enumerate(("Look. ", "This picture shows much. ")):
+        clip = make_clip(1, seed=seed, size=(80, 120))
+        medium = runner.prepare("image", clip)
+        for question in QUESTIONS:
+            request = Request(before + question, (before, medium, question), SETTINGS)
+            requests.append(request)
+            tokens = plain.new_tokens(plain.inputs((before, ("image", clip), question), None))
+            expected[request.id] = len(tokens)
+    assert len(set(expected.values())) > 1
+    done = {request.id: answer.num_output_tokens for request, answer in runner.generate(requests)}
+    assert done == expected
+
+
+@pytest.mark.slow
 def test_a_budget_of_pixels_changes_the_number_of_tokens(tmp_path: Path) -> None:
     few = {"min_pixels": 4 * 28 * 28, "max_pixels": 8 * 28 * 28}
     tokens = []
