@@ -171,10 +171,7 @@ def _read_image(image: Media) -> Clip:
 def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:
     """Return an image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` returns it.
 
-    Args:
-        path: the file, or a name for messages where there is ``content``.
-        content: the file's bytes.
-        upright: turn it first by the orientation in its EXIF data, as ``datasets`` does.
+    With ``upright`` it is turned first by its EXIF orientation, as ``datasets`` does.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

@@ -87,7 +87,7 @@ def index_video(source: Source) -> VideoIndex:
     if has_table and mp4.is_shown_upright(source.path):
         return mp4.index_samples(source.path, stream, syntax, _info(source))
     table = None
-    if "matroska" in container_format and syntax.is_simple:
+    if "matroska" in container_format and not syntax.max_reorder:
         head += islice(packets, max(0, 4 - len(head)))
         table = walk_blocks(source.path, syntax, head[:4])
         if table is not None and table.is_upright:
@@ -213,7 +213,7 @@ def _info(source: Source, frame: VideoFrame | None = None) -> VideoInfo:
 class _Joint(NamedTuple):
     """Pictures around a keyframe, see :func:`llava_eval.video.fast.picture_order.goes_on`."""
 
-    before: list[PictureOrder]
+    before: list[PictureOrder | None]
     keyframe: PictureOrder
     after: list[PictureOrder]
 
@@ -251,7 +251,7 @@ class _Scan:
             raise UntrustedError(f"packet {number} has no timestamp")
         if packet.is_corrupt:
             raise DamagedError(f"packet {number} is marked as corrupt")
-        data = b"" if syntax.shows_every_packet and syntax.is_opaque else bytes(packet)
+        data = b"" if syntax.shows_every_packet and not syntax.max_reorder else bytes(packet)
         if syntax.packet_info(data) is None:
             raise DamagedError(f"packet {number} is damaged")
         shown = not packet.is_discard and (
@@ -302,7 +302,7 @@ class _Scan:
         order = self.syntax.picture_order(data) if number > 0 else None
         if order is not None and not order.resets:
             before = [self.syntax.picture_order(each) for each in self.recent]
-            self.joint = _Joint([each for each in before if each is not None], order, [])
+            self.joint = _Joint(before, order, [])
         self.recent.clear()
         parameters = self.syntax.parameters(data)
         if parameters:

@@ -58,34 +58,26 @@ class Syntax:
     """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...).
 
     Attributes:
-        max_reorder: most packets by which decoding order can differ from the order shown.
+        max_reorder: most packets by which decoding order can differ from the order shown; where
+            it is 0, first and last byte tell all of a packet.
         shows_every_packet: every packet shows a frame.
-        is_opaque: :meth:`packet_info` says the same of every packet,
-        info: which is this.
+        info: what :meth:`packet_info` says of every packet where ``max_reorder`` is 0.
         states_references: packets state which others they refer to, so :meth:`frames` can tell.
         states_reorder: the stream states by how many packets its frames are reordered.
         stated_reorder: so many stored before a frame are shown after it at most; None if not known.
-        keyframes_may_hide_frames: a keyframe can hide frames, so all of them have to be looked at.
         marks_leading: packets themselves say that they are shown before the keyframe that they
-            follow.
+            follow, which may hide them.
         distrust: why frames cannot be counted from packets, None if they can.
     """
 
     max_reorder = 0
     shows_every_packet = True
-    is_opaque = True
     info = DISPOSABLE
     states_references = False
     states_reorder = True
     stated_reorder: int | None = None
-    keyframes_may_hide_frames = False
     marks_leading = False
     distrust: str | None = None
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether first and last byte tell all of a packet, and packets are shown as stored."""
-        return self.max_reorder == 0 and self.is_opaque
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         """Return whether decoding may begin at a packet that the container calls a keyframe."""
@@ -95,7 +87,7 @@ class Syntax:
         """Return how much a packet matters to others; None if it is visibly damaged.
 
         Args:
-            packet: its bytes; may be empty where :attr:`is_opaque`.
+            packet: its bytes; may be empty where :attr:`max_reorder` is 0.
         """
         return self.info
 
