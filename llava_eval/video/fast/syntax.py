@@ -101,7 +101,7 @@ class Syntax:
 
     def num_shown(self, packet: bytes) -> int:
         """Return how many frames a packet shows, as the headers in it say."""
-        return 1
+        return int(self.shows(packet[0], packet[-1]))
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
         """Return why frames cannot be counted across this keyframe, None if they can."""
@@ -147,9 +147,6 @@ class Vp8(Syntax):
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else EntryKind.NO
 
-    def num_shown(self, packet: bytes) -> int:
-        return int(self.shows(packet[0], 0))
-
     def shows(self, first: int, last: int) -> bool:
         return first & 0x10 != 0
 
@@ -180,7 +177,7 @@ class Vp9(Syntax):
         width, count = (mark >> 3 & 3) + 1, (mark & 7) + 1  # of the index, Annex B
         sizes = packet[-1 - width * count : -1]
         if mark & 0xE0 != 0xC0 or packet[-2 - width * count : -1 - width * count] != packet[-1:]:
-            return int(self.shows(packet[0], 0))
+            return super().num_shown(packet)
         num_shown = position = 0
         for start in range(0, len(sizes), width):
             first = packet[position : position + 1]
