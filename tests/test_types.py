@@ -89,6 +89,21 @@ def info(num_frames: int = 1, width: int = 1, height: int = 1) -> VideoInfo:
         (lambda: sample(row=-1), "sample q: row is -1"),
         (lambda: sample(group=""), "sample q: group is empty"),
         (lambda: sample(content=()), "sample q: nothing to ask"),
+        (lambda: sample(id=7), "sample 7: id is 7, expected a text"),  # type: ignore[arg-type]
+        (lambda: sample(content="Why?"), "content is 'Why?', expected texts and media"),  # type: ignore[arg-type]
+        (lambda: sample(content=("Why?", 7)), "expected texts and media"),  # type: ignore[arg-type]
+        (
+            lambda: Sample("q", 0, "v", ("x",), ("yes")),  # type: ignore[arg-type]
+            "sample q: targets is 'yes', expected texts in a tuple",
+        ),
+        (
+            lambda: Sample("q", 0, "v", ("x",), (7,)),  # type: ignore[arg-type]
+            "sample q: targets is (7,), expected texts in a tuple",
+        ),
+        (
+            lambda: Sample("q", 0, "v", ("x",), (), facets={"n": None}),  # type: ignore[dict-item]
+            "sample q: facets is {'n': None}, expected texts",
+        ),
         (lambda: GenerationSettings(max_new_tokens=0), "max_new_tokens is 0, at least 1"),
         (lambda: GenerationSettings(temperature=-0.1), "temperature is -0.1, at least 0"),
         (lambda: GenerationSettings(top_p=0.0), "top_p is 0.0, expected 0 < top_p <= 1"),
