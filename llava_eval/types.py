@@ -98,7 +98,8 @@ class Media:
         _require(
             self.kind in ("video", "image"), f"Media.kind is {self.kind!r}, not video or image"
         )
-        _require(bool(self.path), "Media.path is empty")
+        _require(self.path != "", "Media.path is empty")
+        _require(isinstance(self.path, str), f"Media.path is {self.path!r}, expected a text")
         _require(
             self.data is None or self.kind == "image", f"{self.path}: only images come as bytes"
         )
@@ -108,10 +109,11 @@ class Media:
         )
         start = 0.0 if self.start_seconds is None else self.start_seconds
         end = math.inf if self.end_seconds is None else self.end_seconds
+        are_numbers = isinstance(start, int | float) and isinstance(end, int | float)
         _require(
-            0.0 <= start < end,
+            are_numbers and 0.0 <= start < end,
             f"{self.path}: a cut needs 0 <= start < end, got start {self.start_seconds} s, "
-            f"end {self.end_seconds} s",
+            f"end {self.end_seconds} s" + ("" if are_numbers else ", expected numbers of Python's"),
         )
 
 
@@ -670,7 +672,8 @@ class Score:
     details: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.value is None or math.isfinite(self.value), f"Score.value is {self.value}")
+        is_finite = not isinstance(self.value, float) or math.isfinite(self.value)
+        _require(is_finite, f"Score.value is {self.value}")
         _require(
             not (self.unreadable and self.answer is not None),
             f"an unreadable text cannot have an answer, got {self.answer!r}",

@@ -9,7 +9,7 @@ import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 import torch
@@ -66,6 +66,8 @@ def info(num_frames: int = 1, width: int = 1, height: int = 1) -> VideoInfo:
     [
         (lambda: Media("audio", "a.mp4"), "Media.kind is 'audio', not video or image"),  # type: ignore[arg-type]
         (lambda: Media("video", ""), "Media.path is empty"),
+        (lambda: Media("video", Path("a")), "Media.path is PosixPath('a'), expected a text"),  # type: ignore[arg-type]
+        (lambda: Media("video", "a", "1.5"), "got start 1.5 s, end None s, expected numbers"),  # type: ignore[arg-type]
         (lambda: Media("video", "a", data=b"x"), "a: only images come as bytes"),
         (lambda: Media("video", "a", stated_seconds=0.0), "a: the stated duration is 0.0 s"),
         (lambda: Media("video", "a", stated_seconds=math.inf), "a: the stated duration is inf s"),
