@@ -51,8 +51,8 @@ class Engine(Protocol):
         ...
 
 
-class Watch:
-    """Watches a run, and may end it early; as written here it lets it answer every sample."""
+class Watch(Protocol):
+    """Watches a run, and may end it early; what is written here lets it answer every sample."""
 
     @property
     def is_done(self) -> bool:
@@ -72,3 +72,7 @@ class Watch:
     def add(self, result: SampleResult) -> None:
         """Take a scored result."""
         return
+
+
+class AnswerAll(Watch):
+    """Watches nothing: every sample is answered, in the order of the rows."""
