@@ -1,7 +1,7 @@
 """The program: evaluate one benchmark with one model.
 
     rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
-    results -> score all anew, where a rule needs the whole set, or a judge -> ledger, tables
+    results -> score all anew, by rules that need the whole set and judges too -> ledger, tables
 
 :func:`run` does all of it; :func:`score` begins at texts that were generated already.
 """
@@ -67,8 +67,9 @@ def run(
         with claim(directory):
             manifest, results = work.take_over(directory)
             with work.record(directory, manifest) as record:
-                is_known = any([watch.sees(result) for result in results])
-                pending = [] if is_known else watch.order(work.unfinished(results))
+                for result in results:
+                    watch.add(result)
+                pending = [] if watch.is_done else watch.order(work.unfinished(results))
                 if pending:
                     check_before_loading(composed.config, pending, parts.judge, directory)
                     log.info("loading %s", work.model_label)
@@ -81,7 +82,7 @@ def run(
                     work.benchmark, directory, results, work.model_label, record, notes=work.notes
                 )
                 if len(results) < len(samples):
-                    record.end_as("stopped")
+                    record.end = "stopped"
         track(tracker, directory)
     return Outcome(directory, summary, composed.config.errors.max)
 
@@ -109,7 +110,8 @@ def _generate(
             ledger.append(result)
             results.append(result)
             progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
-            if watch.sees(result):
+            watch.add(result)
+            if watch.is_done:
                 break
     record.add(**work.engine.record())
     record.add_work(**work.engine.work())
@@ -134,7 +136,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
         run_directory.runs_of(composed.config.benchmark.name, "scored")
     )
     with claim(directory):
-        run_directory.check_owner(directory, given.identity(), resume=None)
+        run_directory.check_same_run(directory, given.identity(), resume=None)
         with given.record(directory, clock, label) as record, clock.stage("score"):
             record.begin({})
             summary = _score_and_write(
@@ -170,7 +172,7 @@ def _score_and_write(
     write_tables(directory, summary)
     if summary.judge is not None:
         record.add(benchmark=summary.benchmark, judge=dict(summary.judge))
-        record.end_as("finished" if summary.judge.get("stopped") is None else "stopped")
+        record.end = "finished" if summary.judge.get("stopped") is None else "stopped"
     return summary
 
 
@@ -190,5 +192,5 @@ def _choose_directory(work: Work) -> Path:
         unfinished = run_directory.find_unfinished(runs, work.identity())
         if unfinished is not None:
             return unfinished
-        log.info("there is no unfinished run of this configuration below %s; starting one", runs)
+        log.info("there is no run of this configuration to continue below %s; starting one", runs)
     return run_directory.new_run_directory(runs)

@@ -165,7 +165,7 @@ class Row:
         return result
 
     def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
-        for item in _listed(value) or ():
+        for item in as_list(value) or ():
             is_nested = isinstance(item, Mapping | list | tuple | bytes)
             if is_nested and set(_TEXT_KEYS).isdisjoint(item):
                 raise self.error(
@@ -323,11 +323,12 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
     Returns:
         Each item as text; None for an item that is null.
     """
-    items = _listed(value)
+    items = as_list(value)
     return None if items is None else tuple(map(_item, items))
 
 
-def _listed(value: Any) -> Sequence[Any] | None:
+def as_list(value: Any) -> Sequence[Any] | None:
+    """Return a list of anything, however a source holds it, as :func:`list_items` says."""
     if isinstance(value, str):
         if value.lstrip().startswith('"['):  # a list that was encoded twice
             value = _written(value, str) or value

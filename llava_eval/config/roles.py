@@ -28,6 +28,9 @@ from llava_eval.types import Media
 #: What is on or off about a medium: another value shows a model other pixels.
 _MEDIA_SWITCHES = tuple(entry.name for entry in dataclasses.fields(Media) if entry.type == "bool")
 
+#: The value of a setting that a run does not know.
+UNKNOWN = "unknown"
+
 #: What the schema's fields state that a :class:`Setting` holds as it stands there.
 _STATED = ("role", "step", "parts", "is_open", "is_path")
 
@@ -268,15 +271,27 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return, by dotted key, the values of the settings in which runs differ, one per run.
 
     Places and labels are no settings. A part whose name says what it is (quantization, for
-    instance) is told by its name, a sampler by its function's.
+    instance) is told by its name, a sampler by its function's. What scored texts were asked with is
+    :data:`UNKNOWN`, which is no difference.
     """
     trees = [_settings_by_name(config) for config in configs]
-    keys = dict.fromkeys(key for tree in trees for key in tree)
-    return {
-        key: [tree.get(key) for tree in trees]
-        for key in keys
-        if any(tree.get(key) != trees[0].get(key) for tree in trees)
-    }
+    changed = {}
+    for key in dict.fromkeys(key for tree in trees for key in tree):
+        values = [
+            UNKNOWN
+            if is_of_scored_texts(config) and key.partition(".")[0] not in config
+            else tree.get(key)
+            for config, tree in zip(configs, trees, strict=True)
+        ]
+        known = [value for value in values if value != UNKNOWN]
+        if any(value != known[0] for value in known):
+            changed[key] = values
+    return changed
+
+
+def is_of_scored_texts(config: Mapping[str, Any]) -> bool:
+    """Return whether a run's configuration is that of texts that were scored, without a model."""
+    return "model" not in config
 
 
 def _settings_by_name(config: Mapping[str, Any]) -> dict[str, Any]:

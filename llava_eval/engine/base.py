@@ -54,6 +54,11 @@ class Engine(Protocol):
 class Watch(Protocol):
     """Watches a run, and may end it early; what is written here lets it answer every sample."""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the results so far are enough, so that the run may end."""
+        return False
+
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
     ) -> None:
@@ -64,9 +69,9 @@ class Watch(Protocol):
         """Return samples in the order in which they are to be answered."""
         return list(samples)
 
-    def sees(self, result: SampleResult) -> bool:
-        """Take a scored result, and return whether the run may end."""
-        return False
+    def add(self, result: SampleResult) -> None:
+        """Take a scored result."""
+        return
 
 
 class AnswerAll(Watch):

@@ -39,22 +39,17 @@ def git_commit() -> str | None:
     folder = Path(llava_eval.__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
+    told = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes")
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        done = subprocess.run(
+            ["git", "-C", str(folder), *told],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return f"{commit}+changes" if changed else commit
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
     return done.stdout.strip()
 
 

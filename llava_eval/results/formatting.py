@@ -152,6 +152,8 @@ _MARKDOWN_ACTING = re.compile(r"(\*|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 #: Characters of a name in a table of a page that stand in one line.
 _LONG_NAME = 28
 _BACKTICKS = re.compile(r"`+")
+#: What tables call the column of the letters of runs.
+_RUN_HEADERS = ("", "run", "runs")
 #: A sign in front of a number, and a dash that stands for none.
 _SIGN = re.compile(r"(?<![\w.])([+-])(?=\d)")
 _NONE = "-"
@@ -207,13 +209,17 @@ class Table:
         """Return a tabular for the booktabs package, the best cells in bold.
 
         Args:
-            names: of the runs, by the letters that stand for them in the header and in names.
+            names: of the runs, by the letters that stand for them in the header and in the column
+                that says which run a row is of. Elsewhere a letter is an answer or a level.
         """
+        of_runs = next((n for n, name in enumerate(self.header) if name in _RUN_HEADERS), None)
         alignment = "l" * self.num_names + "r" * (len(self.header) - self.num_names)
         header = [_named(cell, names or {}) for cell in self.header]
         rows = [
             [
-                _named(cell, names or {}) if column < self.num_names else _latex_value(cell)
+                _named(cell, names or {})
+                if column == of_runs
+                else (latex_text if column < self.num_names else _latex_value)(cell)
                 for column, cell in enumerate(row)
             ]
             for row in self.rows

@@ -164,21 +164,6 @@ def provenance(identity: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def amount(results: Sequence[SampleResult], seconds: float) -> dict[str, Any]:
-    """Return what a manifest says of how much was generated.
-
-    Args:
-        results: of this process.
-        seconds: that it took.
-    """
-    num_tokens = sum(result.generation.num_output_tokens or 0 for result in results)
-    return {
-        "num_generated": len(results),
-        "num_output_tokens": num_tokens,
-        "output_tokens_per_second": round(num_tokens / seconds, 3),
-    }
-
-
 def _now() -> str:
     """Return the time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -197,7 +182,7 @@ def _told(value: Any) -> Any:
 class RunRecord:
     """Writes the manifest of one run as it goes on; its block's end is the run's.
 
-    The last status is "finished" (or what :meth:`end_as` says), "interrupted" after Ctrl-C, or
+    The last status is "finished" (or what :attr:`end` says), "interrupted" after Ctrl-C, or
     "failed" after an error of ours. What fails before :meth:`begin` leaves no manifest.
 
     Args:
@@ -208,6 +193,7 @@ class RunRecord:
 
     Attributes:
         directory: the run directory.
+        end: status of a run that ends without an error.
         is_written: this process has written the manifest.
     """
 
@@ -219,7 +205,7 @@ class RunRecord:
         stage_seconds: Mapping[str, float],
     ) -> None:
         self.directory = directory
-        self._end = "finished"
+        self.end = "finished"
         self._earlier = {} if earlier is None else dict(earlier.content)
         self._content = {**content, "config": _told(content["config"])}
         self._stage_seconds = stage_seconds
@@ -237,7 +223,7 @@ class RunRecord:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None:
-            self.write(self._end)
+            self.write(self.end)
         elif isinstance(error, KeyboardInterrupt) and self.is_written:
             self.write("interrupted")
         elif isinstance(error, LlavaEvalError) and self.is_written:
@@ -267,10 +253,6 @@ class RunRecord:
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
 
-    def end_as(self, status: str) -> None:
-        """Say what the manifest will hold as the status of a run without errors."""
-        self._end = status
-
     def add_work(self, **work: Any) -> None:
         """Add facts about this process's own share, for instance how much it generated."""
         self._session.update(work)
@@ -286,16 +268,24 @@ class RunRecord:
             clock: of the engine.
         """
         start = time.perf_counter()
-        interrupt: KeyboardInterrupt | None = None
+
+        def note() -> None:
+            seconds = time.perf_counter() - start
+            num_tokens = sum(result.generation.num_output_tokens or 0 for result in results)
+            self.add_work(
+                generating_seconds=round(seconds, 3),
+                warm_up=clock.warm_up or None,
+                num_generated=len(results),
+                num_output_tokens=num_tokens,
+                output_tokens_per_second=round(num_tokens / seconds, 3),
+            )
+
         try:
             yield
-        except KeyboardInterrupt as caught:
-            interrupt = caught
-        seconds = time.perf_counter() - start
-        self.add_work(generating_seconds=round(seconds, 3), warm_up=clock.warm_up or None)
-        self.add_work(**amount(results, seconds))
-        if interrupt is not None:
-            raise interrupt
+        except KeyboardInterrupt:
+            note()
+            raise
+        note()
 
     def add(self, **content: Any) -> None:
         """Add facts that the next write will hold."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
+from llava_eval.config.roles import UNKNOWN
 from llava_eval.results.runs import Run, differing_settings, own_settings
 
 #: Short key of the setting that says how many frames are shown.
@@ -53,8 +54,8 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 
 
 def _shown(key: str, value: str) -> str:
-    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; null is not said."""
-    if value == "null":
+    """Write a setting's value: "16 frames", "bnb_nf4", "quantization=none"; none is empty."""
+    if value in ("null", UNKNOWN):
         return ""
     if key == FRAMES and value.isdecimal():
         return f"{value} frames"

@@ -172,20 +172,25 @@ class Run(ComparableRun):
 
     @functools.cached_property
     def samples(self) -> DataFrame:
-        """One row a sample: what was asked, generated and scored, and a column for each facet."""
+        """One row a sample: what was asked, generated and scored, and a column for each facet.
+
+        A facet that is called as another column ("answer") has "facet_" before its name.
+        """
         import pandas as pd
 
         generated = ("text", "error", "num_input_tokens", "num_output_tokens")
+        scored = ("answer", "value", "unreadable")
+        taken = {"id", "row", "group", "prompt", "target", *generated, *scored}
         rows = [
             {
                 "id": result.id,
                 "row": result.row,
                 "group": result.group,
-                **result.facets,
+                **{(f"facet_{n}" if n in taken else n): v for n, v in result.facets.items()},
                 "prompt": result.prompt,
                 "target": list(result.target),
                 **{name: getattr(result.generation, name) for name in generated},
-                **{name: getattr(result.score, name) for name in ("answer", "value", "unreadable")},
+                **{name: getattr(result.score, name) for name in scored},
             }
             for result in self.results
         ]
@@ -303,8 +308,8 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
     model = manifest.model
     return {
         **manifest.versions,
-        "commit": (manifest.git_commit or "")[:10],
-        "weights": ((model.weights_sha256 if model else None) or "")[:10],
+        "commit": (manifest.git_commit or "")[:10] or None,
+        "weights": ((model.weights_sha256 if model else None) or "")[:10] or None,
         "device": model.device_name if model else None,
     }
 
@@ -358,17 +363,14 @@ def targets_in(config_dir: Path | None) -> Iterator[str]:
             content = yaml.safe_load(read_file(path).decode())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
-        yield from _targets_of(content)
-
-
-def _targets_of(node: object) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if isinstance(node.get(TARGET_KEY), str):
-            yield node[TARGET_KEY]
-        node = list(node.values())
-    if isinstance(node, list):
-        for item in node:
-            yield from _targets_of(item)
+        nodes: list[object] = [content]
+        for node in nodes:  # which grows by what it holds
+            if isinstance(node, Mapping):
+                if isinstance(node.get(TARGET_KEY), str):
+                    yield node[TARGET_KEY]
+                nodes += node.values()
+            elif isinstance(node, list):
+                nodes += node
 
 
 def by_benchmark(runs: Iterable[Run]) -> dict[str, list[Run]]:
@@ -400,22 +402,20 @@ def differences_of(runs: Sequence[ComparableRun]) -> list[Difference]:
     What changes the meaning of a number stands first, then what answers, then how fast.
     """
     roles = list(get_args(Role))
-    settings = sorted(_differing_settings(runs), key=lambda item: roles.index(item.role))
+    changed = differences([run.config for run in runs])
+    settings = [
+        Difference(name, role_of(key), _written(changed[key]))
+        for name, key in short_keys({key: key for key in changed}).items()
+    ]
+    settings.sort(key=lambda item: roles.index(item.role))
     software = differing_versions(runs).items()
     return [*settings, *(Difference(name, "software", values) for name, values in software)]
 
 
-def _differing_settings(runs: Sequence[ComparableRun]) -> list[Difference]:
-    changed = differences([run.config for run in runs])
-    return [
-        Difference(name, role_of(key), _written(changed[key]))
-        for name, key in short_keys({key: key for key in changed}).items()
-    ]
-
-
 def differing_settings(runs: Sequence[ComparableRun]) -> dict[str, Sequence[str]]:
     """Return, by short key, the values of settings in which runs differ, one per run."""
-    return {item.name: item.values for item in _differing_settings(runs)}
+    changed = short_keys(differences([run.config for run in runs]))
+    return {name: _written(values) for name, values in changed.items()}
 
 
 def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:

@@ -83,6 +83,17 @@ def test_differences_are_told_by_the_names_of_parts() -> None:
     }
 
 
+def test_scored_texts_differ_in_what_judged_them_alone() -> None:
+    run = {"benchmark": {"where": None}, "sampler": {"num_frames": 4}, "seed": 0, "model": {"a": 1}}
+    other = {**run, "sampler": {"num_frames": 8}}
+    scored = {"benchmark": {"where": {"duration": "short"}}}
+    assert roles.differences([run, scored]) == {"benchmark.where.duration": [None, "short"]}
+    assert roles.differences([run, other, {"benchmark": run["benchmark"]}]) == {
+        "sampler.num_frames": [4, 8, "unknown"]
+    }
+    assert roles.differences([scored, scored]) == {}
+
+
 @pytest.mark.slow
 def test_a_protocol_of_an_earlier_baseline_is_compared_where_it_is_known() -> None:
     ours = compose_config(["benchmark.where.duration=short"]).resolved

@@ -348,8 +348,11 @@ class FirstOnly(Watch):
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
         return list(samples)[::-1]
 
-    def sees(self, result: SampleResult) -> bool:
+    def add(self, result: SampleResult) -> None:
         self.num_left -= 1
+
+    @property
+    def is_done(self) -> bool:
         return self.num_left <= 0
 
 

@@ -162,6 +162,11 @@ def test_markdown_latex_and_html() -> None:
         "run & b $-$ a\\_1 & x \\\\",
         "b & \\textbf{$+$1.0 to $-$0.5} & -- \\\\",
     ]
+    answers = Table(["sample", "A", "B"], [["A", "A", "B"]], num_names=3)
+    assert answers.to_latex({"A": "a", "B": "b"}).splitlines()[3:6:2] == [
+        "sample & a & b \\\\",
+        "A & A & B \\\\",  # letters that were answered
+    ]
     common = Table(["runs"], [["A, as B"]]).to_latex({"A": "a - 1", "B": "b"})
     assert "a - 1, as b \\\\" in common
     page = TABLE.to_html()

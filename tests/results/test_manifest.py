@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +18,16 @@ import yaml
 
 import llava_eval
 from llava_eval.errors import ServerError
+from llava_eval.models.clock import StageClock
 from llava_eval.results.environment import git_commit
 from llava_eval.results.manifest import (
     Manifest,
     RunRecord,
-    amount,
     provenance,
     read_manifest,
 )
 from llava_eval.types import Generation
 from tests.results.helpers import make_result
-
-
-def test_what_was_generated_is_counted() -> None:
-    results = [
-        make_result(0, generation=Generation("a", 100, 2, "eos")),
-        make_result(1, generation=Generation(None, error="E: x")),
-        make_result(2, generation=Generation("b", 10, 5, "eos")),
-    ]
-    assert amount(results, 3.0) == {
-        "num_generated": 3,
-        "num_output_tokens": 7,
-        "output_tokens_per_second": 2.333,
-    }
-    assert amount([], 3.0)["output_tokens_per_second"] == 0.0
 
 
 def test_the_code_is_told_first() -> None:
@@ -59,6 +47,26 @@ def record(directory: Path, earlier: Manifest | None = None, **content: Any) -> 
 
 def written(directory: Path) -> dict[str, Any]:
     return dict(json.loads((directory / "manifest.json").read_text()))
+
+
+def test_what_was_generated_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [
+        make_result(0, generation=Generation("a", 100, 2, "eos")),
+        make_result(1, generation=Generation(None, error="E: x")),
+        make_result(2, generation=Generation("b", 10, 5, "eos")),
+    ]
+    seconds = itertools.count(0.0, 3.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(seconds))
+    with record(tmp_path) as running:
+        running.begin({})
+        with running.counting(results, StageClock()):
+            pass
+    (session,) = written(tmp_path)["sessions"]
+    assert (session["num_generated"], session["num_output_tokens"]) == (3, 7)
+    assert session["output_tokens_per_second"] == 2.333
+    with record(tmp_path) as running, running.counting([], StageClock()):
+        pass
+    assert written(tmp_path)["sessions"][0]["output_tokens_per_second"] == 0.0
 
 
 def test_a_manifest_tells_of_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +137,7 @@ def test_a_manifest_says_how_the_run_ended(
         ):
             if has_begun:
                 running.begin({})
-            running.end_as("stopped")
+            running.end = "stopped"
             if error is not None:
                 raise error
         if has_begun:

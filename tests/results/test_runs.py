@@ -47,6 +47,12 @@ def test_columns_without_a_value_have_the_type_of_those_with_one(tmp_path: Path)
     assert list(bare.samples.dtypes) == list(full.samples.dtypes)
 
 
+def test_a_facet_that_is_called_as_a_column_stands_beside_it(tmp_path: Path) -> None:
+    results = [answered(0, False, facets={"answer": "yes", "task": "t"})]
+    samples = RunReader().read(write_run(tmp_path / "run", results)).samples
+    assert samples[["facet_answer", "answer", "task"]].to_numpy().tolist() == [["yes", "B", "t"]]
+
+
 def test_what_samples_share_is_held_once(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", [answered(0, True), answered(1, False)])
     reader = RunReader()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from llava_eval.config.roles import flat
+from llava_eval.config.roles import flat, is_of_scored_texts
 from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import PairedFunction, PairedMean
 from llava_eval.metrics.groups import rows_by_level
@@ -75,11 +76,6 @@ class RunComparison:
         pairing: the runs and their common samples.
         metrics: as the protocol lists them.
         headline_index: of the first of them by which all runs that are compared could be.
-        level_metric: the first metric from there on that levels have, as in the runs' own tables.
-        facets: by facet, its levels by that metric, in the order of the samples.
-        better, worse: samples that the second run did better or worse on, the largest change first.
-        agreement: of texts and answers.
-        fidelity: how far the answers are apart, by several measures; none for other frames.
         adjusted_p_values: by metric name, Holm's over the runs compared at once.
     """
 
@@ -87,12 +83,6 @@ class RunComparison:
     pairing: Pairing
     metrics: Sequence[ComparedMetric]
     headline_index: int
-    level_metric: ComparedMetric
-    facets: Mapping[str, Sequence[ComparedLevel]]
-    better: Sequence[Flip]
-    worse: Sequence[Flip]
-    agreement: Agreement
-    fidelity: Sequence[Measure]
     adjusted_p_values: Mapping[str, float | None]
 
     def __repr__(self) -> str:
@@ -105,6 +95,47 @@ class RunComparison:
     def headline(self) -> ComparedMetric:
         """The metric that tables look at."""
         return self.metrics[self.headline_index]
+
+    @property
+    def level_metric(self) -> ComparedMetric:
+        """The headline, or the first metric after it that levels have in the runs' own tables."""
+        having = flat(self.pairing.first.config).get("benchmark.facet_metrics")
+        of_levels = (
+            item
+            for item in self.metrics[self.headline_index :]
+            if not isinstance(having, list) or item.name in having
+        )
+        return next(of_levels, self.headline)
+
+    @functools.cached_property
+    def facets(self) -> Mapping[str, Sequence[ComparedLevel]]:
+        """By facet, its levels by :attr:`level_metric`, in the order of the samples."""
+        return _by_facet(self.pairing, self.level_metric)
+
+    @functools.cached_property
+    def better(self) -> Sequence[Flip]:
+        """Samples that the second run did better on, the largest change first."""
+        return flips_of(self.pairing, self.headline)[0]
+
+    @functools.cached_property
+    def worse(self) -> Sequence[Flip]:
+        """Samples that the second run did worse on, the largest change first."""
+        return flips_of(self.pairing, self.headline)[1]
+
+    @property
+    def agreement(self) -> Agreement:
+        """How often texts and answers are the same."""
+        pairs = list(zip(self.pairing.firsts, self.pairing.seconds, strict=True))
+        return Agreement(
+            len(pairs),
+            sum(left.generation.text == right.generation.text for left, right in pairs),
+            sum(left.score.answer == right.score.answer for left, right in pairs),
+        )
+
+    @functools.cached_property
+    def fidelity(self) -> Sequence[Measure]:
+        """How far the answers are apart, by several measures; none for other frames."""
+        return fidelity_of(self.pairing, self.headline)
 
 
 def compare_runs(
@@ -133,9 +164,10 @@ def compare_runs(
     metrics = [compare_metrics(pairing) for pairing in pairings.values()]
     known = [found for item in metrics if any(found := [one.estimate is not None for one in item])]
     index = next((n for n, found in enumerate(zip(*known, strict=True)) if all(found)), 0)
-    p_values = [holm_of(one.estimate for one in of_all) for of_all in zip(*metrics, strict=True)]
+    of_metrics = list(zip(*metrics, strict=True))
+    adjusted = {items[0].name: holm_of(item.estimate for item in items) for items in of_metrics}
     return [
-        _compare(letter, pairing, found, index, [of_metric[n] for of_metric in p_values])
+        RunComparison(letter, pairing, found, index, {name: p[n] for name, p in adjusted.items()})
         for n, ((letter, pairing), found) in enumerate(zip(pairings.items(), metrics, strict=True))
     ]
 
@@ -156,42 +188,6 @@ def refuse_differences(pairing: Pairing) -> None:
             f"{first.name} and {second.name} were not asked the same: they differ in "
             f"{'; '.join(pairing.differences)}; --allow-differences compares them anyway"
         )
-
-
-def _compare(
-    letter: str,
-    pairing: Pairing,
-    metrics: Sequence[ComparedMetric],
-    headline_index: int,
-    p_values: Sequence[float | None],
-) -> RunComparison:
-    headline = metrics[headline_index]
-    having = flat(pairing.first.config).get("benchmark.facet_metrics")
-    of_levels = (
-        item
-        for item in metrics[headline_index:]
-        if not isinstance(having, list) or item.name in having
-    )
-    level_metric = next(of_levels, headline)
-    better, worse = flips_of(pairing, headline)
-    pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
-    return RunComparison(
-        letter,
-        pairing,
-        metrics,
-        headline_index,
-        level_metric,
-        _by_facet(pairing, level_metric),
-        better,
-        worse,
-        Agreement(
-            len(pairs),
-            sum(left.generation.text == right.generation.text for left, right in pairs),
-            sum(left.score.answer == right.score.answer for left, right in pairs),
-        ),
-        fidelity_of(pairing, headline),
-        {item.name: p_value for item, p_value in zip(metrics, p_values, strict=True)},
-    )
 
 
 def _by_facet(pairing: Pairing, metric: ComparedMetric) -> dict[str, list[ComparedLevel]]:
@@ -258,6 +254,11 @@ def notes(comparison: RunComparison, *, is_pair: bool = True) -> list[str]:
     ]
     if pairing.differences:
         lines.append(f"{first} and {second} differ in {'; '.join(pairing.differences)}")
+    lines += [
+        f"of {name} only how it was scored is known; its other settings are not compared"
+        for name, run in sides.items()
+        if is_of_scored_texts(run.config)
+    ]
     lines += [
         f"{name} is by the rule of {first} for both: that of {second} is configured otherwise"
         for name, node in pairing.first.metric_nodes.items()

@@ -11,69 +11,21 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from llava_eval.borders.paths import is_folder, open_file
 from llava_eval.errors import ComparisonError
 from llava_eval.results.formatting import Table, count, listed, printable, wrapped
 from llava_eval.results.runs import Run, RunReader, is_run, natural_order
-from llava_eval.types import MediaInput, SampleResult
+from llava_eval.types import MediaInput, PixelProof, SampleResult
 
 #: Samples that are listed.
 SHOWN_SAMPLES = 20
 
 
-@dataclass(frozen=True)
-class SeenMedia:
-    """One medium as it was shown, as far as it is known.
-
-    Attributes:
-        frame_indices: of the frames in the video; empty where they are not known.
-        digests: of the RGB bytes of each frame; empty where they are not known.
-        size: width and height of the frames in pixels; None where they are not known.
-        pixel_input_digest: of the model's input that was made of them; None where it is not known.
-    """
-
-    frame_indices: tuple[int, ...] = ()
-    digests: tuple[str, ...] = ()
-    size: tuple[int, int] | None = None
-    pixel_input_digest: str | None = None
-
-    @classmethod
-    def of(cls, frame_indices: tuple[int, ...], read: MediaInput) -> SeenMedia:
-        """Return what a ledger line says of a medium."""
-        proof, digest = read.proof, read.pixel_input_digest
-        if proof is None:
-            return cls(frame_indices, pixel_input_digest=digest)
-        return cls(frame_indices, proof.digests, (proof.width, proof.height), digest)
-
-    @property
-    def num_frames(self) -> int:
-        """Frames that were shown, as far as it is known."""
-        return max(len(self.frame_indices), len(self.digests))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The media and prompt that one sample was shown.
-
-    Attributes:
-        media: in order.
-        prompt: the user's text; None where it is not known.
-        num_input_tokens: of the whole prompt; None where they are not known.
-    """
-
-    media: tuple[SeenMedia, ...]
-    prompt: str | None = None
-    num_input_tokens: int | None = None
-
-    @classmethod
-    def of(cls, result: SampleResult) -> Seen:
-        """Return what a ledger line says."""
-        inputs = result.inputs or [MediaInput()] * len(result.frame_indices)
-        media = tuple(map(SeenMedia.of, result.frame_indices, inputs))
-        return cls(media, result.prompt, result.generation.num_input_tokens)
+#: One medium as it was shown: indices of its frames, and what was read of it; empty where unknown.
+Shown = tuple[tuple[int, ...], MediaInput]
 
 
 @dataclass(frozen=True)
@@ -95,11 +47,21 @@ class FramesDifference:
     absent: Sequence[str] = ()
 
 
-def _answered(run: Run) -> dict[str, Seen]:
-    return {item.id: Seen.of(item) for item in run.results if item.generation.error is None}
+def _answered(run: Run) -> dict[str, SampleResult]:
+    return {item.id: item for item in run.results if item.generation.error is None}
 
 
-def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
+def _media_of(result: SampleResult) -> list[Shown]:
+    inputs = result.inputs or [MediaInput()] * len(result.frame_indices)
+    return list(zip(result.frame_indices, inputs, strict=False))
+
+
+def _num_frames(medium: Shown) -> int:
+    indices, read = medium
+    return max(len(indices), len(read.proof.digests) if read.proof else 0)
+
+
+def _compare_seen(run: Run, seen: Mapping[str, SampleResult]) -> FramesDifference:
     """Compare what the samples of a run saw with what another side showed them, by sample id."""
     changed: dict[str, str] = {}
     unknown, num_same = [], 0
@@ -108,9 +70,8 @@ def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
     for name, left in answered.items():
         if (right := seen.get(name)) is None:
             continue
-        if not all(
-            side.media and all(medium.num_frames for medium in side.media) for side in (left, right)
-        ):
+        sides = _media_of(left), _media_of(right)
+        if not all(side and all(map(_num_frames, side)) for side in sides):
             unknown.append(name)
         elif (difference := first_seen_difference(left, right)) is None:
             num_same += 1
@@ -124,59 +85,64 @@ def _compare_seen(run: Run, seen: Mapping[str, Seen]) -> FramesDifference:
     return FramesDifference(num_same, changed, unknown, media, absent)
 
 
-def first_seen_difference(left: Seen, right: Seen) -> str | None:
+def first_seen_difference(left: SampleResult, right: SampleResult) -> str | None:
     """Return the first thing in which two sides differ, in words; None where they saw the same.
 
     Where both know the pixels, the pixels decide: a still video shows the same at any index.
     """
-    if len(left.media) != len(right.media):
-        return f"{len(left.media)} and {len(right.media)} media"
-    for number, media in enumerate(zip(left.media, right.media, strict=True), start=1):
+    sides = _media_of(left), _media_of(right)
+    if len(sides[0]) != len(sides[1]):
+        return f"{len(sides[0])} and {len(sides[1])} media"
+    for number, media in enumerate(zip(*sides, strict=True), start=1):
         difference = _media_difference(*media)
         if difference is not None:
-            return difference if len(left.media) == 1 else f"medium {number}: {difference}"
-    if None not in (left.prompt, right.prompt) and left.prompt != right.prompt:
+            return difference if len(sides[0]) == 1 else f"medium {number}: {difference}"
+    if left.prompt != right.prompt:
         return "the text of the prompt"
-    tokens = (left.num_input_tokens, right.num_input_tokens)
+    tokens = (left.generation.num_input_tokens, right.generation.num_input_tokens)
     if None not in tokens and tokens[0] != tokens[1]:
         return f"a prompt of {tokens[0]} and of {tokens[1]} tokens"
     return None
 
 
-def _media_difference(left: SeenMedia, right: SeenMedia) -> str | None:
-    if left.num_frames != right.num_frames:
-        return f"{left.num_frames} and {right.num_frames} frames"
-    if left.size is not None and right.size is not None and left.size != right.size:
-        sizes = [f"{width}x{height}" for width, height in (left.size, right.size)]
+def _media_difference(left: Shown, right: Shown) -> str | None:
+    if _num_frames(left) != _num_frames(right):
+        return f"{_num_frames(left)} and {_num_frames(right)} frames"
+    proofs = [read.proof for _, read in (left, right) if read.proof is not None]
+    sizes = [f"{proof.width}x{proof.height}" for proof in proofs]
+    if len(set(sizes)) > 1 and _NO_SIZE not in sizes:
         return f"frames of {sizes[0]} and {sizes[1]} pixels"
-    by_pixels = bool(left.digests and right.digests)
-    columns = (
-        (left.digests, right.digests) if by_pixels else (left.frame_indices, right.frame_indices)
-    )
+    by_pixels = len(proofs) == 2 and all(proof.digests for proof in proofs)
+    columns = (proof.digests for proof in proofs) if by_pixels else (left[0], right[0])
     for number, shown in enumerate(zip(*columns, strict=False)):
         if shown[0] != shown[1]:
-            what = f"frame {number + 1} of {left.num_frames}"
-            indices = [side.frame_indices[number : number + 1] for side in (left, right)]
+            what = f"frame {number + 1} of {_num_frames(left)}"
+            indices = [side[number : number + 1] for side, _ in (left, right)]
             if indices[0] and indices[1] and indices[0] != indices[1]:
                 return f"{what}: index {indices[0][0]} and {indices[1][0]}"
             return f"{what}: other pixels{f' of index {indices[0][0]}' if indices[0] else ''}"
-    made = {left.pixel_input_digest, right.pixel_input_digest} - {None}
+    made = {read.pixel_input_digest for _, read in (left, right)} - {None}
     return "the same frames, other pixel values of the processor" if len(made) > 1 else None
 
 
-def _pictures_in(folder: Path, run: Run) -> dict[str, Seen]:
-    """Return what a folder of pictures, see the module, shows to the samples of a run."""
+def _pictures_in(folder: Path, run: Run) -> dict[str, SampleResult]:
+    """Return the samples of a run as a folder of pictures, see the module, shows them."""
     medium_in = functools.cache(_read_pictures)
     seen = {}
     for result in run.results:
         names = [result.id] if len(result.media) == 1 and is_folder(folder / result.id) else None
         names = names or [PurePath(path).stem for path in result.media]
         if names and all(name and is_folder(folder / name) for name in names):
-            seen[result.id] = Seen(tuple(medium_in(folder / name) for name in names))
+            inputs = tuple(medium_in(folder / name) for name in names)
+            seen[result.id] = replace(result, frame_indices=((),) * len(names), inputs=inputs)
     return seen
 
 
-def _read_pictures(folder: Path) -> SeenMedia:
+#: The size of pictures that are not all of one.
+_NO_SIZE = "0x0"
+
+
+def _read_pictures(folder: Path) -> MediaInput:
     from PIL import Image
 
     digests, sizes = [], set()
@@ -188,7 +154,8 @@ def _read_pictures(folder: Path) -> SeenMedia:
             raise ComparisonError(f"{path} is no picture that can be read: {error}") from error
         sizes.add(pixels.size)
         digests.append(hashlib.blake2b(pixels.tobytes(), digest_size=8).hexdigest())
-    return SeenMedia(digests=tuple(digests), size=sizes.pop() if len(sizes) == 1 else None)
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    return MediaInput(proof=PixelProof(width, height, tuple(digests)))
 
 
 def difference_text(result: FramesDifference, *, width: int = 80) -> str:

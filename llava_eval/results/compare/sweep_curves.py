@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llava_eval.errors import ComparisonError
@@ -29,6 +29,7 @@ class SweepPoint:
     Attributes:
         run: the run.
         values: of the settings that vary, by short key.
+        name: the values of all of them but the number of frames.
         score: the headline metric, as in the run's own table.
         num_frames: frames that a sample showed, on average.
         memory_bytes: comparable between the runs of the sweep, see ``Sweep.memory_name``.
@@ -40,6 +41,7 @@ class SweepPoint:
 
     run: Run
     values: dict[str, str]
+    name: str
     score: MetricValue
     num_frames: float
     memory_bytes: int | None
@@ -48,12 +50,6 @@ class SweepPoint:
     is_best: bool = False
     to_best: PairedEstimate | None = None
     p_value: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The values of all settings that vary, but for the number of frames; files by name."""
-        values = [value for key, value in self.values.items() if key != FRAMES]
-        return ", ".join(value.rstrip("/").rpartition("/")[2] for value in values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +114,23 @@ def _sweep(
     scores = [_score(run, metric) for run in runs]
     values = [score.value for score in scores]
     seconds = [run.cost.model_seconds_per_sample for run in runs]
+    varying = own_settings(runs)
     columns = (
-        *(runs, own_settings(runs), scores, map(_num_frames, runs), memory),
+        *(runs, varying, _names(varying), scores, map(_num_frames, runs), memory),
         *(frontier(list(zip(prices, values, strict=True))) for prices in (seconds, memory)),
         *zip(*_against_best(runs, values), strict=True),
     )
     settings = list(itertools.starmap(SweepPoint, zip(*columns, strict=True)))
     chance = runs[0].parts.benchmark.chance.get(metric)
     return Sweep(benchmark, metric, chance, settings, memory_name, result)
+
+
+def _names(varying: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the values of each run's other settings; files by name where that tells them apart."""
+    others = [[value for key, value in own.items() if key != FRAMES] for own in varying]
+    whole = [", ".join(values) for values in others]
+    names = [", ".join(v.rstrip("/").rpartition("/")[2] for v in values) for values in others]
+    return names if len(set(names)) == len(set(whole)) else whole
 
 
 def _score(run: Run, metric: str) -> MetricValue:
@@ -192,7 +197,19 @@ def sweep_table(sweep: Sweep) -> Table:
     """Return what each setting scores and costs; :func:`legend` explains the columns."""
     keys = _keys(sweep)
     header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
-    rows = [_row(setting) for setting in sweep.settings]
+    rows = [
+        [
+            *item.values.values(),
+            *value_cells(item.score)[:2],
+            "best"
+            if item.is_best
+            else marked(item.to_best, item.p_value, item.score.unit).rstrip(),
+            formatted(item.run.cost.model_seconds_per_sample, ".3g"),
+            formatted(megabytes(item.memory_bytes), ".1f"),
+            "T" * item.on_time_frontier + "M" * item.on_memory_frontier,
+        ]
+        for item in sweep.settings
+    ]
     best = [(row, len(keys)) for row in highest([item.score.value for item in sweep.settings])]
     return Table([*header, "MB", "Pareto"], rows, num_names=len(keys), best=best)
 
@@ -222,24 +239,6 @@ def preparing_table(sweep: Sweep) -> Table | None:
 
 def _keys(sweep: Sweep) -> list[str]:
     return ["frames" if key == FRAMES else key for key in sweep.settings[0].values]
-
-
-def _row(setting: SweepPoint) -> list[str]:
-    on = {"T": setting.on_time_frontier, "M": setting.on_memory_frontier}
-    return [
-        *setting.values.values(),
-        *value_cells(setting.score)[:2],
-        _to_best(setting),
-        formatted(setting.run.cost.model_seconds_per_sample, ".3g"),
-        formatted(megabytes(setting.memory_bytes), ".1f"),
-        "".join(mark for mark, is_on in on.items() if is_on),
-    ]
-
-
-def _to_best(setting: SweepPoint) -> str:
-    if setting.to_best is None:
-        return "best" if setting.is_best else "-"
-    return marked(setting.to_best, setting.p_value, setting.score.unit).rstrip()
 
 
 def legend(sweep: Sweep) -> str:

@@ -51,7 +51,9 @@ class RunFacts:
         first, last = sessions[0], sessions[-1]
         command = first.get("command")
         checkpoint = str(parts.get("model.checkpoint") or run.model)
-        is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", checkpoint) is not None
+        record = manifest.content.get("model") or {}
+        is_folder = "commit" in record and record["commit"] is None  # "out/checkpoint" is no hub id
+        is_hub_id = not is_folder and re.fullmatch(r"[\w.-]+/[\w.-]+", checkpoint) is not None
         target = str(run.parts.scorer.get("_target_", "scorer"))
         asked = {
             "temperature": parts.get("benchmark.generation.temperature"),

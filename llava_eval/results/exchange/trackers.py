@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from llava_eval.config.build import build_target
 from llava_eval.config.roles import flat
@@ -22,6 +22,8 @@ from llava_eval.results.runs import Run, RunReader
 from llava_eval.results.tables import all_values
 
 log = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value")
 
 #: What no tracker takes in the name of a number: other marks, and parts that no path has.
 _NOT_IN_NAMES = re.compile(r"[^\w ./-]+|(?<![^/])\.{0,2}(?![^/])")
@@ -97,12 +99,16 @@ def numbers_of(run: Run) -> dict[str, float]:
     numbers[f"{run.benchmark}/num_samples"] = len(run.results)
     numbers[f"{run.benchmark}/num_unreadable"] = run.num_unreadable
     numbers[f"{run.benchmark}/num_errors"] = run.num_errors
-    plain = {name: _NOT_IN_NAMES.sub("_", name) for name in numbers}
+    return _with_plain_names(numbers)
+
+
+def _with_plain_names(named: Mapping[str, _Value]) -> dict[str, _Value]:
+    plain = {name: _NOT_IN_NAMES.sub("_", name) for name in named}
     times = Counter(plain.values())
     # "<1 min" and ">1 min" are two levels: where a mark is all that differs, its code stands there
     return {
         (plain[name] if times[plain[name]] == 1 else _NOT_IN_NAMES.sub(_codes, name)): value
-        for name, value in numbers.items()
+        for name, value in named.items()
     }
 
 
@@ -197,6 +203,7 @@ class MLflow:
             mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_experiment(self.experiment)
         with mlflow.start_run(run_name=f"{run.label} {run.model}"):
-            mlflow.log_params({key: str(value) for key, value in settings_of(run).items()})
+            settings = _with_plain_names(settings_of(run))
+            mlflow.log_params({key: str(value) for key, value in settings.items()})
             mlflow.log_metrics(numbers_of(run))
             mlflow.set_tag("run_directory", str(run.path.resolve()))

@@ -90,6 +90,17 @@ def test_facets_have_their_own_differences_and_holms_p_values(tmp_path: Path) ->
     assert [level.adjusted_p_value for level in levels] == holm(p_values)
 
 
+def test_scored_texts_are_said_to_know_nothing_of_how_they_were_asked(tmp_path: Path) -> None:
+    first, second = (
+        RunReader().read(write_run(tmp_path / name, [answered(0, True)])) for name in "ab"
+    )
+    scored = {name: first.config[name] for name in ("benchmark", "scorer")}
+    (found,) = compare_runs([first, dataclasses.replace(second, config=scored)])
+    assert notes(found) == [
+        "of B only how it was scored is known; its other settings are not compared"
+    ]
+
+
 def test_several_runs_are_corrected_by_holm(tmp_path: Path) -> None:
     first, second = equal_models(1)
     _, third = equal_models(2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llava_eval.results.compare.comparison import Flip, RunComparison, compare_runs
+from llava_eval.results.compare.comparison import ComparedLevel, Flip, RunComparison, compare_runs
 from llava_eval.results.compare.comparison_tables import (
     agreement_table,
     cost_table,
@@ -99,13 +100,19 @@ def test_levels_of_a_facet(comparisons: list[RunComparison]) -> None:
     assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
 
 
+def with_levels(comparison: RunComparison, *levels: ComparedLevel) -> RunComparison:
+    changed = copy.copy(comparison)
+    vars(changed)["facets"] = {"duration": levels}
+    return changed
+
+
 def test_levels_are_told_by_their_names(comparisons: list[RunComparison]) -> None:
     first, second = comparisons
     long, short = first.facets["duration"]
     assert long.estimate is not None
     marked = dataclasses.replace(long, adjusted_p_value=0.049)
-    turned = dataclasses.replace(first, facets={"duration": [short, marked]})
-    none = dataclasses.replace(second, facets={"duration": [short]})
+    turned = with_levels(first, short, marked)
+    none = with_levels(second, short)
     (table,) = facet_tables([first, turned, none])
     assert table.rows == [
         ["long", "83.3", "-33.3 ", "-33.3*", "-"],
@@ -113,7 +120,7 @@ def test_levels_are_told_by_their_names(comparisons: list[RunComparison]) -> Non
     ]
     border = dataclasses.replace(long, adjusted_p_value=0.05)
     unknown = dataclasses.replace(short, estimate=None)
-    other = dataclasses.replace(first, facets={"duration": [border, unknown]})
+    other = with_levels(first, border, unknown)
     (table,) = facet_tables([first, other])
     assert [row[-1] for row in table.rows] == ["-33.3 ", "-"]
 

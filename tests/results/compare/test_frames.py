@@ -14,14 +14,11 @@ from PIL import Image
 from llava_eval import cli
 from llava_eval.results.compare.frames import (
     FramesDifference,
-    Seen,
-    SeenMedia,
     diff_frames,
     difference_text,
     first_seen_difference,
 )
-from llava_eval.results.runs import RunReader
-from llava_eval.types import MediaInput, PixelProof, SampleResult
+from llava_eval.types import Generation, MediaInput, PixelProof, SampleResult
 from llava_eval.video import decode_frames
 from tests.conftest import DEMO
 from tests.results.runs_on_disk import answered, failed, write_run
@@ -29,47 +26,67 @@ from tests.results.runs_on_disk import answered, failed, write_run
 VIDEO = DEMO / "videos" / "demo_002.mp4"
 
 
-def seen(*digests: str, indices: tuple[int, ...] = (), **more: Any) -> Seen:
-    return Seen((SeenMedia(indices or tuple(range(len(digests))), digests, (4, 2)),), **more)
+def seen(*media: tuple[tuple[int, ...], MediaInput], **more: Any) -> SampleResult:
+    indices, inputs = zip(*media, strict=True)
+    num_tokens = more.pop("num_input_tokens", None)
+    generation = Generation("A", num_input_tokens=num_tokens)
+    return answered(0, True, frame_indices=indices, inputs=inputs, generation=generation, **more)
 
 
-def processed(digest: str) -> Seen:
-    return Seen((SeenMedia((0,), ("a",), (4, 2), digest),))
+def medium(
+    *digests: str, indices: tuple[int, ...] = (), size: tuple[int, int] = (4, 2), made: Any = None
+) -> tuple[tuple[int, ...], MediaInput]:
+    read = MediaInput(proof=PixelProof(*size, digests), pixel_input_digest=made)
+    return indices or tuple(range(len(digests))), read
 
 
 @pytest.mark.parametrize(
     ("left", "right", "difference"),
     [
-        (seen("a", "b"), seen("a", "b"), None),
-        (seen("a", "b"), seen("a"), "2 and 1 frames"),
-        (seen("a", "b"), seen("a", "c"), "frame 2 of 2: other pixels of index 1"),
-        (seen("a", "b"), seen("a", "c", indices=(0, 3)), "frame 2 of 2: index 1 and 3"),
-        (seen("a", "a"), seen("a", "a", indices=(0, 3)), None),  # a still video
+        (seen(medium("a", "b")), seen(medium("a", "b")), None),
+        (seen(medium("a", "b")), seen(medium("a")), "2 and 1 frames"),
         (
-            seen("a"),
-            Seen((SeenMedia((0,), ("b",), (8, 4)),)),
-            "frames of 4x2 and 8x4 pixels",
+            seen(medium("a", "b")),
+            seen(medium("a", "c")),
+            "frame 2 of 2: other pixels of index 1",
         ),
-        (Seen((SeenMedia((0, 4)),)), Seen((SeenMedia((0, 5)),)), "frame 2 of 2: index 4 and 5"),
-        (seen("a", "b"), Seen((SeenMedia((0, 1)),)), None),  # no pixels of one side
-        (seen("a"), Seen(seen("a").media * 2), "1 and 2 media"),
         (
-            Seen((*seen("a").media, *seen("b").media)),
-            Seen((*seen("a").media, *seen("c").media)),
+            seen(medium("a", "b")),
+            seen(medium("a", "c", indices=(0, 3))),
+            "frame 2 of 2: index 1 and 3",
+        ),
+        (seen(medium("a", "a")), seen(medium("a", "a", indices=(0, 3))), None),  # a still video
+        (seen(medium("a")), seen(medium("b", size=(8, 4))), "frames of 4x2 and 8x4 pixels"),
+        (
+            seen(((0, 4), MediaInput())),
+            seen(((0, 5), MediaInput())),
+            "frame 2 of 2: index 4 and 5",
+        ),
+        (seen(medium("a", "b")), seen(((0, 1), MediaInput())), None),  # no pixels of one side
+        (seen(medium("a")), seen(medium("a"), medium("a")), "1 and 2 media"),
+        (
+            seen(medium("a"), medium("b")),
+            seen(medium("a"), medium("c")),
             "medium 2: frame 1 of 1: other pixels of index 0",
         ),
-        (processed("x"), processed("y"), "the same frames, other pixel values of the processor"),
-        (processed("x"), seen("a"), None),  # a server's run, or an earlier version's
-        (seen("a", prompt="x"), seen("a", prompt="y"), "the text of the prompt"),
-        (seen("a", prompt="x"), seen("a"), None),
         (
-            seen("a", num_input_tokens=5),
-            seen("a", num_input_tokens=6),
+            seen(medium("a", made="x")),
+            seen(medium("a", made="y")),
+            "the same frames, other pixel values of the processor",
+        ),
+        (seen(medium("a", made="x")), seen(medium("a")), None),  # a server's, an older run's
+        (seen(medium("a"), prompt="x"), seen(medium("a"), prompt="y"), "the text of the prompt"),
+        (seen(medium("a"), num_input_tokens=5), seen(medium("a")), None),
+        (
+            seen(medium("a"), num_input_tokens=5),
+            seen(medium("a"), num_input_tokens=6),
             "a prompt of 5 and of 6 tokens",
         ),
     ],
 )
-def test_the_first_difference_is_named(left: Seen, right: Seen, difference: str | None) -> None:
+def test_the_first_difference_is_named(
+    left: SampleResult, right: SampleResult, difference: str | None
+) -> None:
     assert first_seen_difference(left, right) == difference
 
 
@@ -140,9 +157,11 @@ def test_a_digest_is_of_rgb_bytes_as_anybody_can_compute_it() -> None:
 
 
 def test_old_runs_know_their_indices_alone(tmp_path: Path) -> None:
-    path = write_run(tmp_path / "old", [answered(0, True)])
-    (result,) = RunReader().read(path).results
-    assert Seen.of(result).media == (SeenMedia((0, 5, 9)),)
+    results = [answered(0, True), answered(1, True, frame_indices=((0, 5, 8),))]
+    old, other = write_run(tmp_path / "old", results[:1]), write_run(tmp_path / "other", results)
+    assert diff_frames(old, other)[0].num_same == 1
+    moved = write_run(tmp_path / "moved", [answered(0, True, frame_indices=((0, 5, 8),))])
+    assert diff_frames(old, moved)[0].changed == {"q0": "frame 3 of 3: index 9 and 8"}
 
 
 def difference(num_changed: int, num_unknown: int) -> FramesDifference:

@@ -281,6 +281,27 @@ def test_a_curve_holds_the_runs_that_have_a_score_and_a_price(tmp_path: Path) ->
     assert points == {"4": [(2.0, 50.0)], "8": [(3.0, 100.0)]}
 
 
+def test_checkpoints_of_the_same_name_have_a_curve_each(tmp_path: Path) -> None:
+    def named(*checkpoints: str) -> list[str]:
+        runs = [
+            RunReader().read(
+                write_run(
+                    tmp_path / str(len(checkpoints)) / str(frames) / name,
+                    [answered(n, True, frame_indices=(tuple(range(frames)),)) for n in range(6)],
+                    config={"sampler.num_frames": frames, "model.checkpoint": name},
+                )
+            )
+            for frames in (2, 4)
+            for name in checkpoints
+        ]
+        (sweep,) = sweeps_of(runs)
+        return [series.name for series in sweep_charts(sweep)["frames"].series]
+
+    assert named("out/a/step-5", "out/b/step-6") == ["step-5", "step-6"]
+    whole = ["out/a/step-5", "out/b/step-5", "out/b/step-6"]
+    assert named(*whole) == whole
+
+
 def test_a_run_is_held_to_the_best_on_the_samples_that_both_answered(tmp_path: Path) -> None:
     right = [n % 4 > 0 for n in range(24)]
     write_run(tmp_path / "0", [answered(n, one) for n, one in enumerate(right)])

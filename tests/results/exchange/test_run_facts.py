@@ -99,6 +99,11 @@ def test_what_is_not_known_has_a_plain_value(tmp_path: Path) -> None:
     assert facts.fingerprint == "0" * 64
     named = RunFacts.of(run_of(tmp_path / "b", config={**config, "model.name": "mine"}))
     assert named.model == "mine", "a folder's path is nobody else's business"
+    config["model.checkpoint"] = "out/checkpoint-5"  # which a commit tells from a hub id
+    for number, (commit, model) in enumerate([(None, "made"), ("c0ffee", "out/checkpoint-5")]):
+        record = {"model": {"commit": commit}}
+        of_folder = run_of(tmp_path / str(number), config=config, manifest=record)
+        assert RunFacts.of(of_folder).model == model
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from llava_eval.results.exchange.trackers import (
 from llava_eval.results.runs import Run, RunReader
 from tests.results.runs_on_disk import answered, write_run
 
+MEAN = {"_target_": "llava_eval.metrics.means.mean_score"}
+
 #: Other people's imports and databases say what is of no concern here.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -130,6 +132,19 @@ def test_mlflow_keeps_a_run_in_a_database(run: Run) -> None:
     assert kept.data.params["sampler.num_frames"] == "4"
     assert kept.data.tags["run_directory"] == str(run.path.resolve())
     assert kept.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_mlflow_takes_settings_by_names_that_it_allows(tmp_path: Path) -> None:
+    pytest.importorskip("sqlalchemy", reason="mlflow with a database is not installed")
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed")
+    path = write_run(tmp_path / "run", [answered(0, True)], metrics={"rec@IoU": MEAN})
+    database = f"sqlite:///{tmp_path}/own.db"
+    MLflow("videos", database).track(RunReader().read(path))
+    client = mlflow.MlflowClient(database)
+    (kept,) = client.search_runs([client.get_experiment_by_name("videos").experiment_id])
+    assert kept.data.params["benchmark.metrics.rec_IoU._target_"] == MEAN["_target_"]
+    assert kept.data.metrics["made/up/rec_IoU"] == 100.0
 
 
 @pytest.mark.slow
