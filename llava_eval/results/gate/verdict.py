@@ -15,13 +15,13 @@ from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
-from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
+from llava_eval.results.formatting import Table, count, cut, markdown_text, printable, wrapped
 from llava_eval.results.report.samples import address_text
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
 
-#: Changed samples that are listed each way.
-SHOWN_FLIPS = 10
+#: Changed samples that are listed each way, and columns of what is told of each.
+SHOWN_FLIPS, _MOST_CELL = 10, 300
 #: What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -277,7 +277,10 @@ def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
 
 
 def _folded(title: str, table: Table) -> str:
-    return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
+    # GitHub takes no comment of more than 65,536 characters, and captions are long.
+    rows = [[cut(printable(cell), _MOST_CELL) for cell in row] for row in table.rows]
+    shown = dataclasses.replace(table, rows=rows).to_markdown()
+    return f"<details><summary>{title}</summary>\n\n{shown}\n\n</details>"
 
 
 def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:

@@ -21,6 +21,7 @@ from llava_eval.results.gate.verdict import (
     workflow_commands,
 )
 from llava_eval.results.runs import RunReader
+from llava_eval.types import Score
 from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
@@ -153,6 +154,25 @@ def test_a_sample_named_by_half_a_pair_is_linked_as_reports_do(tmp_path: Path) -
     )
     link = verdict_of(new, old, GateRule()).properties["worse: q1\ud800"]
     assert link == "report.html#sample=0/q1%EF%BF%BD"  # U+FFFD, as toWellFormed() of a browser
+
+
+def test_a_pull_request_takes_the_verdict_on_long_captions(tmp_path: Path) -> None:
+    """GitHub takes no comment of more than 65,536 characters."""
+    sides = [
+        [
+            answered(n, None, target=(f"{'a walk ' * 600}",), score=Score(value, "a run " * 700))
+            for n in range(30)
+            for value in [float(n % 3 == number)]
+        ]
+        for number in (0, 1)
+    ]
+    old, new = (
+        RunReader().read(write_run(tmp_path / str(number), side))
+        for number, side in enumerate(sides)
+    )
+    markdown = verdict_of(new, old, GateRule()).markdown()
+    assert "a run a run" in markdown
+    assert len(markdown) < 65536
 
 
 def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
