@@ -436,13 +436,13 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
     """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
-    from llava_eval.types import Media
+    from llava_eval.types import Media, MediaKind
     from llava_eval.video import decode_ahead, read_media
     from llava_eval.video.media import IMAGE_SUFFIXES
 
     def read(request: FrameRequest) -> Any:
         is_image = Path(request.path).suffix.lower() in IMAGE_SUFFIXES
-        kind = "image" if is_image and request.frame_indices == (0,) else "video"
+        kind: MediaKind = "image" if is_image and request.frame_indices == (0,) else "video"
         media = Media(kind, request.path, upright=request.upright)
         return read_media(media, lambda _: request.frame_indices).pixels
 
