@@ -69,9 +69,10 @@ def load_run(path: str | Path, config_dir: str | Path | None = None) -> Run:
     Raises:
         ComparisonError, RunDirectoryError: it is none, or one of its files is damaged.
     """
+    from llava_eval.borders.paths import local_path
     from llava_eval.results.runs import RunReader
 
-    return RunReader(_users_folder(config_dir)).read(Path(path))
+    return RunReader(_users_folder(config_dir)).read(local_path(path))
 
 
 def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[Run]:
@@ -84,15 +85,17 @@ def load_runs(folder: str | Path, config_dir: str | Path | None = None) -> list[
     Raises:
         ComparisonError, RunDirectoryError: there is none, or a file of one is damaged.
     """
+    from llava_eval.borders.paths import local_path
     from llava_eval.results.runs import RunReader
 
-    return RunReader(_users_folder(config_dir)).read_all([Path(folder)])
+    return RunReader(_users_folder(config_dir)).read_all([local_path(folder)])
 
 
 def _users_folder(config_dir: str | Path | None) -> Path:
+    from llava_eval.borders.paths import local_path
     from llava_eval.config.choices import USERS_FOLDER
 
-    return USERS_FOLDER if config_dir is None else Path(config_dir)
+    return USERS_FOLDER if config_dir is None else local_path(config_dir)
 
 
 def compare(left: Run | str | Path, right: Run | str | Path) -> RunComparison:

@@ -201,11 +201,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _index_of_command(words: Sequence[str]) -> int | None:
-    """Return where the command stands: the first word that is no option; None where there is none.
-
-    Raises:
-        ConfigError: that word is neither a command nor key=value.
-    """
+    """Return where the command stands, the first word that is no option; None where it is none."""
     index = 0
     while index < len(words) and words[index].startswith("-"):
         index += 2 if words[index] == "--config-dir" else 1

@@ -1,7 +1,7 @@
 """The program: evaluate one benchmark with one model.
 
     rows -> samples -> (decode ahead) -> requests -> model -> score each -> ledger
-    results -> score all anew, where a rule needs the whole set, or a judge -> ledger, tables
+    results -> score all anew, by rules that need the whole set and judges too -> ledger, tables
 
 :func:`run` does all of it; :func:`score` begins at texts that were generated already.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.engine.base import AnswerAll, Watch
+from llava_eval.engine.base import Watch
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.preflight import check_before_loading
@@ -58,7 +58,7 @@ def run(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
+    watch, tracker = watch or Watch(), build_tracker(composed.config.tracker)
     # Rows, scorer, metrics, engine: built once, and checked.
     with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
@@ -190,5 +190,5 @@ def _choose_directory(work: Work) -> Path:
         unfinished = run_directory.find_unfinished(runs, work.identity())
         if unfinished is not None:
             return unfinished
-        log.info("there is no unfinished run of this configuration below %s; starting one", runs)
+        log.info("there is no run of this configuration to continue below %s; starting one", runs)
     return run_directory.new_run_directory(runs)

@@ -98,7 +98,8 @@ class Media:
         _require(
             self.kind in ("video", "image"), f"Media.kind is {self.kind!r}, not video or image"
         )
-        _require(bool(self.path), "Media.path is empty")
+        _require(self.path != "", "Media.path is empty")
+        _require(isinstance(self.path, str), f"Media.path is {self.path!r}, expected a text")
         _require(
             self.data is None or self.kind == "image", f"{self.path}: only images come as bytes"
         )
@@ -108,10 +109,11 @@ class Media:
         )
         start = 0.0 if self.start_seconds is None else self.start_seconds
         end = math.inf if self.end_seconds is None else self.end_seconds
+        are_numbers = isinstance(start, int | float) and isinstance(end, int | float)
         _require(
-            0.0 <= start < end,
+            are_numbers and 0.0 <= start < end,
             f"{self.path}: a cut needs 0 <= start < end, got start {self.start_seconds} s, "
-            f"end {self.end_seconds} s",
+            f"end {self.end_seconds} s" + ("" if are_numbers else ", expected numbers of Python's"),
         )
 
 
@@ -402,14 +404,36 @@ class Sample:
     media_root: PurePath | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _require(bool(self.id), f"row {self.row}: the sample id is empty")
-        _require(self.row >= 0, f"sample {self.id}: row is {self.row}")
+        _require(self.id != "", f"row {self.row}: the sample id is empty")
+        for name in ("id", "group", "question", "targets", "choices", "options", "facets"):
+            self._check_texts(name)
+        are_pieces = all(isinstance(piece, str) or hasattr(piece, "path") for piece in self.content)
+        _require(
+            are_pieces and not isinstance(self.content, str),
+            f"sample {self.id}: content is {self.content!r:.60}, expected texts and media",
+        )
+        is_number = isinstance(self.row, int) and self.row >= 0
+        _require(is_number, f"sample {self.id}: row is {self.row!r}")
         _require(bool(self.group), f"sample {self.id}: group is empty")
         name = shown_address(self.group)
         if name != self.group:  # the address of a video: two may differ in their query alone
             digest = hashlib.blake2b(self.group.encode(errors="replace"), digest_size=4).hexdigest()
             object.__setattr__(self, "group", f"{name} ({digest})")
         _require(bool(self.content), f"sample {self.id}: nothing to ask")
+
+    def _check_texts(self, name: str) -> None:
+        """Refuse what a user's own adapter may give in place of texts, or of a tuple of them.
+
+        ``targets=("yes")`` is a text, of which each letter would be an accepted answer.
+        """
+        value: Any = getattr(self, name)
+        is_one = name in ("id", "group", "question")
+        parts = (value,) if is_one else value.values() if name == "facets" else value
+        expected = "a text" if is_one else "texts" if name == "facets" else "texts in a tuple"
+        _require(
+            isinstance(value, str) == is_one and all(isinstance(part, str) for part in parts),
+            f"sample {self.id}: {name} is {value!r:.60}, expected {expected}",
+        )
 
     @property
     def media(self) -> tuple[Media, ...]:
@@ -648,7 +672,8 @@ class Score:
     details: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(self.value is None or math.isfinite(self.value), f"Score.value is {self.value}")
+        is_finite = not isinstance(self.value, float) or math.isfinite(self.value)
+        _require(is_finite, f"Score.value is {self.value}")
         _require(
             not (self.unreadable and self.answer is not None),
             f"an unreadable text cannot have an answer, got {self.answer!r}",

@@ -15,7 +15,7 @@ from llava_eval.errors import ComparisonError, ConfigError
 
 
 @pytest.mark.slow
-def test_evaluate_load_and_compare(tmp_path: Path) -> None:
+def test_evaluate_load_and_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = ["benchmark.limit=6", "sampler.num_frames=4"]
     run = llava_eval.evaluate(*few, f"output_dir={tmp_path / 'a'}")
     assert len(run.samples) == 6
@@ -24,6 +24,8 @@ def test_evaluate_load_and_compare(tmp_path: Path) -> None:
     assert whole.loc["accuracy", "value"] == pytest.approx(100 * run.samples["value"].mean())
     assert whole.loc["accuracy", "num_samples"] == 6
 
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert llava_eval.load_run("~/a").path == llava_eval.load_runs("~")[0].path == tmp_path / "a"
     again = llava_eval.load_run(tmp_path / "a")
     assert again.samples.equals(run.samples)
     (only,) = llava_eval.load_runs(tmp_path)

@@ -9,7 +9,7 @@ import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 import torch
@@ -66,6 +66,8 @@ def info(num_frames: int = 1, width: int = 1, height: int = 1) -> VideoInfo:
     [
         (lambda: Media("audio", "a.mp4"), "Media.kind is 'audio', not video or image"),  # type: ignore[arg-type]
         (lambda: Media("video", ""), "Media.path is empty"),
+        (lambda: Media("video", Path("a")), "Media.path is PosixPath('a'), expected a text"),  # type: ignore[arg-type]
+        (lambda: Media("video", "a", "1.5"), "got start 1.5 s, end None s, expected numbers"),  # type: ignore[arg-type]
         (lambda: Media("video", "a", data=b"x"), "a: only images come as bytes"),
         (lambda: Media("video", "a", stated_seconds=0.0), "a: the stated duration is 0.0 s"),
         (lambda: Media("video", "a", stated_seconds=math.inf), "a: the stated duration is inf s"),
@@ -89,6 +91,21 @@ def info(num_frames: int = 1, width: int = 1, height: int = 1) -> VideoInfo:
         (lambda: sample(row=-1), "sample q: row is -1"),
         (lambda: sample(group=""), "sample q: group is empty"),
         (lambda: sample(content=()), "sample q: nothing to ask"),
+        (lambda: sample(id=7), "sample 7: id is 7, expected a text"),  # type: ignore[arg-type]
+        (lambda: sample(content="Why?"), "content is 'Why?', expected texts and media"),  # type: ignore[arg-type]
+        (lambda: sample(content=("Why?", 7)), "expected texts and media"),  # type: ignore[arg-type]
+        (
+            lambda: Sample("q", 0, "v", ("x",), ("yes")),  # type: ignore[arg-type]
+            "sample q: targets is 'yes', expected texts in a tuple",
+        ),
+        (
+            lambda: Sample("q", 0, "v", ("x",), (7,)),  # type: ignore[arg-type]
+            "sample q: targets is (7,), expected texts in a tuple",
+        ),
+        (
+            lambda: Sample("q", 0, "v", ("x",), (), facets={"n": None}),  # type: ignore[dict-item]
+            "sample q: facets is {'n': None}, expected texts",
+        ),
         (lambda: GenerationSettings(max_new_tokens=0), "max_new_tokens is 0, at least 1"),
         (lambda: GenerationSettings(temperature=-0.1), "temperature is -0.1, at least 0"),
         (lambda: GenerationSettings(top_p=0.0), "top_p is 0.0, expected 0 < top_p <= 1"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
-from llava_eval.benchmarks.sources import SET_SEPARATOR, named_rows, read_row_sets
+from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.paths import local_path
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
@@ -47,8 +47,6 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     rows = read_row_sets(
         source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
     )
-    if benchmark.subset is not None and SET_SEPARATOR not in benchmark.subset:
-        rows = named_rows(rows, benchmark.subset)  # those of the hub's one subset too
     whole = _of_whole_groups(benchmark)
     if not benchmark.where and not whole:
         rows = rows[: benchmark.limit]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -277,26 +277,23 @@ def read_row_sets(
     Raises:
         RowsError: a set has no rows, or no file.
     """
-    is_hub = source.startswith(HUB_SCHEME)
     names = [] if subset is None else subset.split(SET_SEPARATOR)
-    rows: list[Mapping[str, Any]] = []
-    if is_hub and len(names) >= 2:
-        for name in names:
-            of_set = read_rows(source, subset=name, split=split, revision=revision)
-            rows += named_rows(of_set, name)
-        return rows
-    if not is_hub and names and (folder := local_path(source)).is_dir():
-        for name in names:
-            for path in _paths_of_set(folder, name, is_only=len(names) == 1):
-                rows += named_rows(read_rows(str(path), split=split), name)
-        return rows
-    rows = read_rows(source, subset=subset, split=split, revision=revision)
-    return named_rows(rows, names[0]) if len(names) == 1 and not is_hub else rows
-
-
-def named_rows(rows: Sequence[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-    """Return rows that name the set they belong to, unless they do so themselves."""
-    return [{ROW_SET_COLUMN: name.lower(), **row} for row in rows]
+    is_hub, is_only = source.startswith(HUB_SCHEME), len(names) == 1
+    if not is_hub and (folder := local_path(source)).is_dir():
+        sets = [
+            (name, str(path))
+            for name in names
+            for path in _paths_of_set(folder, name, is_only=is_only)
+        ]
+    else:  # the names of several sets choose nothing of a single file
+        sets = [(name, source) for name in names if is_hub or is_only]
+    if not sets:
+        return read_rows(source, split=split, revision=revision)
+    return [
+        {ROW_SET_COLUMN: name.lower(), **row}  # unless it names its set itself
+        for name, path in sets
+        for row in read_rows(path, subset=name, split=split, revision=revision)
+    ]
 
 
 def _paths_of_set(folder: Path, name: str, *, is_only: bool) -> list[Path]:

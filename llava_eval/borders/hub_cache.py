@@ -7,10 +7,6 @@ import typing
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Weights that transformers does not read, in the folder of each step of a training or once more
-#: in Mistral's own format: a pattern's "*" stands for folders, too.
-_OTHER_WEIGHTS = ["*/*.safetensors", "*/*.bin", "consolidated*.safetensors"]
-
 
 def hub_errors() -> tuple[type[Exception], type[Exception]]:
     """Return what the hub's client raises: errors of httpx or httpx2, and the system's."""
@@ -20,7 +16,12 @@ def hub_errors() -> tuple[type[Exception], type[Exception]]:
 
 
 def snapshot(
-    repository: str, revision: str | None, patterns: Sequence[str], kind: str = "model"
+    repository: str,
+    revision: str | None,
+    patterns: Sequence[str],
+    *,
+    without: Sequence[str] = (),
+    kind: str = "model",
 ) -> Path:
     """Return the folder in the hub's cache that holds files of a repository, fetched if need be.
 
@@ -30,7 +31,8 @@ def snapshot(
     Args:
         repository: "organisation/name".
         revision: branch, tag or commit; None is the main branch.
-        patterns: as the shell's, on paths inside the repository.
+        patterns: on paths inside the repository, as the shell's, but "*" stands for folders, too.
+        without: patterns of files that are left out all the same.
         kind: "model" or "dataset".
 
     Raises:
@@ -46,7 +48,7 @@ def snapshot(
         repo_type=kind,
         revision=revision,
         allow_patterns=list(patterns),
-        ignore_patterns=_OTHER_WEIGHTS if kind == "model" else None,
+        ignore_patterns=list(without),
     )
     no_answer, _ = hub_errors()
     try:

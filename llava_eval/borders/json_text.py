@@ -14,6 +14,7 @@ from llava_eval.borders.paths import open_file
 
 #: Levels of lists and objects within each other; real files have fewer than 20.
 MAX_DEPTH = 100
+_TOO_DEEP = f"more than {MAX_DEPTH} levels of lists and objects within each other"
 #: Longest text that is read as one JSON value.
 MAX_FILE_BYTES = 2 << 30
 
@@ -56,7 +57,7 @@ def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
     try:
         value = json.loads(text)
     except RecursionError:
-        raise JsonError(_too_deep()) from None
+        raise JsonError(_TOO_DEEP) from None
     except ValueError as error:  # also bytes that are no text, and numbers of too many digits
         raise JsonError(f"not JSON: {error}") from None
     opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
@@ -102,8 +103,4 @@ def _check_depth(value: object) -> None:
         level = [child for child in children if isinstance(child, dict | list)]
         if not level:
             return
-    raise JsonError(_too_deep())
-
-
-def _too_deep() -> str:
-    return f"more than {MAX_DEPTH} levels of lists and objects within each other"
+    raise JsonError(_TOO_DEEP)

@@ -27,7 +27,7 @@ from llava_eval.models.configured_model import Needs, plan_model
 from llava_eval.results import files
 from llava_eval.results.cost import cost_of
 from llava_eval.results.directory import RUNS_ROOT
-from llava_eval.results.formatting import duration, printable
+from llava_eval.results.formatting import duration, formatted, printable
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.types import Clip, Media
 
@@ -106,8 +106,9 @@ def _model_time(composed: ComposedConfig, num_samples: int) -> str:
     seconds = cost.model_seconds_per_sample or 0.0
     beside = ", ".join(printable(text) for text in (cost.machine, said) if text)
     return (
-        f"the model takes about {duration(seconds * num_samples)} on one device: {seconds:.2g} s a "
-        f"sample in {printable(str(path))}" + (f" ({beside})" if beside else "")
+        f"the model takes about {duration(seconds * num_samples)} on one device: "
+        f"{formatted(seconds, '.2g')} s a sample in {printable(str(path))}"
+        + (f" ({beside})" if beside else "")
     )
 
 

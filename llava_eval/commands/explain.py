@@ -80,9 +80,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         name = f"{path.resolve().name}-{digest([str(path), side.name])[:8]}"
         out = out or Path("results") / "explain" / name
         runs = out / f"{num_groups}_groups_seed_{arguments.seed}"
-        explanation = attributed(
-            explanation, side, num_groups, arguments.seed, runs, _answered_anew
-        )
+        explanation = attributed(explanation, num_groups, arguments.seed, runs, _answered_anew)
     content = as_content(explanation)
     if out is not None:
         files.make_folder(out)
@@ -133,14 +131,7 @@ def _show(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import messages_shown
 
     with messages_shown(-1):
-        show(
-            arguments.run,
-            arguments.id,
-            out=arguments.out,
-            as_json=arguments.json,
-            config_dir=arguments.config_dir,
-        )
-    return 0
+        return show(arguments)
 
 
 @command(
@@ -164,13 +155,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
     from llava_eval.engine.console import messages_shown
 
     with messages_shown(-1):
-        return rerun(
-            arguments.run,
-            arguments.ids,
-            out=arguments.out,
-            as_json=arguments.json,
-            config_dir=arguments.config_dir,
-        )
+        return rerun(arguments)
 
 
 @command(
@@ -238,11 +223,4 @@ def _audit(arguments: argparse.Namespace) -> int:
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")
     with messages_shown(-1):
-        return audit(
-            arguments.run,
-            num_groups=arguments.groups,
-            seed=arguments.seed,
-            limit=arguments.limit,
-            as_json=arguments.json,
-            config_dir=arguments.config_dir,
-        )
+        return audit(arguments)

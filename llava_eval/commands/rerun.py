@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import dataclasses
 import os
@@ -30,34 +31,18 @@ from llava_eval.types import SampleResult
 from llava_eval.video.cache import CACHE_VARIABLE
 
 
-def rerun(
-    path: Path, ids: Sequence[str], *, out: Path | None, as_json: bool, config_dir: Path | None
-) -> int:
-    """Answer samples of a run once more, as it is configured, and print what changed.
-
-    Args:
-        path: run directory; it stays as it is.
-        ids: of the samples.
-        out: run directory for the new answers; None takes a new one.
-        as_json: print JSON.
-        config_dir: the user's own configuration files.
-
-    Returns:
-        The exit code: 1 where a sample failed.
-
-    Raises:
-        LlavaEvalError: the run cannot be read, or has no such sample.
-    """
-    reader = RunReader(config_dir)
-    run = reader.read(path)
+def rerun(arguments: argparse.Namespace) -> int:
+    """Do what the command of this name was asked for, and return its exit code."""
+    reader = RunReader(arguments.config_dir)
+    run = reader.read(arguments.run)
     before = {result.id: result for result in run.results}
-    directory = None if out is None else str(out)
+    directory = None if arguments.out is None else str(arguments.out)
     resolved = {**run.config, "output_dir": directory, "tracker": None}
-    composed = composed_of(resolved, run.choices, config_dir)
-    outcome = program.run(composed, only=ids)
+    composed = composed_of(resolved, run.choices, arguments.config_dir)
+    outcome = program.run(composed, only=arguments.ids)
     after = reader.read(outcome.directory).results
     pairs = [(before[result.id], result) for result in after if result.id in before]
-    if as_json:
+    if arguments.json:
         rows = [{"id": new.id, "before": _facts(old), "after": _facts(new)} for old, new in pairs]
         print_json({"directory": str(outcome.directory), "samples": rows})
         return outcome.exit_code
@@ -137,40 +122,18 @@ class Switched:
         return 100 * self.num_answers / self.num_samples if self.num_samples else 0.0
 
 
-def audit(
-    path: Path,
-    *,
-    num_groups: int,
-    seed: int,
-    limit: float,
-    as_json: bool,
-    config_dir: Path | None = None,
-) -> int:
-    """Answer some groups again under every switch, and print what changes.
-
-    Args:
-        path: run directory; it stays as it is.
-        num_groups: groups (videos) to draw.
-        seed: of the draw.
-        limit: most answers that a switch may change, in percent.
-        as_json: print JSON.
-        config_dir: the user's own configuration files.
-
-    Returns:
-        The exit code: 1 where a switch changes more.
-
-    Raises:
-        LlavaEvalError: the run cannot be read, or nothing can be answered again.
-    """
-    run = RunReader(config_dir).read(path)
-    groups = drawn_groups([result.group for result in run.results], num_groups, seed)
+def audit(arguments: argparse.Namespace) -> int:
+    """Do what the command of this name was asked for, and return its exit code."""
+    seed, limit = arguments.seed, arguments.limit
+    run = RunReader(arguments.config_dir).read(arguments.run)
+    groups = drawn_groups([result.group for result in run.results], arguments.groups, seed)
     before = {result.id: result for result in run.results if result.group in groups}
     with TemporaryDirectory(prefix="llava-eval-audit-") as folder:
         switched = [_switched(run, name, before, Path(folder)) for name in SWITCHES]
     if not any(item.num_samples for item in switched):
         raise ComparisonError(f"{run.name} cannot be answered again: {switched[0].reason}")
     beyond = [item.name for item in switched if item.percent > limit]
-    if as_json:
+    if arguments.json:
         print_json(
             {
                 "run": run.name,

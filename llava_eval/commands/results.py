@@ -243,15 +243,18 @@ def _gate(arguments: argparse.Namespace) -> int:
       2  cannot compare, or a mistake in the command
     """
     from llava_eval.engine.console import say
-    from llava_eval.results.formatting import printable, terminal_width, write_out
-    from llava_eval.results.gate import verdict as texts
-    from llava_eval.results.gate.baseline import baseline_or_run, write_baseline
+    from llava_eval.results.formatting import printable, write_out
+    from llava_eval.results.gate.baseline import read_baseline, write_baseline
     from llava_eval.results.gate.publication import Publication
     from llava_eval.results.gate.rule import rule_of, verdict_of
     from llava_eval.results.runs import RunReader
 
     if (arguments.baseline is None) == (arguments.write_baseline is None):
         raise ConfigError("gate needs either --baseline FILE_OR_RUN or --write-baseline FILE")
+    if arguments.sequential and arguments.baseline is None:
+        raise ConfigError(
+            "gate --sequential needs --baseline FILE_OR_RUN; --write-baseline takes a run"
+        )
     if not arguments.sequential and len(arguments.words) != 1:
         raise ConfigError(
             f"gate takes one run directory, got {' '.join(arguments.words) or 'none'}"
@@ -272,17 +275,8 @@ def _gate(arguments: argparse.Namespace) -> int:
     with publication.refusals_reported(path):
         reader = RunReader(arguments.config_dir)
         run = reader.read(path)
-        verdict = verdict_of(run, baseline_or_run(arguments.baseline, run, reader), rule)
-        return publication.publish(
-            texts.to_terminal(verdict, width=terminal_width()),
-            texts.to_markdown(verdict),
-            texts.to_content(verdict),
-            label=run.label,
-            benchmark=run.benchmark,
-            outcome=texts.outcome(verdict),
-            checks=verdict.checks,
-            properties=texts.properties_of(verdict),
-        )
+        verdict = verdict_of(run, read_baseline(arguments.baseline, run, reader), rule)
+        return publication.publish(verdict)
 
 
 def _gate_sequentially(
@@ -291,24 +285,15 @@ def _gate_sequentially(
     from llava_eval import run
     from llava_eval.config.compose import compose_config
     from llava_eval.engine.console import messages_shown
-    from llava_eval.results.formatting import terminal_width
     from llava_eval.results.gate.sequential_gate import SequentialGate
 
     composed = compose_config(arguments.words, arguments.config_dir)
     gate = SequentialGate(arguments.baseline, rule, arguments.seed, arguments.config_dir)
     with publication.refusals_reported(), messages_shown(-1 if arguments.json else 0):
         outcome = run.run(composed, watch=gate)
-        num_failed = outcome.summary.num_errors if outcome.exit_code else 0
-        return publication.publish(
-            gate.text(width=terminal_width(), num_failed=num_failed),
-            gate.markdown(num_failed),
-            {**gate.content, "num_failed": num_failed},
-            label=outcome.summary.benchmark,
-            benchmark=composed.config.benchmark.name,
-            outcome=gate.outcome,
-            checks=gate.checks(num_failed),
-            properties={"run": str(outcome.directory), "baseline": str(arguments.baseline)},
-        )
+        gate.directory = outcome.directory
+        gate.num_failed = outcome.summary.num_errors if outcome.exit_code else 0
+        return publication.publish(gate)
 
 
 @command(

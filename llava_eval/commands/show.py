@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import dataclasses
 import io
@@ -12,7 +13,6 @@ import string
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.commands.dry_run import Asked, asked_of
@@ -35,32 +35,20 @@ _COLUMNS, _FRAME_WIDTH = 4, 320
 _KITTY_CHUNK = 4096
 
 
-def show(
-    path: Path, name: str, *, out: Path | None, as_json: bool, config_dir: Path | None = None
-) -> None:
-    """Print one sample of a run.
-
-    Args:
-        path: run directory.
-        name: id of the sample.
-        out: PNG file for its frames; None shows them in a terminal that can.
-        as_json: print JSON.
-        config_dir: the user's own configuration files.
-
-    Raises:
-        LlavaEvalError: there is no such run or sample, or the picture cannot be written.
-    """
-    run = RunReader(config_dir).read(path)
-    result = next((item for item in run.results if item.id == name), None)
+def show(arguments: argparse.Namespace) -> int:
+    """Do what the command of this name was asked for, and return its exit code."""
+    out, as_json, config_dir = arguments.out, arguments.json, arguments.config_dir
+    run = RunReader(config_dir).read(arguments.run)
+    result = next((item for item in run.results if item.id == arguments.id), None)
     if result is None:
-        raise ComparisonError(f"{run.name} holds no sample {name!r}")
+        raise ComparisonError(f"{run.name} holds no sample {arguments.id!r}")
     by_rule = []
     if result.generation.error is None:
         by_rule = readings(dataclasses.replace(run, results=[result]), config_dir)
     asked: Asked | None = None
     reason = ""
     try:
-        asked = _asked(run, name)
+        asked = _asked(run, result.id)
     except LlavaEvalError as error:
         reason = str(error)
     clips = [] if asked is None else list(asked.media.values())
@@ -75,6 +63,7 @@ def show(
     elif clips and not as_json:
         drawn = _drawn_in_terminal(_png(contact_sheet(clips)))
         write_out(drawn or "frames: --out FILE.png writes them")
+    return 0
 
 
 def _asked(run: Run, name: str) -> Asked:
@@ -165,13 +154,12 @@ def contact_sheet(clips: Sequence[Clip]) -> Image:
 
     frames = [frame for clip in clips for frame in clip.pixels]
     width = min(_FRAME_WIDTH, max(frame.shape[1] for frame in frames))
-    height = max(round(frame.shape[0] * width / frame.shape[1]) for frame in frames)
+    heights = [max(1, round(frame.shape[0] * width / frame.shape[1])) for frame in frames]
     columns = min(_COLUMNS, len(frames))
-    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
-    for index, frame in enumerate(frames):
-        size = (width, round(frame.shape[0] * width / frame.shape[1]))
-        corner = (index % columns * width, index // columns * height)
-        sheet.paste(Image.fromarray(frame).resize(size), corner)
+    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * max(heights)))
+    for index, (frame, height) in enumerate(zip(frames, heights, strict=True)):
+        corner = (index % columns * width, index // columns * max(heights))
+        sheet.paste(Image.fromarray(frame).resize((width, height)), corner)
     return sheet
 
 

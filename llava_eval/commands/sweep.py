@@ -212,7 +212,9 @@ def results_table(runs: Sequence[SweepRun], codes: Sequence[int]) -> Table:
         varied = [text.partition("=") for text in each.overrides if text not in constant]
         named = short_keys({key.lstrip("+"): value for key, _, value in varied})
         settings = [f"{key}={value}" for key, value in named.items()]
-        rows.append([str(each.number), " ".join(settings), *_headline(each.directory), str(code)])
+        # of what was refused the directory may hold a run with other settings
+        came = _headline(each.directory) if code < ConfigError.exit_code else ["-"] * 3
+        rows.append([str(each.number), " ".join(settings), *came, str(code)])
     return Table(["run", "settings", "metric", *VALUE_COLUMNS[:2], "exit code"], rows, 3)
 
 
@@ -336,13 +338,7 @@ def _cluster(launcher: Mapping[str, Any]) -> str | None:
 def _run_as_jobs(runs: Sequence[SweepRun], cluster: str, launcher: Mapping[str, Any]) -> list[int]:
     """Hand every run to a cluster, wait for all, and return their exit codes.
 
-    Args:
-        runs: to be pickled.
-        cluster: Submitit's name of it.
-        launcher: Submitit's settings under the names of hydra-submitit-launcher.
-
-    Raises:
-        EngineError: the cluster refuses them.
+    ``launcher`` holds Submitit's settings under the names of hydra-submitit-launcher.
     """
     import submitit
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf

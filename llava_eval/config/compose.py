@@ -208,6 +208,8 @@ def composed_of(
         ConfigError: a key that this version does not know, a value that is not allowed, or a file
             that is not there any more.
     """
+    if "model" not in resolved:
+        raise ConfigError("there is no model to ask: these texts were scored (llava-eval score)")
     config = typed(resolved)
     check_constraints(config, "")
     if not choices:

@@ -28,7 +28,7 @@ _NOTES_OF_FRAMES = {
 @functools.cache
 def published_experiments() -> Mapping[str, Mapping[str, Any]]:
     """Return by name what each experiment's file would hold: its defaults and ``published``."""
-    scores = _rows("scores.csv")
+    scores = published_rows("scores.csv")
     return {
         row["experiment"]: {
             "defaults": [
@@ -43,7 +43,7 @@ def published_experiments() -> Mapping[str, Mapping[str, Any]]:
                 if score["experiment"] == row["experiment"]
             ],
         }
-        for row in _rows("experiments.csv")
+        for row in published_rows("experiments.csv")
     }
 
 
@@ -67,6 +67,7 @@ def _published(score: Mapping[str, str], note: str) -> dict[str, Any]:
     }
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def published_rows(name: str) -> list[dict[str, str]]:
+    """Return the lines of one of the two tables."""
     folder = importlib.resources.files("llava_eval") / "benchmarks" / "published"
     return list(csv.DictReader(io.StringIO((folder / name).read_text("utf-8"))))

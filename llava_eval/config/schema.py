@@ -555,8 +555,9 @@ class RunConfig:
 
     Attributes:
         output_dir: run directory; null chooses results/runs/<benchmark>/<model>/<time>.
-        resume: null continues an unfinished run in a named ``output_dir``; true also looks for the
-            newest unfinished run of this configuration under results/runs; false never continues.
+        resume: null continues the run in a named ``output_dir``, and asks its failed samples again;
+            true also looks under results/runs for the newest run of this configuration that is
+            unfinished or has failed samples; false never continues.
         judge: the language model that judges, where a protocol has one.
         published: published numbers that stand beside the run's own.
         tracker: node of a tracker that is given the finished run; null for none.

@@ -51,8 +51,8 @@ class Engine(Protocol):
         ...
 
 
-class Watch(Protocol):
-    """Watches a run, and may end it early; what is written here lets it answer every sample."""
+class Watch:
+    """Watches a run, and may end it early; as written here it lets it answer every sample."""
 
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
@@ -67,7 +67,3 @@ class Watch(Protocol):
     def sees(self, result: SampleResult) -> bool:
         """Take a scored result, and return whether the run may end."""
         return False
-
-
-class AnswerAll(Watch):
-    """Watches nothing: every sample is answered, in the order of the rows."""

@@ -27,7 +27,7 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
     before = logger.handlers, logger.level, logger.propagate
     logger.handlers = [_TerminalHandler(), _FileHandler()]
     for handler in logger.handlers:
-        handler.addFilter(make_safe)
+        handler.addFilter(_make_safe)
     logger.setLevel({-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG}[verbosity])
     logger.propagate = False
     # At every start torchao makes torch say what concerns torchao's authors alone, and for every
@@ -41,15 +41,8 @@ def messages_shown(verbosity: int = 0) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def make_safe(record: logging.LogRecord) -> bool:
-    """Make a message one line that no terminal or CI server acts upon, without secrets.
-
-    Args:
-        record: of the message, which is replaced.
-
-    Returns:
-        True, for a filter of logging: the message is to be shown.
-    """
+def _make_safe(record: logging.LogRecord) -> bool:
+    """Make a message one line that no terminal or CI server acts upon, without secrets."""
     record.msg = printable(without_secrets(record.getMessage()))
     record.args = ()
     return True

@@ -95,7 +95,7 @@ class LocalEngine(Engine):
         assert self._runner is not None
         return {
             "peak_device_memory_bytes": self._runner.peak_device_memory_bytes(),
-            **({} if self._cache is None else {"frames": self._cache.counts.as_dict()}),
+            **({} if self._cache is None else {"frames": dict(self._cache.counts)}),
         }
 
     def close(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from llava_eval.metrics.groups import estimated
+from llava_eval.metrics.intervals import FloatArray
 from llava_eval.types import MetricValue, SampleResult
 
 Measure = Literal["accuracy", "precision", "recall", "f1", "yes_ratio", "yes_ratio_of_answers"]
@@ -45,26 +45,20 @@ def yes_no(
     for result in kept:
         levels["" if mean_over is None else result.facets[mean_over]].append(result)
     ratios = [_ratio(members, measure) for members in levels.values()]
-    values = [undefined_as if ratio.value is None else 100 * ratio.value for ratio in ratios]
+    values = [undefined_as if ratio is None else 100 * ratio for ratio, _ in ratios]
     known = [value for value in values if value is not None]
     if not kept or len(known) < len(values):
         return MetricValue.none(len(kept), "percent")
     value = sum(known) / len(known)
-    if any(ratio.value is None for ratio in ratios):
+    if any(ratio is None for ratio, _ in ratios):
         return MetricValue(value, None, None, None, len(kept), "percent")
-    influence = np.concatenate([100 * ratio.influence / len(ratios) for ratio in ratios])
+    influence = np.concatenate([100 * influence / len(ratios) for _, influence in ratios])
     groups = [result.group for members in levels.values() for result in members]
     return estimated(value, influence, groups, (0.0, 100.0), "percent")
 
 
-class _Ratio(NamedTuple):
-    """A ratio of sums over samples, and what each sample adds to its error."""
-
-    value: float | None
-    influence: npt.NDArray[np.float64]
-
-
-def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
+def _ratio(results: Sequence[SampleResult], measure: Measure) -> tuple[float | None, FloatArray]:
+    """Return a ratio of sums over samples, and what each sample adds to its error."""
     scores = [result.score for result in results]
     said = np.array([str(score.details.get(COUNTED_AS, score.answer)) for score in scores])
     right = np.array([result.target[0] for result in results])
@@ -83,6 +77,6 @@ def _ratio(results: Sequence[SampleResult], measure: Measure) -> _Ratio:
     }[measure]
     total = int(base.sum())
     if not total:
-        return _Ratio(None, np.zeros(len(results)))
+        return None, np.zeros(len(results))
     value = float(numerator.sum()) / total
-    return _Ratio(value, (numerator - value * base) / total)
+    return value, (numerator - value * base) / total

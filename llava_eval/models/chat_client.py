@@ -320,11 +320,7 @@ class ChatClient:
     def _body(
         self, method: str, address: str, timeout_seconds: float, content: bytes | None = None
     ) -> str:
-        """Return the body of an answer that is no error, without the key.
-
-        Raises:
-            RequestError: there is none.
-        """
+        """Return the body of an answer that is no error, without the key."""
         response = self._client.exchange(
             method,
             address,
@@ -472,11 +468,7 @@ def _name(value: object) -> str:
 
 
 def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
-    """Return a count of tokens, or None where there is none.
-
-    Raises:
-        ValueError: it cannot be one.
-    """
+    """Return a count of tokens, or None where there is none; ValueError for what cannot be one."""
     value = usage.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
         return None

@@ -42,17 +42,22 @@ def new_run_directory(parent: Path) -> Path:
 
 
 def find_unfinished(parent: Path, identity: Identity) -> Path | None:
-    """Return the newest unfinished run of this identity below ``parent``, if any."""
+    """Return the newest run of this identity below ``parent`` that is not done, if any.
+
+    A run that ended with failed samples is not done: they are asked again.
+    """
     wanted = digest(identity)
     runs = [path.parent for path in parent.glob(f"*/{files.MANIFEST}")]
     for run in sorted(runs, key=lambda path: path.name, reverse=True):
         try:
             manifest = read_manifest(run) or Manifest()
+            if manifest.fingerprint == wanted and (
+                manifest.status != "finished"
+                or any(result.generation.error for result in read_ledger(run / files.LEDGER))
+            ):
+                return run
         except RunDirectoryError as error:
             log.warning("%s; it is not continued", error)
-            continue
-        if manifest.fingerprint == wanted and manifest.status != "finished":
-            return run
     return None
 
 

@@ -341,8 +341,11 @@ def interval(
 
 
 def formatted(value: float | None, form: str) -> str:
-    """Write a number by a format specification; a dash where it is not known."""
-    return "-" if value is None else format(value, form)
+    """Write a number by a format specification, large ones whole; a dash where it is not known."""
+    if value is None:
+        return "-"
+    text = format(value, form)
+    return f"{value:.0f}" if "e+" in text else text
 
 
 def p_text(p_value: float | None) -> str:

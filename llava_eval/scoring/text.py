@@ -115,7 +115,7 @@ class GqaLlava(ReplyScorer):
         return read(sample, answer, answer in sample.targets, how)
 
 
-THRESHOLD = 0.5
+_THRESHOLD = 0.5
 
 
 def edit_distance(first: str, second: str) -> int:
@@ -130,63 +130,57 @@ def edit_distance(first: str, second: str) -> int:
     return row[-1]
 
 
-def normalised_distance(reply: str, answer: str) -> float:
-    """Return the edit distance over the longer length, as lmms-eval has it.
-
-    The distance is of lower-cased texts with single spaces, the lengths are of the upper-cased
-    texts as they are: with spaces, and with "ß" as two letters.
-    """
-    length = max(len(answer.upper()), len(reply.upper()))
-    if not length:
-        return 0.0
-    return edit_distance(flat(answer), flat(reply)) / length
-
-
 @dataclass(frozen=True)
 class Anls(ReplyScorer):
     """Average normalised Levenshtein similarity (arXiv 1907.00490); below a half it is 0.
+
+    The distance is of lower-cased texts with single spaces, over the longer length of the
+    upper-cased texts as they are: with spaces, and with "ß" as two letters.
 
     Source: EvolvingLMMs-Lab/lmms-eval, api/metrics.py, anls.
     """
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return the similarity to the nearest answer in [0, 1]."""
-        distances = [normalised_distance(reply, answer) for answer in sample.targets]
+        distances = [
+            edit_distance(flat(answer), flat(reply))
+            / max(len(answer.upper()), len(reply.upper()), 1)
+            for answer in sample.targets
+        ]
         similarity = 1 - min(distances, default=1.0)
-        value = similarity if similarity >= THRESHOLD else 0.0
+        value = similarity if similarity >= _THRESHOLD else 0.0
         return read(sample, reply, value, "the whole reply")
 
 
-MAX_RELATIVE_CHANGE = 0.05
+_MAX_RELATIVE_CHANGE = 0.05
 
 
-def relaxed_match(reply: str, target: str) -> bool:
-    """Is the reply right by ChartQA's relaxed accuracy (arXiv 2203.10244, section 5.1)?
+@dataclass(frozen=True)
+class RelaxedAccuracy(ReplyScorer):
+    """ChartQA's relaxed accuracy (arXiv 2203.10244, section 5.1).
 
     A percent sign divides by 100 on its own side, so "57" is wrong for "57%". A target of 0 is
     compared as text. Commas make a text no number; whatever Python's float() takes is one.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/chartqa/utils.py, relaxed_correctness (of Qwen-VL).
     """
-    number, wanted = _number(reply), _number(target)
-    if number is None or not wanted:
-        return reply.lower() == target.lower()
-    return abs(number - wanted) / abs(wanted) <= MAX_RELATIVE_CHANGE
-
-
-def _number(text: str) -> float | None:
-    number = _as_number(text.rstrip("%"))
-    return number / 100.0 if number is not None and text.endswith("%") else number
-
-
-@dataclass(frozen=True)
-class RelaxedAccuracy(ReplyScorer):
-    """ChartQA's relaxed accuracy: :func:`relaxed_match`."""
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 for a match, else 0.0."""
-        right = any(relaxed_match(reply, target) for target in sample.targets)
+        right = any(_is_near(reply, target) for target in sample.targets)
         return read(sample, reply, right, "the whole reply, numbers up to 5 % off")
+
+
+def _is_near(reply: str, target: str) -> bool:
+    number, wanted = _share(reply), _share(target)
+    if number is None or not wanted:
+        return reply.lower() == target.lower()
+    return abs(number - wanted) / abs(wanted) <= _MAX_RELATIVE_CHANGE
+
+
+def _share(text: str) -> float | None:
+    number = _as_number(text.rstrip("%"))
+    return number / 100.0 if number is not None and text.endswith("%") else number
 
 
 @dataclass(frozen=True)
@@ -244,24 +238,8 @@ class MmeLmmsEval(ReplyScorer):
         return read(sample, answer, answer in sample.targets, how)
 
 
-#: VSI-Bench's thresholds: 0.5, 0.55, ... 0.95.
+#: VSI-Bench's 0.5, 0.55, ... 0.95, in the reference's floating-point arithmetic.
 _CONFIDENCES = tuple(float(level) for level in np.linspace(0.5, 0.95, 10))
-
-
-def mean_relative_accuracy(number: float, target: float) -> float:
-    """Return the share of ten thresholds within which a number lies near its target.
-
-    The thresholds are relative errors of 1 - c for c = 0.5, 0.55, ... 0.95, in the reference's
-    floating-point arithmetic.
-
-    Source: vision-x-nyu/thinking-in-space 51e089c, lmms_eval/tasks/vsibench/utils.py.
-
-    Args:
-        number: the answer.
-        target: the right answer, not 0.
-    """
-    error = abs(number - target) / target
-    return sum(error <= 1 - level for level in _CONFIDENCES) / len(_CONFIDENCES)
 
 
 _SMALL_NUMBERS = (
@@ -280,10 +258,11 @@ _DIGITS = re.compile(r"-?\d+(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class VsiBench(ReplyScorer):
-    """VSI-Bench: options by the first word, numbers by :func:`mean_relative_accuracy`.
+    """VSI-Bench: options by the first word, numbers by their mean relative accuracy.
 
     The first word ends at the first space, and full stops at its end go. It is the option's letter
-    in either case, or what ``float()`` takes for a number.
+    in either case, or what ``float()`` takes for a number. A number is worth the share of ten
+    relative errors that it does not exceed: 1 - c for c = 0.5, 0.55, ... 0.95.
 
     Source: vision-x-nyu/thinking-in-space 51e089c, lmms_eval/tasks/vsibench/utils.py,
     vsibench_process_results; EvolvingLMMs-Lab/lmms-eval 75571cf, tasks/vsibench/utils.py,
@@ -306,7 +285,9 @@ class VsiBench(ReplyScorer):
         number = _first_number(reply) if self.number_words else _as_number(word)
         if number is None or not sample.targets:
             return read(sample, None, 0.0, "there is no number")
-        accuracy = mean_relative_accuracy(number, float(sample.targets[0]))
+        target = float(sample.targets[0])
+        error = abs(number - target) / target
+        accuracy = sum(error <= 1 - level for level in _CONFIDENCES) / len(_CONFIDENCES)
         return read(sample, f"{number:g}", accuracy, "as a number")
 
 

@@ -74,8 +74,10 @@ def require_file(path: str, expected: str = "a video file") -> None:
 
 
 @contextmanager
-def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a video file; yield its container and its first video stream.
+def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream, list[Message]]]:
+    """Open a video file; yield its container, its first video stream and the demuxer's messages.
+
+    Opening reads the first seconds, of small files all: damage there is not told again.
 
     The first video stream is the one that a plain ``container.decode(video=0)`` shows. The demuxer
     drops the packets of all other streams, unless the file is truncated. No other file is opened,
@@ -86,15 +88,16 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """
     require_file(path)
     try:
-        container = av.open(
-            str(Path(path).absolute()),  # a relative path may look like one of libav's protocols
-            metadata_errors="replace",  # titles in another encoding are no reason to show nothing
-            options={
-                "format_whitelist": _formats(),
-                "protocol_whitelist": "file",
-                "pattern_type": "none",  # of image2, which takes names for patterns else
-            },
-        )
+        with libav_messages(of_helpers=False) as heard:
+            container = av.open(
+                str(Path(path).absolute()),  # a relative path may look like a protocol of libav's
+                metadata_errors="replace",  # titles in another encoding are no reason to fail
+                options={
+                    "format_whitelist": _formats(),
+                    "protocol_whitelist": "file",
+                    "pattern_type": "none",  # of image2, which takes names for patterns else
+                },
+            )
     except LIBAV_ERRORS as error:
         kind = "not a video: the file holds text" if holds_text(path) else "not a video or damaged"
         raise MediaError(f"{path}: {kind} ({reason(error)})") from error
@@ -110,7 +113,7 @@ def open_video(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         if others and not truncation(path, container.format.name):
             for stream in others:
                 stream.discard = av.stream.Discard.all
-        yield container, video
+        yield container, video, [each for each in heard if each[1] == container.format.name]
 
 
 @cache

@@ -147,7 +147,10 @@ def _decode_plainly(
     error: str | None = None
     damage: str | None = None
     messages: list[Message]
-    with open_video(path) as (container, stream), libav_messages(of_helpers=False) as messages:
+    with (
+        open_video(path) as (container, stream, opening),
+        libav_messages(of_helpers=False) as messages,
+    ):
         try:
             for index, frame in enumerate(container.decode(stream)):
                 check_deadline(path)
@@ -177,6 +180,7 @@ def _decode_plainly(
         shown_for = max(shown_for, 1.0 / fps if fps > 0 else 0.0)
         stated = duration_seconds(container, stream)
         codec, container_format = stream.codec_context.codec, container.format.name
+    messages = [*opening, *messages]
     truncated = truncation(path, container_format)
     if to_the_end and not truncated:
         truncated = shortfall(container_format, stated, last_time + shown_for)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llava_eval.borders.paths import file_identity
+from llava_eval.borders.typed_json import as_type
 from llava_eval.types import Clip, MediaProblem, PixelProof, distinct_problems
 from llava_eval.video.cache import ArrayStore, Entry, cache_folder, digest
 from llava_eval.video.decode import decode_frames, probe
@@ -23,24 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 16 * 2**30
 
 #: Changes whenever an entry of the store means something else than before.
-_VERSION = 7
+_VERSION = 8
 
 
-class CacheCounts:
-    """Numbers of frames found in a cache and of frames decoded; threads may add to them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = Counter(num_cached=0, num_decoded=0)
-
-    def add(self, **frames: int) -> None:
-        """Add frames, by the name of their count."""
-        with self._lock:
-            self._counts.update(frames)
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts for the manifest."""
-        return dict(self._counts)
+_counting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -51,13 +37,15 @@ class FrameCache:
         store: where prepared frames are kept; None keeps nothing.
         prepare: from uint8 (N, 3, H, W) to uint8 (N, 3, h, w); each frame on its own.
         key: names everything that changes what ``prepare`` returns.
-        counts: of the frames that went through this object.
+        counts: of the frames that went through this object, for the manifest.
     """
 
     store: ArrayStore | None
     prepare: Callable[[torch.Tensor], torch.Tensor]
     key: str
-    counts: CacheCounts = field(default_factory=CacheCounts, compare=False, repr=False)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"num_cached": 0, "num_decoded": 0}, compare=False, repr=False
+    )
 
     def read(self, path: str, indices: Sequence[int]) -> Clip:
         """Return prepared frames of a video, decoding only those that are not kept.
@@ -79,17 +67,19 @@ class FrameCache:
                 frame = self.store.get(name, partial(_frame_of, index))
                 if frame is not None:
                     frames[index] = frame
-        self.counts.add(num_cached=len(frames))
+        with _counting:
+            self.counts["num_cached"] += len(frames)
         missing = sorted(names.keys() - frames.keys())
         if missing:
             decoded = decode_frames(path, missing).proven()
-            self.counts.add(num_decoded=len(missing))
+            with _counting:
+                self.counts["num_decoded"] += len(missing)
             clip = self.resized(decoded)
             for row, index in enumerate(missing):
-                frames[index] = clip.frame(row)
+                one = frames[index] = clip.frame(row)
                 if self.store is not None:
-                    pixels = frames[index].frames[0].numpy()
-                    self.store.put(names[index], pixels, _facts(frames[index]))
+                    facts = _Facts(one.pts_seconds, one.notes, one.problems, one.proof)
+                    self.store.put(names[index], one.frames[0].numpy(), asdict(facts))
         info = probe(path)
         shown = [frames[index] for index in indices]
         proofs = [frame.proof for frame in shown if frame.proof is not None]
@@ -111,32 +101,22 @@ class FrameCache:
         return replace(clip, frames=self.prepare(clip.frames), is_resized=True)
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What stands beside the pixels of a clip of one frame in its entry."""
+
+    pts_seconds: tuple[float, ...]
+    notes: tuple[str, ...]
+    problems: tuple[MediaProblem, ...]
+    proof: PixelProof | None
+
+
 def _frame_of(index: int, entry: Entry) -> Clip:
     """Return the frame with this index, which an entry of the store holds."""
     import torch
 
-    pixels, facts = entry
-    return Clip(
-        torch.from_numpy(pixels[None]),  # (1, 3, h, w)
-        (index,),
-        (float(facts["pts_seconds"]),),
-        notes=tuple(str(note) for note in facts["notes"]),
-        problems=tuple(MediaProblem(**problem) for problem in facts["problems"]),
-        proof=PixelProof(int(facts["width"]), int(facts["height"]), (str(facts["digest"]),)),
-    )
-
-
-def _facts(frame: Clip) -> dict[str, Any]:
-    """Return what stands beside the pixels of a clip of one frame in its entry, as JSON."""
-    assert frame.proof is not None
-    return {
-        "pts_seconds": frame.pts_seconds[0],
-        "notes": frame.notes,
-        "problems": [asdict(problem) for problem in frame.problems],
-        "width": frame.proof.width,
-        "height": frame.proof.height,
-        "digest": frame.proof.digests[0],
-    }
+    facts = as_type(entry.facts, _Facts)
+    return Clip(torch.from_numpy(entry.array[None]), (index,), **vars(facts))  # (1, 3, h, w)
 
 
 def default_store() -> ArrayStore | None:

@@ -20,6 +20,7 @@ from llava_eval.video.container import media_errors, require_file
 from llava_eval.video.deadline import check_deadline
 from llava_eval.video.decode import cut, decode_frames, probe
 from llava_eval.video.remote import fetch, is_address
+from llava_eval.video.truncation import truncation
 
 if TYPE_CHECKING:
     from llava_eval.video.frame_cache import FrameCache
@@ -165,16 +166,15 @@ def _read_image(image: Media) -> Clip:
     content = None if image.data is None else io.BytesIO(image.data)
     collector = FrameCollector(image.path, [0])
     collector.add(0, _load(image.path, content, upright=image.upright), 0.0)
-    return collector.clip(num_source_frames=1).proven()
+    suffix = Path(image.path).suffix[1:].lower()
+    problems = truncation(image.path, suffix) if content is None else ()
+    return collector.clip(num_source_frames=1, problems=problems).proven()
 
 
 def _load(path: str, content: IO[bytes] | None = None, *, upright: bool = False) -> Pixels:
     """Return an image as RGB (H, W, 3), as ``PIL.Image.open(path).convert("RGB")`` returns it.
 
-    Args:
-        path: the file, or a name for messages where there is ``content``.
-        content: the file's bytes.
-        upright: turn it first by the orientation in its EXIF data, as ``datasets`` does.
+    With ``upright`` it is turned first by its EXIF orientation, as ``datasets`` does.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 

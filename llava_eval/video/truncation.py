@@ -6,6 +6,7 @@ Where a file has all its bytes but not all its content, its stated duration tell
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -36,7 +37,7 @@ def truncation(path: str, container_format: str) -> tuple[MediaProblem, ...]:
 
     Args:
         path: the video file.
-        container_format: libav's name of its container.
+        container_format: libav's name of its container, or that of an image's format.
     """
     for name, check in _CHECKS.items():
         if name in container_format.split(","):
@@ -170,6 +171,25 @@ def _end_of_ogg(file: BinaryIO, size: int) -> int | None:
     return start + page + 27 + len(lengths) + sum(lengths) if lengths else _MORE
 
 
+def _end_of_dv(_file: BinaryIO, size: int) -> int | None:
+    """Return where the last sequence ends, of 150 blocks of 80 bytes (IEC 61834-2)."""
+    return size + -size % 12_000
+
+
+def _end_of_y4m(file: BinaryIO, size: int) -> int | None:
+    """Return where the last frame ends; all are as long as the first."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        first = data.find(b"FRAME")
+        length = data.find(b"FRAME", first + 5) - first
+    return size + (first - size) % length if length > 0 else None
+
+
+def _end_of_filled(file: BinaryIO, size: int) -> int | None:
+    """Return more than the size where zeros end the file, as where its size was set first."""
+    file.seek(max(0, size - 1024))
+    return None if file.read().strip(b"\0") else _MORE
+
+
 def _end_of_gif(file: BinaryIO, size: int) -> int | None:
     """Return more than the size unless the file ends with a trailer (GIF89a, 27)."""
     file.seek(max(0, size - 1024))
@@ -185,4 +205,7 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], int | None]] = {
     "gif": _end_of_gif,
     "ogg": _end_of_ogg,
     "mpegts": _end_of_mpegts,
+    "dv": _end_of_dv,
+    "yuv4mpegpipe": _end_of_y4m,
+    **dict.fromkeys(("ivf", "webp", "avif"), _end_of_filled),
 }

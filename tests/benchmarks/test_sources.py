@@ -198,7 +198,7 @@ def test_rows_of_the_hubs_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
     (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n")
     source = f"hub://{folder}"
-    assert read_row_sets(source, subset="Temporal", split="train") == [{"Q": "Temporal"}]
+    assert read_rows(source, subset="Temporal", split="train") == [{"Q": "Temporal"}]
     assert read_row_sets(source, subset="Temporal+Generic", split="train") == [
         {"row_set": "temporal", "Q": "Temporal"},
         {"row_set": "generic", "Q": "Generic"},

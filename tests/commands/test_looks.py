@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from llava_eval.cli import run_command
 from llava_eval.commands import show
 from llava_eval.commands.dry_run import Asked, asked_of, dry_run
-from llava_eval.commands.rerun import SWITCHES, Switched, audit, rerun
+from llava_eval.commands.rerun import SWITCHES, Switched
 from llava_eval.config.compose import ComposedConfig, compose_config
-from llava_eval.errors import ComparisonError, RowsError
+from llava_eval.errors import RowsError
 from llava_eval.results.formatting import duration
 from llava_eval.results.runs import RunReader
 from llava_eval.run import run
@@ -228,7 +229,7 @@ def test_samples_asked_once_more(
     lines = read_lines(made / "samples.jsonl")
     first, second = lines[1]["id"], lines[3]["id"]
     out = tmp_path / "again"
-    assert rerun(made, [first, second], out=out, as_json=True, config_dir=None) == 0
+    assert run_command(["rerun", str(made), first, second, "--out", str(out), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["directory"] == str(out)
     assert [row["id"] for row in content["samples"]] == [first, second]
@@ -238,7 +239,7 @@ def test_samples_asked_once_more(
         assert row["before"]["value"] == line["score"]["value"]
         assert row["before"]["answer"] == line["score"]["answer"]
         assert row["after"]["error"] is None
-    assert rerun(made, [first], out=tmp_path / "table", as_json=False, config_dir=None) == 0
+    assert run_command(["rerun", str(made), first, "--out", str(tmp_path / "table")]) == 0
     printed = capsys.readouterr().out
     header, row = printed.splitlines()[:2]
     assert header.split() == ["sample", "before", "now", "target"]
@@ -250,7 +251,7 @@ def test_samples_asked_once_more(
 def test_switches_that_change_answers_are_counted(
     made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert audit(made, num_groups=1, seed=0, limit=0.0, as_json=True) == 1
+    assert run_command(["audit", str(made), "--groups=1", "--json"]) == 1
     content = json.loads(capsys.readouterr().out)
     assert (content["num_groups"], content["seed"], content["limit"]) == (1, 0, 0.0)
     assert content["beyond"] == ["cold cache"]
@@ -271,7 +272,7 @@ def test_switches_that_change_answers_are_counted(
     assert "runner.share_prefixes=True means nothing" in by_name["shared"]["reason"]
     cold = by_name["cold cache"]
     assert [cold[f"num_{name}"] for name in ("samples", "texts", "answers")] == [3, 3, 3]
-    assert audit(made, num_groups=1, seed=0, limit=100.0, as_json=False) == 0
+    assert run_command(["audit", str(made), "--groups=1", "--limit=100"]) == 0
     text = capsys.readouterr().out
     assert "; 1 groups" in text
     assert "no switch changes more than 100 % of the answers" in text
@@ -287,23 +288,23 @@ def test_shares_of_answers() -> None:
     assert Switched("x", 8, num_answers=2).percent == 25.0
 
 
-def test_a_sample_that_is_not_there(made: Path) -> None:
-    with pytest.raises(ComparisonError, match="holds no sample 'q99'"):
-        show.show(made, "q99", out=None, as_json=False)
+def test_a_sample_that_is_not_there(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["show", str(made), "q99"]) == 2
+    assert "holds no sample 'q99'" in capsys.readouterr().err
 
 
 @pytest.mark.slow  # every rule of the benchmark reads it
 def test_a_sample_of_a_run(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = read_lines(made / "samples.jsonl")[2]
-    show.show(made, line["id"], out=tmp_path / "f.png", as_json=False)
+    assert run_command(["show", str(made), line["id"], "--out", str(tmp_path / "f.png")]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"sample {line['id']}, row 2, group {line['group']} (")
     assert f"frames: {tmp_path / 'f.png'}\n" in text
     assert "videomme_official: " in " ".join(text.split())
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
-    show.show(made, line["id"], out=None, as_json=True)
+    assert run_command(["show", str(made), line["id"], "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["rules"]
     assert content["rules"][0]["value"] == line["score"]["value"]
-    show.show(made, line["id"], out=None, as_json=False)
+    assert run_command(["show", str(made), line["id"]]) == 0
     assert capsys.readouterr().out.endswith("frames: --out FILE.png writes them\n")

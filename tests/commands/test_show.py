@@ -30,6 +30,7 @@ def test_a_contact_sheet_holds_all_frames_in_reading_order() -> None:
     assert sheet.shape == (24, 64, 3)
     assert [sheet[6, 8 + 16 * column, 0] for column in range(4)] == [10, 20, 30, 40]
     assert sheet[18, 8, 0] == 50
+    assert contact_sheet([clip(10, height=3, width=5000)]).size == (320, 1)  # 0.19 pixels high
 
 
 @pytest.mark.slow

@@ -101,6 +101,9 @@ def test_the_table_at_the_end_says_what_differs_and_what_came_of_it(tmp_path: Pa
     assert header.split()[:4] == ["run", "settings", "metric", "value"]
     assert re.fullmatch(r"0 +accuracy +75\.0 +\d+\.\d to \d+\.\d +0", first)
     assert re.fullmatch(r"1 +duration=long +- +- +- +1", second)
+    # A run that is refused says nothing of what its directory holds: it is another one's.
+    first = results_table(runs, [2, 1]).to_text().splitlines()[1]
+    assert re.fullmatch(r"0 +- +- +- +2", first)
 
 
 def test_settings_whose_keys_end_alike_are_told_by_their_whole_keys(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from transformers import DynamicCache, LlamaConfig, MistralConfig, StaticCache
 
 from llava_eval.models.local.microbatch import PromptGroup
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Prefix, RowRule, _row_rule, joined, position_ids
+from llava_eval.models.local.prefix import CACHE, Prefix, RowRule, _row_rule, joined, position_ids
 from llava_eval.models.local.prompt import Prompt
 from tests.models.helpers import make_request
 
@@ -86,11 +86,11 @@ def test_the_questions_of_a_prefix(
             padding = longest - len(prompt.token_ids)
             assert row == [*FIRST, *[PAD] * padding, *question]
             assert here == [1, 1, 1, *[0] * padding, *[1] * len(question)]
-        keys = batch.inputs["past_key_values"].layers[0].keys
+        keys = batch.inputs[CACHE].layers[0].keys
         assert keys.shape == (len(batch.prompts), 2, 3, 4)
         assert keys[:, 0, :, 0].tolist() == [[1, 2, 3]] * len(batch.prompts)
         # A batch's own tokens go into its rows, never into those of the next.
-        batch.inputs["past_key_values"].update(keys, keys, 0)
+        batch.inputs[CACHE].update(keys, keys, 0)
     assert seen == expected
 
 
@@ -109,7 +109,7 @@ def test_prefixes_of_several_media_are_padded_in_front(loaded: LoadedModel) -> N
     assert whole.token_ids.tolist() == [[11, 12, 13], [PAD, 21, 22]]
     assert whole.attention_mask.tolist() == [[1, 1, 1], [0, 1, 1]]
     (batch,) = whole.batches(loaded, 9)
-    layer = batch.inputs["past_key_values"].layers[0]
+    layer = batch.inputs[CACHE].layers[0]
     assert layer.keys[:, 1, :, 2].tolist() == [[1, 2, 3], [0, 1, 2]]
     assert layer.values[:, 1, :, 2].tolist() == [[-1, -2, -3], [0, -1, -2]]
     assert batch.inputs["input_ids"].tolist() == [[11, 12, 13, 5, 6], [PAD, 21, 22, 5, 6]]

@@ -20,6 +20,7 @@ from llava_eval.models.local.decoding import Decoder, FiniteRows
 from llava_eval.models.local.doctor import examine
 from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
+from llava_eval.models.local.prefix import CACHE
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.types import Generation, GenerationSettings, Request
 from tests.models.families import FAMILIES
@@ -66,7 +67,7 @@ def test_what_differs_is_asked_as_a_whole_and_said(
     loaded: LoadedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     def change(inputs: dict[str, Any], output: Any) -> None:
-        if inputs.get("past_key_values") is not None and inputs["input_ids"].shape[0] > 1:
+        if inputs.get(CACHE) is not None and inputs["input_ids"].shape[0] > 1:
             output.logits[..., 5] += 100.0
 
     other = with_hook(loaded, change)
@@ -255,6 +256,31 @@ def test_a_repetition_penalty_counts_no_padding(tmp_path: Path) -> None:
         answers[keeps] = {request.id: answer.text for request, answer in runner.generate(requests)}
     assert answers[True] == texts
     assert answers[False] != texts
+
+
+@pytest.mark.slow
+def test_a_least_length_counts_no_padding_between_prefixes(tmp_path: Path) -> None:
+    FAMILIES["llava_next_video"].make(tmp_path)
+    path = tmp_path / "generation_config.json"
+    own = {"min_length": 101, "eos_token_id": [2, *range(30, 250, 2)]}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    plain = Plain.load(tmp_path)
+    plan = plan_checkpoint(
+        find_checkpoint(str(tmp_path)), ModelConfig(device="cpu"), keeps_generation_settings=True
+    )
+    runner = ModelRunner(load_model(plan), CHAT)
+    expected, requests = {}, []
+    for seed, before in enumerate(("Look. ", "This picture shows much. ")):
+        clip = make_clip(1, seed=seed, size=(80, 120))
+        medium = runner.prepare("image", clip)
+        for question in QUESTIONS:
+            request = Request(before + question, (before, medium, question), SETTINGS)
+            requests.append(request)
+            tokens = plain.new_tokens(plain.inputs((before, ("image", clip), question), None))
+            expected[request.id] = len(tokens)
+    assert len(set(expected.values())) > 1
+    done = {request.id: answer.num_output_tokens for request, answer in runner.generate(requests)}
+    assert done == expected
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from wcwidth import ljust, rjust, width
 from llava_eval.results.formatting import (
     Table,
     cut,
+    formatted,
     from_difference,
     highest,
     html_text,
@@ -219,3 +220,10 @@ def test_texts_are_told_apart_where_they_differ_late() -> None:
     ]  # fmt: skip
     assert from_difference(["16", "4"]) == ["16", "4"]
     assert from_difference(["short one", "short two"]) == ["short one", "short two"]
+
+
+def test_a_large_number_has_no_exponent() -> None:
+    """A model of 7B takes seconds a sample: "3.46e+04" ms stood in the table of costs."""
+    texts = [formatted(value, ".3g") for value in (None, 0.03456, 3.456, 345.6, 3456.4, 34560.0)]
+    assert texts == ["-", "0.0346", "3.46", "346", "3456", "34560"]
+    assert formatted(0.00000123, ".3g") == "1.23e-06"

@@ -123,6 +123,17 @@ def test_the_newest_unfinished_run_is_found(tmp_path: Path) -> None:
     assert find_unfinished(tmp_path / "nowhere", IDENTITY) is None
 
 
+def test_a_finished_run_with_failed_samples_is_found_too(tmp_path: Path) -> None:
+    leave_run(tmp_path / "2026-01-01_00-00-00", IDENTITY, status="finished")
+    failed = make_result(1, generation=Generation(None, error="x"), score=NOT_SCORED)
+    rewrite_ledger(tmp_path / "2026-01-01_00-00-00" / files.LEDGER, [make_result(0), failed])
+    leave_run(tmp_path / "2026-01-02_00-00-00", IDENTITY, status="finished")
+    rewrite_ledger(tmp_path / "2026-01-02_00-00-00" / files.LEDGER, [make_result(0)])
+    leave_run(tmp_path / "2026-01-03_00-00-00", IDENTITY, status="finished")
+    (tmp_path / "2026-01-03_00-00-00" / files.LEDGER).write_text("{\n")  # damaged
+    assert find_unfinished(tmp_path, IDENTITY) == tmp_path / "2026-01-01_00-00-00"
+
+
 def test_names_of_run_directories(tmp_path: Path) -> None:
     parent = runs_of("video mme/../x", "org/model: 7B", root=tmp_path)
     assert parent == tmp_path / "video_mme" / "x" / "org" / "model_7B"

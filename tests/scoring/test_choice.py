@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from llava_eval.scoring.choice import StrictChoice, read_choice
+from llava_eval.scoring import choice
+from llava_eval.scoring.choice import StrictChoice
 from llava_eval.scoring.choice.tokens import Lexer
 from llava_eval.scoring.choice.words import _WORDS
 from llava_eval.types import Sample
 from tests.scoring.protocols import protocol
+
+
+def read_choice(reply: str, choices: Sequence[str]) -> str | None:
+    return choice.read_choice(reply, choices)[0]
+
 
 CHOICES = ("a red circle", "A blue square", "both of them", "none")
 

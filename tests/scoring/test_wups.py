@@ -96,4 +96,4 @@ def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_words_are_split_as_pywsd_splits_them(text: str, words: list[str]) -> None:
-    assert pywsd_words(text, lambda whole: [whole]) == words
+    assert pywsd_words(text) == words

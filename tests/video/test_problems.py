@@ -110,6 +110,30 @@ def test_a_file_whose_end_was_never_filled(name: str, file_of: FileOf, tmp_path:
     assert len(clip) == len(frames)
 
 
+@pytest.mark.parametrize("name", ["video.y4m", "video.dv", "video.ivf", "image.webp", "image.avif"])
+def test_files_of_frames_alone_that_are_cut_or_were_never_filled(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "video.y4m":
+        frame = b"FRAME\n" + bytes(range(16, 112)) * 3
+        path.write_bytes(b"YUV4MPEG2 W16 H12 F25:1 C420jpeg\n" + 9 * frame)
+    elif name.startswith("video"):
+        size = (720, 576) if name == "video.dv" else (96, 64)
+        codec = "dvvideo" if name == "video.dv" else "libvpx"
+        corpus.encode(path, codec, count=3, size=size, options={"b": "4M"})
+    else:
+        noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    content = path.read_bytes()
+    kept = len(content) - 1100 * (name != "video.y4m") - 13
+    filled = bytes(0 if name in ("video.y4m", "video.dv") else len(content) - kept)
+    kind: Any = name.partition(".")[0]
+    medium, first = Media(kind, str(path)), lambda _: [0]
+    assert read_media(medium, first).problems == ()
+    path.write_bytes(content[:kept] + filled)
+    forget_indices()
+    assert kinds(read_media(medium, first).problems) == ["truncated"]
+
+
 def test_containers_that_state_no_size(file_of: FileOf, tmp_path: Path) -> None:
     """A broadcast in ASF, and AVI whose writer was stopped before it knew."""
     asf = bytearray(Path(file_of("wmv2.asf")).read_bytes())
@@ -287,7 +311,7 @@ def test_damage_and_its_replay(tmp_path: Path) -> None:
     assert read_media(Media("video", path), lambda _: [3], cache=cache).problems == ()
 
 
-@pytest.mark.parametrize("name", ["lossless.mkv", "vp9.webm", "h264.mkv", "mpeg4.avi"])
+@pytest.mark.parametrize("name", ["lossless.mkv", "vp9.webm", "h264.mkv", "mpeg4.avi", "flv1.flv"])
 @pytest.mark.parametrize("skipped", [-20, 0, 8])
 def test_a_hole_in_the_middle(name: str, skipped: int, file_of: FileOf, tmp_path: Path) -> None:
     """Zeros over one packet, or over the structure around it."""

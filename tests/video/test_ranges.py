@@ -154,7 +154,7 @@ def test_the_longest_ranges_come_first() -> None:
 
 def test_syntax_of_independent_packets() -> None:
     syntax = Syntax()
-    assert syntax.is_simple
+    assert syntax.max_reorder == 0
     assert syntax.entry_kind(b"") is EntryKind.CLOSED
     assert syntax.frames(b"x") is None
     assert syntax.parameters(b"x") == b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from llava_eval.benchmarks.rows import Row, list_items
@@ -62,7 +61,7 @@ def timelens(row: Row, *, media: list[str], prompt: str) -> tuple[Sample, ...]:
         raise row.error(f"{len(spans)} spans for {len(queries)} queries")
     samples = []
     for number, (query, span) in enumerate(zip(queries, spans, strict=True)):
-        asked = re.sub(r"\s+", " ", query).strip().strip(".").strip()
+        asked = " ".join(query.split()).strip(".").strip()
         samples.append(
             Sample(
                 id=row.text("{row_set}/{row_key}/") + str(number),

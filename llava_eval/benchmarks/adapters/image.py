@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from llava_eval.benchmarks.adapters.options import Answer, Options
+from llava_eval.benchmarks.adapters.options import Options, right_letters
 from llava_eval.benchmarks.image_rows import first_filled, row_facets, row_image
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.types import Sample
@@ -108,7 +108,7 @@ def image_choice(
         row=row.number,
         group=first_filled(row, group, image=picture.name),
         content=(picture.media, text),
-        targets=Answer(template=answer, form="index").letters(row, choices),
+        targets=right_letters(row, choices, answer, "index"),
         choices=choices,
         question=asked,
         facets=row_facets(row, facets),

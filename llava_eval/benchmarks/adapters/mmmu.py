@@ -82,12 +82,13 @@ def mmmu(
         ).media
         for name in names
     ]
+    targets = row.answers("answer", one=True)  # a written list stays one text, as there
     return Sample(
         id=row.text("{id}"),
         row=row.number,
         group=row.text("{id}"),
         content=(*images, text),
-        targets=_targets(row),
+        targets=() if targets == (_HIDDEN,) else targets,
         choices=choices,
         question=row.text("{question}"),
         facets={
@@ -95,9 +96,3 @@ def mmmu(
             "subject": subject.group(1),
         },
     )
-
-
-def _targets(row: Row) -> tuple[str, ...]:
-    """Return the answers; a text that is a written list stays one text, as the reference has it."""
-    answers = row.answers("answer", one=True)
-    return () if answers == (_HIDDEN,) else answers

@@ -1,10 +1,4 @@
-"""Multiple choice about a video or an image.
-
-An adapter is a function ``(row, *, parameters) -> Sample``; its parameters come from the
-``benchmark.adapter`` node of a protocol's file. Templates such as ``"{videoID}.mp4"`` are filled
-from the row's own columns. Rows that fit none of these families get a function of their own in a
-module named after the benchmark.
-"""
+"""Multiple choice about a video or an image."""
 
 from __future__ import annotations
 
@@ -110,11 +104,19 @@ def _by_letter(options: Mapping[str, Any]) -> list[str | None]:
     return [None if is_null(options.get(name)) else str(options[name]) for name in letters]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Where a row's right answer is, and what is written there.
+def right_letters(
+    row: Row,
+    choices: Sequence[str],
+    template: str,
+    form: AnswerForm = "letter",
+    *,
+    may_be_hidden: bool = False,
+) -> tuple[str, ...]:
+    """Return the right letter alone; nothing where the answer is hidden.
 
-    Attributes:
+    Args:
+        row: the row.
+        choices: its options.
         template: of the answer.
         form: a letter, a zero-based index, or the option's text; of equal texts the first or the
             last one, or an error. Where "last_equal_text" is none of the options, the answer is
@@ -122,48 +124,36 @@ class Answer:
             "number_letter_or_text" tells these apart by the answer itself, as lmms-eval does for
             TVBench; see :func:`_number_letter_or_text`.
         may_be_hidden: rows without an answer are asked, and not scored.
+
+    Raises:
+        RowsError: the answer is none of the choices.
     """
+    fields = fields_of(template)
+    if may_be_hidden and any(row.optional(name) in (None, -1, "-1") for name in fields):
+        return ()
+    answer = row.text(template)
+    index = _right_index(answer, form, choices)
+    if index is None:
+        kind = form.rpartition("_")[2].replace("index", "number")
+        counted = ", by index from 0:" if kind == "number" else ""
+        raise row.error(
+            f"the answer {answer!r} is not the {kind} of one of {len(choices)} options"
+            f"{counted} {list(choices)}"
+        )
+    return (chr(ord("A") + index),)
 
-    template: str
-    form: AnswerForm = "letter"
-    may_be_hidden: bool = False
 
-    def letters(self, row: Row, choices: Sequence[str]) -> tuple[str, ...]:
-        """Return the right letter alone; nothing where the answer is hidden.
-
-        Raises:
-            RowsError: the answer is none of the choices.
-        """
-        fields = fields_of(self.template)
-        if self.may_be_hidden and any(row.optional(name) in (None, -1, "-1") for name in fields):
-            return ()
-        answer = row.text(self.template)
-        index = self._index(answer, choices)
-        if index is None:
-            kind = self.form.rpartition("_")[2].replace("index", "number")
-            counted = ", by index from 0:" if kind == "number" else ""
-            raise row.error(
-                f"the answer {answer!r} is not the {kind} of one of {len(choices)} options"
-                f"{counted} {list(choices)}"
-            )
-        return (chr(ord("A") + index),)
-
-    def _index(self, answer: str, choices: Sequence[str]) -> int | None:
-        if self.form == "number_letter_or_text":
-            return _number_letter_or_text(answer, choices)
-        if self.form == "last_equal_text":
-            return max((n for n, choice in enumerate(choices) if choice == answer), default=-1)
-        if self.form == "letter":
-            indices = [_LETTERS.find(answer) if len(answer) == 1 else -1]
-        elif self.form == "index":
-            indices = [index_of(answer)]
-        else:
-            indices = [index for index, choice in enumerate(choices) if choice == answer]
-            if self.form == "text" and len(indices) > 1:
-                return None
-        if not indices or not 0 <= indices[0] < len(choices):
-            return None
-        return indices[0]
+def _right_index(answer: str, form: AnswerForm, choices: Sequence[str]) -> int | None:
+    if form == "number_letter_or_text":
+        return _number_letter_or_text(answer, choices)
+    if form in ("letter", "index"):
+        letter = _LETTERS.find(answer) if len(answer) == 1 else -1
+        index = letter if form == "letter" else index_of(answer)
+        return index if 0 <= index < len(choices) else None
+    equal = [index for index, choice in enumerate(choices) if choice == answer]
+    if form == "last_equal_text":
+        return equal[-1] if equal else -1
+    return equal[0] if equal and (len(equal) == 1 or form == "first_equal_text") else None
 
 
 def index_of(answer: str) -> int:
@@ -236,7 +226,7 @@ def multiple_choice(
         group: template of what errors cluster by.
         media: templates of the media file; the first that exists is taken.
         question: template of the bare question.
-        answer, answer_form, hidden_answers: see :class:`Answer`.
+        answer, answer_form, hidden_answers: see :func:`right_letters`.
         prompt: template of the user's text; beside the columns it may use ``{question}``,
             ``{options}`` (formatted and joined), ``{options_repr}`` (the Python list's own written
             form, as lmms-eval 0.2 prints it) and ``{subtitles}``.
@@ -285,13 +275,12 @@ def multiple_choice(
         path = row.media_path([subtitles])
         said = Subtitles(shown, path, subtitle_rule, subtitle_heading, subtitle_missing)
         pieces.insert(1, said)
-    right = Answer(template=answer, form=answer_form, may_be_hidden=hidden_answers)
     return Sample(
         id=row.text(id),
         row=row.number,
         group=row.text(group),
         content=(shown, *(piece for piece in pieces if piece != "")),
-        targets=right.letters(row, choices),
+        targets=right_letters(row, choices, answer, answer_form, may_be_hidden=hidden_answers),
         choices=choices,
         question=asked,
     )

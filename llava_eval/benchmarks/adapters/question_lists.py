@@ -162,4 +162,4 @@ def _video(row: Row) -> str:
 
 
 def _flat(text: str) -> str:
-    return re.sub(r"\s+", " ", text.strip())
+    return " ".join(text.split())

@@ -11,7 +11,7 @@ from llava_eval.benchmarks.load import media_folder
 from llava_eval.borders.paths import is_surely_folder, is_there
 from llava_eval.config.schema import BenchmarkConfig
 from llava_eval.errors import ConfigError
-from llava_eval.types import Media, Sample, ShownMedia
+from llava_eval.types import Media, Sample
 from llava_eval.video.remote import is_address
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,7 @@ def subtitle_files(samples: Iterable[Sample]) -> list[str]:
     Args:
         samples: of a benchmark.
     """
-    pieces = (piece for sample in samples for piece in sample.content)
-    parts = (piece for piece in pieces if not isinstance(piece, str | Media | ShownMedia))
-    return list(dict.fromkeys(part.path for part in parts if part.path))
+    return list(dict.fromkeys(path for sample in samples for path in sample.files))
 
 
 def check_media_files(samples: Iterable[Sample], benchmark: BenchmarkConfig) -> None:

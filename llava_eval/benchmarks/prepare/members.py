@@ -29,21 +29,6 @@ class Limits:
     max_members: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """Members and bytes of one unpacked archive.
-
-    Attributes:
-        num_members: files and folders in it.
-        num_bytes: of its files.
-        was_done: an earlier command had unpacked it.
-    """
-
-    num_members: int
-    num_bytes: int
-    was_done: bool = False
-
-
 class Writer:
     """Writes members below a target, and counts them against the limits.
 

@@ -36,7 +36,7 @@ class Readiness:
     Attributes:
         benchmark: its name.
         num_samples, num_expected: questions; None where the complete set's size is not known.
-        num_media, num_present, num_open: files that the rows name, that exist, and that open.
+        num_media: files that the rows name.
         num_subtitles, num_subtitles_present: subtitle files likewise, which not every video has.
         missing: files that do not exist.
         damaged: files that do not open, and why.
@@ -48,8 +48,6 @@ class Readiness:
     num_samples: int
     num_expected: int | None
     num_media: int = 0
-    num_present: int = 0
-    num_open: int = 0
     num_subtitles: int = 0
     num_subtitles_present: int = 0
     missing: list[str] = field(default_factory=list)
@@ -154,7 +152,6 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
         if not is_there(medium.path):
             readiness.missing.append(medium.path)
             continue
-        readiness.num_present += 1
         try:
             if medium.kind == "video":
                 info = probe_media(Media("video", medium.path))
@@ -162,7 +159,6 @@ def _check_media(samples: Sequence[Sample], readiness: Readiness) -> None:
                     raise MediaError(f"{medium.path}: no frames")
             elif Path(medium.path).stat().st_size == 0:  # others are opened when they are shown
                 raise MediaError(f"{medium.path}: the file is empty")
-            readiness.num_open += 1
         except MediaError as error:
             readiness.damaged.append((medium.path, str(error)))
 
@@ -181,16 +177,16 @@ def _counts(
 def readiness_text(readiness: Readiness) -> str:
     """Return what people read: counts first, what is missing then, and the verdict last."""
     expected = "" if readiness.num_expected is None else f" of {readiness.num_expected}"
-    present = f"{readiness.num_present} of {readiness.num_media} present, "
-    present += f"{readiness.num_open} open"
+    num_present = readiness.num_media - len(readiness.missing)
+    num_open = num_present - len(readiness.damaged)
     lines = [
         readiness.benchmark,
         f"  questions  {readiness.num_samples}{expected}",
-        f"  media      {present}",
+        f"  media      {num_present} of {readiness.num_media} present, {num_open} open",
     ]
     if readiness.num_subtitles:
-        present = f"{readiness.num_subtitles_present} of {readiness.num_subtitles} present"
-        lines.append(f"  subtitles  {present}")
+        num_present = readiness.num_subtitles_present
+        lines.append(f"  subtitles  {num_present} of {readiness.num_subtitles} present")
     lines += [
         f"  {facet} {level}: {result} of {wanted} questions"
         for facet, level, result, wanted in readiness.counts

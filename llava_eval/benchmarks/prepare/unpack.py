@@ -19,19 +19,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, NoReturn, Self, cast
+from typing import IO, TYPE_CHECKING, NoReturn, Self, cast
 
 import pyarrow
 from tqdm import tqdm
 
-from llava_eval.benchmarks.prepare.members import Limits, Unpacked, Writer
+from llava_eval.benchmarks.prepare.members import Limits, Writer
 from llava_eval.errors import ArchiveError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-
-ArchiveKind = Literal["zip", "tar"]
 
 _TAR = r"tar|tar\.gz|tgz|tar\.bz2|tar\.xz|tar\.zst"
 _WHOLE = re.compile(rf".+\.(zip|{_TAR})", re.IGNORECASE)
@@ -65,13 +63,11 @@ class Archive:
     """One archive.
 
     Attributes:
-        name: its file name, without the part's ending where it is split.
-        kind: zip or tar.
+        name: its file name, without the part's ending where it is split; it says zip or tar.
         parts: its files, in the order in which they are read.
     """
 
     name: str
-    kind: ArchiveKind
     parts: tuple[Path, ...]
 
     @property
@@ -112,11 +108,7 @@ def find_archives(paths: Iterable[Path], split: Sequence[str] = ()) -> list[Arch
         elif part is not None:
             found[path.parent, part[1], True].append(path)
     archives = [
-        Archive(
-            name,
-            "zip" if name.lower().endswith(".zip") else "tar",
-            tuple(sorted(files, key=_part_order)),
-        )
+        Archive(name, tuple(sorted(files, key=_part_order)))
         for (_, name, _), files in found.items()
     ]
     return sorted(archives, key=lambda archive: archive.name)
@@ -128,7 +120,7 @@ def _part_order(path: Path) -> tuple[list[int], int, str]:
     return [int(number) for number in re.findall(r"\d+", path.name)], len(ending), ending
 
 
-def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
+def unpack(archive: Archive, target: Path, limits: Limits) -> None:
     """Unpack an archive into a folder; one that is unpacked already is left alone.
 
     It is unpacked once more where another of its name and size was put there since.
@@ -141,9 +133,6 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
         target: folder that everything lands in; made where needed.
         limits: bounds on size and number of members.
 
-    Returns:
-        What was written.
-
     Raises:
         ArchiveError: a member would land outside the target, is a link or a device, the archive is
             damaged or encrypted, or it passes a limit. Nothing was written outside the target.
@@ -151,9 +140,9 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
     """
     note = target / DONE_FOLDER / archive.noted
     if note.exists() and note.stat().st_mtime >= archive.changed:
-        return Unpacked(0, 0, was_done=True)
+        return
     writer = Writer(archive.name, target, limits)
-    unpack_members = _unpack_zip if archive.kind == "zip" else _unpack_tar
+    unpack_members = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
     files = str(archive.parts[0]) + (" ..." if len(archive.parts) > 1 else "")
     try:
         with (
@@ -175,7 +164,6 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> Unpacked:
             )
         raise ArchiveError(f"{files} cannot be unpacked: {reason}") from error
     writer.note_done(note)
-    return Unpacked(writer.num_members, writer.num_bytes)
 
 
 def _unpack_tar(stream: io.BufferedReader[_Joined], writer: Writer, bar: tqdm[NoReturn]) -> None:

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 
 from llava_eval.config.choices import suggest
+from llava_eval.config.experiments import published_rows
 from llava_eval.errors import ConfigError
 
-_FILE = Path(__file__).with_name("scores.csv")
+#: A row of ``scores.csv``, by the names of its columns.
+Score = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedScore:
-    """One row of ``scores.csv``; all fields are texts.
-
-    Attributes:
-        benchmark: family, for instance "videomme".
-        part: of the benchmark, in the source's words.
-        metric, unit: of the score.
-        model: as the source names it.
-        frames: as far as stated or inferred.
-        subtitles: "yes", "no", "interleaved", or nothing where images are asked about.
-        score: the number.
-        kind: "published" (the source itself was read), "second-hand" or "conflicting".
-        source: where it was printed.
-        printed: the number's own text, where it ends in a zero that ``score`` lacks.
-        experiment: ``experiment=`` that reproduces it, if there is one.
-        our_metric: the metric of that experiment, with ``[facet=level]`` for a part of it.
-    """
-
-    benchmark: str
-    part: str
-    metric: str
-    unit: str
-    model: str
-    frames: str
-    subtitles: str
-    score: str
-    kind: str
-    source: str
-    printed: str
-    experiment: str
-    our_metric: str
-
-
-def read_scores(
-    *, benchmark: str | None = None, model: str | None = None
-) -> tuple[PublishedScore, ...]:
+def read_scores(*, benchmark: str | None = None, model: str | None = None) -> Sequence[Score]:
     """Return the scores of one benchmark, one model, or all.
 
     Args:
@@ -62,15 +25,16 @@ def read_scores(
     Raises:
         ConfigError: nothing is published of that benchmark, or of a model of that name.
     """
-    with _FILE.open(encoding="utf-8", newline="") as stream:
-        scores = tuple(PublishedScore(**row) for row in csv.DictReader(stream))
+    scores: Sequence[Score] = published_rows("scores.csv")
     if benchmark is not None:
         family = benchmark.partition("/")[0]
-        scores = _kept(scores, "benchmark", family, [item.benchmark == family for item in scores])
+        scores = _kept(
+            scores, "benchmark", family, [item["benchmark"] == family for item in scores]
+        )
     if model is not None:
         wanted = _plain(model)
-        exact = [_plain(item.model) == wanted for item in scores]
-        part = [wanted in _plain(item.model) for item in scores]
+        exact = [_plain(item["model"]) == wanted for item in scores]
+        part = [wanted in _plain(item["model"]) for item in scores]
         scores = _kept(scores, "model", model, exact if any(exact) else part)
     return scores
 
@@ -80,35 +44,35 @@ def _plain(name: str) -> str:
 
 
 def _kept(
-    scores: Sequence[PublishedScore], column: str, wanted: str, keep: Sequence[bool]
-) -> tuple[PublishedScore, ...]:
+    scores: Sequence[Score], column: str, wanted: str, keep: Sequence[bool]
+) -> Sequence[Score]:
     if any(keep):
-        return tuple(item for item, kept in zip(scores, keep, strict=True) if kept)
-    names = sorted({str(getattr(item, column)) for item in scores})
+        return list(itertools.compress(scores, keep))
+    names = sorted({item[column] for item in scores})
     raise ConfigError(
         f"no score is published here for the {column} {wanted!r}{suggest(wanted, names)}; there "
         f"are {', '.join(names)}"
     )
 
 
-def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
+def scores_text(scores: Iterable[Score], *, width: int = 80) -> str:
     """Return scores as people read them, by benchmark, with their sources at the end."""
     listed = list(scores)
-    sources = list(dict.fromkeys((item.source, item.kind) for item in listed))
+    sources = list(dict.fromkeys((item["source"], item["kind"]) for item in listed))
     blocks = []
-    for benchmark in dict.fromkeys(item.benchmark for item in listed):
+    for benchmark in dict.fromkeys(item["benchmark"] for item in listed):
         rows = [
             [
-                item.model,
-                ", ".join(part for part in (item.metric, item.part) if part),
+                item["model"],
+                ", ".join(part for part in (item["metric"], item["part"]) if part),
                 _frames(item),
-                item.printed or item.score,
-                f"experiment={item.experiment}" if item.experiment else "",
-                f"[{sources.index((item.source, item.kind)) + 1}]"
-                + ("" if item.kind == "published" else f" {item.kind}"),
+                item["printed"] or item["score"],
+                f"experiment={item['experiment']}" if item["experiment"] else "",
+                f"[{sources.index((item['source'], item['kind'])) + 1}]"
+                + ("" if item["kind"] == "published" else f" {item['kind']}"),
             ]
             for item in listed
-            if item.benchmark == benchmark
+            if item["benchmark"] == benchmark
         ]
         blocks.append("\n".join([benchmark, *_table(rows, width)]))
     notes = [
@@ -120,17 +84,17 @@ def scores_text(scores: Iterable[PublishedScore], *, width: int = 80) -> str:
             subsequent_indent="     ",
         )
     ]
-    if any("inferred" in item.frames for item in listed):
+    if any("inferred" in item["frames"] for item in listed):
         notes.append("frames?  inferred, not stated by the source")
     return "\n\n".join([*blocks, "\n".join(notes)])
 
 
-def _frames(score: PublishedScore) -> str:
-    number, _, rest = score.frames.partition(" ")
+def _frames(score: Score) -> str:
+    number, _, rest = score["frames"].partition(" ")
     unit = rest if rest == "a second" else "frames"
     shown = f"{number} {unit}" if number.isdigit() else ""
-    shown += "?" if shown and "inferred" in score.frames else ""
-    if score.subtitles in ("yes", "interleaved"):
+    shown += "?" if shown and "inferred" in score["frames"] else ""
+    if score["subtitles"] in ("yes", "interleaved"):
         shown = f"{shown}, subtitles" if shown else "subtitles"
     return shown
 

@@ -194,12 +194,7 @@ class Dispatch:
         yield from reply.results
 
     def _is_lost_too_often(self, task: BatchTask, error: Exception) -> bool:
-        """Count a loss of a batch's media.
-
-        Args:
-            task: the batch.
-            error: that stands for its media; raised where it is not a loss.
-        """
+        """Count a loss of a batch's media; an error that is none is raised."""
         own = own_error(error)
         if own is not None:
             raise own from None

@@ -13,6 +13,8 @@ from llava_eval.borders.paths import local_path
 from llava_eval.errors import CheckpointError, first_line
 
 _WEIGHTS = ("*.safetensors", "*.bin")
+#: Weights that transformers does not read: of each step of a training, or in Mistral's own format.
+_OTHER_WEIGHTS = ("*/*.safetensors", "*/*.bin", "consolidated*.safetensors")
 _SETTINGS = (
     *("*.json", "*.model", "*.txt", "*.jinja", "*.py"),
     *("additional_chat_templates/*.jinja", "custom_generate/*.py"),
@@ -137,9 +139,10 @@ def _download(checkpoint: str, revision: str | None) -> Path:
         )
     named = checkpoint if revision is None else f"{checkpoint} at revision {revision}"
     try:
-        folder = snapshot(checkpoint, revision, [*_SETTINGS, "*.safetensors"])
+        patterns = [*_SETTINGS, "*.safetensors"]
+        folder = snapshot(checkpoint, revision, patterns, without=_OTHER_WEIGHTS)
         if not _files(folder, _WEIGHTS):
-            snapshot(checkpoint, revision, ["*.bin"])
+            snapshot(checkpoint, revision, ["*.bin"], without=_OTHER_WEIGHTS)
     except HFValidationError as error:
         raise CheckpointError(
             f"model.checkpoint={checkpoint} is no folder and no hub id"

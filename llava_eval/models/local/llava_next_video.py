@@ -19,7 +19,7 @@ from llava_eval.errors import CheckpointError
 from llava_eval.models.clock import StageClock
 from llava_eval.models.local.microbatch import PromptGroup
 from llava_eval.models.local.model import LoadedModel
-from llava_eval.models.local.prefix import Prefix, RowRule, left_padded
+from llava_eval.models.local.prefix import CACHE, Prefix, RowRule, left_padded
 from llava_eval.types import PreparedMedia
 
 #: Model types whose media are encoded apart from their prompts.
@@ -63,8 +63,8 @@ class FeaturePrefixes:
                 inputs_embeds=self._scattered(token_ids, media, features),
                 attention_mask=mask,
                 position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
-                past_key_values=cache,
                 use_cache=True,
+                **{CACHE: cache},
             )
         rule = RowRule.EQUAL if loaded.plan.kept_generation_settings else RowRule.PADDED
         return Prefix(tuple(groups), token_ids, mask, cache, rule)

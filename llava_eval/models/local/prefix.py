@@ -22,10 +22,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.generation import GenerateDecoderOnlyOutput
 
 from llava_eval.models.local.microbatch import PromptGroup, aligned_inputs
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.prompt import Prompt
+
+#: What ``generate`` and models call their cache, until transformers 5.24 and from then on.
+CACHE = "cache" if "cache" in GenerateDecoderOnlyOutput.__annotations__ else "past_key_values"
 
 
 class RowRule(Enum):
@@ -96,7 +100,7 @@ class Prefix:
         inputs: dict[str, Any] = {
             "input_ids": torch.cat([self.token_ids[index], question_ids], dim=1),  # (B, P + S)
             "attention_mask": torch.cat([self.attention_mask[index], question_mask], dim=1),
-            "past_key_values": self._rows_of_cache(index, is_last=is_last),
+            CACHE: self._rows_of_cache(index, is_last=is_last),
         }
         for name in self.aligned:
             values = [prompt.inputs[name] for _, prompt in rows if prompt.inputs is not None]
@@ -144,7 +148,7 @@ def prefill(loaded: LoadedModel, group: PromptGroup) -> Prefix:
     )
     once = GenerationConfig(max_new_tokens=1, do_sample=False, return_dict_in_generate=True)
     once.pad_token_id = loaded.tokenizer.pad_token_id
-    cache = loaded.generate(inputs, generation_config=once, use_cache=True).past_key_values
+    cache = loaded.generate(inputs, generation_config=once, use_cache=True)[CACHE]
     token_ids = inputs["input_ids"]  # (1, P)
     further = [
         name

@@ -202,7 +202,9 @@ class PrefixSharing:
 
     def _prefixes(self, groups: Sequence[PromptGroup]) -> list[Prefix]:
         if self.features is not None:
-            return [self.features.prefill(groups, self.clock)]
+            counts_padding = self.whole.loaded.plan.kept_generation_settings  # a repetition penalty
+            parts = [[group] for group in groups] if counts_padding else [groups]
+            return [self.features.prefill(part, self.clock) for part in parts]
         with self.clock.stage("prefill"):
             return joined(
                 [prefill(self.whole.loaded, group) for group in groups], self.whole.loaded

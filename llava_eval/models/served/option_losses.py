@@ -92,15 +92,7 @@ def _is_same(text: str, other: str) -> bool:
 
 
 def _own_tokens(content: Mapping[str, Any], start: int) -> list[tuple[str, float]]:
-    """Return text and log-probability of the prompt's own tokens from one of them on.
-
-    Args:
-        content: the response.
-        start: index of the first token.
-
-    Raises:
-        RequestError: they are not there, or are not what they should be.
-    """
+    """Return text and log-probability of the prompt's own tokens from one of them on."""
     listed = content.get("prompt_logprobs")
     if not isinstance(listed, list) or not listed:
         raise RejectedError("the server returned no log-probabilities of the prompt")

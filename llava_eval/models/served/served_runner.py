@@ -146,12 +146,7 @@ class ServedRunner(Runner):
         self._encoder.close()
 
     def _answer(self, request: Request) -> Generation:
-        """Ask one question; runs in a thread.
-
-        Raises:
-            CheckpointError: no question will be answered.
-            ServerError: the server has been silent for too long.
-        """
+        """Ask one question, in a thread; raises where no other one will be answered either."""
         try:
             self._prove_frames(request)
             generation = self._generate(request)
@@ -184,12 +179,7 @@ class ServedRunner(Runner):
         )
 
     def _generate(self, request: Request) -> Generation:
-        """Return the model's text or the likeliest option.
-
-        Raises:
-            RequestError, PromptError, UnicodeError: there is none.
-            CheckpointError: there will be none for any request.
-        """
+        """Return the model's text or the likeliest option."""
         if request.options:
             end_token = self._asked.end_token or ""
             is_first = not self._keeps_spaces
@@ -214,12 +204,7 @@ class ServedRunner(Runner):
         return replace(generation, choice_logprobs=kept)
 
     def _send(self, messages: Messages, fields: Mapping[str, Any]) -> Completion:
-        """Send one chat until there is a reply, as often as the settings allow.
-
-        Raises:
-            RequestError: there is none.
-            CheckpointError: there will be none for any request.
-        """
+        """Send one chat until there is a reply, as often as the settings allow."""
         if self.first_prompt is None:
             self.first_prompt = readable(messages)
         try:

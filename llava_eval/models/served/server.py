@@ -199,11 +199,7 @@ def _version(client: ChatClient, address: str, dialect: Dialect) -> str | None:
 
 
 def _read(client: ChatClient, address: str) -> Any:
-    """Return the JSON value at an address of the server.
-
-    Raises:
-        RequestError: there is none.
-    """
+    """Return the JSON value at an address of the server."""
     return with_retries(
         lambda: client.get(address, _ABOUT_ITSELF.timeout_seconds),
         _ABOUT_ITSELF,

@@ -132,7 +132,12 @@ def _seen(run: Run, theirs: Run) -> list[str]:
         return [str(error)]
     lines = list(pairing.differences)
     pairs = list(zip(pairing.firsts, pairing.seconds, strict=True))
-    shown = [left.id for left, right in pairs if left.frame_indices != right.frame_indices]
+    shown = [
+        left.id
+        for left, right in pairs
+        if left.frame_indices != right.frame_indices
+        and all(len(side.frame_indices) == len(side.media) for side in (left, right))  # are known
+    ]
     if shown:
         lines.append(f"other frames were shown to {count(len(shown), 'sample')} ({listed(shown)})")
     tokens = [_tokens(side) for side in (pairing.firsts, pairing.seconds)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,23 +52,6 @@ class Reading:
         return sum(result.score.unreadable for result in self.results)
 
 
-@dataclass(frozen=True)
-class ScoringRule:
-    """A scorer with what is done to a reply before it.
-
-    Attributes:
-        name: of the protocol or scorer that has it.
-        scorer: its node.
-        reply: what the reference does to a reply first.
-        denominator: of the headline metric.
-    """
-
-    name: str
-    scorer: Mapping[str, Any]
-    reply: ReplyConfig
-    denominator: Denominator
-
-
 def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
     """Return what every rule of a run's benchmark makes of its texts, the run's own first.
 
@@ -82,21 +64,29 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
     Raises:
         ConfigError: a protocol's file cannot be read.
     """
-    own_denominator = _denominator(next(iter(run.metric_nodes.values()), {}))
+    own = _denominator(next(iter(run.metric_nodes.values()), {}))
     answered = [result for result in run.results if result.generation.error is None]
     membership, _ = number_clusters([result.group for result in answered])
-    base = sample_values(answered, denominator=own_denominator)
-    found = [_reading([OWN], answered, own_denominator, base, membership)]
+    base = sample_values(answered, denominator=own)
+    found: list[tuple[str, Sequence[SampleResult], Denominator]] = [(OWN, answered, own)]
     scored: dict[str, list[SampleResult]] = {}
-    for rule in _rules(run, config_dir):
-        scorer = checked_scorer(build_target(rule.scorer, key=f"scorer of {rule.name}"))
+    for name, node, reply, denominator in _rules(run, config_dir):
+        scorer = checked_scorer(build_target(node, key=f"scorer of {name}"))
         if not isinstance(scorer, SampleScorer):
             continue
-        key = repr((sorted(rule.scorer.items(), key=str), rule.reply))
+        key = repr((sorted(node.items(), key=str), reply))
         if key not in scored:
-            scored[key] = rescored(answered, scorer, rule.reply)
-        found.append(_reading([rule.name], scored[key], rule.denominator, base, membership))
-    return _merged(found)
+            scored[key] = rescored(answered, scorer, reply)
+        found.append((name, scored[key], denominator))
+    # Rules that read all texts alike, under one denominator, are one.
+    alike: dict[Any, tuple[list[str], Sequence[SampleResult]]] = {}
+    for name, results, denominator in found:
+        scores = tuple((item.score.value, item.score.answer) for item in results)
+        alike.setdefault((scores, denominator), ([], results))[0].append(name)
+    return [
+        _reading(names, results, denominator, base, membership)
+        for (_, denominator), (names, results) in alike.items()
+    ]
 
 
 def _reading(
@@ -127,40 +117,31 @@ def rescored(
         scorer: the rule.
         reply: what is done to a reply before it.
     """
-    samples = [_sample_of(result) for result in results]
+    samples = [  # as far as a rule of texts needs them
+        Sample(
+            id=result.id,
+            row=result.row,
+            group=result.group,
+            content=(result.prompt,),
+            targets=result.target,
+            choices=result.choices,
+            question=result.question,
+            facets=result.facets,
+        )
+        for result in results
+    ]
     evaluation = Evaluation(samples, scorer, reply=reply)
     return [evaluation.scored(result) for result in results]
 
 
-def _sample_of(result: SampleResult) -> Sample:
-    """Return the question of a ledger's line as far as a rule of texts needs it."""
-    return Sample(
-        id=result.id,
-        row=result.row,
-        group=result.group,
-        content=(result.prompt,),
-        targets=result.target,
-        choices=result.choices,
-        question=result.question,
-        facets=result.facets,
-    )
+def _rules(
+    run: Run, config_dir: Path | None
+) -> Iterator[tuple[str, Mapping[str, Any], ReplyConfig, Denominator]]:
+    """Yield the rules of the benchmark's protocols, and shared scorers of the same kind.
 
-
-def _merged(found: Sequence[Reading]) -> list[Reading]:
-    """Return rules that read all texts alike, under one denominator, as one."""
-    merged: dict[Any, Reading] = {}
-    for reading in found:
-        scores = tuple((item.score.value, item.score.answer) for item in reading.results)
-        key = (scores, reading.denominator)
-        if key in merged:
-            names = [*merged[key].names, *reading.names]
-            reading = dataclasses.replace(merged[key], names=names)
-        merged[key] = reading
-    return list(merged.values())
-
-
-def _rules(run: Run, config_dir: Path | None) -> Iterator[ScoringRule]:
-    """Yield the rules of the benchmark's protocols, and shared scorers of the same kind."""
+    Each as its name, the scorer's node, what is done to a reply before, and the denominator of the
+    headline metric.
+    """
     family = run.benchmark.partition("/")[0]
     kind = _adapter(run.config)
     modules = {_module(run.parts.scorer)}
@@ -171,18 +152,14 @@ def _rules(run: Run, config_dir: Path | None) -> Iterator[ScoringRule]:
         composed = compose_config([f"benchmark={name}"], config_dir)
         if kind not in (None, _adapter(composed.resolved)):
             continue
-        nodes = composed.resolved["benchmark"]["metrics"]
-        denominator = _denominator(next(iter(nodes.values())))
-        rule = ScoringRule(
-            name, composed.resolved["scorer"], composed.config.benchmark.reply, denominator
-        )
-        modules.add(_module(rule.scorer))
-        seen.append(rule.scorer)
-        yield rule
+        node, nodes = composed.resolved["scorer"], composed.resolved["benchmark"]["metrics"]
+        modules.add(_module(node))
+        seen.append(node)
+        yield name, node, composed.config.benchmark.reply, _denominator(next(iter(nodes.values())))
     shared = list_choices("scorer", config_dir)
     for name, node in zip(shared, option_nodes("scorer", shared, config_dir), strict=True):
         if name != "protocol" and node not in seen and _module(node) in modules:
-            yield ScoringRule(f"scorer={name}", node, ReplyConfig(), "scored")
+            yield f"scorer={name}", node, ReplyConfig(), "scored"
 
 
 def _adapter(config: Mapping[str, Any]) -> str | None:
@@ -195,11 +172,7 @@ def _module(node: Mapping[str, Any]) -> str:
 
 
 def _denominator(node: Mapping[str, Any]) -> Denominator:
-    """Return the denominator of a metric's node; one that is no plain mean counts what it scores.
-
-    Raises:
-        ConfigError: it names another than there are.
-    """
+    """Return the denominator of a metric's node; what is no plain mean counts what it scores."""
     given = current_node({TARGET_KEY: "", **node}).get("denominator", "scored")
     if given not in DENOMINATORS:
         raise ConfigError(f"benchmark.metrics: denominator is {given!r}")

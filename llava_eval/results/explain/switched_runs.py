@@ -17,7 +17,7 @@ from llava_eval.metrics.means import values_under
 from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.explain.explanation import Explanation, GapParts
 from llava_eval.results.explain.rules import rescored
-from llava_eval.results.explain.switches import Side, Switch, switched
+from llava_eval.results.explain.switches import Switch, switched
 from llava_eval.results.files import file_name
 from llava_eval.scoring.scorer import SampleScorer, checked_scorer
 from llava_eval.types import SampleResult
@@ -28,7 +28,7 @@ Rerun = Callable[[Mapping[str, Any], Collection[str], Path], Sequence[SampleResu
 
 
 def attributed(
-    explanation: Explanation, side: Side, num_groups: int, seed: int, folder: Path, rerun: Rerun
+    explanation: Explanation, num_groups: int, seed: int, folder: Path, rerun: Rerun
 ) -> Explanation:
     """Return an explanation with the parts of the gap.
 
@@ -37,7 +37,6 @@ def attributed(
 
     Args:
         explanation: of the run and the other side.
-        side: the other side.
         num_groups: groups (videos) to draw.
         seed: of the draw.
         folder: for the run directories.
@@ -46,7 +45,10 @@ def attributed(
     Raises:
         LlavaEvalError: nothing can be generated or compared.
     """
-    run = explanation.run
+    run, side = explanation.run, explanation.side
+    assert side is not None
+    for config in (run.config, side.config):
+        _parameters(config)  # before anything is generated
     chosen = drawn_groups([result.group for result in run.results], num_groups, seed)
     ours = {result.id: result for result in run.results if result.group in chosen}
     by_switch: dict[str, tuple[Switch, Results, Mapping[str, Any]]] = {}
@@ -104,11 +106,7 @@ def drawn_groups(groups: Sequence[str], number: int, seed: int) -> set[str]:
 def _results_under(
     config: Mapping[str, Any], switch: Switch, ours: Results, folder: Path, rerun: Rerun
 ) -> Results:
-    """Return results of some samples with one change made.
-
-    Raises:
-        LlavaEvalError: it cannot be made.
-    """
+    """Return results of some samples with one change made."""
     if switch.work == "none":
         raise ComparisonError("other rows or another judge cannot be switched sample by sample")
     if switch.work == "generate":
@@ -124,15 +122,15 @@ def _results_under(
 
 
 def _values(results: Results, ids: Collection[str], config: Mapping[str, Any]) -> FloatArray:
-    """Return (N,) values of the headline metric.
+    """Return (N,) values of the headline metric."""
+    return values_under(_parameters(config), [results[name] for name in ids])
 
-    Raises:
-        ComparisonError: it is no mean over samples.
-    """
+
+def _parameters(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of the headline metric, which has to be a mean over samples."""
     node = next(iter(config["benchmark"]["metrics"].values()))
     if not is_mean(node):
         raise ComparisonError(
             f"explain --run needs a mean over samples, and not {node['_target_']}"
         )
-    parameters = metric_of(node).keywords  # type: ignore[attr-defined]
-    return values_under(parameters, [results[name] for name in ids])
+    return metric_of(node).keywords  # type: ignore[attr-defined, no-any-return]

@@ -96,8 +96,8 @@ def _knows(leaves: Mapping[str, Any], key: str) -> bool:
     setting = setting_of(key)
     base = key if setting is None else setting.key
     if setting is not None and setting.may_be_missing:
-        return True
-    return any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
+        base = base.rpartition(".")[0].partition(".")[0]  # scored texts have no model at all
+    return not base or any(leaf == base or leaf.startswith(f"{base}.") for leaf in leaves)
 
 
 def _says_nothing(key: str) -> bool:

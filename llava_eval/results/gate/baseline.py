@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, get_args
 
-from llava_eval.borders.json_text import JsonError, load_json
+from llava_eval.borders.json_text import load_json
 from llava_eval.borders.paths import is_folder
 from llava_eval.borders.typed_json import Count, as_type
 from llava_eval.config.roles import put, with_role
@@ -189,7 +189,7 @@ def _compared(value: Any) -> Any:
 
 
 def is_prompt_of(prompt: str, result: SampleResult) -> bool:
-    """Return whether a prompt, as :func:`baseline_or_run` gave it, is that of a result.
+    """Return whether a prompt, as :func:`read_baseline` gave it, is that of a result.
 
     Args:
         prompt: a text, or what stands for one whose digest alone is known.
@@ -224,23 +224,29 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
-def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
-    """Return a baseline as something that can be compared with a run.
+def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> ComparableRun:
+    """Read what a run is compared with: a run directory, or a written baseline.
 
-    Questions are taken from the run where the digests agree. Where they do not, the sample gets a
-    text that names the digest, so that it is seen to differ. In place of a sample's text stands
-    the answer that was read from it.
+    Questions of a written one are taken from the run where the digests agree. Where they do not,
+    the sample gets a text that names the digest, so that it is seen to differ. In place of a
+    sample's text stands the answer that was read from it.
 
     Args:
-        path: the file.
+        path: of either.
         run: the run that is compared with it.
+        reader: of run directories.
 
     Raises:
-        ComparisonError: the file is no baseline, or of another version.
+        LlavaEvalError: it is neither, of another version, or cannot be read.
     """
-    baseline = _read(path)
+    if is_run(path):
+        return reader.read(path)
+    if is_folder(path):
+        raise ComparisonError(f"{path} is neither a baseline file nor a run directory")
+    content = _content(path)
     questions = {result.id: result for result in run.results}
     try:
+        baseline = as_type(content, Baseline)
         results = [
             _result(row, sample, questions.get(sample.id))
             for row, sample in enumerate({s.id: s for s in baseline.samples}.values())
@@ -280,25 +286,7 @@ def read_baseline(path: Path, run: ComparableRun) -> ComparableRun:
     )
 
 
-def baseline_or_run(path: Path, run: ComparableRun, reader: RunReader) -> ComparableRun:
-    """Read what a run is compared with: a run directory, or a written baseline.
-
-    Args:
-        path: of either.
-        run: the run that is compared with it.
-        reader: of run directories.
-
-    Raises:
-        LlavaEvalError: it is neither, or cannot be read.
-    """
-    if is_run(path):
-        return reader.read(path)
-    if is_folder(path):
-        raise ComparisonError(f"{path} is neither a baseline file nor a run directory")
-    return read_baseline(path, run)
-
-
-def _read(path: Path) -> Baseline:
+def _content(path: Path) -> Mapping[str, Any]:
     try:
         with files.reading_errors(path):
             content = load_json(path)
@@ -313,26 +301,22 @@ def _read(path: Path) -> Baseline:
             f"{path} is a baseline of version {content.get('version')}, expected {VERSION}; "
             "write it anew with llava-eval gate RUN --write-baseline"
         )
-    try:
-        return as_type(content, Baseline)
-    except JsonError as error:
-        raise ComparisonError(f"{path} is damaged ({error}); write it anew") from error
+    return content
 
 
 def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> SampleResult:
-    is_cut = "cut_at_limit" in sample.flags
-    generation = Generation(sample.answer or "", stop_reason="length" if is_cut else None)
-    if sample.error is not None:
-        generation = Generation(None, error=sample.error)
+    stop_reason = "length" if "cut_at_limit" in sample.flags else None
+    text = None if sample.error is not None else sample.answer or ""
+    generation = Generation(text, error=sample.error, stop_reason=stop_reason)
     score = Score(sample.value, sample.answer, sample.unreadable, details=sample.details)
-    problems = tuple(
-        MediaProblem(kind, "") for kind in get_args(MediaProblemKind) if kind in sample.flags
+    kinds = [kind for kind in get_args(MediaProblemKind) if kind in sample.flags]
+    inputs = (
+        (MediaInput(problems=tuple(MediaProblem(kind, "") for kind in kinds)),) if kinds else ()
     )
     if question is None:
         question = SampleResult(
             sample.id, row, sample.id, {}, "", (), "", (), (), (), generation, score
         )
-    inputs = (MediaInput(problems=problems),) if problems else ()
     changes: dict[str, Any] = {"generation": generation, "score": score, "inputs": inputs}
     if sample.asked != _asked_digest(question):
         changes["prompt"] = _unknown_prompt(sample.asked)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from llava_eval.errors import ComparisonError, ConfigError, LlavaEvalError, StorageError
 from llava_eval.results import files
-from llava_eval.results.formatting import print_json, printable, write_out
+from llava_eval.results.formatting import print_json, printable, terminal_width, write_out
 from llava_eval.results.gate import verdict as texts
-from llava_eval.results.gate.rule import Check
+from llava_eval.results.gate.sequential_gate import SequentialGate
+from llava_eval.results.gate.verdict import GateVerdict
 from llava_eval.results.ledger import read_ledger
 from llava_eval.results.summary import failures_by_cause
 
@@ -67,29 +67,8 @@ class Publication:
                 raise ComparisonError(str(error)) from error
             raise
 
-    def publish(
-        self,
-        text: str,
-        markdown: str,
-        content: Mapping[str, Any],
-        *,
-        label: str,
-        benchmark: str,
-        outcome: str,
-        checks: Sequence[Check],
-        properties: Mapping[str, str],
-    ) -> int:
+    def publish(self, verdict: GateVerdict | SequentialGate) -> int:
         """Print a verdict, and write it for CI servers, within :meth:`refusals_reported`.
-
-        Args:
-            text: for a terminal.
-            markdown: for a pull request.
-            content: JSON values that are printed in place of the text.
-            label: of the run, with overrides.
-            benchmark: of the run, without.
-            outcome: the verdict in a few words.
-            checks: what it is made of.
-            properties: of the run and its baseline, for readers of JUnit.
 
         Returns:
             The exit code: 0 passed, 1 not.
@@ -97,18 +76,20 @@ class Publication:
         Raises:
             StorageError: a file cannot be written.
         """
+        text, checks = verdict.text(width=terminal_width()), verdict.checks
         if self.as_json:
-            print_json(content)
+            print_json(verdict.content)
         else:
             write_out(text)
         if self._is_on_github:
-            write_out("\n".join(texts.workflow_commands(label, outcome, checks)))
-        self._write(texts.to_junit(label, benchmark, checks, text, properties), markdown)
+            write_out("\n".join(texts.workflow_commands(verdict.label, verdict.outcome, checks)))
+        junit = texts.to_junit(verdict.label, verdict.benchmark, checks, text, verdict.properties)
+        self._write(junit, verdict.markdown())
         failing = [check for check in checks if check.fails]
         unproven = "not shown" if failing else "passed"
         _give_to_later_steps(
             verdict="regressed" if any(check.regressed for check in failing) else unproven,
-            outcome=outcome,
+            outcome=verdict.outcome,
             failures=",".join(check.name for check in failing),
         )
         return int(bool(failing))
@@ -120,7 +101,12 @@ class Publication:
 
     def _write(self, junit: str, markdown: str) -> None:
         for path, text in ((self.junit, junit), (self.summary, markdown)):
-            if path is not None:
+            if path is None:
+                continue
+            if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):  # others of the step stay
+                with files.storage_errors(path), path.open("a", encoding="utf-8") as stream:
+                    stream.write(f"{text}\n")
+            else:
                 files.write_output(path, text)
 
 

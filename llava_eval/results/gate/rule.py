@@ -26,10 +26,11 @@ from llava_eval.metrics.differences import DECIMALS, PairedMean
 from llava_eval.metrics.intervals import CONFIDENCE
 from llava_eval.metrics.paired import PairedEstimate, mcnemar_exact
 from llava_eval.results.columns import FLAG_WORDS, paired_cells
-from llava_eval.results.compare.comparison import Flip, flips_of
+from llava_eval.results.compare.comparison import flips_of
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing, compare_metrics, pair
 from llava_eval.results.formatting import listed, number
 from llava_eval.results.gate.baseline import unusable
+from llava_eval.results.gate.verdict import Check, GateVerdict
 from llava_eval.results.runs import ComparableRun
 from llava_eval.results.summary import flag_counts
 
@@ -100,72 +101,6 @@ def _tolerance(text: str) -> tuple[str, float]:
             "instance accuracy=1.5"
         )
     return name, value
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the gate's table.
-
-    Attributes:
-        name: metric, ``unreadable``, ``errors`` or ``seconds a sample``.
-        baseline, run, difference: the values, as text.
-        interval: of the difference, as text; "-" where the check is no test.
-        allowed: by how much it may get worse, as text.
-        regressed: the verdict: it got worse.
-        message: the verdict in one sentence.
-        is_shown: False where the rule asks for proof that it is no worse, and there is none.
-    """
-
-    name: str
-    baseline: str
-    run: str
-    difference: str
-    interval: str
-    allowed: str
-    regressed: bool
-    message: str
-    is_shown: bool = True
-
-    @property
-    def fails(self) -> bool:
-        """Whether the run does not pass because of it."""
-        return self.regressed or not self.is_shown
-
-
-@dataclass(frozen=True, eq=False)
-class GateVerdict:
-    """The result of a gate.
-
-    Attributes:
-        pairing: baseline and run.
-        checks: metrics first.
-        confidence: of the intervals that do not say another.
-        headline: the first metric that could be compared.
-        underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
-        worse, better: samples whose headline score changed.
-        notes: what is not checked, and why.
-        is_proof: the headline passes only where it is shown to be no worse.
-    """
-
-    pairing: Pairing
-    checks: Sequence[Check]
-    confidence: float
-    headline: ComparedMetric
-    underpowered: Sequence[ComparedMetric]
-    worse: Sequence[Flip]
-    better: Sequence[Flip]
-    notes: Sequence[str]
-    is_proof: bool = False
-
-    @property
-    def failures(self) -> list[Check]:
-        """The checks that the run does not pass."""
-        return [check for check in self.checks if check.fails]
-
-    @property
-    def regressions(self) -> list[Check]:
-        """The checks that found that the run is worse."""
-        return [check for check in self.checks if check.regressed]
 
 
 def verdict_of(run: ComparableRun, baseline: ComparableRun, rule: GateRule) -> GateVerdict:

@@ -16,9 +16,9 @@ from llava_eval.metrics.sequential import ConfidenceSequence
 from llava_eval.results.compare.pairing import is_mean, metric_of
 from llava_eval.results.cost import Cost
 from llava_eval.results.formatting import count, interval, markdown_text, number, wrapped
-from llava_eval.results.gate.baseline import baseline_or_run, is_prompt_of
-from llava_eval.results.gate.rule import Check, GateRule, judged_pairing
-from llava_eval.results.gate.verdict import checks_table, markdown_title
+from llava_eval.results.gate.baseline import is_prompt_of, read_baseline
+from llava_eval.results.gate.rule import GateRule, judged_pairing
+from llava_eval.results.gate.verdict import Check, checks_table, markdown_title
 from llava_eval.results.runs import ComparableRun, ConfigParts, RunReader
 from llava_eval.scoring.scorer import SampleScorer
 from llava_eval.types import Generation, Sample, SampleResult
@@ -42,14 +42,20 @@ class SequentialGate:
         rule: alpha, and the tolerance of the headline metric.
         seed: of the order.
         config_dir: the user's own configuration files.
+        label, benchmark: of the run, with overrides and without.
+        directory: of the run, once it has ended.
+        num_failed: samples that failed, where they are more than the run allows.
     """
 
     baseline_path: Path
     rule: GateRule
     seed: int = 0
     config_dir: Path | None = None
+    label: str = ""
+    benchmark: str = ""
+    directory: Path = Path()
+    num_failed: int = 0
     _metric: str = ""
-    _label: str = ""
     _nodes: Mapping[str, Any] = field(default_factory=dict)
     _late_prompts: Mapping[str, str] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
@@ -73,9 +79,9 @@ class SequentialGate:
         Raises:
             LlavaEvalError: the baseline cannot be read, or the two cannot be compared.
         """
-        self._label = label
         planned = _planned(samples, config, label)
-        baseline = baseline_or_run(self.baseline_path, planned, RunReader(self.config_dir))
+        self.label, self.benchmark = label, planned.benchmark
+        baseline = read_baseline(self.baseline_path, planned, RunReader(self.config_dir))
         # What depends on the frames that are shown is known once they are: it is compared then.
         late = {sample.id for sample in samples if sample.frame_dependent_parts}
         before = {item.id: item for item in baseline.results if item.id in late}
@@ -172,14 +178,12 @@ class SequentialGate:
             "num_samples": self._num_compared,
             "of_groups": len(self._members),
             "of_samples": sum(map(len, self._members.values())),
+            "num_failed": self.num_failed,
         }
 
-    def checks(self, num_failed: int = 0) -> list[Check]:
-        """Return what the verdict is made of.
-
-        Args:
-            num_failed: samples that failed, where they are more than the run allows.
-        """
+    @property
+    def checks(self) -> list[Check]:
+        """What the verdict is made of."""
         content = self.content
         level = f"{100 * (1 - 2 * self.rule.alpha):.4g} %"
         bounds = interval(content["low"], content["high"], signed=True)
@@ -192,14 +196,16 @@ class SequentialGate:
             f"valid whenever one stops), {allowed} allowed",
             is_shown=self.verdict == "no worse",
         )
-        if not num_failed:
+        if not self.num_failed:
             return [check]
-        message = f"{count(num_failed, 'sample')} failed"
-        return [check, Check("errors", "-", str(num_failed), "-", "-", "-", True, message)]
+        message = f"{count(self.num_failed, 'sample')} failed"
+        return [check, Check("errors", "-", str(self.num_failed), "-", "-", "-", True, message)]
 
     @property
     def outcome(self) -> str:
         """The verdict in a few words."""
+        if self.verdict == "no worse" and self.num_failed:
+            return "regressed: errors"
         return {
             "regressed": f"regressed: {self._metric} is worse by more than the tolerance",
             "no worse": "passed: shown to be worse by less than the tolerance, if at all",
@@ -214,19 +220,23 @@ class SequentialGate:
             f"({content['num_groups']} of {count(content['of_groups'], 'group')}), seed {self.seed}"
         )
 
-    def text(self, *, width: int = 80, num_failed: int = 0) -> str:
-        """Return the verdict as people read it; see :meth:`checks`."""
-        messages = [check.message for check in self.checks(num_failed)]
+    @property
+    def properties(self) -> dict[str, str]:
+        """What was compared with what."""
+        return {"run": str(self.directory), "baseline": str(self.baseline_path)}
+
+    def text(self, *, width: int = 80) -> str:
+        """Return the verdict as people read it."""
+        messages = [check.message for check in self.checks]
         lines = [*messages, self._seen, "", self.outcome]
         return "\n".join(wrapped(line, width) if line else "" for line in lines)
 
-    def markdown(self, num_failed: int = 0) -> str:
-        """Return the verdict for a pull request; see :meth:`checks`."""
-        checks = self.checks(num_failed)
+    def markdown(self) -> str:
+        """Return the verdict for a pull request."""
         blocks = [
-            markdown_title(self.outcome, checks),
-            f"{markdown_text(self._label)}, {self._seen}; the interval holds whenever one stops.",
-            checks_table(checks, 1 - 2 * self.rule.alpha).to_markdown(),
+            markdown_title(self.outcome, self.checks),
+            f"{markdown_text(self.label)}, {self._seen}; the interval holds whenever one stops.",
+            checks_table(self.checks, 1 - 2 * self.rule.alpha).to_markdown(),
         ]
         return "\n\n".join(blocks) + "\n"
 
@@ -235,11 +245,7 @@ class SequentialGate:
         return max(map(len, self._members.values()))
 
     def _values(self, results: Sequence[SampleResult]) -> dict[str, float]:
-        """Return the values of samples in [0, 1].
-
-        Raises:
-            ComparisonError: one lies elsewhere.
-        """
+        """Return the values of samples, which have to lie in [0, 1]."""
         parameters = getattr(metric_of(self._nodes), "keywords", {})
         values = {}
         for result, value in zip(results, values_under(parameters, results), strict=True):

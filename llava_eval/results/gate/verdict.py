@@ -7,15 +7,16 @@ import datetime
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.columns import detectable_cell
+from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
-from llava_eval.results.compare.pairing import ComparedMetric
+from llava_eval.results.compare.pairing import ComparedMetric, Pairing
 from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
-from llava_eval.results.gate.rule import Check, GateVerdict
+from llava_eval.results.report.samples import address_text
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
 
@@ -25,43 +26,223 @@ SHOWN_FLIPS = 10
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def outcome(verdict: GateVerdict) -> str:
-    """Return the verdict in a few words."""
-    names = ", ".join(check.name for check in verdict.regressions)
-    if names:
-        return f"regressed: {names}"
-    unproven = ", ".join(check.name for check in verdict.failures)
-    num_samples = count(len(verdict.pairing.firsts), "sample")
-    if unproven:
-        return f"not shown to be no worse, by {num_samples}: {unproven}"
-    if verdict.underpowered:
-        unseen = "; ".join(
-            f"{metric.name} of less than {_detectable(metric)}" for metric in verdict.underpowered
+@dataclass(frozen=True)
+class Check:
+    """One line of the gate's table.
+
+    Attributes:
+        name: metric, ``unreadable``, ``errors`` or ``seconds a sample``.
+        baseline, run, difference: the values, as text.
+        interval: of the difference, as text; "-" where the check is no test.
+        allowed: by how much it may get worse, as text.
+        regressed: the verdict: it got worse.
+        message: the verdict in one sentence.
+        is_shown: False where the rule asks for proof that it is no worse, and there is none.
+    """
+
+    name: str
+    baseline: str
+    run: str
+    difference: str
+    interval: str
+    allowed: str
+    regressed: bool
+    message: str
+    is_shown: bool = True
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run does not pass because of it."""
+        return self.regressed or not self.is_shown
+
+
+@dataclass(frozen=True, eq=False)
+class GateVerdict:
+    """The result of a gate.
+
+    Attributes:
+        pairing: baseline and run.
+        checks: metrics first.
+        confidence: of the intervals that do not say another.
+        headline: the first metric that could be compared.
+        underpowered: metrics of which so few samples mostly show no drop as small as the tolerance.
+        worse, better: samples whose headline score changed.
+        notes: what is not checked, and why.
+        is_proof: the headline passes only where it is shown to be no worse.
+    """
+
+    pairing: Pairing
+    checks: Sequence[Check]
+    confidence: float
+    headline: ComparedMetric
+    underpowered: Sequence[ComparedMetric]
+    worse: Sequence[Flip]
+    better: Sequence[Flip]
+    notes: Sequence[str]
+    is_proof: bool = False
+
+    @property
+    def failures(self) -> list[Check]:
+        """The checks that the run does not pass."""
+        return [check for check in self.checks if check.fails]
+
+    @property
+    def regressions(self) -> list[Check]:
+        """The checks that found that the run is worse."""
+        return [check for check in self.checks if check.regressed]
+
+    @property
+    def label(self) -> str:
+        """The run's benchmark with overrides."""
+        return self.pairing.second.label
+
+    @property
+    def benchmark(self) -> str:
+        """The run's benchmark without overrides."""
+        return self.pairing.second.benchmark
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in a few words."""
+        names = ", ".join(check.name for check in self.regressions)
+        if names:
+            return f"regressed: {names}"
+        unproven = ", ".join(check.name for check in self.failures)
+        num_samples = count(len(self.pairing.firsts), "sample")
+        if unproven:
+            return f"not shown to be no worse, by {num_samples}: {unproven}"
+        if self.underpowered:
+            unseen = "; ".join(
+                f"{metric.name} of less than {_detectable(metric)}" for metric in self.underpowered
+            )
+            return f"passed, but {num_samples} would mostly not show a drop in {unseen}"
+        if self.is_proof:
+            return "passed: shown to be worse by less than the tolerance, if at all"
+        return "passed: no worse than the baseline"
+
+    @property
+    def detectable_text(self) -> str:
+        """How small a drop in the headline the samples show."""
+        metric = self.headline
+        if metric.estimate is None or metric.estimate.smallest_detectable is None:
+            return (
+                f"All scores of {self._compared} (videos) differ alike, if at all, which does not "
+                f"tell how small a drop in {metric.name} they would show."
+            )
+        return (
+            f"{self._compared} (videos) show a true drop of {_detectable(metric)} or more in "
+            f"{metric.name} four times in five."
         )
-        return f"passed, but {num_samples} would mostly not show a drop in {unseen}"
-    if verdict.is_proof:
-        return "passed: shown to be worse by less than the tolerance, if at all"
-    return "passed: no worse than the baseline"
+
+    @property
+    def _compared(self) -> str:
+        samples = count(len(self.pairing.firsts), "sample")
+        return f"{samples} in {count(self.pairing.num_clusters, 'cluster')}"
+
+    @property
+    def _counted(self) -> Table | None:
+        return counts_table([self.pairing.first, self.pairing.second], ["baseline", "run"])
+
+    def text(self, *, width: int = 80) -> str:
+        """Return the verdict with everything that it rests on."""
+        counted, changes = self._counted, self._changes
+        named = {"baseline": self.pairing.first, "run": self.pairing.second}
+        rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
+        sides = Table(["", "", "benchmark", "model"], rows, num_names=4)
+        blocks = [
+            sides.to_text(width),
+            "" if changes is None else changes.to_text(width),
+            checks_table(self.checks, self.confidence).to_text(width),
+            "" if counted is None else counted.to_text(width),
+            wrapped(self.detectable_text, width),
+        ]
+        blocks += [
+            f"{title}:\n{table.to_text(width, indent='  ')}" for title, table in self._listed()
+        ]
+        blocks += [wrapped(f"Note: {note}.", width) for note in self.notes]
+        blocks.append(wrapped(self.outcome, width))
+        return "\n\n".join(block for block in blocks if block)
+
+    def markdown(self) -> str:
+        """Return the verdict for a pull request or a workflow's summary."""
+        baseline, run = self.pairing.first, self.pairing.second
+        counted, changes = self._counted, self._changes
+        told = map(markdown_text, (run.label, run.model, run.name, baseline.name))
+        about = "{}, {}: run {} against baseline {}, ".format(*told) + f"{self._compared} (videos)."
+        blocks = [
+            markdown_title(self.outcome, self.checks),
+            about,
+            checks_table(self.checks, self.confidence).to_markdown(),
+            *([] if counted is None else [counted.to_markdown()]),
+            markdown_text(self.detectable_text),
+            *(f"- {markdown_text(check.message)}" for check in self.failures),
+            *(f"- {markdown_text(note)}" for note in self.notes),
+            *(f"- {markdown_text(cause)}" for cause in failures_by_cause(run.results)),
+        ]
+        if changes is not None:
+            blocks.append(_folded("What differs", changes))
+        blocks += [_folded(title, table) for title, table in self._listed()]
+        return "\n\n".join(blocks) + "\n"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The verdict as JSON values."""
+        assert self.headline.estimate is not None
+        return {
+            "passed": not self.failures,
+            "verdict": self.outcome,
+            "confidence": self.confidence,
+            "num_samples": len(self.pairing.firsts),
+            "num_groups": self.pairing.num_clusters,
+            "metric": self.headline.name,
+            "unit": self.headline.unit,
+            "estimate": dataclasses.asdict(self.headline.estimate),
+            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "worse": [dataclasses.asdict(flip) for flip in self.worse],
+            "better": [dataclasses.asdict(flip) for flip in self.better],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What was compared with what, and where a report shows samples that got worse."""
+        baseline, run = self.pairing.first, self.pairing.second
+        return {
+            "run": run.name,
+            "baseline": baseline.name,
+            "benchmark": run.label,
+            "model": run.model,
+            **{
+                f"worse: {flip.id}": f"report.html#sample=0/{address_text(flip.id)}"
+                for flip in self.worse[:SHOWN_FLIPS]
+            },
+        }
+
+    @property
+    def _changes(self) -> Table | None:
+        """In what both sides differ; None where in nothing that both of them know."""
+        runs = [self.pairing.first, self.pairing.second]
+        # A baseline file holds the protocol, and neither the model's settings nor all versions.
+        is_whole = all("model" in run.config for run in runs)
+        rows = [
+            [item.name, item.role, *item.values]
+            for item in differences_of(runs)
+            if (is_whole if item.role != "software" else "null" not in item.values)
+        ]
+        return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
+
+    def _listed(self) -> Iterator[tuple[str, Table]]:
+        for name, flips in (("worse", self.worse), ("better", self.better)):
+            if flips:
+                first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
+                shown = (flips[:SHOWN_FLIPS], self.headline)
+                table = flips_table(*shown, first="baseline", second="run")
+                yield f"{name} on {count(len(flips), 'sample')}{first}", table
 
 
 def _detectable(metric: ComparedMetric) -> str:
     assert metric.estimate is not None
     return detectable_cell(metric.estimate.smallest_detectable, metric.unit)
-
-
-def detectable_text(verdict: GateVerdict) -> str:
-    """Return how small a drop in the headline the samples show."""
-    pairing, metric = verdict.pairing, verdict.headline
-    samples = f"{count(len(pairing.firsts), 'sample')} in {count(pairing.num_clusters, 'cluster')}"
-    if metric.estimate is None or metric.estimate.smallest_detectable is None:
-        return (
-            f"All scores of {samples} (videos) differ alike, if at all, which does not tell how "
-            f"small a drop in {metric.name} they would show."
-        )
-    return (
-        f"{samples} (videos) show a true drop of {_detectable(metric)} or more in {metric.name} "
-        "four times in five."
-    )
 
 
 def checks_table(checks: Sequence[Check], confidence: float) -> Table:
@@ -77,78 +258,10 @@ def checks_table(checks: Sequence[Check], confidence: float) -> Table:
     return Table(["check", "baseline", "run", "change", level, "allowed", ""], rows)
 
 
-def to_terminal(verdict: GateVerdict, *, width: int = 80) -> str:
-    """Return the verdict with everything that it rests on."""
-    baseline, run = verdict.pairing.first, verdict.pairing.second
-    counted, changes = counts_table([baseline, run], ["baseline", "run"]), _changes_table(verdict)
-    named = {"baseline": baseline, "run": run}
-    rows = [[name, side.name, side.label, side.model] for name, side in named.items()]
-    sides = Table(["", "", "benchmark", "model"], rows, num_names=4)
-    blocks = [
-        sides.to_text(width),
-        "" if changes is None else changes.to_text(width),
-        checks_table(verdict.checks, verdict.confidence).to_text(width),
-        "" if counted is None else counted.to_text(width),
-        wrapped(detectable_text(verdict), width),
-    ]
-    blocks += [
-        f"{title}:\n{table.to_text(width, indent='  ')}" for title, table in _listed(verdict)
-    ]
-    blocks += [wrapped(f"Note: {note}.", width) for note in verdict.notes]
-    blocks.append(wrapped(outcome(verdict), width))
-    return "\n\n".join(block for block in blocks if block)
-
-
-def to_markdown(verdict: GateVerdict) -> str:
-    """Return the verdict for a pull request or a workflow's summary."""
-    baseline, run = verdict.pairing.first, verdict.pairing.second
-    counted = counts_table([baseline, run], ["baseline", "run"])
-    about = (
-        f"{markdown_text(run.label)}, {markdown_text(run.model)}: run {markdown_text(run.name)} "
-        f"against baseline {markdown_text(baseline.name)}, "
-        f"{count(len(verdict.pairing.firsts), 'sample')} in "
-        f"{count(verdict.pairing.num_clusters, 'cluster')} (videos)."
-    )
-    blocks = [
-        markdown_title(outcome(verdict), verdict.checks),
-        about,
-        checks_table(verdict.checks, verdict.confidence).to_markdown(),
-        *([] if counted is None else [counted.to_markdown()]),
-        markdown_text(detectable_text(verdict)),
-        *(f"- {markdown_text(check.message)}" for check in verdict.failures),
-        *(f"- {markdown_text(note)}" for note in verdict.notes),
-        *(f"- {markdown_text(cause)}" for cause in failures_by_cause(run.results)),
-    ]
-    changes = _changes_table(verdict)
-    if changes is not None:
-        blocks.append(_folded("What differs", changes))
-    blocks += [_folded(title, table) for title, table in _listed(verdict)]
-    return "\n\n".join(blocks) + "\n"
-
-
 def markdown_title(outcome: str, checks: Sequence[Check]) -> str:
     """Return the heading of a verdict."""
     mark = ":x:" if any(check.fails for check in checks) else ":white_check_mark:"
     return f"### {mark} llava-eval gate: {markdown_text(outcome)}"
-
-
-def to_content(verdict: GateVerdict) -> dict[str, Any]:
-    """Return the verdict as JSON values."""
-    assert verdict.headline.estimate is not None
-    return {
-        "passed": not verdict.failures,
-        "verdict": outcome(verdict),
-        "confidence": verdict.confidence,
-        "num_samples": len(verdict.pairing.firsts),
-        "num_groups": verdict.pairing.num_clusters,
-        "metric": verdict.headline.name,
-        "unit": verdict.headline.unit,
-        "estimate": dataclasses.asdict(verdict.headline.estimate),
-        "checks": [dataclasses.asdict(check) for check in verdict.checks],
-        "worse": [dataclasses.asdict(flip) for flip in verdict.worse],
-        "better": [dataclasses.asdict(flip) for flip in verdict.better],
-        "notes": list(verdict.notes),
-    }
 
 
 def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
@@ -167,28 +280,6 @@ def _folded(title: str, table: Table) -> str:
     return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
 
 
-def _changes_table(verdict: GateVerdict) -> Table | None:
-    """Return in what both sides differ; None where in nothing that both of them know."""
-    runs = [verdict.pairing.first, verdict.pairing.second]
-    # A baseline file holds the protocol, and neither the model's settings nor all versions.
-    is_whole = all("model" in run.config for run in runs)
-    rows = [
-        [item.name, item.role, *item.values]
-        for item in differences_of(runs)
-        if (is_whole if item.role != "software" else "null" not in item.values)
-    ]
-    return Table(["differs in", "role", "baseline", "run"], rows, num_names=4) if rows else None
-
-
-def _listed(verdict: GateVerdict) -> Iterator[tuple[str, Table]]:
-    for name, flips in (("worse", verdict.worse), ("better", verdict.better)):
-        if flips:
-            first = f", the first {SHOWN_FLIPS}" if len(flips) > SHOWN_FLIPS else ""
-            shown = (flips[:SHOWN_FLIPS], verdict.headline)
-            table = flips_table(*shown, first="baseline", second="run")
-            yield f"{name} on {count(len(flips), 'sample')}{first}", table
-
-
 def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:
     """Return GitHub's workflow commands: an error for each check that fails, or one notice."""
     title = f"llava-eval gate: {label}"
@@ -204,21 +295,6 @@ def annotation(kind: str, title: str, message: str) -> str:
 
 def _escaped(text: str) -> str:
     return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def properties_of(verdict: GateVerdict) -> dict[str, str]:
-    """Return what was compared with what, and where a report shows samples that got worse."""
-    baseline, run = verdict.pairing.first, verdict.pairing.second
-    return {
-        "run": run.name,
-        "baseline": baseline.name,
-        "benchmark": run.label,
-        "model": run.model,
-        **{
-            f"worse: {flip.id}": f"report.html#sample=0/{quote(flip.id, safe='')}"
-            for flip in verdict.worse[:SHOWN_FLIPS]
-        },
-    }
 
 
 def to_junit(

@@ -131,7 +131,7 @@ def _data(parts: Sequence[Part]) -> Iterator[str]:
         for chunk, details in enumerate(chunks_of(part.samples)):
             yield _element(f"chunk-{index}-{chunk}", "text/plain", packed(details))
         for number, strip in enumerate(part.thumbnails.strips, first_strip):
-            yield _element(f"strip-{number}", "application/json", _safe_json(strip.pictures))
+            yield _element(f"strip-{number}", "application/json", _safe_json(strip))
         first_strip += len(part.thumbnails.strips)
 
 

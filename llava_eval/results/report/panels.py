@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import quote, urlencode
 
 from llava_eval.metrics.paired import holm_of
 from llava_eval.results.columns import FLAG_WORDS, value_cells, value_with_interval
@@ -24,7 +23,7 @@ from llava_eval.results.report.overview import (
     results_table,
 )
 from llava_eval.results.report.protocol import protocol_card
-from llava_eval.results.report.samples import STATES, state_of
+from llava_eval.results.report.samples import STATES, address_text, state_of
 from llava_eval.results.run_names import FRAMES, letters
 from llava_eval.results.runs import Run
 from llava_eval.results.summary import flag_counts
@@ -216,10 +215,10 @@ def _levels_by_run(set_index: int, overview: Overview, facet: str, metric: str) 
 
 def _to_samples(set_index: int, view: Mapping[str, str], text: str) -> str:
     """Return a link that shows samples in the list: a filter, as the page writes it itself."""
-    # Half of a surrogate pair cannot stand in an address.
-    pairs = {name: value.encode("utf-16", "surrogatepass") for name, value in view.items()}
-    said = {name: value.decode("utf-16", "replace") for name, value in pairs.items()}
-    query = html_text(urlencode({"set": set_index, **said}, quote_via=quote))
+    said = {"set": str(set_index), **view}.items()
+    query = html_text(
+        "&".join(f"{address_text(name)}={address_text(value)}" for name, value in said)
+    )
     return f'<a href="#{query}">{html_text(text) or "(empty)"}</a>'
 
 
@@ -262,6 +261,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
     """Return counts as HTML; what went wrong leads to its samples."""
     states = Counter(state_of(result, run.full_score) for result in run.results)
     speed = run.cost.samples_per_second
+    form = ".2g" if (speed or 1) < 1 else ".1f" if (speed or 1) < 100 else ".0f"
     return [
         count(len(run.results), "sample"),
         *(
@@ -275,7 +275,7 @@ def _counted(set_index: int, run: Run, letter: str) -> list[str]:
             html_text(f"{number} {FLAG_WORDS.get(flag, flag)}")
             for flag, number in flag_counts(run.results).items()
         ),
-        *([] if speed is None else [f"{speed:,.{1 if speed < 100 else 0}f} samples/s"]),
+        *([] if speed is None else [f"{speed:,{form}} samples/s"]),
     ]
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from llava_eval.results.columns import FLAG_WORDS
 from llava_eval.results.formatting import cut
@@ -80,6 +81,11 @@ def state_of(result: SampleResult | None, full_score: float = 1.0) -> str:
     if value is None:
         return NOT_SCORED
     return RIGHT if value >= full_score else WRONG if value <= 0 else PARTLY
+
+
+def address_text(text: str) -> str:
+    """Return text as a part of an address, as the page writes it: half a surrogate pair is none."""
+    return quote(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), safe="")
 
 
 def index_of(samples: SampleSet, thumbnails: Mapping[str, int]) -> dict[str, Any]:

@@ -38,16 +38,8 @@ class FrameRequest:
 ReadFrames = Callable[[Sequence[FrameRequest]], Generator[Any, None, None]]
 
 
-@dataclass(frozen=True)
-class Strip:
-    """Pictures of one sample's media: (medium's number, frame's number, JPEG in base64)."""
-
-    pictures: Sequence[tuple[int, int, str]]
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes that it adds to a page."""
-        return sum(len(jpeg) + 20 for _, _, jpeg in self.pictures)
+#: Pictures of one sample's media: (medium's number, frame's number, JPEG in base64).
+Strip = list[tuple[int, int, str]]
 
 
 @dataclass(frozen=True)
@@ -119,15 +111,13 @@ def make_thumbnails(
                 request, pictures = next(result)
                 budget.start()
                 known[request] = [] if pictures is None else [_jpeg(item) for item in pictures]
-            strip = Strip(
-                [
-                    (medium, index, jpeg)
-                    for medium, request in enumerate(key)
-                    for index, jpeg in zip(request.frame_indices, known[request], strict=False)
-                ]
-            )
-            if strip.pictures:
-                budget.num_bytes -= strip.num_bytes
+            strip: Strip = [
+                (medium, index, jpeg)
+                for medium, request in enumerate(key)
+                for index, jpeg in zip(request.frame_indices, known[request], strict=False)
+            ]
+            if strip:
+                budget.num_bytes -= sum(len(jpeg) + 20 for _, _, jpeg in strip)
                 by_sample.update(dict.fromkeys(ids, len(strips)))
                 strips.append(strip)
     return Thumbnails(strips, by_sample, len(wanted), stopped)

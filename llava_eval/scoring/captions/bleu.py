@@ -50,9 +50,9 @@ def sample_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArra
 
     Its correct n-grams of each order, its length, and the closest length of a reference.
     """
-    correct = np.stack([_correct(words, order_counts) for order_counts in counts], axis=1)
-    lengths = (words.hypothesis_num_words[:, None], _closest_length(words)[:, None])
-    return np.concatenate([correct, *lengths], axis=1)
+    columns = [_correct(words, order_counts) for order_counts in counts]
+    columns += [words.num_words[: words.num_samples], _closest_length(words)]
+    return np.stack(columns, axis=1)
 
 
 def expand_counts(counts: IntArray) -> IntArray:
@@ -89,8 +89,8 @@ def _correct(words: CaptionWords, counts: NgramCounts) -> IntArray:
 
 def _closest_length(words: CaptionWords) -> IntArray:
     """(num_samples,) words of the reference closest in length, the shorter on a tie."""
-    length = words.reference_num_words
-    distance = np.abs(length - words.hypothesis_num_words[words.reference_sample])
+    length = words.num_words[words.num_samples :]
+    distance = np.abs(length - words.num_words[words.reference_sample])
     base = int(length.max()) + 1
     first = np.cumsum(words.num_references) - words.num_references
     closest: IntArray = np.minimum.reduceat(distance * base + length, first) % base

@@ -36,8 +36,7 @@ def cider_from_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> Cap
     """
     sample = words.reference_sample
     num_bigrams = np.maximum(words.num_words - 1, 0)
-    hypothesis_length = num_bigrams[: words.num_samples][sample]
-    difference = (hypothesis_length - num_bigrams[words.num_samples :]).astype(np.float64)
+    difference = (num_bigrams[sample] - num_bigrams[words.num_samples :]).astype(np.float64)
     penalty = np.exp(-(difference**2) / (2 * _SIGMA**2))
     similarity = np.zeros(len(sample))
     for order_counts in counts:

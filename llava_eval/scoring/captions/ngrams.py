@@ -91,16 +91,6 @@ class CaptionWords:
         return len(self.num_references)
 
     @property
-    def hypothesis_num_words(self) -> IntArray:
-        """(num_samples,) words of each hypothesis."""
-        return self.num_words[: self.num_samples]
-
-    @property
-    def reference_num_words(self) -> IntArray:
-        """(num_references,) words of each reference."""
-        return self.num_words[self.num_samples :]
-
-    @property
     def reference_sample(self) -> IntArray:
         """(num_references,) the sample that each reference belongs to."""
         return np.repeat(np.arange(self.num_samples), self.num_references)

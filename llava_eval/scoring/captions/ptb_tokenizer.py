@@ -108,19 +108,13 @@ def _tokens(text: str, shape: str, begin: int, end: int) -> list[str]:
     return tokens
 
 
-@functools.cache
-def _full_stop_words() -> re.Pattern[str]:
-    """The end of a line of plain words whose full stop can belong to the last one."""
-    return re.compile(ptb_rules.ABBREVIATION, re.IGNORECASE)
-
-
 def tokenize(captions: Sequence[str]) -> list[str]:
     """Tokenize the captions of a set as the reference does: as one file, one caption a line.
 
     A caption's last token can depend on the line after it: a final "at 20°C." keeps its full stop
     ("c.") unless the next caption starts with "The", "A" or the like. So values equal the
     reference's only for the same captions in the same order: all references of the first image,
-    then those of the second, and so on. `tokenize_caption` depends on nothing else.
+    then those of the second, and so on.
 
     Args:
         captions: any texts, in any number; each is one line.
@@ -134,31 +128,6 @@ def tokenize(captions: Sequence[str]) -> list[str]:
     if isinstance(captions, str):
         raise TypeError(f"captions must be a list of strings, got one string: {captions!r}")
     lines = [_as_line(caption, index) for index, caption in enumerate(captions)]
-    return _tokenize_lines(lines)
-
-
-def tokenize_caption(caption: str) -> str:
-    """Tokenize one caption by itself, as if a line with the one word "next" came after it.
-
-    Returns:
-        Its tokens joined by one space; "" where nothing is left.
-
-    Raises:
-        TypeError: `caption` is not a string.
-    """
-    return _tokenize_lines([_as_line(caption, 0), "next"])[0]
-
-
-def _as_line(caption: str, index: int) -> str:
-    if not isinstance(caption, str):
-        raise TypeError(
-            f"captions must be strings, got {type(caption).__name__} at index {index}: {caption!r}"
-        )
-    return caption.translate(_LINE_BREAKS) if _HAS_LINE_BREAK.search(caption) else caption
-
-
-def _tokenize_lines(lines: Sequence[str]) -> list[str]:
-    """Tokens of each line, joined by a space. Lines hold no line break."""
     text = "\n".join(lines)
     shape = text if text.isascii() else text.translate(ptb_rules.stand_ins())
     tokenized = []
@@ -173,6 +142,14 @@ def _tokenize_lines(lines: Sequence[str]) -> list[str]:
     return tokenized
 
 
+def _as_line(caption: str, index: int) -> str:
+    if not isinstance(caption, str):
+        raise TypeError(
+            f"captions must be strings, got {type(caption).__name__} at index {index}: {caption!r}"
+        )
+    return caption.translate(_LINE_BREAKS) if _HAS_LINE_BREAK.search(caption) else caption
+
+
 def _tokenize_plain(line: str) -> str | None:
     """The result for a line of plain words, or None where the full rules are needed."""
     if _PLAIN.fullmatch(line) is None:
@@ -183,7 +160,7 @@ def _tokenize_plain(line: str) -> str | None:
         line = line[:stop]
         # Only the last run of letters can be such a word: looking elsewhere takes most of the time.
         last = max(line.rfind(" "), line.rfind("-")) + 1
-        if _full_stop_words().match(line, last):
+        if re.compile(ptb_rules.ABBREVIATION, re.IGNORECASE).match(line, last):
             return None
     words = line.replace(",", " ").split()
     return " ".join(words) if _SPLIT_WORDS.isdisjoint(words) else None

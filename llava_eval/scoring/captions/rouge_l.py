@@ -30,7 +30,7 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> C
         Values from 0 to 1; the corpus value is their mean.
 
     Raises:
-        ValueError: no sample, unequal lengths, or a sample without references.
+        ValueError: see `check_captions`.
     """
     check_captions(hypotheses, references)
     values = [

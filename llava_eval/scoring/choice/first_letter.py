@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llava_eval.benchmarks.rows import EMPTY_CELLS
@@ -20,22 +19,13 @@ from llava_eval.scoring.text import through_spreadsheet
 from llava_eval.types import Sample, Score
 
 
-def first_letter(text: str, letters: str, prefixes: Sequence[str]) -> str | None:
-    """Return the first of ``letters`` after every prefix was deleted wherever it stands, or None.
-
-    Prefixes are deleted in their order and case-sensitively. There are no word boundaries:
-    "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also give up on more
-    than ten words without any of the letters, which the search for a letter covers.
-    """
-    remaining = text.strip()
-    for prefix in prefixes:
-        remaining = remaining.replace(prefix, "")
-    return next((character for character in remaining if character in letters), None)
-
-
 @dataclass(frozen=True)
 class FirstLetter(ReplyScorer):
-    """Video-MME's rule and its relatives: :func:`first_letter`.
+    """Video-MME's rule and its relatives: the first letter once set phrases are deleted.
+
+    These are deleted in their order, wherever they stand, and case-sensitively. There are no word
+    boundaries: "Cannot tell" gives C, and "Based on the video, C" gives B. The originals also give
+    up on more than ten words without any of the letters, which the search for a letter covers.
 
     Sources, all called ``extract_characters_regex`` or ``parse_multi_choice_response``:
     thanku-all/parse_answer eval_your_results.py; EvolvingLMMs-Lab/lmms-eval v0.2.0
@@ -61,8 +51,10 @@ class FirstLetter(ReplyScorer):
 
     def score(self, reply: str, sample: Sample) -> Score:
         """Return 1.0 or 0.0, or what an unread reply is worth."""
-        text = through_spreadsheet(reply) if self.spreadsheet else reply
-        letter = first_letter(text, self.letters, self.prefixes)
+        text = (through_spreadsheet(reply) if self.spreadsheet else reply).strip()
+        for prefix in self.prefixes:
+            text = text.replace(prefix, "")
+        letter = next((character for character in text if character in self.letters), None)
         if letter is not None and not (self.empty_cells and reply in EMPTY_CELLS):
             how = f"the first of {self.letters} once the set phrases are deleted"
             return read_letter(letter, sample, how)

@@ -6,7 +6,6 @@ import math
 import random
 import string
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,27 +99,6 @@ class LetterRule(ReplyScorer):
         """Return 1.0 for the right letter, 0.0 for another or none."""
         letter, how = self._find(reply, sample)
         return unread(sample, "wrong", how) if letter is None else read_letter(letter, sample, how)
-
-
-@dataclass(frozen=True)
-class LetterOrDraw(ReplyScorer):
-    """A rule whose original draws a letter where it finds none: here with a sample's own seed.
-
-    Attributes:
-        seed: of the draw.
-    """
-
-    seed: int = 0
-
-    @abstractmethod
-    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
-        """Return the letter that the rule reads, or None where it would draw one."""
-
-    def score(self, reply: str, sample: Sample) -> Score:
-        """Return 1.0 for the right letter, read or drawn, else 0.0."""
-        letters = letters_of(sample)
-        letter = self._find(reply, letters, [choice.strip() for choice in sample.choices])
-        return marked_or_drawn(letter, sample, self.seed)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from llava_eval.benchmarks.adapters.options import flat
 from llava_eval.scoring.choice.letter import (
-    LetterOrDraw,
     LetterRule,
     letters_of,
+    marked_or_drawn,
     read_letter,
     unread,
 )
@@ -25,7 +25,7 @@ _MOST_WORDS_WITHOUT_CONTENT = 5
 
 
 @dataclass(frozen=True)
-class NextQaLetter(LetterOrDraw):
+class NextQaLetter(ReplyScorer):
     """NExT-QA's rule in lmms-eval.
 
     The first of these that finds a letter decides: "(A)", "A " (the end of any word counts, as in
@@ -35,14 +35,21 @@ class NextQaLetter(LetterOrDraw):
     sample's own.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/nextqa/utils.py, parse_multi_choice_response.
+
+    Attributes:
+        seed: of the draw.
     """
 
-    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
-        return last_letter(reply, letters, choices)
+    seed: int = 0
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, read or drawn, else 0.0."""
+        choices = [choice.strip() for choice in sample.choices]
+        return marked_or_drawn(last_letter(reply, letters_of(sample), choices), sample, self.seed)
 
 
 @dataclass(frozen=True)
-class EgoSchemaLetter(LetterOrDraw):
+class EgoSchemaLetter(ReplyScorer):
     """EgoSchema's rule in lmms-eval.
 
     "(A)", "A " and "A." are looked for together, and the one whose last occurrence comes first
@@ -51,18 +58,26 @@ class EgoSchemaLetter(LetterOrDraw):
     the original draws a letter: here with a seed of the sample's own.
 
     Source: EvolvingLMMs-Lab/lmms-eval, tasks/egoschema/utils.py, parse_multi_choice_response.
+
+    Attributes:
+        seed: of the draw.
     """
 
-    def _find(self, reply: str, letters: str, choices: Sequence[str]) -> str | None:
-        text = padded(reply)
+    seed: int = 0
+
+    def score(self, reply: str, sample: Sample) -> Score:
+        """Return 1.0 for the right letter, read or drawn, else 0.0."""
+        text, letters = padded(reply), letters_of(sample)
         forms = ("({})", "{} ", "{}.")
         written = [(letter, form.format(letter)) for form in forms for letter in letters]
         positions = [(text.rfind(form), letter) for letter, form in written if form in text]
         if not positions:
+            choices = [choice.strip() for choice in sample.choices]
             content = _content_positions(text, letters, choices)
             positions = [(position, letter) for letter, position in content.items()]
         # Of equal positions the first in the list, as numpy's argmin takes it.
-        return min(positions, key=lambda item: item[0])[1] if positions else None
+        first = min(positions, key=lambda item: item[0], default=(0, None))
+        return marked_or_drawn(first[1], sample, self.seed)
 
 
 def padded(text: str) -> str:

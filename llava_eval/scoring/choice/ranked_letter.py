@@ -149,13 +149,9 @@ class ScienceQaLlava(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        letter = _llava_letter(reply)
+        start = _LLAVA_START.fullmatch(reply)
+        fitting = _LLAVA_PHRASE.findall(reply) if start is None else [start[1]]
+        letter = str(fitting[0]) if len(fitting) == 1 else None
         known = letter is not None and letter in letters_of(sample)[: len(_LLAVA_LETTERS)]
         how = 'a letter alone, "A. " at the start, or one "The answer is A."'
         return letter if known else None, how
-
-
-def _llava_letter(text: str) -> str | None:
-    start = _LLAVA_START.fullmatch(text)
-    fitting = _LLAVA_PHRASE.findall(text) if start is None else [start[1]]
-    return str(fitting[0]) if len(fitting) == 1 else None

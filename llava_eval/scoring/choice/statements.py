@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llava_eval.scoring.choice.mention import REACH, Mention
 from llava_eval.scoring.choice.tokens import Lexer, Token
@@ -39,21 +38,8 @@ _WORDS_BEFORE = re.compile(rf"{_EDGE}.{{0,24}}$|$", re.DOTALL)
 _WORDS_AFTER = re.compile(rf".{{0,12}}{_EDGE}|", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Statements:
-    """What a reply says of the options.
-
-    Attributes:
-        stated: letters that it gives as its answer, each with the words that do so.
-        rejected: letters that it rules out.
-    """
-
-    stated: dict[str, str]
-    rejected: frozenset[str]
-
-
-def find_statements(reply: str, choices: Sequence[str]) -> Statements:
-    """Return which letters a reply states and rejects.
+def find_statements(reply: str, choices: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """Return which letters a reply states, each with the words that do so, and which it rejects.
 
     Args:
         reply: the model's text, without reasoning.
@@ -70,7 +56,7 @@ def find_statements(reply: str, choices: Sequence[str]) -> Statements:
     plain = re.sub(rf"\A\(?{lines}[.:)]* ?\n(?=\n|.*\w.*\w)", "", plain)
     lexer = Lexer(plain, choices)
     if len(lexer.single_letters) > _MOST_LETTERS or _CUT_OFF.fullmatch(plain):
-        return Statements({}, frozenset())
+        return {}, set()
     return _Reply(plain, list(lexer.tokens())).statements()
 
 
@@ -173,7 +159,7 @@ class _Reply:
         first, last = self.tokens[pair.start].start, self.tokens[pair.end - 1].end
         return bool(_LEFT.search(self.plain[:first]) or _OR.search(self.plain, first, last))
 
-    def statements(self) -> Statements:
+    def statements(self) -> tuple[dict[str, str], set[str]]:
         """Return what is stated and rejected."""
         stated: dict[str, str] = {}
         rejected: set[str] = set()
@@ -216,7 +202,7 @@ class _Reply:
         ):
             mention = open_mentions[-1]
             stated[mention.letters[0]] = self._quote(mention.start, mention.end)
-        return Statements(stated, frozenset(rejected))
+        return stated, rejected
 
     def _stated_texts(self, *, by_any_phrase: bool) -> dict[str, str]:
         """Return the letters whose option's text is given as the answer, word for word."""

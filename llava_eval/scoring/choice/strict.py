@@ -13,8 +13,8 @@ from llava_eval.scoring.reply import without_reasoning
 from llava_eval.types import Sample
 
 
-def read_choice(reply: str, choices: Sequence[str]) -> str | None:
-    """Return the one letter that a reply gives as its answer, or None.
+def read_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
+    """Return the one letter that a reply gives as its answer, or None, and why.
 
     Our own rule, made so that no reply is ever guessed at: see :mod:`llava_eval.scoring.choice`.
 
@@ -22,11 +22,6 @@ def read_choice(reply: str, choices: Sequence[str]) -> str | None:
         reply: the model's reply.
         choices: the option texts without letters; letters beyond them are not read.
     """
-    return _explained_choice(reply, choices)[0]
-
-
-def _explained_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, str]:
-    """Return what :func:`read_choice` does, and why."""
     text = without_reasoning(reply).text
     if text is None:
         return None, "its reasoning does not end"
@@ -41,12 +36,12 @@ def _explained_choice(reply: str, choices: Sequence[str]) -> tuple[str | None, s
         if len(by_text) > 1:
             return None, "the reply is the text of several options"
         return by_text[0], "whose text is the whole reply"
-    found = find_statements(text, choices)
-    if len(found.stated) != 1:
-        named = ", ".join(sorted(found.stated))
+    stated, rejected = find_statements(text, choices)
+    if len(stated) != 1:
+        named = ", ".join(sorted(stated))
         return None, f"the reply states {named}" if named else "the reply states no option"
-    ((letter, quote),) = found.stated.items()
-    if letter in found.rejected:
+    ((letter, quote),) = stated.items()
+    if letter in rejected:
         return None, f"the reply states {letter} and rules it out"
     if letter not in letters:
         return None, f"the reply states {letter}, which is no option"
@@ -61,4 +56,4 @@ class StrictChoice(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
-        return _explained_choice(reply, sample.choices)
+        return read_choice(reply, sample.choices)

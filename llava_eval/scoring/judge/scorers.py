@@ -49,21 +49,19 @@ class JudgedText(RulesFirst):
 
     def prompt(self, text: str, sample: Sample) -> Messages:
         """Show the judge question, options, right answer and text."""
+        answer = sample.targets[0]
+        for old, new in self.answer_replacements.items():
+            answer = answer.replace(old, new)
         return chat(
             (self.choice_system if sample.choices else None) or self.system,
             (self.choice_user if sample.choices else None) or self.user,
             {
                 "question": sample.question,
-                "answer": self._answer(sample.targets[0]),
+                "answer": answer,
                 "prediction": text,
                 "options": "\n".join(lettered(sample.choices, "{letter}: {option}")),
             },
         )
-
-    def _answer(self, target: str) -> str:
-        for old, new in self.answer_replacements.items():
-            target = target.replace(old, new)
-        return target
 
     def by_judge(self, reply: str, text: str, sample: Sample) -> Score:
         """Read the judge's verdict or number."""

@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,14 @@ class English:
         A word becomes the lemma of its part of speech, in lower case; where WordNet does not know
         that, its stem; where WordNet does not know that either, it stays.
         """
-        words = pywsd_words(text, self._sentences.tokenize)
+        sentences = self._sentences.tokenize(text)
+        words = [word for sentence in sentences for word in pywsd_words(sentence)]
         tagged: Sequence[tuple[str, str]] = self._tagger.tag(words)
-        return [self._lemma(word.lower(), _part_of_speech(tag)) for word, tag in tagged]
+        return [self._lemma(word.lower(), _PARTS_OF_SPEECH.get(tag[:2])) for word, tag in tagged]
 
     def _uncached_lemma(self, word: str, pos: str | None) -> str:
         if pos is None:  # a preposition, say: what it would be alone, or a noun
-            pos = _part_of_speech(self._tagger.tag([word])[0][1]) or NOUN
+            pos = _PARTS_OF_SPEECH.get(self._tagger.tag([word])[0][1][:2], NOUN)
         lemma = self.wordnet.lemma(word, pos)
         if self.wordnet.is_known(lemma):
             return lemma
@@ -74,10 +75,6 @@ def check_english() -> None:
         raise ConfigError(f"WUPS needs the package {missing[0]!r}; {_INSTALL}")
     _wordnet_folder()
     _tagger_folder()
-
-
-def _part_of_speech(tag: str) -> str | None:
-    return _PARTS_OF_SPEECH.get(tag[:2])
 
 
 def _wordnet_folder() -> Path:
@@ -172,17 +169,8 @@ _AFTER_PADDING = (
 )
 
 
-def pywsd_words(text: str, sentences: Callable[[str], Sequence[str]]) -> list[str]:
-    """Return the tokens of a text.
-
-    Args:
-        text: any text.
-        sentences: splits it into sentences.
-    """
-    return [word for sentence in sentences(text) for word in _sentence_words(sentence)]
-
-
-def _sentence_words(sentence: str) -> list[str]:
+def pywsd_words(sentence: str) -> list[str]:
+    """Return the tokens of a sentence."""
     for pattern, replacement in _BEFORE_PADDING:
         sentence = re.sub(pattern, replacement, sentence)
     sentence = f" {sentence} "

@@ -30,7 +30,6 @@ class H264(Syntax):
     """
 
     max_reorder = 16
-    is_opaque = False
 
     def __init__(self, extradata: bytes) -> None:
         is_avcc = len(extradata) > 6 and extradata[0] == 1
@@ -117,8 +116,6 @@ class Hevc(Syntax):
     """
 
     max_reorder = 16
-    is_opaque = False
-    keyframes_may_hide_frames = True
     marks_leading = True
 
     def __init__(self, extradata: bytes) -> None:

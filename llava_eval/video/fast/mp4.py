@@ -197,17 +197,7 @@ def _check_sizes(data: mmap.mmap, stream: VideoStream) -> None:
 def _timed_as_stored(
     data: mmap.mmap, stream: VideoStream, packets: list[int], syntax: Syntax
 ) -> list[range]:
-    """Return from which keyframe to the next samples are timed as stored, if they need not be so.
-
-    Args:
-        data: the file.
-        stream: as it was opened from it.
-        packets: numbers of the keyframes.
-        syntax: of its codec.
-
-    Raises:
-        UntrustedError: samples are not, and have to be.
-    """
+    """Return from which keyframe to the next samples are timed as stored, and need not be."""
     count = len(stream.index_entries)
     steps, offsets = (_of_each(data, stream, kind, count) for kind in (b"stts", b"ctts"))
     if steps is None or offsets is None:
@@ -263,7 +253,7 @@ def _check(samples: Samples, syntax: Syntax, packets: list[int]) -> None:
         if found and parameters and found != parameters:
             raise UntrustedError(NEW_PARAMETERS)
         parameters = found or parameters
-        if number == 0 or syntax.keyframes_may_hide_frames:
+        if number == 0 or syntax.marks_leading:
             _check_keyframe(samples, syntax, number, prefix)
         _check_joint(samples, syntax, previous, number)
         previous = number
@@ -294,7 +284,7 @@ def _check_joint(samples: Samples, syntax: Syntax, previous: int, number: int) -
         if order is None or not is_leading(order, keyframe):
             break
         after.append(order)
-    if not goes_on([order for order in before if order is not None], keyframe, after):
+    if not goes_on(before, keyframe, after):
         raise UntrustedError(JOINED)
 
 

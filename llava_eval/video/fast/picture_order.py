@@ -68,24 +68,26 @@ def is_leading(order: PictureOrder, keyframe: PictureOrder) -> bool:
 
 
 def goes_on(
-    before: Sequence[PictureOrder], keyframe: PictureOrder, after: Sequence[PictureOrder]
+    before: Iterable[PictureOrder | None], keyframe: PictureOrder, after: Sequence[PictureOrder]
 ) -> bool:
     """Return whether a keyframe that resets nothing goes on with what was before it.
 
     Args:
-        before: pictures in a row that end before the keyframe, no more than since the last one.
+        before: pictures in a row that end before the keyframe, no more than since the last one;
+            None stands for those that cannot be read.
         keyframe: of the same stream.
         after: the pictures that are stored after it and shown before it.
     """
-    numbers = [order.frame_number for order in before if order.is_anchor]
+    known = [order for order in before if order is not None]
+    numbers = [order.frame_number for order in known if order.is_anchor]
     if keyframe.number_bits and numbers:
         following = (numbers[-1] + 1) % (1 << keyframe.number_bits)
         if keyframe.frame_number != following:
             return False
-    if not keyframe.order_bits or not before:
+    if not keyframe.order_bits or not known:
         return True
-    counts = list(counts_of([*before, keyframe, *after]))
-    first, second = sorted(counts[: len(before)]), sorted(counts[len(before) :])
+    counts = list(counts_of([*known, keyframe, *after]))
+    first, second = sorted(counts[: len(known)]), sorted(counts[len(known) :])
     gaps = [later[1] - earlier[1] for part in (first, second) for earlier, later in pairwise(part)]
     gap = second[0][1] - first[-1][1]
     return gap > 0 and (not gaps or gap <= max(gaps))

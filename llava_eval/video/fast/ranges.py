@@ -219,7 +219,7 @@ class RangeDecoder:
         # them is looked up once
         path, entry, syntax = self.source.path, self.entry.packet, self.syntax
         packet_info, shows_all = syntax.packet_info, syntax.shows_every_packet
-        reads_data = not syntax.is_opaque or not shows_all
+        reads_data = syntax.max_reorder > 0 or not shows_all
         maybe_hidden = entry == 0 and syntax.marks_leading
         first_pts: int | None = None
         before = b""  # the packet before, where those may be shown in another order than stored

@@ -80,28 +80,29 @@ def index_video(source: Source) -> VideoIndex:
     )
     packets = source.container.demux(stream)
     head: list[Packet[VideoStream]] = []
-    messages: list[Message] = []
+    messages = source.opening
     if syntax.states_references or not syntax.shows_every_packet:  # frames may be hidden
-        with libav_messages(of_helpers=False) as messages:
+        with libav_messages(of_helpers=False) as heard:
             _look_at(packets, head, syntax, may_show_none=not has_table)
+        messages = [*messages, *heard]
     if has_table and mp4.is_shown_upright(source.path):
         return mp4.index_samples(source.path, stream, syntax, _info(source))
     table = None
-    if "matroska" in container_format and syntax.is_simple:
+    if "matroska" in container_format and not syntax.max_reorder:
         head += islice(packets, max(0, 4 - len(head)))
         table = walk_blocks(source.path, syntax, head[:4])
         if table is not None and table.is_upright:
-            return _index_of_table(source, table, _info(source), [])
+            return _index_of_table(source, table, _info(source), messages)
     info = _first_frame(source, packets, head)
     if has_table:
         return mp4.index_samples(source.path, stream, syntax, info)
     if table is None:
-        with libav_messages(of_helpers=False) as later:
+        with libav_messages(of_helpers=False) as heard:
             # what is not stated is learned from the first frames, and later ones may differ
             may_reorder = reorders(stream) or not syntax.states_reorder
             scan = _Scan(syntax, may_reorder=may_reorder)
             table = scan.read(source.path, chain(head, packets))
-        messages += later
+        messages = [*messages, *heard]
     return _index_of_table(source, table, info, messages)
 
 
@@ -155,7 +156,7 @@ def _index_of_table(
 
 def _end_of_packets(path: str) -> float:
     """Return when the last frame ends, by the durations of all packets."""
-    with open_video(path) as (container, stream), libav_messages(of_helpers=False):
+    with open_video(path) as (container, stream, _), libav_messages(of_helpers=False):
         ends = [
             (packet.pts + (packet.duration or 0)) * packet.time_base
             for packet in container.demux(stream)
@@ -213,7 +214,7 @@ def _info(source: Source, frame: VideoFrame | None = None) -> VideoInfo:
 class _Joint(NamedTuple):
     """Pictures around a keyframe, see :func:`llava_eval.video.fast.picture_order.goes_on`."""
 
-    before: list[PictureOrder]
+    before: list[PictureOrder | None]
     keyframe: PictureOrder
     after: list[PictureOrder]
 
@@ -251,7 +252,7 @@ class _Scan:
             raise UntrustedError(f"packet {number} has no timestamp")
         if packet.is_corrupt:
             raise DamagedError(f"packet {number} is marked as corrupt")
-        data = b"" if syntax.shows_every_packet and syntax.is_opaque else bytes(packet)
+        data = b"" if syntax.shows_every_packet and not syntax.max_reorder else bytes(packet)
         if syntax.packet_info(data) is None:
             raise DamagedError(f"packet {number} is damaged")
         shown = not packet.is_discard and (
@@ -302,7 +303,7 @@ class _Scan:
         order = self.syntax.picture_order(data) if number > 0 else None
         if order is not None and not order.resets:
             before = [self.syntax.picture_order(each) for each in self.recent]
-            self.joint = _Joint([each for each in before if each is not None], order, [])
+            self.joint = _Joint(before, order, [])
         self.recent.clear()
         parameters = self.syntax.parameters(data)
         if parameters:

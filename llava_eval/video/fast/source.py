@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llava_eval.video.container import LIBAV_ERRORS, open_video, reason
+from llava_eval.video.container import LIBAV_ERRORS, Message, open_video, reason
 from llava_eval.video.fast.av1 import Av1
 from llava_eval.video.fast.h26x import H264, Hevc
 from llava_eval.video.fast.index import EntryPoint, UntrustedError
@@ -31,6 +31,7 @@ class Source:
         container: as it was opened.
         stream: its first video stream.
         syntax: of the stream's codec.
+        opening: what the demuxer said as it was opened.
         by_byte: as in :class:`llava_eval.video.fast.index.VideoIndex`.
     """
 
@@ -38,6 +39,7 @@ class Source:
     container: InputContainer
     stream: VideoStream
     syntax: Syntax
+    opening: list[Message]
     by_byte: bool = False
 
     def packets_from(self, entry: EntryPoint) -> Iterator[Packet[VideoStream]]:
@@ -77,7 +79,7 @@ def open_source(path: str) -> Iterator[Source]:
     Raises:
         UntrustedError: nothing is known of its codec.
     """
-    with open_video(path) as (container, stream):
+    with open_video(path) as (container, stream, opening):
         context = stream.codec_context
         # one thread is the cheapest; but damaged hevc and vp8 come out differently, and without
         # any message, if their rows are not decoded in parallel, as by default
@@ -86,7 +88,7 @@ def open_source(path: str) -> Iterator[Source]:
         # of raw video a demuxer returns the palette but once
         if syntax is None or (context.codec.name, context.pix_fmt) == ("rawvideo", "pal8"):
             raise UntrustedError("nothing is known of the codec's packets")
-        yield Source(path, container, stream, syntax)
+        yield Source(path, container, stream, syntax, opening)
 
 
 _SYNTAXES: dict[str, Callable[[bytes], Syntax]] = {

@@ -58,34 +58,26 @@ class Syntax:
     """The questions, answered for codecs whose packets are all independent (mjpeg, png, ...).
 
     Attributes:
-        max_reorder: most packets by which decoding order can differ from the order shown.
+        max_reorder: most packets by which decoding order can differ from the order shown; where
+            it is 0, first and last byte tell all of a packet.
         shows_every_packet: every packet shows a frame.
-        is_opaque: :meth:`packet_info` says the same of every packet,
-        info: which is this.
+        info: what :meth:`packet_info` says of every packet where ``max_reorder`` is 0.
         states_references: packets state which others they refer to, so :meth:`frames` can tell.
         states_reorder: the stream states by how many packets its frames are reordered.
         stated_reorder: so many stored before a frame are shown after it at most; None if not known.
-        keyframes_may_hide_frames: a keyframe can hide frames, so all of them have to be looked at.
         marks_leading: packets themselves say that they are shown before the keyframe that they
-            follow.
+            follow, which may hide them.
         distrust: why frames cannot be counted from packets, None if they can.
     """
 
     max_reorder = 0
     shows_every_packet = True
-    is_opaque = True
     info = DISPOSABLE
     states_references = False
     states_reorder = True
     stated_reorder: int | None = None
-    keyframes_may_hide_frames = False
     marks_leading = False
     distrust: str | None = None
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether first and last byte tell all of a packet, and packets are shown as stored."""
-        return self.max_reorder == 0 and self.is_opaque
 
     def entry_kind(self, packet: bytes) -> EntryKind:
         """Return whether decoding may begin at a packet that the container calls a keyframe."""
@@ -95,7 +87,7 @@ class Syntax:
         """Return how much a packet matters to others; None if it is visibly damaged.
 
         Args:
-            packet: its bytes; may be empty where :attr:`is_opaque`.
+            packet: its bytes; may be empty where :attr:`max_reorder` is 0.
         """
         return self.info
 
@@ -109,7 +101,7 @@ class Syntax:
 
     def num_shown(self, packet: bytes) -> int:
         """Return how many frames a packet shows, as the headers in it say."""
-        return 1
+        return int(self.shows(packet[0], packet[-1]))
 
     def keyframe_distrust(self, packet: bytes, *, is_first: bool) -> str | None:
         """Return why frames cannot be counted across this keyframe, None if they can."""
@@ -155,9 +147,6 @@ class Vp8(Syntax):
     def entry_kind(self, packet: bytes) -> EntryKind:
         return EntryKind.CLOSED if packet[:1] and packet[0] & 0x01 == 0 else EntryKind.NO
 
-    def num_shown(self, packet: bytes) -> int:
-        return int(self.shows(packet[0], 0))
-
     def shows(self, first: int, last: int) -> bool:
         return first & 0x10 != 0
 
@@ -188,7 +177,7 @@ class Vp9(Syntax):
         width, count = (mark >> 3 & 3) + 1, (mark & 7) + 1  # of the index, Annex B
         sizes = packet[-1 - width * count : -1]
         if mark & 0xE0 != 0xC0 or packet[-2 - width * count : -1 - width * count] != packet[-1:]:
-            return int(self.shows(packet[0], 0))
+            return super().num_shown(packet)
         num_shown = position = 0
         for start in range(0, len(sizes), width):
             first = packet[position : position + 1]

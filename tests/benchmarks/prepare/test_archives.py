@@ -141,8 +141,7 @@ def test_what_is_unpacked_is_not_unpacked_again(source: Path, tmp_path: Path) ->
     target = tmp_path / "target"
     unpack_all(source, target)
     (target / "c.txt").unlink()
-    done = unpack(find_archives(source.iterdir())[0], target, LIMITS)
-    assert done.was_done
+    unpack_all(source, target)
     assert not (target / "c.txt").exists()
 
 
@@ -327,7 +326,8 @@ def test_folders_count_towards_the_members(source: Path, tmp_path: Path) -> None
     with pytest.raises(ArchiveError, match="more than 3 members"):
         unpack_all(source, tmp_path / "few", Limits(1 << 20, 3))
     [archive_] = find_archives(source.iterdir())
-    assert unpack(archive_, tmp_path / "enough", Limits(1 << 20, 4)).num_members == 4
+    unpack(archive_, tmp_path / "enough", Limits(1 << 20, 4))
+    assert len([path for path in (tmp_path / "enough").iterdir() if path.name[0] != "."]) == 4
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])

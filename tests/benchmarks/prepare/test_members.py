@@ -131,8 +131,8 @@ def test_a_zip_is_checked_as_a_whole_before_it_is_written(tmp_path: Path) -> Non
         with pytest.raises(ArchiveError, match="more than"):
             unpack(archive, tmp_path / "target", limits)
         assert contents(tmp_path / "target") == {}
-    done = unpack(archive, tmp_path / "target", Limits(120, 2))
-    assert (done.num_members, done.num_bytes, done.was_done) == (2, 120, False)
+    unpack(archive, tmp_path / "target", Limits(120, 2))
+    assert contents(tmp_path / "target") == {"a": b"a" * 60, "b": b"b" * 60}
 
 
 def test_folders_of_a_zip(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_part_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
     whole = make(first, {"a": os.urandom(30_000)}).read_bytes()
     first.write_bytes(whole[:10_000])
     second.mkdir()
-    archive = Archive("v.tar", "tar" if kind == "tar" else "zip", (first, second))
+    archive = Archive(f"v.{kind}", (first, second))
     with pytest.raises(ArchiveError, match=r"v\.tar\.01 cannot be read: Is a directory"):
         unpack(archive, tmp_path / "target", Limits(1 << 20, 2))
     assert contents(tmp_path / "target") == {}
@@ -177,10 +177,10 @@ def test_a_part_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
 def test_parts_are_in_the_order_of_their_endings(tmp_path: Path) -> None:
     names = ["v.tar.part10", "v.tar.part9", "w.tar.ab", "w.tar.aaa", "w.tar.aa", "W.TGZ", "x.zip"]
     found = find_archives([tmp_path / name for name in [*names, "w.tar.partial", "x.7z"]])
-    assert [(one.name, one.kind, [part.name for part in one.parts]) for one in found] == [
-        ("W.TGZ", "tar", ["W.TGZ"]),
-        ("v.tar", "tar", ["v.tar.part9", "v.tar.part10"]),
-        ("w.tar", "tar", ["w.tar.aa", "w.tar.ab", "w.tar.aaa"]),
-        ("x.zip", "zip", ["x.zip"]),
+    assert [(one.name, [part.name for part in one.parts]) for one in found] == [
+        ("W.TGZ", ["W.TGZ"]),
+        ("v.tar", ["v.tar.part9", "v.tar.part10"]),
+        ("w.tar", ["w.tar.aa", "w.tar.ab", "w.tar.aaa"]),
+        ("x.zip", ["x.zip"]),
     ]
     assert find_archives([tmp_path / "x.zip", tmp_path / "x.zip"])[0].parts == (tmp_path / "x.zip",)

@@ -59,7 +59,7 @@ def test_an_archive_in_the_media_folder(demo: Path, rows: Path, tmp_path: Path) 
     ready = run(rows, root)
     assert ready.is_complete
     assert readiness_text(ready).endswith("\ncomplete")
-    assert (ready.num_samples, ready.num_media, ready.num_open) == (6, 2, 2)
+    assert (ready.num_samples, ready.num_media, ready.missing, ready.damaged) == (6, 2, [], [])
 
 
 def test_a_clone_of_the_data_set_as_media_folder(
@@ -81,7 +81,7 @@ def test_what_is_missing_and_what_is_damaged(demo: Path, rows: Path, tmp_path: P
     (root / first.name).write_bytes(first.read_bytes()[:500])
     ready = run(rows, root)
     assert not ready.is_complete
-    assert (ready.num_media, ready.num_present, ready.num_open) == (2, 1, 0)
+    assert (ready.num_media, len(ready.missing), len(ready.damaged)) == (2, 1, 1)
     assert ready.missing == [str(root / second.name)]
     assert [path for path, _ in ready.damaged] == [str(root / first.name)]
     text = readiness_text(ready)
@@ -214,7 +214,7 @@ def test_an_empty_image_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").touch()
     Image.new("RGB", (8, 8)).save(tmp_path / "b.jpg")
     ready = run(tmp_path / "rows.jsonl", tmp_path, "benchmark=gqa/llava", "benchmark.num_rows=2")
-    assert (ready.num_present, ready.num_open, ready.is_complete) == (2, 1, False)
+    assert (ready.missing, len(ready.damaged), ready.is_complete) == ([], 1, False)
     assert [path for path, _ in ready.damaged] == [str(tmp_path / "a.jpg")]
 
 

@@ -40,8 +40,6 @@ def test_counts_come_first_and_what_is_missing_then() -> None:
     found = ready(
         num_expected=9,
         num_media=4,
-        num_present=3,
-        num_open=2,
         missing=["/m/a.mp4"],
         damaged=[("/m/b.mp4", "no frames")],
         counts=[("duration", "short", 2, 3)],

@@ -36,21 +36,25 @@ BY_HAND = [
 @pytest.mark.parametrize(("benchmark", "model", "metric", "score"), BY_HAND)
 def test_scores_are_there(benchmark: str, model: str, metric: str, score: str) -> None:
     found = read_scores(benchmark=benchmark, model=model)
-    assert [one for one in found if (one.metric, one.score, one.model) == (metric, score, model)]
+    assert [
+        one
+        for one in found
+        if (one["metric"], one["score"], one["model"]) == (metric, score, model)
+    ]
 
 
 def test_every_row_has_a_source_and_a_number() -> None:
     scores = read_scores()
     assert len(scores) > 400
     for one in scores:
-        assert one.source
-        assert one.kind in ("published", "second-hand", "conflicting")
-        assert float(one.score) >= 0
+        assert one["source"]
+        assert one["kind"] in ("published", "second-hand", "conflicting")
+        assert float(one["score"]) >= 0
 
 
 def test_contradictions_are_called_so() -> None:
     found = read_scores(benchmark="mvbench", model="LLaVA-NeXT-Video-7B")
-    assert {(one.score, one.kind) for one in found} == {
+    assert {(one["score"], one["kind"]) for one in found} == {
         ("46.5", "conflicting"),
         ("33.7", "conflicting"),
     }
@@ -59,7 +63,7 @@ def test_contradictions_are_called_so() -> None:
 
 def test_a_protocol_and_a_configurations_name_do() -> None:
     assert read_scores(benchmark="videomme/official", model="llava_next_video_7b_dpo"[:19])
-    models = {one.model for one in read_scores(model="llava_next_video_7b")}
+    models = {one["model"] for one in read_scores(model="llava_next_video_7b")}
     assert models == {"LLaVA-NeXT-Video-7B"}
 
 
@@ -69,8 +73,8 @@ def test_every_score_is_shown_with_its_model() -> None:
         text = scores_text(scores, width=width)
         words = text.split()
         for score in scores:
-            assert f"  {score.printed or score.score}  " in text
-            assert set(score.model.split()) <= set(words)
+            assert f"  {score['printed'] or score['score']}  " in text
+            assert set(score["model"].split()) <= set(words)
         assert "  26.90  " in text
         assert len([line for line in text.splitlines() if line.endswith("]")]) == len(scores)
 
@@ -124,7 +128,9 @@ def test_every_experiment_is_one_published_number(name: str) -> None:
     assert config.model.rope_scaling == {"rope_type": "linear", "factor": 2.0}
     assert config.sampler["num_frames"] == 32
     family = config.benchmark.name.partition("/")[0]
-    listed = {(one.model, float(one.score), one.source) for one in read_scores(benchmark=family)}
+    listed = {
+        (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
+    }
     for number in config.published:
         assert number.metric in config.benchmark.metrics
         assert number.facet is None or number.facet in config.benchmark.facets
@@ -137,7 +143,9 @@ def test_experiments_of_other_models_are_published_numbers(name: str) -> None:
     config = compose_config([f"experiment={name}"]).config
     assert config.model.dtype == "bfloat16"
     family = config.benchmark.name.partition("/")[0]
-    listed = {(one.model, float(one.score), one.source) for one in read_scores(benchmark=family)}
+    listed = {
+        (one["model"], float(one["score"]), one["source"]) for one in read_scores(benchmark=family)
+    }
     assert config.published
     for number in config.published:
         assert number.metric in config.benchmark.metrics

@@ -580,36 +580,40 @@ def inkling_mm_model() -> tuple[Any, Any]:
     return tf.InklingForConditionalGeneration(config), processor
 
 
+INKLING_TOWER: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "patch_size": 20,
+    "posemb_grid_size": 8,
+    "projection_hidden_dim": 48,
+    "text_hidden_size": 64,
+}
+INKLING_TEXT: dict[str, Any] = {
+    **TEXT,
+    "unpadded_vocab_size": VOCABULARY_SIZE,
+    "head_dim": 16,
+    "swa_num_attention_heads": 4,
+    "swa_num_key_value_heads": 2,
+    "swa_head_dim": 16,
+    "sliding_window_size": 32,
+    "layer_types": ["hybrid_sliding", "hybrid"],
+    "d_rel": 4,
+    "rel_extent": 64,
+    "moe_intermediate_size": 32,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_layers_per_attn_res_block": 1,
+}
+
+
 @family("inkling2")
 def inkling2() -> tuple[Any, Any]:
     """Inkling 2: attention over the residuals of blocks of layers."""
     words = tokenizer(image_token="<|unused_200054|>")
     config = tf.Inkling2Config(
-        vision_config={
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "patch_size": 20,
-            "posemb_grid_size": 8,
-            "projection_hidden_dim": 48,
-            "text_hidden_size": 64,
-        },
-        text_config={
-            **TEXT,
-            "unpadded_vocab_size": VOCABULARY_SIZE,
-            "head_dim": 16,
-            "swa_num_attention_heads": 4,
-            "swa_num_key_value_heads": 2,
-            "swa_head_dim": 16,
-            "sliding_window_size": 32,
-            "layer_types": ["hybrid_sliding", "hybrid"],
-            "d_rel": 4,
-            "rel_extent": 64,
-            "moe_intermediate_size": 32,
-            "n_routed_experts": 4,
-            "num_experts_per_tok": 2,
-            "n_layers_per_attn_res_block": 1,
-        },
+        vision_config=INKLING_TOWER,
+        text_config=INKLING_TEXT,
         image_token_id=id_of(words, "<|unused_200054|>"),
     )
     processor = tf.Inkling2Processor(

@@ -52,14 +52,17 @@ WRITES_IMAGES = (
 )
 
 #: Families that transformers 5.17 cannot run, or does not have.
-SINCE = dict.fromkeys(
-    (
-        *("cosmos3_edge", "dots3_note", "fuyu", "granite4_vision", "hyperclovax_vision_v2"),
-        *("inkling2", "lfm3_vl", "minicpm_ocr", "minicpmv4_7", "mistral_large4", "molmo2"),
-        *("muse_spark", "nemotron_h_omni", "unlimited_ocr"),
+SINCE = {
+    **dict.fromkeys(("apertus1p5", "hy_v4_vl", "inkling2_loop"), "5.24"),
+    **dict.fromkeys(
+        (
+            *("cosmos3_edge", "dots3_note", "fuyu", "granite4_vision", "hyperclovax_vision_v2"),
+            *("inkling2", "lfm3_vl", "minicpm_ocr", "minicpmv4_7", "mistral_large4", "molmo2"),
+            *("muse_spark", "nemotron_h_omni", "unlimited_ocr"),
+        ),
+        "5.23",
     ),
-    "5.23",
-)
+}
 
 #: Families of which transformers itself cannot read images and videos in one prompt.
 NO_MIXTURE = ("glm4v", "glm46v", "glm4v_moe", "glm_ocr", "molmo2", "smolvlm")
@@ -174,7 +177,9 @@ def test_same_tokens_as_plain_transformers(name: str, tmp_path: Path) -> None:
 #: padding, others' generate takes no cache.
 WHOLE = {
     "hyperclovax_vision_v2": "whole prompts",
-    **dict.fromkeys(("dots3_note", "glm5_next", "mistral_large4", "qwen4_exp"), "whole prompts"),
+    **dict.fromkeys(
+        ("dots3_note", "glm5_next", "hy_v4_vl", "mistral_large4", "qwen4_exp"), "whole prompts"
+    ),
     "paligemma": "whole prompts, padded",
     "t5gemma2": "whole prompts, padded",
     "unlimited_ocr": "whole prompts",  # its windows begin where the prompt ends

@@ -247,7 +247,10 @@ def test_runs_of_the_embedded_benchmarks_equal_local_ones(
     assert manifest["model"]["server"] == {"kind": "transformers", "version": None}
     assert manifest["model"]["served"] == CHECKPOINT
     assert manifest["model"]["video_as"] == "video"
-    assert manifest["guards"]["answered_by"] == {f"{CHECKPOINT}@main": 18}
+    answered_by = manifest["guards"]["answered_by"].items()  # until 5.24 with its revision
+    assert [(name.removesuffix("@main"), count) for name, count in answered_by] == [
+        (CHECKPOINT, 18)
+    ]
 
 
 def test_a_server_that_is_none_of_these(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_what_runs_cost(runs: list[Run], tmp_path: Path) -> None:
     table = cost_table([runs[0], costly])
     assert table.header == ["cost", "A", "B"]
     assert table.rows == [
-        ["model (ms a sample)", "833", "1e+03"],
+        ["model (ms a sample)", "833", "1000"],
         ["prefill (s)", "2.5", "-"],
         ["decode (s)", "7.5", "9.0"],
         ["vision (s)", "-", "3.0"],

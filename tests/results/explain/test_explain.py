@@ -158,7 +158,7 @@ def test_parts_come_from_one_change_at_a_time(tmp_path: Path) -> None:
         return [result for result in RunReader().read(other).results if result.id in ids]
 
     side = side_of(run, str(other), RunReader())
-    explanation = attributed(explain(run, side), side, 20, 0, tmp_path / "out", rerun)
+    explanation = attributed(explain(run, side), 20, 0, tmp_path / "out", rerun)
     assert asked == [(8, "sampler.num_frames")]
     parts = explanation.parts
     assert parts is not None

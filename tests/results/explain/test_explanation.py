@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llava_eval.cli import run_command
-from llava_eval.config.compose import compose_config
+from llava_eval.config.compose import compose_config, composed_of
 from llava_eval.errors import CheckpointError, ComparisonError, ConfigError
 from llava_eval.metrics.attribution import Attribution
 from llava_eval.metrics.paired import PairedEstimate
@@ -135,6 +135,25 @@ def test_what_else_differs_is_told(explanation: Explanation) -> None:
         f"1 sample only in {theirs.name} (q8)",
         "torch 2.15.0 and 2.16.0",
     ]
+
+
+def test_what_scored_texts_do_not_say_differs_in_nothing(tmp_path: Path) -> None:
+    """Texts of another tool have media and no frames, and no model's settings."""
+    theirs = RunReader().read(
+        write_run(
+            tmp_path / "theirs", [answered(0, True)], config={"model.arguments": {"letter": "A"}}
+        )
+    )
+    path = write_run(tmp_path / "ours", [answered(0, True, frame_indices=())])
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["config"] = {name: manifest["config"][name] for name in ("benchmark", "scorer")}
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    side = Side("theirs", theirs.config, run=theirs)
+    explanation = explain(RunReader().read(path), side)
+    assert list(explanation.switches) == []
+    assert list(explanation.seen) == ["1 of 1 texts are the same"]
+    with pytest.raises(ConfigError, match="there is no model to ask: these texts were scored"):
+        composed_of(explanation.run.config)
 
 
 def test_json_holds_all_of_it(explanation: Explanation) -> None:
@@ -281,14 +300,14 @@ def ours_of(tmp_path: Path, **changes: Any) -> Run:
     return RunReader().read(write_run(tmp_path / "ours", results, **changes))
 
 
-def experiment(run: Run, **leaves: Any) -> tuple[Explanation, Side]:
+def experiment(run: Run, **leaves: Any) -> Explanation:
     """Explain a run by an experiment that differs in some settings."""
     tree = json.loads(json.dumps(run.config))
     for key, value in leaves.items():
         part, name = key.split("__")
         tree[part][name] = value
     side = Side("experiment=x", tree)
-    return Explanation(run, [], [], side, switches(run.config, tree)), side
+    return Explanation(run, [], [], side, switches(run.config, tree))
 
 
 class Rerun:
@@ -314,9 +333,9 @@ class Rerun:
 def test_an_experiments_changes_are_made_one_by_one_and_all_at_once(tmp_path: Path) -> None:
     run = ours_of(tmp_path, config={"benchmark.limit": None})
     changes = {"sampler__num_frames": 8, "model__dtype": "float16", "benchmark__limit": 5}
-    base, side = experiment(run, **changes)
+    base = experiment(run, **changes)
     rerun = Rerun()
-    parts = attributed(base, side, 99, 0, tmp_path, rerun).parts
+    parts = attributed(base, 99, 0, tmp_path, rerun).parts
     assert parts is not None
     # float16 cannot be had and a limit is no change of a sample: neither is among "all".
     assert rerun.asked == [("sampler.num_frames", 8, 12), ("all", 8, 12)]
@@ -334,9 +353,9 @@ def test_an_experiments_changes_are_made_one_by_one_and_all_at_once(tmp_path: Pa
 
 
 def test_some_videos_are_drawn(tmp_path: Path) -> None:
-    base, side = experiment(ours_of(tmp_path), sampler__num_frames=8)
+    base = experiment(ours_of(tmp_path), sampler__num_frames=8)
     rerun = Rerun()
-    parts = attributed(base, side, 2, 5, tmp_path, rerun).parts
+    parts = attributed(base, 2, 5, tmp_path, rerun).parts
     assert parts is not None
     assert [number for _, _, number in rerun.asked] == [6, 6]
     assert (parts.num_groups, parts.seed) == (2, 5)
@@ -361,7 +380,7 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     side = Side("experiment=x", tree)
     base = Explanation(run, [], [], side, switches(run.config, tree))
     rerun = Rerun()
-    parts = attributed(base, side, 4, 0, tmp_path, rerun).parts
+    parts = attributed(base, 4, 0, tmp_path, rerun).parts
     assert parts is not None
     assert (parts.names, parts.failed) == (["denominator"], [])
     assert [folder for folder, _, _ in rerun.asked] == ["all"]
@@ -370,7 +389,7 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
     tree["scorer"] = {"_target_": "llava_eval.scoring.text.ExactMatch"}
     side = Side("experiment=x", tree)
     base = Explanation(run, [], [], side, switches(run.config, tree))
-    parts = attributed(base, side, 4, 0, tmp_path, Rerun()).parts
+    parts = attributed(base, 4, 0, tmp_path, Rerun()).parts
     assert parts is not None
     # "The answer is A" had no score, and is no exact match.
     assert parts.attribution.parts["scorer"].difference == pytest.approx(-400 / 11)
@@ -378,16 +397,18 @@ def test_rules_are_switched_without_a_model(tmp_path: Path) -> None:
 
 def test_what_cannot_be_taken_apart_is_one_line(tmp_path: Path) -> None:
     metrics = {"other": {"_target_": "llava_eval.metrics.groups.macro_mean", "facet": "duration"}}
-    base, side = experiment(ours_of(tmp_path), sampler__num_frames=8)
+    base = experiment(ours_of(tmp_path), sampler__num_frames=8)
     nobody = Rerun()
     with pytest.raises(ComparisonError, match="no sample was answered on all sides"):
-        attributed(base, side, 4, 0, tmp_path, lambda *_: [])
+        attributed(base, 4, 0, tmp_path, lambda *_: [])
     assert nobody.asked == []
     changed = json.loads(json.dumps(base.run.config))
     changed["benchmark"]["metrics"] = metrics
-    base = dataclasses.replace(base, switches=switches(base.run.config, changed))
+    differing = switches(base.run.config, changed)
+    base = dataclasses.replace(base, switches=differing, side=Side("x", changed))
     with pytest.raises(ComparisonError, match=r"needs a mean over samples, and not .*macro_mean"):
-        attributed(base, Side("x", changed), 4, 0, tmp_path, Rerun())
+        attributed(base, 4, 0, tmp_path, nobody)
+    assert nobody.asked == [], "told before anything is generated"
 
 
 def test_a_denominator_that_there_is_not_is_named(tmp_path: Path) -> None:

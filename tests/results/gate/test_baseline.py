@@ -37,7 +37,9 @@ def test_a_written_baseline_judges_as_its_run_does(tmp_path: Path, sides: tuple[
     path = tmp_path / "deep" / "baseline.json"
     write_baseline(path, before)
     rule = GateRule(max_slowdown=2.0)
-    by_run, by_file = (verdict_of(after, one, rule) for one in (before, read_baseline(path, after)))
+    by_run, by_file = (
+        verdict_of(after, one, rule) for one in (before, read_baseline(path, after, RunReader()))
+    )
     assert by_file.checks == by_run.checks
     assert by_file.confidence == by_run.confidence
     assert [flip.id for flip in by_file.worse] == [flip.id for flip in by_run.worse]
@@ -59,7 +61,8 @@ def test_captions_too(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
     write_baseline(path, before)
     by_run, by_file = (
-        verdict_of(after, one, GateRule()) for one in (before, read_baseline(path, after))
+        verdict_of(after, one, GateRule())
+        for one in (before, read_baseline(path, after, RunReader()))
     )
     assert by_file.checks == by_run.checks
     assert [check.name for check in by_file.regressions] == ["CIDEr", "BLEU_4"]
@@ -100,7 +103,7 @@ def test_a_changed_question_is_noticed(tmp_path: Path, sides: tuple[Run, Run]) -
         name = next(iter(change))
         run = RunReader().read(write_run(tmp_path / name, results))
         with pytest.raises(ComparisonError) as caught:
-            verdict_of(run, read_baseline(path, run), GateRule())
+            verdict_of(run, read_baseline(path, run, RunReader()), GateRule())
         assert words in str(caught.value)
 
 
@@ -110,7 +113,7 @@ def test_missing_samples_are_noticed(tmp_path: Path, sides: tuple[Run, Run]) -> 
     write_baseline(path, before)
     run = RunReader().read(write_run(tmp_path / "fewer", after.results[2:]))
     with pytest.raises(ComparisonError, match=r"2 samples of the baseline are missing \(q0, q1\)"):
-        verdict_of(run, read_baseline(path, run), GateRule())
+        verdict_of(run, read_baseline(path, run, RunReader()), GateRule())
 
 
 def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
@@ -121,7 +124,7 @@ def test_a_run_with_failed_samples_makes_no_baseline(tmp_path: Path) -> None:
     assert not (tmp_path / "x.json").exists()
     allowed = RunReader().read(write_run(tmp_path / "ok", results, config={"errors.max": 1}))
     write_baseline(tmp_path / "x.json", allowed)
-    baseline = read_baseline(tmp_path / "x.json", allowed)
+    baseline = read_baseline(tmp_path / "x.json", allowed, RunReader())
     assert verdict_of(allowed, baseline, GateRule()).regressions == []
     assert baseline.results[0].generation.error == "MediaError: broken"
 
@@ -134,7 +137,7 @@ def test_scores_and_details_survive(tmp_path: Path) -> None:
     results = [answered(n, True, score=scores.get(n, Score(1.0, "A"))) for n in range(6)]
     run = RunReader().read(write_run(tmp_path / "run", results))
     write_baseline(tmp_path / "x.json", run)
-    assert [one.score for one in read_baseline(tmp_path / "x.json", run).results] == [
+    assert [one.score for one in read_baseline(tmp_path / "x.json", run, RunReader()).results] == [
         one.score for one in results
     ]
 
@@ -150,7 +153,7 @@ def test_flags_survive(tmp_path: Path) -> None:
     ]
     run = RunReader().read(write_run(tmp_path / "run", results))
     write_baseline(tmp_path / "x.json", run)
-    baseline = read_baseline(tmp_path / "x.json", run)
+    baseline = read_baseline(tmp_path / "x.json", run, RunReader())
     assert [one.flags for one in baseline.results] == [one.flags for one in results]
     assert [one.flags for one in results] == [
         ("cut_at_limit",),
@@ -183,10 +186,10 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, content: Any, words: str
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     run = RunReader().read(write_run(tmp_path / "run", [answered(0, True)]))
     with pytest.raises(ComparisonError) as caught:
-        read_baseline(path, run)
+        read_baseline(path, run, RunReader())
     assert words in str(caught.value)
     with pytest.raises(ComparisonError, match="there is no baseline"):
-        read_baseline(tmp_path / "nothing.json", run)
+        read_baseline(tmp_path / "nothing.json", run, RunReader())
 
 
 def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
     )
     path = tmp_path / "x.json"
     write_baseline(path, run)
-    baseline = read_baseline(path, run)
+    baseline = read_baseline(path, run, RunReader())
     assert (baseline.name, baseline.label, baseline.model) == (str(path), "made/up (x=1)", "made")
     assert baseline.benchmark == "made/up"
     assert baseline.origin == {
@@ -250,10 +253,10 @@ def test_a_baseline_that_somebody_edited(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     if words is not None:
         with pytest.raises(ComparisonError, match="write it anew") as caught:
-            read_baseline(path, run)
+            read_baseline(path, run, RunReader())
         assert words in str(caught.value)
         return
-    baseline = read_baseline(path, run)
+    baseline = read_baseline(path, run, RunReader())
     assert baseline.incomplete == incomplete
     if "origin" in change:
         assert (baseline.origin["commit"], baseline.origin["weights"]) == ("", "")
@@ -265,7 +268,7 @@ def test_a_question_that_the_run_does_not_hold_stands_for_itself(tmp_path: Path)
     path = tmp_path / "x.json"
     write_baseline(path, run)
     other = RunReader().read(write_run(tmp_path / "other", [answered(0, True)]))
-    known, unknown = read_baseline(path, other).results
+    known, unknown = read_baseline(path, other, RunReader()).results
     assert (known.group, known.prompt, known.target) == ("video 0", run.results[0].prompt, ("A",))
     assert (unknown.id, unknown.group, unknown.row) == ("q1", "q1", 1)
     assert unknown.prompt.startswith("(digest ")

@@ -80,6 +80,7 @@ def test_the_table_fits_80_columns(runs: Path, capsys: pytest.CaptureFixture[str
         (["gate"], "RUN"),
         (["gate", "good"], "either --baseline FILE_OR_RUN or --write-baseline FILE"),
         (["gate", "good", "--baseline", "good", "--write-baseline", "x"], "either --baseline"),
+        (["gate", "--sequential", "--write-baseline", "x"], "--write-baseline takes a run"),
         (["gate", "good", "--baseline", "nothing"], "there is no baseline nothing"),
         (["gate", "good", "--baseline", "."], "neither a baseline file nor a run directory"),
         (["gate", "nothing", "--baseline", "good"], "there is no run directory nothing"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from llava_eval.errors import (
     StorageError,
 )
 from llava_eval.results.gate.publication import Publication
-from llava_eval.results.gate.rule import Check
+from llava_eval.results.gate.verdict import Check
 from tests.results.runs_on_disk import answered, failed, write_run
 
 PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
@@ -59,6 +61,18 @@ def test_a_refusal_is_written_with_the_causes_of_a_run_that_can_be_read(
     assert to.summary.read_text() == title + (causes if with_run else "")
     assert 'message="they differ"' in (tmp_path / "junit.xml").read_text()
     assert outputs.read_text() == "verdict=cannot compare\noutcome=they differ\nfailures=\n"
+
+
+def test_a_summary_of_a_step_is_added_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "step_summary"
+    path.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
+    for reason in ("one", "two"):
+        to = Publication(None, path, as_json=False)
+        with pytest.raises(ComparisonError), to.refusals_reported():
+            raise ComparisonError(reason)
+    title = "### :warning: llava-eval gate: cannot compare"
+    assert path.read_text() == f"before\n{title}\n\none\n\n{title}\n\ntwo\n\n"
 
 
 def test_a_mistake_in_the_command_is_no_verdict(tmp_path: Path, outputs: Path) -> None:
@@ -106,17 +120,19 @@ def test_the_exit_code_and_the_outputs_follow_the_checks(
     verdict: str,
     failures: str,
 ) -> None:
+    made: Any = SimpleNamespace(
+        text=lambda width: "a text",
+        markdown=lambda: "markdown",
+        content={"passed": not code},
+        label="x (limit=3)",
+        benchmark="x",
+        outcome="so\nit went",
+        checks=checks,
+        properties={},
+    )
+
     def published(*, as_json: bool) -> int:
-        return Publication(None, None, as_json).publish(
-            "a text",
-            "markdown",
-            {"passed": not code},
-            label="x (limit=3)",
-            benchmark="x",
-            outcome="so\nit went",
-            checks=checks,
-            properties={},
-        )
+        return Publication(None, None, as_json).publish(made)
 
     assert published(as_json=False) == code
     assert capsys.readouterr().out == "a text\n"

@@ -14,8 +14,8 @@ import pytest
 from llava_eval.config.roles import declared_settings
 from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.paired import paired_means
-from llava_eval.results.gate.rule import GateRule, GateVerdict, rule_of, verdict_of
-from llava_eval.results.gate.verdict import detectable_text, outcome
+from llava_eval.results.gate.rule import GateRule, rule_of, verdict_of
+from llava_eval.results.gate.verdict import GateVerdict
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Generation, SampleResult, Score
 from tests.results.helpers import make_result
@@ -271,21 +271,21 @@ def test_a_gate_that_could_not_see_its_tolerance_says_so(tmp_path: Path) -> None
     few = [answered(n, n != 2) for n in range(6)]
     verdict = judged(tmp_path / "few", few, few)
     assert verdict.regressions == []
-    assert outcome(verdict).startswith("passed, but 6 samples would mostly not show a drop in")
-    assert "6 samples in 2 clusters (videos) show a true drop of" in detectable_text(verdict)
+    assert verdict.outcome.startswith("passed, but 6 samples would mostly not show a drop in")
+    assert "6 samples in 2 clusters (videos) show a true drop of" in verdict.detectable_text
     before, after = equal_models(4)
-    assert outcome(judged(tmp_path / "many", before, before)) == (
+    assert judged(tmp_path / "many", before, before).outcome == (
         "passed: no worse than the baseline"
     )
     strict = judged(tmp_path / "strict", before, after, GateRule(tolerance={"accuracy": 0.5}))
-    assert outcome(strict).startswith("passed, but 180 samples would mostly not show a drop in acc")
+    assert strict.outcome.startswith("passed, but 180 samples would mostly not show a drop in acc")
 
 
 def test_nothing_is_said_to_be_detectable_beyond_the_scale(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(6)]
     after = [answered(n, n != 2) for n in range(6)]
     verdict = judged(tmp_path, before, after)
-    assert "(none is as large) or more in accuracy" in detectable_text(verdict)
+    assert "(none is as large) or more in accuracy" in verdict.detectable_text
 
 
 def test_an_interval_of_another_confidence_than_the_tables_says_so(tmp_path: Path) -> None:
@@ -416,12 +416,12 @@ def test_no_significant_drop_is_no_proof_that_a_run_is_no_worse(tmp_path: Path) 
     assert regressed(verdict) == []
     assert [check.name for check in verdict.failures] == ["accuracy"]
     assert "not shown to be worse by less than the 2.0 allowed" in verdict.checks[0].message
-    assert outcome(verdict) == "not shown to be no worse, by 90 samples: accuracy"
+    assert verdict.outcome == "not shown to be no worse, by 90 samples: accuracy"
     before = [answered(n, n % 5 > 0) for n in range(1800)]
     after = [answered(n, n % 5 > 0 and n != 1) for n in range(1800)]
     verdict = judged(tmp_path / "many", before, after, rule)
     assert verdict.failures == []
-    assert outcome(verdict) == "passed: shown to be worse by less than the tolerance, if at all"
+    assert verdict.outcome == "passed: shown to be worse by less than the tolerance, if at all"
 
 
 def test_a_run_that_is_worse_beyond_the_tolerance_has_regressed(tmp_path: Path) -> None:

@@ -8,19 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 
-from llava_eval.results.gate.rule import Check, GateRule, GateVerdict, verdict_of
+from llava_eval.results.gate.rule import GateRule, verdict_of
 from llava_eval.results.gate.verdict import (
+    Check,
+    GateVerdict,
     annotation,
     checks_table,
     markdown_title,
     not_comparable_junit,
     not_comparable_markdown,
-    outcome,
-    properties_of,
-    to_content,
     to_junit,
-    to_markdown,
-    to_terminal,
     workflow_commands,
 )
 from llava_eval.results.runs import RunReader
@@ -120,8 +117,8 @@ def test_every_check_is_a_test_case() -> None:
 
 def test_a_verdict_is_published_alike_everywhere(tmp_path: Path) -> None:
     result = verdict(tmp_path)
-    content = to_content(result)
-    assert outcome(result) == "regressed: accuracy"
+    content = result.content
+    assert result.outcome == "regressed: accuracy"
     assert {key: content[key] for key in ("passed", "verdict", "num_samples", "num_groups")} == {
         "passed": False, "verdict": "regressed: accuracy", "num_samples": 90, "num_groups": 30,
     }  # fmt: skip
@@ -130,14 +127,14 @@ def test_a_verdict_is_published_alike_everywhere(tmp_path: Path) -> None:
     worse = [f"q{7 * n}" for n in range(12)]
     assert [flip["id"] for flip in content["worse"]] == worse
     assert [flip["id"] for flip in content["better"]] == ["q1"]
-    assert properties_of(result) == {
+    assert result.properties == {
         "run": result.pairing.second.name,
         "baseline": result.pairing.first.name,
         "benchmark": "made/up",
         "model": "made",
         **{f"worse: {name}": f"report.html#sample=0/{name}" for name in worse[:10]},
     }
-    markdown, terminal = to_markdown(result), to_terminal(result, width=200)
+    markdown, terminal = result.markdown(), result.text(width=200)
     assert "<summary>worse on 12 samples, the first 10</summary>" in markdown
     assert "<summary>better on 1 sample</summary>" in markdown
     assert "\nworse on 12 samples, the first 10:\n" in terminal
@@ -146,8 +143,20 @@ def test_a_verdict_is_published_alike_everywhere(tmp_path: Path) -> None:
     assert terminal.count("q63") == 1
 
 
+def test_a_sample_named_by_half_a_pair_is_linked_as_reports_do(tmp_path: Path) -> None:
+    sides = [
+        [answered(n, n > num_wrong, id=f"q{n}\ud800") for n in range(9)] for num_wrong in (0, 1)
+    ]
+    old, new = (
+        RunReader().read(write_run(tmp_path / name, side))
+        for name, side in zip(("old", "new"), sides, strict=True)
+    )
+    link = verdict_of(new, old, GateRule()).properties["worse: q1\ud800"]
+    assert link == "report.html#sample=0/q1%EF%BF%BD"  # U+FFFD, as toWellFormed() of a browser
+
+
 def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
-    changed = to_terminal(verdict(tmp_path, av="3"), width=200)
+    changed = verdict(tmp_path, av="3").text(width=200)
     table = changed.partition("differs in")[2].partition("\n\n")[0]
     rows = [line.split()[-2:] for line in table.splitlines()[1:]]
     assert ["1", "2"] in rows, "torch, which both know"
@@ -156,7 +165,7 @@ def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:
 
 def test_what_differs_and_what_must_be_known_stand_in_the_pull_request(tmp_path: Path) -> None:
     result = verdict(tmp_path)
-    markdown, terminal = to_markdown(result), to_terminal(result, width=200)
+    markdown, terminal = result.markdown(), result.text(width=200)
     folded = markdown.partition("<details><summary>What differs</summary>\n\n")[2]
     rows = [line.strip("| ").split(" | ") for line in folded.splitlines()[2:4]]
     assert rows == [["dtype", "model", "float16", "bfloat16"], ["torch", "software", "1", "2"]]
@@ -167,9 +176,9 @@ def test_what_differs_and_what_must_be_known_stand_in_the_pull_request(tmp_path:
     assert terminal.split("\n\n")[1].split()[:4] == ["differs", "in", "role", "baseline"]
     same = RunReader().read(tmp_path / "old")
     equal = verdict_of(same, same, GateRule())
-    assert "differs in" not in to_terminal(equal)
-    assert "What differs" not in to_markdown(equal)
-    assert "worse on" not in to_terminal(equal)
+    assert "differs in" not in equal.text()
+    assert "What differs" not in equal.markdown()
+    assert "worse on" not in equal.text()
 
 
 def test_samples_to_know_of_and_causes_are_published(tmp_path: Path) -> None:
@@ -180,7 +189,7 @@ def test_samples_to_know_of_and_causes_are_published(tmp_path: Path) -> None:
         for name, side in (("old", good), ("new", odd))
     ]
     result = verdict_of(runs[1], runs[0], GateRule(tolerance={"errors": 5.0}))
-    terminal, markdown = to_terminal(result, width=200), to_markdown(result)
+    terminal, markdown = result.text(width=200), result.markdown()
     lines = [line.split() for line in terminal.splitlines()]
     assert ["samples", "baseline", "run"] in lines
     assert ["unreadable", "0", "1"] in lines
@@ -202,6 +211,6 @@ def test_what_is_not_checked_is_noted(tmp_path: Path) -> None:
     result = verdict_of(runs[1], runs[0], GateRule())
     (note,) = result.notes
     assert note.startswith("mystery is not checked: ValueError: somewhere.else is not a metric")
-    assert "Note: mystery is not checked" in to_terminal(result, width=200)
-    assert "\n- mystery is not checked" in to_markdown(result)
-    assert to_content(result)["notes"] == [note]
+    assert "Note: mystery is not checked" in result.text(width=200)
+    assert "\n- mystery is not checked" in result.markdown()
+    assert result.content["notes"] == [note]

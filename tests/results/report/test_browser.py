@@ -54,6 +54,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         answered(n, n % 3 != 1 or n > 30 or n == 7, media=media[n], frame_indices=((0, 9),))
         for n in range(60)
     ]
+    second[2] = dataclasses.replace(second[2], generation=Generation("A", 100, None, "eos"))
     write_run(folder / "a", first, config={**config, "errors.max": 1})
     write_run(folder / "b", second, config=config, label="made/up (num_frames=2)")
     out = folder / "report.html"
@@ -192,6 +193,7 @@ def test_one_sample(report: Path, watched: OpenPage) -> None:
     text = detail.inner_text()
     for part in ("Question 2?", "unreadable", "well", "(none could be read)", "100 in, 2 out"):
         assert part in text
+    assert "null" not in text, "of run B no one counted the output tokens"
     assert detail.locator(".choices .target").inner_text().startswith("A")
     assert page.url.endswith("#order=row&sample=0/q2")
     page.click("#detail summary")

@@ -23,7 +23,7 @@ from llava_eval.results.report.page import Part, page
 from llava_eval.results.report.panels import section
 from llava_eval.results.report.protocol import protocol_card
 from llava_eval.results.report.samples import SampleSet, chunks_of, index_of
-from llava_eval.results.report.thumbnails import PictureBudget, Strip, Thumbnails
+from llava_eval.results.report.thumbnails import PictureBudget, Thumbnails
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import (
     Generation,
@@ -339,6 +339,12 @@ def test_details_of_a_sample_are_those_of_its_runs(tmp_path: Path) -> None:
     assert index["states"] == ["wr", "rm"]
 
 
+def test_a_slow_model_answers_more_than_no_samples(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "slow", [answered(n, True) for n in range(24)], seconds=3000.0)
+    run = RunReader().read(path)
+    assert "<span>0.008 samples/s</span>" in "".join(section(0, "A", Overview.of([run])))
+
+
 # The page
 
 
@@ -348,7 +354,7 @@ def part_of(run: Run, thumbnails: Thumbnails) -> Part:
 
 
 def test_a_page_of_two_benchmarks_numbers_their_parts(tmp_path: Path, runs: list[Run]) -> None:
-    strips = [Strip([(0, 5, "abcd")]), Strip([(0, 1, "<&>"), (1, 2, "z")])]
+    strips = [[(0, 5, "abcd")], [(0, 1, "<&>"), (1, 2, "z")]]
     other: Sequence[SampleResult] = [answered(n, True) for n in range(3)]
     second = RunReader().read(
         write_run(tmp_path / "x", other, benchmark="other/set", label="other/set (limit=3)")
@@ -396,7 +402,6 @@ def test_a_budget_ends_by_size_or_time() -> None:
     late = PictureBudget(1, 1e-9)
     late.start()
     assert late.reached() == "time"
-    assert Strip([(0, 1, "x" * 100), (0, 2, "y")]).num_bytes == 141
 
 
 def test_tables_and_curves_are_written_beside_a_page(tmp_path: Path, runs: list[Run]) -> None:

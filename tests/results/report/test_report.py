@@ -230,12 +230,15 @@ def budget(num_bytes: int = 10**7, seconds: float = 60.0) -> PictureBudget:
 def test_what_went_wrong_has_pictures_first(tmp_path: Path) -> None:
     samples = set_of(tmp_path, [True, False, None, True])
     frames = Frames()
-    found = make_thumbnails(samples, frames, budget())
+    left = budget()
+    found = make_thumbnails(samples, frames, left)
     assert list(found.by_sample) == ["q1", "q2", "q0", "q3"]
     assert (len(found.strips), found.num_wanted, found.stopped) == (4, 4, "")
     assert [Path(one.path).name for one in frames.asked][:2] == ["demo_002.mp4", "demo_003.mp4"]
-    jpeg = Image.open(io.BytesIO(base64.b64decode(found.strips[0].pictures[0][2])))
+    jpeg = Image.open(io.BytesIO(base64.b64decode(found.strips[0][0][2])))
     assert (jpeg.format, jpeg.size) == ("JPEG", (192, 108))
+    sizes = [len(picture) + 20 for strip in found.strips for _, _, picture in strip]
+    assert left.num_bytes == 10**7 - sum(sizes)
 
 
 def test_a_judged_answer_of_few_points_is_not_right(tmp_path: Path) -> None:

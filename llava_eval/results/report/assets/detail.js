@@ -84,7 +84,8 @@ function runBlock(run, number, state) {
   };
   add("answer", state === "u" ? "(none could be read)" : run.answer);
   add("score", run.value);
-  add("tokens", run.input === null ? null : `${run.input} in, ${run.output} out`);
+  const tokens = [[run.input, "in"], [run.output, "out"]].filter(([number]) => number !== null);
+  add("tokens", tokens.map((told) => told.join(" ")).join(", "));
   if (run.stop && run.stop !== "eos") add("stopped by", run.stop);
   if (run.flags) add("note", run.flags.join(", "));
   if (run.problems) add("media", run.problems.join("; "));
