@@ -334,6 +334,7 @@ def test_only_metrics_of_the_package_are_called(tmp_path: Path) -> None:
     assert found.headline.estimate is None
     assert notes(found) == [
         "x is not compared: ValueError: os.system is not a metric of llava_eval, and is not called"
+        "; --config-dir DIR allows those that its files name"
     ]
 
 
