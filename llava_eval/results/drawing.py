@@ -12,7 +12,7 @@ from typing import Literal
 import wcwidth
 
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
-from llava_eval.results.formatting import cut, html_text, printable
+from llava_eval.results.formatting import cut, fitted, html_text, printable
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
@@ -193,10 +193,11 @@ class _SvgDrawing:
         x, y = 12.0, 40.0
         named = [(number, series.name) for number, series in enumerate(self._chart.series)]
         pareto = [(-1, "Pareto set")] if len(self._chart.frontier) > 1 else []
-        for number, name in [*named, *pareto]:
+        columns = int((WIDTH - 48) / (_CHARACTER * _FONT))
+        texts = fitted([printable(name) for _, name in [*named, *pareto]], columns)
+        for (number, name), shown in zip([*named, *pareto], texts, strict=True):
             if not name:
                 continue
-            shown = cut(printable(name), int((WIDTH - 48) / (_CHARACTER * _FONT)))
             width = 24 + _text_width(shown, _FONT)
             if x > 12 and x + width > WIDTH - 12:
                 x, y = 12.0, y + 18

@@ -190,7 +190,8 @@ class Table:
         columns = []
         for number, size in enumerate(widths):
             justified = wcwidth.ljust if number < self.num_names else wcwidth.rjust
-            cells = _fitted([row[number] for row in table], size)
+            header, *cells = (row[number] for row in table)
+            cells = [cut(header, size), *fitted(cells, size)]
             columns.append([justified(cell, size) for cell in cells])
         rows = zip(*columns, strict=True)
         return "\n".join((indent + "  ".join(row)).rstrip() for row in rows)
@@ -252,11 +253,11 @@ class Table:
         )
 
 
-def _fitted(column: Sequence[str], width: int) -> list[str]:
-    """Return a column's cells, cut at their starts where their ends tell more of them apart."""
-    header, *shown = (cut(cell, width) for cell in column)
-    ends = [cut(cell[::-1], width)[::-1] for cell in column[1:]]
-    return [header, *(ends if len(set(ends)) > len(set(shown)) else shown)]
+def fitted(names: Sequence[str], width: int) -> list[str]:
+    """Return names within a width, cut at their starts where their ends tell more of them apart."""
+    shown = [cut(name, width) for name in names]
+    ends = [cut(name[::-1], width)[::-1] for name in names]
+    return ends if len(set(ends)) > len(set(shown)) else shown
 
 
 def highest(values: Sequence[float | None]) -> list[int]:

@@ -355,6 +355,24 @@ def test_matplotlib_draws_at_the_same_axes(chart: Chart) -> None:
     assert last / pixels.shape[1] > 0.9
 
 
+def test_long_names_are_told_apart_by_their_ends(chart: Chart) -> None:
+    series = [
+        Series(f"{'very ' * 20}long {end}", chart.series[0].points) for end in ("none", "nf4")
+    ]
+    long = dataclasses.replace(chart, series=series)
+    (first, *_), (second, *_) = (
+        [line for line in to_text(long).splitlines() if line.startswith(f"  {mark} ")]
+        for mark in "ox"
+    )
+    assert (first.endswith("very long none"), second.endswith("very long nf4")) == (True, True)
+    assert max(len(first), len(second)) <= 80
+    texts = [item.text for item in ElementTree.fromstring(to_svg(long)).iter(f"{SVG}text")]
+    assert [str(text).rpartition(" ")[2] for text in texts if "very long" in str(text)] == [
+        "none",
+        "nf4",
+    ]
+
+
 @pytest.mark.slow
 def test_long_names_stand_below_the_axes(chart: Chart) -> None:
     """Marks of the second colour are as far apart as beside short names, and none is covered."""
