@@ -378,12 +378,13 @@ def test_long_names_stand_below_the_axes(chart: Chart) -> None:
     """Marks of the second colour are as far apart as beside short names, and none is covered."""
     names = [f"Think of each option, then answer with its letter, model-name-{n}b" for n in (7, 13)]
     series = [Series(name, chart.series[n].points) for n, name in enumerate(names)]
-    spans = []
+    spans, sizes = [], []
     for drawn in (chart, dataclasses.replace(chart, series=series, title="a long name of it " * 5)):
         pixels = np.asarray(Image.open(io.BytesIO(to_image(drawn, "png"))).convert("RGB"), np.int64)
         wanted = [int(COLOURS[1][start : start + 2], 16) for start in (1, 3, 5)]
         found = (np.abs(pixels[:700] - wanted).sum(axis=2) < 12).any(axis=0)
         spans.append(int(np.ptp(np.flatnonzero(found))))
-        assert pixels.shape[1] == 1120
-    assert pixels.shape[0] > 760
+        sizes.append(pixels.shape[1::-1])
+    assert sizes[0] == (1120, 760)
+    assert sizes[1] > sizes[0]
     assert spans[1] == pytest.approx(spans[0], rel=0.05)
