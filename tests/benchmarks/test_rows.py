@@ -38,6 +38,7 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         (' ["two", "a pair"] ', ("two", "a pair")),
         ("""["it's", 'a "pair"']""", ("it's", 'a "pair"')),
         ("['two' 'a pair']", ("two", "a pair")),  # numpy's form
+        ("{'two','10:30'}", ("two", "10:30")),  # a set
         ("['two'\n 'a pair']", ("two", "a pair")),
         ("[1, 2.5, True]", ("1", "2.5", "True")),
         ("[]", ()),
