@@ -395,7 +395,7 @@ def load_model(plan: ModelPlan) -> LoadedModel:
 
 
 def _tell_of_experts(model: Any, plan: ModelPlan) -> None:
-    """Warn where experts that lie in one tensor a layer keep their precision: no method takes them."""
+    """Warn where experts keep their precision: no method takes those in one tensor a layer."""
     stacked = [weight for weight in model.parameters() if weight.ndim == 3]
     share = sum(weight.numel() * weight.element_size() for weight in stacked) / stored_bytes(model)
     if share > 0.1:
