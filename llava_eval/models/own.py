@@ -139,7 +139,7 @@ class OwnModel(Plan):
         except Exception as error:  # the model is the user's, and may raise anything
             raise ConfigError(f"model: {self.failed('identity', error)}") from error
         try:
-            json.dumps(more, allow_nan=False)
+            more = json.loads(json.dumps(more, allow_nan=False))  # keys are texts there
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"model: {self.target}.identity gave what JSON cannot hold: {first_line(error)}"
