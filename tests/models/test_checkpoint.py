@@ -609,6 +609,12 @@ def test_experts_that_no_quantization_takes_are_told(
     assert "quantization=bnb_nf4 leaves its experts as they are: they take 21 %" in caplog.text
 
 
+def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> None:
+    scheme = QuantizationConfig("torchao_int4", "torchao_int4", group_size=128)
+    with pytest.raises(CheckpointError, match=r"group_size=128 does not divide .* model, 192$"):
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
+
+
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:
     with pytest.raises(CheckpointError, match="unknown quantization method 'int3'"):
         plan_checkpoint(checkpoint, ModelConfig(), QuantizationConfig("int3", "int3"))
