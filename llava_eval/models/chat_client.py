@@ -44,16 +44,22 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
-#: Words of OpenAI's and of Anthropic's, which gateways repeat without their code.
+#: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, and of
+#: text-generation-inference's of a top_p of 1.
 _UNSUPPORTED = re.compile(
     r"Unsupported parameter: '(\w+)'|`temperature` and `(top_p)` cannot both be specified"
+    r"|`(top_p)` must be > 0\.0 and < 1\.0"
 )
+#: How long Gemini asks to wait, which sends no header.
+_RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
 #: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
 )
+#: Where servers put reasoning beside the text.
+_REASONING = frozenset({"reasoning", "reasoning_content"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 #: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
@@ -187,7 +193,7 @@ class Completion:
     def has_reasoning(self) -> bool:
         """Whether the endpoint returned reasoning beside the text."""
         message = self.choice["message"]
-        return bool(message.get("reasoning") or message.get("reasoning_content"))
+        return any(message.get(name) for name in _REASONING)
 
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
@@ -249,7 +255,9 @@ class ChatClient:
             RequestError: there is no reply, or it says that there is an error.
             UnicodeEncodeError: a text holds half characters, which cannot be sent.
         """
-        known = {"model": model, "messages": [dict(message) for message in messages]}
+        # Some gateways stream unless they are told.
+        known: dict[str, Any] = {"model": model, "stream": False}
+        known["messages"] = [dict(message) for message in messages]
         content = {**known, **self._supported(fields)}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         try:
@@ -356,8 +364,10 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:
-        is_away = status in _AWAY_STATUSES
-        return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
+        delay = _RETRY_DELAY.search(body)
+        asked = {"retry-after": delay[1]} if delay else {}
+        pause = retry_after_seconds({**asked, **response.headers})
+        return BusyError(text, pause, is_away=status in _AWAY_STATUSES)
     unsupported = _UNSUPPORTED.search(told)
     if _NO_TEMPERATURE.search(told):
         text += (
@@ -421,7 +431,7 @@ def read_completion(body: str) -> Completion:
         # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
         reason = choice.get("finish_reason")
         reason = _OPENAI_ENDS.get(str(reason).lower(), reason)
-        may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
+        may_lack = reason == "length" or is_withheld(reason) or bool(_REASONING & message.keys())
         text = message.get("content") if may_lack else message["content"]
         if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
             kinds = {part["type"] for part in text}

@@ -44,7 +44,8 @@ def test_a_request() -> None:
         client = ChatClient(f"{server.base_url}/", KEY, 20.0)
         client.chat("m", MESSAGES, {"temperature": 0.0})
         client.close()
-    assert server.requests == [{"model": "m", "messages": MESSAGES, "temperature": 0.0}]
+    told = {"stream": False, "temperature": 0.0}  # some gateways stream unless they are told
+    assert server.requests == [{"model": "m", "messages": MESSAGES, **told}]
     assert server.keys == [f"Bearer {KEY}"]
 
 
@@ -395,6 +396,15 @@ def test_retry_after(text: str, least: float, most: float) -> None:
     assert least <= found <= most
 
 
+def test_a_pause_that_gemini_asks_for_in_its_body() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}]
+    body = json.dumps([{"error": {"code": 429, "message": "quota", "details": details}}]).encode()
+    for headers, expected in (({}, 34.07), ({"Retry-After": "7"}, 7.0)):
+        with pytest.raises(BusyError) as caught:
+            chat(Answer(429, body, headers))
+        assert caught.value.retry_after_seconds == expected
+
+
 def test_retry_after_a_time_of_today() -> None:
     for text, least, most in ((in_seconds(-100), 0, 0), (in_seconds(100), 1, 100)):
         found = retry_after_seconds({"retry-after": text})
@@ -450,7 +460,12 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
 
 @pytest.mark.parametrize(
     ("message", "reason"),
-    [({"reasoning": "hm"}, "length"), ({"reasoning": "hm"}, "stop"), ({}, "length")],
+    [
+        ({"reasoning": "hm"}, "length"),
+        ({"reasoning": "hm"}, "stop"),
+        ({"reasoning_content": "hm"}, "stop"),
+        ({}, "length"),
+    ],
 )
 def test_a_reply_without_content_that_ended_early(message: dict[str, str], reason: str) -> None:
     """As mlx-lm's within the model's reasoning."""
@@ -561,17 +576,23 @@ def test_a_temperature_that_a_model_does_not_take_is_told_with_the_keys(told: st
     assert "judge" not in str(other.value)
 
 
-def test_top_p_of_one_beside_a_temperature() -> None:
-    """Claude takes one of them; a top_p of 1 asks for nothing."""
+@pytest.mark.parametrize(
+    "told",
+    [
+        "`temperature` and `top_p` cannot both be specified for this model.",
+        "Input validation error: `top_p` must be > 0.0 and < 1.0",
+    ],
+)
+def test_top_p_of_one_beside_a_temperature(told: str) -> None:
+    """Claude takes one of them, text-generation-inference no 1; a top_p of 1 asks for nothing."""
 
-    def claude(content: dict[str, Any], number: int) -> Answer:
-        told = "`temperature` and `top_p` cannot both be specified for this model."
-        return failure(400, told) if len(content) == 4 else reply("yes")
+    def refuse(content: dict[str, Any], number: int) -> Answer:
+        return failure(400, told) if "top_p" in content else reply("yes")
 
-    with serving(claude) as server:
+    with serving(refuse) as server:
         client = ChatClient(server.base_url, KEY, 20.0)
         assert client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 1.0}).text == "yes"
-        with pytest.raises(RejectedError, match="cannot both"):
+        with pytest.raises(RejectedError, match="top_p"):
             client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 0.9})
         client.close()
 

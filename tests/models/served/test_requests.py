@@ -93,6 +93,7 @@ def test_frames_as_images_hold_the_pixels() -> None:
     assert sent["messages"][0] == {"role": "system", "content": "be brief"}
     assert {name: sent[name] for name in sent if name != "messages"} == {
         "model": "m",
+        "stream": False,
         "max_tokens": 7,
         "temperature": 0.0,
     }
