@@ -384,7 +384,12 @@ def _error_object(body: str) -> Mapping[str, Any]:
         error = content.get("error", content)
     except (JsonError, IndexError, AttributeError):
         return {}
-    return error if isinstance(error, dict) else {"message": error}
+    if not isinstance(error, dict):
+        return {"message": error}
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and "raw" in metadata:  # OpenRouter's: what its provider said
+        return {**error, "message": f"{error.get('message')}: {metadata['raw']}"}
+    return error
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

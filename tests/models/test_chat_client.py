@@ -539,6 +539,17 @@ def test_errors_in_a_list_and_bare_ones() -> None:
         assert str(caught.value) == f"HTTP 400: {body.decode()}"
 
 
+def test_what_the_provider_behind_a_router_said_is_told() -> None:
+    """As OpenRouter wraps it, whose own words say nothing."""
+    raw = '{"error": {"message": "Invalid \'max_output_tokens\': expected a value >= 16"}}'
+    metadata = {"raw": raw, "provider_name": "Azure"}
+    error = {"message": "Provider returned error", "code": 400, "metadata": metadata}
+    body = json.dumps({"error": error, "user_id": "x"}).encode()
+    for status, kind in ((400, RejectedError), (200, MalformedError)):
+        with pytest.raises(kind, match=r"Provider returned error: .*expected a value >= 16"):
+            chat(Answer(status, body))
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
