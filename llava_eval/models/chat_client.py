@@ -54,9 +54,11 @@ _UNSUPPORTED = re.compile(
 _RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
-#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request.
+#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, and of
+#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
+    r"|is not a valid model ID|Invalid model\b|Model Not Exist"
 )
 #: Where servers put reasoning beside the text.
 _REASONING = frozenset({"reasoning", "reasoning_content"})

@@ -108,6 +108,16 @@ def test_a_reply() -> None:
         (failure(400, "API key not valid."), RefusedError, "HTTP 400: API key not valid."),
         (failure(400, "Your credit balance is too low"), RefusedError, "HTTP 400: Your credit"),
         (
+            failure(400, "m is not a valid model ID"),  # of OpenRouter
+            RefusedError,
+            "HTTP 400: m is not a valid model ID",
+        ),
+        (
+            failure(400, "Invalid model name passed in model=m. Call `/v1/models`"),  # of LiteLLM
+            RefusedError,
+            "HTTP 400: Invalid model name passed in model=m. Call `/v1/models`",
+        ),
+        (
             Answer(400, b'{"error": {"message": "Not served", "code": "model_not_supported"}}'),
             RefusedError,
             "HTTP 400: Not served",
