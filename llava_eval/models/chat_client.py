@@ -338,7 +338,7 @@ class ChatClient:
             max_bytes=MAX_BODY_BYTES,
             content=content,
         )
-        body = self._clean(response.body.decode("utf-8", errors="replace"))
+        body = self._clean(response.body.decode("utf-8-sig", errors="replace"))
         if not 200 <= response.status < 300:
             raise _status_error(response, body, self._clean)
         return body
