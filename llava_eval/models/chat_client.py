@@ -448,8 +448,9 @@ def read_completion(body: str) -> Completion:
         usage = content.get("usage") or {}
         if not isinstance(usage, dict):
             raise TypeError(f"its usage is a {type(usage).__name__}")
-        ingoing = _count_or_none(usage, "prompt_tokens")
-        outgoing = _count_or_none(usage, "completion_tokens")
+        # mlx-vlm has the names of OpenAI's other protocol
+        ingoing = _count_or_none(usage, "prompt_tokens", "input_tokens")
+        outgoing = _count_or_none(usage, "completion_tokens", "output_tokens")
         both = _count_or_none(usage, "total_tokens")
         if ingoing is not None and outgoing is not None and both is not None:
             outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
@@ -484,9 +485,9 @@ def _name(value: object) -> str:
     return shown[:_LONGEST_NAME] or "unnamed"
 
 
-def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
+def _count_or_none(usage: Mapping[str, Any], name: str, other: str = "") -> int | None:
     """Return a count of tokens, or None where there is none; ValueError for what cannot be one."""
-    value = usage.get(name)
+    value = usage.get(name, usage.get(other))
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     if not 0 <= value <= _MAX_TOKENS:

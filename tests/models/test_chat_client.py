@@ -294,6 +294,8 @@ def test_a_refusal_in_place_of_a_reply() -> None:
         (None, (None, None)),
         ({}, (None, None)),
         ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
+        # mlx-vlm's
+        ({"input_tokens": 9, "output_tokens": 5, "total_tokens": 14, "prompt_tps": 0.0}, (9, 5)),
         # xAI's, see vercel/ai pull request 12425: 12 of the prompt, 386 of reasoning, 1 of text.
         ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, (12, 387)),
         ({"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 3}, (12, 3)),
