@@ -237,6 +237,8 @@ class Row:
                 f"column {name!r} should hold an answer or a list of them, "
                 f"got {type(value).__name__}"
             )
+        if isinstance(value, float) and value.is_integer():  # beside nulls, pandas writes 3 as 3.0
+            return (str(int(value)), str(value))
         return (str(value),)
 
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
