@@ -34,6 +34,9 @@ _FEW_CLUSTERS = 6
 #: So many that all differ alike prove nothing.
 _FEW_ALIKE = 4
 
+#: A larger share of replicates that are not known says nothing of the others.
+_MOST_UNKNOWN = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class PairedEstimate:
@@ -243,7 +246,7 @@ def _score_statistic(difference: float, discordance: float, size: float, assumed
 
 def _bootstrapped_means(
     first: FloatArray, second: FloatArray, membership: IntArray, confidence: float
-) -> Test:
+) -> Test | None:
     columns = [np.nan_to_num(first), ~np.isnan(first), np.nan_to_num(second), ~np.isnan(second)]
     drawn = resampled_sums(cluster_sums(np.stack(columns, axis=1), membership))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -267,8 +270,10 @@ def cluster_sums(columns: FloatArray, membership: IntArray) -> FloatArray:
 
 def bootstrap_test(
     replicates: FloatArray, num_clusters: int, confidence: float, width: float
-) -> Test:
+) -> Test | None:
     """Return the test of a difference from bootstrap replicates; those not finite are unknown.
+
+    None where most are: the metric needs what most resamples lack (a video of each task).
 
     Replicates of a few clusters lie between those of single ones, and no percentile beyond: there
     their spread alone is taken, for Student's interval. Where nothing differs at all, each cluster
@@ -283,6 +288,8 @@ def bootstrap_test(
     from scipy.special import stdtr
 
     known = np.where(np.isfinite(replicates), replicates, np.nan)
+    if np.isnan(known).mean() > _MOST_UNKNOWN:
+        return None
     quantile = student_quantile(num_clusters - 1, confidence)
     stderr = float(np.nanstd(known)) * math.sqrt(num_clusters / (num_clusters - 1))
     if np.nanmax(np.abs(known)) <= NO_SPREAD * width:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import wcwidth
 
-from llava_eval.results.formatting import cut, printable
+from llava_eval.results.formatting import cut, fitted, printable
 
 #: A range of this ratio or more is drawn on a logarithmic axis.
 _LOG_RATIO = 8.0
@@ -213,11 +213,9 @@ def to_text(chart: Chart, *, width: int = 80) -> str:
 
 def _legend(chart: Chart, width: int) -> list[str]:
     """Return the names of series in one line, or in one each where they do not fit."""
-    names = [
-        f"{_MARKS[number % len(_MARKS)]} {printable(series.name)}"
-        for number, series in enumerate(chart.series)
-        if series.name
-    ]
+    texts = fitted([printable(series.name) for series in chart.series], width - 4)
+    marks = itertools.cycle(_MARKS)
+    names = [f"{mark} {text}" for mark, text in zip(marks, texts, strict=False) if text]
     others = ["--- Pareto set"] if len(chart.frontier) > 1 else []
     others += [] if chart.reference is None else [f"... {chart.reference[1]}"]
     lines = ["   ".join([*names, *others])]

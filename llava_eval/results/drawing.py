@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -11,7 +12,7 @@ from typing import Literal
 import wcwidth
 
 from llava_eval.results.chart import Chart, Series, step_line, tick_text
-from llava_eval.results.formatting import cut, html_text, printable
+from llava_eval.results.formatting import cut, fitted, html_text, printable
 
 WIDTH, HEIGHT = 560, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 74, 50
@@ -192,10 +193,11 @@ class _SvgDrawing:
         x, y = 12.0, 40.0
         named = [(number, series.name) for number, series in enumerate(self._chart.series)]
         pareto = [(-1, "Pareto set")] if len(self._chart.frontier) > 1 else []
-        for number, name in [*named, *pareto]:
+        columns = int((WIDTH - 48) / (_CHARACTER * _FONT))
+        texts = fitted([printable(name) for _, name in [*named, *pareto]], columns)
+        for (number, name), shown in zip([*named, *pareto], texts, strict=True):
             if not name:
                 continue
-            shown = cut(printable(name), int((WIDTH - 48) / (_CHARACTER * _FONT)))
             width = 24 + _text_width(shown, _FONT)
             if x > 12 and x + width > WIDTH - 12:
                 x, y = 12.0, y + 18
@@ -270,6 +272,8 @@ def _outline(position: Position, shape: str) -> list[Position]:
 
 
 ImageForm = Literal["pdf", "png"]
+#: Characters of a title's and a legend's lines, and of names that stand within the axes.
+_TITLE_CHARACTERS, _LEGEND_CHARACTERS, _INSIDE_CHARACTERS = 52, 80, 40
 #: What a file would say of when and by what it was made: the same chart is the same bytes.
 _UNSAID = {
     "png": {"Software": None},
@@ -279,6 +283,8 @@ _UNSAID = {
 
 def to_image(chart: Chart, form: ImageForm) -> bytes:
     """Return a PNG file of 1120 x 760 pixels, or a PDF, drawn by matplotlib.
+
+    Long names of series stand below the axes, for which it is higher.
 
     Args:
         chart: what to draw.
@@ -299,7 +305,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
     ):
         figure = Figure((WIDTH / 100, HEIGHT / 100), dpi=200, layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(printable(chart.title), loc="left")
+        axes.set_title(textwrap.fill(printable(chart.title), _TITLE_CHARACTERS), loc="left")
         axes.set(xlabel=printable(chart.x_name), ylabel=printable(chart.y_name))
         axes.set(xscale="log" if x_axis.is_log else "linear")
         axes.set(xlim=(x_axis.low, x_axis.high), ylim=(y_axis.low, y_axis.high))
@@ -326,7 +332,7 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
                 marker=SHAPES[shape],
                 capsize=3,
                 linestyle="none",
-                label=printable(series.name),
+                label=textwrap.fill(printable(series.name), _LEGEND_CHARACTERS),
             )
             line = [(point.x, point.y) for point in series.points if point.on_line]
             axes.plot(*zip(*line, strict=True), color=colour)
@@ -335,7 +341,12 @@ def to_image(chart: Chart, form: ImageForm) -> bytes:
                 axes.annotate(
                     point.label, at, xytext=(5, 4), textcoords="offset points", fontsize=8
                 )
-        if axes.get_legend_handles_labels()[0]:
+        handles, labels = axes.get_legend_handles_labels()
+        if any(len(label) > _INSIDE_CHARACTERS for label in labels):
+            num_lines = sum(label.count("\n") + 1 for label in labels)
+            figure.set_figheight(figure.get_figheight() + 0.16 * num_lines)
+            figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=8)
+        elif handles:
             axes.legend(frameon=False)
         figure.savefig(stream, format=form, metadata=_UNSAID[form])
     return stream.getvalue()

@@ -187,15 +187,14 @@ class Table:
                 break
             widths[widest] -= 1
             excess -= 1
-        return "\n".join(
-            (indent + "  ".join(self._text_cells(row, widths))).rstrip() for row in table
-        )
-
-    def _text_cells(self, row: Sequence[str], widths: Sequence[int]) -> list[str]:
-        return [
-            (wcwidth.ljust if column < self.num_names else wcwidth.rjust)(cut(cell, size), size)
-            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ]
+        columns = []
+        for number, size in enumerate(widths):
+            justified = wcwidth.ljust if number < self.num_names else wcwidth.rjust
+            header, *cells = (row[number] for row in table)
+            cells = [cut(header, size), *fitted(cells, size)]
+            columns.append([justified(cell, size) for cell in cells])
+        rows = zip(*columns, strict=True)
+        return "\n".join((indent + "  ".join(row)).rstrip() for row in rows)
 
     def to_markdown(self) -> str:
         """Return a table as GitHub reads it; cells are text and nothing else."""
@@ -252,6 +251,13 @@ class Table:
         return (
             f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
         )
+
+
+def fitted(names: Sequence[str], width: int) -> list[str]:
+    """Return names within a width, cut at their starts where their ends tell more of them apart."""
+    shown = [cut(name, width) for name in names]
+    ends = [cut(name[::-1], width)[::-1] for name in names]
+    return ends if len(set(ends)) > len(set(shown)) else shown
 
 
 def highest(values: Sequence[float | None]) -> list[int]:

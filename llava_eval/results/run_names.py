@@ -28,7 +28,7 @@ def settings_texts(runs: Sequence[Run]) -> list[str]:
 
 def paper_names(runs: Sequence[Run]) -> dict[str, str]:
     """Return by letter what a paper calls each run: what differs, or else model or folder."""
-    choices = (settings_texts(runs), [run.model for run in runs], [run.path.name for run in runs])
+    choices = (settings_texts(runs), [run.model for run in runs], _folders(runs))
     names = next((names for names in choices if len(set(names)) == len(runs)), choices[-1])
     return dict(zip(letters(len(runs)), names, strict=True))
 
@@ -48,9 +48,15 @@ def run_names(runs: Sequence[Run]) -> list[str]:
     rows = zip(*columns, strict=True)
     names = [" · ".join(filter(None, parts)) for parts in rows] or _full_names(runs)
     return [
-        name if name and names.count(name) == 1 else " · ".join(filter(None, (name, run.path.name)))
-        for name, run in zip(names, runs, strict=True)
+        name if name and names.count(name) == 1 else " · ".join(filter(None, (name, folder)))
+        for name, folder in zip(names, _folders(runs), strict=True)
     ]
+
+
+def _folders(runs: Sequence[Run]) -> list[str]:
+    """Return the names of their folders, or whole paths where some are called alike."""
+    names = [run.path.name for run in runs]
+    return names if len(set(names)) == len(names) else [run.name for run in runs]
 
 
 def _shown(key: str, value: str) -> str:

@@ -155,6 +155,9 @@ def _checked(score: object, scorer: Scorer, sample: Sample) -> Score:
             json.dumps(dict(score.details), allow_nan=False)
         except (TypeError, ValueError) as error:
             strange.append(f"details that JSON does not hold ({error})")
+        # in a line of the ledger details stand beside these
+        names = ("value", "answer", "unreadable", "explanation")
+        strange += [f"a detail called {name!r}" for name in names if name in score.details]
         if not strange:
             return score
         wrong = (

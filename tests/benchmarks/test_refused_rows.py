@@ -114,6 +114,8 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     assert medium == Media("image", "/media/1_1.png", upright=True)
     said = refusal(image_list_choice, {**columns, "answer": "BC"}, **parameters)
     assert said == "the answer 'BC' is no letter"
+    said = refusal(image_list_choice, {**columns, "answer": "D"}, **parameters)
+    assert said == "the answer 'D' is no letter of A to C"
     parameters["media"] = ["{file}.png"]
     said = refusal(image_list_choice, columns, **parameters)
     missing = "there is no image in image_1, image_2, ..."

@@ -51,6 +51,19 @@ def answers(seed: int, num_samples: int = 90) -> list[SampleResult]:
     ]
 
 
+def test_a_metric_that_most_resamples_lack_a_part_of_has_no_interval() -> None:
+    results = [make_result(n, group=f"v{n}", score=Score(float(n > 3), "A")) for n in range(12)]
+
+    def of_all(kept: Sequence[SampleResult]) -> MetricValue:
+        if len({item.group.partition("#")[0] for item in kept}) < 12:
+            return MetricValue.none(len(kept), "percent")
+        return mean_score(kept)
+
+    found = paired_metric(of_all, results, results).difference(np.arange(12), np.arange(12), 0.95)
+    assert found is not None
+    assert (found.low, found.high, found.p_value, found.smallest_detectable) == (None,) * 4
+
+
 def test_no_interval_in_percent_ends_beyond_100() -> None:
     first, second = np.array([0.9, *[1.0] * 5]), np.zeros(6)  # Student's would end at -102.7
     paired = PairedMean(first, second)

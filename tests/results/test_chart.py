@@ -353,3 +353,38 @@ def test_matplotlib_draws_at_the_same_axes(chart: Chart) -> None:
     # Margins of 6 percent: the first mark stands within the first tenth of the axis.
     assert 0.08 < first / pixels.shape[1] < 0.2
     assert last / pixels.shape[1] > 0.9
+
+
+def test_long_names_are_told_apart_by_their_ends(chart: Chart) -> None:
+    series = [
+        Series(f"{'very ' * 20}long {end}", chart.series[0].points) for end in ("none", "nf4")
+    ]
+    long = dataclasses.replace(chart, series=series)
+    (first, *_), (second, *_) = (
+        [line for line in to_text(long).splitlines() if line.startswith(f"  {mark} ")]
+        for mark in "ox"
+    )
+    assert (first.endswith("very long none"), second.endswith("very long nf4")) == (True, True)
+    assert max(len(first), len(second)) <= 80
+    texts = [item.text for item in ElementTree.fromstring(to_svg(long)).iter(f"{SVG}text")]
+    assert [str(text).rpartition(" ")[2] for text in texts if "very long" in str(text)] == [
+        "none",
+        "nf4",
+    ]
+
+
+@pytest.mark.slow
+def test_long_names_stand_below_the_axes(chart: Chart) -> None:
+    """Marks of the second colour are as far apart as beside short names, and none is covered."""
+    names = [f"Think of each option, then answer with its letter, model-name-{n}b" for n in (7, 13)]
+    series = [Series(name, chart.series[n].points) for n, name in enumerate(names)]
+    spans, sizes = [], []
+    for drawn in (chart, dataclasses.replace(chart, series=series, title="a long name of it " * 5)):
+        pixels = np.asarray(Image.open(io.BytesIO(to_image(drawn, "png"))).convert("RGB"), np.int64)
+        wanted = [int(COLOURS[1][start : start + 2], 16) for start in (1, 3, 5)]
+        found = (np.abs(pixels[:700] - wanted).sum(axis=2) < 12).any(axis=0)
+        spans.append(int(np.ptp(np.flatnonzero(found))))
+        sizes.append(pixels.shape[1::-1])
+    assert sizes[0] == (1120, 760)
+    assert sizes[1] > sizes[0]
+    assert spans[1] == pytest.approx(spans[0], rel=0.05)

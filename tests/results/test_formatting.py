@@ -145,6 +145,15 @@ def test_a_terminal_table_is_aligned_and_cut_to_its_width() -> None:
     assert TABLE.to_text(80, indent="  ").startswith("  level")
 
 
+def test_names_that_differ_at_their_ends_are_cut_at_their_starts() -> None:
+    rows = [["llava-hf/LLaVA-Video-7B-hf", "1.0"], ["llava-hf/LLaVA-Video-34B-hf", "2.0"]]
+    assert Table(["a checkpoint of the hub", "value"], rows).to_text(20).splitlines() == [
+        "a checkpoint…  value",
+        "…-Video-7B-hf    1.0",
+        "…Video-34B-hf    2.0",
+    ]
+
+
 def test_markdown_latex_and_html() -> None:
     assert TABLE.to_markdown().splitlines() == [
         "| level | value |",

@@ -66,6 +66,13 @@ def test_runs_are_named_by_what_tells_them_apart(
     assert run_names(read_back) == names
 
 
+def test_folders_of_the_same_name_are_told_by_their_paths(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "run" for name in ("base", "new")]
+    runs = [of(path, "m", {}) for path in paths]
+    assert run_names(runs) == [f"m · {path}" for path in paths]
+    assert paper_names(runs) == {"A": str(paths[0]), "B": str(paths[1])}
+
+
 def test_settings_are_texts_and_papers_take_the_first_names_that_differ(tmp_path: Path) -> None:
     two = [of(tmp_path / "a", "m", FRAMES_4), of(tmp_path / "b", "m", {**FRAMES_16, "seed": 7})]
     assert settings_texts(two) == ["num_frames=4, seed=null", "num_frames=16, seed=7"]

@@ -57,14 +57,15 @@ def image_list_choice(
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
 
     Raises:
-        RowsError: a missing column, or an answer that is no letter.
+        RowsError: a missing column, or an answer that is no letter of an option.
     """
     listed = Options(column=options, columns=option_columns)
     choices = listed.of(row)
     letters = string.ascii_uppercase[: len(choices)]
     letter = row.text(answer).strip("()")
-    if letter not in tuple(string.ascii_uppercase):
-        raise row.error(f"the answer {letter!r} is no letter")
+    if letter not in tuple(letters):
+        of = f" of A to {letters[-1]}" if len(letter) == 1 else ""
+        raise row.error(f"the answer {letter!r} is no letter{of}")
     text = row.text(
         prompt,
         question=row.text(question),

@@ -146,7 +146,8 @@ def _read_pictures(folder: Path) -> MediaInput:
     from PIL import Image
 
     digests, sizes = [], set()
-    for path in sorted(folder.iterdir(), key=lambda path: natural_order(path.name)):
+    shown = (path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in sorted(shown, key=lambda path: natural_order(path.name)):
         try:
             with open_file(path) as stream, Image.open(stream) as image:
                 pixels = image.convert("RGB")

@@ -203,7 +203,10 @@ def metric_of(node: Mapping[str, Any], allowed: Collection[str] = ()) -> Metric:
     node = current_node({"_target_": "nothing", **node})
     target = node["_target_"]
     if target not in allowed and not str(target).startswith(_METRICS_PACKAGES):
-        raise ValueError(f"{target} is not a metric of llava_eval, and is not called")
+        raise ValueError(
+            f"{target} is not a metric of llava_eval, and is not called; --config-dir DIR allows "
+            "those that its files name"
+        )
     metric: Metric = build_target(node, key="benchmark.metrics")
     return metric
 

@@ -77,7 +77,9 @@ def headline_sentence(comparison: RunComparison) -> str:
     if estimate is None:
         return f"{headline.name} of A and {second} is not compared."
     if estimate.low is None or estimate.high is None:
-        return f"{headline.name} of A and {second} cannot be told apart: too few videos in common."
+        few = "too few videos in common"
+        reason = few if estimate.num_clusters < 2 else "most draws of the videos lack what it needs"
+        return f"{headline.name} of A and {second} cannot be told apart: {reason}."
     size = number(abs(estimate.difference), headline.unit)
     bounds = interval(estimate.low, estimate.high, headline.unit, signed=True)
     adjusted = comparison.adjusted_p_values.get(headline.name)

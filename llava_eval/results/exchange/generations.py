@@ -40,7 +40,7 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
     try:
         written = read_file(path)
         foreign = foreign_records(written, path)
-        lines = [] if foreign is not None else written.decode().split("\n")
+        lines = [] if foreign is not None else written.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         told = reason(error) if isinstance(error, OSError) else error
         raise RowsError(f"generations={path} cannot be read: {told}") from error

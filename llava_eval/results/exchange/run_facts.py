@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llava_eval.benchmarks.sources import HUB_SCHEME
-from llava_eval.config.roles import flat
+from llava_eval.config.roles import flat, is_of_scored_texts
 from llava_eval.results.files import file_name
 from llava_eval.results.runs import Run
 
@@ -55,18 +55,19 @@ class RunFacts:
         is_folder = "commit" in record and record["commit"] is None  # "out/checkpoint" is no hub id
         is_hub_id = not is_folder and re.fullmatch(r"[\w.-]+/[\w.-]+", checkpoint) is not None
         target = str(run.parts.scorer.get("_target_", "scorer"))
-        asked = {
-            "temperature": parts.get("benchmark.generation.temperature"),
-            "top_p": parts.get("benchmark.generation.top_p"),
-            "max_tokens": parts.get("benchmark.generation.max_new_tokens"),
-        }
+        names = {"temperature": "temperature", "top_p": "top_p", "max_tokens": "max_new_tokens"}
+        asked = _asked(run)
         started = str(first.get("started") or "1970-01-01T00:00:00+00:00")
         return cls(
             run=run,
             model=checkpoint if is_hub_id else str(parts.get("model.name") or run.model),
             scorer=target.rpartition(".")[2],
             source=str(parts.get("benchmark.source") or ""),
-            generation={key: value for key, value in asked.items() if value is not None},
+            generation={
+                key: value
+                for key, name in names.items()
+                if (value := asked.get(f"benchmark.generation.{name}")) is not None
+            },
             fingerprint=manifest.fingerprint or "0" * 64,
             started=started,
             ended=str(last.get("ended") or started),
@@ -89,6 +90,15 @@ class RunFacts:
     def file_name(self) -> str:
         """The benchmark's name as a part of a file's name."""
         return file_name(self.run.benchmark)
+
+
+def _asked(run: Run) -> Mapping[str, Any]:
+    """Return how texts were asked for, by dotted key; of scored ones what their source said."""
+    if not is_of_scored_texts(run.config):
+        return flat(run.config)
+    texts = run.manifest.content.get("generations")
+    asked = texts.get("asked") if isinstance(texts, Mapping) else None
+    return asked if isinstance(asked, Mapping) else {}
 
 
 def sha256_of(text: str) -> str:

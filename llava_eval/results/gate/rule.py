@@ -257,9 +257,13 @@ def _estimate(metric: ComparedMetric, pairing: Pairing, alpha: float) -> PairedE
     estimate = metric.paired.difference(rows, pairing.membership, 1 - 2 * alpha)
     assert estimate is not None
     if estimate.low is None or estimate.high is None:
+        reason = (
+            "all samples belong to one group (video)"
+            if estimate.num_clusters < 2
+            else f"{metric.name} needs what most draws of the groups (videos) lack"
+        )
         raise ComparisonError(
-            f"{pairing.second.name}: all samples belong to one group (video), so that nothing can "
-            "be said about chance"
+            f"{pairing.second.name}: {reason}, so that nothing can be said about chance"
         )
     return estimate
 

@@ -136,6 +136,7 @@ def test_pictures_of_another_tool(
                 changed[0, 0, 0] ^= 1
             # In natural order 10 comes after 9.
             Image.fromarray(changed).save(tmp_path / name / f"frame_{8 + number}.png")
+    (tmp_path / "pictures" / "demo_002" / ".DS_Store").write_bytes(b"Bud1")
     assert cli.run_command(["frames", "diff", "run", "pictures"]) == 0
     capsys.readouterr()
     assert cli.run_command(["frames", "diff", "run", "other"]) == 1

@@ -34,7 +34,10 @@ def test_ids_rows_and_ledger_lines(tmp_path: Path) -> None:
 def test_a_missing_text_is_an_error_of_its_sample(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text('{"row": 0, "text": "A"}\n')
+    assert read_generations(path, SAMPLES)["q0"].text == "A"
+    path.write_text(path.read_text(), encoding="utf-8-sig")  # as editors of Windows do
     found = read_generations(path, SAMPLES)
+    assert found["q0"].text == "A"
     assert found["q1"].text is None
     assert "no text for this sample" in str(found["q1"].error)
 

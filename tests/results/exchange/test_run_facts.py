@@ -106,6 +106,16 @@ def test_what_is_not_known_has_a_plain_value(tmp_path: Path) -> None:
         assert RunFacts.of(of_folder).model == model
 
 
+@pytest.mark.parametrize("asked", [{}, {"benchmark.generation.max_new_tokens": 99}])
+def test_scored_texts_were_asked_for_as_their_source_says(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    run = run_of(tmp_path, manifest={"generations": {"asked": asked}})
+    config = {name: run.config[name] for name in ("benchmark", "scorer")}
+    told = RunFacts.of(dataclasses.replace(run, config=config)).generation
+    assert told == ({"max_tokens": 99} if asked else {})
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "share"),
     [(50.0, "percent", 0.5), (4.0, "0-5", 4.0), (None, "percent", None)],
