@@ -170,7 +170,8 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
 def without_start(stated_seconds: float, first: float, last: float, container_format: str) -> float:
     """Return a stated duration as that of the video, where it is the time of the video's end.
 
-    That is so in Matroska but for some tags of single tracks, and times there need not begin at 0.
+    That is so in Matroska but for some tags of single tracks, where times need not begin at 0, and
+    where the first part was left out (fragments of mp4, flv), of which 0 is returned.
 
     Args:
         stated_seconds: as the container has it.
@@ -178,8 +179,11 @@ def without_start(stated_seconds: float, first: float, last: float, container_fo
         last: time of the last one.
         container_format: libav's name of the container.
     """
-    is_end = container_format == "matroska,webm" and stated_seconds > last
-    return stated_seconds - first if is_end else stated_seconds
+    if container_format == "matroska,webm":
+        return stated_seconds - first if stated_seconds > last else stated_seconds
+    # from the first second on, a frame is short beside what may stand before it
+    is_end = first >= 1 and abs(stated_seconds - last) < first / 2
+    return 0.0 if is_end else stated_seconds
 
 
 def holds_text(path: str) -> bool:
