@@ -155,6 +155,8 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
     """Return the stated duration of the video stream, 0 if only that of a file with sound is."""
     is_alone = len(container.streams) == 1
     is_own = is_alone or container.format.name != "asf"  # of which all streams have the file's
+    if stream.duration == 0xFFFFFFFF:  # not known, of ivf that was written to a pipe
+        return 0.0
     if stream.duration is not None and stream.time_base is not None and is_own:
         return float(stream.duration * stream.time_base)
     # of Matroska, where only a tag tells of one track: 00:01:02.345000000
@@ -170,7 +172,8 @@ def duration_seconds(container: InputContainer, stream: VideoStream) -> float:
 def without_start(stated_seconds: float, first: float, last: float, container_format: str) -> float:
     """Return a stated duration as that of the video, where it is the time of the video's end.
 
-    That is so in Matroska but for some tags of single tracks, and times there need not begin at 0.
+    That is so in Matroska but for some tags of single tracks, where times need not begin at 0, and
+    where the first part was left out (fragments of mp4, flv), of which 0 is returned.
 
     Args:
         stated_seconds: as the container has it.
@@ -178,8 +181,11 @@ def without_start(stated_seconds: float, first: float, last: float, container_fo
         last: time of the last one.
         container_format: libav's name of the container.
     """
-    is_end = container_format == "matroska,webm" and stated_seconds > last
-    return stated_seconds - first if is_end else stated_seconds
+    if container_format == "matroska,webm":
+        return stated_seconds - first if stated_seconds > last else stated_seconds
+    # from the first second on, a frame is short beside what may stand before it
+    is_end = first >= 1 and abs(stated_seconds - last) < first / 2
+    return 0.0 if is_end else stated_seconds
 
 
 def holds_text(path: str) -> bool:

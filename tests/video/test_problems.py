@@ -263,6 +263,31 @@ def test_seconds_before_the_first_frame_are_not_of_the_video(
     assert info.problems == ()
 
 
+def test_fragments_after_the_first_last_as_long_as_their_frames(
+    file_of: FileOf, tmp_path: Path
+) -> None:
+    """As of a live stream that was joined late: the initialisation, then later segments."""
+    content = Path(file_of("fragmented.mp4")).read_bytes()
+    first = content.index(b"moof") - 4
+    second = content.index(b"moof", first + 8) - 4
+    path = tmp_path / "late.mp4"
+    path.write_bytes(content[:first] + content[second:])
+    info = probe(path)
+    assert info.num_frames == 50
+    assert info.seconds == pytest.approx(2, abs=0.05)
+
+
+def test_ivf_that_was_written_to_a_pipe_states_no_length(tmp_path: Path) -> None:
+    path = tmp_path / "video.ivf"
+    corpus.encode(path, "libvpx", count=50)
+    content = bytearray(path.read_bytes())
+    content[24:32] = b"\xff" * 8  # as ffmpeg leaves it where it cannot go back
+    path.write_bytes(content)
+    info = probe(path)
+    assert info.seconds == pytest.approx(2, abs=0.05)
+    assert info.problems == ()
+
+
 def test_times_below_0_are_no_damage(file_of: FileOf, tmp_path: Path) -> None:
     path = tmp_path / "early.webm"
     corpus.group_blocks(file_of("vp9.webm"), path, which=lambda number: False)  # without Cues
