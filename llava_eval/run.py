@@ -15,7 +15,7 @@ from pathlib import Path
 
 from llava_eval.borders.paths import local_path
 from llava_eval.config.compose import ComposedConfig
-from llava_eval.engine.base import Watch
+from llava_eval.engine.base import AnswerAll, Watch
 from llava_eval.engine.configured_benchmark import Benchmark
 from llava_eval.engine.outcome import Outcome
 from llava_eval.engine.preflight import check_before_loading
@@ -58,7 +58,7 @@ def run(
         LlavaEvalError: a mistake in the configuration or its files, or a full disk.
         KeyboardInterrupt: passed on once the manifest says so; the run can be continued.
     """
-    watch, tracker = watch or Watch(), build_tracker(composed.config.tracker)
+    watch, tracker = watch or AnswerAll(), build_tracker(composed.config.tracker)
     # Rows, scorer, metrics, engine: built once, and checked.
     with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
@@ -67,8 +67,9 @@ def run(
         with claim(directory):
             manifest, results = work.take_over(directory)
             with work.record(directory, manifest) as record:
-                is_known = any([watch.sees(result) for result in results])
-                pending = [] if is_known else watch.order(work.unfinished(results))
+                for result in results:
+                    watch.add(result)
+                pending = [] if watch.is_done else watch.order(work.unfinished(results))
                 if pending:
                     check_before_loading(composed.config, pending, parts.judge, directory)
                     log.info("loading %s", work.model_label)
@@ -109,7 +110,8 @@ def _generate(
             ledger.append(result)
             results.append(result)
             progress.add(result, decode_wait_seconds=work.clock.seconds["decode_wait"])
-            if watch.sees(result):
+            watch.add(result)
+            if watch.is_done:
                 break
     record.add(**work.engine.record())
     record.add_work(**work.engine.work())
@@ -134,7 +136,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
         run_directory.runs_of(composed.config.benchmark.name, "scored")
     )
     with claim(directory):
-        run_directory.check_owner(directory, given.identity(), resume=None)
+        run_directory.check_same_run(directory, given.identity(), resume=None)
         with given.record(directory, clock, label) as record, clock.stage("score"):
             record.begin({})
             summary = _score_and_write(

@@ -384,11 +384,12 @@ class Sample:
         content: the user's turn in order: text pieces, media, and pieces that depend on the frames.
         targets: accepted answers (a letter for multiple choice, references for captions); empty
             where the answers are hidden.
-        choices: option texts without their letters; empty for open questions.
+        choices: texts of a multiple-choice question's options, without their letters; empty for
+            open questions.
         question: the bare question, without instructions or options.
         facets: columns to break results down by, e.g. {"duration": "short"}.
-        options: where given, nothing is generated: the texts whose likelihood as the assistant's
-            turn is asked for, in the order of the choices.
+        options: no text of the prompt: replies whose likelihood is asked for instead of generating
+            one (``continuations`` elsewhere), in the order of the choices; empty nearly always.
         media_root: the benchmark's folder of media; None where their paths are complete.
     """
 

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from llava_eval.benchmarks.rows import UNKNOWN, Row, fields_of
 from llava_eval.types import Media
 
-#: No file name is so long; a longer text is the image itself in base64.
+#: No file name is so long; a longer text is the image itself in base64, as is one that begins as
+#: a PNG, JPEG, GIF or WebP file does.
 _MAX_NAME_CHARACTERS = 1024
+_BEGINNINGS = ("data:", "iVBORw0KGgo", "/9j/4", "R0lGODlh", "UklGR")
 
 
 class RowImage(NamedTuple):
@@ -52,7 +54,8 @@ def row_image(
     if isinstance(value, Mapping):
         file = value.get("path")
         value = value.get("bytes") or file
-    if isinstance(value, str) and (len(value) > _MAX_NAME_CHARACTERS or value.startswith("data:")):
+    is_long = isinstance(value, str) and len(value) > _MAX_NAME_CHARACTERS
+    if isinstance(value, str) and (is_long or value.startswith(_BEGINNINGS)):
         value = _decoded(value, row, str(column))
     if isinstance(value, bytes | memoryview):
         name = hashlib.sha256(value).hexdigest()[:16]

@@ -165,7 +165,7 @@ class Row:
         return result
 
     def _texts(self, name: str, value: Any) -> tuple[str | None, ...] | None:
-        for item in _listed(value) or ():
+        for item in as_list(value) or ():
             is_nested = isinstance(item, Mapping | list | tuple | bytes)
             if is_nested and set(_TEXT_KEYS).isdisjoint(item):
                 raise self.error(
@@ -237,6 +237,8 @@ class Row:
                 f"column {name!r} should hold an answer or a list of them, "
                 f"got {type(value).__name__}"
             )
+        if isinstance(value, float) and value.is_integer():  # beside nulls, pandas writes 3 as 3.0
+            return (str(int(value)), str(value))
         return (str(value),)
 
     def media_path(self, templates: Sequence[str], **fields: str) -> str:
@@ -323,16 +325,18 @@ def list_items(value: Any) -> tuple[str | None, ...] | None:
     Returns:
         Each item as text; None for an item that is null.
     """
-    items = _listed(value)
+    items = as_list(value)
     return None if items is None else tuple(map(_item, items))
 
 
-def _listed(value: Any) -> Sequence[Any] | None:
+def as_list(value: Any) -> Sequence[Any] | None:
+    """Return a list of anything, however a source holds it, as :func:`list_items` says."""
     if isinstance(value, str):
         if value.lstrip().startswith('"['):  # a list that was encoded twice
             value = _written(value, str) or value
         match = _WRITTEN_LIST.fullmatch(value)
-        value = None if match is None else _written(match.group(1) or match.group(2), list)
+        # A set's items as a list: in the order in which they are written.
+        value = None if match is None else _written(match[1] or match[2] or f"[{match[3]}]", list)
     elif hasattr(value, "tolist") and not isinstance(value, memoryview):
         value = value.tolist()  # numpy's arrays and what derives from them
     if isinstance(value, str | bytes | memoryview) or not isinstance(value, Sequence):
@@ -340,9 +344,10 @@ def _listed(value: Any) -> Sequence[Any] | None:
     return None if any(item is ... for item in value) else value  # numpy left items out
 
 
-#: A list, a tuple of texts, or either as numpy's repr has it.
+#: A list, a tuple of texts, either as numpy's repr has it, or a set of texts.
 _WRITTEN_LIST = re.compile(
-    r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\))\s*""",
+    r"""[\s\ufeff]*(?:(\[.*\]|\(\s*["'].*\))|array\((\[.*\])(?:,\s*dtype=[^()\[\]]+)?\)"""
+    r"""|\{(\s*["'].*)\})\s*""",
     re.DOTALL,
 )
 

@@ -87,6 +87,13 @@ def _read_local(path: Path, split: str | None) -> list[Mapping[str, Any]]:
                 f"the folder {path} holds no {', '.join(FILE_SUFFIXES)} file; a clone of a data "
                 f"set of the hub is written {HUB_SCHEME}{path.absolute()}"
             )
+        twice = [file for file in files if [other.stem for other in files].count(file.stem) > 1]
+        if twice:
+            names = " and ".join(file.name for file in twice[:2])
+            raise RowsError(
+                f"the folder {path} holds {names}, which may be the same rows; benchmark.source "
+                "takes the path of one of them"
+            )
         return [row for file in files for row in _read_file(file)]
     if not path.is_file():
         raise RowsError(

@@ -16,6 +16,10 @@ from llava_eval.types import Clip, Media
 SubtitleRule = Literal["first_cue", "lmms_eval", "cgbench_lmms_eval"]
 
 _TIMESTAMP = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
+#: WebVTT may leave the hours out.
+_WEBVTT_TIMESTAMP = re.compile(r"(?:(\d{2,}):)?(\d{2}):(\d{2})\.(\d{3})")
+#: How .ass and .ssa files begin, whose times stand in the lines of their texts.
+_SUBSTATION = "[Script Info]"
 _LMMS_EVAL_MARKUP = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
 
 
@@ -86,26 +90,29 @@ def read_cues(path: Path) -> list[Cue]:
 
     A cue is a line with two times and what follows up to the next; of its text the next cue's
     number is cut off, line breaks become spaces, <i>, <b>, <u> and <s> become codes such as
-    ``{\i1}``, and other markup is dropped.
+    ``{\i1}``, and other markup is dropped. A WebVTT file is read in the same way.
 
     Raises:
         MediaError: the file is not UTF-8 text, or holds no cue.
     """
     result: list[tuple[float, float, list[str]]] = []
-    for line in io.StringIO(_read(path)):
-        stamps = _TIMESTAMP.findall(line)
-        if len(stamps) == 2:
+    text = _read(path).removeprefix("\ufeff")
+    is_webvtt = text.startswith("WEBVTT")
+    timestamp = _WEBVTT_TIMESTAMP if is_webvtt else _TIMESTAMP
+    for line in io.StringIO(text):
+        stamps = timestamp.findall(line)
+        if len(stamps) == 2 and ("-->" in line or not is_webvtt):
             result.append((_milliseconds(stamps[0]), _milliseconds(stamps[1]), []))
         elif result:
             result[-1][2].append(line)
-    if not result:
-        raise MediaError(f"{path}: there is no subtitle in this file")
+    if not result or text.startswith(_SUBSTATION):
+        raise MediaError(f"{path}: there is no subtitle in this file; expected SubRip or WebVTT")
     return [Cue(start, end, _cue_text(lines)) for start, end, lines in result]
 
 
 def _milliseconds(stamp: tuple[str, str, str, str]) -> int:
     hours, minutes, seconds, fraction = stamp
-    whole = int(seconds) + 60 * int(minutes) + 3600 * int(hours)
+    whole = int(seconds) + 60 * int(minutes) + 3600 * int(hours or 0)
     return 1000 * whole + int(fraction.ljust(3, "0"))
 
 
@@ -116,7 +123,7 @@ def _cue_text(lines: Sequence[str]) -> str:
     for tag in "isub":
         text = re.sub(rf"< *{tag} *>", rf"{{\\{tag}1}}", text)
         text = re.sub(rf"< */ *{tag} *>", rf"{{\\{tag}0}}", text)
-    text = re.sub(r"< */? *[a-zA-Z][^>]*>", "", text)
+    text = re.sub(r"<[\d:]+\.\d+>|< */? *[a-zA-Z][^>]*>", "", text)  # WebVTT's times of words, too
     return text.replace("\n", " ").replace("\\N", " ")
 
 

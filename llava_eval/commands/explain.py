@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from llava_eval.commands.command import (
     CONFIG_DIR,
@@ -76,39 +74,29 @@ def _explain(arguments: argparse.Namespace) -> int:
     side = None if against is None else side_of(run, against, reader, config_dir)
     explanation = explain(run, side, config_dir)
     if num_groups is not None and side is not None:
+        from llava_eval.commands.rerun import answered_again
+        from llava_eval.engine.console import messages_shown
+
         # the same question continues in the same folder
         name = f"{path.resolve().name}-{digest([str(path), side.name])[:8]}"
         out = out or Path("results") / "explain" / name
         runs = out / f"{num_groups}_groups_seed_{arguments.seed}"
-        explanation = attributed(explanation, num_groups, arguments.seed, runs, _answered_anew)
+        with messages_shown(-1):
+            explanation = attributed(explanation, num_groups, arguments.seed, runs, answered_again)
     content = as_content(explanation)
     if out is not None:
         files.make_folder(out)
         files.write_json(out / EXPLANATION, content)
         files.write_text(out / "explain.md", to_markdown(explanation))
-    if num_groups is not None:
-        files.write_json(path / EXPLANATION, content)
     if arguments.json:
         print_json(content)
-        return 0
-    write_out(to_terminal(explanation, width=terminal_width()))
-    if out is not None:
-        write_out(f"\nwrote explain.md and {EXPLANATION} into {printable(str(out))}")
+    else:
+        write_out(to_terminal(explanation, width=terminal_width()))
+        if out is not None:
+            write_out(f"\nwrote explain.md and {EXPLANATION} into {printable(str(out))}")
+    if num_groups is not None:  # last: others' runs may not be written to
+        files.write_json(path / EXPLANATION, content)
     return 0
-
-
-def _answered_anew(config: Mapping[str, Any], ids: Collection[str], directory: Path) -> Any:
-    """Return results of some samples under a configuration; a run directory keeps them."""
-    from llava_eval import run
-    from llava_eval.config.compose import composed_of
-    from llava_eval.engine.console import messages_shown
-    from llava_eval.results.runs import RunReader
-
-    changes = {"output_dir": str(directory), "resume": None, "tracker": None}
-    composed = composed_of({**config, **changes})
-    with messages_shown(-1):
-        run.run(composed, only=ids)
-    return RunReader().read(directory).results
 
 
 @command(
@@ -222,5 +210,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
     if arguments.groups < 1:
         raise ConfigError(f"audit: --groups {arguments.groups}: expected at least 1")
+    if not arguments.limit >= 0:
+        raise ConfigError(f"audit: --limit {arguments.limit:g}: expected a percentage from 0 on")
     with messages_shown(-1):
         return audit(arguments)

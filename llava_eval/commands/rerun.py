@@ -6,7 +6,7 @@ import argparse
 import copy
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,15 @@ def rerun(arguments: argparse.Namespace) -> int:
     table = Table(["sample", "before", "now", "target", ""], lines, num_names=5)
     write_out(f"{table.to_text(terminal_width())}\n\n{outcome.directory}")
     return outcome.exit_code
+
+
+def answered_again(
+    config: Mapping[str, Any], ids: Collection[str], directory: Path
+) -> Sequence[SampleResult]:
+    """Return results of some samples under a configuration; a run directory keeps them."""
+    changes = {"output_dir": str(directory), "resume": None, "tracker": None}
+    program.run(composed_of({**config, **changes}), only=ids)
+    return RunReader().read(directory).results
 
 
 def _facts(result: SampleResult) -> dict[str, object]:
@@ -153,12 +162,10 @@ def _switched(run: Run, name: str, before: Mapping[str, SampleResult], folder: P
     config = copy.deepcopy(dict(run.config))
     for key, value in SWITCHES[name].items():
         put(config, key, value)
-    directory = folder / name.replace(" ", "_")
-    config |= {"output_dir": str(directory), "resume": None, "tracker": None}
     try:
         with _cold_cache(folder / "cache") if name == "cold cache" else nullcontext():
-            program.run(composed_of(config), only=list(before))
-        after = {result.id: result for result in RunReader().read(directory).results}
+            results = answered_again(config, before, folder / name.replace(" ", "_"))
+        after = {result.id: result for result in results}
     except LlavaEvalError as error:
         return Switched(name, reason=str(error))
     asked = [key for key in before if before[key].generation.error is None and key in after]

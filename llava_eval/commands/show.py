@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from llava_eval.commands.dry_run import Asked, asked_of
 from llava_eval.config.compose import composed_of
 from llava_eval.engine.configured_benchmark import Benchmark
+from llava_eval.engine.console import say
 from llava_eval.errors import ComparisonError, LlavaEvalError
 from llava_eval.models.clock import StageClock
 from llava_eval.results.explain.rules import Reading, readings
@@ -56,7 +57,9 @@ def show(arguments: argparse.Namespace) -> int:
         print_json(_content(result, by_rule, asked))
     else:
         write_out(_text(result, by_rule, asked, reason))
-    if out is not None and clips:
+    if out is not None and not clips:
+        say(f"{out} is not written: {reason or 'the sample shows no frames'}")
+    elif out is not None:
         write_output(out, _png(contact_sheet(clips)))
         if not as_json:
             write_out(f"frames: {printable(str(out))}")

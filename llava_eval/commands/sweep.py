@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from llava_eval import run
+from llava_eval.borders.paths import reason
 from llava_eval.config.checks import check_choices
 from llava_eval.config.choices import quoted, search_path_override
 from llava_eval.config.compose import compose_config, expand_sweep, sweep_options, take_path
@@ -94,8 +95,11 @@ class SweepRun:
         except LlavaEvalError as error:
             say(str(error))
             return error.exit_code
-        except OSError:  # what is printed goes nowhere
-            raise
+        except OSError as error:
+            if error.filename is None:  # what is printed goes nowhere
+                raise
+            say(f"{os.fsdecode(error.filename)}: {reason(error)}")
+            return ConfigError.exit_code
         except (Exception, SystemExit) as error:  # noqa: BLE001 - one run's defect
             say(defect_line(error))
             return os.EX_SOFTWARE

@@ -106,14 +106,17 @@ def _checked_values(
     """Return ``given`` converted to the types of ``target``'s parameters."""
     try:
         signature = list(inspect.signature(target).parameters.items())
-        parameters = dict(signature if inspect.isclass(target) else signature[1:])
+        taken = dict(signature if inspect.isclass(target) else signature[1:])
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (TypeError, ValueError, NameError, AttributeError) as error:  # not written in Python
         raise ConfigError(
             f"{key}.{TARGET_KEY}: the parameters of {target!r} cannot be read: {_named(error)}"
         ) from error
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in taken.values())
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = {name: each for name, each in taken.items() if each.kind not in variadic}
     for name in given:
-        if name not in parameters:
+        if name not in parameters and not takes_any:
             raise ConfigError(
                 f"unknown key '{key}.{name}'{suggest(name, parameters)}; "
                 f"{target.__name__} takes {', '.join(parameters) or 'no parameters'}"

@@ -51,8 +51,13 @@ class Engine(Protocol):
         ...
 
 
-class Watch:
-    """Watches a run, and may end it early; as written here it lets it answer every sample."""
+class Watch(Protocol):
+    """Watches a run, and may end it early; what is written here lets it answer every sample."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the results so far are enough, so that the run may end."""
+        return False
 
     def begin(
         self, samples: Sequence[Sample], config: Mapping[str, Any], scorer: object, label: str
@@ -64,6 +69,10 @@ class Watch:
         """Return samples in the order in which they are to be answered."""
         return list(samples)
 
-    def sees(self, result: SampleResult) -> bool:
-        """Take a scored result, and return whether the run may end."""
-        return False
+    def add(self, result: SampleResult) -> None:
+        """Take a scored result."""
+        return
+
+
+class AnswerAll(Watch):
+    """Watches nothing: every sample is answered, in the order of the rows."""

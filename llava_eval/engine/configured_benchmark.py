@@ -73,7 +73,7 @@ class Parts:
         scorer = checked_scorer(build_target(config.scorer, key="scorer"))
         metrics = {name: _metric(name, node) for name, node in benchmark.metrics.items()}
         submission: SubmissionMaker | None = None
-        if benchmark.submission is not None:
+        if benchmark.submission:
             submission = build_target(benchmark.submission, key="benchmark.submission")
             _check_submission(submission, scorer)
         if isinstance(scorer, JudgedScorer) and not config.judge.model:

@@ -26,7 +26,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.models.configured_model import Needs
 from llava_eval.models.own import Model
 from llava_eval.results import files
-from llava_eval.results.directory import check_owner, finished_results
+from llava_eval.results.directory import check_same_run, finished_results
 from llava_eval.results.exchange.generations import read_generations
 from llava_eval.results.formatting import setting_text
 from llava_eval.results.identity import Identity, digest, media_places, samples_digest
@@ -117,7 +117,7 @@ class Work:
         """
         config = self.benchmark.config
         samples = {sample.id: sample for sample in self.benchmark.samples}
-        manifest = check_owner(directory, self.identity(), resume=config.resume)
+        manifest = check_same_run(directory, self.identity(), resume=config.resume)
         if manifest is None:
             return None, []
         finished = finished_results(directory, samples)

@@ -61,8 +61,7 @@ def macro_mean(
     num_levels = len(parts) if levels is None else len(levels)
     if not parts:
         return MetricValue.none(0, unit)
-    highest = scale if all(part.values.max() <= 1.0 for part in parts) else None
-    return _by_parts(parts, [num_levels] * len(parts), scale, highest, unit)
+    return _by_parts(parts, [num_levels] * len(parts), scale, unit)
 
 
 def levels_of(level: str) -> list[str]:
@@ -162,7 +161,7 @@ def nested_mean(
     if not scored:
         return MetricValue(empty_as, None, None, None, 0, unit)
     divisors = [len(parts) * len(scored) for parts in scored for _ in parts]
-    return _by_parts([part for parts in scored for part in parts], divisors, scale, scale, unit)
+    return _by_parts([part for parts in scored for part in parts], divisors, scale, unit)
 
 
 def relative_gain(
@@ -239,11 +238,16 @@ def _by_parts(
     parts: Sequence[_Counted],
     divisors: Sequence[int],
     scale: float,
-    highest: float | None,
     unit: str,
+    highest: float | None = None,
 ) -> MetricValue:
-    """Return the sum of the means of some parts, each by its divisor; see :func:`estimated`."""
+    """Return the sum of the means of some parts, each by its divisor; see :func:`estimated`.
+
+    ``highest`` is the largest value that a sample can have; None leaves it to the unit.
+    """
     common = math.lcm(*divisors)  # so that seven sevenths are 1
+    if highest is None:
+        highest = highest_value(np.concatenate([part.values for part in parts]), None, scale, unit)
     means = [float(part.values.mean()) for part in parts]
     total = sum(mean * (common // each) for mean, each in zip(means, divisors, strict=True))
     value = scale * total / common
@@ -253,7 +257,9 @@ def _by_parts(
     ]
     groups = [group for part in parts for group in part.groups]
     lowest = 0.0 if all(part.values.min() >= 0 for part in parts) else None
-    return estimated(value, np.concatenate(influence), groups, (lowest, highest), unit)
+    share = sum(common // each for each in divisors) / common
+    most = None if highest is None else scale * highest * share
+    return estimated(value, np.concatenate(influence), groups, (lowest, most), unit)
 
 
 def estimated(
@@ -358,8 +364,7 @@ def mme_score(
     if not images:
         return MetricValue.none(0, "points")
     parts = [_Counted(np.array(list(scores.values())), list(scores)) for scores in images.values()]
-    highest = _MME_HIGHEST * len(images)
-    total = _by_parts(parts, [1] * len(parts), 1.0, highest, "points")
+    total = _by_parts(parts, [1] * len(parts), 1.0, "points", _MME_HIGHEST)
     return dataclasses.replace(total, num_samples=_MME_QUESTIONS_PER_IMAGE * total.num_samples)
 
 
@@ -388,7 +393,5 @@ def mean_of_means(
     parts = [
         _Counted(row[at], groups[at].tolist()) for row, at in zip(observed, known, strict=True)
     ]
-    highest = highest_value(observed[known], None, scale, unit)
-    highest = None if highest is None else scale * highest
-    total = _by_parts(parts, [len(parts)] * len(parts), scale, highest, unit)
+    total = _by_parts(parts, [len(parts)] * len(parts), scale, unit)
     return dataclasses.replace(total, num_samples=num_samples)

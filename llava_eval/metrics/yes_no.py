@@ -60,8 +60,8 @@ def yes_no(
 def _ratio(results: Sequence[SampleResult], measure: Measure) -> tuple[float | None, FloatArray]:
     """Return a ratio of sums over samples, and what each sample adds to its error."""
     scores = [result.score for result in results]
-    said = np.array([str(score.details.get(COUNTED_AS, score.answer)) for score in scores])
-    right = np.array([result.target[0] for result in results])
+    said = np.array([str(score.details.get(COUNTED_AS, score.answer)).lower() for score in scores])
+    right = np.array([result.target[0].strip().lower() for result in results])
     hits = (said == "yes") & (right == "yes")
     said_yes = hits | ((said == "yes") & (right == "no"))
     answered = hits | ((said == "no") & (right == "yes"))

@@ -50,15 +50,22 @@ class Runner(Protocol):
             clip: its frames, uint8 (N, 3, H, W), which ``frame_preprocessor`` may have resized.
 
         Raises:
-            CheckpointError: the model takes no such media.
+            CheckpointError: the model takes no such media, or was not trained on such frames.
+            MediaError: it cannot make anything of this clip.
         """
         ...
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request, in any order; failures are generations too.
+        """Yield a generation for every request, in any order.
+
+        A request that fails yields a generation with its error and takes no other with it.
 
         Args:
             requests: at most ``batch_size``, unless one video has more questions.
+
+        Raises:
+            CheckpointError: nothing can be asked so: model and processor do not fit, or the model
+                gives something else than a text for every request.
         """
         ...
 

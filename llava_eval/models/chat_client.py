@@ -44,16 +44,24 @@ _LONGEST_NAME = 200
 _SHORTEST_SECRET = 8
 #: No real count of tokens is larger, and floating point still holds it exactly.
 _MAX_TOKENS = 10**12
-#: Words of OpenAI's and of Anthropic's, which gateways repeat without their code.
+#: Words of OpenAI's, of Anthropic's, which gateways repeat without their code, and of
+#: text-generation-inference's of a top_p of 1.
 _UNSUPPORTED = re.compile(
     r"Unsupported parameter: '(\w+)'|`temperature` and `(top_p)` cannot both be specified"
+    r"|`(top_p)` must be > 0\.0 and < 1\.0"
 )
+#: How long Gemini asks to wait, which sends no header.
+_RETRY_DELAY = re.compile(r'"retryDelay":\s*"([\d.]+)s"')
 #: Those of models that reason, of any temperature but 1.
 _NO_TEMPERATURE = re.compile(r"\btemperature\b.*\bsupport|\bsupport.*\btemperature\b")
-#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request.
+#: Words of Gemini, xAI, Anthropic, Alibaba and Hugging Face, who say 400 of every request, and of
+#: OpenRouter, LiteLLM, Mistral and DeepSeek for a model that they do not have.
 _FATAL = re.compile(
     r"API key not valid|Incorrect API key|credit balance is too low|Arrearage|model_not_supported"
+    r"|is not a valid model ID|Invalid model\b|Model Not Exist"
 )
+#: Where servers put reasoning beside the text.
+_REASONING = frozenset({"reasoning", "reasoning_content"})
 #: Reasons of a reply that ended as it should: OpenAI's, and those of text-generation-inference.
 _ENDS = (None, "stop", "length", "eos", "eos_token", "stop_sequence")
 #: Those of Anthropic, Gemini, Cohere and Mistral, which some gateways pass on in either case.
@@ -187,7 +195,7 @@ class Completion:
     def has_reasoning(self) -> bool:
         """Whether the endpoint returned reasoning beside the text."""
         message = self.choice["message"]
-        return bool(message.get("reasoning") or message.get("reasoning_content"))
+        return any(message.get(name) for name in _REASONING)
 
     def check_end(self) -> None:
         """Raise WithheldError where the reply was broken off or held back."""
@@ -249,7 +257,9 @@ class ChatClient:
             RequestError: there is no reply, or it says that there is an error.
             UnicodeEncodeError: a text holds half characters, which cannot be sent.
         """
-        known = {"model": model, "messages": [dict(message) for message in messages]}
+        # Some gateways stream unless they are told.
+        known: dict[str, Any] = {"model": model, "stream": False}
+        known["messages"] = [dict(message) for message in messages]
         content = {**known, **self._supported(fields)}
         sent = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
         try:
@@ -328,7 +338,7 @@ class ChatClient:
             max_bytes=MAX_BODY_BYTES,
             content=content,
         )
-        body = self._clean(response.body.decode("utf-8", errors="replace"))
+        body = self._clean(response.body.decode("utf-8-sig", errors="replace"))
         if not 200 <= response.status < 300:
             raise _status_error(response, body, self._clean)
         return body
@@ -356,8 +366,10 @@ def _status_error(response: Response, body: str, clean: Callable[[str], str]) ->
     if is_fatal or "insufficient_quota" in codes:
         return RefusedError(text, status)
     if status in _PASSING_STATUSES or status >= 500:
-        is_away = status in _AWAY_STATUSES
-        return BusyError(text, retry_after_seconds(response.headers), is_away=is_away)
+        delay = _RETRY_DELAY.search(body)
+        asked = {"retry-after": delay[1]} if delay else {}
+        pause = retry_after_seconds({**asked, **response.headers})
+        return BusyError(text, pause, is_away=status in _AWAY_STATUSES)
     unsupported = _UNSUPPORTED.search(told)
     if _NO_TEMPERATURE.search(told):
         text += (
@@ -374,7 +386,12 @@ def _error_object(body: str) -> Mapping[str, Any]:
         error = content.get("error", content)
     except (JsonError, IndexError, AttributeError):
         return {}
-    return error if isinstance(error, dict) else {"message": error}
+    if not isinstance(error, dict):
+        return {"message": error}
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and "raw" in metadata:  # OpenRouter's: what its provider said
+        return {**error, "message": f"{error.get('message')}: {metadata['raw']}"}
+    return error
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -421,7 +438,7 @@ def read_completion(body: str) -> Completion:
         # Azure leaves it out of what was filtered, mlx-lm of what ended within its reasoning.
         reason = choice.get("finish_reason")
         reason = _OPENAI_ENDS.get(str(reason).lower(), reason)
-        may_lack = reason == "length" or is_withheld(reason) or "reasoning" in message
+        may_lack = reason == "length" or is_withheld(reason) or bool(_REASONING & message.keys())
         text = message.get("content") if may_lack else message["content"]
         if isinstance(text, list):  # of a reasoning model's, as Mistral's: thinking and text
             kinds = {part["type"] for part in text}
@@ -431,8 +448,9 @@ def read_completion(body: str) -> Completion:
         usage = content.get("usage") or {}
         if not isinstance(usage, dict):
             raise TypeError(f"its usage is a {type(usage).__name__}")
-        ingoing = _count_or_none(usage, "prompt_tokens")
-        outgoing = _count_or_none(usage, "completion_tokens")
+        # mlx-vlm has the names of OpenAI's other protocol
+        ingoing = _count_or_none(usage, "prompt_tokens", "input_tokens")
+        outgoing = _count_or_none(usage, "completion_tokens", "output_tokens")
         both = _count_or_none(usage, "total_tokens")
         if ingoing is not None and outgoing is not None and both is not None:
             outgoing = max(outgoing, both - ingoing)  # xAI and Gemini: reasoning in the sum only
@@ -467,9 +485,9 @@ def _name(value: object) -> str:
     return shown[:_LONGEST_NAME] or "unnamed"
 
 
-def _count_or_none(usage: Mapping[str, Any], name: str) -> int | None:
+def _count_or_none(usage: Mapping[str, Any], name: str, other: str = "") -> int | None:
     """Return a count of tokens, or None where there is none; ValueError for what cannot be one."""
-    value = usage.get(name)
+    value = usage.get(name, usage.get(other))
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     if not 0 <= value <= _MAX_TOKENS:

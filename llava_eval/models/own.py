@@ -122,7 +122,6 @@ class OwnModel(Plan):
         return cls(made, str(config._target_), config.arguments)
 
     def identity(self) -> dict[str, Any]:
-        """See :class:`llava_eval.models.backend.Plan`."""
         return {"model": self.describe()}
 
     def failed(self, method: str, error: Exception) -> str:
@@ -140,7 +139,7 @@ class OwnModel(Plan):
         except Exception as error:  # the model is the user's, and may raise anything
             raise ConfigError(f"model: {self.failed('identity', error)}") from error
         try:
-            json.dumps(more, allow_nan=False)
+            more = json.loads(json.dumps(more, allow_nan=False))  # keys are texts there
         except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(
                 f"model: {self.target}.identity gave what JSON cannot hold: {first_line(error)}"
@@ -176,11 +175,6 @@ class OwnRunner(Runner):
         self.guards: dict[str, Any] = {}
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
-        """Make one clip ready.
-
-        Raises:
-            MediaError: the model cannot.
-        """
         try:
             prepared = self._own.model.prepare(kind, clip)
         except Exception as error:  # the model is the user's, and may raise anything
@@ -188,11 +182,6 @@ class OwnRunner(Runner):
         return PreparedMedia(kind, clip=clip, shown=(prepared,))
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request.
-
-        Raises:
-            CheckpointError: the model gives something else than a text for every request.
-        """
         if not requests:
             return
         given: Any = None
@@ -226,11 +215,7 @@ class OwnRunner(Runner):
             yield request, self._kept(request, answer)
 
     def _kept(self, request: Request, answer: str | Generation) -> Generation:
-        """Return an answer as the ledger holds it.
-
-        Raises:
-            CheckpointError: it has values that a ledger cannot hold, or not under that name.
-        """
+        """Return an answer as the ledger holds it."""
         generation = Generation(answer) if isinstance(answer, str) else answer
         fields = dataclasses.asdict(generation)
         try:
@@ -244,9 +229,7 @@ class OwnRunner(Runner):
             ) from error
 
     def settings(self) -> dict[str, Any]:
-        """Return what the manifest says of the runner."""
         return {"batch_size": self.batch_size}
 
     def describe(self) -> dict[str, Any]:
-        """Return the manifest's record of the model."""
         return self._own.describe()

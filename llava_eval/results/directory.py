@@ -1,4 +1,4 @@
-"""The owner of a run directory, and the samples in it that are finished."""
+"""Run directories: where they lie, whose run they hold, and which samples in them are finished."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def claim(directory: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def check_owner(directory: Path, identity: Identity, *, resume: bool | None) -> Manifest | None:
-    """Decide whether generations in a directory are ours.
+def check_same_run(directory: Path, identity: Identity, *, resume: bool | None) -> Manifest | None:
+    """Check that a directory holds no other run than this one.
 
     Args:
         directory: the claimed run directory.

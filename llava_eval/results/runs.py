@@ -24,6 +24,7 @@ from llava_eval.errors import ComparisonError, ConfigError
 from llava_eval.metrics.means import range_of
 from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
+from llava_eval.results.columns import KEY_COLUMNS
 from llava_eval.results.cost import Cost, cost_of
 from llava_eval.results.formatting import count, from_difference, printable, setting_text
 from llava_eval.results.ledger import iterate_ledger
@@ -201,10 +202,11 @@ class Run(ComparableRun):
         import pandas as pd
 
         rows = [
-            {"facet": facet, "level": level, "metric": name, **dataclasses.asdict(value)}
+            (facet, level, name, *dataclasses.astuple(value))
             for facet, level, name, value in all_values(self.tables)
         ]
-        return with_types(pd.DataFrame(rows), MetricValue)
+        fields = (item.name for item in dataclasses.fields(MetricValue))
+        return with_types(pd.DataFrame(rows, columns=[*KEY_COLUMNS, *fields]), MetricValue)
 
 
 #: What pandas calls a field's type.

@@ -40,6 +40,7 @@ def test_bytes_of_a_column_are_shown(tmp_path: Path) -> None:
         base64.b64encode(picture("red", (400, 300)) + bytes(1000)).decode(),
         base64.encodebytes(picture("red", (400, 300)) + bytes(1000)).decode(),  # in lines
         f"data:image/png;base64,{base64.b64encode(picture('red')).decode()}",
+        base64.b64encode(picture("red")).decode(),  # shorter than the longest file name
     ):
         medium = image_of({"id": 1, "image": value})
         frame = read_media(medium, lambda info: [0]).frames[0]

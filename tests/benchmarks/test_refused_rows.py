@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llava_eval.benchmarks.adapters.egoschema import by_likelihood
@@ -113,9 +114,38 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     assert medium == Media("image", "/media/1_1.png", upright=True)
     said = refusal(image_list_choice, {**columns, "answer": "BC"}, **parameters)
     assert said == "the answer 'BC' is no letter"
+    said = refusal(image_list_choice, {**columns, "answer": "D"}, **parameters)
+    assert said == "the answer 'D' is no letter of A to C"
     parameters["media"] = ["{file}.png"]
     said = refusal(image_list_choice, columns, **parameters)
-    assert said == "there is no image, and none of {file}.png can be filled"
+    missing = "there is no image in image_1, image_2, ..."
+    assert said == f"{missing}, and none of {{file}}.png can be filled"
+    said = refusal(image_list_choice, columns, **{**parameters, "media": [], "images": "frames"})
+    assert said == "there is no image in column 'frames'"
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        ["v1/1.jpg", "v1/2.jpg"],
+        '["v1/1.jpg", "v1/2.jpg"]',  # a cell of a CSV file
+        "['v1/1.jpg', 'v1/2.jpg']",  # as pandas writes one
+        np.array(["v1/1.jpg", "v1/2.jpg"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_list_of_image_files_however_a_source_holds_it(frames: object) -> None:
+    made = image_list_choice(
+        row(options=["x", "y"], answer="A", frames=frames),
+        id="{v}/7",
+        group="{v}",
+        media=[],
+        prompt="{question}",
+        options="options",
+        images="frames",
+    )
+    assert [medium.path for medium in made.media] == ["/media/v1/1.jpg", "/media/v1/2.jpg"]
+    assert (made.id, made.group) == ("1/7", "1")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ COMMON: dict[str, Any] = {"id": "{id}", "group": "{id}", "media": ["{id}.mp4"]}
         (' ["two", "a pair"] ', ("two", "a pair")),
         ("""["it's", 'a "pair"']""", ("it's", 'a "pair"')),
         ("['two' 'a pair']", ("two", "a pair")),  # numpy's form
+        ("{'two','10:30'}", ("two", "10:30")),  # a set
         ("['two'\n 'a pair']", ("two", "a pair")),
         ("[1, 2.5, True]", ("1", "2.5", "True")),
         ("[]", ()),
@@ -191,6 +192,8 @@ def test_the_level_of_a_facet(columns: dict[str, Any], level: str | None) -> Non
 def test_a_column_of_an_array_is_not_empty() -> None:
     assert Row(0, {"x": np.array(["a", "b"])}, "s").texts("x") == ("a", "b")
     assert Row(0, {"x": np.array(["a", "b"])}, "s").answers("x") == ("a", "b")
+    assert Row(0, {"x": np.float64(3)}, "s").answers("x") == ("3", "3.0")  # integers beside nulls
+    assert Row(0, {"x": 2.5}, "s").answers("x") == ("2.5",)
 
 
 def test_a_row_without_a_level_is_at_the_level_unknown(tmp_path: Path) -> None:

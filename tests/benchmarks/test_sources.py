@@ -53,6 +53,15 @@ def test_files_whose_endings_are_capitals(tmp_path: Path) -> None:
     assert read_rows(str(tmp_path)) == [{"id": "1"}, {"id": "2"}]
 
 
+def test_the_same_rows_in_two_formats_are_not_read_twice(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("n\n1\n")
+    (tmp_path / "test.jsonl").write_text('{"n": 1}\n')
+    (tmp_path / "train.csv").write_text("n\n2\n")
+    with pytest.raises(RowsError, match=r"holds test\.csv and test\.jsonl, which may be the same"):
+        read_rows(str(tmp_path), split="test")
+    assert read_rows(str(tmp_path), split="train") == [{"n": "2"}]
+
+
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"n": 2}\n')
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n')

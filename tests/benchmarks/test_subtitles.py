@@ -53,6 +53,20 @@ def test_subtitle_lines_of_the_references(tmp_path: Path) -> None:
         assert windows_of_frames(path, *shown) == row["lmms_eval"]
 
 
+def test_webvtt_may_leave_hours_out_and_time_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "v.vtt"
+    path.write_text(
+        "\ufeffWEBVTT\n\n00:01.000 --> 00:02.000 align:start\nso<00:00:01.200><c> it</c>"
+        "<00:00:01.500><c> is</c>\n\n59:58.000 --> 01:00:02.000\nlate\n"
+    )
+    assert first_cues(path, [15, 36_000], 10.0) == "so it is\nlate"
+    path.write_text(
+        "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,so it is\n"
+    )
+    with pytest.raises(MediaError, match="no subtitle in this file; expected SubRip or WebVTT"):
+        first_cues(path, [15], 10.0)
+
+
 @pytest.mark.parametrize("line_break", ["\r\n", "\r"])
 def test_line_breaks_of_other_systems(tmp_path: Path, line_break: str) -> None:
     path = tmp_path / "v.srt"

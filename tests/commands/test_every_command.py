@@ -72,6 +72,7 @@ def test_what_is_done_is_said(
         (["gate", "--baseline", A], "gate takes one run directory, got none"),
         (["gate", A], "gate needs either --baseline"),
         (["audit", A, "--groups", "0"], "--groups 0: expected at least 1"),
+        (["audit", A, "--limit", "nan"], "--limit nan: expected a percentage from 0 on"),
         (["report", A, "--out", "x", "--thumbnails-seconds", "nan"], "--thumbnails-seconds must"),
         (["report", A, "--out", "x", "--thumbnails-mb", "-0.1"], "--thumbnails-mb must be at"),
         (["explain", A, "--run", "2"], "--run needs --against"),

@@ -38,8 +38,9 @@ def test_what_cannot_be_made_again_is_shown_as_the_ledger_has_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = write_run(tmp_path / "run", [answered(n, n > 0) for n in range(3)])
-    assert run_command(["show", str(run), "q0"]) == 0
-    text = capsys.readouterr().out
+    assert run_command(["show", str(run), "q0", "--out", str(tmp_path / "f.png")]) == 0
+    text, said = capsys.readouterr()
+    assert f"{tmp_path / 'f.png'} is not written: " in said
     assert "B. y" in text
     assert "not made again:" in text
     assert "target A" in text

@@ -237,6 +237,11 @@ def broken(results: Sequence[SampleResult]) -> MetricValue:
     return MetricValue(None, None, None, None, 0, "percent")
 
 
+def without_its_table(results: Sequence[SampleResult]) -> MetricValue:
+    """A metric that reads a file which is not there."""
+    return broken([]) if not results else MetricValue.none(0, Path("no_table.csv").read_text())
+
+
 @pytest.mark.slow
 def test_a_defect_ends_one_run_and_settings_are_whole_in_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -261,6 +266,9 @@ def test_a_run_of_a_sweep_may_fail_alone(
     bad = SweepRun(0, (*words, "model.arguments.letter=Z"), tmp_path / "bad", None, -1)
     assert bad() == ConfigError.exit_code
     assert "there is no Z" in capsys.readouterr().err
+    words_of_file = (*words, f"benchmark.metrics.accuracy._target_={__name__}.without_its_table")
+    assert SweepRun(0, words_of_file, tmp_path / "file", None, -1)() == ConfigError.exit_code
+    assert "llava-eval: no_table.csv: no such file\n" in capsys.readouterr().err
     named = (*words, f"output_dir={tmp_path / 'named'}")
     assert SweepRun(0, named, tmp_path / "unused", None, -1)() == 0
     assert (tmp_path / "named" / "metrics.json").exists()

@@ -108,6 +108,18 @@ def test_rope_scaling_from_the_command_line(overrides: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "override",
+    ["judge.response_format={type: json_object}", "judge.response_format.type=json_object"],
+)
+def test_what_a_protocol_leaves_out_can_be_set_by_its_keys(override: str) -> None:
+    composed = compose_config([override])
+    assert composed.config.judge.response_format == {"type": "json_object"}
+    assert composed.judge_overrides == {"judge.response_format.type": "json_object"}
+    submission = compose_config(["+benchmark.submission={_target_: mine.made}"]).config.benchmark
+    assert submission.submission == {"_target_": "mine.made"}
+
+
 def test_where_things_lie_is_no_override() -> None:
     composed = compose_config(
         [

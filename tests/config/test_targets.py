@@ -26,6 +26,19 @@ def test_a_class_is_made() -> None:
     assert build_target(node, key="scorer") == StrictChoice()
 
 
+class Open:
+    """Takes anything, as a torch.nn.Module does that has no __init__ of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.given = (args, kwargs)
+
+
+def test_a_class_that_takes_any_arguments() -> None:
+    target = f"{Open.__module__}.Open"
+    assert build_target({"_target_": target}, key="model").given == ((), {})
+    assert build_target({"_target_": target, "a": 2}, key="model").given == ((), {"a": 2})
+
+
 @pytest.mark.parametrize(
     ("node", "parts"),
     [

@@ -10,7 +10,7 @@ import pytest
 from llava_eval import cli
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import RunConfig
-from llava_eval.engine.base import Watch
+from llava_eval.engine.base import AnswerAll
 from llava_eval.engine.configured_engine import _works_on_ray, uses_all_gpus
 from llava_eval.types import Sample, Score
 from tests.results.helpers import make_result
@@ -45,8 +45,11 @@ def test_settings_of_ray_need_ray(capsys: pytest.CaptureFixture[str]) -> None:
 def test_where_nothing_is_watched_all_are_answered_in_their_order() -> None:
     results = [make_result(number, score=Score(0.0, "B")) for number in (2, 0, 1)]
     samples = [Sample(one.id, one.row, one.group, ("?",), ("A",)) for one in results]
-    assert Watch().order(tuple(samples)) == samples
-    assert [Watch().sees(one) for one in results] == [False] * 3
+    assert AnswerAll().order(tuple(samples)) == samples
+    watch = AnswerAll()
+    for one in results:
+        watch.add(one)
+    assert not watch.is_done
 
 
 @pytest.fixture(scope="module")

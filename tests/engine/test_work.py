@@ -39,7 +39,7 @@ def test_every_packaged_benchmark_has_parts_that_fit(name: str) -> None:
         pytest.skip("needs the extra wups")
     parts = Parts.build(config)
     assert set(parts.metrics) == set(config.benchmark.metrics)
-    assert (parts.submission is None) == (config.benchmark.submission is None)
+    assert (parts.submission is None) == (not config.benchmark.submission)
 
 
 @pytest.fixture(scope="module")
@@ -348,8 +348,11 @@ class FirstOnly(Watch):
     def order(self, samples: Sequence[Sample]) -> list[Sample]:
         return list(samples)[::-1]
 
-    def sees(self, result: SampleResult) -> bool:
+    def add(self, result: SampleResult) -> None:
         self.num_left -= 1
+
+    @property
+    def is_done(self) -> bool:
         return self.num_left <= 0
 
 

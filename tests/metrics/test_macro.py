@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -13,7 +14,7 @@ from llava_eval.errors import RowsError
 from llava_eval.metrics.groups import macro_mean, nested_mean, part_mean, rows_by_level
 from llava_eval.metrics.means import mean_score
 from llava_eval.results.summary import summarise
-from llava_eval.types import Generation, SampleResult, Score
+from llava_eval.types import Generation, MetricValue, SampleResult, Score
 
 
 def result(level: str, score: Score, group: str = "v", target: str = "A") -> SampleResult:
@@ -57,10 +58,25 @@ def test_all_right_in_all_levels_is_exactly_100(num_levels: int) -> None:
 
 def test_a_fixed_number_of_levels_counts_missing_ones_as_0() -> None:
     results = scored("a", 1, 1)
-    assert macro_mean(results, facet="task", levels=["a", "b"]).value == 50.0
+    metric = macro_mean(results, facet="task", levels=["a", "b"])
+    assert (metric.value, metric.ci_high) == (50.0, 50.0)  # more it cannot be
     assert macro_mean(results, facet="task").value == 100.0
     with pytest.raises(RowsError, match=r"task 'a' is none of .*: b, c"):
         macro_mean(results, facet="task", levels=["b", "c"])
+
+
+@pytest.mark.parametrize("mean", [macro_mean, partial(nested_mean, inner="task")])
+def test_intervals_of_judged_levels_end_where_their_scale_does(
+    mean: Callable[..., MetricValue],
+) -> None:
+    judged = partial(mean, **{"outer" if mean is not macro_mean else "facet": "task"})
+    all_one = judged([*scored("a", *[1] * 5), *scored("b", *[1] * 5)], scale=1.0, unit="0-5")
+    # Wilson's interval of 0.2 for ten clusters, times 5.
+    assert (all_one.ci_low, all_one.ci_high) == pytest.approx((0.238173359, 2.777352509))
+    high = judged([*scored("a", 4, 3, 5), *scored("b", 4, 4, 5)], scale=1.0, unit="0-5")
+    assert high.value == pytest.approx(25 / 6)
+    assert high.ci_high is not None
+    assert 25 / 6 < high.ci_high <= 5
 
 
 def test_questions_about_one_video_in_two_levels_are_one_cluster() -> None:

@@ -58,6 +58,8 @@ def test_popes_numbers(measure: Measure, value: float) -> None:
     metric = yes_no(results(), measure=measure)
     assert metric.value == pytest.approx(value)
     assert (metric.num_samples, metric.unit) == (10, "percent")
+    capitals = [(f"{right.capitalize()} ", said) for right, said in PAIRS]
+    assert yes_no(results(capitals), measure=measure) == metric
 
 
 def test_the_interval_of_an_accuracy_is_students() -> None:

@@ -44,7 +44,8 @@ def test_a_request() -> None:
         client = ChatClient(f"{server.base_url}/", KEY, 20.0)
         client.chat("m", MESSAGES, {"temperature": 0.0})
         client.close()
-    assert server.requests == [{"model": "m", "messages": MESSAGES, "temperature": 0.0}]
+    told = {"stream": False, "temperature": 0.0}  # some gateways stream unless they are told
+    assert server.requests == [{"model": "m", "messages": MESSAGES, **told}]
     assert server.keys == [f"Bearer {KEY}"]
 
 
@@ -106,6 +107,16 @@ def test_a_reply() -> None:
         ),
         (failure(400, "API key not valid."), RefusedError, "HTTP 400: API key not valid."),
         (failure(400, "Your credit balance is too low"), RefusedError, "HTTP 400: Your credit"),
+        (
+            failure(400, "m is not a valid model ID"),  # of OpenRouter
+            RefusedError,
+            "HTTP 400: m is not a valid model ID",
+        ),
+        (
+            failure(400, "Invalid model name passed in model=m. Call `/v1/models`"),  # of LiteLLM
+            RefusedError,
+            "HTTP 400: Invalid model name passed in model=m. Call `/v1/models`",
+        ),
         (
             Answer(400, b'{"error": {"message": "Not served", "code": "model_not_supported"}}'),
             RefusedError,
@@ -283,6 +294,8 @@ def test_a_refusal_in_place_of_a_reply() -> None:
         (None, (None, None)),
         ({}, (None, None)),
         ({"prompt_tokens": 0, "completion_tokens": 5}, (0, 5)),
+        # mlx-vlm's
+        ({"input_tokens": 9, "output_tokens": 5, "total_tokens": 14, "prompt_tps": 0.0}, (9, 5)),
         # xAI's, see vercel/ai pull request 12425: 12 of the prompt, 386 of reasoning, 1 of text.
         ({"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 399}, (12, 387)),
         ({"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 3}, (12, 3)),
@@ -395,6 +408,15 @@ def test_retry_after(text: str, least: float, most: float) -> None:
     assert least <= found <= most
 
 
+def test_a_pause_that_gemini_asks_for_in_its_body() -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}]
+    body = json.dumps([{"error": {"code": 429, "message": "quota", "details": details}}]).encode()
+    for headers, expected in (({}, 34.07), ({"Retry-After": "7"}, 7.0)):
+        with pytest.raises(BusyError) as caught:
+            chat(Answer(429, body, headers))
+        assert caught.value.retry_after_seconds == expected
+
+
 def test_retry_after_a_time_of_today() -> None:
     for text, least, most in ((in_seconds(-100), 0, 0), (in_seconds(100), 1, 100)):
         found = retry_after_seconds({"retry-after": text})
@@ -450,7 +472,12 @@ def test_what_is_malformed_is_told_with_its_beginning() -> None:
 
 @pytest.mark.parametrize(
     ("message", "reason"),
-    [({"reasoning": "hm"}, "length"), ({"reasoning": "hm"}, "stop"), ({}, "length")],
+    [
+        ({"reasoning": "hm"}, "length"),
+        ({"reasoning": "hm"}, "stop"),
+        ({"reasoning_content": "hm"}, "stop"),
+        ({}, "length"),
+    ],
 )
 def test_a_reply_without_content_that_ended_early(message: dict[str, str], reason: str) -> None:
     """As mlx-lm's within the model's reasoning."""
@@ -524,6 +551,17 @@ def test_errors_in_a_list_and_bare_ones() -> None:
         assert str(caught.value) == f"HTTP 400: {body.decode()}"
 
 
+def test_what_the_provider_behind_a_router_said_is_told() -> None:
+    """As OpenRouter wraps it, whose own words say nothing."""
+    raw = '{"error": {"message": "Invalid \'max_output_tokens\': expected a value >= 16"}}'
+    metadata = {"raw": raw, "provider_name": "Azure"}
+    error = {"message": "Provider returned error", "code": 400, "metadata": metadata}
+    body = json.dumps({"error": error, "user_id": "x"}).encode()
+    for status, kind in ((400, RejectedError), (200, MalformedError)):
+        with pytest.raises(kind, match=r"Provider returned error: .*expected a value >= 16"):
+            chat(Answer(status, body))
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
@@ -561,17 +599,23 @@ def test_a_temperature_that_a_model_does_not_take_is_told_with_the_keys(told: st
     assert "judge" not in str(other.value)
 
 
-def test_top_p_of_one_beside_a_temperature() -> None:
-    """Claude takes one of them; a top_p of 1 asks for nothing."""
+@pytest.mark.parametrize(
+    "told",
+    [
+        "`temperature` and `top_p` cannot both be specified for this model.",
+        "Input validation error: `top_p` must be > 0.0 and < 1.0",
+    ],
+)
+def test_top_p_of_one_beside_a_temperature(told: str) -> None:
+    """Claude takes one of them, text-generation-inference no 1; a top_p of 1 asks for nothing."""
 
-    def claude(content: dict[str, Any], number: int) -> Answer:
-        told = "`temperature` and `top_p` cannot both be specified for this model."
-        return failure(400, told) if len(content) == 4 else reply("yes")
+    def refuse(content: dict[str, Any], number: int) -> Answer:
+        return failure(400, told) if "top_p" in content else reply("yes")
 
-    with serving(claude) as server:
+    with serving(refuse) as server:
         client = ChatClient(server.base_url, KEY, 20.0)
         assert client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 1.0}).text == "yes"
-        with pytest.raises(RejectedError, match="cannot both"):
+        with pytest.raises(RejectedError, match="top_p"):
             client.chat("m", MESSAGES, {"temperature": 0.7, "top_p": 0.9})
         client.close()
 

@@ -42,6 +42,7 @@ from llava_eval.models.local.prepared_media import WholePrompts
 from llava_eval.models.local.quantization import quantization_config
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
+from tests.models.families import FAMILIES
 from tests.models.helpers import make_clip, make_request
 
 
@@ -595,6 +596,23 @@ def test_quantization_really_quantizes_the_language_model_only(
     assert after["num_parameters"] == before["num_parameters"]
     assert after["memory_bytes_unquantized"] == before["memory_bytes"]
     assert after["memory_bytes"] < before["memory_bytes"]
+
+
+@pytest.mark.slow
+def test_experts_that_no_quantization_takes_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    FAMILIES["qwen3_vl_moe"].make(tmp_path)
+    scheme = QuantizationConfig("bnb_nf4", "bnb_nf4", skip_modules=["visual", "lm_head"])
+    load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu"), scheme))
+    # 2 layers of 4 experts with 3 matrices of 64 x 32 float32, of 936,704 bytes.
+    assert "quantization=bnb_nf4 leaves its experts as they are: they take 21 %" in caplog.text
+
+
+def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> None:
+    scheme = QuantizationConfig("torchao_int4", "torchao_int4", group_size=128)
+    with pytest.raises(CheckpointError, match=r"group_size=128 does not divide .* model, 192$"):
+        plan_checkpoint(checkpoint, ModelConfig(device="cpu"), scheme)
 
 
 def test_an_unknown_quantization(checkpoint: CheckpointFolder) -> None:

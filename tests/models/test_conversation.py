@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import resource
 import signal
 import sys
@@ -17,7 +16,7 @@ from transformers import AutoProcessor
 from llava_eval.config.compose import compose_config
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, ConfigError, PromptError
-from llava_eval.models.local.conversation import Conversation, _why_harmful
+from llava_eval.models.local.conversation import Conversation
 from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.placeholders import Placeholders
 from llava_eval.types import Request
@@ -300,32 +299,3 @@ def test_a_bad_literal_template_is_a_mistake_of_the_configuration(template: str,
     with pytest.raises(ConfigError) as caught:
         ConversationConfig("mine", template)
     assert part in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        (signal.SIGXCPU, "does not end (not done after 5 s)"),
-        (signal.SIGSEGV, "ends the process (SIGSEGV)"),
-        (signal.SIGKILL, "ends the process (SIGKILL)"),
-    ],
-)
-def test_how_a_try_was_ended(number: signal.Signals, said: str) -> None:
-    assert _why_harmful(lambda: os.kill(os.getpid(), number)) == said
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (MemoryError(), "fails: MemoryError: it asks for more than 256 MiB"),
-        (ValueError("told again where it is handled"), None),
-        (KeyboardInterrupt(), None),
-        (None, None),
-    ],
-)
-def test_what_a_try_raised(error: BaseException | None, said: str | None) -> None:
-    def render() -> None:
-        if error is not None:
-            raise error
-
-    assert _why_harmful(render) == said

@@ -168,6 +168,16 @@ def test_what_is_no_identity(identity: Any, message: str) -> None:
         OwnModel.of(Named()).identity()
 
 
+def test_an_identity_is_what_json_makes_of_it() -> None:
+    class Named(Shapes):
+        def identity(self) -> Any:
+            return {1: (2, 3), "seed": 4}
+
+    told = OwnModel.of(Named()).identity()["model"]
+    assert (told["1"], told["seed"]) == ([2, 3], 4)
+    json.dumps(told, sort_keys=True)
+
+
 def test_an_identity_that_cannot_be_asked_for_is_told_so() -> None:
     class Constant(Shapes):
         identity: ClassVar = {"weights": "abc"}

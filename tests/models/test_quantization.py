@@ -59,7 +59,11 @@ def test_eight_bits_of_bitsandbytes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind", ["llava", "video_llava", "qwen2_vl", "smolvlm", "video_llama_3", "gemma4"]
+    "kind",
+    [
+        *("llava", "video_llava", "qwen2_vl", "smolvlm", "video_llama_3", "gemma4", "lighton_ocr"),
+        *("kimi_k25", "deepseek_vl_hybrid", "ernie4_5_vl_moe"),
+    ],
 )
 def test_what_sees_keeps_its_precision(kind: str) -> None:
     """Its parts have other names in other families: Qwen2-VL's tower is ``visual``."""

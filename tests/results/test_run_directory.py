@@ -11,7 +11,7 @@ import pytest
 from llava_eval.errors import RunDirectoryError
 from llava_eval.results import files
 from llava_eval.results.directory import (
-    check_owner,
+    check_same_run,
     claim,
     find_unfinished,
     finished_results,
@@ -35,39 +35,39 @@ def leave_run(directory: Path, identity: dict[str, Any], status: str = "running"
 
 
 def test_an_empty_or_foreign_folder_is_free(tmp_path: Path) -> None:
-    assert check_owner(tmp_path, IDENTITY, resume=None) is None
+    assert check_same_run(tmp_path, IDENTITY, resume=None) is None
     (tmp_path / "notes.txt").touch()
-    assert check_owner(tmp_path, IDENTITY, resume=None) is None
+    assert check_same_run(tmp_path, IDENTITY, resume=None) is None
 
 
 def test_a_run_of_the_same_identity_is_ours(tmp_path: Path) -> None:
     leave_run(tmp_path, IDENTITY)
     for resume in (None, True):
-        manifest = check_owner(tmp_path, IDENTITY, resume=resume)
+        manifest = check_same_run(tmp_path, IDENTITY, resume=resume)
         assert manifest is not None
         assert manifest.identity == IDENTITY
     with pytest.raises(RunDirectoryError, match="resume=false"):
-        check_owner(tmp_path, IDENTITY, resume=False)
+        check_same_run(tmp_path, IDENTITY, resume=False)
 
 
 def test_another_configuration_is_refused_and_the_difference_named(tmp_path: Path) -> None:
     leave_run(tmp_path, IDENTITY)
     other = {**IDENTITY, "sampler": {"num_frames": 8}}
     with pytest.raises(RunDirectoryError, match=r"sampler\.num_frames was 16 there and is 8 here"):
-        check_owner(tmp_path, other, resume=None)
+        check_same_run(tmp_path, other, resume=None)
 
 
 def test_a_ledger_of_unknown_origin_is_refused(tmp_path: Path) -> None:
     (tmp_path / files.LEDGER).touch()
     with pytest.raises(RunDirectoryError, match=r"no manifest\.json"):
-        check_owner(tmp_path, IDENTITY, resume=None)
+        check_same_run(tmp_path, IDENTITY, resume=None)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
 def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / files.MANIFEST).write_text(text)
     with pytest.raises(RunDirectoryError, match=r"manifest\.json"):
-        check_owner(tmp_path, IDENTITY, resume=None)
+        check_same_run(tmp_path, IDENTITY, resume=None)
 
 
 def test_two_processes_cannot_claim_one_directory(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_columns_without_a_value_have_the_type_of_those_with_one(tmp_path: Path)
     full = RunReader().read(write_run(tmp_path / "full", [*nine, failed(9)]))
     assert bare.metrics["stderr"].isna().all()
     assert list(bare.metrics.dtypes) == list(full.metrics.dtypes)
+    (full.path / "metrics.json").unlink()  # not finished
+    assert list(RunReader().read(full.path).metrics.columns) == list(full.metrics.columns)
     assert list(bare.samples.dtypes) == list(full.samples.dtypes)
 
 

@@ -104,6 +104,17 @@ def sample(target: str = "B") -> Sample:
         ("My top choice is B", "B"),
         ("A\nB\nC\nD\n\nB", "B"),
         ("A\nB\nC\nD\nA", None),
+        # Two letters that marks or a correction part are two; a dash parts sentences.
+        ("A||B", None),
+        ("A,, B", None),
+        ("A, sorry, B", None),
+        ("A. I mean B.", None),
+        ("A. On second thought, B.", None),
+        ("A. My mistake, it's B.", None),
+        ("It is B — A and C can be excluded.", "B"),
+        ("B — A is not shown", "B"),
+        ("A — B is correct", None),
+        ("A — B", None),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Multiple choice about several images of a row: SEED-Bench and BLINK."""
+"""Multiple choice about several images of a row, for instance of SEED-Bench and BLINK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from llava_eval.benchmarks.adapters.options import Options
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
-from llava_eval.benchmarks.rows import Row, is_null
+from llava_eval.benchmarks.rows import Row, as_list, is_null
 from llava_eval.types import Media, Sample
 
 _NUMBERED = re.compile(r"image_\d+")
@@ -27,6 +27,7 @@ def image_list_choice(
     question: str = "{question}",
     answer: str = "{answer}",
     images: str | None = None,
+    group: str | None = None,
     upright: bool = True,
     facets: dict[str, list[str]] | None = None,
 ) -> Sample:
@@ -41,7 +42,7 @@ def image_list_choice(
 
     Args:
         row: the row.
-        id: template of the sample's id, which errors cluster by too.
+        id: template of the sample's id.
         media: templates of an image's file, with ``{number}`` from 1, for rows that hold none.
         prompt: template of the user's text, with ``{question}``, ``{options}`` (one a line) and
             ``{letters}`` ("A, B, C").
@@ -50,18 +51,21 @@ def image_list_choice(
         question: template of the bare question.
         answer: template of the right letter; brackets around it do not count.
         images: name of a column with a list of images; null takes image_1, image_2, ...
+        group: template of what errors cluster by, where questions share their images; null takes
+            the id.
         upright: see :func:`llava_eval.benchmarks.image_rows.row_image`.
         facets: as in :func:`llava_eval.benchmarks.adapters.image.image_question`.
 
     Raises:
-        RowsError: a missing column, or an answer that is no letter.
+        RowsError: a missing column, or an answer that is no letter of an option.
     """
     listed = Options(column=options, columns=option_columns)
     choices = listed.of(row)
     letters = string.ascii_uppercase[: len(choices)]
     letter = row.text(answer).strip("()")
-    if letter not in tuple(string.ascii_uppercase):
-        raise row.error(f"the answer {letter!r} is no letter")
+    if letter not in tuple(letters):
+        of = f" of A to {letters[-1]}" if len(letter) == 1 else ""
+        raise row.error(f"the answer {letter!r} is no letter{of}")
     text = row.text(
         prompt,
         question=row.text(question),
@@ -71,7 +75,7 @@ def image_list_choice(
     return Sample(
         id=row.text(id),
         row=row.number,
-        group=row.text(id),
+        group=row.text(id if group is None else group),
         content=(*_images(row, images, media, upright=upright), text),
         targets=(letter,),
         choices=choices,
@@ -85,8 +89,9 @@ def _images(
 ) -> tuple[Media, ...]:
     """Return the images that a row holds, in order, or else the first that a template names."""
     value: Any = None if column is None else row.optional(column)
-    if isinstance(value, list | tuple):
-        held = {f"{column}_{number}": item for number, item in enumerate(value, start=1)}
+    items = as_list(value)
+    if items is not None:
+        held = {f"{column}_{number}": item for number, item in enumerate(items, start=1)}
     elif column is None:
         held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}
     else:
@@ -100,7 +105,9 @@ def _images(
         return shown
     usable = [name for name in files if can_fill(row, name, {"number": 1})]
     if not usable:
-        raise row.error(f"there is no image, and none of {', '.join(files)} can be filled")
+        where = "in image_1, image_2, ..." if column is None else f"in column {column!r}"
+        instead = f", and none of {', '.join(files)} can be filled" if files else ""
+        raise row.error(f"there is no image {where}{instead}")
     path = row.media_path(usable, number="1")
     return (Media("image", path, upright=upright),)
 

@@ -17,7 +17,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import accumulate
+from functools import reduce
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, Self, cast
 
@@ -120,6 +121,20 @@ def _part_order(path: Path) -> tuple[list[int], int, str]:
     return [int(number) for number in re.findall(r"\d+", path.name)], len(ending), ending
 
 
+def _check_gaps(archive: Archive) -> None:
+    """Refuse parts that are no sequence: a member across a gap would have its right size."""
+    names = ((path, path.name) for path in archive.parts)
+    parts = [path for path, name in names if _PART.fullmatch(name) and not _WHOLE.fullmatch(name)]
+    endings = [re.findall("[a-z]+$|[0-9]+$", path.name.lower())[0] for path in parts]
+    for path, (ending, following) in zip(parts, pairwise(endings), strict=False):
+        first, second = (
+            int(end) if end.isdigit() else reduce(lambda n, letter: 26 * n + ord(letter), end, 0)
+            for end in (ending, following)
+        )
+        if second != first + 1:
+            raise ArchiveError(f"{path}: the part that follows it is missing, or there twice")
+
+
 def unpack(archive: Archive, target: Path, limits: Limits) -> None:
     """Unpack an archive into a folder; one that is unpacked already is left alone.
 
@@ -135,12 +150,14 @@ def unpack(archive: Archive, target: Path, limits: Limits) -> None:
 
     Raises:
         ArchiveError: a member would land outside the target, is a link or a device, the archive is
-            damaged or encrypted, or it passes a limit. Nothing was written outside the target.
+            damaged, encrypted or lacks a part, or it passes a limit. Nothing was written outside
+            the target.
         StorageError: a file cannot be written.
     """
     note = target / DONE_FOLDER / archive.noted
     if note.exists() and note.stat().st_mtime >= archive.changed:
         return
+    _check_gaps(archive)
     writer = Writer(archive.name, target, limits)
     unpack_members = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
     files = str(archive.parts[0]) + (" ..." if len(archive.parts) > 1 else "")

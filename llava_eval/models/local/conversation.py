@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import signal
-import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -22,19 +15,10 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import CheckpointError, PromptError, first_line
 from llava_eval.models.local.placeholders import Placeholders
+from llava_eval.models.local.template_limits import HarmError, limited, why_harmful
 from llava_eval.types import PreparedMedia, Request
 
 _log = logging.getLogger(__name__)
-
-#: Lines of Python that a chat template may run; real ones run some thousands.
-TEMPLATE_LIMIT_LINES = 1_000_000
-#: Memory and seconds of the processor that it may use: "{{ 'a' * 10**10 }}" is one line.
-TEMPLATE_LIMIT_BYTES = 1 << 28
-TEMPLATE_LIMIT_SECONDS = 5
-
-#: Longest wait for a try, where the child waits for something and uses no time.
-_TRIAL_SECONDS = 60
-_OUT_OF_MEMORY = 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +89,7 @@ class Conversation:
             for role, text in (("user", "Why?"), ("assistant", "So."))
         ]
         if self.config.template is None:
-            with suppress(Exception, _HarmError):  # it may refuse the turns
+            with suppress(Exception, HarmError):  # it may refuse the turns
                 behind = str(self._in_its_form(turns)).rpartition("So.")[2].strip()
                 first = tokenizer(behind, add_special_tokens=False)["input_ids"][:1]
                 if first and not tokenizer.decode(first, skip_special_tokens=True):
@@ -121,7 +105,7 @@ class Conversation:
         try:
             end = "continue_final_message" if request.assistant_prefill else "add_generation_prompt"
             text = self._in_its_form(_messages(request), **{end: True})
-        except _HarmError as error:
+        except HarmError as error:
             raise CheckpointError(
                 f"the checkpoint's chat template {error}; choose a literal conversation such as "
                 "conversation=plain"
@@ -157,7 +141,7 @@ class Conversation:
         dates: list[str] = []
 
         def render() -> object:
-            with _limited(TEMPLATE_LIMIT_LINES, dates):
+            with limited(dates):
                 return self.processor.apply_chat_template(messages, tokenize=False, **end)
 
         form = frozenset(
@@ -166,9 +150,9 @@ class Conversation:
             for part in turn["content"]
         )
         if form not in self._tried:
-            harm = _why_harmful(render)
+            harm = why_harmful(render)
             if harm is not None:
-                raise _HarmError(harm)
+                raise HarmError(harm)
             self._tried.add(form)
         text = render()
         written = [] if not isinstance(text, str) else [d for d in dates if d.strip() and d in text]
@@ -265,111 +249,3 @@ def _as_string(turn: dict[str, Any], prompt: object) -> dict[str, Any]:
     if not is_printed or any(part["type"] != "text" for part in parts):
         return turn
     return {**turn, "content": "".join(part["text"] for part in parts)}
-
-
-class _HarmError(BaseException):
-    """What a template does to a process, in words; no ``except Exception`` in it stops this."""
-
-
-class _OutOfMemoryError(_HarmError):
-    """Raised in place of a MemoryError, which Jinja's folding of constants passes over."""
-
-
-@contextmanager
-def _limited(num_lines: int, dates: list[str]) -> Iterator[None]:
-    """Stop what runs in the block, in this thread, after so many calls and lines of Python.
-
-    Time would be another limit on a machine with other work.
-
-    Args:
-        num_lines: so many.
-        dates: gets what transformers' ``strftime_now`` gave a template meanwhile.
-
-    Raises:
-        _HarmError: it was stopped.
-        _OutOfMemoryError: a MemoryError was raised in it, even if something there caught that.
-    """
-    num_left = num_lines
-
-    def count(frame: FrameType, event: str, detail: Any) -> Any:
-        nonlocal num_left
-        if event == "return" and frame.f_code.co_name == "strftime_now":
-            dates.append(str(detail))
-        if event == "exception" and issubclass(detail[0], MemoryError):
-            raise _OutOfMemoryError("takes all memory")
-        num_left -= 1
-        if num_left < 0:
-            raise _HarmError(f"does not end (not done after {num_lines:,} lines of Python)")
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
-
-
-def _why_harmful(render: Callable[[], object]) -> str | None:
-    """Return why a stranger's program must not run in this process, after a try in a child.
-
-    Only there can memory, and time within one operation (``9 ** 9 ** 9``), be limited without a
-    limit to the threads that decode and to the device. A child that does not come back for another
-    reason, or a system without fork or such limits, says nothing.
-
-    Args:
-        render: runs it; what it raises otherwise it will raise here again.
-    """
-    if not hasattr(os, "fork"):
-        return None
-    try:
-        with warnings.catch_warnings():  # of fork among threads: the child uses none of their locks
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-    except OSError:  # neither memory nor processes are left for a try
-        return None
-    if child == 0:
-        exit_code = 0
-        try:
-            _limit_this_process()
-            render()
-        except (MemoryError, _OutOfMemoryError):
-            exit_code = _OUT_OF_MEMORY
-        except BaseException:  # noqa: BLE001, S110 - the same is raised again where it is handled
-            pass
-        finally:
-            os._exit(exit_code)
-    end = time.monotonic() + _TRIAL_SECONDS
-    ended = status = 0
-    try:
-        while not ended and time.monotonic() < end:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            time.sleep(0 if ended else 0.001)
-    except ChildProcessError:  # whoever started this process has it ignore how children end
-        ended = child
-    finally:
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
-        return f"does not end (not done after {TEMPLATE_LIMIT_SECONDS} s)"
-    if os.WIFSIGNALED(status):
-        return f"ends the process ({signal.Signals(os.WTERMSIG(status)).name})"
-    if os.waitstatus_to_exitcode(status) == _OUT_OF_MEMORY:
-        return f"fails: MemoryError: it asks for more than {TEMPLATE_LIMIT_BYTES >> 20} MiB"
-    return None
-
-
-def _limit_this_process() -> None:
-    """Let this process use so much more memory (Linux) and time, and then end it."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    seconds = (TEMPLATE_LIMIT_SECONDS, TEMPLATE_LIMIT_SECONDS + 1)
-    resource.setrlimit(resource.RLIMIT_CPU, seconds)
-    num_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    num_bytes = num_pages * resource.getpagesize() + TEMPLATE_LIMIT_BYTES
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    bounds = [limit for limit in (*before, num_bytes) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), before[1]))

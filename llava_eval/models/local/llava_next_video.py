@@ -135,16 +135,7 @@ class FeaturePrefixes:
         media: Sequence[PreparedMedia],
         features: Sequence[torch.Tensor],
     ) -> torch.Tensor:
-        """Return input embeddings with every medium's features in place of its placeholders.
-
-        Args:
-            token_ids: (G, P) int64.
-            media: of all G rows, in the order of their prompts.
-            features: of each medium.
-
-        Returns:
-            (G, P, hidden) in the model's dtype.
-        """
+        """Return embeddings (G, P, hidden) with the features of all rows' media in their places."""
         embeddings: torch.Tensor = self._loaded.model.get_input_embeddings()(token_ids)
         for kind in {medium.kind for medium in media}:
             alike = [features[n] for n, medium in enumerate(media) if medium.kind == kind]

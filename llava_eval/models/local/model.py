@@ -380,6 +380,8 @@ def load_model(plan: ModelPlan) -> LoadedModel:
                     )
     for report in reports:
         _check_complete(checkpoint, report)
+    if quantization is not None:
+        _tell_of_experts(model, plan)
     model.eval()
     # What else generation_config.json says is in force where the plan keeps it.
     tokens = {name: getattr(model.generation_config, name, None) for name in TOKEN_SETTINGS}
@@ -390,6 +392,15 @@ def load_model(plan: ModelPlan) -> LoadedModel:
     with foreign_code(f"{checkpoint.name}: its video processor fails on two small frames"):
         pixels = FramePreprocessor(getattr(processor, "video_processor", None))
     return LoadedModel(model, processor, plan, pixels)
+
+
+def _tell_of_experts(model: Any, plan: ModelPlan) -> None:
+    """Warn where experts keep their precision: no method takes those in one tensor a layer."""
+    stacked = [weight for weight in model.parameters() if weight.ndim == 3]
+    share = sum(weight.numel() * weight.element_size() for weight in stacked) / stored_bytes(model)
+    if share > 0.1:
+        said = "%s: quantization=%s leaves its experts as they are: they take %.0f %% of its bytes"
+        log.warning(said, plan.checkpoint.name, plan.quantization.name, 100 * share)
 
 
 @contextmanager

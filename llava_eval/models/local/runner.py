@@ -85,22 +85,11 @@ class ModelRunner(Runner):
 
     @property
     def frame_preprocessor(self) -> FramePreprocessor | None:
-        """What resizes and crops frames before :meth:`prepare`, where that can be done apart."""
         pixels = self.loaded.pixels
         is_apart = self._shares and pixels.is_split and not self.loaded.plan.shows_images
         return pixels if is_apart else None
 
     def prepare(self, kind: MediaKind, clip: Clip) -> PreparedMedia:
-        """Preprocess one clip; may be called from other threads, ahead of :meth:`generate`.
-
-        Args:
-            kind: video, or image (a clip of one frame).
-            clip: the frames.
-
-        Raises:
-            CheckpointError: the processor takes no such media, or makes frames of a size that the
-                model was not trained on.
-        """
         prepared = self._preparer.prepare(kind, clip)
         if kind not in self._seen_kinds and prepared.inputs:
             self.guards.update(check_frame_size(self.loaded, prepared))
@@ -108,13 +97,6 @@ class ModelRunner(Runner):
         return prepared
 
     def generate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Generation]]:
-        """Yield a generation for every request.
-
-        A request that fails yields a generation with its error and takes no other with it.
-
-        Raises:
-            CheckpointError: the first prompt shows that model and processor do not fit.
-        """
         prompts: list[Prompt] = []
         for request in requests:
             try:
@@ -124,7 +106,7 @@ class ModelRunner(Runner):
                     check_length(prompt, self.loaded)
             except LlavaEvalError as error:
                 if isinstance(error, CheckpointError) and self.first_prompt is None:
-                    raise
+                    raise  # model and processor do not fit
                 yield request, Generation.failed(error)
                 continue
             if self.first_prompt is None:
@@ -143,7 +125,6 @@ class ModelRunner(Runner):
                 yield prompt.request, likeliest(asked)
 
     def settings(self) -> dict[str, Any]:
-        """Return what the manifest says of the runner: limits as they ended up."""
         return {
             "batch_size": self.batch_size,
             "max_batch_tokens": self.max_batch_tokens,
@@ -152,11 +133,9 @@ class ModelRunner(Runner):
         }
 
     def describe(self) -> dict[str, Any]:
-        """Return the manifest's record of the model."""
         return self.loaded.describe()
 
     def peak_device_memory_bytes(self) -> int | None:
-        """Return the most memory held on the device by this process; None on a CPU."""
         device = self.loaded.plan.device
         return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
 

@@ -69,12 +69,7 @@ class WholeBatches:
                 yield from map(self.alone, alike)
 
     def _rule(self, key: Hashable, alike: Sequence[Prompt]) -> RowRule:
-        """Return which of these may be asked together; try it where nobody has.
-
-        Args:
-            key: their kind.
-            alike: the longest first.
-        """
+        """Return which of these, the longest first, may be asked together; try what was not."""
         known = _known.setdefault(self.loaded.model, {}).setdefault(key, {})
         longest, shortest = alike[0], alike[-1]
         if self.loaded.length_dependence is not None or self.loaded.plan.kept_generation_settings:
@@ -104,11 +99,7 @@ class WholeBatches:
         return comparison is not None and comparison.agrees
 
     def _together(self, prompts: Sequence[Prompt]) -> PromptBatch:
-        """Return prompts padded by the processor.
-
-        Raises:
-            ForwardError: it fails, or a row holds other tokens than the prompt alone.
-        """
+        """Return prompts padded by the processor, each with its own tokens."""
         if len(prompts) == 1:
             return self.alone(prompts[0])
         made = self.writer.whole_inputs(*prompts)

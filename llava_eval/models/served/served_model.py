@@ -215,10 +215,11 @@ class FrameProbe:
         encoder = MediaEncoder(config.server, dialect, self._model.video_as)
         try:
             shown = [encoder.encode("video", numbered_clip(num_frames, size))] if num_frames else []
-            request = Request("probe", (*shown, question), GenerationSettings(max_new_tokens=1))
+            request = Request("probe", (*shown, question), GenerationSettings())
             messages = chat_messages(request)
-            # No temperature: some models refuse most.
-            fields = {"max_tokens": 1, **media_fields(request, dialect)}
+            # No temperature: some models refuse most. No fewer tokens: OpenAI's take no less.
+            limit = request.settings.max_new_tokens
+            fields = {"max_tokens": limit, **media_fields(request, dialect)}
             completion = with_retries(
                 lambda: self._client.chat(config.checkpoint, messages, fields),
                 config.server,

@@ -121,8 +121,8 @@ class SequentialGate:
         indices = {name: index for index, name in enumerate(self._members)}
         return sorted(samples, key=lambda sample: indices[sample.group])
 
-    def sees(self, result: SampleResult) -> bool:
-        """Take one more result, and return whether it is known now.
+    def add(self, result: SampleResult) -> None:
+        """Take one more result.
 
         Args:
             result: with its score.
@@ -140,13 +140,17 @@ class SequentialGate:
         bounds = self._bounds
         assert bounds is not None
         for ids in list(self._members.values())[bounds.num_observations :]:
-            if self.verdict != "not shown" or any(name not in self._after for name in ids):
+            if self.is_done or any(name not in self._after for name in ids):
                 break
             for index, side in enumerate((self._before, self._after)):
                 self._sums[index] += sum(side[name] for name in ids)
             change = sum(self._after[name] - self._before[name] for name in ids)
             bounds.add(change / self._largest)
             self._num_compared += len(ids)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the verdict is known."""
         return self.verdict != "not shown"
 
     @property

@@ -7,15 +7,13 @@ constants in place of smoothing, so that no matches give a value near 0, not 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from llava_eval.scoring.captions.ngrams import (
     MAX_ORDER,
+    Captions,
     CaptionScore,
-    CaptionWords,
     IntArray,
     NgramCounts,
 )
@@ -24,20 +22,14 @@ _SMALL = 1e-9  # added to denominators
 _TINY = 1e-15  # added to numerators: an empty hypothesis still scores about 0
 
 
-def bleu_from_counts(
-    words: CaptionWords, counts: Sequence[NgramCounts]
-) -> tuple[CaptionScore, ...]:
+def bleu(captions: Captions) -> tuple[CaptionScore, ...]:
     """BLEU-1, BLEU-2, BLEU-3 and BLEU-4 of tokenized captions.
-
-    Args:
-        words: of the captions.
-        counts: all of their `ngram_counts`, made once and shared with CIDEr.
 
     Returns:
         Four scores from 0 to 1. The corpus value comes from counts summed over the set; it is not
         the mean of the samples' values.
     """
-    parts = expand_counts(sample_counts(words, counts))
+    parts = expand_counts(sample_counts(captions))
     corpus = bleu_of_parts(parts.sum(axis=0, keepdims=True))
     per_sample = bleu_of_parts(parts)
     return tuple(
@@ -45,13 +37,13 @@ def bleu_from_counts(
     )
 
 
-def sample_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> IntArray:
+def sample_counts(captions: Captions) -> IntArray:
     """(num_samples, 6) what each sample adds to BLEU of any set it is in.
 
     Its correct n-grams of each order, its length, and the closest length of a reference.
     """
-    columns = [_correct(words, order_counts) for order_counts in counts]
-    columns += [words.num_words[: words.num_samples], _closest_length(words)]
+    columns = [_correct(captions, counts) for counts in captions.counts]
+    columns += [captions.num_words[: captions.num_samples], _closest_length(captions)]
     return np.stack(columns, axis=1)
 
 
@@ -77,21 +69,21 @@ def bleu_of_parts(parts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.
     return mean * brevity[:, None]
 
 
-def _correct(words: CaptionWords, counts: NgramCounts) -> IntArray:
+def _correct(captions: Captions, counts: NgramCounts) -> IntArray:
     """(num_samples,) n-grams of the hypothesis that occur in a reference, each clipped."""
     allowed = np.zeros(len(counts.hypothesis_count), np.int64)
     np.maximum.at(
         allowed, counts.shared_hypothesis, counts.reference_count[counts.shared_reference]
     )
     clipped = np.minimum(allowed, counts.hypothesis_count)
-    return np.bincount(counts.hypothesis_sample, clipped, words.num_samples).astype(np.int64)
+    return np.bincount(counts.hypothesis_sample, clipped, captions.num_samples).astype(np.int64)
 
 
-def _closest_length(words: CaptionWords) -> IntArray:
+def _closest_length(captions: Captions) -> IntArray:
     """(num_samples,) words of the reference closest in length, the shorter on a tie."""
-    length = words.num_words[words.num_samples :]
-    distance = np.abs(length - words.num_words[words.reference_sample])
+    length = captions.num_words[captions.num_samples :]
+    distance = np.abs(length - captions.num_words[captions.reference_sample])
     base = int(length.max()) + 1
-    first = np.cumsum(words.num_references) - words.num_references
+    first = np.cumsum(captions.num_references) - captions.num_references
     closest: IntArray = np.minimum.reduceat(distance * base + length, first) % base
     return closest

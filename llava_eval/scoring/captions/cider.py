@@ -12,47 +12,42 @@ name: n-grams of 1 to 4 words weighted by tf-idf, no stemming, clipped, with a G
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-from llava_eval.scoring.captions.ngrams import MAX_ORDER, CaptionScore, CaptionWords, NgramCounts
+from llava_eval.scoring.captions.ngrams import MAX_ORDER, Captions, CaptionScore, NgramCounts
 
 _SIGMA = 6.0
 
 FloatArray = NDArray[np.float64]
 
 
-def cider_from_counts(words: CaptionWords, counts: Sequence[NgramCounts]) -> CaptionScore:
+def cider(captions: Captions) -> CaptionScore:
     """CIDEr of tokenized captions.
-
-    Args:
-        words: of the captions.
-        counts: all of their `ngram_counts`, made once and shared with BLEU.
 
     Returns:
         Values from 0 to 10; the corpus value is their mean.
     """
-    sample = words.reference_sample
-    num_bigrams = np.maximum(words.num_words - 1, 0)
-    difference = (num_bigrams[sample] - num_bigrams[words.num_samples :]).astype(np.float64)
+    sample = captions.reference_sample
+    num_bigrams = np.maximum(captions.num_words - 1, 0)
+    difference = (num_bigrams[sample] - num_bigrams[captions.num_samples :]).astype(np.float64)
     penalty = np.exp(-(difference**2) / (2 * _SIGMA**2))
     similarity = np.zeros(len(sample))
-    for order_counts in counts:
-        similarity += _cosine(words, order_counts) * penalty
-    total = np.bincount(sample, similarity, words.num_samples)
-    per_sample = 10.0 * (total / MAX_ORDER / words.num_references)
+    for counts in captions.counts:
+        similarity += _cosine(captions, counts) * penalty
+    total = np.bincount(sample, similarity, captions.num_samples)
+    per_sample = 10.0 * (total / MAX_ORDER / captions.num_references)
     return CaptionScore(float(per_sample.mean()), per_sample)
 
 
-def _cosine(words: CaptionWords, counts: NgramCounts) -> FloatArray:
+def _cosine(captions: Captions, counts: NgramCounts) -> FloatArray:
     """(num_references,) clipped cosine similarity of each reference and its hypothesis."""
-    sample = words.reference_sample
-    idf = _inverse_document_frequency(words, counts)
+    sample = captions.reference_sample
+    idf = _inverse_document_frequency(captions, counts)
     hypothesis = counts.hypothesis_count * idf[counts.hypothesis_ngram]
     reference = counts.reference_count * idf[counts.reference_ngram]
-    norm = np.sqrt(np.bincount(counts.hypothesis_sample, hypothesis**2, words.num_samples))[sample]
+    squares = np.bincount(counts.hypothesis_sample, hypothesis**2, captions.num_samples)
+    norm = np.sqrt(squares)[sample]
     norm *= np.sqrt(np.bincount(counts.reference_caption, reference**2, len(sample)))
     shared = reference[counts.shared_reference]
     product = np.bincount(
@@ -64,15 +59,15 @@ def _cosine(words: CaptionWords, counts: NgramCounts) -> FloatArray:
     return similarity
 
 
-def _inverse_document_frequency(words: CaptionWords, counts: NgramCounts) -> FloatArray:
+def _inverse_document_frequency(captions: Captions, counts: NgramCounts) -> FloatArray:
     """(num_ngrams,) log of the number of samples over that of samples whose references have it.
 
     An n-gram that no reference has counts as if one had it.
     """
-    sample = words.reference_sample[counts.reference_caption]
+    sample = captions.reference_sample[counts.reference_caption]
     occurrence = np.sort(sample * counts.num_ngrams + counts.reference_ngram)
     # once for each sample, however many of its references have it
     document = occurrence[np.diff(occurrence, prepend=-1) > 0]
     frequency = np.bincount(document % max(counts.num_ngrams, 1), minlength=counts.num_ngrams)
-    idf: FloatArray = np.log(float(words.num_samples)) - np.log(np.maximum(frequency, 1.0))
+    idf: FloatArray = np.log(float(captions.num_samples)) - np.log(np.maximum(frequency, 1.0))
     return idf

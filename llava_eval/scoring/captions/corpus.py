@@ -10,17 +10,16 @@ from typing import Literal
 import numpy as np
 
 from llava_eval.scoring.captions.bleu import (
-    bleu_from_counts,
+    bleu,
     bleu_of_parts,
     expand_counts,
     sample_counts,
 )
-from llava_eval.scoring.captions.cider import cider_from_counts
+from llava_eval.scoring.captions.cider import cider
 from llava_eval.scoring.captions.ngrams import (
+    Captions,
     CaptionScore,
-    CaptionWords,
     IntArray,
-    NgramCounts,
     check_captions,
 )
 from llava_eval.scoring.captions.ptb_tokenizer import tokenize
@@ -38,46 +37,19 @@ _ONE_CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class CountedCaptions:
-    """A set of captions, tokenized and counted once for all metrics.
+def _counted(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Captions:
+    """Tokenize captions; see :func:`score_captions`."""
+    check_captions(hypotheses, references)
+    tokenized_references = iter(tokenize(list(itertools.chain.from_iterable(references))))
+    grouped = [list(itertools.islice(tokenized_references, len(refs))) for refs in references]
+    return Captions.of(tokenize(hypotheses), grouped)
 
-    Attributes:
-        hypotheses: tokenized, one a sample.
-        references: tokenized, by sample.
-        words: all of them as numbers.
-        counts: of n-grams, by length.
-    """
 
-    hypotheses: Sequence[str]
-    references: Sequence[Sequence[str]]
-    words: CaptionWords
-    counts: Sequence[NgramCounts]
-
-    @classmethod
-    def of(cls, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CountedCaptions:
-        """Tokenize and count; see :func:`score_captions`."""
-        check_captions(hypotheses, references)
-        tokenized_references = iter(tokenize(list(itertools.chain.from_iterable(references))))
-        grouped = [list(itertools.islice(tokenized_references, len(refs))) for refs in references]
-        tokenized_hypotheses = tokenize(hypotheses)
-        words = CaptionWords.from_captions(tokenized_hypotheses, grouped)
-        return cls(tokenized_hypotheses, grouped, words, list(words.ngram_counts()))
-
-    def scores(self) -> dict[str, CaptionScore]:
-        """Return BLEU-1 to BLEU-4, ROUGE-L and CIDEr; see :func:`score_captions`."""
-        bleus = bleu_from_counts(self.words, self.counts)
-        scores = {f"bleu_{order}": score for order, score in enumerate(bleus, 1)}
-        scores["rouge_l"] = rouge_l(self.hypotheses, self.references)
-        scores["cider"] = cider_from_counts(self.words, self.counts)
-        return scores
-
-    def bleu_counts(self) -> IntArray:
-        """Return (num_samples, 6) what BLEU of any part of the set is made of.
-
-        See :func:`llava_eval.scoring.captions.bleu.expand_counts`.
-        """
-        return sample_counts(self.words, self.counts)
+def _scores(captions: Captions) -> dict[str, CaptionScore]:
+    scores = {f"bleu_{order}": score for order, score in enumerate(bleu(captions), 1)}
+    scores["rouge_l"] = rouge_l(captions.hypotheses, captions.references)
+    scores["cider"] = cider(captions)
+    return scores
 
 
 def score_captions(
@@ -99,7 +71,7 @@ def score_captions(
         ValueError: no sample, unequal lengths, or a sample without references.
         TypeError: a caption is not a string.
     """
-    return CountedCaptions.of(hypotheses, references).scores()
+    return _scores(_counted(hypotheses, references))
 
 
 @dataclass(frozen=True)
@@ -132,9 +104,9 @@ class CaptionScorer:
         """Return the scores of captions with their references."""
         if not pairs:
             return []
-        counted = CountedCaptions.of([text for text, _ in pairs], [refs for _, refs in pairs])
-        details = {name: score.per_sample.tolist() for name, score in counted.scores().items()}
-        details[BLEU_COUNTS] = counted.bleu_counts().tolist()
+        counted = _counted([text for text, _ in pairs], [refs for _, refs in pairs])
+        details = {name: score.per_sample.tolist() for name, score in _scores(counted).items()}
+        details[BLEU_COUNTS] = sample_counts(counted).tolist()
         if len(set(map(frozenset, counted.references))) == 1:
             details["cider"] = [None] * len(pairs)
         return [
@@ -181,6 +153,5 @@ def bleu_counts_of(results: Sequence[SampleResult]) -> IntArray:
     if all(isinstance(row, list) for row in stored):
         return expand_counts(np.array(stored, np.int64))
     captions = [str(result.generation.text) for result in results]
-    return expand_counts(
-        CountedCaptions.of(captions, [result.target for result in results]).bleu_counts()
-    )
+    counted = _counted(captions, [result.target for result in results])
+    return expand_counts(sample_counts(counted))

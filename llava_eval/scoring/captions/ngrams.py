@@ -7,9 +7,10 @@ makes them fast.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,25 +48,27 @@ class NgramCounts:
     shared_reference: IntArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CaptionWords:
-    """The words of a set of captions, numbered.
+@dataclass(frozen=True, eq=False)
+class Captions:
+    """A set of tokenized captions, their words numbered.
 
     Attributes:
+        hypotheses: one a sample.
+        references: of each sample.
         words: (num_words,) the captions' words one after the other, hypotheses first, then all
             references of the first sample, and so on.
         num_words: (num_samples + num_references,) words of each caption.
         num_references: (num_samples,) references of each sample.
     """
 
+    hypotheses: Sequence[str]
+    references: Sequence[Sequence[str]]
     words: IntArray
     num_words: IntArray
     num_references: IntArray
 
     @classmethod
-    def from_captions(
-        cls, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> CaptionWords:
+    def of(cls, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Captions:
         """Split tokenized captions at any white space, as the reference's `precook` does.
 
         This is where a token with a no-break space becomes two words.
@@ -83,7 +86,8 @@ class CaptionWords:
             np.int64,
             int(num_words.sum()),
         )
-        return cls(words, num_words, np.array([len(refs) for refs in references], np.int64))
+        num_references = np.array([len(refs) for refs in references], np.int64)
+        return cls(hypotheses, references, words, num_words, num_references)
 
     @property
     def num_samples(self) -> int:
@@ -95,8 +99,10 @@ class CaptionWords:
         """(num_references,) the sample that each reference belongs to."""
         return np.repeat(np.arange(self.num_samples), self.num_references)
 
-    def ngram_counts(self) -> Iterator[NgramCounts]:
+    @functools.cached_property
+    def counts(self) -> list[NgramCounts]:
         """Counts for the orders 1 to `MAX_ORDER`."""
+        counts = []
         caption = np.repeat(np.arange(len(self.num_words)), self.num_words)
         starts = np.arange(len(self.words))  # positions where an n-gram of this order starts
         ngrams = self.words
@@ -110,7 +116,8 @@ class CaptionWords:
                 # the number of an n-gram: of its first n - 1 words, and its last word
                 ngrams = ngrams * vocabulary + self.words[last]
             distinct, ngrams = np.unique(ngrams, return_inverse=True)
-            yield self._count(caption[starts], ngrams, len(distinct))
+            counts.append(self._count(caption[starts], ngrams, len(distinct)))
+        return counts
 
     def _count(self, caption: IntArray, ngram: IntArray, num_ngrams: int) -> NgramCounts:
         """Count the occurrences, given as (caption, n-gram) pairs, and join the two sides."""

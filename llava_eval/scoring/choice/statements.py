@@ -6,6 +6,7 @@ One pass over all mentions of options, and over the lists that copy them. Nothin
 
 from __future__ import annotations
 
+import itertools
 import re
 import string
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ _MOST_LETTERS = 1000
 #: The end of a prompt, where a word may begin.
 _CUT_OFF = re.compile("answer: *[a-z]")
 
-_GROUP = re.compile(r"[Ll](?:(?:,?(?:\(?j{1,3}[mfs]*|[mf]*)o?|-|(?<![xT]L)>)L)*")
+_GROUP = re.compile(r"[Ll](?:(?:,*(?:\(?j{1,3}[mfs]*|[mf]*)o?|-|(?<![xT]L)>)L)*")
 _SENTENCE_BREAK = re.compile("[.?;N]")
 #: Letters that are named together, which a phrase may go over: "of A, B and C".
 _SEVERAL = re.compile("L(?:[,j-]*L)+")
@@ -81,10 +82,14 @@ class _Reply:
     def _split(self, group: re.Match[str]) -> list[list[int]]:
         """Return the letters of one mention, or of two where the last has a verb of its own.
 
-        "Unlike A, B is correct" and "(A) B is wrong" speak of two letters, "A and B are correct" of
-        one group.
+        "Unlike A, B is correct", "(A) B is wrong" and "B — A and C are wrong" speak of two letters,
+        "A and B are correct" of one group.
         """
         at = [number for number in range(*group.span()) if self.kinds[number] in "Ll"]
+        if self.kinds[group.end() : group.end() + 1].isalpha():
+            for number, (left, right) in enumerate(itertools.pairwise(at), start=1):
+                if "—" in self.plain[self.tokens[left].end : self.tokens[right].start]:
+                    return [at[:number], at[number:]]
         if (
             len(at) > 2
             and self.kinds[at[-1] - 1] != ">"

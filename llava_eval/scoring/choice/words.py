@@ -130,7 +130,7 @@ _WORDS: Final[dict[str, str]] = {
     vậy, jadi, oleh karena itu, alltså, därför, derfor, 因此, 所以, 故, 综上, 综上所述, したがって, よって, つまり, そのため, 따라서, 그러므로, 그래서, ดังนั้น, इसलिए,
     لذلك, إذن, بنابراین""",
     # IT: the same, and may also begin a condition's consequence.
-    "s": """the one, if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
+    "s": """i mean, i meant, sorry, my mistake, my bad, on second thought, on second thoughts, no wait, the one, if i see it correctly, if i'm not mistaken, if i am not mistaken, unless i'm mistaken, unless i am mistaken, undoubtedly, too, as
     well, sure, ok, okay, it, it's, that's, that, this, that one, that one's, this one, this one's, its, that'd be, it'd be, all
     things considered, presumably, assistant, output, es, dies, que es, che sia, che è, что, что это, dass, dass es, esta es, also,
     wahrscheinlich, c'est, que c'est, probablement, if i had to, if i have to, if i must, if we had to, if forced, probablemente,

@@ -262,4 +262,4 @@ def _fields(config: JudgeConfig) -> dict[str, Any]:
         "max_tokens": config.max_tokens,
         "response_format": config.response_format,
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in fields.items() if value not in (None, {})}

@@ -54,7 +54,7 @@ def key_of(config: JudgeConfig, messages: Messages) -> str:
         "max_tokens": config.max_tokens,
         "messages": [dict(message) for message in messages],
     }
-    if config.response_format is not None:
+    if config.response_format:
         content["response_format"] = config.response_format
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -136,6 +136,24 @@ def test_a_split_compressed_tar(source: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "target") == members
 
 
+@pytest.mark.parametrize("ending", ["{:02d}", "part{:d}", "a{:c}"])
+def test_nothing_is_written_of_an_archive_that_lacks_a_part(
+    source: Path, tmp_path: Path, ending: str
+) -> None:
+    members = {name: os.urandom(30_000) for name in "abc"}
+    whole = make_tar(source / "v.tar", members)
+    first = ord("a") if ending == "a{:c}" else 0
+    split(whole, 9_000, lambda n: "v.tar." + ending.format(first + n))
+    missing = source / ("v.tar." + ending.format(first + 3))
+    content = missing.read_bytes()
+    missing.unlink()
+    with pytest.raises(ArchiveError, match=r"v\.tar\.\w+: the part that follows it is missing"):
+        unpack_all(source, tmp_path / "target")
+    missing.write_bytes(content)
+    unpack_all(source, tmp_path / "target")
+    assert contents(tmp_path / "target") == members
+
+
 def test_what_is_unpacked_is_not_unpacked_again(source: Path, tmp_path: Path) -> None:
     make_zip(source / "v.zip", FILES)
     target = tmp_path / "target"

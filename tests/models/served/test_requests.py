@@ -93,6 +93,7 @@ def test_frames_as_images_hold_the_pixels() -> None:
     assert sent["messages"][0] == {"role": "system", "content": "be brief"}
     assert {name: sent[name] for name in sent if name != "messages"} == {
         "model": "m",
+        "stream": False,
         "max_tokens": 7,
         "temperature": 0.0,
     }
@@ -131,7 +132,7 @@ def test_a_clip_file_holds_the_pixels_and_goes_away(
     with serving(echo, PAGES["transformers"]) as server:
         runner = make_runner(server, clip_dir=str(tmp_path) if is_named else None)
         trial = server.requests.pop()
-        assert trial["max_tokens"] == 1
+        assert trial["max_tokens"] == 16
         clip = video_clip(5)
         shown, left = (runner.prepare("video", clip) for _ in range(2))
         path = Path(shown.parts[0]["video_url"]["url"])

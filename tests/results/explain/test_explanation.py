@@ -434,6 +434,9 @@ def test_files_are_written_where_they_are_asked_for(
     assert "parts" not in content
     assert (out / "explain.md").read_text().startswith("### ")
     assert not (run.path / "explain.json").exists(), "nothing was answered anew"
+    (run.path / "explain.json").mkdir()  # of a run that may not be written to, all is shown first
+    assert run_command([*words, "--run", "2"]) == 1
+    assert "the whole difference" in capsys.readouterr().out
 
 
 def test_rules_are_those_of_the_benchmark_and_of_the_same_kind(explanation: Explanation) -> None:

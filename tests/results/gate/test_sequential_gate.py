@@ -52,7 +52,8 @@ def test_it_ends_early_where_all_is_worse(tmp_path: Path) -> None:
     seen = 0
     for sample in gate.order([sample_of(one) for one in before]):
         seen += 1
-        if gate.sees(after[sample.id]):
+        gate.add(after[sample.id])
+        if gate.is_done:
             break
     assert gate.verdict == "regressed"
     assert seen < 90
@@ -66,7 +67,7 @@ def test_the_checks_hold_the_verdict_and_what_failed(tmp_path: Path) -> None:
     before = [answered(n, n % 4 > 0) for n in range(12)]
     gate = gate_on(tmp_path, before)
     for sample in gate.order([sample_of(one) for one in before]):
-        gate.sees(answered(sample.row, sample.row % 2 > 0))
+        gate.add(answered(sample.row, sample.row % 2 > 0))
     (check,) = gate.checks
     cells = (check.name, check.baseline, check.run, check.difference, check.allowed)
     assert cells == ("accuracy", "75.0", "50.0", "-25.0", "10.0")
@@ -90,7 +91,7 @@ def test_the_order_of_arrival_within_a_batch_changes_nothing(tmp_path: Path) -> 
     backwards = [name for start in range(0, 180, 12) for name in order[start : start + 12][::-1]]
     for gate, names in zip(gates, (order, backwards), strict=True):
         for name in names:
-            gate.sees(after[name])
+            gate.add(after[name])
     assert gates[0].content == gates[1].content
 
 
@@ -134,10 +135,10 @@ def test_what_depends_on_the_frames_is_compared_when_it_is_known(
     gate = SequentialGate(baseline, RULE)
     gate.begin(samples, run.config, StrictChoice(), "made/up")
     first, second, third = gate.order(samples)[:3]
-    gate.sees(before[first.row])
-    gate.sees(SampleResult.failed(second, OSError("the prompt is not known")))
+    gate.add(before[first.row])
+    gate.add(SampleResult.failed(second, OSError("the prompt is not known")))
     with pytest.raises(ComparisonError, match=f"not asked the same: the prompt of {third.id} dif"):
-        gate.sees(dataclasses.replace(before[third.row], prompt="other lines"))
+        gate.add(dataclasses.replace(before[third.row], prompt="other lines"))
 
 
 @pytest.mark.slow
@@ -203,7 +204,8 @@ def test_what_is_known_before_and_after_the_first_video(tmp_path: Path) -> None:
     first = [one for one in gate.order([sample_of(one) for one in UNEQUAL])]
     group = [one for one in first if one.group == first[0].group]
     for sample in group:
-        assert not gate.sees(answered(sample.row, False))
+        gate.add(answered(sample.row, False))
+        assert not gate.is_done
     right = sum(one.row != 6 for one in group)
     content = gate.content
     assert (content["num_groups"], content["num_samples"]) == (1, len(group))
@@ -264,7 +266,7 @@ def test_an_answer_that_counts_nowhere_counts_nothing(tmp_path: Path) -> None:
     gate = gate_on(tmp_path, UNEQUAL)
     unscored = Score(None, None, unreadable=True)
     for sample in gate.order([sample_of(one) for one in UNEQUAL]):
-        gate.sees(answered(sample.row, True, score=unscored))
+        gate.add(answered(sample.row, True, score=unscored))
     assert (gate.content["run"], gate.content["num_samples"]) == (0.0, 7)
     assert gate.content["baseline"] == pytest.approx(600 / 7)
 
@@ -276,7 +278,8 @@ def test_the_bounds_are_of_samples_however_many_a_video_has(tmp_path: Path) -> N
     before = [answered(n, True, group=group(n)) for n in range(160)]
     gate = gate_on(tmp_path, before)
     for sample in gate.order([sample_of(one) for one in before]):
-        if gate.sees(answered(sample.row, sample.row % 4 == 0, group=sample.group)):
+        gate.add(answered(sample.row, sample.row % 4 == 0, group=sample.group))
+        if gate.is_done:
             break
     content = gate.content
     assert content["verdict"] == "regressed"
@@ -300,7 +303,8 @@ def test_the_tolerance_is_of_samples_however_many_a_video_has(
     before = [answered(n, True, group=group(n)) for n in range(480)]
     gate = gate_on(tmp_path, before)
     for sample in gate.order([sample_of(one) for one in before]):
-        if gate.sees(answered(sample.row, sample.row % 20 >= num_lost, group=sample.group)):
+        gate.add(answered(sample.row, sample.row % 20 >= num_lost, group=sample.group))
+        if gate.is_done:
             break
     assert gate.verdict == verdict
     gate.num_failed = 1

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llava_eval.scoring.captions.bleu import bleu_from_counts
-from llava_eval.scoring.captions.cider import cider_from_counts
+from llava_eval.scoring.captions import bleu as bleu_scores
+from llava_eval.scoring.captions import cider as cider_scores
 from llava_eval.scoring.captions.corpus import score_captions
-from llava_eval.scoring.captions.ngrams import CaptionScore, CaptionWords
+from llava_eval.scoring.captions.ngrams import Captions, CaptionScore
 from llava_eval.scoring.captions.rouge_l import rouge_l
 
 SETS = json.loads(
@@ -26,13 +26,11 @@ SETS = json.loads(
 def bleu(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]]
 ) -> tuple[CaptionScore, ...]:
-    words = CaptionWords.from_captions(hypotheses, references)
-    return bleu_from_counts(words, list(words.ngram_counts()))
+    return bleu_scores.bleu(Captions.of(hypotheses, references))
 
 
 def cider(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScore:
-    words = CaptionWords.from_captions(hypotheses, references)
-    return cider_from_counts(words, list(words.ngram_counts()))
+    return cider_scores.cider(Captions.of(hypotheses, references))
 
 
 @pytest.mark.parametrize("golden", SETS, ids=lambda golden: f"{len(golden['hypotheses'])} samples")

@@ -80,7 +80,8 @@ def test_the_request_holds_the_prompt_and_what_is_set_only(tmp_path: Path) -> No
         ask(tmp_path, server, "a", response_format={"type": "json_object"})
     bare, full, formed = server.requests
     assert formed == {**bare, "response_format": {"type": "json_object"}}
-    assert bare == {"model": "judge", "messages": [dict(message) for message in prompt("a")]}
+    messages = [dict(message) for message in prompt("a")]
+    assert bare == {"model": "judge", "stream": False, "messages": messages}
     assert full == {**bare, "temperature": 0.0, "max_tokens": 64}
     assert server.keys == [f"Bearer {KEY}"] * 3
 
