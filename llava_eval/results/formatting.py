@@ -216,13 +216,17 @@ class Table:
         header = [_named(cell, names or {}) for cell in self.header]
         rows = [
             [
-                _named(cell, names or {})
-                if column == of_runs
-                else (latex_text if column < self.num_names else _latex_value)(cell)
+                (latex_text if column < self.num_names else _latex_value)(cell)
                 for column, cell in enumerate(row)
             ]
             for row in self.rows
         ]
+        for row, cells in zip(self.rows, rows, strict=True):
+            if of_runs is not None:
+                cells[of_runs] = _named(row[of_runs], names or {})
+            elif ", as " in row[0]:  # a level, of the samples that a run and the first answered
+                level, joint, letter = row[0].rpartition(", as ")
+                cells[0] = latex_text(f"{level}{joint}{(names or {}).get(letter, letter)}")
         for row, column in self.best:
             rows[row][column] = f"\\textbf{{{rows[row][column]}}}"
         lines = [
