@@ -247,14 +247,12 @@ class Table:
             f'<th scope="col"{kind}>{html_text(cell)}</th>'
             for kind, cell in zip(kinds, self.header, strict=True)
         )
-        rows = "\n".join(map(self._html_row, self.rows))
-        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
-
-    def _html_row(self, row: Sequence[str]) -> str:
-        names = "".join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])
-        return (
-            f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
+        rows = "\n".join(
+            f"<tr>{''.join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])}"
+            f"{''.join(f'<td>{html_text(cell)}</td>' for cell in row[self.num_names :])}</tr>"
+            for row in self.rows
         )
+        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
 
 
 def fitted(names: Sequence[str], width: int) -> list[str]:
