@@ -7,6 +7,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llava_eval.borders.paths import local_path
@@ -435,12 +436,15 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _read_frames(requests: Sequence[FrameRequest]) -> Generator[Any, None, None]:
     """Yield frames (N, H, W, 3) of each video, and None for one that cannot be read."""
-    from llava_eval.types import Media
+    from llava_eval.types import Media, MediaKind
     from llava_eval.video import decode_ahead, read_media
+    from llava_eval.video.media import IMAGE_SUFFIXES
 
     def read(request: FrameRequest) -> Any:
-        clip = read_media(Media("video", request.path), lambda _: request.frame_indices)
-        return clip.pixels
+        is_image = Path(request.path).suffix.lower() in IMAGE_SUFFIXES
+        kind: MediaKind = "image" if is_image and request.frame_indices == (0,) else "video"
+        media = Media(kind, request.path, upright=request.upright)
+        return read_media(media, lambda _: request.frame_indices).pixels
 
     outcomes = decode_ahead(requests, read, num_workers=2, max_pending=4, timeout_seconds=30.0)
     for outcome in outcomes:

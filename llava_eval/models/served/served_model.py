@@ -15,9 +15,7 @@ from llava_eval.errors import CheckpointError, ConfigError
 from llava_eval.models.backend import Plan
 from llava_eval.models.chat_client import ChatClient, RefusedError, RejectedError, hints
 from llava_eval.models.request_pool import with_retries
-from llava_eval.models.served.clips import MediaEncoder
-from llava_eval.models.served.messages import chat_messages, media_fields
-from llava_eval.models.served.probe import (
+from llava_eval.models.served.frame_cost import (
     LENGTHS,
     QUESTION,
     SMALL,
@@ -27,6 +25,8 @@ from llava_eval.models.served.probe import (
     measure_frame_cost,
     numbered_clip,
 )
+from llava_eval.models.served.media_encoder import MediaEncoder
+from llava_eval.models.served.messages import chat_messages, media_fields
 from llava_eval.models.served.server import Dialect, Server, find_server
 from llava_eval.types import GenerationSettings, Request
 

@@ -22,7 +22,8 @@ from llava_eval.models.request_pool import (
     ask_all,
     with_retries,
 )
-from llava_eval.models.served.clips import MediaEncoder
+from llava_eval.models.served.frame_cost import SMALL, Frames, FramesMissingError
+from llava_eval.models.served.media_encoder import MediaEncoder
 from llava_eval.models.served.messages import (
     Messages,
     chat_messages,
@@ -32,7 +33,6 @@ from llava_eval.models.served.messages import (
     to_generation,
 )
 from llava_eval.models.served.option_losses import likeliest_option
-from llava_eval.models.served.probe import SMALL, Frames, FramesMissingError
 from llava_eval.models.served.served_model import FrameProbe, ServedModel, open_client
 from llava_eval.types import Clip, Generation, MediaKind, MediaProblem, Request, ServedMedia
 

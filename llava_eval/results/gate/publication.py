@@ -76,16 +76,15 @@ class Publication:
         Raises:
             StorageError: a file cannot be written.
         """
-        text, checks = verdict.text(width=terminal_width()), verdict.checks
+        text = verdict.text(width=terminal_width())
         if self.as_json:
             print_json(verdict.content)
         else:
             write_out(text)
         if self._is_on_github:
-            write_out("\n".join(texts.workflow_commands(verdict.label, verdict.outcome, checks)))
-        junit = texts.to_junit(verdict.label, verdict.benchmark, checks, text, verdict.properties)
-        self._write(junit, verdict.markdown())
-        failing = [check for check in checks if check.fails]
+            write_out("\n".join(texts.workflow_commands(verdict)))
+        self._write(texts.to_junit(verdict, text), verdict.markdown())
+        failing = [check for check in verdict.checks if check.fails]
         unproven = "not shown" if failing else "passed"
         _give_to_later_steps(
             verdict="regressed" if any(check.regressed for check in failing) else unproven,

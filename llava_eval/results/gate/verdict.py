@@ -6,22 +6,25 @@ import dataclasses
 import datetime
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from llava_eval.results.columns import detectable_cell
 from llava_eval.results.compare.comparison import Flip
 from llava_eval.results.compare.comparison_tables import counts_table, flips_table
 from llava_eval.results.compare.pairing import ComparedMetric, Pairing
-from llava_eval.results.formatting import Table, count, markdown_text, printable, wrapped
+from llava_eval.results.formatting import Table, count, cut, markdown_text, printable, wrapped
 from llava_eval.results.report.samples import address_text
 from llava_eval.results.runs import differences_of
 from llava_eval.results.summary import failures_by_cause
 
-#: Changed samples that are listed each way.
-SHOWN_FLIPS = 10
+if TYPE_CHECKING:
+    from llava_eval.results.gate.sequential_gate import SequentialGate
+
+#: Changed samples that are listed each way, and columns of what is told of each.
+SHOWN_FLIPS, _MOST_CELL = 10, 300
 #: What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -277,14 +280,17 @@ def not_comparable_markdown(reason: str, causes: Sequence[str] = ()) -> str:
 
 
 def _folded(title: str, table: Table) -> str:
-    return f"<details><summary>{title}</summary>\n\n{table.to_markdown()}\n\n</details>"
+    # GitHub takes no comment of more than 65,536 characters, and captions are long.
+    rows = [[cut(printable(cell), _MOST_CELL) for cell in row] for row in table.rows]
+    shown = dataclasses.replace(table, rows=rows).to_markdown()
+    return f"<details><summary>{title}</summary>\n\n{shown}\n\n</details>"
 
 
-def workflow_commands(label: str, outcome: str, checks: Sequence[Check]) -> list[str]:
+def workflow_commands(verdict: GateVerdict | SequentialGate) -> list[str]:
     """Return GitHub's workflow commands: an error for each check that fails, or one notice."""
-    title = f"llava-eval gate: {label}"
-    failures = [annotation("error", title, check.message) for check in checks if check.fails]
-    return failures or [annotation("notice", title, outcome)]
+    title = f"llava-eval gate: {verdict.label}"
+    failed = [annotation("error", title, item.message) for item in verdict.checks if item.fails]
+    return failed or [annotation("notice", title, verdict.outcome)]
 
 
 def annotation(kind: str, title: str, message: str) -> str:
@@ -297,26 +303,16 @@ def _escaped(text: str) -> str:
     return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def to_junit(
-    label: str, benchmark: str, checks: Sequence[Check], text: str, properties: Mapping[str, str]
-) -> str:
-    """Return one test case for each check.
-
-    Args:
-        label: of the run, with overrides.
-        benchmark: without.
-        checks: that were made.
-        text: what the gate printed.
-        properties: what was compared, by name.
-    """
+def to_junit(verdict: GateVerdict | SequentialGate, text: str) -> str:
+    """Return one test case for each check, and the text that the gate printed."""
+    checks = verdict.checks
     num_failures = sum(check.fails for check in checks)
-    name = f"llava-eval gate: {label}"
-    suite = _suite(name, len(checks), num_failures)
+    suite = _suite(f"llava-eval gate: {verdict.label}", len(checks), num_failures)
     listed = SubElement(suite, "properties")
-    for key, value in properties.items():
+    for key, value in verdict.properties.items():
         SubElement(listed, "property", name=_xml_line(key), value=_xml_line(value))
     for check in checks:
-        named = {"classname": benchmark, "name": f"{check.name} has not regressed"}
+        named = {"classname": verdict.benchmark, "name": f"{check.name} has not regressed"}
         case = SubElement(suite, "testcase", {k: _xml_line(v) for k, v in named.items()}, time="0")
         message = _xml_line(check.message)
         if check.fails:

@@ -28,10 +28,11 @@ _QUALITY = 72
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """Frames of one video or image: the file, and numbers of frames in it."""
+    """Frames of one video or image: the file, numbers of frames, whether an image is turned."""
 
     path: str
     frame_indices: tuple[int, ...]
+    upright: bool = False
 
 
 #: Yields, for each request in its order, (N, H, W, 3) uint8 frames; None where they cannot be read.
@@ -125,14 +126,14 @@ def make_thumbnails(
 
 def _wanted(samples: SampleSet) -> dict[Key, list[str]]:
     """Return sample ids by the frames they show, the most interesting first."""
-    roots = [_media_root(run) for run in samples.runs]
+    places = [(_media_root(run), _turns_images(run)) for run in samples.runs]
     keys: dict[Key, list[str]] = {}
     exists: dict[str, bool] = {}
     rows = zip(samples.questions, samples.results, strict=True)
     # samples that all runs got right come last
     full = [run.full_score for run in samples.runs]
     for question, row in sorted(rows, key=lambda pair: {*map(state_of, pair[1], full)} == {RIGHT}):
-        key = _key(row, roots)
+        key = _key(row, places)
         for request in key:
             if request.path not in exists:
                 # Unlike Path.exists, false also for names that no file can have.
@@ -150,18 +151,24 @@ def _media_root(run: Run) -> Path:
         return Path()
 
 
-def _key(row: Sequence[SampleResult | None], roots: Sequence[Path]) -> Key:
+def _turns_images(run: Run) -> bool:
+    """Return whether images are shown upright, as adapters do that are not told otherwise."""
+    adapter = run.config.get("benchmark", {}).get("adapter")
+    return not isinstance(adapter, Mapping) or bool(adapter.get("upright", True))
+
+
+def _key(row: Sequence[SampleResult | None], places: Sequence[tuple[Path, bool]]) -> Key:
     """Return the frames to show of a sample: those of the run that showed the most."""
     seen = [
-        (sum(map(len, item.frame_indices)), root, item)
-        for item, root in zip(row, roots, strict=True)
+        (sum(map(len, item.frame_indices)), place, item)
+        for item, place in zip(row, places, strict=True)
         if item is not None and item.frame_indices and len(item.frame_indices) == len(item.media)
     ]
     if not seen:
         return ()
-    _, root, result = max(seen, key=lambda part: part[0])
+    _, (root, upright), result = max(seen, key=lambda part: part[0])
     return tuple(
-        FrameRequest(str(root / path), spread(frames))
+        FrameRequest(str(root / path), spread(frames), upright)
         for path, frames in zip(result.media, result.frame_indices, strict=True)
         if frames
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llava_eval.config.schema import ModelConfig, ServerConfig
-from llava_eval.models.served.probe import LONG_QUESTION, QUESTION
+from llava_eval.models.served.frame_cost import LONG_QUESTION, QUESTION
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.models.served.served_runner import ServedRunner
 from llava_eval.types import Clip, Generation, GenerationSettings, Request

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from llava_eval.errors import CheckpointError, ConfigError, MediaError
-from llava_eval.models.served.clips import ClipFolder
+from llava_eval.models.served.media_encoder import ClipFolder
 from llava_eval.models.served.served_model import find_served_model
 from llava_eval.types import Clip, Generation, GenerationSettings, Media, Request
 from tests.models.chat_server import Answer, Behaviour, failure, reply, serving

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -21,6 +23,7 @@ from llava_eval.results.gate.verdict import (
     workflow_commands,
 )
 from llava_eval.results.runs import RunReader
+from llava_eval.types import Score
 from tests.results.runs_on_disk import ACCURACY, answered, failed, write_run
 
 PASSED = Check("accuracy", "80.0", "79.0", "-1.0", "-2 to 0", "2.0", False, "fine")
@@ -67,10 +70,10 @@ def test_the_title_is_marked_by_what_fails(checks: list[Check], mark: str) -> No
 
 
 def test_a_workflow_is_told_every_failure_or_how_it_ended() -> None:
-    assert workflow_commands("x:y", "passed", [PASSED]) == [
-        "::notice title=llava-eval gate%3A x%3Ay::passed"
-    ]
-    commands = workflow_commands("x", "bad", [PASSED, WORSE, UNSHOWN])
+    passed: Any = SimpleNamespace(label="x:y", outcome="passed", checks=[PASSED])
+    assert workflow_commands(passed) == ["::notice title=llava-eval gate%3A x%3Ay::passed"]
+    bad: Any = SimpleNamespace(label="x", outcome="bad", checks=[PASSED, WORSE, UNSHOWN])
+    commands = workflow_commands(bad)
     assert [line.partition(" ")[0] for line in commands] == ["::error", "::error"]
     assert commands[1] == "::error title=llava-eval gate%3A x::not shown"
     assert annotation("error", "a,b:c%", "d,e:f%") == "::error title=a%2Cb%3Ac%25::d,e:f%25"
@@ -93,7 +96,13 @@ def test_no_verdict_is_said_with_its_causes() -> None:
 
 
 def test_every_check_is_a_test_case() -> None:
-    text = to_junit("x (limit=3)", "x", [PASSED, WORSE, UNSHOWN], "all\x0c\nof it", {"run": "r"})
+    told: Any = SimpleNamespace(
+        label="x (limit=3)",
+        benchmark="x",
+        checks=[PASSED, WORSE, UNSHOWN],
+        properties={"run": "r"},
+    )
+    text = to_junit(told, "all\x0c\nof it")
     assert text.startswith("<?xml version='1.0' encoding='utf-8'?>\n<testsuites>")
     (suite,) = ElementTree.fromstring(text.partition("\n")[2])
     assert {name: suite.get(name) for name in ("name", "tests", "failures", "errors")} == {
@@ -153,6 +162,25 @@ def test_a_sample_named_by_half_a_pair_is_linked_as_reports_do(tmp_path: Path) -
     )
     link = verdict_of(new, old, GateRule()).properties["worse: q1\ud800"]
     assert link == "report.html#sample=0/q1%EF%BF%BD"  # U+FFFD, as toWellFormed() of a browser
+
+
+def test_a_pull_request_takes_the_verdict_on_long_captions(tmp_path: Path) -> None:
+    """GitHub takes no comment of more than 65,536 characters."""
+    sides = [
+        [
+            answered(n, None, target=(f"{'a walk ' * 600}",), score=Score(value, "a run " * 700))
+            for n in range(30)
+            for value in [float(n % 3 == number)]
+        ]
+        for number in (0, 1)
+    ]
+    old, new = (
+        RunReader().read(write_run(tmp_path / str(number), side))
+        for number, side in enumerate(sides)
+    )
+    markdown = verdict_of(new, old, GateRule()).markdown()
+    assert "a run a run" in markdown
+    assert len(markdown) < 65536
 
 
 def test_what_one_side_does_not_know_is_no_difference(tmp_path: Path) -> None:

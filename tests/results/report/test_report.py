@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from llava_eval import cli
+from llava_eval.commands.results import _read_frames
 from llava_eval.results.compare.sweep_curves import sweeps_of
 from llava_eval.results.report.overview import Overview, results_table
 from llava_eval.results.report.panels import heat_map, section
@@ -266,6 +267,22 @@ def test_pictures_stop_at_their_limits(tmp_path: Path) -> None:
     assert (len(found.strips), found.stopped) == (0, "time")
     found = make_thumbnails(samples, Frames(), budget(num_bytes=0))
     assert (len(found.strips), found.stopped) == (0, "size")
+
+
+@pytest.mark.parametrize(("adapter", "size"), [({}, (20, 40)), ({"upright": False}, (40, 20))])
+def test_a_picture_of_an_image_is_turned_as_the_model_saw_it(
+    tmp_path: Path, adapter: dict[str, bool], size: tuple[int, int]
+) -> None:
+    """A telephone's photograph of 40 by 20 pixels, whose EXIF data say that it stands upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20)).save(tmp_path / "photo.jpg", exif=exif)
+    config = {"benchmark.media_root": str(tmp_path), "benchmark.adapter": adapter}
+    result = answered(0, True, media=("photo.jpg",), frame_indices=((0,),))
+    run = RunReader().read(write_run(tmp_path / "run", [result], config=config))
+    found = make_thumbnails(SampleSet.of("made/up", [run]), _read_frames, budget())
+    ((_, _, jpeg),) = found.strips[0]
+    assert Image.open(io.BytesIO(base64.b64decode(jpeg))).size == size
 
 
 def test_missing_and_unreadable_videos_are_no_error(tmp_path: Path) -> None:

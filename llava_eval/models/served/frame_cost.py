@@ -16,7 +16,7 @@ import torch
 from llava_eval.models.chat_client import RejectedError
 from llava_eval.types import Clip
 
-#: What is asked of a probe's clip; nobody reads the answer.
+#: What is asked of a numbered clip; nobody reads the answer.
 QUESTION = "Which numbers do the frames show?"
 
 #: The same at greater length: not every server counts the words of a text.

@@ -19,7 +19,7 @@ from llava_eval.borders.http_client import RequestError
 from llava_eval.config.compose import compose_config
 from llava_eval.errors import CheckpointError
 from llava_eval.models.chat_client import RejectedError
-from llava_eval.models.served.probe import (
+from llava_eval.models.served.frame_cost import (
     LARGE,
     QUESTION,
     SMALL,
