@@ -221,11 +221,11 @@ class Table:
             ]
             for row in self.rows
         ]
-        for row, cells in zip(self.rows, rows, strict=True):
+        for texts, cells in zip(self.rows, rows, strict=True):
             if of_runs is not None:
-                cells[of_runs] = _named(row[of_runs], names or {})
-            elif ", as " in row[0]:  # a level, of the samples that a run and the first answered
-                level, joint, letter = row[0].rpartition(", as ")
+                cells[of_runs] = _named(texts[of_runs], names or {})
+            elif ", as " in texts[0]:  # a level, of the samples that a run and the first answered
+                level, joint, letter = texts[0].rpartition(", as ")
                 cells[0] = latex_text(f"{level}{joint}{(names or {}).get(letter, letter)}")
         for row, column in self.best:
             rows[row][column] = f"\\textbf{{{rows[row][column]}}}"
