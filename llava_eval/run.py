@@ -25,7 +25,7 @@ from llava_eval.models.clock import StageClock
 from llava_eval.models.own import Model
 from llava_eval.results import directory as run_directory
 from llava_eval.results import files
-from llava_eval.results.directory import claim
+from llava_eval.results.directory import claim, claim_new
 from llava_eval.results.exchange.trackers import build_tracker, track
 from llava_eval.results.ledger import LedgerWriter, rewrite_ledger
 from llava_eval.results.manifest import RunRecord
@@ -63,8 +63,7 @@ def run(
     with open_work(composed, only, model) as work:
         samples, parts = work.benchmark.samples, work.benchmark.parts
         watch.begin(samples, composed.resolved, parts.scorer, work.benchmark.label)
-        directory = _choose_directory(work)
-        with claim(directory):
+        with _claimed_directory(work) as directory:
             manifest, results = work.take_over(directory)
             with work.record(directory, manifest) as record:
                 for result in results:
@@ -132,10 +131,9 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
     clock, tracker = StageClock(), build_tracker(composed.config.tracker)
     given = GivenTexts.read(composed, generations, clock)
     label = model_name or given.model_label
-    directory = _named_directory(composed) or run_directory.new_run_directory(
-        run_directory.runs_of(composed.config.benchmark.name, "scored")
-    )
-    with claim(directory):
+    named = _named_directory(composed)
+    scored = run_directory.runs_of(composed.config.benchmark.name, "scored")
+    with claim(named) if named else claim_new(scored) as directory:
         run_directory.check_same_run(directory, given.identity(), resume=None)
         with given.record(directory, clock, label) as record, clock.stage("score"):
             record.begin({})
@@ -181,16 +179,16 @@ def _named_directory(composed: ComposedConfig) -> Path | None:
     return None if named is None else local_path(named)
 
 
-def _choose_directory(work: Work) -> Path:
-    """Return the run directory: the named one, one to continue, or a new one."""
+def _claimed_directory(work: Work) -> contextlib.AbstractContextManager[Path]:
+    """Claim the run directory: the named one, one to continue, or a new one."""
     composed = work.benchmark.composed
     named = _named_directory(composed)
     if named is not None:
-        return named
+        return claim(named)
     runs = run_directory.runs_of(composed.config.benchmark.name, composed.config.model.short_name)
     if composed.config.resume:
         unfinished = run_directory.find_unfinished(runs, work.identity())
         if unfinished is not None:
-            return unfinished
+            return claim(unfinished)
         log.info("there is no run of this configuration to continue below %s; starting one", runs)
-    return run_directory.new_run_directory(runs)
+    return claim_new(runs)

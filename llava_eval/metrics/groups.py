@@ -65,9 +65,12 @@ def macro_mean(
 
 
 def levels_of(level: str) -> list[str]:
-    """Return the levels that a sample has of a facet: "action+object" is two, "18+" is one."""
+    """Return the levels that a sample has of a facet.
+
+    "action+object" is two; "18+" and "10+ min" are one.
+    """
     levels = list(dict.fromkeys(level.split("+")))
-    return levels if all(levels) else [level]
+    return levels if all(part and part == part.strip() for part in levels) else [level]
 
 
 def rows_by_level(

@@ -62,7 +62,7 @@ def find_unfinished(parent: Path, identity: Identity) -> Path | None:
 
 
 @contextlib.contextmanager
-def claim(directory: Path) -> Iterator[None]:
+def claim(directory: Path) -> Iterator[Path]:
     """Make the directory where needed and keep other processes out of it while the block runs.
 
     Halves of files that a killed process left there are removed.
@@ -81,6 +81,7 @@ def claim(directory: Path) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
+                missing.clear()  # it is the other's, who may not have written anything yet
                 raise RunDirectoryError(
                     f"{directory} is in use by another llava-eval process; wait for it or choose "
                     "another output_dir"
@@ -88,13 +89,28 @@ def claim(directory: Path) -> Iterator[None]:
             except OSError as error:  # of a file system without locks
                 log.debug("%s cannot be locked: %s", directory, error)
             files.remove_partial_files(directory)
-        yield
+        yield directory
     finally:
         os.close(descriptor)
         # What failed before it wrote anything leaves no empty folders.
         with contextlib.suppress(OSError):
             for path in missing:
                 path.rmdir()
+
+
+@contextlib.contextmanager
+def claim_new(parent: Path) -> Iterator[Path]:
+    """Claim a new run directory below a folder, also where processes start in the same second.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            with contextlib.suppress(RunDirectoryError):  # another process has taken the name
+                directory = stack.enter_context(claim(new_run_directory(parent)))
+                break
+        yield directory
 
 
 def check_same_run(directory: Path, identity: Identity, *, resume: bool | None) -> Manifest | None:

@@ -216,13 +216,17 @@ class Table:
         header = [_named(cell, names or {}) for cell in self.header]
         rows = [
             [
-                _named(cell, names or {})
-                if column == of_runs
-                else (latex_text if column < self.num_names else _latex_value)(cell)
+                (latex_text if column < self.num_names else _latex_value)(cell)
                 for column, cell in enumerate(row)
             ]
             for row in self.rows
         ]
+        for texts, cells in zip(self.rows, rows, strict=True):
+            if of_runs is not None:
+                cells[of_runs] = _named(texts[of_runs], names or {})
+            elif ", as " in texts[0]:  # a level, of the samples that a run and the first answered
+                level, joint, letter = texts[0].rpartition(", as ")
+                cells[0] = latex_text(f"{level}{joint}{(names or {}).get(letter, letter)}")
         for row, column in self.best:
             rows[row][column] = f"\\textbf{{{rows[row][column]}}}"
         lines = [
@@ -243,14 +247,12 @@ class Table:
             f'<th scope="col"{kind}>{html_text(cell)}</th>'
             for kind, cell in zip(kinds, self.header, strict=True)
         )
-        rows = "\n".join(map(self._html_row, self.rows))
-        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
-
-    def _html_row(self, row: Sequence[str]) -> str:
-        names = "".join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])
-        return (
-            f"<tr>{names}{''.join(f'<td>{html_text(c)}</td>' for c in row[self.num_names :])}</tr>"
+        rows = "\n".join(
+            f"<tr>{''.join(row_header(cell, html_text(cell)) for cell in row[: self.num_names])}"
+            f"{''.join(f'<td>{html_text(cell)}</td>' for cell in row[self.num_names :])}</tr>"
+            for row in self.rows
         )
+        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
 
 
 def fitted(names: Sequence[str], width: int) -> list[str]:

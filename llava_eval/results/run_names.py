@@ -56,7 +56,8 @@ def run_names(runs: Sequence[Run]) -> list[str]:
 def _folders(runs: Sequence[Run]) -> list[str]:
     """Return the names of their folders, or whole paths where some are called alike."""
     names = [run.path.name for run in runs]
-    return names if len(set(names)) == len(names) else [run.name for run in runs]
+    paths = [run.name for run in runs]
+    return names if len(set(names)) == len(set(paths)) else paths
 
 
 def _shown(key: str, value: str) -> str:

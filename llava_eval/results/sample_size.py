@@ -13,7 +13,7 @@ from llava_eval.metrics.differences import PairedMean
 from llava_eval.metrics.means import range_of
 from llava_eval.metrics.power import Spread
 from llava_eval.results.columns import detectable_cell
-from llava_eval.results.compare.pairing import Pairing, compare_metrics, pair
+from llava_eval.results.compare.pairing import compare_metrics, pair
 from llava_eval.results.formatting import Table, count, duration, wrapped
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run
@@ -78,35 +78,21 @@ def plans_of(
     Raises:
         ComparisonError: nothing can be planned from these runs.
     """
-    if not runs:
-        assert flips is not None
-        spread = Spread.of_flips(flips / 100, per_group, 100.0)
-        basis = f"{flips:g} % of samples change"
-        if per_group > 1:
-            basis += (
-                f"; the {per_group:g} samples of a group are taken to change together, which is "
-                f"the safe side: independent ones take {per_group:g} times fewer"
-            )
-        return SamplePlans("right or wrong", basis, "percent", _planned(spread, detect, 100.0, ()))
+    if runs:
+        return _of_runs(runs, detect, flips)
+    assert flips is not None
+    spread = Spread.of_flips(flips / 100, per_group, 100.0)
+    basis = f"{flips:g} % of samples change"
+    if per_group > 1:
+        basis += (
+            f"; the {per_group:g} samples of a group are taken to change together, which is "
+            f"the safe side: independent ones take {per_group:g} times fewer"
+        )
+    return SamplePlans("right or wrong", basis, "percent", _planned(spread, detect, 100.0, ()))
+
+
+def _of_runs(runs: Sequence[Run], detect: float | None, flips: float | None) -> SamplePlans:
     pairing = pair(runs[0], runs[-1])
-    name, unit, scale, spread, basis = _of_runs(runs, pairing, flips)
-    num_samples = len(pairing.firsts)
-    rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
-    return SamplePlans(
-        f"{name} of {runs[0].label}, {count(num_samples, 'sample')}",
-        basis,
-        unit,
-        _planned(spread, detect, scale, runs),
-        num_samples,
-        spread.detectable(num_samples),
-        rows if isinstance(rows, int) else None,
-    )
-
-
-def _of_runs(
-    runs: Sequence[Run], pairing: Pairing, flips: float | None
-) -> tuple[str, str, float, Spread, str]:
-    """Return name, unit, best value of the headline metric, its spread, what that rests on."""
     compared = [metric for metric in compare_metrics(pairing) if metric.estimate is not None]
     if not compared:
         raise ComparisonError(f"{runs[0].name}: none of its metrics has a paired difference")
@@ -158,7 +144,17 @@ def _of_runs(
         raise ComparisonError(
             f"{runs[0].name}: {reason}, which says nothing of chance; --flips PERCENT states it"
         )
-    return headline.name, headline.unit, scale, spread, basis
+    num_samples = len(pairing.firsts)
+    rows = runs[0].manifest.config.get("benchmark", {}).get("num_rows")
+    return SamplePlans(
+        f"{headline.name} of {runs[0].label}, {count(num_samples, 'sample')}",
+        basis,
+        headline.unit,
+        _planned(spread, detect, scale, runs),
+        num_samples,
+        spread.detectable(num_samples),
+        rows if isinstance(rows, int) else None,
+    )
 
 
 def _planned(

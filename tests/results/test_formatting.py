@@ -176,6 +176,8 @@ def test_markdown_latex_and_html() -> None:
         "sample & a & b \\\\",
         "A & A & B \\\\",  # letters that were answered
     ]
+    of_level = Table(["by x", "A"], [["A, as B", "1.0"]]).to_latex({"A": "a", "B": "b"})
+    assert "A, as b & 1.0 \\\\" in of_level
     common = Table(["runs"], [["A, as B"]]).to_latex({"A": "a - 1", "B": "b"})
     assert "a - 1, as b \\\\" in common
     page = TABLE.to_html()

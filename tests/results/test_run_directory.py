@@ -13,6 +13,7 @@ from llava_eval.results import files
 from llava_eval.results.directory import (
     check_same_run,
     claim,
+    claim_new,
     find_unfinished,
     finished_results,
     new_run_directory,
@@ -142,6 +143,20 @@ def test_names_of_run_directories(tmp_path: Path) -> None:
     second = new_run_directory(parent)
     assert first.parent == second.parent == parent
     assert first != second
+
+
+def test_processes_of_the_same_second_have_directories_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists, not_yet = Path.exists, iter([False])
+    with claim_new(tmp_path / "runs") as first:
+        # as if the other process had made its folder a moment after this one looked
+        monkeypatch.setattr(Path, "exists", lambda path: next(not_yet, exists(path)))
+        with claim_new(tmp_path / "runs") as second:
+            assert second != first
+            assert first.is_dir()
+            assert second.is_dir()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_fails_before_it_writes_leaves_no_folders(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ def test_counts_levels_and_their_metrics_by_hand() -> None:
     assert summarise(results[1:2], {}, benchmark="b", model="m").num_random == 0
 
 
+def test_a_plus_beside_a_space_joins_no_levels() -> None:
+    results = [make_result(n, facets={"d": d}) for n, d in enumerate(["0-10 min", "10+ min"])]
+    found = summarise(results, {"mean": mean}, benchmark="b", model=None, facets=["d"])
+    assert list(found.groups["d"]) == ["0-10 min", "10+ min"]
+
+
 def test_a_metric_of_whole_groups_is_of_those_whose_last_row_has_the_level() -> None:
     @of_whole_groups
     def count(results: Sequence[SampleResult]) -> MetricValue:

@@ -186,7 +186,8 @@ def _pair_facet(comparison: RunComparison, facet: str) -> Table:
     ]
     name = comparison.letter
     header = [f"by {facet}", "samples", "A", name, f"{name} - A", INTERVAL, "Holm p"]
-    estimates = [item.estimate for item in comparison.facets[facet]]
+    is_directed = comparison.pairing.first.is_directed(comparison.level_metric.name)
+    estimates = [item.estimate for item in comparison.facets[facet] if is_directed]
     return Table(header, rows, best=_better(estimates, 2))
 
 

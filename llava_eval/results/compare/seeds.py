@@ -61,9 +61,14 @@ class Seeds:
         found = [item.headline.paired for item in comparisons]
         sides = [item for item in found if isinstance(item, PairedMean)]
         ids = [[result.id for result in item.pairing.firsts] for item in comparisons]
-        if any(names != ids[0] for names in ids) or len(sides) < len(comparisons):
+        others = any(names != ids[0] for names in ids)
+        if others or len(sides) < len(comparisons):
+            reason = "there are samples that only some of them answered"
+            if not others:
+                reason = f"{headline.name} is not a mean over samples that has a value"
             raise ComparisonError(
-                "seeds need a mean over samples, and samples that all runs answered"
+                f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
+                "them as other runs"
             )
         first = sides[0]
         columns = [first.first, *(item.second for item in sides)]

@@ -193,6 +193,7 @@ def facet_table(runs: Sequence[Run], facet: str, metric: str) -> Table:
     best = [
         (row, 2 + column)
         for row, name in enumerate(names)
+        if runs[0].is_directed(metric)
         for column in highest([_score(column.get(name)) for column in columns])
     ]
     return Table([facet, "samples", *letters(len(runs))], rows, best=best)

@@ -21,6 +21,7 @@ from llava_eval.results.compare.comparison_tables import (
 from llava_eval.results.compare.export import metrics_data
 from llava_eval.results.compare.terminal import comparison_text
 from llava_eval.results.formatting import Table
+from llava_eval.results.report.overview import facet_table
 from llava_eval.results.run_names import letters
 from llava_eval.results.runs import Run, RunReader
 from llava_eval.types import Score
@@ -98,6 +99,18 @@ def test_levels_of_a_facet(comparisons: list[RunComparison]) -> None:
     (many,) = facet_tables(comparisons)
     assert many.header == ["by duration", "A", "B - A", "C - A"]
     assert many.rows == [["long", "83.3", "-33.3 ", "+0.0 "], ["short", "66.7", "+0.0 ", "+0.0 "]]
+
+
+def test_no_level_is_better_by_what_has_no_direction(tmp_path: Path) -> None:
+    node = {"_target_": "llava_eval.metrics.yes_no.yes_no", "measure": "yes_ratio"}
+    runs = []
+    for name, answer in (("a", "yes"), ("b", "no")):
+        results = [answered(n, True, target=("yes",), score=Score(1.0, answer)) for n in range(6)]
+        path = write_run(tmp_path / name, results, metrics={"yes_ratio": node})
+        runs.append(RunReader().read(path))
+    (table,) = facet_tables(compare_runs(runs))
+    assert [row[2:4] for row in table.rows] == [["100.0", "0.0"]] * 2
+    assert (list(table.best), list(facet_table(runs, "duration", "yes_ratio").best)) == ([], [])
 
 
 def with_levels(comparison: RunComparison, *levels: ComparedLevel) -> RunComparison:

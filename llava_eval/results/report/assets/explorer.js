@@ -66,9 +66,10 @@ const explorer = {
     const index = await unpack(`index-${set}`);
     if (this.loading !== set) return;
     for (const facet of index.facets) {
-      // As in the tables, a sample of "action+object" has both levels; "18+" is one.
+      // As in the tables, a sample of "action+object" has both levels; "18+" and "10+ min" are one.
       const parts = (level) => level.split("+");
-      facet.parts = facet.levels.map((level) => (parts(level).every(Boolean) ? parts(level) : [level]));
+      const isOne = (level) => parts(level).some((part) => !part || part !== part.trim());
+      facet.parts = facet.levels.map((level) => (isOne(level) ? [level] : parts(level)));
       facet.names = [...new Set(facet.parts.flat())];
     }
     Object.assign(this, { set, index, chunks: new Map(), haystacks: new Map() }, defaultView());
