@@ -115,6 +115,12 @@ def sample(target: str = "B") -> Sample:
         ("B — A is not shown", "B"),
         ("A — B is correct", None),
         ("A — B", None),
+        # One option's text and another's letter contradict each other in either order.
+        ("a red circle (B)", None),
+        ("B (a red circle)", None),
+        ("a red circle: B", None),
+        ("a blue square (B)", "B"),
+        ("It has a red circle (B)", "B"),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:
