@@ -93,8 +93,10 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
         if not isinstance(scorer, SampleScorer):
             continue
         key = repr((sorted(rule.scorer.items(), key=str), rule.reply))
-        if key not in scored:
-            scored[key] = rescored(answered, scorer, rule.reply)
+        try:
+            scored[key] = scored.get(key) or rescored(answered, scorer, rule.reply)
+        except ConfigError:
+            continue  # a rule for options, of questions without
         found.append(_reading([rule.name], scored[key], rule.denominator, base, membership))
     return _merged(found)
 
