@@ -287,8 +287,6 @@ def estimated(
 
 
 _MME_QUESTIONS_PER_IMAGE = 2
-#: Of one category: accuracy and accuracy+ in percent.
-_MME_HIGHEST = 200.0
 
 
 def all_right(
@@ -364,7 +362,8 @@ def mme_score(
     if not images:
         return MetricValue.none(0, "points")
     parts = [_Counted(np.array(list(scores.values())), list(scores)) for scores in images.values()]
-    total = _by_parts(parts, [1] * len(parts), 1.0, "points", _MME_HIGHEST)
+    # Of each category 200 at most: accuracy and accuracy+ in percent.
+    total = _by_parts(parts, [1] * len(parts), 1.0, "points", 200.0)
     return dataclasses.replace(total, num_samples=_MME_QUESTIONS_PER_IMAGE * total.num_samples)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring import choice
 from llava_eval.scoring.choice import StrictChoice
 from llava_eval.scoring.choice.tokens import Lexer
@@ -115,10 +116,22 @@ def sample(target: str = "B") -> Sample:
         ("B — A is not shown", "B"),
         ("A — B is correct", None),
         ("A — B", None),
+        # One option's text and another's letter contradict each other in either order.
+        ("a red circle (B)", None),
+        ("B (a red circle)", None),
+        ("a red circle: B", None),
+        ("a blue square (B)", "B"),
+        ("It has a red circle (B)", "B"),
     ],
 )
 def test_our_own_rule(reply: str, answer: str | None) -> None:
     assert read_choice(reply, CHOICES) == answer
+
+
+def test_a_question_without_options_is_no_question_of_this_rule() -> None:
+    open_question = Sample(id="7", row=0, group="v", content=("q",), targets=("two",))
+    with pytest.raises(ConfigError, match=r"sample 7 has no options.*scorer=exact_match"):
+        StrictChoice().score("two", open_question)
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,10 @@ def readings(run: Run, config_dir: Path | None = None) -> list[Reading]:
         if not isinstance(scorer, SampleScorer):
             continue
         key = repr((sorted(node.items(), key=str), reply))
-        if key not in scored:
-            scored[key] = rescored(answered, scorer, reply)
+        try:
+            scored[key] = scored.get(key) or rescored(answered, scorer, reply)
+        except ConfigError:
+            continue  # a rule for options, of questions without
         found.append((name, scored[key], denominator))
     # Rules that read all texts alike, under one denominator, are one.
     alike: dict[Any, tuple[list[str], Sequence[SampleResult]]] = {}

@@ -103,7 +103,7 @@ class Mention:
         is_weak: nothing but a phrase makes a letter of it ("the answer is b").
         is_bracketed: it is written as "(B)" or "B)".
         has_own_text: its own option's text follows it.
-        follows_own_text: its own option's text stands right before it, as in "a girl (B)".
+        text_before: of the option whose text stands right before it, as in "a girl (B)", or "".
         is_early: no discussion of the options has begun before it.
     """
 
@@ -118,7 +118,7 @@ class Mention:
     is_weak: bool
     is_bracketed: bool
     has_own_text: bool
-    follows_own_text: bool
+    text_before: str
     is_early: bool
 
     @property
@@ -140,6 +140,12 @@ class Mention:
     def has_right_text(self) -> bool:
         """Whether its own text follows, and after that "correct": right, where others are wrong."""
         return self.has_own_text and _TEXT_IS_RIGHT.match(self.verdict) is not None
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether nothing but another option's text stands before it: "a boy (B)"."""
+        is_other = self.text_before not in ("", *self.letters)
+        return is_other and len(self.before.strip(_EDGES)) == 1
 
     def is_rejected(self, *, is_listed: bool) -> bool:
         """Return whether the reply rules these letters out."""
@@ -193,7 +199,7 @@ class Mention:
             return True
         if len(self.letters) > 1:
             return False
-        if not self.has_own_text and not self.follows_own_text:
+        if not self.has_own_text and self.text_before != self.letters[0]:
             is_first = self.is_bracketed or _BEGINS_ANSWER.match(self.after)
             return self.begins_sentence and bool(is_first) and self.is_early
         # As in "no run (A), no sit (C)" and "the second option is C".
@@ -246,6 +252,8 @@ class Mention:
         """
         clause = self.before.split(",")[-1]
         if len(self.letters) > 1 or self.is_weak or "?" in self.after or re.match("[^(]*d", clause):
+            return False
+        if self.is_contradicted:
             return False
         ends = _SENTENCE_ENDS.match(self.after) is not None
         fits_before = _FITS_BEFORE.search(clause) is not None

@@ -124,6 +124,7 @@ class _Reply:
         text_letter, text_end = self._text_after(end)
         gap = _GAP_FROM_TEXT.search(self.kinds[max(0, start - 8) : start])
         text = self.tokens[start - 1 - (0 if gap is None else len(gap.group()))]
+        is_text = text.kind not in "Ll" or text.letter == letters[0]
         verdict = text_end if text_letter == letters[-1] else end
         if self.kinds[verdict - 2 : verdict + 1] == "(T)":
             verdict += 1
@@ -139,7 +140,7 @@ class _Reply:
             is_weak=self.kinds[start] == "l",
             is_bracketed=self.plain[self.tokens[end - 1].end - 1] == ")",
             has_own_text=text_letter == letters[-1],
-            follows_own_text=text.end <= self.tokens[start].start and text.letter == letters[0],
+            text_before=text.letter if is_text and text.end <= self.tokens[start].start else "",
             is_early=start < self.discussion,
         )
 
@@ -190,6 +191,8 @@ class _Reply:
                 open_pair = {} if open_pair.keys() & group.keys() else open_pair
                 stated.update(group)
                 other, _ = self._text_after(mention.end)
+                if mention.is_contradicted:
+                    other = mention.text_before
                 if other and other not in mention.letters:
                     stated[other] = quote  # another option's text: "A. a pretty girl"
             elif stated and mention.is_added:

@@ -6,6 +6,7 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llava_eval.errors import ConfigError
 from llava_eval.scoring.choice.letter import LetterRule
 from llava_eval.scoring.choice.statements import find_statements
 from llava_eval.scoring.plain_text import same_text
@@ -56,4 +57,9 @@ class StrictChoice(LetterRule):
     """
 
     def _find(self, reply: str, sample: Sample) -> tuple[str | None, str]:
+        if not sample.choices:
+            raise ConfigError(
+                f"sample {sample.id} has no options, whose letters strict_choice reads; "
+                "scorer=exact_match compares texts"
+            )
         return read_choice(reply, sample.choices)

@@ -39,25 +39,6 @@ class Judging:
     tokens: Tokens = field(default_factory=Tokens)
     cost: float | None = None
 
-    @property
-    def failures(self) -> dict[int, str]:
-        """By index of the prompt, why it has no reply."""
-        return {
-            index: str(reply.error)
-            for index, reply in enumerate(self.replies)
-            if reply.text is None
-        }
-
-    @property
-    def snapshots(self) -> Counter[str]:
-        """By the model that the endpoint says has answered, number of prompts."""
-        return Counter(reply.snapshot for reply in self.kept)
-
-    @property
-    def kept(self) -> list[KeptReply]:
-        """The replies with a text."""
-        return [reply for reply in self.replies if isinstance(reply, KeptReply)]
-
 
 @dataclass(frozen=True)
 class JudgeReport:
@@ -79,11 +60,11 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
         config: of the judge.
         judging: what came of its prompts.
     """
-    replies = judging.kept
+    replies = [reply for reply in judging.replies if isinstance(reply, KeptReply)]
     ingoing = sum(reply.num_input_tokens or 0 for reply in replies)
     outgoing = sum(reply.num_output_tokens or 0 for reply in replies)
     is_counted = not replies or any(reply.num_input_tokens is not None for reply in replies)
-    snapshots = judging.snapshots
+    snapshots = Counter(reply.snapshot for reply in replies)  # as the endpoint names them
     content = {
         "model": config.model,
         "snapshots": dict(snapshots),
@@ -102,7 +83,7 @@ def report_of(config: JudgeConfig, judging: Judging) -> JudgeReport:
             "num_asked": judging.num_asked,
             "num_requests": judging.num_requests,
             "num_malformed_responses": judging.num_malformed,
-            "num_failed": len(judging.failures),
+            "num_failed": len(judging.replies) - len(replies),
             "estimated_input_tokens": judging.estimate.num_input,
             "estimated_output_tokens": judging.estimate.num_output,
             "num_input_tokens": judging.tokens.num_input,

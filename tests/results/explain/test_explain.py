@@ -78,6 +78,21 @@ def test_every_rule_reads_the_same_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_rules_for_options_are_left_out_where_questions_have_none(tmp_path: Path) -> None:
+    composed = compose_config(["benchmark=realworldqa/lmms_eval"])
+    folder = write_run(
+        tmp_path / "x",
+        [answered(0, True, generation=Generation("2", 10, 2, "eos"), target=("2",), choices=())],
+        benchmark="realworldqa/lmms_eval",
+        metrics=composed.resolved["benchmark"]["metrics"],
+        manifest={"config": dict(composed.resolved)},
+    )
+    names = {name for reading in readings(RunReader().read(folder)) for name in reading.names}
+    assert names >= {"this run", "scorer=lmms_eval_ranked_letter"}
+    assert names.isdisjoint({"scorer=strict_choice", "scorer=longvideobench"})
+
+
+@pytest.mark.slow
 def test_texts_that_rules_disagree_on_are_named(tmp_path: Path) -> None:
     found = readings(RunReader().read(videomme(tmp_path, "x", TEXTS)))
     listed = {one.id: one for one in disagreements(found)}

@@ -14,7 +14,7 @@ import pytest
 from llava_eval.config.schema import JudgeConfig
 from llava_eval.errors import ConfigError, RunDirectoryError, StorageError
 from llava_eval.scoring.judge.judge import RecordedJudge, read_judge_key
-from llava_eval.scoring.judge.replies import ReplyStore
+from llava_eval.scoring.judge.replies import KeptReply, ReplyStore
 from llava_eval.scoring.judge.report import Judging
 from llava_eval.scoring.scorer import JudgeReply, Messages
 from tests.scoring.judge.server import Answer, Behaviour, JudgeServer, failure, reply, serving
@@ -51,6 +51,10 @@ def echo(content: dict[str, Any], number: int) -> Answer:
     return reply(f"re: {content['messages'][1]['content']}")
 
 
+def failures(judging: Judging) -> dict[int, str]:
+    return {at: str(one.error) for at, one in enumerate(judging.replies) if one.text is None}
+
+
 def replies(judging: Judging) -> list[str | None]:
     return [found.text for found in judging.replies]
 
@@ -66,10 +70,11 @@ def test_replies_stand_in_the_order_of_the_prompts(tmp_path: Path) -> None:
     with serving(echo) as server:
         judging = ask(tmp_path, server, *texts)
     assert replies(judging) == [f"re: {text}" for text in texts]
-    assert judging.snapshots == {"judge-2024-01-01": 40}
+    kept = [one for one in judging.replies if isinstance(one, KeptReply)]
+    assert [one.snapshot for one in kept] == ["judge-2024-01-01"] * 40
     assert (judging.num_asked, judging.num_requests, judging.num_reused) == (40, 40, 0)
     assert (judging.tokens.num_input, judging.tokens.num_output) == (4000, 400)
-    assert judging.failures == {}
+    assert failures(judging) == {}
     assert judging.stopped is None
 
 
@@ -142,7 +147,7 @@ def test_reasoning_is_no_reply(tmp_path: Path) -> None:
         again = ask(tmp_path, server, *texts)
     assert (again.num_reused, len(server.requests)) == (1, 7)
     told = "the judge's tokens ran out before it replied, as where it reasons first: judge.max_t"
-    assert {text[: len(told)] for text in judging.failures.values()} == {told}
+    assert {text[: len(told)] for text in failures(judging).values()} == {told}
     assert lines(tmp_path)[0]["reply"] == "<think>A no</think>\nA yes"
 
 
@@ -154,7 +159,7 @@ def test_reasoning_alone_is_no_reply(tmp_path: Path, name: str) -> None:
     with serving(lambda content, number: reply(None, choices=choices)) as server:
         judging = ask(tmp_path, server, "a")
     assert replies(judging) == [None]
-    assert "returned reasoning and no reply" in judging.failures[0]
+    assert "returned reasoning and no reply" in failures(judging)[0]
 
 
 def test_reasoning_that_an_earlier_version_kept(tmp_path: Path) -> None:
@@ -237,8 +242,8 @@ def test_retries_end_and_the_failure_is_told(tmp_path: Path) -> None:
         judging = ask(tmp_path, server, "a", retries=2)
     assert replies(judging) == [None]
     assert len(server.requests) == 3
-    assert judging.failures[0].startswith("HTTP 500")
-    assert "3 attempts" in judging.failures[0]
+    assert failures(judging)[0].startswith("HTTP 500")
+    assert "3 attempts" in failures(judging)[0]
 
 
 @pytest.mark.slow
@@ -312,7 +317,7 @@ def test_a_firewall_refuses_one_prompt_of_a_judge_that_answers_others(tmp_path: 
     with serving(firewall) as server:
         judging = ask(tmp_path, server, "a", "b", "c", concurrency=1)
     assert judging.stopped is None
-    assert judging.failures == {1: "HTTP 403: blocked"}
+    assert failures(judging) == {1: "HTTP 403: blocked"}
 
 
 def test_a_judge_that_has_stopped_asks_nothing_more(tmp_path: Path) -> None:
@@ -344,7 +349,7 @@ def test_one_refused_prompt_fails_alone(tmp_path: Path) -> None:
         judging = ask(tmp_path, server, "a", "bad", "b")
     assert replies(judging) == ["re: a", None, "re: b"]
     assert judging.stopped is None
-    assert list(judging.failures) == [1]
+    assert list(failures(judging)) == [1]
     assert len(server.requests) == 3
 
 
@@ -359,7 +364,7 @@ def test_a_limit_of_requests_stops_cleanly_and_goes_on_later(tmp_path: Path) -> 
         judging = ask(tmp_path, server, *texts, max_requests=7)
         assert sum(found.text is not None for found in judging.replies) == 7 == len(server.requests)
         assert judging.stopped == "judge.max_requests=7 is reached"
-        assert set(judging.failures.values()) == {judging.stopped}
+        assert set(failures(judging).values()) == {judging.stopped}
         rest = ask(tmp_path, server, *texts)
     assert replies(rest) == [f"re: {text}" for text in texts]
     assert len(server.requests) == 20
@@ -484,8 +489,8 @@ def test_a_reply_that_a_filter_held_back_is_asked_again(tmp_path: Path, case: st
     with serving(lambda content, number: WITHHELD[case]) as server:
         judging = ask(tmp_path, server, "b", retries=1)
         assert replies(judging) == [None]
-        assert "the server " in judging.failures[0]
-        assert judging.failures[0].endswith("(2 attempts)")
+        assert "the server " in failures(judging)[0]
+        assert failures(judging)[0].endswith("(2 attempts)")
         assert judging.tokens.num_input == 200  # it costs what every reply costs
         server.behaviour = echo
         later = ask(tmp_path, server, "b")
@@ -522,7 +527,7 @@ def test_a_text_that_cannot_be_sent_fails_alone(tmp_path: Path) -> None:
     with serving(echo) as server:
         judging = ask(tmp_path, server, "half \ud83d", "b")
     assert replies(judging) == [None, "re: b"]
-    assert "surrogates not allowed" in judging.failures[0]
+    assert "surrogates not allowed" in failures(judging)[0]
 
 
 @pytest.mark.parametrize(
