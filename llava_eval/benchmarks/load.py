@@ -48,10 +48,9 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
     )
     whole = _of_whole_groups(benchmark)
-    if not benchmark.where and not whole:
-        rows = rows[: benchmark.limit]
+    needed = rows if benchmark.where or whole else rows[: benchmark.limit]
     samples = []
-    for number, columns in enumerate(rows):
+    for number, columns in enumerate(needed):
         row = Row(number, columns, source, root)
         for sample in _adapt(row, adapter):
             levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
@@ -63,7 +62,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
     if not kept:
         raise RowsError(
-            f"{source}: no sample is left of {len(rows)} rows: none can be asked, or "
+            f"{source}: no sample is left of {len(needed)} rows: none can be asked, or "
             "benchmark.where names no level"
         )
     if whole:

@@ -73,6 +73,16 @@ def test_a_selection_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     assert len(load_samples(path, none_or_one)) == 1
 
 
+def test_a_facet_that_the_first_rows_lack_is_one_of_a_limited_run(tmp_path: Path) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{}, {"kind": "x"}]))
+
+    def sample(row: Row) -> Sample:
+        return Sample(str(row.number), row.number, "g", ("x",), ("A",))
+
+    (made,) = load_samples(path, sample, facets=["kind"], limit=1)
+    assert made.facets == {"kind": "unknown"}
+
+
 def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
