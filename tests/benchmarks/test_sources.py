@@ -189,7 +189,7 @@ def test_images_of_a_table_are_named_by_short_texts(tmp_path: Path) -> None:
     assert [row["image"] for row in read_rows(str(tmp_path / "rows.tsv"))] == [
         image,
         image,
-        "9",  # as in the reference, whose row 9 would have to hold an image: more than 64 characters
+        "9",  # row 9 holds no image: the reference asserts more than 64 characters
         "y" * 64,
     ]
     (tmp_path / "rows.tsv").write_text("index\tquestion\n7\t7")
