@@ -15,6 +15,7 @@ from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.paths import local_path
+from llava_eval.config.roles import flat
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
@@ -181,7 +182,7 @@ def selected(
         RowsError: a level that no sample has.
     """
     kept = list(samples)
-    for facet, levels in where.items():
+    for facet, levels in flat(where).items():  # where.meta.kind=x is of the facet meta.kind
         kept = _at_levels(kept, facet, levels)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]

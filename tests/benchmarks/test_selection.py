@@ -40,6 +40,9 @@ def test_levels_of_facets() -> None:
     assert len(selected(found, {"duration": ["short", "long"]}, ALL)) == 7
     both = selected(found, {"duration": ["short", "long"], "half": 1}, ALL)
     assert [one.id for one in both] == ["s1", "s5", "s7"]
+    inner = [Sample(kind, 0, "g", ("x",), (), facets={"meta.kind": kind}) for kind in "ab"]
+    for where in ({"meta": {"kind": "b"}}, {"meta.kind": "b"}):
+        assert [one.id for one in selected(inner, where, ALL)] == ["b"]
 
 
 def test_a_limit_counts_what_is_at_the_levels() -> None:
