@@ -10,10 +10,10 @@ from typing import Any
 
 from llava_eval.benchmarks.adapters.options import Options
 from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
-from llava_eval.benchmarks.rows import Row, is_null
+from llava_eval.benchmarks.rows import Row, is_null, list_items
 from llava_eval.types import Media, Sample
 
-_NUMBERED = re.compile(r"image_\d+")
+_NUMBERED = re.compile(r"image_(\d+)")
 
 
 def image_list_choice(
@@ -86,10 +86,14 @@ def _images(
 ) -> tuple[Media, ...]:
     """Return the images that a row holds, in order, or else the first that a template names."""
     value: Any = None if column is None else row.optional(column)
+    if isinstance(value, str):
+        value = list_items(value) or value  # as cells of CSV files hold lists
     if isinstance(value, list | tuple):
         held = {f"{column}_{number}": item for number, item in enumerate(value, start=1)}
     elif column is None:
-        held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}
+        numbered = {name: found for name in row.columns if (found := _NUMBERED.fullmatch(name))}
+        names = sorted(numbered, key=lambda name: int(numbered[name][1]))
+        held = {name: row.columns[name] for name in names}
     else:
         held = {} if value is None else {column: value}
     held = {name: item for name, item in held.items() if _is_there(item)}
