@@ -107,8 +107,8 @@ class Media:
             self.stated_seconds is None or 0.0 < self.stated_seconds < math.inf,
             f"{self.path}: the stated duration is {self.stated_seconds} s",
         )
-        start = 0.0 if self.start_seconds is None else self.start_seconds
-        end = math.inf if self.end_seconds is None else self.end_seconds
+        start: Any = 0.0 if self.start_seconds is None else self.start_seconds
+        end: Any = math.inf if self.end_seconds is None else self.end_seconds
         are_numbers = isinstance(start, int | float) and isinstance(end, int | float)
         _require(
             are_numbers and 0.0 <= start < end,
@@ -413,8 +413,8 @@ class Sample:
             are_pieces and not isinstance(self.content, str),
             f"sample {self.id}: content is {self.content!r:.60}, expected texts and media",
         )
-        is_number = isinstance(self.row, int) and self.row >= 0
-        _require(is_number, f"sample {self.id}: row is {self.row!r}")
+        row: Any = self.row
+        _require(isinstance(row, int) and row >= 0, f"sample {self.id}: row is {row!r}")
         _require(bool(self.group), f"sample {self.id}: group is empty")
         name = shown_address(self.group)
         if name != self.group:  # the address of a video: two may differ in their query alone

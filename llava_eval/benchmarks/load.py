@@ -15,6 +15,7 @@ from llava_eval.benchmarks.probes import probed_samples
 from llava_eval.benchmarks.rows import UNKNOWN, Row
 from llava_eval.benchmarks.sources import read_row_sets
 from llava_eval.borders.paths import local_path
+from llava_eval.config.roles import flat
 from llava_eval.config.schema import BenchmarkConfig, SubsampleConfig
 from llava_eval.errors import ConfigError, LlavaEvalError, RowsError
 from llava_eval.types import Sample
@@ -48,10 +49,9 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
         source, subset=benchmark.subset, split=benchmark.split, revision=benchmark.revision
     )
     whole = _of_whole_groups(benchmark)
-    if not benchmark.where and not whole:
-        rows = rows[: benchmark.limit]
+    needed = rows if benchmark.where or whole else rows[: benchmark.limit]
     samples = []
-    for number, columns in enumerate(rows):
+    for number, columns in enumerate(needed):
         row = Row(number, columns, source, root)
         for sample in _adapt(row, adapter):
             levels = {name: _level(row, sample, name, rows) for name in benchmark.facets}
@@ -63,7 +63,7 @@ def read_samples(benchmark: BenchmarkConfig, adapter: Adapter) -> list[Sample]:
     kept = selected(samples, benchmark.where, benchmark.subsample, limit=benchmark.limit)
     if not kept:
         raise RowsError(
-            f"{source}: no sample is left of {len(rows)} rows: none can be asked, or "
+            f"{source}: no sample is left of {len(needed)} rows: none can be asked, or "
             "benchmark.where names no level"
         )
     if whole:
@@ -182,7 +182,7 @@ def selected(
         RowsError: a level that no sample has.
     """
     kept = list(samples)
-    for facet, levels in where.items():
+    for facet, levels in flat(where).items():  # where.meta.kind=x is of the facet meta.kind
         kept = _at_levels(kept, facet, levels)
     first_rows = set(list(dict.fromkeys(sample.row for sample in kept))[:limit])
     kept = [sample for sample in kept if sample.row in first_rows]

@@ -36,7 +36,7 @@ _WORDS = re.compile(r"[-._ \d]+")
 _VALIDATION = frozenset({"val", "valid", "validation"})
 _SPLITS = _VALIDATION | {"train", "dev", "test"}
 
-#: An image cell of a table of so few characters names the row that holds the image, by its index.
+#: An image cell of a table of so few characters is no image; it may name a row that holds one.
 _MAX_INDEX_CHARACTERS = 64
 
 
@@ -215,11 +215,14 @@ def _read_tsv(path: Path) -> Iterator[Mapping[str, Any]]:
     Source of the rule for images: open-compass/VLMEvalKit, vlmeval/dataset/image_base.py.
     """
     rows = [dict(row) for row in _read_csv(path, separator="\t")]
-    images = {row["index"]: row["image"] for row in rows if "image" in row and "index" in row}
+    images = {
+        row["index"]: row["image"]
+        for row in rows
+        if "index" in row and len(row.get("image", "")) > _MAX_INDEX_CHARACTERS
+    }
     for row in rows:
-        image = row.get("image", "")
-        if len(image) <= _MAX_INDEX_CHARACTERS and image in images:
-            row["image"] = images[image]
+        if row.get("image") in images:
+            row["image"] = images[row["image"]]
         yield row
 
 

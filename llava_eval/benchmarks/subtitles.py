@@ -98,13 +98,15 @@ def read_cues(path: Path) -> list[Cue]:
     result: list[tuple[float, float, list[str]]] = []
     text = _read(path).removeprefix("\ufeff")
     is_webvtt = text.startswith("WEBVTT")
-    timestamp = _WEBVTT_TIMESTAMP if is_webvtt else _TIMESTAMP
+    timestamp, is_open = _WEBVTT_TIMESTAMP if is_webvtt else _TIMESTAMP, False
     for line in io.StringIO(text):
         stamps = timestamp.findall(line)
         if len(stamps) == 2 and ("-->" in line or not is_webvtt):
             result.append((_milliseconds(stamps[0]), _milliseconds(stamps[1]), []))
-        elif result:
+            is_open = True
+        elif is_open:
             result[-1][2].append(line)
+            is_open = line != "\n" or not is_webvtt  # whose notes and names follow an empty line
     if not result or text.startswith(_SUBSTATION):
         raise MediaError(f"{path}: there is no subtitle in this file; expected SubRip or WebVTT")
     return [Cue(start, end, _cue_text(lines)) for start, end, lines in result]

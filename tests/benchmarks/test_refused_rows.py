@@ -110,6 +110,12 @@ def test_images_of_a_list_and_of_numbered_columns() -> None:
     numbered = row(**columns, image_1={"bytes": b"1"}, image_2={"bytes": b"2"}, **nulls)
     made = image_list_choice(numbered, **parameters)
     assert [medium.data for medium in made.media] == [b"1", b"2"]
+    sorted_names = {f"image_{n}": {"bytes": bytes([n])} for n in (1, 10, 2)}  # as sort_keys=True
+    made = image_list_choice(row(**columns, **sorted_names), **parameters)
+    assert [medium.data for medium in made.media] == [b"\1", b"\2", b"\n"]
+    named = row(**columns, image="['a.png', 'b.png']")  # of a CSV file
+    made = image_list_choice(named, **parameters, images="image")
+    assert made.media_names == ("/media/a.png", "/media/b.png")
     (medium,) = image_list_choice(row(**columns), **parameters).media
     assert medium == Media("image", "/media/1_1.png", upright=True)
     said = refusal(image_list_choice, {**columns, "answer": "BC"}, **parameters)

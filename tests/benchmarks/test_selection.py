@@ -40,6 +40,9 @@ def test_levels_of_facets() -> None:
     assert len(selected(found, {"duration": ["short", "long"]}, ALL)) == 7
     both = selected(found, {"duration": ["short", "long"], "half": 1}, ALL)
     assert [one.id for one in both] == ["s1", "s5", "s7"]
+    inner = [Sample(kind, 0, "g", ("x",), (), facets={"meta.kind": kind}) for kind in "ab"]
+    for where in ({"meta": {"kind": "b"}}, {"meta.kind": "b"}):
+        assert [one.id for one in selected(inner, where, ALL)] == ["b"]
 
 
 def test_a_limit_counts_what_is_at_the_levels() -> None:
@@ -71,6 +74,16 @@ def test_a_selection_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RowsError, match="no sample is left of 1 rows"):
         load_samples(path, none_or_one, limit=1)
     assert len(load_samples(path, none_or_one)) == 1
+
+
+def test_a_facet_that_the_first_rows_lack_is_one_of_a_limited_run(tmp_path: Path) -> None:
+    path = str(write_lines(tmp_path / "rows.jsonl", [{}, {"kind": "x"}]))
+
+    def sample(row: Row) -> Sample:
+        return Sample(str(row.number), row.number, "g", ("x",), ("A",))
+
+    (made,) = load_samples(path, sample, facets=["kind"], limit=1)
+    assert made.facets == {"kind": "unknown"}
 
 
 def test_parts_of_groups_that_are_right_as_a_whole_are_warned_of(

@@ -57,7 +57,8 @@ def test_webvtt_may_leave_hours_out_and_time_its_words(tmp_path: Path) -> None:
     path = tmp_path / "v.vtt"
     path.write_text(
         "\ufeffWEBVTT\n\n00:01.000 --> 00:02.000 align:start\nso<00:00:01.200><c> it</c>"
-        "<00:00:01.500><c> is</c>\n\n59:58.000 --> 01:00:02.000\nlate\n"
+        "<00:00:01.500><c> is</c>\n\nNOTE of nobody\n\nlast words\n"
+        "59:58.000 --> 01:00:02.000\nlate\n"
     )
     assert first_cues(path, [15, 36_000], 10.0) == "so it is\nlate"
     path.write_text(

@@ -13,7 +13,7 @@ from llava_eval.benchmarks.image_rows import can_fill, row_facets, row_image
 from llava_eval.benchmarks.rows import Row, as_list, is_null
 from llava_eval.types import Media, Sample
 
-_NUMBERED = re.compile(r"image_\d+")
+_NUMBERED = re.compile(r"image_(\d+)")
 
 
 def image_list_choice(
@@ -93,7 +93,9 @@ def _images(
     if items is not None:
         held = {f"{column}_{number}": item for number, item in enumerate(items, start=1)}
     elif column is None:
-        held = {name: value for name, value in row.columns.items() if _NUMBERED.fullmatch(name)}
+        numbered = {name: found for name in row.columns if (found := _NUMBERED.fullmatch(name))}
+        names = sorted(numbered, key=lambda name: int(numbered[name][1]))
+        held = {name: row.columns[name] for name in names}
     else:
         held = {} if value is None else {column: value}
     held = {name: item for name, item in held.items() if _is_there(item)}

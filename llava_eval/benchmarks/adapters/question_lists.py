@@ -143,7 +143,7 @@ def _sample(
     answer: str,
     question_type: str,
 ) -> Sample:
-    if answer not in tuple(string.ascii_uppercase[: len(choices)]):
+    if not choices or answer not in tuple(string.ascii_uppercase):
         raise row.error(f"question {identifier}: {len(choices)} options and the answer {answer!r}")
     return Sample(
         id=identifier,
