@@ -609,6 +609,16 @@ def test_experts_that_no_quantization_takes_are_told(
     assert "quantization=bnb_nf4 leaves its experts as they are: they take 21 %" in caplog.text
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", ["load_in_4bit", "load_in_8bit"])
+def test_plain_weights_that_are_said_to_be_quantized(copied: Path, bits: str) -> None:
+    """As merged adapters are saved whose base was quantized while it was trained."""
+    edit_config(copied, quantization_config={"quant_method": "bitsandbytes", bits: True})
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    with pytest.raises(CheckpointError, match=r"stored plain; take quantization_config out of it$"):
+        load_model(plan)
+
+
 def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> None:
     scheme = QuantizationConfig("torchao_int4", "torchao_int4", group_size=128)
     with pytest.raises(CheckpointError, match=r"group_size=128 does not divide .* model, 192$"):

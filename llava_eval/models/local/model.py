@@ -370,6 +370,13 @@ def load_model(plan: ModelPlan) -> LoadedModel:
             reports.append(_load_adapter(model, checkpoint.path).to_dict())
         if quantization is None:
             model = model.to(plan.device)
+    if plan.stored_quantization == "bitsandbytes" and all(
+        weight.is_floating_point() for weight in model.parameters()
+    ):
+        raise CheckpointError(
+            f"{checkpoint.name}: config.json says that bitsandbytes quantized its weights, but "
+            "they are stored plain; take quantization_config out of it"
+        )
     if plan.stored_quantization is not None:  # weights are left as they are stored
         for weight in model.parameters():
             if weight.dtype == plan.stored_dtype:
