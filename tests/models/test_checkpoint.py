@@ -31,14 +31,13 @@ from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
 from llava_eval.models.local.model import (
     LoadedModel,
-    _adjust_processor,
     _ask_for_token_types,
     load_model,
     load_model_once,
-    load_processor,
 )
 from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
+from llava_eval.models.local.processor import _adjust_processor, load_processor
 from llava_eval.models.local.quantization import quantization_config
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
