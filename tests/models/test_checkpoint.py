@@ -141,6 +141,12 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     assert plan_checkpoint(checkpoint, model).is_quantized
 
 
+def test_an_empty_quantization_is_none(copied: Path) -> None:
+    edit_config(copied, quantization_config={})
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    assert (plan.is_quantized, plan.stored_quantization, plan.dtype) == (False, None, torch.float32)
+
+
 def test_a_quantization_that_transformers_does_not_know(copied: Path) -> None:
     edit_config(copied, quantization_config={"quant_method": "modelopt", "quant_algo": "FP8"})
     with pytest.raises(CheckpointError, match=r"config\.json .*: .* got modelopt"):
