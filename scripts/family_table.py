@@ -1,7 +1,8 @@
 """Make the README's table of model families from tiny checkpoints that are asked here.
 
-python scripts/family_table.py            # print it
-python scripts/family_table.py --write    # and put it between the markers in README.md
+python scripts/family_table.py                    # print it
+python scripts/family_table.py --write            # and put it between the markers in README.md
+python scripts/family_table.py llama4 --write     # ask one; the others keep their rows
 """
 
 from __future__ import annotations
@@ -37,14 +38,23 @@ TOGETHER = {
 def main() -> None:
     """Print the table, or write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("families", nargs="*", help="those to ask; all, where none is named")
     parser.add_argument("--write", action="store_true", help="put it into README.md")
     arguments = parser.parse_args()
-    text = table([row(family) for _, family in sorted(FAMILIES.items())])
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    old, _, after = rest.partition(END)
+    kept: dict[str, list[str]] = {}
+    for names, *cells in (line.strip("| ").split(" | ") for line in old.strip().splitlines()[2:]):
+        kept |= {name: [name, *cells] for name in names.split(", ")}
+    text = table(
+        [
+            row(family) if name in (arguments.families or FAMILIES) else kept[name]
+            for name, family in sorted(FAMILIES.items())
+        ]
+    )
     print(text)
     if arguments.write:
-        readme = ROOT / "README.md"
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
         readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 

@@ -176,15 +176,11 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
             plan = with_checked_frames(plan, num_frames if type(num_frames) is int else None)
         return ServedRunner(plan, batch_size=config.runner.batch_size, clock=clock)
 
-    import torch
-
     from llava_eval.models.local.model import load_model_once
     from llava_eval.models.local.plan import ModelPlan
     from llava_eval.models.local.runner import DEFAULT_BATCH_SIZE, ModelRunner
 
     assert isinstance(plan, ModelPlan)
-    if config.runner.num_threads is not None:
-        torch.set_num_threads(config.runner.num_threads)
     with clock.stage("load_model"):
         loaded = load_model_once(plan)
     return ModelRunner(
@@ -193,5 +189,6 @@ def make_runner(plan: Plan, config: RunConfig, clock: StageClock) -> Runner:
         batch_size=config.runner.batch_size or DEFAULT_BATCH_SIZE,
         max_batch_tokens=config.runner.max_batch_tokens,
         share_prefixes=config.runner.share_prefixes,
+        num_threads=config.runner.num_threads,
         clock=clock,
     )

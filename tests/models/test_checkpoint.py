@@ -31,14 +31,13 @@ from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.hardware import choose_attention
 from llava_eval.models.local.model import (
     LoadedModel,
-    _adjust_processor,
     _ask_for_token_types,
     load_model,
     load_model_once,
-    load_processor,
 )
 from llava_eval.models.local.plan import dtype_of_weights, foreign_code, plan_checkpoint
 from llava_eval.models.local.prepared_media import WholePrompts
+from llava_eval.models.local.processor import _adjust_processor, load_processor
 from llava_eval.models.local.quantization import quantization_config
 from llava_eval.models.local.runner import ModelRunner
 from llava_eval.results.identity import first_difference
@@ -140,6 +139,12 @@ def test_a_quantized_checkpoint_is_not_quantized_again(copied: Path) -> None:
     with pytest.raises(CheckpointError, match=r"already \(bitsandbytes\), so .*=nf4 would"):
         plan_checkpoint(checkpoint, model, QuantizationConfig("nf4", method="bnb_nf4"))
     assert plan_checkpoint(checkpoint, model).is_quantized
+
+
+def test_an_empty_quantization_is_none(copied: Path) -> None:
+    edit_config(copied, quantization_config={})
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    assert (plan.is_quantized, plan.stored_quantization, plan.dtype) == (False, None, torch.float32)
 
 
 def test_a_quantization_that_transformers_does_not_know(copied: Path) -> None:
@@ -607,6 +612,16 @@ def test_experts_that_no_quantization_takes_are_told(
     load_model(plan_checkpoint(find_checkpoint(str(tmp_path)), ModelConfig(device="cpu"), scheme))
     # 2 layers of 4 experts with 3 matrices of 64 x 32 float32, of 936,704 bytes.
     assert "quantization=bnb_nf4 leaves its experts as they are: they take 21 %" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", ["load_in_4bit", "load_in_8bit"])
+def test_plain_weights_that_are_said_to_be_quantized(copied: Path, bits: str) -> None:
+    """As merged adapters are saved whose base was quantized while it was trained."""
+    edit_config(copied, quantization_config={"quant_method": "bitsandbytes", bits: True})
+    plan = plan_checkpoint(find_checkpoint(str(copied)), ModelConfig(device="cpu"))
+    with pytest.raises(CheckpointError, match=r"stored plain; take quantization_config out of it$"):
+        load_model(plan)
 
 
 def test_groups_that_do_not_fit_into_a_layer(checkpoint: CheckpointFolder) -> None:

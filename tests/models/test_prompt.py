@@ -12,8 +12,9 @@ from llava_eval.config.schema import ConversationConfig, ModelConfig
 from llava_eval.errors import CheckpointError
 from llava_eval.models.local.checkpoint import CheckpointFolder, find_checkpoint
 from llava_eval.models.local.doctor import examine
-from llava_eval.models.local.model import LoadedModel, load_model, load_processor
+from llava_eval.models.local.model import LoadedModel, load_model
 from llava_eval.models.local.plan import plan_checkpoint
+from llava_eval.models.local.processor import load_processor
 from llava_eval.models.local.prompt import PromptPreview
 from llava_eval.models.local.runner import ModelRunner
 from tests.models.families import FAMILIES

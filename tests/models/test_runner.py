@@ -399,6 +399,14 @@ def test_what_a_stop_string_ends_has_its_own_tokens_in_any_batch(loaded: LoadedM
         assert len(reasons) < len(turns)
 
 
+def test_threads_are_a_runs_own(loaded: LoadedModel) -> None:
+    before = torch.get_num_threads()
+    runner = ModelRunner(loaded, CHAT, num_threads=before + 1)
+    assert torch.get_num_threads() == before + 1
+    runner.close()
+    assert torch.get_num_threads() == before
+
+
 def test_the_first_prompt_and_the_guards_are_kept(loaded: LoadedModel) -> None:
     runner = ModelRunner(loaded, CHAT)
     run(runner, requests_of(runner, {"four 0": TURNS["four 0"]}))

@@ -65,7 +65,7 @@ def choose_dtype(requested: str, device: torch.device, config: Any) -> torch.dty
         device: where the model runs.
         config: of the model.
     """
-    is_quantized = getattr(config, "quantization_config", None) is not None
+    is_quantized = bool(getattr(config, "quantization_config", None))
     if requested == "auto" and device.type == "cpu" and not is_quantized:
         return torch.float32
     if requested == "auto":

@@ -164,7 +164,7 @@ def plan_checkpoint(
             f"{checkpoint.name}: quantization.group_size={quantization.group_size} does not divide "
             f"the hidden size of its language model, {width}"
         )
-    stored = getattr(config, "quantization_config", None)
+    stored = getattr(config, "quantization_config", None) or None
     if stored is not None:
         stored = str(stored.get("quant_method", "bitsandbytes"))
     if stored is not None and quantization.method is not None:

@@ -13,9 +13,10 @@ import torch
 from llava_eval.config.schema import ConversationConfig
 from llava_eval.errors import PromptError
 from llava_eval.models.local.conversation import Conversation
-from llava_eval.models.local.model import LoadedModel, load_processor
+from llava_eval.models.local.model import LoadedModel
 from llava_eval.models.local.plan import ModelPlan, foreign_code
 from llava_eval.models.local.prepared_media import WholePrompts, shown_medium
+from llava_eval.models.local.processor import load_processor
 from llava_eval.types import Clip, MediaKind, PreparedMedia, Request
 
 

@@ -44,6 +44,7 @@ class ModelRunner(Runner):
         max_batch_tokens: most tokens in one forward pass, padding included; None is found.
         share_prefixes: compute what questions share once: "auto" where that is proven right, True
             or the run ends; False asks whole prompts, one at a time.
+        num_threads: of torch on a CPU, until it is closed; None leaves torch's choice.
         clock: gets the seconds of the stages "preprocess", "vision", "prefill" and "decode".
         first_prompt: the first prompt that was rendered, for the manifest.
         guards: what the guards saw, for the manifest.
@@ -54,12 +55,15 @@ class ModelRunner(Runner):
     batch_size: int = DEFAULT_BATCH_SIZE
     max_batch_tokens: int | None = None
     share_prefixes: bool | Literal["auto"] = "auto"
+    num_threads: int | None = None
     clock: StageClock = field(default_factory=StageClock)
     first_prompt: str | None = None
     guards: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loaded = self.loaded
+        self._threads_before = torch.get_num_threads()
+        torch.set_num_threads(self.num_threads or self._threads_before)
         if self.max_batch_tokens is None:
             self.max_batch_tokens = max_batch_tokens(
                 loaded.model.config.get_text_config(), loaded.plan.dtype, loaded.plan.device
@@ -138,6 +142,9 @@ class ModelRunner(Runner):
     def peak_device_memory_bytes(self) -> int | None:
         device = self.loaded.plan.device
         return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+    def close(self) -> None:
+        torch.set_num_threads(self._threads_before)
 
     def _answers(self, prompts: Sequence[Prompt]) -> Iterator[tuple[Prompt, Generation]]:
         assert self.max_batch_tokens is not None
