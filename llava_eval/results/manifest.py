@@ -92,9 +92,10 @@ class Session:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The loaded model, as a manifest describes it."""
+    """The model, as a manifest describes it: its weights, or of a served one what answered."""
 
     weights_sha256: str | None = None
+    answers_as: str | None = None
     device_name: str | None = None
     memory_bytes: Count | None = None
 

@@ -310,6 +310,7 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
         **manifest.versions,
         "commit": (manifest.git_commit or "")[:10] or None,
         "weights": ((model.weights_sha256 if model else None) or "")[:10] or None,
+        "answers_as": model.answers_as if model else None,
         "device": model.device_name if model else None,
     }
 
@@ -386,7 +387,7 @@ class Difference:
     """Something in which runs differ.
 
     Attributes:
-        name: short key of a setting, or a package, "commit", "weights", "device".
+        name: short key of a setting, or a package, "commit", "weights", "answers_as", "device".
         role: of the setting: what its change means; "software" for all others.
         values: one for each run, as text.
     """

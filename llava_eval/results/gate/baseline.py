@@ -149,13 +149,14 @@ def unusable(run: ComparableRun) -> str | None:
 
 
 def _origin(run: Run) -> dict[str, Any]:
-    """Return where a run came from: software, weights, machine, date."""
-    manifest = run.manifest
+    """Return where a run came from: software, weights or what a server says answered, machine."""
+    manifest, answered = run.manifest, run.origin.get("answers_as")
     return {
         "date": manifest.sessions[-1].ended if manifest.sessions else None,
         "git_commit": manifest.git_commit,
         **{name: manifest.versions.get(name) for name in _PACKAGES},
         "weights_sha256": manifest.model.weights_sha256 if manifest.model else None,
+        **({"answers_as": answered} if answered else {}),
         "machine": run.cost.machine,
     }
 
@@ -278,6 +279,7 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
             **{name: origin.get(name) for name in _PACKAGES},
             "commit": (origin.get("git_commit") or "")[:10],
             "weights": (origin.get("weights_sha256") or "")[:10],
+            **{name: origin[name] for name in ("answers_as",) if name in origin},
         },
         incomplete=None
         if len(results) == total
@@ -309,10 +311,8 @@ def _result(row: int, sample: BaselineSample, question: SampleResult | None) -> 
     text = None if sample.error is not None else sample.answer or ""
     generation = Generation(text, error=sample.error, stop_reason=stop_reason)
     score = Score(sample.value, sample.answer, sample.unreadable, details=sample.details)
-    kinds = [kind for kind in get_args(MediaProblemKind) if kind in sample.flags]
-    inputs = (
-        (MediaInput(problems=tuple(MediaProblem(kind, "") for kind in kinds)),) if kinds else ()
-    )
+    problems = tuple(MediaProblem(k, "") for k in get_args(MediaProblemKind) if k in sample.flags)
+    inputs = (MediaInput(problems=problems),) if problems else ()
     if question is None:
         question = SampleResult(
             sample.id, row, sample.id, {}, "", (), "", (), (), (), generation, score

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,23 @@ def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
     }
     counts = ("num_samples", "num_unreadable", "num_errors", "seconds_per_sample")
     assert [content[name] for name in counts] == [12, 0, 0, 2.5]
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_another_model_behind_the_same_name_of_a_server_is_told(
+    tmp_path: Path, is_file: bool
+) -> None:
+    reader, runs = RunReader(), []
+    for name in ("m-2026-01-05", "m-2026-03-09"):
+        manifest = {"model": {"checkpoint": "m", "answers_as": name}}
+        results = [answered(n, n % 4 > 0) for n in range(40)]
+        runs.append(reader.read(write_run(tmp_path / name, results, manifest=manifest)))
+    before, after = runs
+    path = tmp_path / "baseline.json" if is_file else before.path
+    if is_file:
+        write_baseline(path, before)
+    text = verdict_of(after, read_baseline(path, after, reader), GateRule()).text(width=100)
+    assert re.search(r"answers_as +software +m-2026-01-05 +m-2026-03-09\n", text)
 
 
 @pytest.mark.parametrize(
