@@ -16,6 +16,7 @@ import pytest
 from llava_eval.commands import sweep
 from llava_eval.commands.sweep import SweepRun, plan_sweep, results_table, take_seeds
 from llava_eval.config.compose import compose_config
+from llava_eval.config.hydra_session import compose_root, hydra_session
 from llava_eval.errors import ConfigError, EngineError
 from llava_eval.results.formatting import duration
 from llava_eval.types import Clip, MediaKind, MetricValue, Request, SampleResult
@@ -51,6 +52,13 @@ def test_an_experiment_brings_values_that_the_command_line_replaces() -> None:
     folders = {run.directory.parent for run in runs}
     assert len(folders) == 1, "the time in the folder's name is taken once"
     assert folders.pop().parent == Path("results/sweeps")
+
+
+@pytest.mark.slow
+def test_sweeps_that_start_in_the_same_second_have_a_folder_each() -> None:
+    with hydra_session():
+        folders = {compose_root([]).hydra.sweep["dir"] for _ in range(4)}
+    assert len(folders) == 4
 
 
 @pytest.mark.slow
