@@ -74,7 +74,7 @@ def run(
                     log.info("loading %s", work.model_label)
                     for note in work.notes:
                         log.info(note)
-                record.begin(work.engine.load() if pending else {})
+                record.begin(work.engine.load() if pending else {}, has_results=bool(results))
                 log.info("results go to %s", directory, extra={"run_directory": directory})
                 results += _generate(work, pending, results, record, watch)
                 summary = _score_and_write(
@@ -162,6 +162,7 @@ def _score_and_write(
 ) -> Summary:
     """Score the whole set, ask the judge where there is one, and write ledger and tables."""
     scored = benchmark.evaluation.rescored(results, directory, replies_of)
+    notes = [*notes, *record.notes]
     summary = benchmark.summary(scored.results, model_label, scored.judge, notes)
     rewrite_ledger(directory / files.LEDGER, scored.results)
     if benchmark.parts.submission is not None:

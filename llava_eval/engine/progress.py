@@ -107,11 +107,7 @@ class Progress:
         parts = []
         if self._counts["scored"]:
             parts.append(f"score {100 * self._score_sum / self._counts['scored']:.1f}")
-        parts += [
-            f"{self._counts[name]} {name}"
-            for name in ("failed", "unreadable")
-            if self._counts[name]
-        ]
+        parts += [f"{self._counts[n]} {n}" for n in ("failed", "unreadable") if self._counts[n]]
         return ", ".join(parts)
 
     def _write_line(self, seconds: float, speed: str) -> None:

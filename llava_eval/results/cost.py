@@ -153,9 +153,8 @@ def _machine(manifest: Manifest, sessions: Sequence[Session]) -> str:
     machine = sessions[-1].machine if sessions else None
     if device not in ("", "cpu") or machine is None or not machine.processor:
         return device
-    return (
-        f"{machine.processor}, {machine.num_cpus} cores" if machine.num_cpus else machine.processor
-    )
+    cores = f", {machine.num_cpus} cores" if machine.num_cpus else ""
+    return f"{machine.processor}{cores}"
 
 
 def megabytes(size_bytes: int | None) -> float | None:

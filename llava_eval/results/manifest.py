@@ -27,6 +27,8 @@ from llava_eval.types import SampleResult
 
 log = logging.getLogger(__name__)
 
+#: Between the names of models that answered one after another.
+_AND = " and "
 _ADDRESS = re.compile(r"(?:https?|ftp)[:;]", re.IGNORECASE)
 
 
@@ -231,28 +233,36 @@ class RunRecord:
             with contextlib.suppress(LlavaEvalError):
                 self.write("failed")
 
-    def begin(self, model: Mapping[str, Any]) -> None:
+    def begin(self, model: Mapping[str, Any], *, has_results: bool = True) -> None:
         """Write config.yaml and the first manifest: from here on the run can be continued.
 
         Args:
             model: what was loaded; empty where nothing was.
+            has_results: samples of the earlier manifest's model are kept.
 
         Raises:
             StorageError: they cannot be written.
         """
         if model:
             was = (self._earlier.get("model") or {}).get("answers_as")
-            if was not in (None, model.get("answers_as")):
-                log.warning(
-                    "finished samples are answers of %s, and the others will be of %s",
-                    was,
-                    model.get("answers_as"),
-                )
+            now = model.get("answers_as")
+            if has_results and was and now and was != now:
+                told = "finished samples are answers of %s, and the others will be of %s"
+                log.warning(told, was, now)
+                names = dict.fromkeys([*was.split(_AND), now])
+                model = {**model, "answers_as": _AND.join(names)}
             self.add(model=dict(model))
         config = self._content["config"]
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
         files.write_text(self.directory / files.CONFIG, text)
         self.write("running")
+
+    @property
+    def notes(self) -> list[str]:
+        """Note beside every number: that a server's name has stood for several models."""
+        model = {**self._earlier, **self._content}.get("model") or {}
+        names = str(model.get("answers_as"))
+        return [f"answers are of {names}, by one name of a server"] if _AND in names else []
 
     def add_work(self, **work: Any) -> None:
         """Add facts about this process's own share, for instance how much it generated."""
@@ -306,13 +316,7 @@ class RunRecord:
             stage_seconds={name: round(s, 3) for name, s in self._stage_seconds.items()},
             peak_host_memory_bytes=max(filter(None, peaks), default=None),
         )
-        files.write_json(
-            self.directory / files.MANIFEST,
-            {
-                **self._earlier,
-                "status": status,
-                **self._content,
-                "sessions": [*self._earlier.get("sessions", []), self._session],
-            },
-        )
+        sessions = [*self._earlier.get("sessions", []), self._session]
+        content = {**self._earlier, "status": status, **self._content, "sessions": sessions}
+        files.write_json(self.directory / files.MANIFEST, content)
         self.is_written = True

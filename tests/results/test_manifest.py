@@ -167,3 +167,13 @@ def test_another_model_than_before_is_told(
         second.begin({"answers_as": now})
     told = f"finished samples are answers of {before}, and the others will be of {now}"
     assert caplog.messages == [told] * num_said
+
+
+def test_a_run_of_several_models_says_so_beside_its_numbers(tmp_path: Path) -> None:
+    noted = []
+    for number, name in enumerate(["m-04", "m-05", "m-08", "m-08", None]):
+        with record(tmp_path, read_manifest(tmp_path)) as running:
+            running.begin({"answers_as": name} if name else {}, has_results=number > 1)
+        noted.append(running.notes)
+    assert noted == [[], [], *[["answers are of m-05 and m-08, by one name of a server"]] * 3]
+    assert written(tmp_path)["model"] == {"answers_as": "m-05 and m-08"}
