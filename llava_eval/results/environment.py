@@ -41,7 +41,7 @@ def git_commit() -> str | None:
     told = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes")
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *told],
+            ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *told],
             check=True,
             capture_output=True,
             text=True,

@@ -39,6 +39,12 @@ def test_the_commit_is_told_with_changes(tmp_path: Path, monkeypatch: pytest.Mon
     assert environment.git_commit() == commit
     module.write_text("a = 1\n")
     assert environment.git_commit() == f"{commit}+changes"
+    # As in a container, whose user owns no checkout of the host, and in a hook of another one.
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert environment.git_commit() == f"{commit}+changes"
+    git(tmp_path, "init", "-q", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert environment.git_commit() == f"{commit}+changes"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
