@@ -277,7 +277,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         reader = RunReader(arguments.config_dir)
         run = reader.read(path)
         verdict = verdict_of(run, read_baseline(arguments.baseline, run, reader), rule)
-        return publication.publish(verdict)
+    return publication.publish(verdict)
 
 
 def _gate_sequentially(
@@ -294,7 +294,7 @@ def _gate_sequentially(
         outcome = run.run(composed, watch=gate)
         gate.directory = outcome.directory
         gate.num_failed = outcome.summary.num_errors if outcome.exit_code else 0
-        return publication.publish(gate)
+    return publication.publish(gate)
 
 
 @command(

@@ -47,8 +47,6 @@ class Publication:
             yield
         except ConfigError:
             raise
-        except StorageError as error:
-            raise ComparisonError(str(error)) from error
         except LlavaEvalError as error:
             if self._is_on_github:
                 title = "llava-eval gate: cannot compare"
@@ -68,13 +66,13 @@ class Publication:
             raise
 
     def publish(self, verdict: GateVerdict | SequentialGate) -> int:
-        """Print a verdict, and write it for CI servers, within :meth:`refusals_reported`.
+        """Print a verdict, and write it for CI servers.
 
         Returns:
             The exit code: 0 passed, 1 not.
 
         Raises:
-            StorageError: a file cannot be written.
+            ComparisonError: a file cannot be written.
         """
         text = verdict.text(width=terminal_width())
         if self.as_json:
@@ -83,14 +81,17 @@ class Publication:
             write_out(text)
         if self._is_on_github:
             write_out("\n".join(texts.workflow_commands(verdict)))
-        self._write(texts.to_junit(verdict, text), verdict.markdown())
         failing = [check for check in verdict.checks if check.fails]
         unproven = "not shown" if failing else "passed"
-        _give_to_later_steps(
-            verdict="regressed" if any(check.regressed for check in failing) else unproven,
-            outcome=verdict.outcome,
-            failures=",".join(check.name for check in failing),
-        )
+        try:
+            self._write(texts.to_junit(verdict, text), verdict.markdown())
+            _give_to_later_steps(
+                verdict="regressed" if any(check.regressed for check in failing) else unproven,
+                outcome=verdict.outcome,
+                failures=",".join(check.name for check in failing),
+            )
+        except StorageError as error:  # an exit code of 1 would say that the run regressed
+            raise ComparisonError(str(error)) from error
         return int(bool(failing))
 
     @property

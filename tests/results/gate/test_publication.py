@@ -90,6 +90,14 @@ def test_what_ends_a_run_is_no_regression(error: type[LlavaEvalError]) -> None:
     assert caught.value.exit_code == 2  # 1 is that of a run that regressed
 
 
+def test_a_run_that_cannot_be_written_is_told_everywhere(tmp_path: Path, outputs: Path) -> None:
+    to = Publication(tmp_path / "junit.xml", tmp_path / "summary.md", as_json=False)
+    with pytest.raises(ComparisonError, match="full"), to.refusals_reported():
+        raise StorageError("full")
+    for name in ("junit.xml", "summary.md", outputs.name):
+        assert "full" in (tmp_path / name).read_text()
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_runner_is_told_of_a_refusal_unless_it_reads_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
