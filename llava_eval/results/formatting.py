@@ -118,6 +118,11 @@ def setting_text(value: object) -> str:
     return "null" if value is None else " ".join(str(value).split())
 
 
+def shortened(digest: str | None) -> str:
+    """Return ten digits of a digest, with what is said behind it: that there are changes."""
+    return re.sub(r"(?<=^\w{10})\w+", "", digest or "")
+
+
 def from_difference(texts: Sequence[str]) -> list[str]:
     """Return texts from the word or dotted part on in which they differ, where that comes late."""
     shared = os.path.commonprefix(texts)  # noqa: RUF071 - of letters, not of paths

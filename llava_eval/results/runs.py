@@ -26,7 +26,7 @@ from llava_eval.metrics.yes_no import UNDIRECTED
 from llava_eval.results import files
 from llava_eval.results.columns import KEY_COLUMNS
 from llava_eval.results.cost import Cost, cost_of
-from llava_eval.results.formatting import count, from_difference, printable, setting_text
+from llava_eval.results.formatting import count, from_difference, printable, setting_text, shortened
 from llava_eval.results.ledger import iterate_ledger
 from llava_eval.results.manifest import Manifest, read_manifest
 from llava_eval.results.tables import Tables, all_values, read_tables
@@ -251,8 +251,7 @@ class RunReader:
                     raise ComparisonError(f"{path} is no run directory: it has no {name}")
         manifest = read_manifest(path) or Manifest()
         tables = read_tables(path)
-        ledger = iterate_ledger(path / files.LEDGER, finished=True)
-        results = [self._pooled(result) for result in ledger]
+        results = [self._pooled(one) for one in iterate_ledger(path / files.LEDGER, finished=True)]
         try:
             parts = as_type(manifest.config, ConfigParts)
         except JsonError as error:
@@ -308,8 +307,8 @@ def _origin(manifest: Manifest) -> dict[str, str | None]:
     model = manifest.model
     return {
         **manifest.versions,
-        "commit": (manifest.git_commit or "")[:10] or None,
-        "weights": ((model.weights_sha256 if model else None) or "")[:10] or None,
+        "commit": shortened(manifest.git_commit) or None,
+        "weights": shortened(model.weights_sha256 if model else None) or None,
         "answers_as": model.answers_as if model else None,
         "device": model.device_name if model else None,
     }

@@ -169,8 +169,7 @@ def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMe
         node: of the configuration.
         pairing: the runs.
     """
-    reason = _set_reason(node, pairing)
-    if reason is not None:
+    if (reason := _set_reason(node, pairing)) is not None:
         return ComparedMetric(name, "", None, reason=reason)
     try:
         metric = metric_of(node, pairing.first.allowed_targets)

@@ -27,7 +27,7 @@ from llava_eval.errors import ComparisonError
 from llava_eval.metrics.differences import DECIMALS
 from llava_eval.results import files
 from llava_eval.results.cost import Cost
-from llava_eval.results.formatting import printable
+from llava_eval.results.formatting import printable, shortened
 from llava_eval.results.runs import ComparableRun, ConfigParts, ErrorsPart, Run, RunReader, is_run
 from llava_eval.types import (
     Generation,
@@ -105,8 +105,7 @@ def write_baseline(path: Path, run: Run) -> None:
         ComparisonError: the run is not whole, or more samples failed than its configuration allows.
         StorageError: the file cannot be written.
     """
-    reason = unusable(run)
-    if reason is not None:
+    if (reason := unusable(run)) is not None:
         raise ComparisonError(f"{run.name} cannot be a baseline: it {reason}")
     header = {
         "format": FORMAT,
@@ -277,8 +276,8 @@ def read_baseline(path: Path, run: ComparableRun, reader: RunReader) -> Comparab
         ),
         origin={
             **{name: origin.get(name) for name in _PACKAGES},
-            "commit": (origin.get("git_commit") or "")[:10],
-            "weights": (origin.get("weights_sha256") or "")[:10],
+            "commit": shortened(origin.get("git_commit")),
+            "weights": shortened(origin.get("weights_sha256")),
             **{name: origin[name] for name in ("answers_as",) if name in origin},
         },
         incomplete=None

@@ -49,8 +49,7 @@ class Publication:
             raise
         except LlavaEvalError as error:
             if self._is_on_github:
-                title = "llava-eval gate: cannot compare"
-                write_out(texts.annotation("error", title, str(error)))
+                write_out(texts.annotation("error", "llava-eval gate: cannot compare", str(error)))
             causes: list[str] = []
             with contextlib.suppress(LlavaEvalError, OSError):  # its ledger cannot be read
                 if run_path is not None and self.summary is not None:

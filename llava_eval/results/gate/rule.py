@@ -180,8 +180,7 @@ def judged_pairing(run: ComparableRun, baseline: ComparableRun) -> Pairing:
         ComparisonError: the two were not asked the same, or one is not whole.
     """
     for item in (baseline, run):
-        reason = unusable(item)
-        if reason is not None:
+        if (reason := unusable(item)) is not None:
             raise ComparisonError(f"{item.name} {reason}")
     if run.benchmark != baseline.benchmark:
         raise ComparisonError(

@@ -230,12 +230,13 @@ def test_what_is_known_of_its_run_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_file", [True, False])
-def test_another_model_behind_the_same_name_of_a_server_is_told(
+def test_another_model_behind_the_same_name_of_a_server_is_told_and_changed_code(
     tmp_path: Path, is_file: bool
 ) -> None:
     reader, runs = RunReader(), []
     for name in ("m-2026-01-05", "m-2026-03-09"):
-        manifest = {"model": {"checkpoint": "m", "answers_as": name}}
+        manifest: dict[str, Any] = {"model": {"checkpoint": "m", "answers_as": name}}
+        manifest["git_commit"] = "c" * 40 + "+changes" * ("05" in name)
         results = [answered(n, n % 4 > 0) for n in range(40)]
         runs.append(reader.read(write_run(tmp_path / name, results, manifest=manifest)))
     before, after = runs
@@ -244,6 +245,7 @@ def test_another_model_behind_the_same_name_of_a_server_is_told(
         write_baseline(path, before)
     text = verdict_of(after, read_baseline(path, after, reader), GateRule()).text(width=100)
     assert re.search(r"answers_as +software +m-2026-01-05 +m-2026-03-09\n", text)
+    assert re.search(r"commit +software +c{10}\+changes +c{10}\n", text)
 
 
 @pytest.mark.parametrize(
