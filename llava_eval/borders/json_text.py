@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from llava_eval.borders.paths import open_file
+from llava_eval.borders.paths import LFS_POINTER, open_file
 
 #: Levels of lists and objects within each other; real files have fewer than 20.
 MAX_DEPTH = 100
@@ -59,7 +59,9 @@ def parse_json(text: str | bytes, expected: type[Any] = object) -> Any:
     except RecursionError:
         raise JsonError(_TOO_DEEP) from None
     except ValueError as error:  # also bytes that are no text, and numbers of too many digits
-        raise JsonError(f"not JSON: {error}") from None
+        is_pointer = isinstance(text, bytes) and text.startswith(LFS_POINTER)
+        told = "a pointer of git-lfs (`git lfs pull` fetches the file)" if is_pointer else error
+        raise JsonError(f"not JSON: {told}") from None
     opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
     if sum(map(text.count, opening)) > MAX_DEPTH:  # type: ignore[arg-type]
         _check_depth(value)

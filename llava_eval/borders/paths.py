@@ -138,7 +138,7 @@ def _raise_unless_missing(error: OSError) -> None:
 
 
 #: What lies in place of large files in a clone that was made without git-lfs.
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
@@ -150,8 +150,8 @@ def why_no_file(path: str | os.PathLike[str], expected: str) -> str | None:
     """
     try:
         with open_file(path, expected) as file:
-            head = file.read(len(_LFS_POINTER))
-        if head == _LFS_POINTER:
+            head = file.read(len(LFS_POINTER))
+        if head == LFS_POINTER:
             return f"a pointer of git-lfs in place of {expected}; `git lfs pull` fetches that"
         return None if head else "the file is empty"
     except OSError as error:

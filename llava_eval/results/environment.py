@@ -39,14 +39,9 @@ def git_commit() -> str | None:
     if not (folder / ".git").exists():
         return None
     told = ("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes")
+    command = ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *told]
     try:
-        done = subprocess.run(
-            ["git", f"--git-dir={folder / '.git'}", f"--work-tree={folder}", *told],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -40,6 +40,13 @@ def test_too_deep(depth: int, opening: str, closing: str, inner: str) -> None:
                 parse_json(given)
 
 
+def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(JsonError, match="git lfs pull"):
+        load_json(path)
+
+
 def test_what_opens_and_never_closes() -> None:
     for depth in (3, 100_000):
         with pytest.raises(JsonError):

@@ -245,7 +245,7 @@ class ServedRunner(Runner):
         except RequestError as error:
             if time.monotonic() - start >= limit:  # further attempts would take as long
                 self._num_late += 1
-                if self._num_late == 1:
+                if self._num_late == 1 and self._asked.retries:
                     _log.warning("%s: %s; it is asked again", self.model.config.base_url, error)
                 if self._is_lost(self._num_late):
                     raise self._given_up(f"{self._num_late} requests", error) from None

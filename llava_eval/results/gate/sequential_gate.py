@@ -63,6 +63,7 @@ class SequentialGate:
     _after: dict[str, float] = field(default_factory=dict)
     _bounds: ConfidenceSequence | None = None
     _num_compared: int = 0
+    _failed: set[str] = field(default_factory=set)
     _sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def begin(
@@ -111,8 +112,7 @@ class SequentialGate:
         self._before = self._values(baseline.results)
         for sample in samples:
             self._members.setdefault(sample.group, []).append(sample.id)
-        order = seeded_order(self._members, self.seed)
-        self._members = {name: self._members[name] for name in order}
+        self._members = {n: self._members[n] for n in seeded_order(self._members, self.seed)}
         share = len(samples) / (len(self._members) * self._largest)
         self._bounds = ConfidenceSequence(self.rule.alpha, -tolerance / 100 * share)
 
@@ -137,6 +137,7 @@ class SequentialGate:
                 f"{result.id} differs"
             )
         self._after |= self._values([result])
+        self._failed.update([result.id] * (result.generation.error is not None))
         bounds = self._bounds
         assert bounds is not None
         for ids in list(self._members.values())[bounds.num_observations :]:
@@ -219,9 +220,12 @@ class SequentialGate:
     @property
     def _seen(self) -> str:
         content = self.content
+        compared = [n for ids in list(self._members.values())[: content["num_groups"]] for n in ids]
+        num_failed = len(self._failed.intersection(compared))
         return (
             f"after {content['num_samples']} of {count(content['of_samples'], 'sample')} "
             f"({content['num_groups']} of {count(content['of_groups'], 'group')}), seed {self.seed}"
+            + (f"; failed samples, {num_failed} here, count 0" if num_failed else "")
         )
 
     @property
@@ -231,8 +235,7 @@ class SequentialGate:
 
     def text(self, *, width: int = 80) -> str:
         """Return the verdict as people read it."""
-        messages = [check.message for check in self.checks]
-        lines = [*messages, self._seen, "", self.outcome]
+        lines = [*(check.message for check in self.checks), self._seen, "", self.outcome]
         return "\n".join(wrapped(line, width) if line else "" for line in lines)
 
     def markdown(self) -> str:

@@ -106,6 +106,17 @@ def test_retry_after_is_honoured() -> None:
     assert waited == [7.0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_late_answer_is_told_as_asked_again_where_it_is(
+    retries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(at_first(2, FAULTS["slow"])) as server:
+        ask(make_runner(server, timeout_seconds=0.1, retries=retries), make_questions(1))
+    assert len(server.requests) == 1 + retries
+    assert sum("it is asked again" in told for told in caplog.messages) == retries
+
+
 def test_a_text_that_cannot_be_sent_fails_alone() -> None:
     good, bad = make_questions(2)
     with serving(echo) as server:

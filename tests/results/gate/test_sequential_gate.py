@@ -83,6 +83,21 @@ def test_the_checks_hold_the_verdict_and_what_failed(tmp_path: Path) -> None:
     assert gate.checks[1].message == "2 samples failed"
 
 
+def test_failed_samples_that_count_0_are_told(tmp_path: Path) -> None:
+    before = [answered(n, True) for n in range(12)]
+    gate = gate_on(tmp_path, before)
+    first, *_, last = order = gate.order([sample_of(one) for one in before])
+    for sample in order[:-1]:  # the last video is not whole, and not compared
+        gone = SampleResult.failed(sample, OSError("gone"))
+        gate.add(gone if sample in (first, order[-2]) else answered(sample.row, True))
+    assert gate.content["run"] == pytest.approx(100 * 8 / 9)
+    told = "after 9 of 12 samples (3 of 4 groups), seed 0; failed samples, 1 here, count 0"
+    assert told in gate.text(width=200)
+    assert told in gate.markdown()
+    gate.add(answered(last.row, True))
+    assert "; failed samples, 2 here, count 0" in gate.text(width=200)
+
+
 def test_the_order_of_arrival_within_a_batch_changes_nothing(tmp_path: Path) -> None:
     before = [answered(n, True) for n in range(180)]
     gates = [gate_on(tmp_path / name, before) for name in ("x", "y")]
