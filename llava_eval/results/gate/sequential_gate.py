@@ -137,7 +137,8 @@ class SequentialGate:
                 f"{result.id} differs"
             )
         self._after |= self._values([result])
-        self._failed.update([result.id] * (result.generation.error is not None))
+        if result.generation.error is not None:
+            self._failed.add(result.id)
         bounds = self._bounds
         assert bounds is not None
         for ids in list(self._members.values())[bounds.num_observations :]:
