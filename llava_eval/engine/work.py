@@ -238,7 +238,8 @@ class GivenTexts:
         """Notes beside every number: on how the texts were asked for, where not as is said here."""
         ours = identity_of(self.benchmark.composed.resolved)
         others = {key: value for key, value in self._asked.items() if ours.get(key) != value}
-        said = [f"{name}={setting_text(value)}" for name, value in short_keys(others).items()]
+        named = short_keys({key.removesuffix(f".{TARGET_KEY}"): others[key] for key in others})
+        said = [f"{name}={setting_text(value)}" for name, value in named.items()]
         return [f"the texts were generated with {', '.join(said)}"] if said else []
 
     @property
