@@ -13,13 +13,7 @@ import numpy.typing as npt
 from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.differences import (
-    Metric,
-    NoDifference,
-    PairedMean,
-    PairedMetric,
-    paired_metric,
-)
+from llava_eval.metrics.differences import Metric, PairedMean, PairedMetric, paired_metric
 from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import listed
@@ -185,9 +179,7 @@ def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMe
     except METRIC_ERRORS as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
     if estimate is None:
-        reason = (
-            paired.reason if isinstance(paired, NoDifference) else "one of the runs has no value"
-        )
+        reason = getattr(paired, "reason", "one of the runs has no value")
         return ComparedMetric(name, unit, None, reason=reason)
     mcnemar = mcnemar_exact(paired.first, paired.second) if isinstance(paired, PairedMean) else None
     return ComparedMetric(name, unit, estimate, mcnemar, paired)
