@@ -231,7 +231,8 @@ class GivenTexts:
         """The part of the configuration that is used."""
         judged = ["judge"] if self.benchmark.parts.judge is not None else []
         resolved = self.benchmark.composed.resolved
-        return {name: resolved[name] for name in ("benchmark", "scorer", *judged)}
+        allowed = ["errors"] if resolved["errors"]["max"] else []  # which a gate asks for
+        return {name: resolved[name] for name in ("benchmark", "scorer", *judged, *allowed)}
 
     @property
     def notes(self) -> list[str]:

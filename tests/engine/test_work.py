@@ -587,6 +587,12 @@ def test_another_sampler_of_scored_texts_is_called_so(composed: ComposedConfig) 
     assert given.notes == [f"the texts were generated with sampler={sampler}"]
 
 
+def test_scored_texts_keep_how_many_may_fail() -> None:
+    benchmark = Benchmark.read(compose_config(["errors.max=2"]), StageClock())
+    given = GivenTexts(benchmark, Path("texts"), Manifest(), [])
+    assert given.config["errors"] == {"max": 2}
+
+
 def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(
     composed: ComposedConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
