@@ -587,6 +587,7 @@ def test_another_sampler_of_scored_texts_is_called_so(composed: ComposedConfig) 
     assert given.notes == [f"the texts were generated with sampler={sampler}"]
 
 
+@pytest.mark.slow
 def test_scored_texts_keep_how_many_may_fail() -> None:
     benchmark = Benchmark.read(compose_config(["errors.max=2"]), StageClock())
     given = GivenTexts(benchmark, Path("texts"), Manifest(), [])
