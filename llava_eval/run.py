@@ -147,7 +147,7 @@ def score(composed: ComposedConfig, generations: Path, model_name: str | None = 
                 notes=given.notes,
             )
     track(tracker, directory)
-    return Outcome(directory, summary, composed.config.errors.max)
+    return Outcome(directory, summary, composed.config.errors.max, of_given_texts=True)
 
 
 def _score_and_write(

@@ -360,12 +360,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from llava_eval.results.formatting import write_out
     from llava_eval.results.runs import RunReader
 
-    makers = {
-        "inspect": inspect_log,
-        "eee": every_eval_ever,
-        "lm-eval": lm_eval,
-        "hub": hub_entry,
-    }
+    makers = {"inspect": inspect_log, "eee": every_eval_ever, "lm-eval": lm_eval, "hub": hub_entry}
     run = _as_it_is(RunReader().read(arguments.run))
     if not run.tables.metrics:
         raise ComparisonError(f"{run.name} has no metrics.json; it is not finished")

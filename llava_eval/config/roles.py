@@ -277,9 +277,10 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     trees = [_settings_by_name(config) for config in configs]
     changed = {}
     for key in dict.fromkeys(key for tree in trees for key in tree):
+        of_generation = (setting := setting_of(key)) is not None and setting.step == "generation"
         values = [
             UNKNOWN
-            if is_of_scored_texts(config) and key.partition(".")[0] not in config
+            if is_of_scored_texts(config) and (of_generation or key.partition(".")[0] not in config)
             else tree.get(key)
             for config, tree in zip(configs, trees, strict=True)
         ]

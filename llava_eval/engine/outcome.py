@@ -15,11 +15,12 @@ from llava_eval.results.tables import to_terminal
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run directory and its numbers, as a command leaves them."""
+    """A run directory and its numbers, as a command leaves them; given texts were not asked for."""
 
     directory: Path
     summary: Summary
     max_errors: int
+    of_given_texts: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -54,9 +55,10 @@ def print_outcome(outcome: Outcome) -> int:
         for line in failures_by_cause(read_ledger(outcome.directory / files.LEDGER)):
             say(line)
     if summary.num_errors > outcome.max_errors:
+        asks = f", and a run with output_dir={outcome.directory} asks them again"
         say(
             f"{summary.num_errors} samples failed, at most {outcome.max_errors} are allowed "
-            f"(errors.max); they are in {outcome.directory / files.LEDGER}, and a run with "
-            f"output_dir={outcome.directory} asks them again"
+            f"(errors.max); they are in {outcome.directory / files.LEDGER}"
+            f"{'' if outcome.of_given_texts else asks}"
         )
     return outcome.exit_code

@@ -231,14 +231,16 @@ class GivenTexts:
         """The part of the configuration that is used."""
         judged = ["judge"] if self.benchmark.parts.judge is not None else []
         resolved = self.benchmark.composed.resolved
-        return {name: resolved[name] for name in ("benchmark", "scorer", *judged)}
+        allowed = ["errors"] if resolved["errors"]["max"] else []  # which a gate asks for
+        return {name: resolved[name] for name in ("benchmark", "scorer", *judged, *allowed)}
 
     @property
     def notes(self) -> list[str]:
         """Notes beside every number: on how the texts were asked for, where not as is said here."""
         ours = identity_of(self.benchmark.composed.resolved)
         others = {key: value for key, value in self._asked.items() if ours.get(key) != value}
-        said = [f"{name}={setting_text(value)}" for name, value in short_keys(others).items()]
+        named = short_keys({key.removesuffix(f".{TARGET_KEY}"): others[key] for key in others})
+        said = [f"{name}={setting_text(value)}" for name, value in named.items()]
         return [f"the texts were generated with {', '.join(said)}"] if said else []
 
     @property

@@ -46,13 +46,16 @@ _MAX_RESAMPLED_SAMPLES = 3_000_000
 _MIN_RESAMPLES = 200
 
 
-def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetric:
+def paired_metric(
+    metric: Metric, first: Results, second: Results, failed: Results = ()
+) -> PairedMetric:
     """Return the way to compare a metric between two runs.
 
     Args:
         metric: a metric function with its parameters bound.
         first: results of one run.
         second: results of the other run, of the same samples in the same order.
+        failed: of the samples that have no text in one of the runs.
     """
     function = metric.func if isinstance(metric, functools.partial) else metric
     parameters = metric.keywords if isinstance(metric, functools.partial) else {}
@@ -64,7 +67,7 @@ def paired_metric(metric: Metric, first: Results, second: Results) -> PairedMetr
         return PairedBleu(_counted(first), _counted(second), int(parameters.get("order", 4)))
     if function in (meteor, spice):
         return NoDifference()
-    return PairedFunction(metric, first, second)
+    return PairedFunction(metric, first, second, failed)
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,12 @@ def _counted(results: Results) -> FloatArray:
 
 @dataclass(frozen=True)
 class PairedFunction:
-    """Any function of the results."""
+    """Any function of the results, which also sees what failed: its group is not whole."""
 
     metric: Metric
     first: Results
     second: Results
+    failed: Results = ()
 
     @property
     def unit(self) -> str:
@@ -179,27 +183,28 @@ class PairedFunction:
         self, rows: IntArray, membership: IntArray, confidence: float
     ) -> PairedEstimate | None:
         """Return the difference; see :meth:`PairedMean.difference`."""
-        values = [
-            self.metric([run[row] for row in rows]).value for run in (self.first, self.second)
-        ]
+        cluster_of = {self.first[row].group: c for row, c in zip(rows, membership, strict=True)}
+        failed = [item for item in self.failed if item.group in cluster_of]
+        runs = [[*(run[row] for row in rows), *failed] for run in (self.first, self.second)]
+        values = [self.metric(run).value for run in runs]
         if values[0] is None or values[1] is None:
             return None
         num_clusters = int(membership.max()) + 1
         test = None
         if num_clusters >= 2:
-            replicates = np.array(list(self._replicates(rows, membership)), np.float64)
+            clusters = np.array([*membership, *(cluster_of[item.group] for item in failed)])
+            replicates = np.array(list(self._replicates(runs, clusters)), np.float64)
             width = max(100.0 if self.unit == "percent" else 1.0, abs(values[0]), abs(values[1]))
             test = bootstrap_test(replicates, num_clusters, confidence, width)
         found = paired_estimate(values[0], values[1], test, len(rows), num_clusters, confidence)
         return found.scaled(1.0, self.unit)
 
-    def _replicates(self, rows: IntArray, membership: IntArray) -> Iterator[float]:
-        num_clusters = int(membership.max()) + 1
-        order = np.argsort(membership, kind="stable")
-        members = np.split(rows[order], np.cumsum(np.bincount(membership))[:-1])
-        wanted = max(_MIN_RESAMPLES, min(NUM_RESAMPLES, _MAX_RESAMPLED_SAMPLES // len(rows)))
-        drawn = [_copied(run, members) for run in (self.first, self.second)]
-        for chunk in resample_counts(num_clusters, wanted):
+    def _replicates(self, runs: Sequence[Results], membership: IntArray) -> Iterator[float]:
+        sizes = np.bincount(membership)
+        members = np.split(np.argsort(membership, kind="stable"), np.cumsum(sizes)[:-1])
+        wanted = max(_MIN_RESAMPLES, min(NUM_RESAMPLES, _MAX_RESAMPLED_SAMPLES // len(membership)))
+        drawn = [_copied(run, members) for run in runs]
+        for chunk in resample_counts(len(sizes), wanted):
             for counts in chunk:
                 before, after = (self.metric(copies(counts)).value for copies in drawn)
                 yield np.nan if before is None or after is None else after - before

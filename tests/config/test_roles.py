@@ -92,6 +92,11 @@ def test_scored_texts_differ_in_what_judged_them_alone() -> None:
         "sampler.num_frames": [4, 8, "unknown"]
     }
     assert roles.differences([scored, scored]) == {}
+    asked = [{"benchmark": {"generation": {"max_new_tokens": number}}} for number in (16, 1024)]
+    assert roles.differences(asked) == {}
+    assert roles.differences([{**part, "model": {}} for part in asked]) == {
+        "benchmark.generation.max_new_tokens": [16, 1024]
+    }
 
 
 @pytest.mark.slow

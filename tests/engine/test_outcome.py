@@ -67,3 +67,11 @@ def test_an_end_is_said_and_counted(
     assert directory == str(tmp_path)
     assert "made/up" in table
     assert str(len(results)) in table
+
+
+def test_a_run_is_not_said_to_ask_again_for_given_texts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = dataclasses.replace(outcome(tmp_path, [failed(0)]), of_given_texts=True)
+    assert print_outcome(given) == 1
+    assert capsys.readouterr().err.endswith(f"they are in {tmp_path / 'samples.jsonl'}\n")

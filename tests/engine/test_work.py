@@ -17,6 +17,7 @@ import pytest
 from llava_eval.cli import run_command
 from llava_eval.config.choices import list_choices
 from llava_eval.config.compose import ComposedConfig, compose_config
+from llava_eval.config.roles import identity_of
 from llava_eval.config.schema import EngineConfig, ModelConfig, PublishedConfig, RunConfig
 from llava_eval.engine.base import Watch
 from llava_eval.engine.batches import PromptSettings
@@ -25,6 +26,7 @@ from llava_eval.engine.configured_engine import check_engine
 from llava_eval.engine.work import GivenTexts, _own_code
 from llava_eval.errors import ConfigError, RowsError, RunDirectoryError
 from llava_eval.models.clock import StageClock
+from llava_eval.results.manifest import Manifest
 from llava_eval.run import run, score
 from llava_eval.types import Clip, Generation, MediaKind, MetricValue, Request, Sample, SampleResult
 from tests.conftest import read_lines
@@ -575,6 +577,21 @@ def test_scored_texts_carry_how_they_were_asked_for(setting: str, tmp_path: Path
     assert run_command(["score", texts, few, f"output_dir={again}"]) == 0
     content = json.loads((again / "metrics.json").read_text())
     assert (content["model"], content["notes"]) == ("demo", [note])
+
+
+def test_another_sampler_of_scored_texts_is_called_so(composed: ComposedConfig) -> None:
+    sampler = "llava_eval.video.samplers.interior_points"
+    asked = {**identity_of(composed.resolved), "sampler._target_": sampler}
+    source = Manifest(content={"generations": {"asked": asked}})
+    given = GivenTexts(Benchmark.read(composed, StageClock()), Path("texts"), source, [])
+    assert given.notes == [f"the texts were generated with sampler={sampler}"]
+
+
+@pytest.mark.slow
+def test_scored_texts_keep_how_many_may_fail() -> None:
+    benchmark = Benchmark.read(compose_config(["errors.max=2"]), StageClock())
+    given = GivenTexts(benchmark, Path("texts"), Manifest(), [])
+    assert given.config["errors"] == {"max": 2}
 
 
 def test_a_sampler_and_a_model_of_ones_own_count_by_their_code(

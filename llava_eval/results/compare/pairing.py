@@ -13,13 +13,7 @@ import numpy.typing as npt
 from llava_eval.config.build import build_target
 from llava_eval.config.former_names import current_node, current_target
 from llava_eval.errors import ComparisonError, ConfigError
-from llava_eval.metrics.differences import (
-    Metric,
-    NoDifference,
-    PairedMean,
-    PairedMetric,
-    paired_metric,
-)
+from llava_eval.metrics.differences import Metric, PairedMean, PairedMetric, paired_metric
 from llava_eval.metrics.intervals import CONFIDENCE, number_clusters
 from llava_eval.metrics.paired import McNemar, PairedEstimate, mcnemar_exact
 from llava_eval.results.formatting import listed
@@ -36,7 +30,7 @@ class Pairing:
         firsts, seconds: results of the compared samples in the first run's order; both answered.
         membership: (N,) clusters of the compared samples, numbered from 0.
         first_only, second_only: ids that only one run holds.
-        failed: ids whose generation failed in either run; they are not compared.
+        failures: what failed in either run; it is not compared.
         differences: in what the two were not asked the same, in words.
     """
 
@@ -47,8 +41,13 @@ class Pairing:
     membership: npt.NDArray[np.int64]
     first_only: Sequence[str]
     second_only: Sequence[str]
-    failed: Sequence[str]
+    failures: Sequence[SampleResult]
     differences: Sequence[str]
+
+    @property
+    def failed(self) -> list[str]:
+        """The ids of what failed in either run."""
+        return [result.id for result in self.failures]
 
     @property
     def num_clusters(self) -> int:
@@ -65,11 +64,11 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
     by_id = {result.id: result for result in second.results}
     both = [(left, by_id[left.id]) for left in first.results if left.id in by_id]
     ids = {result.id for result in first.results}
-    answered = [
-        (left, right)
-        for left, right in both
-        if left.generation.error is None and right.generation.error is None
-    ]
+    answered, failures = [], []
+    for left, right in both:
+        failed = [side for side in (left, right) if side.generation.error is not None]
+        answered += [] if failed else [(left, right)]
+        failures += failed[:1]
     if not answered:
         reason = "no sample that both answered" if both else "no sample in common"
         labels = f": they are of {first.label} and {second.label}"
@@ -78,7 +77,6 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
             f"{labels if first.label != second.label else ''}"
         )
     membership, _ = number_clusters([left.group for left, _ in answered])
-    answered_ids = {left.id for left, _ in answered}
     return Pairing(
         first=first,
         second=second,
@@ -87,7 +85,7 @@ def pair(first: ComparableRun, second: ComparableRun) -> Pairing:
         membership=membership,
         first_only=[result.id for result in first.results if result.id not in by_id],
         second_only=[result.id for result in second.results if result.id not in ids],
-        failed=[left.id for left, _ in both if left.id not in answered_ids],
+        failures=failures,
         differences=[*_benchmark_differences(first, second), *_question_differences(both)],
     )
 
@@ -173,16 +171,14 @@ def compared(name: str, node: Mapping[str, Any], pairing: Pairing) -> ComparedMe
         return ComparedMetric(name, "", None, reason=reason)
     try:
         metric = metric_of(node, pairing.first.allowed_targets)
-        paired = paired_metric(metric, pairing.firsts, pairing.seconds)
+        paired = paired_metric(metric, pairing.firsts, pairing.seconds, pairing.failures)
         unit = paired.unit
         rows = np.arange(len(pairing.firsts))
         estimate = paired.difference(rows, pairing.membership, CONFIDENCE)
     except METRIC_ERRORS as error:
         return ComparedMetric(name, "", None, reason=f"{type(error).__name__}: {error}")
     if estimate is None:
-        reason = (
-            paired.reason if isinstance(paired, NoDifference) else "one of the runs has no value"
-        )
+        reason = getattr(paired, "reason", "one of the runs has no value")
         return ComparedMetric(name, unit, None, reason=reason)
     mcnemar = mcnemar_exact(paired.first, paired.second) if isinstance(paired, PairedMean) else None
     return ComparedMetric(name, unit, estimate, mcnemar, paired)

@@ -61,10 +61,8 @@ def read_generations(path: Path, samples: Sequence[Sample]) -> dict[str, Generat
         if sample.id in result:
             raise RowsError(f"{where}: sample {sample.id!r} has a text already")
         result[sample.id] = _generation(content, sample, where)
-    for sample in samples:
-        if sample.id not in result:
-            result[sample.id] = Generation(text=None, error=f"{path} holds no text for this sample")
-    return result
+    nothing = Generation(text=None, error=f"{path} holds no text for this sample")
+    return {sample.id: result.get(sample.id, nothing) for sample in samples}
 
 
 def _sample_of(

@@ -17,7 +17,6 @@ _STOP_REASONS = {"eos": "stop", "stop_string": "stop", "length": "max_tokens"}
 def inspect_log(facts: RunFacts) -> dict[str, Any]:
     """Return one ``.json`` log, by its name in the folder of inspect's logs."""
     run = facts.run
-    is_whole = run.incomplete is None
     spec = {
         "eval_id": facts.fingerprint[:22],
         "run_id": facts.fingerprint[:22],
@@ -40,7 +39,7 @@ def inspect_log(facts: RunFacts) -> dict[str, Any]:
     }
     content = {
         "version": 2,
-        "status": "success" if is_whole else "cancelled",
+        "status": "success" if run.incomplete is None else "cancelled",
         "eval": spec,
         "plan": {"name": "plan", "steps": []},
         "results": {

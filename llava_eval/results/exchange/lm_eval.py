@@ -68,14 +68,13 @@ def _sample(result: SampleResult, facts: RunFacts) -> dict[str, Any]:
         "media": list(result.media),
         **result.facets,
     }
-    answer = result.score.answer
     return {
         "doc_id": result.row,
         "doc": document,
         "target": target,
         "arguments": {"gen_args_0": {"arg_0": result.prompt, "arg_1": dict(facts.generation)}},
         "resps": [[text]],
-        "filtered_resps": ["" if answer is None else answer],
+        "filtered_resps": [result.score.answer or ""],
         "filter": "none",
         "metrics": [metric],
         metric: result.score.value,

@@ -51,6 +51,24 @@ def compared(
     return compare_runs(runs, allow_differences=allow)
 
 
+def test_a_group_of_which_a_sample_failed_is_left_out_as_in_the_table_of_its_run(
+    tmp_path: Path,
+) -> None:
+    circular = {"circular": {"_target_": "llava_eval.metrics.groups.all_right"}}
+    first = [answered(n, n != 8) for n in range(9)]
+    second = [failed(1) if n == 1 else answered(n, True) for n in range(9)]
+    runs = [
+        RunReader().read(write_run(tmp_path / str(number), results, metrics=circular))
+        for number, results in enumerate([first, second])
+    ]
+    (found,) = compare_runs(runs)
+    estimate = found.headline.estimate
+    assert estimate is not None
+    # one of the two whole videos is right in the first run, both are in the second
+    assert (estimate.first, estimate.second) == (50.0, 100.0)
+    assert estimate.second == runs[1].tables.metrics["circular"].value
+
+
 def test_numbers_by_hand(tmp_path: Path) -> None:
     # 12 questions: A alone is right on 0, 1, 2; B alone on 3; both on 4 to 9; neither on 10, 11.
     first = [answered(n, n not in (3, 10, 11)) for n in range(12)]
