@@ -47,13 +47,7 @@ def rerun(arguments: argparse.Namespace) -> int:
         print_json({"directory": str(outcome.directory), "samples": rows})
         return outcome.exit_code
     lines = [
-        [
-            new.id,
-            _text_or_error(old),
-            _text_or_error(new),
-            " | ".join(new.target),
-            _change(old, new),
-        ]
+        [new.id, *map(_text_or_error, (old, new)), " | ".join(new.target), _change(old, new)]
         for old, new in pairs
     ]
     table = Table(["sample", "before", "now", "target", ""], lines, num_names=5)

@@ -438,7 +438,11 @@ def _written(values: Sequence[object]) -> list[str]:
     """Return values in one line each; long ones cut, so that other values stay other texts."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
-        cut = [text if len(text) <= 40 else f"{text[:39]}…" for text in texts]
+        paths = ["/" in text and " " not in text for text in texts]  # whose ends tell most
+        cut = [
+            text if len(text) <= 40 else f"…{text[-39:]}" if is_path else f"{text[:39]}…"
+            for text, is_path in zip(texts, paths, strict=True)
+        ]
         if len(set(cut)) == len(set(whole)):
             return cut
     return whole
