@@ -435,14 +435,15 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
 
 
 def _written(values: Sequence[object]) -> list[str]:
-    """Return values in one line each; long ones cut, so that other values stay other texts."""
+    """Return values in one line each; long ones cut, paths to names, where all can be told apart."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
-        paths = ["/" in text and " " not in text for text in texts]  # whose ends tell most
-        cut = [
-            text if len(text) <= 40 else f"…{text[-39:]}" if is_path else f"{text[:39]}…"
-            for text, is_path in zip(texts, paths, strict=True)
-        ]
+        cut = [text if len(text) <= 40 else _cut(text) for text in texts]
         if len(set(cut)) == len(set(whole)):
             return cut
     return whole
+
+
+def _cut(text: str) -> str:
+    is_path = "/" in text[:-1] and not {" ", ":"} & {*text}
+    return f"…{text.rpartition('/')[2][-39:]}" if is_path else f"{text[:39]}…"

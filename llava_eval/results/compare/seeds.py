@@ -70,9 +70,8 @@ class Seeds:
                 f"the runs differ in their seeds alone, but {reason}; --allow-differences shows "
                 "them as other runs"
             )
-        first = sides[0]
-        columns = [first.first, *(item.second for item in sides)]
-        values = first.scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
+        columns = [sides[0].first, *(item.second for item in sides)]
+        values = sides[0].scale * np.stack(columns)  # (seeds, samples), NaN outside the denominator
         means = np.nanmean(values, axis=1)
         influence = [influence_of(*parts) for parts in zip(values, means, strict=True)]
         membership = comparisons[0].pairing.membership
