@@ -435,7 +435,7 @@ def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
 
 
 def _written(values: Sequence[object]) -> list[str]:
-    """Return values in one line each; long ones cut, paths to names, where that tells them apart."""
+    """Return values in one line each; long ones cut, paths to names, where it tells them apart."""
     whole = [setting_text(value) for value in values]
     for texts in (whole, from_difference(whole)):
         cut = [text if len(text) <= 40 else _cut(text) for text in texts]
