@@ -426,10 +426,9 @@ def own_settings(runs: Sequence[ComparableRun]) -> list[dict[str, str]]:
 
 def differing_versions(runs: Sequence[ComparableRun]) -> dict[str, list[str]]:
     """Return in which software, weights and devices runs differ, one value per run."""
-    keys = dict.fromkeys(key for run in runs for key in run.origin)
     return {
         key: _written([run.origin.get(key) for run in runs])
-        for key in keys
+        for key in dict.fromkeys(key for run in runs for key in run.origin)
         if any(run.origin.get(key) != runs[0].origin.get(key) for run in runs)
     }
 

@@ -51,6 +51,12 @@ class SweepPoint:
     to_best: PairedEstimate | None = None
     p_value: float | None = None
 
+    @property
+    def shown(self) -> str:
+        """The frames that samples showed, for a place beside the setting; empty if as set."""
+        is_other = self.num_frames and self.values.get(FRAMES) != f"{self.num_frames:g}"
+        return f" ({self.num_frames:.3g} shown)" if is_other else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
@@ -207,7 +213,7 @@ def sweep_table(sweep: Sweep) -> Table:
     header = [*keys, sweep.metric, INTERVAL, "to best", "s/sample"]
     rows = [
         [
-            *item.values.values(),
+            *(f"{text}{item.shown if key == FRAMES else ''}" for key, text in item.values.items()),
             *value_cells(item.score)[:2],
             "best"
             if item.is_best

@@ -346,3 +346,24 @@ def test_runs_of_the_same_settings_are_told_apart_by_weights_or_else_by_folders(
     assert [point.x for point in series.points] == [2, 2, 4, 4]
     (sweep,) = sweeps_of([reader.read(tmp_path / "1" / "2")])
     assert sweep.settings[0].values == {}
+
+
+def test_frames_that_a_sampler_did_not_show_stand_beside_the_setting(tmp_path: Path) -> None:
+    sides = [(4, ["linspace_to_last_frame"], [4, 4]), (4, ["at_fps"], [3, 4]), (8, ["at_fps"], [])]
+    for limit, (name,), shown in sides:
+        write_run(
+            tmp_path / f"{name} {limit}",
+            [
+                answered(n, n < 3, frame_indices=(tuple(range(shown[n % 2])),) if shown else ())
+                for n in range(6)
+            ],
+            config={
+                "sampler._target_": f"llava_eval.video.samplers.{name}",
+                "sampler.num_frames": limit,
+            },
+        )
+    (sweep,) = sweeps_of(RunReader().read_all([tmp_path]))
+    cells = {row[1]: row[0] for row in sweep_table(sweep).rows if row[0] != "8"}
+    assert sweep_table(sweep).header[:2] == ["frames", "sampler"]
+    assert cells == {"linspace_to_last_frame": "4", "at_fps": "4 (3.5 shown)"}
+    assert [setting.values["num_frames"] for setting in sweep.settings] == ["4", "8", "4"]
