@@ -55,7 +55,7 @@ class SweepPoint:
     def shown(self) -> str:
         """The frames that samples showed, for a place beside the setting; empty if as set."""
         is_other = self.num_frames and self.values.get(FRAMES) != f"{self.num_frames:g}"
-        return f" ({self.num_frames:.3g} shown)" if is_other else ""
+        return f" ({formatted(self.num_frames, '.3g')} shown)" if is_other else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,7 +321,7 @@ def _series(
                 price(item) or 0.0,
                 item.score.value or 0.0,
                 *((None, None) if labelled else (item.score.ci_low, item.score.ci_high)),
-                f"{item.num_frames:g}" if labelled and varies else "",
+                formatted(item.num_frames, ".3g") if labelled and varies else "",
                 is_on_line or not labelled,
             )
             for item, is_on_line in zip(items, on_line, strict=True)
