@@ -114,9 +114,8 @@ def over_seeds(runs: Sequence[Run]) -> list[list[Run]]:
 
 def seeds_table(seeds: Seeds) -> Table:
     """Return the metric under each seed, and its mean."""
-    values = {**seeds.means, "mean": seeds.mean}
-    rows = [[name, number(value, seeds.unit)] for name, value in values.items()]
-    return Table(["seed", seeds.metric], rows)
+    values = {**seeds.means, "mean": seeds.mean}.items()
+    return Table(["seed", seeds.metric], [[name, number(one, seeds.unit)] for name, one in values])
 
 
 def seeds_words(seeds: Seeds) -> str:

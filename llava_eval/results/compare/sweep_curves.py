@@ -280,7 +280,6 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
     """
     y_name = f"{sweep.metric} ({sweep.settings[0].score.unit})"
     beside = "; beside points: frames" if len({s.num_frames for s in sweep.settings}) > 1 else ""
-    chance = None if sweep.chance is None else (sweep.chance, "chance")
     prices: dict[str, tuple[str, Callable[[SweepPoint], float | None]]] = {
         "frames": ("frames a sample", lambda item: item.num_frames or None),
         "time": ("model seconds a sample", lambda item: item.run.cost.model_seconds_per_sample),
@@ -301,7 +300,7 @@ def sweep_charts(sweep: Sweep) -> dict[str, Chart]:
                 for item in known
                 if getattr(item, f"on_{name}_frontier", False)
             ],
-            reference=chance,
+            reference=None if sweep.chance is None else (sweep.chance, "chance"),
         )
     return charts
 

@@ -149,8 +149,8 @@ def heat_map(sweep: Sweep) -> str | None:
             return "<td>-</td>"
         share = (item.score.value - low) / (high - low) if high > low else 0.0
         shade = min(_NUM_SHADES - 1, int(share * _NUM_SHADES))
-        best = " best" if item.is_best else ""
-        return f'<td class="heat-{shade}{best}">{_cell(item.score)}{item.shown}</td>'
+        shown = f"{_cell(item.score)}{item.shown}"
+        return f'<td class="heat-{shade}{" best" if item.is_best else ""}">{shown}</td>'
 
     header = "".join(f'<th scope="col">{html_text(text)} frames</th>' for text in frames)
     rows = "".join(
